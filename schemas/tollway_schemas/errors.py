@@ -1,0 +1,40 @@
+"""The root of every error that Tollway raises on purpose.
+
+TollwayError
+├── SchemaError                     a value that is not what travels on our topics
+│   ├── InvalidValue                a record, or a part of one, that breaks the schema
+│   ├── UndecodableRecord           bytes that are no record of ours
+│   └── UnsupportedVersion          a record of a newer major version
+├── tollway.errors.ProducerError    what a service meets (see ``tollway.errors``)
+└── tollway_workers.errors.FleetError   what an operator meets (see ``tollway_workers.errors``)
+
+No message quotes a prompt, an answer or a key: they say where, not what.
+"""
+
+
+class TollwayError(Exception):
+    """Anything that Tollway raises on purpose; its text is one sentence for a person."""
+
+
+class SchemaError(TollwayError):
+    """A value that is not what travels on our topics."""
+
+
+class InvalidValue(SchemaError):
+    """A record, or a part of one, that breaks the schema; the text names the fields."""
+
+
+class UndecodableRecord(SchemaError):
+    """Bytes that are no record of ours: not JSON, not UTF-8, not an object, or fields missing."""
+
+
+class UnsupportedVersion(SchemaError):
+    """A record of a newer major version than this release reads; it can be redriven later."""
+
+    def __init__(self, found: int, supported: int) -> None:
+        self.found = found
+        self.supported = supported
+        super().__init__(
+            f"the record has schema version {found}, this release reads up to {supported}: "
+            "upgrade the workers, then redrive it"
+        )

@@ -1,0 +1,69 @@
+"""The kinds of failure. What each leads to is the fleet's table, not this list."""
+
+import hashlib
+from enum import StrEnum
+
+from tollway_schemas.model import Record
+
+
+class FailureClass(StrEnum):
+    """Why a call, or a whole job, did not end in an answer."""
+
+    # What a provider can answer.
+    RATE_LIMIT = "rate_limit"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    OVERLOADED = "overloaded"
+    TRANSIENT = "transient"
+    CONNECT = "connect"
+    TIMEOUT_FIRST_TOKEN = "timeout_first_token"
+    TIMEOUT_IDLE = "timeout_idle"
+    TIMEOUT_TOTAL = "timeout_total"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_POLICY = "content_policy"
+    TRUNCATED = "truncated"
+    INVALID_REQUEST = "invalid_request"
+    AUTH = "auth"
+    MODEL_NOT_FOUND = "model_not_found"
+    BAD_OUTPUT = "bad_output"
+    UNKNOWN = "unknown"
+
+    # What the fleet itself finds before or after any call.
+    EXPIRED = "expired"
+    UNKNOWN_ROUTE = "unknown_route"
+    INVALID_JOB = "invalid_job"
+    UNDECODABLE = "undecodable"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    REPLY_TOO_LARGE = "reply_too_large"
+
+
+class ErrorScope(StrEnum):
+    """How much of the world an error speaks of."""
+
+    REQUEST = "request"
+    MODEL = "model"
+    KEY = "key"
+    ACCOUNT = "account"
+    PROVIDER = "provider"
+
+
+class Failure(Record):
+    """Why a job has no answer, in words that quote neither prompt nor answer."""
+
+    failure_class: FailureClass
+    """The kind of failure."""
+    message: str
+    """One sentence for a person, redacted, at most 1,000 characters."""
+    lane: str | None = None
+    """The lane of the last call, if there was one."""
+    problems: tuple[str, ...] = ()
+    """For a bad output: places and rules it breaks, values masked. For a bad job: its fields."""
+
+
+def fingerprint(route: str, failure_class: FailureClass, detail: str = "") -> str:
+    """Sixteen hex digits that are equal for failures that are likely one cause.
+
+    `detail` is a stable word such as a provider's error code or a schema path, never a message
+    (those carry ids and times).
+    """
+    text = "\0".join((route, failure_class.value, detail))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

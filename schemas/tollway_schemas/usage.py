@@ -1,0 +1,63 @@
+"""Tokens and money of one call, or of all calls of a job."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from tollway_schemas.model import Record
+
+TokenCount = Annotated[int, Field(ge=0)]
+
+
+def _from_decimal_string(value: object) -> object:
+    if isinstance(value, str) and value.lstrip("-").isdecimal():
+        return int(value)
+    return value
+
+
+PicoUsd = Annotated[
+    int,
+    BeforeValidator(_from_decimal_string),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    Field(description="US dollars times 10^12; a decimal string in JSON, whose readers lose digits"),
+]
+
+PICO_PER_USD = 10**12
+
+
+class Usage(Record):
+    """Tokens as the provider counted them, in one vocabulary for all providers."""
+
+    input_total: TokenCount = 0
+    """All tokens of the prompt, cached ones included."""
+    input_cached_read: TokenCount = 0
+    """Of these, read from the provider's prompt cache."""
+    input_cache_write_5m: TokenCount = 0
+    """Of these, written to the provider's cache for five minutes."""
+    input_cache_write_1h: TokenCount = 0
+    """Of these, written to the provider's cache for an hour."""
+    output_total: TokenCount = 0
+    """All tokens of the answer, reasoning included."""
+    reasoning: TokenCount = 0
+    """Of these, spent on reasoning that is not part of the answer."""
+    cost_reported: PicoUsd | None = None
+    """What the provider itself says the call cost, in pico-USD, where it does."""
+    service_tier: str | None = None
+    """The tier that served the call, in the provider's word."""
+    estimated: bool = False
+    """True where the provider said nothing and the numbers are our estimate."""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """The sum over calls; the tier is dropped where they differ."""
+        reported = [u.cost_reported for u in (self, other) if u.cost_reported is not None]
+        return Usage(
+            input_total=self.input_total + other.input_total,
+            input_cached_read=self.input_cached_read + other.input_cached_read,
+            input_cache_write_5m=self.input_cache_write_5m + other.input_cache_write_5m,
+            input_cache_write_1h=self.input_cache_write_1h + other.input_cache_write_1h,
+            output_total=self.output_total + other.output_total,
+            reasoning=self.reasoning + other.reasoning,
+            cost_reported=sum(reported) if reported else None,
+            service_tier=self.service_tier if self.service_tier == other.service_tier else None,
+            estimated=self.estimated or other.estimated,
+        )

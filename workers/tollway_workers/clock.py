@@ -1,0 +1,31 @@
+"""Where time comes from, so that tests can own it."""
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Two readings and a sleep, all in seconds."""
+
+    def now(self) -> float:
+        """Wall time in seconds since 1970 (UTC): for deadlines that cross processes."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards: for durations and rates within a process."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`; cancellation ends the sleep at once."""
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
