@@ -1,0 +1,84 @@
+"""Attempts: one call to a provider on behalf of a job, and what is kept of it."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+from pydantic.types import JsonValue
+
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.model import Record
+from tollway_schemas.usage import PicoUsd, Usage
+
+
+class Billed(StrEnum):
+    """Whether the provider charges for a call, as far as we can know."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Attempt(Record):
+    """One call to a provider."""
+
+    number: Annotated[int, Field(ge=1)]
+    """1 for the first call of the job's generation, counting every call."""
+    lane: str
+    """The lane that called."""
+    provider: str
+    """The provider's name in the fleet's configuration."""
+    model: str
+    """The model that was asked for."""
+    model_served: str | None = None
+    """The model that answered, in the provider's word."""
+    provider_request_id: str | None = None
+    """The provider's own id of the call, for its support desk."""
+    started_at: AwareDatetime
+    """When the call was sent."""
+    latency: Annotated[float, Field(ge=0)]
+    """Seconds from sending to the whole answer, or to giving up."""
+    status: int | None = None
+    """HTTP status, if one came."""
+    failure_class: FailureClass | None = None
+    """How the call failed; absent where its answer was good."""
+    message: str | None = None
+    """What went wrong, redacted."""
+    finish_reason: str | None = None
+    """Why the model stopped, in the provider's word."""
+    charged: bool = True
+    """Whether it counts in the job's attempt budget (a 429, for one, does not)."""
+    reask: bool = False
+    """Whether this call fed the errors of the answer before back to the model."""
+    usage: Usage | None = None
+    """Tokens, where the provider said or we could estimate."""
+    cost: PicoUsd | None = None
+    """Pico-USD, by the lane's prices; absent means unknown, never zero."""
+    billed: Billed = Billed.UNKNOWN
+    """Whether the provider charges for it."""
+
+
+class JournalRecord(Record):
+    """One attempt with its prompt and its answer: a record of `<prefix>.journal`."""
+
+    version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    """Major version of this record's schema."""
+    job_id: str
+    """The job, which is also the record's key."""
+    generation: Annotated[int, Field(ge=1)]
+    """The job's generation."""
+    route: str
+    """The route the job asked for."""
+    tenant: str | None = None
+    """Who the job is for."""
+    run: str | None = None
+    """Which batch it belongs to."""
+    worker: str
+    """The worker that called: its instance id."""
+    attempt: Attempt
+    """How the call went."""
+    request: JsonValue = None
+    """The body that was sent, without credentials; absent where the route journals metadata only."""
+    response: JsonValue = None
+    """The body that came back: parsed where it is JSON, else as text (UTF-8, bad bytes replaced)."""

@@ -1,0 +1,83 @@
+"""Dead letters: jobs given up on, with all that is known of them."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+from pydantic.types import JsonValue
+
+from tollway_schemas.attempt import Attempt
+from tollway_schemas.failure import Failure
+from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.model import Record
+
+
+class Origin(Record):
+    """Where a record was read from."""
+
+    topic: str
+    """Its topic."""
+    partition: Annotated[int, Field(ge=0)]
+    """Its partition."""
+    offset: Annotated[int, Field(ge=0)]
+    """Its offset."""
+
+
+class BadAnswer(Record):
+    """An answer that was paid for and could not be used."""
+
+    attempt: Annotated[int, Field(ge=1)]
+    """The number of the attempt that brought it."""
+    text: str
+    """What the model said, cut at 64 KiB."""
+    problems: tuple[str, ...] = ()
+    """Places and rules it breaks, values masked."""
+
+
+class StoredElsewhere(Record):
+    """A value that was too large for a dead letter."""
+
+    bytes: Annotated[int, Field(ge=0)]
+    """Its size."""
+    sha256: str
+    """The SHA-256 of all of it, in hex."""
+    head: str
+    """Its first 64 KiB as text, bad bytes replaced."""
+
+
+class DeadLetter(Record):
+    """A job given up on. Its key is job id and generation (see `keys.dead_letter_key`).
+
+    A record that could not be decoded keeps its raw bytes as the dead letter's value instead, and
+    this description travels in the headers (see headers.py).
+    """
+
+    version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    """Major version of this record's schema."""
+    job_id: str
+    """The job, or topic-partition-offset of a record without an id."""
+    generation: Annotated[int, Field(ge=1)]
+    """The job's generation."""
+    route: str | None = None
+    """The route the job asked for."""
+    tenant: str | None = None
+    """Who the job is for."""
+    run: str | None = None
+    """Which batch it belongs to."""
+    failure: Failure
+    """Why it was given up."""
+    fingerprint: str
+    """Equal for dead letters of likely one cause (see `failure.fingerprint`)."""
+    origin: Origin
+    """Where the job was read from: its bytes are there as long as that topic keeps them."""
+    dead_at: AwareDatetime
+    """When it was given up."""
+    worker: str
+    """The worker that gave it up: its instance id."""
+    attempts: tuple[Attempt, ...] = ()
+    """Every call that was made."""
+    bad_answers: tuple[BadAnswer, ...] = ()
+    """Answers that were paid for and could not be used."""
+    job: JsonValue = None
+    """The job itself as it was read, fields of newer releases included."""
+    job_elsewhere: StoredElsewhere | None = None
+    """In place of `job` where that was too large."""

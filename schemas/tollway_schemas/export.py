@@ -1,0 +1,41 @@
+"""The JSON Schemas of our records, for services in other languages.
+
+`python -m tollway_schemas.export FOLDER` writes them; a test holds `schemas/json/` to the models.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from tollway_schemas.attempt import JournalRecord
+from tollway_schemas.dead_letter import DeadLetter
+from tollway_schemas.job import Job
+from tollway_schemas.reply import Reply
+
+RECORDS = {
+    "job": Job,
+    "reply": Reply,
+    "dead-letter": DeadLetter,
+    "journal-record": JournalRecord,
+}
+
+
+def schema_files() -> dict[str, str]:
+    """File name to content."""
+    files = {}
+    for name, model in RECORDS.items():
+        schema = model.model_json_schema(mode="validation")
+        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+        files[f"{name}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return files
+
+
+def write(folder: Path) -> None:
+    """Write all schema files into `folder`, which is made if absent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in schema_files().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

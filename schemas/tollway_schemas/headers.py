@@ -1,0 +1,53 @@
+"""Record headers: what routing needs without decoding a value.
+
+Values are UTF-8. Headers of a service's own pass through to reply and dead letter; ours are made
+anew by whoever writes the record, so that no producer can forge them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+PREFIX = "tollway-"
+
+JOB_ID = "tollway-job-id"
+GENERATION = "tollway-generation"
+DEADLINE = "tollway-deadline"
+ROUTE = "tollway-route"
+PRIORITY = "tollway-priority"
+TENANT = "tollway-tenant"
+RUN = "tollway-run"
+ATTEMPTS = "tollway-attempts"
+LANE = "tollway-lane"
+STATUS = "tollway-status"
+PROVENANCE = "tollway-provenance"
+TRACEPARENT = "traceparent"
+
+# On dead letters.
+FAILURE_CLASS = "tollway-failure-class"
+FINGERPRINT = "tollway-fingerprint"
+ORIGIN = "tollway-origin"
+FAILURE_MESSAGE = "tollway-failure-message"
+DEAD_AT = "tollway-dead-at"
+WORKER = "tollway-worker"
+#: "raw" where the value is the undecodable record itself, else absent.
+VALUE_KIND = "tollway-value"
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+def get(headers: Headers, name: str) -> str | None:
+    """The last header of that name as text; bad UTF-8 is replaced; None if there is none."""
+    found = None
+    for key, value in headers:
+        if key == name:
+            found = value
+    return None if found is None else bytes(found).decode("utf-8", "replace")
+
+
+def of_the_service(headers: Headers) -> list[tuple[str, bytes]]:
+    """The headers that are not ours and so pass through, in order, `traceparent` included."""
+    return [(key, value) for key, value in headers if not key.startswith(PREFIX)]
+
+
+def encode(pairs: Iterable[tuple[str, str | None]]) -> list[tuple[str, bytes]]:
+    """Headers as Kafka takes them; those without a value are left out."""
+    return [(name, value.encode()) for name, value in pairs if value is not None]

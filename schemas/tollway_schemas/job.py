@@ -1,0 +1,78 @@
+"""The job: one LLM request to be answered once."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from tollway_schemas.model import Record
+from tollway_schemas.request import ChatRequest, OutputSchema
+
+#: Major version of everything we write; readers refuse a newer one (see codec.py).
+SCHEMA_VERSION = 1
+
+JobId = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
+RouteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class Priority(StrEnum):
+    """Who goes first."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+class ReplyAddress(Record):
+    """Where the reply to a job goes."""
+
+    topic: TopicName
+    """A topic the fleet is allowed to reply to."""
+    partition: Annotated[int, Field(ge=0)] | None = None
+    """The partition its reader owns, so that it reads its own replies only; by job id if absent."""
+
+
+class Visit(Record):
+    """One lane that a job has been on."""
+
+    lane: str
+    """The lane's name."""
+    at: AwareDatetime
+    """When the job came to it."""
+    attempts: Annotated[int, Field(ge=0)] = 0
+    """Calls charged to the job's attempt budget there."""
+
+
+class Job(Record):
+    """One LLM request to be answered once. Its identity is `id` and `generation`."""
+
+    version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    """Major version of this record's schema."""
+    id: JobId
+    """The job's id, printable ASCII without spaces; also the record's key."""
+    generation: Annotated[int, Field(ge=1)] = 1
+    """1 at first; each redrive of a dead letter starts the next, with a fresh attempt budget."""
+    route: RouteName
+    """The route that is to answer it."""
+    request: ChatRequest
+    """What is asked."""
+    output: OutputSchema | None = None
+    """What the answer must look like; any non-empty text if absent."""
+    tenant: Annotated[str, Field(max_length=128)] | None = None
+    """Who the job is for."""
+    run: Annotated[str, Field(max_length=128)] | None = None
+    """Which batch it belongs to."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Words of the service's own; they come back on the reply."""
+    priority: Priority = Priority.BULK
+    """Interactive jobs go before bulk ones."""
+    created_at: AwareDatetime
+    """When the service handed it over."""
+    deadline: AwareDatetime
+    """No call starts after this instant."""
+    reply_to: ReplyAddress | None = None
+    """Where the reply goes; the fleet's reply topic if absent."""
+    visits: tuple[Visit, ...] = ()
+    """The lanes it has been on, first to last; written by the fleet alone."""
+    hops: Annotated[int, Field(ge=0)] = 0
+    """How often it was forwarded between lanes; written by the fleet alone."""

@@ -1,0 +1,85 @@
+"""The reply: how a job ended."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+from pydantic.types import JsonValue
+
+from tollway_schemas.attempt import Attempt
+from tollway_schemas.failure import Failure
+from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.model import Record
+from tollway_schemas.request import ToolCall
+from tollway_schemas.usage import PicoUsd, Usage
+
+
+class Provenance(StrEnum):
+    """The rung of the degradation ladder that an answer stands on."""
+
+    LIVE = "live"
+    REASKED = "reasked"
+    REPAIRED = "repaired"
+    FALLBACK = "fallback"
+    CACHED = "cached"
+    SEMANTIC = "semantic"
+    RULE = "rule"
+    SCRIPTED = "scripted"
+
+
+class Answer(Record):
+    """What the model said, validated."""
+
+    text: str | None = None
+    """The answer as text; absent where it is tool calls alone."""
+    parsed: JsonValue = None
+    """The answer as JSON, where the job had an output schema; it satisfies that schema."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """The calls the model asks for."""
+    finish_reason: str | None = None
+    """Why the model stopped, in the provider's word."""
+
+
+class Reply(Record):
+    """How a job ended: an answer or a failure, never both, and what it took."""
+
+    version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    """Major version of this record's schema."""
+    job_id: str
+    """The job this replies to; also the record's key."""
+    generation: Annotated[int, Field(ge=1)]
+    """The job's generation; readers keep the highest."""
+    status: Literal["completed", "failed", "cancelled"]
+    """How it ended."""
+    route: str
+    """The route the job asked for."""
+    tenant: str | None = None
+    """Who the job is for."""
+    run: str | None = None
+    """Which batch it belongs to."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """The job's labels."""
+    answer: Answer | None = None
+    """The answer, where there is one."""
+    failure: Failure | None = None
+    """Why there is none."""
+    dead_letter: bool = False
+    """Whether the job went to the dead letters, from where it can be redriven."""
+    provenance: Provenance | None = None
+    """What made the answer."""
+    lane: str | None = None
+    """The lane that answered."""
+    model: str | None = None
+    """The model that answered, in the provider's word."""
+    usage: Usage | None = None
+    """Tokens of all attempts together."""
+    cost: PicoUsd | None = None
+    """Pico-USD of all attempts together; absent if that of any of them is unknown."""
+    attempts: tuple[Attempt, ...] = ()
+    """Every call that was made, without prompts and answers."""
+    created_at: AwareDatetime
+    """When the service handed the job over."""
+    finished_at: AwareDatetime
+    """When the fleet was done with it."""
+    worker: str | None = None
+    """The worker that finished it: its instance id."""

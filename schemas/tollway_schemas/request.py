@@ -1,0 +1,161 @@
+"""What a job asks a model, in words that belong to no provider."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Tag
+from pydantic.types import Discriminator, JsonValue
+
+from tollway_schemas.model import Record
+
+
+class TextPart(Record):
+    """A piece of text."""
+
+    type: Literal["text"] = "text"
+    text: str
+    """The text itself."""
+
+
+class ImageUrl(Record):
+    """Where an image is."""
+
+    url: str
+    """An https address the provider may fetch, or a data URL that carries the image."""
+    detail: Literal["auto", "low", "high"] | None = None
+    """How closely to look, which sets the price; the provider decides if absent."""
+
+
+class ImagePart(Record):
+    """An image."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageUrl
+
+
+class OtherPart(Record):
+    """A part of a kind this release does not know; it reaches the provider as it is."""
+
+    type: str
+    """The kind, in the provider's word."""
+
+
+def _part_kind(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return kind if kind in ("text", "image_url") else "other"
+
+
+ContentPart = Annotated[
+    Annotated[TextPart, Tag("text")]
+    | Annotated[ImagePart, Tag("image_url")]
+    | Annotated[OtherPart, Tag("other")],
+    Discriminator(_part_kind),
+]
+
+
+class ToolCallFunction(Record):
+    """Which function a model wants called, and with what."""
+
+    name: str
+    arguments: str
+    """The arguments as JSON text, exactly as the model wrote it."""
+
+
+class ToolCall(Record):
+    """One call of a tool that a model asks for."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: ToolCallFunction
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    """Who speaks. `developer` is OpenAI's newer word for `system`."""
+    content: str | tuple[ContentPart, ...] | None = None
+    """Text, or parts in order; absent only where an assistant turn is all tool calls."""
+    name: str | None = None
+    """Tells speakers of one role apart."""
+    tool_calls: tuple[ToolCall, ...] | None = None
+    """On an assistant turn: the calls it asked for."""
+    tool_call_id: str | None = None
+    """On a tool turn: the call this is the result of."""
+
+
+class FunctionTool(Record):
+    """A function the model may ask to have called."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, JsonValue] | None = None
+    """JSON Schema of the arguments."""
+    strict: bool | None = None
+    """Hold the arguments to the schema while they are generated."""
+
+
+class Tool(Record):
+    """Something the model may use."""
+
+    type: Literal["function"] = "function"
+    function: FunctionTool
+
+
+class NamedFunction(Record):
+    """The name of a function."""
+
+    name: str
+
+
+class ToolChoiceFunction(Record):
+    """Demands that one tool be used."""
+
+    type: Literal["function"] = "function"
+    function: NamedFunction
+
+
+class ChatRequest(Record):
+    """A conversation to be continued by one answer.
+
+    An absent field means the provider's own default. What a field cannot say goes under
+    `extras[<protocol>]`, which only a lane of that protocol reads.
+    """
+
+    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    """The conversation so far, oldest first."""
+    max_output_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Most tokens the answer may have, reasoning included."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Randomness of sampling, 0 to 2."""
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of probability to sample from, 0 to 1."""
+    stop: tuple[str, ...] | None = None
+    """Texts at which the answer ends."""
+    seed: int | None = None
+    """Asks for the same answer again, where the provider can."""
+    tools: tuple[Tool, ...] | None = None
+    """What the model may use."""
+    tool_choice: Literal["none", "auto", "required"] | ToolChoiceFunction | None = None
+    """Whether, or which, tool must be used."""
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may ask for several calls."""
+    reasoning_effort: str | None = None
+    """How long to think, in the provider's words (`low`, `medium`, `high`...)."""
+    extras: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    """Body fields for one protocol alone, by its name: `{"openai": {"logit_bias": {...}}}`."""
+
+
+class OutputSchema(Record):
+    """What a job's answer must look like, or it is not an answer."""
+
+    mode: Literal["json_schema", "json_object"] = "json_schema"
+    """Whether the provider is given the schema too, or only asked for some JSON object."""
+    json_schema: dict[str, JsonValue] | bool = Field(default_factory=lambda: {"type": "object"})
+    """The JSON Schema (draft 2020-12 unless `$schema` says otherwise) every answer must satisfy.
+    References may point within it only."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "answer"
+    """A name for the provider, which some show to the model."""
+    description: str | None = None
+    """What the answer is for; some providers show it to the model."""
+    strict: bool | None = None
+    """Ask the provider to hold generation to the schema. Tollway validates in any case."""
