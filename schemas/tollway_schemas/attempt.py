@@ -79,6 +79,6 @@ class JournalRecord(Record):
     attempt: Attempt
     """How the call went."""
     request: JsonValue = None
-    """The body that was sent, without credentials; absent where the route journals metadata only."""
+    """The body that was sent; absent where the route journals metadata only."""
     response: JsonValue = None
-    """The body that came back: parsed where it is JSON, else as text (UTF-8, bad bytes replaced)."""
+    """The body that came back: parsed where it is JSON, else as text, bad bytes replaced."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from tollway_schemas.attempt import JournalRecord
 from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.job import Job
+from tollway_schemas.model import Record
 from tollway_schemas.reply import Reply
 
-RECORDS = {
+RECORDS: dict[str, type[Record]] = {
     "job": Job,
     "reply": Reply,
     "dead-letter": DeadLetter,

@@ -15,7 +15,7 @@ class FailureClass(StrEnum):
     OVERLOADED = "overloaded"
     TRANSIENT = "transient"
     CONNECT = "connect"
-    TIMEOUT_FIRST_TOKEN = "timeout_first_token"
+    TIMEOUT_FIRST_TOKEN = "timeout_first_token"  # noqa: S105 a language token, no password
     TIMEOUT_IDLE = "timeout_idle"
     TIMEOUT_TOTAL = "timeout_total"
     CONTEXT_LENGTH = "context_length"

@@ -150,7 +150,7 @@ class OutputSchema(Record):
 
     mode: Literal["json_schema", "json_object"] = "json_schema"
     """Whether the provider is given the schema too, or only asked for some JSON object."""
-    json_schema: dict[str, JsonValue] | bool = Field(default_factory=lambda: {"type": "object"})
+    json_schema: dict[str, JsonValue] | bool = True
     """The JSON Schema (draft 2020-12 unless `$schema` says otherwise) every answer must satisfy.
     References may point within it only."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "answer"

@@ -19,9 +19,7 @@ PicoUsd = Annotated[
     int,
     BeforeValidator(_from_decimal_string),
     PlainSerializer(str, return_type=str, when_used="json"),
-    Field(
-        description="US dollars times 10^12; a decimal string in JSON, whose readers lose digits"
-    ),
+    Field(description="US dollars times 10^12; a decimal string: JSON readers lose digits"),
 ]
 
 PICO_PER_USD = 10**12
