@@ -1,0 +1,94 @@
+"""The whole configuration of a fleet, and what a worker needs of it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.model import Section
+from tollway_workers.config.provider import LaneSettings, Price, ProviderSettings
+from tollway_workers.config.route import RouteSettings
+
+DEFAULT_CALL_TIMEOUT = 120.0
+DEFAULT_CONNECT_TIMEOUT = 5.0
+
+
+class WorkerSettings(Section):
+    """`[worker]`: one process of the fleet."""
+
+    drain_timeout: Annotated[float, Field(gt=0, le=3600)] = 150.0
+    """Seconds that a worker told to stop goes on with the calls it has in flight."""
+    memory_mib: Annotated[int, Field(ge=16)] = 512
+    """Mebibytes of records that may wait in memory; beyond it partitions are not read."""
+    event_loop: Literal["asyncio", "uvloop"] = "asyncio"
+    """Which event loop runs the worker; uvloop must be installed."""
+
+
+class TelemetrySettings(Section):
+    """`[telemetry]`: logs, metrics and health."""
+
+    host: str = "127.0.0.1"
+    """Address that `/metrics`, `/healthz` and `/readyz` listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Their port: 0 takes a free one, absent means none of them."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto`: for people on a terminal, JSON elsewhere."""
+
+
+class FleetSettings(Section):
+    """The whole file."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    worker: WorkerSettings = WorkerSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    lanes: dict[str, LaneSettings] = Field(default_factory=dict)
+    routes: dict[str, RouteSettings] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneConfig:
+    """A lane with its provider's defaults merged in: nothing about it is absent by accident."""
+
+    name: str
+    provider_name: str
+    model: str
+    #: Most calls in flight in this process; None: no such limit.
+    concurrency: int | None
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    token_rule: Literal["openai_max", "sum", "input"]
+    #: Seconds of the rate that may be spent at once.
+    burst: float
+    #: Seconds.
+    call_timeout: float
+    connect_timeout: float
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"]
+    structured_output: Literal["json_schema", "json_object", "none"]
+    price: Price | None
+
+
+def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
+    """The lane `name` with what it leaves open taken from its provider, then from our defaults."""
+    lane = settings.lanes[name]
+    provider = settings.providers[lane.provider]
+    return LaneConfig(
+        name=name,
+        provider_name=lane.provider,
+        model=lane.model,
+        concurrency=lane.concurrency,
+        requests_per_minute=lane.requests_per_minute,
+        tokens_per_minute=lane.tokens_per_minute,
+        token_rule=lane.token_rule,
+        burst=lane.burst,
+        call_timeout=lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT,
+        connect_timeout=lane.connect_timeout or provider.connect_timeout or DEFAULT_CONNECT_TIMEOUT,
+        max_tokens_field=(
+            lane.max_tokens_field or provider.max_tokens_field or "max_completion_tokens"
+        ),
+        structured_output=lane.structured_output or provider.structured_output or "json_schema",
+        price=lane.price or provider.price,
+    )

@@ -1,0 +1,32 @@
+"""`[routes.<name>]`: what a job asks for by name."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tollway_workers.config.model import Section
+
+JournalMode = Literal["full", "metadata", "off"]
+
+
+class RetrySettings(Section):
+    """How often a job is tried, and how long it waits in between."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    """Calls charged to one job generation; 429s and closed gates are not charged."""
+    backoff_initial: Annotated[float, Field(gt=0, le=60)] = 0.5
+    """Seconds before the first retry, at most: full jitter draws between 0 and this."""
+    backoff_max: Annotated[float, Field(gt=0, le=600)] = 8.0
+    """Seconds that doubling stops at."""
+
+
+class RouteSettings(Section):
+    """`[routes.<name>]`: what a job asks for by name. Swapping a provider touches this alone."""
+
+    lanes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
+    """The lane that serves it. A list, because fallbacks to further lanes are to come."""
+    journal: JournalMode = "full"
+    """What is kept of each call: with prompt and answer, without, or nothing."""
+    reasks: Annotated[int, Field(ge=0, le=2)] = 1
+    """How often the errors of an answer are fed back to the model."""
+    retry: RetrySettings = RetrySettings()
