@@ -7,7 +7,7 @@ TollwayError
     ├── BrokerUnavailable   Kafka does not answer, refuses us, or lacks a topic
     ├── LocalError          the local Kafka, simulator or model cannot start or stop
     ├── InputError          a file or argument of a command cannot be used
-    ├── ProviderError       a call failed: its class decides what follows (policies/failure_table.py)
+    ├── ProviderError       a call failed: its class decides (policies/failure_table.py)
     └── InvalidResult       an answer that does not satisfy the job's output schema
 """
 

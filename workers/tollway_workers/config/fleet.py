@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.config.model import Section
-from tollway_workers.config.provider import LaneSettings, Price, ProviderSettings
+from tollway_workers.config.provider import LaneSettings, Price, ProviderSettings, TokenRule
 from tollway_workers.config.route import RouteSettings
 
 DEFAULT_CALL_TIMEOUT = 120.0
@@ -60,7 +60,7 @@ class LaneConfig:
     concurrency: int | None
     requests_per_minute: float | None
     tokens_per_minute: float | None
-    token_rule: Literal["openai_max", "sum", "input"]
+    token_rule: TokenRule
     #: Seconds of the rate that may be spent at once.
     burst: float
     #: Seconds.

@@ -3,8 +3,8 @@
 from typing import Annotated, Literal
 
 from pydantic import Field
-from tollway_schemas.topics import DEFAULT_PREFIX
 
+from tollway_schemas.topics import DEFAULT_PREFIX
 from tollway_workers.config.model import Section
 from tollway_workers.config.secret import SecretReference
 

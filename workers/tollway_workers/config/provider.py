@@ -4,13 +4,16 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from tollway_schemas.usage import PICO_PER_USD
 
+from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.config.model import Section
 from tollway_workers.config.secret import SecretReference
 
 #: Dollars per million tokens times this is pico-USD per token.
 _PICO_PER_TOKEN = PICO_PER_USD // 1_000_000
+
+#: How a provider counts the tokens of a call against its limit.
+TokenRule = Literal["openai_max", "sum", "input"]
 
 UsdPerMillion = Annotated[Decimal, Field(ge=0, max_digits=18)]
 
@@ -80,7 +83,7 @@ class LaneSettings(CallSettings):
     """Most calls a minute."""
     tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
     """Most tokens a minute, counted by `token_rule`."""
-    token_rule: Literal["openai_max", "sum", "input"] = "openai_max"
+    token_rule: TokenRule = "openai_max"
     """What a call charges: the larger of prompt and answer limit (OpenAI), their sum (Azure, Groq),
     or the prompt alone (Gemini)."""
     burst: Annotated[float, Field(gt=0, le=60)] = 6.0

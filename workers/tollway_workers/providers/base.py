@@ -1,0 +1,73 @@
+"""The seam to a provider: one call in, one completion or one ProviderError out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
+from tollway_schemas.usage import Usage
+from tollway_workers.providers.retry_after import RateHeaders
+
+
+class Finish(StrEnum):
+    """Why the model stopped, in one vocabulary for all providers."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL = "tool"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCall:
+    """One call, ready to be sent: the body is built once and also goes to the journal."""
+
+    body: bytes
+    #: `<job id>/<generation>/<attempt number>`: what the provider may log, and the simulator does.
+    call_id: str
+    #: Seconds for all of it, connecting included.
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What came back of a call that worked."""
+
+    text: str | None
+    tool_calls: tuple[ToolCall, ...]
+    finish: Finish
+    #: The provider's own word for `finish`.
+    finish_reason: str | None
+    usage: Usage | None
+    model_served: str | None
+    provider_request_id: str | None
+    status: int
+    #: True where a simulator answered: such an answer is never passed off as a model's.
+    scripted: bool
+    rate: RateHeaders | None
+    #: The whole response body, for the journal.
+    body: bytes
+
+
+class Provider(Protocol):
+    """A lane's way to its model."""
+
+    def build(self, request: ChatRequest, output: OutputSchema | None) -> bytes:
+        """The body of a call. Raises ProviderError (invalid request) if it cannot be expressed."""
+        ...
+
+    async def complete(self, call: ProviderCall) -> Completion:
+        """Send one call and wait for all of its answer.
+
+        Raises:
+            ProviderError: it failed, in one of the classes of FailureClass.
+
+        Cancellation closes the connection; the provider may bill the call all the same.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections; idempotent."""
+        ...
