@@ -1,0 +1,84 @@
+"""Which process is meant: a pid alone may by now be another's."""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+#: Seconds by which two readings of one process's start may differ (the kernel counts in ticks).
+_SAME_START = 2.0
+
+
+class ProcessId(BaseModel):
+    """A process by pid and start, so that a pid that was given out again is not taken for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    #: Seconds since 1970 at which the process was started.
+    started_at: float
+
+
+def this_process() -> ProcessId:
+    """The process that asks."""
+    return identify(os.getpid())
+
+
+def identify(pid: int) -> ProcessId:
+    """The process that has this pid now; raises psutil.NoSuchProcess if there is none."""
+    return ProcessId(pid=pid, started_at=psutil.Process(pid).create_time())
+
+
+def is_alive(process: ProcessId) -> bool:
+    """Whether this very process still runs; one that ended but was not reaped does not."""
+    return _find(process) is not None
+
+
+def end(processes: Iterable[ProcessId], *, patience: float) -> None:
+    """Ask the processes to end, wait up to `patience` seconds, kill those that did not.
+
+    Never touches a process that merely has the same pid. Returns when all have ended.
+    """
+    found = [each for each in map(_find, processes) if each is not None]
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(found, timeout=patience)
+    _kill(stubborn)
+
+
+def kill(process: ProcessId) -> None:
+    """End the process as a power cut would. Returns when it has ended."""
+    found = _find(process)
+    _kill([found] if found is not None else [])
+
+
+def find_by_argument(argument: Path) -> list[ProcessId]:
+    """Processes of ours that were started with `argument`: nobody wrote them down in time."""
+    return [
+        ProcessId(pid=process.pid, started_at=process.create_time())
+        for process in psutil.process_iter(["cmdline"])
+        if str(argument) in (process.info["cmdline"] or ())
+    ]
+
+
+def _find(process: ProcessId) -> psutil.Process | None:
+    try:
+        found = psutil.Process(process.pid)
+        if found.status() == psutil.STATUS_ZOMBIE:
+            return None
+        same = abs(found.create_time() - process.started_at) <= _SAME_START
+    except psutil.NoSuchProcess:
+        return None
+    return found if same else None
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    killed = list(processes)
+    for process in killed:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(killed)
