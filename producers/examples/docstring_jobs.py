@@ -123,7 +123,7 @@ def read_definitions(library: Path) -> list[Definition]:
             readable_id = re.sub(r"[^A-Za-z0-9._-]", "_", f"{module}.{name}")[:190]
             seen[readable_id] += 1
             # A property and its setter, or two branches of an `if`, share a name.
-            number = f"-{seen[readable_id]}" if seen[readable_id] > 1 else ""
+            number = "" if seen[readable_id] == 1 else f"-{seen[readable_id]}"
             definitions.append(_describe(readable_id + number, module, node, is_method))
     return sorted(definitions, key=lambda d: hashlib.sha256(d.custom_id.encode()).digest())
 
@@ -156,11 +156,8 @@ def _describe(
 ) -> Definition:
     docstring = ast.get_docstring(node) or ""
     signature = _constructor(node) if isinstance(node, ast.ClassDef) else node
-    is_static = not is_method or any(
-        isinstance(decorator, ast.Name) and decorator.id == "staticmethod"
-        for decorator in node.decorator_list
-    )
-    is_bound = isinstance(node, ast.ClassDef) or not is_static
+    is_static = "staticmethod" in map(ast.unparse, node.decorator_list)
+    is_bound = isinstance(node, ast.ClassDef) or (is_method and not is_static)
     raises = list(_raise_statements(signature.body)) if signature else []
     sentences = _sentences(docstring)
     answer = {
@@ -229,7 +226,7 @@ def _raise_statements(body: Iterable[ast.AST]) -> Iterator[ast.Raise]:
     for node in body:
         if isinstance(node, ast.Raise) and node.exc is not None:
             yield node
-        elif not isinstance(node, Function | ast.ClassDef | ast.Lambda):
+        elif not isinstance(node, Function | ast.ClassDef):
             yield from _raise_statements(ast.iter_child_nodes(node))
 
 
@@ -288,8 +285,12 @@ def main() -> None:
             2, f"{wanted.library} gives {len(definitions):,} jobs: {asked} does not fit in.\n"
         )
     chosen = definitions[wanted.skip : wanted.skip + wanted.count]
-    _write_lines(wanted.jobs, (definition.job() for definition in chosen))
-    _write_lines(wanted.answers, ({"custom_id": d.custom_id, "answer": d.answer} for d in chosen))
+    key = ({"custom_id": d.custom_id, "answer": d.answer} for d in chosen)
+    try:
+        _write_lines(wanted.jobs, (definition.job() for definition in chosen))
+        _write_lines(wanted.answers, key)
+    except OSError as error:
+        parser.exit(2, f"Cannot write {error.filename}: {error.strerror}.\n")
     print(f"{len(chosen):,} jobs in {wanted.jobs}, their answers in {wanted.answers}")
 
 

@@ -264,3 +264,17 @@ def test_more_jobs_than_there_are_is_one_clear_sentence(
     assert ended.returncode == 2
     assert ended.stderr == f"{small_library} gives 4 jobs: --count 4 --skip 1 does not fit in.\n"
     assert not (tmp_path / "jobs").exists()
+
+
+def test_a_file_that_cannot_be_written_is_one_clear_sentence(
+    tmp_path: Path, small_library: Path
+) -> None:
+    files = ["--jobs", str(tmp_path / "no" / "jobs"), "--answers", str(tmp_path / "answers")]
+    options = ["--library", str(small_library), "--count", "4"]
+
+    ended = subprocess.run(
+        [sys.executable, str(SCRIPT), *files, *options], capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr == f"Cannot write {tmp_path / 'no' / 'jobs'}: No such file or directory.\n"
