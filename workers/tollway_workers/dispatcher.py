@@ -1,0 +1,143 @@
+"""Who is called next, lane by lane: interactive before bulk, retries before new jobs, then age."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tollway_workers.admission import Admission, Permit
+from tollway_workers.clock import Clock, Timer
+from tollway_workers.policies.progress import JobProgress
+
+#: Seconds between two looks for jobs whose deadline passed while they waited.
+SWEEP_INTERVAL = 0.5
+
+#: Jobs a lane holds in memory besides those in flight, so that it never runs dry between polls.
+_LEAST_HELD = 1_000
+
+Start = Callable[[JobProgress, Permit], None]
+
+
+@dataclass(slots=True, eq=False)
+class LaneQueue:
+    """The jobs that wait for one lane. State: two queues by priority, and the retries not yet due."""
+
+    admission: Admission
+    interactive: deque[JobProgress] = field(default_factory=deque)
+    bulk: deque[JobProgress] = field(default_factory=deque)
+    retries: int = 0
+    timer: Timer | None = None
+
+    @property
+    def capacity(self) -> int:
+        """Jobs it may hold before its topics are no longer read."""
+        concurrency = self.admission.lane.concurrency or 0
+        return max(_LEAST_HELD, 2 * concurrency)
+
+    @property
+    def held(self) -> int:
+        """Jobs that wait, for a slot or for a retry."""
+        return len(self.interactive) + len(self.bulk) + self.retries
+
+    def queue_of(self, progress: JobProgress) -> deque[JobProgress]:
+        """The queue of its priority."""
+        return self.interactive if progress.interactive else self.bulk
+
+    def head(self) -> deque[JobProgress] | None:
+        """The queue whose first job is next; jobs whose partition is no longer ours are dropped."""
+        for queue in (self.interactive, self.bulk):
+            while queue and not queue[0].owned:
+                queue.popleft()
+            if queue:
+                return queue
+        return None
+
+
+class Dispatcher:
+    """Holds jobs in their lanes and starts each as soon as its lane admits it.
+
+    `start` is called with the job and its permit, and must give the permit back. Everything here is
+    synchronous; `bytes_held` counts the records of all jobs that wait or run.
+    """
+
+    def __init__(self, admissions: dict[str, Admission], clock: Clock, start: Start) -> None:
+        self._lanes = {name: LaneQueue(admission) for name, admission in admissions.items()}
+        self._clock = clock
+        self._start = start
+        self._draining = False
+
+    def offer(self, progress: JobProgress) -> None:
+        """A new job: it waits behind those of its priority. Call `pump` after a batch."""
+        self._lanes[progress.lane].queue_of(progress).append(progress)
+
+    def retry(self, progress: JobProgress, delay: float) -> None:
+        """A job to be called again after `delay` seconds, before new ones of its priority."""
+        lane = self._lanes[progress.lane]
+        if delay <= 0.0:
+            lane.queue_of(progress).appendleft(progress)
+            return
+        lane.retries += 1
+        self._clock.call_later(delay, lambda: self._due(lane, progress))
+
+    def requeue(self, progress: JobProgress) -> None:
+        """A job that failed for its lane's fault: behind the others, so that they probe in turn."""
+        self._lanes[progress.lane].queue_of(progress).append(progress)
+
+    def pump(self, lane_name: str) -> None:
+        """Start whatever the lane admits now; called when a job came, a call ended, time passed."""
+        lane = self._lanes[lane_name]
+        while (queue := lane.head()) is not None:
+            leave = lane.admission.admit(queue[0])
+            if isinstance(leave, Permit):
+                self._start(queue.popleft(), leave)
+            elif leave is None:
+                return
+            else:
+                self._wake_later(lane, leave)
+                return
+
+    def take_expired(self, now: float) -> list[JobProgress]:
+        """Remove and return the waiting jobs whose deadline has passed (`now`: seconds UTC)."""
+        taken: list[JobProgress] = []
+        for lane in self._lanes.values():
+            for queue in (lane.interactive, lane.bulk):
+                late = [p for p in queue if p.deadline <= now and p.owned]
+                if late:
+                    gone = set(map(id, late))
+                    kept = [p for p in queue if id(p) not in gone]
+                    queue.clear()
+                    queue.extend(kept)
+                    taken += late
+        return taken
+
+    def drop_new(self) -> None:
+        """A drain: jobs that were never called are left to others; those begun may still end."""
+        self._draining = True
+        for lane in self._lanes.values():
+            for queue in (lane.interactive, lane.bulk):
+                begun = [progress for progress in queue if progress.attempts]
+                queue.clear()
+                queue.extend(begun)
+
+    def full_lanes(self) -> Iterator[str]:
+        """Lanes that hold as many jobs as they may."""
+        return (name for name, lane in self._lanes.items() if lane.held >= lane.capacity)
+
+    def held(self, lane_name: str) -> int:
+        """Jobs that wait in a lane."""
+        return self._lanes[lane_name].held
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait in all lanes."""
+        return sum(lane.held for lane in self._lanes.values())
+
+    def _due(self, lane: LaneQueue, progress: JobProgress) -> None:
+        lane.retries -= 1
+        lane.queue_of(progress).appendleft(progress)
+        self.pump(progress.lane)
+
+    def _wake_later(self, lane: LaneQueue, seconds: float) -> None:
+        if lane.timer is not None:
+            lane.timer.cancel()
+        name = lane.admission.lane.name
+        lane.timer = self._clock.call_later(seconds, lambda: self.pump(name))

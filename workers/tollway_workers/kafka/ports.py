@@ -1,0 +1,74 @@
+"""The seams to Kafka, owned by the worker that calls them. MemoryBroker passes the same contract."""
+
+from collections.abc import Awaitable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from tollway_workers.policies.record import ReceivedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A record to be written."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    #: By the key if None, or where the topic has no such partition.
+    partition: int | None = None
+
+
+class RecordTooLarge(Exception):
+    """A record is larger than its topic takes; the sink is still usable."""
+
+
+class RecordSource(Protocol):
+    """Where jobs come from. What was taken and not completed comes again after a crash."""
+
+    async def start(self) -> None:
+        """Join the fleet. Raises BrokerUnavailable."""
+        ...
+
+    async def poll(self, most: int) -> list[ReceivedRecord]:
+        """At most `most` new records, each once while its partition is ours; waits a moment.
+
+        Never cancel it: let it return.
+        """
+        ...
+
+    def hold_back(self, topics: Collection[str]) -> None:
+        """Read nothing more from exactly these topics, until told otherwise."""
+        ...
+
+    def complete(self, record: ReceivedRecord) -> None:
+        """The outcome of a record is safely written: it never comes again."""
+        ...
+
+    async def commit(self) -> None:
+        """Write down what is complete. Failing is no error: the next commit says it again."""
+        ...
+
+    async def leave(self) -> None:
+        """Commit, and give the partitions to others at once; idempotent."""
+        ...
+
+
+class RecordSink(Protocol):
+    """Where outcomes go."""
+
+    async def start(self) -> None:
+        """Connect. Raises BrokerUnavailable."""
+        ...
+
+    async def send(self, record: OutgoingRecord) -> Awaitable[object]:
+        """Hand a record over; what is returned is done when Kafka has it safely.
+
+        Raises:
+            RecordTooLarge: it was not handed over and never can be.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Write what was handed over, then disconnect; idempotent."""
+        ...

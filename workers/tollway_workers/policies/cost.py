@@ -1,0 +1,38 @@
+"""What a call costs, in whole pico-USD. Unknown prices make unknown costs, never zero."""
+
+from collections.abc import Iterable
+
+from tollway_schemas.attempt import Attempt, Billed
+from tollway_schemas.usage import Usage
+from tollway_workers.config.provider import Price
+
+
+def cost_of(usage: Usage | None, price: Price | None) -> int | None:
+    """Pico-USD of one call: what the provider says it charged, else its tokens at our prices."""
+    if usage is None:
+        return None
+    if usage.cost_reported is not None:
+        return usage.cost_reported
+    if price is None:
+        return None
+    per_input, per_cached, per_output = price.pico_per_token()
+    fresh = usage.input_total - usage.input_cached_read
+    return (
+        fresh * per_input + usage.input_cached_read * per_cached + usage.output_total * per_output
+    )
+
+
+def total(attempts: Iterable[Attempt]) -> tuple[Usage | None, int | None]:
+    """Tokens and pico-USD of all attempts; the money is None if that of any billed one is unknown.
+
+    A call that was surely not billed costs nothing.
+    """
+    usage: Usage | None = None
+    cost: int | None = 0
+    for attempt in attempts:
+        if attempt.usage is not None:
+            usage = attempt.usage if usage is None else usage + attempt.usage
+        if attempt.billed is not Billed.NO:
+            known = cost is not None and attempt.cost is not None
+            cost = (cost or 0) + (attempt.cost or 0) if known else None
+    return usage, cost

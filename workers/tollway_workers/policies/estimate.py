@@ -1,0 +1,67 @@
+"""How many tokens a prompt has, without a tokenizer on the hot path.
+
+Characters by class, each with the tokens that byte-pair encoders of 2024-26 need for it; fitted
+against o200k, of which it is 0.84 to 1.02 times (5th to 95th percentile) before the margin of 6 %.
+"""
+
+import orjson
+
+from tollway_schemas.request import ChatRequest, Message, OutputSchema, TextPart
+
+_LETTERS = bytes(range(65, 91)) + bytes(range(97, 123))
+_DIGITS = b"0123456789"
+_SPACES = b" \t\r\n"
+_ASCII_PUNCTUATION = bytes(b for b in range(33, 127) if b not in _LETTERS + _DIGITS)
+_LEAD_2, _LEAD_3, _LEAD_4 = (
+    bytes(range(0xC0, 0xE0)),
+    bytes(range(0xE0, 0xF0)),
+    bytes(range(0xF0, 0xF8)),
+)
+
+#: Bytes of a class, and tokens a byte.
+_WEIGHTS = (
+    (_LETTERS, 1 / 4.8),
+    (_DIGITS, 1 / 2.4),
+    (_ASCII_PUNCTUATION, 1 / 1.9),
+    (_SPACES, 0.06),
+    (_LEAD_2, 0.30),
+    (_LEAD_3, 0.75),
+    (_LEAD_4, 1.5),
+)
+_MARGIN = 1.06
+#: Tokens that a provider's template adds to every message.
+_PER_MESSAGE = 4
+#: Characters of JSON a token, for schemas and tools.
+_JSON_PER_TOKEN = 2.6
+#: Tokens of an image of 1024 x 1024; providers differ between 250 and 1,600.
+_PER_IMAGE = 1100
+
+
+def text_tokens(text: str) -> int:
+    """Tokens of a text, on the safe side."""
+    data = text.encode("utf-8", "surrogatepass")
+    size = len(data)
+    tokens = sum((size - len(data.translate(None, kind))) * weight for kind, weight in _WEIGHTS)
+    return int(tokens * _MARGIN) + 1
+
+
+def prompt_tokens(request: ChatRequest, output: OutputSchema | None) -> int:
+    """Tokens of a whole prompt: messages, tools, and the schema where the provider is given it."""
+    tokens = sum(_message_tokens(message) for message in request.messages)
+    for tool in request.tools or ():
+        tokens += int(len(orjson.dumps(tool.model_dump(exclude_none=True))) / _JSON_PER_TOKEN)
+    if output is not None and output.mode == "json_schema":
+        tokens += int(len(orjson.dumps(output.json_schema)) / _JSON_PER_TOKEN)
+    return tokens
+
+
+def _message_tokens(message: Message) -> int:
+    tokens = _PER_MESSAGE
+    if isinstance(message.content, str):
+        tokens += text_tokens(message.content)
+    else:
+        for part in message.content or ():
+            tokens += text_tokens(part.text) if isinstance(part, TextPart) else _PER_IMAGE
+    for call in message.tool_calls or ():
+        tokens += text_tokens(call.function.arguments) + _PER_MESSAGE
+    return tokens

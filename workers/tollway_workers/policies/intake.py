@@ -1,0 +1,59 @@
+"""From a record of a jobs topic to a job, or to the reason why it is none.
+
+A service in any language may leave out what the record itself says: the id (then topic, partition
+and offset), when it was made (Kafka's time), the deadline (its priority's default), route and
+priority (the topic's own). What only the fleet may write is not believed here.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from tollway_schemas.codec import decode
+from tollway_schemas.errors import UndecodableRecord
+from tollway_schemas.job import Job, Priority
+from tollway_workers.policies.record import ReceivedRecord
+
+#: How long a job waits for its answer where it does not say.
+DEFAULT_DEADLINES = {
+    Priority.INTERACTIVE: timedelta(minutes=2),
+    Priority.BULK: timedelta(hours=24),
+}
+
+
+def read_job(record: ReceivedRecord, route: str, priority: Priority) -> Job:
+    """The job in `record`, which was read from the topic of `route` and `priority`.
+
+    Raises:
+        UndecodableRecord: it holds no job; the text names the fields and quotes no value.
+        UnsupportedVersion: it was written by a newer major version.
+    """
+    try:
+        job = decode(Job, record.value)
+    except UndecodableRecord:
+        job = decode(Job, _completed(record, route, priority))
+    if job.route != route:
+        raise UndecodableRecord("route: is not the route that this topic belongs to")
+    if job.priority is not priority or job.visits or job.hops:
+        job = job.model_copy(update={"priority": priority, "visits": (), "hops": 0})
+    return job
+
+
+def _completed(record: ReceivedRecord, route: str, priority: Priority) -> bytes:
+    """The record's value with what it leaves out filled in; as it is where it is no object."""
+    value = record.value or b""
+    try:
+        fields = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+    if not isinstance(fields, dict):
+        return value
+    created = datetime.fromtimestamp(record.timestamp, UTC)
+    defaults = {
+        "id": f"{record.topic}-{record.partition}-{record.offset}",
+        "created_at": created,
+        "deadline": created + DEFAULT_DEADLINES[priority],
+        "route": route,
+        "priority": priority.value,
+    }
+    return orjson.dumps({**defaults, **{k: v for k, v in fields.items() if v is not None}})

@@ -1,0 +1,131 @@
+"""Which offsets above the committed one are done, written into the commit's metadata string.
+
+The text is `o1:` + base64(checksum (2 bytes) + kind (1 byte) + body). The body is the smallest of
+run lengths (varints: gap, run, gap, run...) and a bitset, deflated where that helps. The broker
+keeps at most 4,096 characters (offset.metadata.max.bytes, counted as UTF-16 units): a window of
+20,000 offsets never needs more than 3,343, whatever the pattern.
+"""
+
+import base64
+import binascii
+import zlib
+from collections.abc import Iterable, Set
+
+#: Most offsets between the committed one and the highest started: the map then always fits.
+OFFSET_WINDOW = 20_000
+
+#: The broker's limit, in characters.
+METADATA_LIMIT = 4_096
+
+_PREFIX = "o1:"
+_RUNS, _BITS, _DEFLATED_RUNS, _DEFLATED_BITS = b"R", b"B", b"r", b"b"
+#: Shorter bodies do not gain from deflate.
+_WORTH_DEFLATING = 64
+#: A body that inflates to more than this is not ours: 20,000 runs of two varints at most.
+_MOST_INFLATED = 8 * OFFSET_WINDOW
+
+
+def encode(base: int, done: Set[int]) -> str:
+    """The metadata for a commit of `base`; `done` holds completed offsets above it."""
+    if not done:
+        return ""
+    offsets = sorted(done)
+    candidates = [_RUNS + _runs(base, offsets), _BITS + _bits(base, offsets)]
+    if min(map(len, candidates)) > _WORTH_DEFLATING:
+        candidates += [
+            _DEFLATED_RUNS + zlib.compress(candidates[0][1:], 6),
+            _DEFLATED_BITS + zlib.compress(candidates[1][1:], 6),
+        ]
+    body = min(candidates, key=len)
+    return _PREFIX + base64.b64encode(_checksum(base, body) + body).decode("ascii")
+
+
+def decode(base: int, metadata: str | None) -> set[int]:
+    """The completed offsets above `base`. Damaged or foreign metadata means: nothing is done."""
+    if not metadata or not metadata.startswith(_PREFIX):
+        return set()
+    try:
+        raw = base64.b64decode(metadata[len(_PREFIX) :], validate=True)
+        checksum, kind, body = raw[:2], raw[2:3], raw[3:]
+        if checksum != _checksum(base, raw[2:]):
+            return set()
+        if kind in (_DEFLATED_RUNS, _DEFLATED_BITS):
+            body = _inflate(body)
+            kind = kind.upper()
+        done = _from_bits(base, body) if kind == _BITS else _from_runs(base, body)
+    except (ValueError, binascii.Error, zlib.error):
+        return set()
+    return {offset for offset in done if base <= offset < base + OFFSET_WINDOW + 1}
+
+
+def _checksum(base: int, body: bytes) -> bytes:
+    return (zlib.crc32(base.to_bytes(8, "big") + body) & 0xFFFF).to_bytes(2, "big")
+
+
+def _inflate(body: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(body, _MOST_INFLATED)
+    if inflater.unconsumed_tail:
+        raise ValueError("inflates to more than a map can be")
+    return inflated
+
+
+def _runs(base: int, offsets: list[int]) -> bytes:
+    body = bytearray()
+    expected, i = base, 0
+    while i < len(offsets):
+        j = i
+        while j + 1 < len(offsets) and offsets[j + 1] == offsets[j] + 1:
+            j += 1
+        body += _varint(offsets[i] - expected) + _varint(j - i + 1)
+        expected, i = offsets[j] + 1, j + 1
+    return bytes(body)
+
+
+def _from_runs(base: int, body: bytes) -> set[int]:
+    numbers = _varints(body)
+    done: set[int] = set()
+    position = base
+    for gap, length in zip(numbers[::2], numbers[1::2], strict=True):
+        position += gap
+        if position + length > base + OFFSET_WINDOW + 1:
+            raise ValueError("a run beyond the offset window")
+        done.update(range(position, position + length))
+        position += length
+    return done
+
+
+def _bits(base: int, offsets: list[int]) -> bytes:
+    body = bytearray((offsets[-1] - base + 8) // 8)
+    for offset in offsets:
+        body[(offset - base) >> 3] |= 1 << ((offset - base) & 7)
+    return bytes(body)
+
+
+def _from_bits(base: int, body: bytes) -> Iterable[int]:
+    for index, byte in enumerate(body):
+        for bit in range(8):
+            if byte >> bit & 1:
+                yield base + index * 8 + bit
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _varints(body: bytes) -> list[int]:
+    numbers, current, shift = [], 0, 0
+    for byte in body:
+        current |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            numbers.append(current)
+            current = shift = 0
+    if shift:
+        raise ValueError("cut in the middle of a number")
+    return numbers

@@ -1,0 +1,52 @@
+"""How a job leaves a worker. A value, decided by pure code; others act on it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tollway_schemas.failure import Failure
+from tollway_schemas.reply import Answer, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """It has a validated answer."""
+
+    answer: Answer
+    provenance: Provenance
+    lane: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It ends in a failure reply and nothing else: nobody can mend it (it expired)."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """It is given up: a dead letter first, then a failure reply."""
+
+    failure: Failure
+    #: A stable word for the fingerprint: an error code, a schema path. Never a message.
+    detail: str = ""
+
+
+class Ask(Enum):
+    """What the next call asks."""
+
+    SAME = "the same"
+    LARGER = "the same, with room for a longer answer"
+    REASK = "the job's request, with the bad answer and its errors"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """It is called again on this lane, not before `delay` seconds from now."""
+
+    delay: float
+    ask: Ask = Ask.SAME
+
+
+Outcome = Completed | Failed | DeadLettered | RetryLater

@@ -1,0 +1,56 @@
+"""What has happened to a job in this worker so far."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tollway_schemas.attempt import Attempt
+from tollway_schemas.dead_letter import BadAnswer
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.job import Job, Priority
+from tollway_schemas.request import ChatRequest
+from tollway_workers.config.route import RouteSettings
+from tollway_workers.policies.record import ReceivedRecord
+
+if TYPE_CHECKING:
+    from tollway_workers.policies.bucket import Cost
+
+
+@dataclass(slots=True, eq=False)
+class JobProgress:
+    """One job on its way: what it is, what was tried. Changed by its executor alone."""
+
+    job: Job
+    record: ReceivedRecord
+    route: RouteSettings
+    lane: str
+    #: Seconds since 1970: no call starts after it.
+    deadline: float
+    #: What the next call asks: the job's request, or a longer or a re-asking one.
+    request: ChatRequest
+    #: Whether the next call feeds errors back.
+    reasking: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+    failures: Counter[FailureClass] = field(default_factory=Counter)
+    bad_answers: list[BadAnswer] = field(default_factory=list)
+    #: What the next call reserves; made once, and again when the request changes.
+    cost: "Cost | None" = None
+
+    @property
+    def interactive(self) -> bool:
+        """Whether it goes before bulk jobs."""
+        return self.job.priority is Priority.INTERACTIVE
+
+    @property
+    def charged(self) -> int:
+        """Calls that count in its attempt budget."""
+        return sum(attempt.charged for attempt in self.attempts)
+
+    @property
+    def owned(self) -> bool:
+        """Whether its partition is still ours."""
+        return self.record.tracker.owned
+
+    def ask(self, request: ChatRequest, *, reasking: bool) -> None:
+        """Ask something else the next time."""
+        self.request, self.reasking, self.cost = request, reasking, None

@@ -1,0 +1,32 @@
+"""A record as it was read from Kafka, before anything is believed of it."""
+
+from dataclasses import dataclass
+
+from tollway_schemas.dead_letter import Origin
+from tollway_schemas.headers import Headers
+from tollway_workers.policies.offsets import OffsetTracker
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReceivedRecord:
+    """One record of a jobs topic, and the tracker of the partition it holds open."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    #: Kafka's own time of the record, in seconds since 1970.
+    timestamp: float
+    tracker: OffsetTracker
+
+    @property
+    def origin(self) -> Origin:
+        """Where it was read."""
+        return Origin(topic=self.topic, partition=self.partition, offset=self.offset)
+
+    @property
+    def size(self) -> int:
+        """Bytes it holds in memory, roughly."""
+        return len(self.value or b"") + len(self.key or b"") + 512

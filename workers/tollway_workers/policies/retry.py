@@ -1,0 +1,110 @@
+"""From a failed call to the job's next step. Pure: time and dice are arguments."""
+
+from random import Random
+
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_workers.errors import InvalidResult, ProviderError
+from tollway_workers.policies.backoff import full_jitter
+from tollway_workers.policies.failure_table import FAILURE_TABLE, Next, Row
+from tollway_workers.policies.outcome import Ask, DeadLettered, Failed, Outcome, RetryLater
+from tollway_workers.policies.progress import JobProgress
+
+#: Most calls for one job generation, those that are not charged included.
+MOST_CALLS = 10
+
+CallError = ProviderError | InvalidResult
+
+
+def failure_class_of(error: CallError) -> FailureClass:
+    """The class that decides what follows."""
+    if isinstance(error, InvalidResult):
+        return FailureClass.BAD_OUTPUT
+    return error.failure.failure_class
+
+
+def expired(progress: JobProgress) -> Failed:
+    """The job's deadline has passed: a failure reply, no dead letter."""
+    tries = len(progress.attempts)
+    last = progress.attempts[-1].failure_class if tries else None
+    because = f"; the last of {tries} call(s) ended in {last.value}" if last else ""
+    return Failed(
+        Failure(
+            failure_class=FailureClass.EXPIRED,
+            message=f"the deadline passed before there was an answer{because}",
+            lane=progress.lane,
+        )
+    )
+
+
+class RetryPolicy:
+    """Decides what becomes of a job whose call failed: `FAILURE_TABLE` and the route's limits."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Outcome:
+        """The job's outcome, once its failed call stands in `progress`; `now` is seconds UTC."""
+        failure_class = failure_class_of(error)
+        row = FAILURE_TABLE[failure_class]
+        if row.next is Next.FAIL:
+            return Failed(_failure(progress, failure_class, error))
+        if self._may_go_on(progress, failure_class, row):
+            if now >= progress.deadline:
+                return expired(progress)
+            return self._again(progress, failure_class, row, error)
+        return DeadLettered(_failure(progress, failure_class, error), _detail(error))
+
+    def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
+        if row.next is Next.DEAD_LETTER or len(progress.attempts) >= MOST_CALLS:
+            return False
+        if row.next in (Next.WAIT_FOR_LANE, Next.PARK_LANE):
+            return True
+        most = progress.route.reasks if row.next is Next.REASK else row.most
+        return (
+            progress.failures[failure_class] <= most
+            and progress.charged < progress.route.retry.max_attempts
+        )
+
+    def _again(
+        self, progress: JobProgress, failure_class: FailureClass, row: Row, error: CallError
+    ) -> RetryLater:
+        match row.next:
+            case Next.RETRY_LARGER:
+                return RetryLater(0.0, Ask.LARGER)
+            case Next.REASK:
+                return RetryLater(0.0, Ask.REASK)
+            case Next.RETRY:
+                return RetryLater(self._wait(progress, failure_class, row, error))
+            case _:
+                # The lane's gate holds the job as long as it has to.
+                return RetryLater(0.0)
+
+    def _wait(
+        self, progress: JobProgress, failure_class: FailureClass, row: Row, error: CallError
+    ) -> float:
+        retry = progress.route.retry
+        wait = full_jitter(
+            progress.failures[failure_class],
+            initial=retry.backoff_initial,
+            longest=max(row.longest_wait, retry.backoff_max),
+            rng=self._rng,
+        )
+        asked = error.failure.retry_after if isinstance(error, ProviderError) else None
+        return max(wait, asked or 0.0)
+
+
+def _failure(progress: JobProgress, failure_class: FailureClass, error: CallError) -> Failure:
+    calls = len(progress.attempts)
+    if isinstance(error, InvalidResult):
+        message, problems = f"no valid answer in {calls} call(s)", error.problems
+    else:
+        message, problems = error.failure.message, ()
+    return Failure(
+        failure_class=failure_class, message=message, lane=progress.lane, problems=problems
+    )
+
+
+def _detail(error: CallError) -> str:
+    if isinstance(error, InvalidResult):
+        return error.problems[0].partition(":")[0] if error.problems else ""
+    return error.failure.provider_code or str(error.failure.status or "")

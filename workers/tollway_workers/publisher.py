@@ -1,0 +1,196 @@
+"""Writes outcomes: journal, reply, dead letter. Only then is the record's offset complete."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import assert_never
+
+from tollway_schemas import headers
+from tollway_schemas.failure import Failure, FailureClass, fingerprint
+from tollway_schemas.job import Job, ReplyAddress
+from tollway_schemas.keys import dead_letter_key, job_key
+from tollway_schemas.topics import TopicNames
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
+from tollway_workers.policies import outgoing
+from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, Outcome, RetryLater
+from tollway_workers.policies.outgoing import Exchange
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.record import ReceivedRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherSettings:
+    """What a publisher has to know."""
+
+    topics: TopicNames
+    #: The worker's instance id.
+    worker: str
+    #: Topics of services that jobs may name for their replies.
+    reply_topics: frozenset[str]
+    #: Largest dead letter and journal record.
+    most_bytes: int
+
+
+class OutcomePublisher:
+    """The only writer of a worker. Every method returns when Kafka has safely what it wrote."""
+
+    def __init__(self, sink: RecordSink, settings: PublisherSettings, clock: Clock) -> None:
+        self._sink = sink
+        self._settings = settings
+        self._clock = clock
+
+    def may_reply_to(self, address: ReplyAddress | None) -> bool:
+        """Whether a job may have its reply there."""
+        settings = self._settings
+        return (
+            address is None
+            or address.topic == settings.topics.replies
+            or address.topic in settings.reply_topics
+        )
+
+    async def publish(
+        self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
+    ) -> None:
+        """Write what an outcome asks for, and the call that led to it.
+
+        Where it returns, the record may be completed, unless the outcome is to retry. Cancelled, it
+        may have written some of it: the job then comes again and readers drop what comes twice.
+        """
+        written: list[Awaitable[object]] = []
+        if exchange is not None and progress.route.journal != "off":
+            written.append(await self._journal(progress, exchange))
+        match outcome:
+            case Completed():
+                written.append(await self._completed(progress, outcome))
+            case Failed(failure):
+                written.append(await self._reply(progress, failure, dead=False))
+            case DeadLettered():
+                await self._dead_letter(progress, outcome)
+                written.append(await self._reply(progress, outcome.failure, dead=True))
+            case RetryLater():
+                pass
+            case _:
+                assert_never(outcome)
+        for acknowledged in written:
+            await acknowledged
+
+    async def publish_undecodable(
+        self, record: ReceivedRecord, failure: Failure, route: str
+    ) -> None:
+        """A record that holds no job: a dead letter of its raw bytes, described in its headers."""
+        origin = f"{record.topic}-{record.partition}-{record.offset}"
+        job_id = headers.get(record.headers, headers.JOB_ID) or origin
+        value, kind = record.value or b"", "raw"
+        if len(value) > self._settings.most_bytes - 4096:
+            value, kind = value[: outgoing.HEAD_BYTES], "raw-head"
+        described = headers.encode(
+            (
+                (headers.JOB_ID, job_id[:256]),
+                (headers.GENERATION, "1"),
+                (headers.ROUTE, route),
+                (headers.VALUE_KIND, kind),
+                (headers.FAILURE_CLASS, failure.failure_class.value),
+                (headers.FAILURE_MESSAGE, failure.message[:1000]),
+                (headers.FINGERPRINT, fingerprint(route, failure.failure_class)),
+                (headers.ORIGIN, origin),
+                (headers.DEAD_AT, outgoing.instant(self._clock.now()).isoformat()),
+                (headers.WORKER, self._settings.worker),
+            )
+        )
+        await self._send(
+            OutgoingRecord(
+                self._settings.topics.dead_letters,
+                dead_letter_key(origin, 1),
+                value,
+                headers.of_the_service(record.headers) + described,
+            )
+        )
+
+    async def _completed(self, progress: JobProgress, outcome: Completed) -> Awaitable[object]:
+        try:
+            return await self._send_reply(progress, outcome, dead=False)
+        except RecordTooLarge:
+            failure = Failure(
+                failure_class=FailureClass.REPLY_TOO_LARGE,
+                message="the answer is larger than the reply topic takes",
+                lane=outcome.lane,
+            )
+            await self._dead_letter(progress, DeadLettered(failure))
+            return await self._reply(progress, failure, dead=True)
+
+    async def _reply(
+        self, progress: JobProgress, failure: Failure, *, dead: bool
+    ) -> Awaitable[object]:
+        return await self._send_reply(progress, failure, dead=dead)
+
+    async def _send_reply(
+        self, progress: JobProgress, ending: Completed | Failure, *, dead: bool
+    ) -> Awaitable[object]:
+        job, settings = progress.job, self._settings
+        address = job.reply_to if self.may_reply_to(job.reply_to) else None
+        completed = isinstance(ending, Completed)
+        about = _about(job, progress.record) + headers.encode(
+            (
+                (headers.STATUS, "completed" if completed else "failed"),
+                (headers.PROVENANCE, ending.provenance.value if completed else None),
+            )
+        )
+        value = outgoing.reply(
+            progress, ending, dead=dead, worker=settings.worker, now=self._clock.now()
+        )
+        return await self._sink.send(
+            OutgoingRecord(
+                address.topic if address else settings.topics.replies,
+                job_key(job.id),
+                value,
+                about,
+                address.partition if address else None,
+            )
+        )
+
+    async def _journal(self, progress: JobProgress, exchange: Exchange) -> Awaitable[object]:
+        settings = self._settings
+        value = outgoing.journal_record(
+            progress, exchange, worker=settings.worker, most_bytes=settings.most_bytes
+        )
+        return await self._sink.send(
+            OutgoingRecord(settings.topics.journal, job_key(progress.job.id), value, [])
+        )
+
+    async def _dead_letter(self, progress: JobProgress, outcome: DeadLettered) -> None:
+        job, settings = progress.job, self._settings
+        value = outgoing.dead_letter(
+            progress,
+            outcome,
+            worker=settings.worker,
+            now=self._clock.now(),
+            most_bytes=settings.most_bytes,
+        )
+        about = _about(job, progress.record) + headers.encode(
+            (
+                (headers.FAILURE_CLASS, outcome.failure.failure_class.value),
+                (headers.ATTEMPTS, str(len(progress.attempts))),
+            )
+        )
+        await self._send(
+            OutgoingRecord(
+                settings.topics.dead_letters, dead_letter_key(job.id, job.generation), value, about
+            )
+        )
+
+    async def _send(self, record: OutgoingRecord) -> None:
+        """Send and wait: what follows depends on it."""
+        await (await self._sink.send(record))
+
+
+def _about(job: Job, record: ReceivedRecord) -> list[tuple[str, bytes]]:
+    """The service's own headers, then ours anew."""
+    return headers.of_the_service(record.headers) + headers.encode(
+        (
+            (headers.JOB_ID, job.id),
+            (headers.GENERATION, str(job.generation)),
+            (headers.ROUTE, job.route),
+            (headers.TENANT, job.tenant),
+            (headers.RUN, job.run),
+        )
+    )
