@@ -42,7 +42,7 @@ class LockedJar:
 
 def read_lock() -> tuple[LockedJar, ...]:
     """The committed lock: which jars make a broker."""
-    text = resources.files(__package__).joinpath("jars.lock").read_text("utf-8")
+    text = resources.files("tollway_workers.local.kafka").joinpath("jars.lock").read_text("utf-8")
     return parse_lock(text)
 
 
