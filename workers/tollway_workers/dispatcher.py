@@ -15,11 +15,12 @@ SWEEP_INTERVAL = 0.5
 _LEAST_HELD = 1_000
 
 Start = Callable[[JobProgress, Permit], None]
+Forget = Callable[[JobProgress], None]
 
 
 @dataclass(slots=True, eq=False)
 class LaneQueue:
-    """The jobs that wait for one lane. State: two queues by priority, and the retries not yet due."""
+    """The jobs that wait for one lane: two queues by priority, and retries that are not due."""
 
     admission: Admission
     interactive: deque[JobProgress] = field(default_factory=deque)
@@ -42,28 +43,21 @@ class LaneQueue:
         """The queue of its priority."""
         return self.interactive if progress.interactive else self.bulk
 
-    def head(self) -> deque[JobProgress] | None:
-        """The queue whose first job is next; jobs whose partition is no longer ours are dropped."""
-        for queue in (self.interactive, self.bulk):
-            while queue and not queue[0].owned:
-                queue.popleft()
-            if queue:
-                return queue
-        return None
-
 
 class Dispatcher:
     """Holds jobs in their lanes and starts each as soon as its lane admits it.
 
-    `start` is called with the job and its permit, and must give the permit back. Everything here is
-    synchronous; `bytes_held` counts the records of all jobs that wait or run.
+    `start` is called with the job and its permit, and must give the permit back; `forget` with a
+    job whose partition went to another worker before it was called. Everything here is synchronous.
     """
 
-    def __init__(self, admissions: dict[str, Admission], clock: Clock, start: Start) -> None:
+    def __init__(
+        self, admissions: dict[str, Admission], clock: Clock, start: Start, forget: Forget
+    ) -> None:
         self._lanes = {name: LaneQueue(admission) for name, admission in admissions.items()}
         self._clock = clock
         self._start = start
-        self._draining = False
+        self._forget = forget
 
     def offer(self, progress: JobProgress) -> None:
         """A new job: it waits behind those of its priority. Call `pump` after a batch."""
@@ -85,7 +79,7 @@ class Dispatcher:
     def pump(self, lane_name: str) -> None:
         """Start whatever the lane admits now; called when a job came, a call ended, time passed."""
         lane = self._lanes[lane_name]
-        while (queue := lane.head()) is not None:
+        while (queue := self._head(lane)) is not None:
             leave = lane.admission.admit(queue[0])
             if isinstance(leave, Permit):
                 self._start(queue.popleft(), leave)
@@ -111,7 +105,6 @@ class Dispatcher:
 
     def drop_new(self) -> None:
         """A drain: jobs that were never called are left to others; those begun may still end."""
-        self._draining = True
         for lane in self._lanes.values():
             for queue in (lane.interactive, lane.bulk):
                 begun = [progress for progress in queue if progress.attempts]
@@ -130,6 +123,15 @@ class Dispatcher:
     def waiting(self) -> int:
         """Jobs that wait in all lanes."""
         return sum(lane.held for lane in self._lanes.values())
+
+    def _head(self, lane: LaneQueue) -> deque[JobProgress] | None:
+        """The queue whose first job is next."""
+        for queue in (lane.interactive, lane.bulk):
+            while queue and not queue[0].owned:
+                self._forget(queue.popleft())
+            if queue:
+                return queue
+        return None
 
     def _due(self, lane: LaneQueue, progress: JobProgress) -> None:
         lane.retries -= 1

@@ -22,8 +22,37 @@ class FleetError(TollwayError):
     """Anything the fleet raises on purpose; its text is one sentence for a person."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigMistake:
+    """One thing that is wrong, or doubtful, in a configuration. Never quotes a value."""
+
+    #: File, environment variable or option that it comes from.
+    source: str = ""
+    #: Dotted name of the setting; empty where the whole source is meant.
+    key: str = ""
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.source, self.key) if part)
+        sentence = f"{self.problem}; {self.remedy}"
+        return f"{where}: {sentence}" if where else sentence
+
+
 class ConfigError(FleetError):
-    """The configuration cannot be used; the text names file, key, problem and remedy."""
+    """The configuration cannot be used; the text names file, key, problem and remedy.
+
+    `mistakes` holds all that were found, one a line of the text; it may be empty.
+    """
+
+    def __init__(self, message: str, *, mistakes: tuple[ConfigMistake, ...] = ()) -> None:
+        self.mistakes = mistakes
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, *mistakes: ConfigMistake) -> "ConfigError":
+        """The error that carries these mistakes, one a line."""
+        return cls("\n".join(map(str, mistakes)), mistakes=mistakes)
 
 
 class MissingExtra(FleetError):

@@ -128,12 +128,11 @@ class OutcomePublisher:
     ) -> Awaitable[object]:
         job, settings = progress.job, self._settings
         address = job.reply_to if self.may_reply_to(job.reply_to) else None
-        completed = isinstance(ending, Completed)
+        status, provenance = "failed", None
+        if isinstance(ending, Completed):
+            status, provenance = "completed", ending.provenance.value
         about = _about(job, progress.record) + headers.encode(
-            (
-                (headers.STATUS, "completed" if completed else "failed"),
-                (headers.PROVENANCE, ending.provenance.value if completed else None),
-            )
+            ((headers.STATUS, status), (headers.PROVENANCE, provenance))
         )
         value = outgoing.reply(
             progress, ending, dead=dead, worker=settings.worker, now=self._clock.now()

@@ -1,4 +1,4 @@
-"""The seams to Kafka, owned by the worker that calls them. MemoryBroker passes the same contract."""
+"""The seams to Kafka, owned by the worker that calls them; MemoryBroker has the same contract."""
 
 from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
@@ -67,6 +67,10 @@ class RecordSink(Protocol):
         Raises:
             RecordTooLarge: it was not handed over and never can be.
         """
+        ...
+
+    async def recover(self) -> None:
+        """After a failed write: make the next ones possible again."""
         ...
 
     async def stop(self) -> None:

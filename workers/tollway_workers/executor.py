@@ -1,0 +1,198 @@
+"""One call for one job, to exactly one outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tollway_schemas.attempt import Attempt, Billed
+from tollway_schemas.dead_letter import BadAnswer
+from tollway_schemas.reply import Answer, Provenance
+from tollway_workers.admission import Admission, Permit
+from tollway_workers.clock import Clock
+from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.errors import InvalidResult, ProviderError
+from tollway_workers.policies.cost import cost_of
+from tollway_workers.policies.failure_table import FAILURE_TABLE
+from tollway_workers.policies.outcome import Ask, Completed, Outcome, RetryLater
+from tollway_workers.policies.outgoing import HEAD_BYTES, Exchange, instant
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.retry import CallError, RetryPolicy, failure_class_of
+from tollway_workers.providers.base import Completion, Provider, ProviderCall
+from tollway_workers.validation.reask import reask
+from tollway_workers.validation.validator import ResultValidator
+
+#: Answer limit of the second try of a truncated answer, against the first.
+_LARGER = 2
+#: Answer limit that is doubled where the request named none.
+_ASSUMED_LIMIT = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Everything that belongs to one lane in this process."""
+
+    config: LaneConfig
+    admission: Admission
+    provider: Provider
+
+
+@dataclass(slots=True)
+class Call:
+    """One call while it is made: what was sent, when, and what came back."""
+
+    lane: Lane
+    body: bytes
+    started: float
+    started_monotonic: float
+    latency: float = 0.0
+    completion: Completion | None = None
+
+
+class JobExecutor:
+    """Makes one call and decides what becomes of its job."""
+
+    def __init__(
+        self,
+        lanes: Mapping[str, Lane],
+        validator: ResultValidator,
+        policy: RetryPolicy,
+        clock: Clock,
+    ) -> None:
+        self._lanes = lanes
+        self._validator = validator
+        self._policy = policy
+        self._clock = clock
+
+    async def execute(
+        self, progress: JobProgress, permit: Permit
+    ) -> tuple[Outcome, Exchange | None]:
+        """The job's outcome after one more call, and that call for the journal.
+
+        Raises nothing but cancellation, which closes the connection and gives the permit back.
+        """
+        call: Call | None = None
+        try:
+            with permit:
+                call = self._prepare(progress)
+                completion = await self._send(call, progress, permit)
+            answer = await self._validator.validate(progress.job.output, completion)
+        except (ProviderError, InvalidResult) as error:
+            exchange = self._note_failure(progress, call, error)
+            outcome = self._policy.decide(progress, error, now=self._clock.now())
+            if isinstance(outcome, RetryLater):
+                _ask_next(progress, outcome.ask, error)
+            return outcome, exchange
+        return self._complete(progress, call, completion, answer)
+
+    def _prepare(self, progress: JobProgress) -> Call:
+        lane = self._lanes[progress.lane]
+        body = lane.provider.build(progress.request, progress.job.output)
+        return Call(lane, body, self._clock.now(), self._clock.monotonic())
+
+    async def _send(self, call: Call, progress: JobProgress, permit: Permit) -> Completion:
+        job = progress.job
+        admission = call.lane.admission
+        try:
+            completion = await call.lane.provider.complete(
+                ProviderCall(
+                    body=call.body,
+                    call_id=f"{job.id}/{job.generation}/{len(progress.attempts) + 1}",
+                    timeout=min(
+                        call.lane.config.call_timeout, max(progress.deadline - call.started, 0.001)
+                    ),
+                )
+            )
+        except ProviderError as error:
+            call.latency = self._clock.monotonic() - call.started_monotonic
+            admission.on_failure(error.failure.failure_class, error.failure.retry_after)
+            raise
+        call.latency = self._clock.monotonic() - call.started_monotonic
+        call.completion = completion
+        admission.on_answer()
+        if completion.usage is not None:
+            permit.settle(completion.usage)
+        return completion
+
+    def _complete(
+        self, progress: JobProgress, call: Call, completion: Completion, answer: Answer
+    ) -> tuple[Outcome, Exchange]:
+        attempt = self._attempt(progress, call, None)
+        if completion.scripted:
+            provenance = Provenance.SCRIPTED
+        else:
+            provenance = Provenance.REASKED if progress.reasking else Provenance.LIVE
+        outcome = Completed(answer, provenance, progress.lane, completion.model_served)
+        return outcome, Exchange(attempt, call.body, completion.body)
+
+    def _note_failure(
+        self, progress: JobProgress, call: Call | None, error: CallError
+    ) -> Exchange | None:
+        progress.failures[failure_class_of(error)] += 1
+        if call is None:
+            # It could not even be expressed for this provider: nothing was sent.
+            return None
+        attempt = self._attempt(progress, call, error)
+        if isinstance(error, InvalidResult):
+            progress.bad_answers.append(
+                BadAnswer(
+                    attempt=attempt.number,
+                    text=error.answer[:HEAD_BYTES],
+                    problems=error.problems,
+                )
+            )
+        came_back = call.completion.body if call.completion else b""
+        if not came_back and isinstance(error, ProviderError):
+            came_back = error.failure.body
+        return Exchange(attempt, call.body, came_back)
+
+    def _attempt(self, progress: JobProgress, call: Call, error: CallError | None) -> Attempt:
+        """The record of a call, added to the job's own."""
+        config, completion = call.lane.config, call.completion
+        failure = error.failure if isinstance(error, ProviderError) else None
+        failure_class = None if error is None else failure_class_of(error)
+        usage = completion.usage if completion else (failure.usage if failure else None)
+        status = completion.status if completion else (failure.status if failure else None)
+        attempt = Attempt(
+            number=len(progress.attempts) + 1,
+            lane=config.name,
+            provider=config.provider_name,
+            model=config.model,
+            model_served=completion.model_served if completion else None,
+            provider_request_id=_request_id(completion, error),
+            started_at=instant(call.started),
+            latency=call.latency,
+            status=status,
+            failure_class=failure_class,
+            message=None if error is None else str(error),
+            finish_reason=completion.finish_reason if completion else None,
+            charged=failure_class is None or FAILURE_TABLE[failure_class].charged,
+            reask=progress.reasking,
+            usage=usage,
+            cost=cost_of(usage, config.price),
+            billed=_billed(completion, status),
+        )
+        progress.attempts.append(attempt)
+        return attempt
+
+
+def _billed(completion: Completion | None, status: int | None) -> Billed:
+    if completion is not None:
+        return Billed.YES
+    # A connection that broke may have brought an answer to life; an error status did not.
+    return Billed.NO if status is not None and status >= 400 else Billed.UNKNOWN
+
+
+def _request_id(completion: Completion | None, error: CallError | None) -> str | None:
+    if completion is not None:
+        return completion.provider_request_id
+    return error.failure.provider_request_id if isinstance(error, ProviderError) else None
+
+
+def _ask_next(progress: JobProgress, ask: Ask, error: CallError) -> None:
+    """Change what the job's next call asks."""
+    job = progress.job
+    if ask is Ask.LARGER:
+        limit = _LARGER * (progress.request.max_output_tokens or _ASSUMED_LIMIT)
+        larger = progress.request.model_copy(update={"max_output_tokens": limit})
+        progress.ask(larger, reasking=progress.reasking)
+    elif ask is Ask.REASK and isinstance(error, InvalidResult):
+        progress.ask(reask(job.request, error.answer, error.problems), reasking=True)

@@ -1,0 +1,46 @@
+"""Starting Kafka clients so that what fails says what is wrong in one sentence."""
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from aiokafka.errors import KafkaError
+
+from tollway_workers.errors import BrokerUnavailable
+
+#: Seconds to wait for a broker at start.
+START_TIMEOUT = 30.0
+
+
+class KafkaClient(Protocol):
+    """What every aiokafka client can do."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+
+async def started(client: KafkaClient, options: dict[str, Any]) -> None:
+    """Start a client; `options` are its arguments.
+
+    Raises:
+        BrokerUnavailable: nobody answers, or we are refused; the client is closed again.
+    """
+    try:
+        await asyncio.wait_for(client.start(), START_TIMEOUT)
+    except (KafkaError, TimeoutError, OSError) as error:
+        await _close(client)
+        servers = options.get("bootstrap_servers", "?")
+        raise BrokerUnavailable(
+            f"cannot use Kafka at {servers} ({type(error).__name__}): "
+            "check that it runs, the address, and the security settings"
+        ) from error
+
+
+def quieten_client_logs() -> None:
+    """aiokafka logs an error a second and node while a broker is away: ours say it once."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+async def _close(client: Any) -> None:
+    close = client.close if hasattr(client, "close") else client.stop
+    await close()

@@ -1,0 +1,106 @@
+"""Reads partitions by name and offset, without a group: what a run does with its topics."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.kafka.connect import started
+from tollway_workers.policies.record import ReceivedRecord
+
+#: Milliseconds a read waits for records.
+_WAIT = 200
+
+#: A topic and a partition.
+Place = tuple[str, int]
+
+
+class LogReader:
+    """One consumer. `start` before use; one caller at a time."""
+
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        """`client`: arguments that every aiokafka client takes, servers and security."""
+        self._client = dict(client)
+        self._consumer = AIOKafkaConsumer(
+            **self._client,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises BrokerUnavailable."""
+        await started(self._consumer, self._client)
+
+    async def stop(self) -> None:
+        """Disconnect; idempotent."""
+        await self._consumer.stop()
+
+    async def cluster_id(self) -> str:
+        """The cluster's own name for itself, which outlives every change of address."""
+        admin = AIOKafkaAdminClient(**self._client)
+        await started(admin, self._client)
+        try:
+            return str((await admin.describe_cluster())["cluster_id"])
+        finally:
+            await admin.close()
+
+    async def ends(self, topics: Collection[str]) -> dict[Place, int]:
+        """The offset behind the last record of every partition. Raises BrokerUnavailable."""
+        ends: dict[Place, int] = {}
+        for topic in topics:
+            # A topic that was made just now may not be known here yet.
+            await self._consumer.topics()
+            partitions = self._consumer.partitions_for_topic(topic)
+            if not partitions:
+                raise BrokerUnavailable(
+                    f"the topic {topic!r} does not exist, or this user may not see it: "
+                    "see `tollway topics plan`"
+                )
+            wanted = [TopicPartition(topic, partition) for partition in sorted(partitions)]
+            found = await self._consumer.end_offsets(wanted)
+            ends |= {(at.topic, at.partition): end for at, end in found.items()}
+        return ends
+
+    async def between(
+        self, starts: Mapping[Place, int], ends: Mapping[Place, int]
+    ) -> AsyncIterator[ReceivedRecord]:
+        """Every record from its partition's start to before its end."""
+        todo = {place: end for place, end in ends.items() if starts[place] < end}
+        if not todo:
+            return
+        self.follow({place: starts[place] for place in todo})
+        while todo:
+            for record in await self.read():
+                if record.offset < ends[record.topic, record.partition]:
+                    yield record
+            for place, end in list(todo.items()):
+                # Positions pass transaction markers, the last record's offset does not.
+                if await self._consumer.position(TopicPartition(*place)) >= end:
+                    del todo[place]
+
+    def follow(self, starts: Mapping[Place, int]) -> None:
+        """Read on from these offsets, and from nothing else, with `read`."""
+        self._consumer.assign([TopicPartition(*place) for place in starts])
+        for place, offset in starts.items():
+            self._consumer.seek(TopicPartition(*place), offset)
+
+    async def read(self) -> list[ReceivedRecord]:
+        """The next records of what is followed; waits a moment. Never cancel it."""
+        batches = await self._consumer.getmany(timeout_ms=_WAIT, max_records=1_000)
+        return [
+            ReceivedRecord(
+                at.topic,
+                at.partition,
+                record.offset,
+                record.key,
+                record.value,
+                record.headers,
+                record.timestamp / 1000,
+                _UNTRACKED,
+            )
+            for at, records in batches.items()
+            for record in records
+        ]

@@ -1,0 +1,105 @@
+"""Outcomes to Kafka: one idempotent producer, acknowledged by all in-sync replicas."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
+
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.connect import started
+from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+
+log = structlog.get_logger(__name__)
+
+#: Bytes. With the default of 16 kB every sender of a full batch wakes at once: at 2,000 calls in
+#: flight and journal records of 3 kB that costs more than the rest of the job.
+_BATCH_BYTES = 1_048_576
+#: Seconds between two renewals of a broken producer.
+_RENEWAL_WAIT = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSettings:
+    """What a sink has to know."""
+
+    #: Arguments that every aiokafka client of this process takes: servers and security.
+    client: dict[str, Any]
+    #: Largest record. Below the broker's own limit: a record that the broker refuses breaks an
+    #: idempotent producer, one that the client refuses does not.
+    most_bytes: int
+
+
+class KafkaSink:
+    """Writes records in order of handing over, each at least once, acknowledged by all replicas."""
+
+    def __init__(self, settings: SinkSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._producer: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
+        self._renewed_at = 0.0
+        self._partitions: dict[str, frozenset[int]] = {}
+
+    async def start(self) -> None:
+        """Connect. Raises BrokerUnavailable."""
+        self._producer = await self._new_producer()
+
+    async def send(self, record: OutgoingRecord) -> Awaitable[object]:
+        """Hand a record over; what is returned is done when Kafka has it safely."""
+        assert self._producer is not None  # noqa: S101 a sink is started before it is written to
+        partition = record.partition
+        if partition is not None and partition not in await self._partitions_of(record.topic):
+            partition = None
+        try:
+            acknowledged: Awaitable[object] = await self._producer.send(
+                record.topic,
+                record.value,
+                key=record.key,
+                partition=partition,
+                headers=record.headers,
+            )
+        except MessageSizeTooLargeError as error:
+            raise RecordTooLarge(f"a record for {record.topic} is too large") from error
+        return acknowledged
+
+    async def recover(self) -> None:
+        """Replace a producer whose writes fail: aiokafka does not mend a broken sequence itself."""
+        async with self._renewing:
+            if self._clock.monotonic() - self._renewed_at < _RENEWAL_WAIT:
+                return
+            old, self._producer = self._producer, await self._new_producer()
+            self._renewed_at = self._clock.monotonic()
+            log.warning("the producer was replaced after a failed write")
+            if old is not None:
+                await old.stop()
+
+    async def stop(self) -> None:
+        """Write what was handed over, then disconnect; idempotent."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await producer.stop()
+
+    async def _new_producer(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._settings.client,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="zstd",
+            linger_ms=0,
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=self._settings.most_bytes,
+        )
+        await started(producer, self._settings.client)
+        return producer
+
+    async def _partitions_of(self, topic: str) -> frozenset[int]:
+        known = self._partitions.get(topic)
+        if known is None:
+            assert self._producer is not None  # noqa: S101 as in send
+            known = frozenset(await self._producer.partitions_for(topic))
+            self._partitions[topic] = known
+        return known

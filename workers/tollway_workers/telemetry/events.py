@@ -1,0 +1,32 @@
+"""What the core tells of itself; metrics and logs listen. A listener never touches a job."""
+
+from typing import Protocol
+
+from tollway_schemas.attempt import Attempt
+from tollway_schemas.failure import Failure
+from tollway_workers.policies.outcome import Outcome
+from tollway_workers.policies.progress import JobProgress
+
+
+class FleetEvents(Protocol):
+    """Called synchronously from the event loop; must be quick and must not raise."""
+
+    def call_started(self, lane: str) -> None:
+        """A permit was given and a call is on its way."""
+        ...
+
+    def call_ended(self, lane: str, attempt: Attempt | None) -> None:
+        """A call ended, well or badly; None where nothing was sent after all."""
+        ...
+
+    def job_ended(self, progress: JobProgress, outcome: Outcome) -> None:
+        """A job's outcome is safely written (not called for retries)."""
+        ...
+
+    def record_refused(self, route: str, failure: Failure) -> None:
+        """A record held no job and went to the dead letters."""
+        ...
+
+    def write_failed(self, error: Exception) -> None:
+        """Kafka did not take an outcome; it is held and written again."""
+        ...

@@ -1,0 +1,301 @@
+"""One process of the fleet: takes jobs, calls lanes, writes outcomes, commits."""
+
+import asyncio
+import traceback
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from tollway_schemas.errors import TollwayError, UndecodableRecord, UnsupportedVersion
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.job import Job, Priority
+from tollway_workers.admission import Permit
+from tollway_workers.clock import Clock
+from tollway_workers.config.route import RouteSettings
+from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
+from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.kafka.ports import RecordSink, RecordSource
+from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
+from tollway_workers.policies.intake import read_job
+from tollway_workers.policies.outcome import DeadLettered, Outcome, RetryLater
+from tollway_workers.policies.outgoing import Exchange
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.retry import expired
+from tollway_workers.publisher import OutcomePublisher
+from tollway_workers.telemetry.events import FleetEvents
+from tollway_workers.validation.validator import ResultValidator
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between commits: what may be called twice after a crash is at most this old.
+COMMIT_INTERVAL = 1.0
+#: Records taken by one poll at most: decoding them holds up the event loop.
+_MOST_POLLED = 500
+#: Seconds between tries to write an outcome that Kafka does not take.
+_WRITE_AGAIN = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What a worker takes, and how much of it."""
+
+    #: Route and priority of each topic it reads.
+    topics: Mapping[str, tuple[str, Priority]]
+    routes: Mapping[str, RouteSettings]
+    #: Bytes of records that may be in memory.
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a worker is put together from."""
+
+    source: RecordSource
+    sink: RecordSink
+    lanes: Mapping[str, Lane]
+    executor: JobExecutor
+    publisher: OutcomePublisher
+    validator: ResultValidator
+    events: FleetEvents
+    clock: Clock
+
+
+class Worker:
+    """Runs until it is told to drain, then until its calls have ended.
+
+    State: `_running` (tasks that call or write), `_bytes` (of records that wait or run).
+    """
+
+    def __init__(self, intake: Intake, parts: Parts) -> None:
+        self._intake = intake
+        self._parts = parts
+        self._clock = parts.clock
+        admissions = {name: lane.admission for name, lane in parts.lanes.items()}
+        self.dispatcher = Dispatcher(admissions, parts.clock, self._start, self._forget)
+        self._topics_of_lane: dict[str, list[str]] = {name: [] for name in parts.lanes}
+        for topic, (route, _) in intake.topics.items():
+            self._topics_of_lane[intake.routes[route].lanes[0]].append(topic)
+        self._running: set[asyncio.Task[None]] = set()
+        self._bytes = 0
+        self._draining = asyncio.Event()
+
+    async def run(self, drain_timeout: float) -> None:
+        """Work until `drain` is called, then finish what is begun, commit and leave.
+
+        `drain_timeout`: seconds that calls in flight may still take. Cancelled, it ends calls at
+        once, commits what is complete and leaves: nothing is lost, what was in flight runs again.
+        """
+        parts = self._parts
+        await parts.sink.start()
+        try:
+            await parts.source.start()
+            async with asyncio.TaskGroup() as background:
+                tasks = [
+                    background.create_task(self._commit_each_second(), name="commits"),
+                    background.create_task(self._answer_expired(), name="deadlines"),
+                ]
+                await self._take_jobs()
+                await self._finish_begun(drain_timeout)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._stop()
+
+    def drain(self) -> None:
+        """Take nothing more; `run` returns when what is begun has ended. Idempotent."""
+        self._draining.set()
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to stop."""
+        return self._draining.is_set()
+
+    async def _take_jobs(self) -> None:
+        source = self._parts.source
+        while not self.draining:
+            room = _MOST_POLLED if self._bytes < self._intake.memory_bytes else 0
+            lanes = set()
+            for record in await source.poll(room):
+                self._bytes += record.size
+                if (progress := self._admit_record(record)) is not None:
+                    self.dispatcher.offer(progress)
+                    lanes.add(progress.lane)
+            for lane in lanes:
+                self.dispatcher.pump(lane)
+            self._hold_back()
+
+    def _admit_record(self, record: ReceivedRecord) -> JobProgress | None:
+        """The job that waits for its lane; None where it is on its way to an end already."""
+        route, priority = self._intake.topics[record.topic]
+        try:
+            job = read_job(record, route, priority)
+        except UnsupportedVersion as error:
+            self._refuse(record, route, FailureClass.UNSUPPORTED_VERSION, error)
+            return None
+        except UndecodableRecord as error:
+            self._refuse(record, route, FailureClass.UNDECODABLE, error)
+            return None
+        progress = self._progress(job, record)
+        if (outcome := self._refusal(progress)) is not None:
+            self._go(self._end(progress, outcome, None))
+            return None
+        return progress
+
+    def _progress(self, job: Job, record: ReceivedRecord) -> JobProgress:
+        route = self._intake.routes[job.route]
+        return JobProgress(
+            job=job,
+            record=record,
+            route=route,
+            lane=route.lanes[0],
+            deadline=job.deadline.timestamp(),
+            request=job.request,
+        )
+
+    def _refusal(self, progress: JobProgress) -> Outcome | None:
+        """The outcome of a job that need not be called at all."""
+        if progress.deadline <= self._clock.now():
+            return expired(progress)
+        if not self._parts.publisher.may_reply_to(progress.job.reply_to):
+            return _invalid(progress, "reply_to.topic: is not a topic that this fleet replies to")
+        try:
+            self._parts.validator.check(progress.job.output)
+        except TollwayError as error:
+            return _invalid(progress, f"output.json_schema: {error}")
+        return None
+
+    def _refuse(
+        self, record: ReceivedRecord, route: str, kind: FailureClass, error: TollwayError
+    ) -> None:
+        failure = Failure(failure_class=kind, message=str(error))
+        self._go(self._write_refusal(record, route, failure))
+
+    async def _write_refusal(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
+        publisher = self._parts.publisher
+        while not await self._written(publisher.publish_undecodable(record, failure, route)):
+            await self._clock.sleep(_WRITE_AGAIN)
+        self._done_with(record)
+        self._parts.events.record_refused(route, failure)
+
+    def _start(self, progress: JobProgress, permit: Permit) -> None:
+        self._parts.events.call_started(progress.lane)
+        self._go(self._call(progress, permit))
+
+    async def _call(self, progress: JobProgress, permit: Permit) -> None:
+        calls_before = len(progress.attempts)
+        try:
+            outcome, exchange = await self._parts.executor.execute(progress, permit)
+        except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
+            # The place alone: an exception's text may quote what it choked on.
+            log.error("a job met a bug in the worker", error=type(error).__name__, at=_place(error))
+            outcome, exchange = _bug(progress, error), None
+        finally:
+            permit.release()
+            self.dispatcher.pump(progress.lane)
+        called = len(progress.attempts) > calls_before
+        self._parts.events.call_ended(progress.lane, progress.attempts[-1] if called else None)
+        await self._end(progress, outcome, exchange)
+
+    async def _end(
+        self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
+    ) -> None:
+        """Write the outcome, however long that takes, and act on it."""
+        publisher = self._parts.publisher
+        while not await self._written(publisher.publish(progress, outcome, exchange)):
+            await self._clock.sleep(_WRITE_AGAIN)
+        if isinstance(outcome, RetryLater):
+            self._again(progress, outcome)
+            return
+        self._done_with(progress.record)
+        self._parts.events.job_ended(progress, outcome)
+
+    def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
+        last = progress.attempts[-1].failure_class
+        if last is not None and FAILURE_TABLE[last].next is Next.PARK_LANE:
+            self.dispatcher.requeue(progress)
+        else:
+            left = progress.deadline - self._clock.now()
+            self.dispatcher.retry(progress, min(outcome.delay, max(left, 0.0)))
+        self.dispatcher.pump(progress.lane)
+
+    async def _written(self, writing: Coroutine[None, None, None]) -> bool:
+        try:
+            await writing
+        except Exception as error:  # noqa: BLE001 whatever Kafka's client says, a paid answer is held
+            self._parts.events.write_failed(error)
+            log.warning("an outcome was not written, trying again", error=type(error).__name__)
+            await self._parts.sink.recover()
+            return False
+        return True
+
+    def _done_with(self, record: ReceivedRecord) -> None:
+        self._parts.source.complete(record)
+        self._bytes -= record.size
+
+    def _forget(self, progress: JobProgress) -> None:
+        self._bytes -= progress.record.size
+
+    def _go(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _hold_back(self) -> None:
+        full = [
+            topic for lane in self.dispatcher.full_lanes() for topic in self._topics_of_lane[lane]
+        ]
+        self._parts.source.hold_back(full)
+
+    async def _commit_each_second(self) -> None:
+        while True:
+            await self._clock.sleep(COMMIT_INTERVAL)
+            await self._parts.source.commit()
+
+    async def _answer_expired(self) -> None:
+        while True:
+            await self._clock.sleep(SWEEP_INTERVAL)
+            for progress in self.dispatcher.take_expired(self._clock.now()):
+                self._go(self._end(progress, expired(progress), None))
+
+    async def _finish_begun(self, drain_timeout: float) -> None:
+        """Calls in flight and jobs between two calls may end; what was never called is left."""
+        self.dispatcher.drop_new()
+        until = self._clock.monotonic() + drain_timeout
+        while (self._running or self.dispatcher.waiting) and self._clock.monotonic() < until:
+            # Kafka must see that we live; nothing new is taken.
+            await self._parts.source.poll(0)
+
+    async def _stop(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._parts.source.leave()
+        await self._parts.sink.stop()
+        for lane in self._parts.lanes.values():
+            await lane.provider.aclose()
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+
+
+def _invalid(progress: JobProgress, problem: str) -> DeadLettered:
+    failure = Failure(
+        failure_class=FailureClass.INVALID_JOB,
+        message="the job cannot be worked on",
+        problems=(problem,),
+    )
+    return DeadLettered(failure, problem.partition(":")[0])
+
+
+def _bug(progress: JobProgress, error: Exception) -> DeadLettered:
+    failure = Failure(
+        failure_class=FailureClass.UNKNOWN,
+        message=f"the worker met a bug in itself ({type(error).__name__})",
+        lane=progress.lane,
+    )
+    return DeadLettered(failure, type(error).__name__)
