@@ -89,7 +89,7 @@ async def write(servers: str, topic: str, value: bytes) -> None:
         await producer.send_and_wait(topic, value)
 
 
-async def read_one(servers: str, topic: str) -> bytes | None:
+async def read_one(servers: str, topic: str) -> object:
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
     async with consumer:
         return (await consumer.getone()).value
@@ -116,7 +116,6 @@ async def test_a_broker_keeps_its_data_and_its_port_over_a_restart(folder: Path)
     assert second.bootstrap_servers == first.bootstrap_servers
     assert await read_one(second.bootstrap_servers, "kept") == b"a job"
     assert said.count("starting Kafka") == 2
-    assert oct(folder.stat().st_mode)[-3:] == "700"
 
 
 def test_starting_twice_finds_the_same_broker_and_status_describes_it(folder: Path) -> None:
@@ -125,7 +124,8 @@ def test_starting_twice_finds_the_same_broker_and_status_describes_it(folder: Pa
     status = LocalKafka(folder).status()
 
     assert first == second == status
-    assert status.persistent
+    assert first.persistent
+    assert oct(folder.stat().st_mode)[-3:] == "700"
     assert LocalKafka(folder).logs(5)
     assert repr(LocalKafka(folder)).endswith(f"[{first.bootstrap_servers}]>")
 
@@ -210,9 +210,9 @@ def test_a_broker_nobody_wrote_down_is_ended_before_its_data_are_used_again(fold
 
 
 def test_ctrl_c_for_the_command_is_not_for_the_broker(folder: Path, start_user: StartUser) -> None:
-    LocalKafka(folder).start()
     user = start_user()
     pid, _ = user.broker()
+    LocalKafka(folder).start()
 
     os.killpg(user.process.pid, signal.SIGINT)
     user.process.wait(timeout=30)
@@ -286,7 +286,11 @@ def test_a_start_that_fails_shows_the_end_of_the_log_and_leaves_nothing(folder: 
 async def test_an_event_loop_shares_it_and_a_cancelled_start_leaves_nothing(folder: Path) -> None:
     reached = asyncio.Event()
     loop = asyncio.get_running_loop()
-    kafka = LocalKafka(folder, on_progress=lambda _: loop.call_soon_threadsafe(reached.set))
+
+    def tell(line: str) -> None:
+        loop.call_soon_threadsafe(reached.set)
+
+    kafka = LocalKafka(folder, on_progress=tell)
 
     async def command() -> None:
         async with kafka.shared():

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +23,7 @@ class Secure(Protocol):
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, kafka_jars: tuple[Path, ...]) -> Iterator[LocalKafka]:
+def cluster(tmp_path: Path, kafka_jars: tuple[Path, ...]) -> LocalKafka:
     options = BrokerOptions(nodes=3, session_timeout_seconds=2)
     return LocalKafka(tmp_path, options)
 

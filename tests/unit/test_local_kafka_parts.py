@@ -15,6 +15,7 @@ from tollway_workers.local.kafka import BrokerOptions, LocalKafka, SecureListene
 from tollway_workers.local.kafka.jars import (
     LockedJar,
     ensure_jars,
+    fetch,
     format_lock,
     parse_lock,
     read_lock,
@@ -99,6 +100,40 @@ def test_a_jar_that_differs_from_the_lock_stops_the_start_and_is_named(tmp_path:
 
     with pytest.raises(LocalError, match=r"a-1\.jar is not the g:a:1 .* delete the file"):
         ensure_jars(tmp_path, (jar,), print)
+
+
+class Repository:
+    """Stands for jgo's context and artifact: the first downloads break off half-way."""
+
+    def __init__(self, cached_path: Path, failures: int) -> None:
+        self.cached_path = cached_path
+        self.failures = failures
+
+    def project(self, group: str, artifact: str) -> "Repository":
+        return self
+
+    def at_version(self, version: str) -> "Repository":
+        return self
+
+    def artifact(self) -> "Repository":
+        return self
+
+    def resolve(self) -> Path:
+        if self.cached_path.exists():
+            return self.cached_path
+        self.failures -= 1
+        self.cached_path.write_bytes(b"half" if self.failures >= 0 else b"whole")
+        if self.failures >= 0:
+            raise ConnectionResetError("the connection broke off")
+        return self.cached_path
+
+
+def test_half_a_download_is_never_taken_for_a_jar(tmp_path: Path) -> None:
+    jar = LockedJar(group="g", artifact="a", version="1", sha256="")
+
+    assert fetch(Repository(tmp_path / "a", failures=2), jar).read_bytes() == b"whole"
+    with pytest.raises(LocalError, match=r"g:a:1 cannot be downloaded \(ConnectionResetError\)"):
+        fetch(Repository(tmp_path / "b", failures=3), jar)
 
 
 def test_a_port_that_was_asked_for_and_is_busy_is_one_clear_sentence() -> None:

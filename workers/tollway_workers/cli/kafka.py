@@ -113,10 +113,18 @@ def _facts(broker: RunningBroker | None) -> dict[str, object]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Lines that replace each other on a terminal, and follow each other in a file."""
+    """Lines that replace each other on a terminal; in a file, one for each kind of work."""
     errors = Console(stderr=True)
     if not errors.is_terminal:
-        yield lambda line: errors.print(line, markup=False, highlight=False, soft_wrap=True)
+        told: set[str] = set()
+
+        def tell_once(line: str) -> None:
+            what = line.partition(":")[0]
+            if what not in told:
+                errors.print(line, markup=False, highlight=False, soft_wrap=True)
+            told.add(what)
+
+        yield tell_once
         return
     with errors.status("") as spinner:
         yield lambda line: spinner.update(escape(line))
