@@ -1,0 +1,22 @@
+"""A provider on this machine: OpenAI's wire format, limits and failures, and exact books."""
+
+from tollway_workers.local.simulator.answers import load_answers
+from tollway_workers.local.simulator.books import Call
+from tollway_workers.local.simulator.faults import Fault, FaultKind, load_faults
+from tollway_workers.local.simulator.latency import PROFILES, LatencyProfile
+from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.server import Simulator
+from tollway_workers.local.simulator.summary import Summary
+
+__all__ = [
+    "PROFILES",
+    "Call",
+    "Fault",
+    "FaultKind",
+    "LatencyProfile",
+    "Simulator",
+    "SimulatorOptions",
+    "Summary",
+    "load_answers",
+    "load_faults",
+]

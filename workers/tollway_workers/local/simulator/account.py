@@ -1,0 +1,74 @@
+"""One client's account at the simulated provider: its limits, its counts, what it spent."""
+
+from collections import Counter
+
+from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.local.simulator.faults import CallCount
+from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.rates import Bucket, RateLimits
+from tollway_workers.local.simulator.refusals import (
+    INSUFFICIENT_QUOTA,
+    over_concurrency,
+    over_limit,
+)
+from tollway_workers.local.simulator.wire import Refused
+
+
+class Account:
+    """What the provider remembers of a source. Mutable, without `await`; times are monotonic."""
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self._options = options
+        #: Calls that are running now; clearing the books does not end them.
+        self.in_flight = 0
+        self._spent_pico_usd = 0
+        self._first_call_at: float | None = None
+        self._calls = 0
+        self._calls_of_job: Counter[str] = Counter()
+        self._limits: dict[str, RateLimits] = {}
+
+    def count(self, job_id: str, now: float) -> CallCount:
+        """Count a call that has arrived, and say where it stands."""
+        if self._first_call_at is None:
+            self._first_call_at = now
+        self.in_flight += 1
+        self._calls += 1
+        self._calls_of_job[job_id] += 1
+        return CallCount(
+            job_id=job_id,
+            of_job=self._calls_of_job[job_id],
+            of_source=self._calls,
+            elapsed=now - self._first_call_at,
+        )
+
+    def admit(self, model: str, tokens: int, now: float) -> None:
+        """Charge a call's tokens, or raise Refused: for concurrency, quota or rate."""
+        options = self._options
+        if options.max_concurrent is not None and self.in_flight > options.max_concurrent:
+            raise Refused(over_concurrency(options.over_concurrency_status, options.max_concurrent))
+        if options.quota_usd is not None:
+            quota = int(options.quota_usd * PICO_PER_USD)
+            if self._spent_pico_usd >= quota:
+                raise Refused(INSUFFICIENT_QUOTA)
+        if over := self.limits(model).admit(tokens, now):
+            raise Refused(over_limit(over, model))
+
+    def bill(self, pico_usd: int) -> None:
+        self._spent_pico_usd += pico_usd
+
+    def limits(self, model: str) -> RateLimits:
+        """The limits of a model, made at its first call."""
+        key = "" if self._options.shared_limits else model
+        if key not in self._limits:
+            self._limits[key] = self._new_limits()
+        return self._limits[key]
+
+    def _new_limits(self) -> RateLimits:
+        options = self._options
+        window = options.window_seconds
+        burst = window if options.burst_seconds is None else options.burst_seconds
+        requests, tokens = (
+            None if limit is None else Bucket(limit, window_seconds=window, burst_seconds=burst)
+            for limit in (options.requests_per_minute, options.tokens_per_minute)
+        )
+        return RateLimits(requests, tokens)

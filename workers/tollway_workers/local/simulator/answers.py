@@ -1,0 +1,152 @@
+"""What the simulated model says: from an answer key, else made to fit the request."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tollway_workers.errors import InputError
+from tollway_workers.local.simulator.ask import Ask, BadRequest
+from tollway_workers.local.simulator.draws import draw
+from tollway_workers.local.simulator.faults import FaultKind
+from tollway_workers.local.simulator.identity import names, own_name
+from tollway_workers.local.simulator.schema_instances import Unsatisfiable, instances
+from tollway_workers.local.simulator.tokens import CHARACTERS_PER_TOKEN, text_tokens
+from tollway_workers.local.simulator.wire import Answer
+
+#: Schemas whose answers are remembered; the one that was not asked for the longest goes.
+_SCHEMAS_KEPT = 256
+_ANY_OBJECT = {
+    "type": "object",
+    "properties": {"answer": {"type": "string"}, "confidence": {"type": "number", "maximum": 1}},
+    "required": ["answer"],
+}
+_SENTENCES = (
+    "This is a scripted answer.",
+    "No model was asked for this text.",
+    "The simulator has an opinion on everything and knows nothing.",
+    "Forty-two, after some thought.",
+    "It depends on what you measure.",
+    "Yes, within the limits that were given.",
+    "The answer is in the question, as so often.",
+    "Nothing in the prompt contradicts this sentence.",
+)
+REFUSAL_TEXT = "I'm sorry, but I can't help with that."
+
+
+def load_answers(path: Path) -> dict[str, Any]:
+    """Read an answer key: JSON lines `{"custom_id" or "job_id": ..., "answer": ...}`.
+
+    Raises InputError with file and line.
+    """
+    answers: dict[str, Any] = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}: not JSON: {error}") from error
+        job = entry.get("custom_id", entry.get("job_id")) if isinstance(entry, dict) else None
+        if not isinstance(job, str) or "answer" not in entry:
+            raise InputError(
+                f'{path}, line {number}: an answer is {{"custom_id": "...", "answer": ...}}'
+            )
+        answers[job] = entry["answer"]
+    return answers
+
+
+class AnswerBook:
+    """The text for each call: equal seeds, jobs and requests get equal texts."""
+
+    def __init__(self, key: Mapping[str, Any], *, seed: int = 0, answers_per_schema: int = 8):
+        self._key = {job: _as_text(answer) for job, answer in key.items()}
+        self._seed = seed
+        self._pool_size = answers_per_schema
+        #: Schema as bytes -> its answers, made once.
+        self._pools: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
+
+    def text(self, job_id: str, ask: Ask) -> str:
+        """What the model would say to this job.
+
+        Raises BadRequest (`invalid_json_schema`) if nothing can satisfy the request's schema.
+        """
+        for name in names(job_id):
+            if name in self._key:
+                return self._key[name]
+        pool = _SENTENCES if ask.wants == "text" else self._pool(ask)
+        return pool[int(draw(self._seed, "answer", own_name(job_id)) * len(pool))]
+
+    def _pool(self, ask: Ask) -> tuple[str, ...]:
+        schema = _ANY_OBJECT if ask.wants == "json_object" else ask.schema
+        try:
+            key = orjson.dumps(schema)
+        except orjson.JSONEncodeError:
+            raise _invalid_schema("it is nested too deeply.") from None
+        if key in self._pools:
+            self._pools.move_to_end(key)
+            return self._pools[key]
+        try:
+            pool = tuple(map(_as_json, instances(schema, seed=self._seed, count=self._pool_size)))
+        except Unsatisfiable as error:
+            raise _invalid_schema(str(error)) from error
+        self._pools[key] = pool
+        if len(self._pools) > _SCHEMAS_KEPT:
+            self._pools.popitem(last=False)
+        return pool
+
+
+def _invalid_schema(why: str) -> BadRequest:
+    return BadRequest(
+        f"Invalid schema for response_format: {why}",
+        param="response_format",
+        code="invalid_json_schema",
+    )
+
+
+def say(text: str, max_tokens: int | None, fault: FaultKind | None) -> Answer:
+    """The answer with its faults: scripted ones, and the client's own limit on its length."""
+    match fault:
+        case FaultKind.REFUSAL:
+            return Answer(
+                content=None,
+                refusal=REFUSAL_TEXT,
+                completion_tokens=text_tokens(REFUSAL_TEXT),
+                ending=fault.value,
+            )
+        case FaultKind.EMPTY:
+            return Answer(content="", ending=fault.value)
+        case FaultKind.BROKEN_JSON:
+            # Whatever JSON it was: a comma at its end makes it none.
+            broken = f"{text[:-1]},,"
+            return Answer(content=broken, completion_tokens=text_tokens(broken), ending=fault.value)
+        case FaultKind.TRUNCATED:
+            return _truncated(text, max(1, text_tokens(text) // 2))
+    if max_tokens is not None and text_tokens(text) > max_tokens:
+        return _truncated(text, max_tokens)
+    return Answer(content=text, completion_tokens=text_tokens(text))
+
+
+def _truncated(text: str, tokens: int) -> Answer:
+    # At least the last character goes, so that what is left of an object is never one.
+    content = text[: min(tokens * CHARACTERS_PER_TOKEN, len(text) - 1)]
+    return Answer(
+        content=content,
+        finish_reason="length",
+        completion_tokens=text_tokens(content),
+        ending=FaultKind.TRUNCATED.value,
+    )
+
+
+def _as_text(answer: object) -> str:
+    return answer if isinstance(answer, str) else _as_json(answer)
+
+
+def _as_json(value: object) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,147 @@
+"""A reply on its way to the client: the only part of a call that takes time."""
+
+import asyncio
+import math
+import socket
+import struct
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from tollway_workers.clock import Clock
+from tollway_workers.local.simulator.desk import Reply
+from tollway_workers.local.simulator.faults import FaultKind
+from tollway_workers.local.simulator.latency import Pace
+from tollway_workers.local.simulator.tokens import CHARACTERS_PER_TOKEN
+from tollway_workers.local.simulator.wire import ApiError, Completion
+
+_JSON = {"Content-Type": "application/json"}
+_HTML = {"Content-Type": "text/html"}
+_EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+#: A piece of a stream, in tokens.
+_TOKENS_PER_CHUNK = 4
+# SO_LINGER on, for 0 seconds: closing sends a reset instead of a goodbye.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Delivery:
+    """One reply to one request. `send` gives the response and how the call ended."""
+
+    def __init__(self, request: web.BaseRequest, reply: Reply, clock: Clock) -> None:
+        self._request = request
+        self._reply = reply
+        self._clock = clock
+        self._began = clock.monotonic()
+
+    async def send(self) -> tuple[web.StreamResponse, str]:
+        """Send it with its latency and its fault.
+
+        Raises ConnectionError if the client has gone; is cancelled when it goes.
+        """
+        reply = self._reply
+        if reply.error:
+            return await self._send_error(reply.error), str(reply.error.status)
+        if reply.completion is None:
+            return self._reset(), FaultKind.RESET.value
+        if reply.fault is FaultKind.HANG:
+            # Never set: the client's leaving, or the simulator's stop, cancels the wait.
+            await asyncio.Event().wait()
+        send = self._stream if reply.call.stream else self._send_plain
+        ending = "cut" if reply.fault is FaultKind.CUT else reply.completion.answer.ending
+        return await send(reply.completion), ending
+
+    async def _send_error(self, error: ApiError) -> web.StreamResponse:
+        headers = dict(_HTML if error.html else _JSON)
+        if error.retry_after_seconds is not None:
+            milliseconds = math.ceil(error.retry_after_seconds * 1000)
+            headers["retry-after"] = str(math.ceil(milliseconds / 1000))
+            headers["retry-after-ms"] = str(milliseconds)
+        return await self._write_whole(error.status, headers, error.body())
+
+    async def _send_plain(self, completion: Completion) -> web.StreamResponse:
+        await self._wait(self._reply.pace.until(completion.answer.completion_tokens))
+        body = completion.body()
+        if self._reply.fault is FaultKind.CUT:
+            length = {"Content-Length": str(len(body))}
+            response = await self._begin(_JSON | length)
+            return await self._cut(response, body[: len(body) // 2])
+        return await self._write_whole(200, dict(_JSON), body)
+
+    async def _stream(self, completion: Completion) -> web.StreamResponse:
+        pace = self._reply.pace
+        await self._wait(pace.until(0))
+        response = await self._begin(_EVENTS)
+        events = list(_events(completion, pace))
+        is_cut = self._reply.fault is FaultKind.CUT
+        waiting = b""
+        for due, event in events[: len(events) // 2] if is_cut else events:
+            # What is due already goes out in one write.
+            if waiting and due > self._elapsed():
+                await response.write(waiting)
+                waiting = b""
+            await self._wait(due)
+            waiting += event
+        if is_cut:
+            return await self._cut(response, waiting)
+        await response.write(waiting)
+        await response.write_eof()
+        return response
+
+    async def _begin(self, headers: dict[str, str]) -> web.StreamResponse:
+        response = web.StreamResponse(headers=headers | self._headers())
+        self._reply.call.status = 200
+        await response.prepare(self._request)
+        return response
+
+    async def _write_whole(
+        self, status: int, headers: dict[str, str], body: bytes
+    ) -> web.StreamResponse:
+        response = web.Response(status=status, headers=headers | self._headers(), body=body)
+        self._reply.call.status = status
+        # Written here and not by the server, so that the books know whether it could be.
+        await response.prepare(self._request)
+        await response.write_eof()
+        return response
+
+    async def _cut(self, response: web.StreamResponse, part: bytes) -> web.StreamResponse:
+        """Send part of what was announced, then close the connection as if all were well."""
+        await response.write(part)
+        if self._request.transport is not None:
+            self._request.transport.close()
+        return response
+
+    def _reset(self) -> web.StreamResponse:
+        transport = self._request.transport
+        if transport is not None:
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            transport.abort()
+        return web.Response()
+
+    def _headers(self) -> dict[str, str]:
+        return self._reply.headers | {
+            "x-request-id": f"req_{self._reply.call.id:012d}",
+            "openai-processing-ms": str(int(self._elapsed() * 1000)),
+            "openai-version": "2020-10-01",
+        }
+
+    def _elapsed(self) -> float:
+        return self._clock.monotonic() - self._began
+
+    async def _wait(self, until: float) -> None:
+        """Wait until so many seconds after the call's arrival."""
+        remaining = until - self._elapsed()
+        if remaining > 0:
+            await self._clock.sleep(remaining)
+
+
+def _events(completion: Completion, pace: Pace) -> Iterator[tuple[float, bytes]]:
+    """The stream: each event with the seconds after arrival at which it is due."""
+    answer = completion.answer
+    text = answer.refusal if answer.content is None else answer.content
+    size = _TOKENS_PER_CHUNK * CHARACTERS_PER_TOKEN
+    yield pace.until(0), completion.first_chunk()
+    for start in range(0, len(text or ""), size):
+        tokens = min(start // CHARACTERS_PER_TOKEN + _TOKENS_PER_CHUNK, answer.completion_tokens)
+        yield pace.until(tokens), completion.text_chunk((text or "")[start : start + size])
+    yield pace.until(answer.completion_tokens), completion.last_chunks()

@@ -1,0 +1,192 @@
+"""Where a call is decided: refused, or answered with what, how fast and with which fault. Pure."""
+
+import hashlib
+from dataclasses import dataclass
+
+from tollway_workers.local.simulator.account import Account
+from tollway_workers.local.simulator.answers import AnswerBook, say
+from tollway_workers.local.simulator.ask import Ask, read_ask, read_fields
+from tollway_workers.local.simulator.books import Books, Call
+from tollway_workers.local.simulator.faults import Fault, FaultKind, FaultScript
+from tollway_workers.local.simulator.identity import identify, own_name
+from tollway_workers.local.simulator.latency import AT_ONCE, Pace, draw_pace
+from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.refusals import UNAUTHORIZED, scripted_error, unknown_model
+from tollway_workers.local.simulator.wire import ApiError, Completion, Refused
+
+#: What is known of a source that does not say who it is.
+DEFAULT_SOURCE = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A call as it came in."""
+
+    source: str
+    body: bytes
+    authorization: str | None
+    client_request_id: str | None
+    job_header: str | None
+    #: Unix seconds, and monotonic seconds.
+    started: float
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What is to be sent, and the call in the books that it is for.
+
+    An error, or a completion, or neither for a connection that is reset.
+    """
+
+    call: Call
+    headers: dict[str, str]
+    error: ApiError | None = None
+    completion: Completion | None = None
+    #: The scripted fault the call meets; a reset, a hang or a cut befalls the reply on its way.
+    fault: FaultKind | None = None
+    pace: Pace = AT_ONCE
+
+
+class Desk:
+    """Receives calls and sees them off. Mutable state: the accounts and the books."""
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self._options = options
+        self._answers = AnswerBook(
+            options.answers, seed=options.seed, answers_per_schema=options.answers_per_schema
+        )
+        self._script = FaultScript(options.faults, seed=options.seed)
+        self._accounts: dict[str, Account] = {}
+        self.books = Books(options.calls_file)
+
+    def receive(self, arrival: Arrival) -> Reply:
+        """Decide a call and enter it in the books; `see_off` must follow."""
+        identity = identify(arrival.client_request_id, arrival.job_header, arrival.body)
+        account = self._account(arrival.source)
+        count = account.count(identity.job_id, arrival.now)
+        call = Call(
+            id=self.books.next_id(),
+            source=arrival.source,
+            job_id=identity.job_id,
+            generation=identity.generation,
+            attempt=identity.attempt,
+            number=count.of_job,
+            model="",
+            stream=False,
+            started=arrival.started,
+            in_flight=account.in_flight,
+        )
+        reply = self._decide(arrival, account, call, self._script.choose(count))
+        self.books.begin(call)
+        return reply
+
+    def see_off(self, call: Call, ending: str, now: float) -> None:
+        """Enter how a call ended, at `now` (unix seconds)."""
+        self._account(call.source).in_flight -= 1
+        self.books.end(call, ending, now)
+
+    def clear(self, source: str | None = None) -> int:
+        """Forget calls, counts, limits and spending of a source (of all): a fresh start.
+
+        Calls in flight go on and stay out of the new books. Returns how many calls were forgotten.
+        """
+        for name, account in list(self._accounts.items()):
+            if source in (None, name):
+                self._accounts[name] = Account(self._options)
+                self._accounts[name].in_flight = account.in_flight
+        return self.books.clear(source)
+
+    def _account(self, source: str) -> Account:
+        if source not in self._accounts:
+            self._accounts[source] = Account(self._options)
+        return self._accounts[source]
+
+    def _decide(self, arrival: Arrival, account: Account, call: Call, fault: Fault | None) -> Reply:
+        try:
+            self._check_key(arrival.authorization, fault)
+            ask, text = self._read(arrival, account, call)
+            account.admit(ask.model, ask.charge, arrival.now)
+            _check_script(fault)
+        except Refused as refused:
+            return _refuse(refused, fault, call, account, arrival.now)
+        headers = account.limits(ask.model).headers(arrival.now)
+        call.fault = fault.kind.value if fault else None
+        if fault and fault.kind is FaultKind.RESET:
+            return Reply(call=call, headers=headers, fault=fault.kind)
+        completion = self._complete(ask, text, call, fault)
+        account.bill(call.cost_pico_usd)
+        return Reply(
+            call=call,
+            headers=headers,
+            completion=completion,
+            fault=fault.kind if fault else None,
+            pace=self._pace(call, fault),
+        )
+
+    def _check_key(self, authorization: str | None, fault: Fault | None) -> None:
+        if fault and fault.kind is FaultKind.UNAUTHORIZED:
+            raise Refused(UNAUTHORIZED, scripted=True)
+        key = self._options.required_key
+        if key is not None and authorization != f"Bearer {key.get_secret_value()}":
+            raise Refused(UNAUTHORIZED)
+
+    def _read(self, arrival: Arrival, account: Account, call: Call) -> tuple[Ask, str]:
+        """What the call asks, and what the model says to it. Raises Refused."""
+        try:
+            fields = read_fields(arrival.body)
+            model = fields.get("model")
+            call.model = model if isinstance(model, str) else ""
+            ask = read_ask(fields)
+            if self._options.models and ask.model not in self._options.models:
+                raise Refused(unknown_model(ask.model))
+            call.stream, call.prompt_tokens = ask.stream, ask.prompt_tokens
+            return ask, self._answers.text(call.job_id, ask)
+        except Refused:
+            # A bad request counts as a request, and is refused as one too many first.
+            account.admit(call.model, 0, arrival.now)
+            raise
+
+    def _complete(self, ask: Ask, text: str, call: Call, fault: Fault | None) -> Completion:
+        """The answer in its envelope, entered in the books as billed: from here on it costs."""
+        answer = say(text, ask.max_tokens, fault.kind if fault else None)
+        call.completion_tokens = answer.completion_tokens
+        call.cost_pico_usd = self._options.cost_pico_usd(
+            ask.prompt_tokens, answer.completion_tokens
+        )
+        call.billed = True
+        identity = f"{self._options.seed}\0{call.source}\0{call.job_id}\0{call.number}"
+        return Completion(
+            id=f"chatcmpl-{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}",
+            created=int(call.started),
+            model=ask.model,
+            answer=answer,
+            prompt_tokens=ask.prompt_tokens,
+            include_usage=ask.include_usage,
+        )
+
+    def _pace(self, call: Call, fault: Fault | None) -> Pace:
+        options = self._options
+        identity = (options.seed, own_name(call.job_id), call.number)
+        pace = draw_pace(options.latency, options.latency_scale, *identity)
+        if fault and fault.kind is FaultKind.SLOW:
+            return pace.slowed(fault.factor, fault.seconds)
+        return pace
+
+
+def _check_script(fault: Fault | None) -> None:
+    error = scripted_error(fault) if fault else None
+    if error:
+        raise Refused(error, scripted=True)
+
+
+def _refuse(
+    refused: Refused, fault: Fault | None, call: Call, account: Account, now: float
+) -> Reply:
+    error = refused.error
+    # A call that was refused for another reason has not met its fault.
+    call.fault = fault.kind.value if fault and refused.scripted else None
+    call.error_code = error.code
+    # Whose key is unknown has no limits to be shown.
+    headers = {} if error.status == 401 else account.limits(call.model).headers(now)
+    return Reply(call=call, headers=headers, error=error)

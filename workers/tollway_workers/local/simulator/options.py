@@ -1,0 +1,75 @@
+"""What a simulator is told before it starts."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.local.simulator.faults import Fault
+from tollway_workers.local.simulator.latency import LatencyProfile
+
+# Six decimals of a dollar per million tokens: a token then costs whole pico-dollars.
+UsdPerMillion = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class SimulatorOptions(BaseModel):
+    """Frozen; every field has a default: an instant provider without limits or faults."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port to listen on; 0 takes a free one."""
+    seed: int = 0
+    """Chooses answers, latencies and the calls that meet a share's faults."""
+    models: tuple[str, ...] = ()
+    """Models it knows, any other is a 404; none means that it knows all."""
+    required_key: SecretStr | None = None
+    """The key that calls must bear; none means that it asks for none."""
+
+    answers: dict[str, Any] = Field(default_factory=dict)
+    """Answers by job id, or by what follows a `/` or `:` in it: text, or JSON to be written."""
+    answers_per_schema: Annotated[int, Field(ge=1, le=1000)] = 8
+    """How many different answers it makes for one schema."""
+    faults: tuple[Fault, ...] = ()
+    """What goes wrong; the first that fits a call is the one it meets."""
+    latency: LatencyProfile = LatencyProfile()
+    """How long it thinks, how fast it speaks."""
+    latency_scale: Annotated[float, Field(ge=0)] = 1.0
+    """Multiplies all latencies; 0 is at once."""
+
+    requests_per_minute: Positive | None = None
+    """Requests a window, for each source and model."""
+    tokens_per_minute: Positive | None = None
+    """Tokens a window, for each source and model."""
+    window_seconds: Positive = 60.0
+    """The window of both limits, for tests that cannot wait a minute."""
+    burst_seconds: Positive | None = None
+    """How many seconds of the rate may be spent at once; none means a whole window."""
+    shared_limits: bool = False
+    """One limit for all models of a source, not one for each."""
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    """Most calls of a source at once; more are refused."""
+    over_concurrency_status: Literal[429, 503] = 429
+    """How they are refused."""
+    quota_usd: UsdPerMillion | None = None
+    """What a source may spend; after that every call is `insufficient_quota`. 0 is at once."""
+
+    price_in: UsdPerMillion = Decimal("0.15")
+    """US dollars for a million prompt tokens."""
+    price_out: UsdPerMillion = Decimal("0.60")
+    """US dollars for a million answer tokens."""
+    calls_file: Path | None = None
+    """Where the books are also written as JSON lines, and continued from."""
+
+    def cost_pico_usd(self, prompt_tokens: int, completion_tokens: int) -> int:
+        """What a call costs, exactly."""
+        per_token = PICO_PER_USD // 1_000_000
+        cost = self.price_in * prompt_tokens + self.price_out * completion_tokens
+        return int(cost * per_token)

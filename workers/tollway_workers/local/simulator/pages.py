@@ -1,0 +1,76 @@
+"""What the simulator shows beside its answers: models, health, and the books."""
+
+import orjson
+from aiohttp import web
+
+from tollway_workers.local.simulator.books import as_lines
+from tollway_workers.local.simulator.desk import Desk
+from tollway_workers.local.simulator.refusals import bad_query, unknown_path
+from tollway_workers.local.simulator.summary import summarize
+from tollway_workers.local.simulator.wire import ApiError, model_list
+
+#: What `GET /v1/models` lists if the simulator knows all models.
+_ANY_MODEL = ("simulated",)
+
+
+class Pages:
+    """Answers to everything that is no call."""
+
+    def __init__(self, desk: Desk, models: tuple[str, ...]) -> None:
+        self._desk = desk
+        self._models = models or _ANY_MODEL
+        self._routes = {
+            ("GET", "/models"): self._list_models,
+            ("GET", "/health"): self._health,
+            ("GET", "/calls"): self._list_calls,
+            ("DELETE", "/calls"): self._clear_calls,
+            ("GET", "/calls/summary"): self._summarize_calls,
+        }
+
+    def show(self, request: web.BaseRequest, source: str | None, path: str) -> web.Response:
+        """The page at `path`; a source, from the path or `?source=`, narrows the books to it."""
+        route = self._routes.get((request.method, path))
+        if route is None:
+            return error_page(unknown_path())
+        return route(request, source or request.query.get("source"))
+
+    def _list_models(self, _request: web.BaseRequest, _source: str | None) -> web.Response:
+        return _json(model_list(self._models, created=0))
+
+    def _health(self, _request: web.BaseRequest, _source: str | None) -> web.Response:
+        return _json(b'{"status":"ok"}')
+
+    def _list_calls(self, request: web.BaseRequest, source: str | None) -> web.Response:
+        try:
+            since = _since(request)
+        except ValueError:
+            return error_page(bad_query("since"))
+        calls = self._desk.books.calls(source=source, since=since)
+        if request.query.get("format") == "jsonl":
+            return web.Response(body=as_lines(calls), content_type="application/x-ndjson")
+        return _json(orjson.dumps([call.as_json() for call in calls]))
+
+    def _summarize_calls(self, request: web.BaseRequest, source: str | None) -> web.Response:
+        try:
+            since = _since(request)
+        except ValueError:
+            return error_page(bad_query("since"))
+        summary = summarize(self._desk.books.calls(source=source, since=since))
+        return _json(orjson.dumps(summary.as_json()))
+
+    def _clear_calls(self, _request: web.BaseRequest, source: str | None) -> web.Response:
+        return _json(orjson.dumps({"cleared": self._desk.clear(source)}))
+
+
+def error_page(error: ApiError) -> web.Response:
+    return web.Response(status=error.status, body=error.body(), content_type="application/json")
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
+
+
+def _since(request: web.BaseRequest) -> float | None:
+    """Unix seconds; raises ValueError."""
+    text = request.query.get("since")
+    return None if text is None else float(text)

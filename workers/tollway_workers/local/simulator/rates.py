@@ -1,0 +1,129 @@
+"""OpenAI's rate limit arithmetic: two token buckets, charged at admission, never refunded."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+def go_duration(seconds: float) -> str:
+    """A duration as Go writes it and OpenAI's headers carry it: `120ms`, `2m59.56s`, `1h0m0s`.
+
+    Rounded up to a millisecond, so that who waits that long has waited long enough.
+    """
+    milliseconds = max(0, math.ceil(round(seconds * 1000, 6)))
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text
+
+
+class Bucket:
+    """A token bucket: `limit` a window, refilled continuously, full at first.
+
+    `burst_seconds` of the rate fit in. What is larger than that is admitted when the bucket is
+    full, and leaves a debt.
+    """
+
+    def __init__(self, limit: float, *, window_seconds: float, burst_seconds: float) -> None:
+        self.limit = limit
+        self._per_second = limit / window_seconds
+        # At least one, or nothing could ever pass.
+        self._capacity = max(1.0, self._per_second * burst_seconds)
+        self._level = self._capacity
+        self._filled_at = -math.inf
+
+    def level(self, now: float) -> float:
+        """What may be taken at `now` (monotonic seconds); negative while a debt is paid off."""
+        if now > self._filled_at:
+            gained = (now - self._filled_at) * self._per_second
+            self._level = min(self._capacity, self._level + gained)
+            self._filled_at = now
+        return self._level
+
+    def wait(self, amount: float, now: float) -> float:
+        """Seconds until `amount` is admitted; 0 if it is now."""
+        missing = min(amount, self._capacity) - self.level(now)
+        return max(0.0, missing / self._per_second)
+
+    def take(self, amount: float, now: float) -> None:
+        """Charge `amount`, whether or not it is there."""
+        self._level = self.level(now) - amount
+
+    def refill_seconds(self, now: float) -> float:
+        """Seconds until the bucket is full."""
+        return (self._capacity - self.level(now)) / self._per_second
+
+    def headers(self, unit: str, now: float) -> dict[str, str]:
+        return {
+            f"x-ratelimit-limit-{unit}": str(int(self.limit)),
+            f"x-ratelimit-remaining-{unit}": str(max(0, int(self.level(now)))),
+            f"x-ratelimit-reset-{unit}": go_duration(self.refill_seconds(now)),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverLimit:
+    """Why a call is not admitted now, or ever (`too_large`)."""
+
+    unit: Literal["requests", "tokens"]
+    limit: int
+    used: int
+    requested: int
+    retry_after_seconds: float = 0.0
+    too_large: bool = False
+
+
+class RateLimits:
+    """Requests and tokens per window of one account and model."""
+
+    def __init__(self, requests: Bucket | None, tokens: Bucket | None) -> None:
+        self._requests = requests
+        self._tokens = tokens
+
+    def admit(self, tokens: int, now: float) -> OverLimit | None:
+        """Charge a call of so many tokens, or say why not.
+
+        A call refused for its tokens counts as a request (failed requests do); one refused for
+        requests counts nowhere, else who asks too often would be locked out for ever.
+        """
+        if self._requests and (wait := self._requests.wait(1, now)):
+            return _over("requests", self._requests, 1, now, wait)
+        if self._requests:
+            self._requests.take(1, now)
+        if self._tokens:
+            if tokens > self._tokens.limit:
+                return _over("tokens", self._tokens, tokens, now, None)
+            if wait := self._tokens.wait(tokens, now):
+                return _over("tokens", self._tokens, tokens, now, wait)
+            self._tokens.take(tokens, now)
+        return None
+
+    def headers(self, now: float) -> dict[str, str]:
+        """`x-ratelimit-*` for each limit there is."""
+        headers: dict[str, str] = {}
+        if self._requests:
+            headers |= self._requests.headers("requests", now)
+        if self._tokens:
+            headers |= self._tokens.headers("tokens", now)
+        return headers
+
+
+def _over(
+    unit: Literal["requests", "tokens"],
+    bucket: Bucket,
+    requested: int,
+    now: float,
+    wait: float | None,
+) -> OverLimit:
+    return OverLimit(
+        unit=unit,
+        limit=int(bucket.limit),
+        used=int(bucket.limit - max(0.0, bucket.level(now))),
+        requested=requested,
+        retry_after_seconds=wait or 0.0,
+        too_large=wait is None,
+    )
