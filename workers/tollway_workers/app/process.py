@@ -1,0 +1,205 @@
+"""From a configuration to one running worker process."""
+
+import asyncio
+import gc
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import SystemRandom
+
+import orjson
+import structlog
+
+from tollway_schemas.job import Priority
+from tollway_schemas.topics import TopicNames
+from tollway_workers.admission import Admission
+from tollway_workers.app.connection import client_options
+from tollway_workers.clock import SystemClock
+from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
+from tollway_workers.config.share import share_of
+from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.kafka.sink import KafkaSink, SinkSettings
+from tollway_workers.kafka.source import KafkaSource, SourceSettings
+from tollway_workers.kafka.topics import existing_topics
+from tollway_workers.policies.gate import LaneState
+from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.policies.topic_plan import largest_record, plan_topics, wanted_topics
+from tollway_workers.providers.registry import ProviderRegistry
+from tollway_workers.publisher import OutcomePublisher, PublisherSettings
+from tollway_workers.telemetry.loop_lag import LoopLag
+from tollway_workers.telemetry.metrics import Metrics
+from tollway_workers.telemetry.server import TelemetryServer
+from tollway_workers.validation.validator import ResultValidator
+from tollway_workers.worker import Intake, Parts, Worker
+
+log = structlog.get_logger(__name__)
+
+#: Allocations between collections of the youngest generation, against Python's 700: at 5,000 calls
+#: in flight the default halves throughput.
+_GC_THRESHOLD = 140_000
+#: Seconds since the last commit after which a worker that owns partitions is not ready.
+_STALE_COMMIT = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """What belongs to one process rather than to the fleet."""
+
+    instance_id: str
+    #: This process is slot `slot` of `workers`, and takes that part of every limit.
+    slot: int = 0
+    workers: int = 1
+    #: Where to write `{"pid": ..., "url": ...}` once metrics are served.
+    announce: Path | None = None
+
+
+class WorkerApp:
+    """One worker process with everything around it."""
+
+    def __init__(self, settings: FleetSettings, options: WorkerOptions) -> None:
+        self._settings = settings
+        self._options = options
+        self._clock = SystemClock()
+        self._client = client_options(settings.kafka)
+        lanes = {name: self._share(name) for name in _used_lanes(settings)}
+        self._metrics = Metrics(lanes, self._clock)
+        self._lag = LoopLag()
+        self._source = self._new_source()
+        self.worker = self._new_worker(lanes)
+        self._telemetry = TelemetryServer(self._metrics.registry, self._refresh, self.why_not_ready)
+
+    async def run(self) -> None:
+        """Serve until `worker.drain` is called. Raises FleetError where it cannot start."""
+        await self._require_topics()
+        await self._serve_telemetry()
+        lag = asyncio.create_task(self._lag.run(), name="loop lag")
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD, 50, 50)
+        log.info("worker starts", worker=self._options.instance_id, lanes=sorted(self._lanes))
+        try:
+            await self.worker.run(self._settings.worker.drain_timeout)
+        finally:
+            lag.cancel()
+            await self._telemetry.stop()
+        log.info("worker has left", worker=self._options.instance_id)
+
+    def why_not_ready(self) -> str | None:
+        """Why it is not ready; None where it is a member, and commits if it owns anything."""
+        if self.worker.draining:
+            return "draining"
+        if not self._source.joined:
+            return "not (or not yet again) a stable member of the group"
+        if self._source.owned and self._commit_age() > _STALE_COMMIT:
+            return "offsets were not committed for some seconds"
+        return None
+
+    def _share(self, name: str) -> LaneConfig:
+        lane = resolve_lane(name, self._settings)
+        return share_of(lane, self._options.workers, self._options.slot)
+
+    def _new_source(self) -> KafkaSource:
+        kafka = self._settings.kafka
+        names = TopicNames(kafka.prefix)
+        settings = SourceSettings(
+            client=self._client,
+            topics=tuple(_topics(self._settings)),
+            group=names.worker_group,
+            instance_id=self._options.instance_id,
+            session_timeout=kafka.session_timeout,
+        )
+        return KafkaSource(settings, self._clock)
+
+    def _new_worker(self, configs: Mapping[str, LaneConfig]) -> Worker:
+        settings, clock = self._settings, self._clock
+        kafka = settings.kafka
+        providers = ProviderRegistry(settings.providers)
+        self._lanes = {
+            name: Lane(config, Admission(config, clock), providers.open(config))
+            for name, config in configs.items()
+        }
+        most_bytes = largest_record(kafka)
+        sink = KafkaSink(SinkSettings(client=self._client, most_bytes=most_bytes), clock)
+        validator = ResultValidator()
+        publisher = OutcomePublisher(
+            sink,
+            PublisherSettings(
+                topics=TopicNames(kafka.prefix),
+                worker=self._options.instance_id,
+                reply_topics=frozenset(kafka.reply_topics),
+                most_bytes=most_bytes,
+            ),
+            clock,
+        )
+        parts = Parts(
+            source=self._source,
+            sink=sink,
+            lanes=self._lanes,
+            executor=JobExecutor(self._lanes, validator, RetryPolicy(SystemRandom()), clock),
+            publisher=publisher,
+            validator=validator,
+            events=self._metrics,
+            clock=clock,
+        )
+        intake = Intake(
+            topics=_topics(settings),
+            routes=settings.routes,
+            memory_bytes=settings.worker.memory_mib * 2**20,
+        )
+        return Worker(intake, parts)
+
+    async def _require_topics(self) -> None:
+        existing = await existing_topics(self._client)
+        missing = [
+            spec.name for spec in plan_topics(wanted_topics(self._settings), existing).create
+        ]
+        missing += [name for name in self._settings.kafka.reply_topics if name not in existing]
+        if missing:
+            raise BrokerUnavailable(
+                f"Kafka lacks {len(missing)} topic(s), {missing[0]} for one: "
+                "make them with `tollway topics apply`"
+            )
+
+    async def _serve_telemetry(self) -> None:
+        telemetry = self._settings.telemetry
+        if telemetry.port is None:
+            return
+        url = await self._telemetry.start(telemetry.host, telemetry.port)
+        log.info("metrics are served", url=url)
+        if self._options.announce is not None:
+            _announce(self._options.announce, url)
+
+    def _commit_age(self) -> float:
+        last = self._source.last_commit
+        return float("inf") if last is None else self._clock.monotonic() - last
+
+    def _refresh(self) -> None:
+        """Read what is only worth reading when somebody asks."""
+        metrics = self._metrics
+        for name, lane in self._lanes.items():
+            metrics.waiting.labels(name).set(self.worker.dispatcher.held(name))
+            metrics.parked.labels(name).set(lane.admission.state is LaneState.PARKED)
+        metrics.partitions.set(self._source.owned)
+        metrics.commit_age.set(self._commit_age())
+        metrics.loop_lag.set(self._lag.worst)
+
+
+def _used_lanes(settings: FleetSettings) -> list[str]:
+    return sorted({lane for route in settings.routes.values() for lane in route.lanes})
+
+
+def _topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
+    names = TopicNames(settings.kafka.prefix)
+    return {
+        names.jobs(route, priority): (route, priority)
+        for route in settings.routes
+        for priority in Priority
+    }
+
+
+def _announce(path: Path, url: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(orjson.dumps({"pid": os.getpid(), "url": url}))
+    temporary.replace(path)

@@ -1,0 +1,106 @@
+"""`tollway worker`: one process of the fleet, until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tollway_workers.app.process import WorkerApp, WorkerOptions
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.load import load_fleet
+from tollway_workers.errors import InputError
+from tollway_workers.kafka.connect import quieten_client_logs
+from tollway_workers.kafka.instance import take_instance_id
+from tollway_workers.telemetry.logs import configure_logs
+
+#: Seconds that a successor waits for the process that has its instance id, over the drain itself.
+_HANDOVER = 30.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("worker")(worker)
+
+
+def worker(
+    config: Annotated[
+        Path | None, typer.Option(help="The fleet's TOML file (default: ./tollway.toml).")
+    ] = None,
+    instance_id: Annotated[
+        str | None,
+        typer.Option(help="Name that stays over restarts (default: the host's first free slot)."),
+    ] = None,
+    share: Annotated[
+        str, typer.Option(help="I/N: this is worker I (from 0) of N that share every limit.")
+    ] = "0/1",
+    announce: Annotated[
+        Path | None, typer.Option(help="Write pid and metrics address to this file when serving.")
+    ] = None,
+    exit_with_stdin: Annotated[
+        bool, typer.Option(help="Drain when standard input ends: with the process that started us.")
+    ] = False,
+) -> None:
+    """Run one worker until SIGTERM or SIGINT, then finish the calls in flight and leave.
+
+    A second signal ends it at once: nothing is lost, what was in flight runs again elsewhere.
+
+    Examples:
+      tollway worker --config fleet.toml
+      tollway worker --share 0/2 & tollway worker --share 1/2
+    """
+    overrides = {"telemetry.port": 0} if announce is not None else {}
+    settings = load_fleet(config, environ=os.environ, overrides=overrides)
+    configure_logs(settings.telemetry.log_level, settings.telemetry.log_format)
+    quieten_client_logs()
+    slot, workers = _share(share)
+    wait = settings.worker.drain_timeout + _HANDOVER
+    name, lock = take_instance_id(instance_id, prefix=settings.kafka.prefix, wait=wait)
+    options = WorkerOptions(instance_id=name, slot=slot, workers=workers, announce=announce)
+    try:
+        asyncio.run(_serve(settings, options, exit_with_stdin))
+    finally:
+        lock.release()
+
+
+async def _serve(settings: FleetSettings, options: WorkerOptions, exit_with_stdin: bool) -> None:
+    app = WorkerApp(settings, options)
+    loop = asyncio.get_running_loop()
+    running = asyncio.ensure_future(app.run())
+
+    def stop() -> None:
+        if app.worker.draining:
+            running.cancel()
+        app.worker.drain()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    if exit_with_stdin:
+        _watch_stdin(loop, app)
+    try:
+        await running
+    except asyncio.CancelledError:
+        # The second signal: what was in flight runs again elsewhere.
+        sys.exit(130)
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, app: WorkerApp) -> None:
+    """Drain at the end of standard input. A thread: a pipe that blocks must not hold up calls."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        loop.call_soon_threadsafe(app.worker.drain)
+
+    threading.Thread(target=watch, name="stdin", daemon=True).start()
+
+
+def _share(text: str) -> tuple[int, int]:
+    slot, _, workers = text.partition("/")
+    if slot.isdecimal() and workers.isdecimal() and int(slot) < int(workers):
+        return int(slot), int(workers)
+    raise InputError(f"--share {text!r} is not I/N with I from 0 to N-1, such as 0/2")
