@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.config.model import Section
+from tollway_workers.config.model import Name, Section
 from tollway_workers.config.provider import LaneSettings, Price, ProviderSettings, TokenRule
 from tollway_workers.config.route import RouteSettings
 
@@ -44,9 +44,9 @@ class FleetSettings(Section):
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
-    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
-    lanes: dict[str, LaneSettings] = Field(default_factory=dict)
-    routes: dict[str, RouteSettings] = Field(default_factory=dict)
+    providers: dict[Name, ProviderSettings] = Field(default_factory=dict)
+    lanes: dict[Name, LaneSettings] = Field(default_factory=dict)
+    routes: dict[Name, RouteSettings] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tollway_schemas.topics import DEFAULT_PREFIX
-from tollway_workers.config.model import Section
+from tollway_workers.config.model import Section, Texts
 from tollway_workers.config.secret import SecretReference
 
 
@@ -44,15 +44,15 @@ class KafkaSettings(Section):
     """Copies that must have a record before it counts as written; 2 in production."""
     max_job_bytes: Annotated[int, Field(ge=1024, le=64 * 2**20)] = 1_048_576
     """Largest job record. Dead letters and journal records may be twice as large."""
-    jobs_retention_hours: Annotated[float, Field(gt=0)] = 336.0
+    jobs_retention_hours: Annotated[float, Field(gt=0, le=87_600)] = 336.0
     """How long jobs topics keep a record: at least twice the longest deadline."""
-    replies_retention_hours: Annotated[float, Field(gt=0)] = 168.0
+    replies_retention_hours: Annotated[float, Field(gt=0, le=87_600)] = 168.0
     """How long replies are kept."""
-    dead_letters_retention_days: Annotated[float, Field(gt=0)] = 90.0
+    dead_letters_retention_days: Annotated[float, Field(gt=0, le=3_650)] = 90.0
     """How long dead letters are kept."""
-    journal_retention_days: Annotated[float, Field(gt=0)] = 30.0
+    journal_retention_days: Annotated[float, Field(gt=0, le=3_650)] = 30.0
     """How long the journal is kept."""
-    reply_topics: tuple[str, ...] = ()
+    reply_topics: Texts = ()
     """Topics of services that jobs may name for their replies, besides `<prefix>.replies`."""
-    session_timeout: Annotated[float, Field(ge=6)] = 15.0
+    session_timeout: Annotated[float, Field(ge=6, le=300)] = 15.0
     """Seconds after which a silent worker loses its partitions."""

@@ -15,7 +15,10 @@ _PICO_PER_TOKEN = PICO_PER_USD // 1_000_000
 #: How a provider counts the tokens of a call against its limit.
 TokenRule = Literal["openai_max", "sum", "input"]
 
-UsdPerMillion = Annotated[Decimal, Field(ge=0, max_digits=18)]
+#: Six decimals are a whole number of pico-USD per token.
+UsdPerMillion = Annotated[
+    Decimal, Field(ge=0, le=1_000_000, max_digits=18, decimal_places=6, strict=False)
+]
 
 
 class Price(Section):
@@ -79,11 +82,11 @@ class LaneSettings(CallSettings):
     """The model in the provider's word."""
     concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Most calls in flight."""
-    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    requests_per_minute: Annotated[float, Field(gt=0, le=1e9)] | None = None
     """Most calls a minute."""
-    tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
+    tokens_per_minute: Annotated[float, Field(gt=0, le=1e12)] | None = None
     """Most tokens a minute, counted by `token_rule`."""
-    token_rule: TokenRule = "openai_max"
+    token_rule: TokenRule = "openai_max"  # noqa: S105 - these tokens are no passwords
     """What a call charges: the larger of prompt and answer limit (OpenAI), their sum (Azure, Groq),
     or the prompt alone (Gemini)."""
     burst: Annotated[float, Field(gt=0, le=60)] = 6.0
@@ -93,7 +96,7 @@ class LaneSettings(CallSettings):
     def _some_limit(self) -> "LaneSettings":
         if self.concurrency is self.requests_per_minute is self.tokens_per_minute is None:
             raise ValueError(
-                "a lane without any limit does not start: "
+                "has no limit, and a lane without any does not start; "
                 "give concurrency, requests_per_minute or tokens_per_minute"
             )
         return self

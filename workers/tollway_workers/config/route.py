@@ -23,7 +23,7 @@ class RetrySettings(Section):
 class RouteSettings(Section):
     """`[routes.<name>]`: what a job asks for by name. Swapping a provider touches this alone."""
 
-    lanes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
+    lanes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1, strict=False)]
     """The lane that serves it. A list, because fallbacks to further lanes are to come."""
     journal: JournalMode = "full"
     """What is kept of each call: with prompt and answer, without, or nothing."""

@@ -1,0 +1,83 @@
+"""What no single setting can know: whether the parts of a configuration fit together. Pure."""
+
+from collections.abc import Iterator
+
+from tollway_workers.config.check_kafka import kafka_errors, kafka_warnings
+from tollway_workers.config.check_lanes import lane_errors, lane_warnings
+from tollway_workers.config.check_providers import provider_errors, provider_warnings
+from tollway_workers.config.explain import did_you_mean
+from tollway_workers.config.fields import dotted, shown
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.errors import ConfigMistake
+
+
+def errors_in(
+    settings: FleetSettings, broken: frozenset[str] = frozenset()
+) -> tuple[ConfigMistake, ...]:
+    """Everything that keeps these settings from being used.
+
+    `broken` names what was left out of them for its own mistakes (`lanes.fast`, `lanes`), so that
+    a reference to it is not called a mistake too.
+    """
+    mistakes = [*kafka_errors(settings.kafka), *_references(settings, broken)]
+    for name, provider in settings.providers.items():
+        mistakes += provider_errors(name, provider)
+    for name, lane in settings.lanes.items():
+        mistakes += lane_errors(name, lane)
+    return tuple(mistakes)
+
+
+def warnings_in(settings: FleetSettings) -> tuple[ConfigMistake, ...]:
+    """What is allowed but hardly meant. The settings must be free of errors."""
+    warnings = [*kafka_warnings(settings.kafka), *_unused(settings)]
+    for name, provider in settings.providers.items():
+        warnings += provider_warnings(name, provider)
+    for name in settings.lanes:
+        warnings += lane_warnings(name, settings)
+    return tuple(warnings)
+
+
+def _references(settings: FleetSettings, broken: frozenset[str]) -> Iterator[ConfigMistake]:
+    for name, lane in settings.lanes.items():
+        known = _known("providers", settings.providers, broken)
+        if lane.provider not in known and "providers" not in broken:
+            yield _no_such("provider", ("lanes", name, "provider"), lane.provider, known)
+    for name, route in settings.routes.items():
+        known = _known("lanes", settings.lanes, broken)
+        for index, lane_name in enumerate(route.lanes):
+            if lane_name not in known and "lanes" not in broken:
+                yield _no_such("lane", ("routes", name, "lanes", index), lane_name, known)
+
+
+def _known(table: str, entries: object, broken: frozenset[str]) -> frozenset[str]:
+    sound = frozenset(entries) if isinstance(entries, dict) else frozenset()
+    return sound | {n.removeprefix(f"{table}.") for n in broken if n.startswith(f"{table}.")}
+
+
+def _no_such(
+    kind: str, path: tuple[str | int, ...], name: str, known: frozenset[str]
+) -> ConfigMistake:
+    problem = f"there is no {kind} {shown(name)}"
+    remedy = did_you_mean(name, known) if known else f"add one as [{kind}s.NAME]"
+    return ConfigMistake(key=dotted(path), problem=problem, remedy=remedy)
+
+
+def _unused(settings: FleetSettings) -> Iterator[ConfigMistake]:
+    if not settings.routes:
+        remedy = 'add [routes.NAME] with lanes = ["NAME"]'
+        yield ConfigMistake(key="routes", problem="no route, so no jobs to work on", remedy=remedy)
+        return
+    called = {lane for route in settings.routes.values() for lane in route.lanes}
+    for name in settings.lanes:
+        if name not in called:
+            yield ConfigMistake(
+                key=f"lanes.{name}", problem="is in no route", remedy="name it in one or remove it"
+            )
+    paid = {lane.provider for lane in settings.lanes.values()}
+    for name in settings.providers:
+        if name not in paid:
+            yield ConfigMistake(
+                key=f"providers.{name}",
+                problem="is in no lane",
+                remedy="name it in one or remove it",
+            )

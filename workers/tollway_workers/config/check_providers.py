@@ -1,0 +1,85 @@
+"""Whether the parts of a `[providers.<name>]` fit together. Pure."""
+
+import re
+from collections.abc import Iterator
+
+from tollway_workers.config.fields import dotted, looks_like_key
+from tollway_workers.config.network import is_loopback, split_address
+from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.errors import ConfigMistake
+
+_SECRET_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
+_HTTP_HEADERS = frozenset(
+    {"content-type", "content-length", "transfer-encoding", "host", "connection"}
+)
+#: RFC 9110: a header's name is a token, its value has no control characters.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_+/=]{32,}")
+
+
+def provider_errors(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
+    """What keeps a provider from being used."""
+    yield from _addresses(name, provider)
+    yield from _plain_key(name, provider)
+    for header, value in provider.headers.items():
+        key = dotted(("providers", name, "headers", header))
+        explanation = _header_error(header, value)
+        if explanation is not None:
+            yield ConfigMistake(key=key, problem=explanation[0], remedy=explanation[1])
+
+
+def provider_warnings(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
+    """What is allowed for a provider but hardly meant."""
+    for header, value in provider.headers.items():
+        if _RANDOM.fullmatch(value):
+            yield ConfigMistake(
+                key=dotted(("providers", name, "headers", header)),
+                problem="looks like a secret, and configurations are read by many",
+                remedy="give keys as api_key, by reference",
+            )
+
+
+def _addresses(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
+    for field in ("base_url", "proxy"):
+        address = getattr(provider, field)
+        explanation = _address_error(address) if address is not None else None
+        if explanation is not None:
+            yield ConfigMistake(
+                key=f"providers.{name}.{field}", problem=explanation[0], remedy=explanation[1]
+            )
+
+
+def _address_error(address: str) -> tuple[str, str] | None:
+    parts = split_address(address)
+    if parts is None or not address.isascii():
+        return "is no http or https address", 'write it as "https://host/v1"'
+    if parts.username is not None or parts.password is not None:
+        return "holds a user or password", "remove them; a provider's key is given as api_key"
+    if parts.query or parts.fragment:
+        return "has a query or fragment", "end it with its path, as in https://host/v1"
+    return None
+
+
+def _plain_key(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
+    parts = split_address(provider.base_url)
+    if provider.api_key is None or parts is None or parts.scheme == "https":
+        return
+    if not is_loopback(parts.hostname or ""):
+        yield ConfigMistake(
+            key=f"providers.{name}.base_url",
+            problem="would send the key unencrypted to another machine",
+            remedy="use https, or remove api_key if the server asks for none",
+        )
+
+
+def _header_error(header: str, value: str) -> tuple[str, str] | None:
+    if not _HEADER_NAME.fullmatch(header):
+        return "is no name of a header", "use letters, digits and hyphens"
+    if header.lower() in _SECRET_HEADERS or looks_like_key(value):
+        return "would hold a secret", 'give it as api_key = {env = "NAME"}'
+    if header.lower() in _HTTP_HEADERS:
+        return "is set by Tollway itself", "remove it"
+    if not _HEADER_VALUE.fullmatch(value):
+        return "has characters that no header can have", "use printable ASCII"
+    return None

@@ -1,0 +1,58 @@
+"""A TOML file as a dictionary, or one sentence that says why it is none."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tollway_workers.config.files import UnreadableFile, read_small_text
+from tollway_workers.errors import ConfigError, ConfigMistake
+
+#: A thousand lanes fit in a tenth of it; parsing more would keep a terminal waiting.
+MOST_BYTES = 1024 * 1024
+
+_SYNTAX = (
+    "a table is [name], a setting is key = value, text stands in double quotes, "
+    "and nothing may be given twice"
+)
+_PLACE = re.compile(r"^(?P<what>.*) \(at (?P<place>[^()]*)\)$", re.DOTALL)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The parsed file. Raises ConfigError: missing, unreadable, not UTF-8, too large, not TOML."""
+    try:
+        text = read_small_text(path, most_bytes=MOST_BYTES)
+    except UnreadableFile as error:
+        raise _mistake(path, f"this file {error}", _remedy(str(error))) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _mistake(path, _syntax_problem(str(error)), _SYNTAX) from None
+    except RecursionError:
+        raise _mistake(
+            path, "is nested too deeply", "no setting needs more than 4 levels"
+        ) from None
+    except ValueError:
+        # tomllib lets those of int() and datetime() through: 5,000 digits, the 31st of February.
+        problem = "holds a number or date that does not exist"
+        raise _mistake(path, problem, "give numbers of the size that the setting expects") from None
+
+
+def _mistake(path: Path, problem: str, remedy: str) -> ConfigError:
+    return ConfigError.of(ConfigMistake(source=str(path), problem=problem, remedy=remedy))
+
+
+def _remedy(reason: str) -> str:
+    if "exist" in reason:
+        return "make one with `tollway config init`, or name another with --config"
+    if "KiB" in reason:
+        return "name a configuration with --config, not the jobs"
+    return "name a readable TOML file with --config"
+
+
+def _syntax_problem(message: str) -> str:
+    """`Invalid value (at line 3, column 5)` becomes `is not TOML at line 3, column 5 (...)`."""
+    match = _PLACE.match(message)
+    if match is None:
+        return "is not TOML"
+    return f"is not TOML at {match['place']} ({match['what'][0].lower()}{match['what'][1:]})"
