@@ -1,4 +1,4 @@
-"""Reading and making topics. aiokafka returns errors of create and delete, it does not raise them."""
+"""Reading and making topics. aiokafka returns errors of create and delete: it raises none."""
 
 from typing import Any
 

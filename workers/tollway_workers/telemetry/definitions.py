@@ -104,7 +104,7 @@ WAITING = Metric(
 PARKED = Metric(
     "tollway_lane_parked",
     "gauge",
-    "1 while a lane waits for a probe to get through (bad key, quota spent, unknown model, no answer).",
+    "1 while a lane waits for a probe to get through (bad key, quota spent, no such model).",
     "Look at tollway_attempts_total for the class, and mend that.",
     ("lane",),
 )

