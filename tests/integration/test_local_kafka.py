@@ -213,6 +213,7 @@ def test_ctrl_c_for_the_command_is_not_for_the_broker(folder: Path, start_user: 
     user = start_user()
     pid, _ = user.broker()
     LocalKafka(folder).start()
+    assert os.getpgid(pid) != user.process.pid
 
     os.killpg(user.process.pid, signal.SIGINT)
     user.process.wait(timeout=30)
