@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from tollway_workers.errors import FleetError
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, SecureListener
 from tollway_workers.local.kafka.broker import default_jars_folder
 from tollway_workers.local.kafka.jars import ensure_jars, read_lock
@@ -30,6 +31,19 @@ MakeTopic = Callable[..., Awaitable[str]]
 
 #: Hosts a test may reach beside loopback: those of the broker it was given.
 _allowed_hosts: set[str] = set()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Download the jars, where one of the tests needs them, before any test's time runs."""
+    needed = {"kafka_jars", "secure_kafka"}
+    if "TOLLWAY_BOOTSTRAP_SERVERS" not in os.environ:
+        needed.add("bootstrap_servers")
+    fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if needed & fixtures and not session.config.option.collectonly:
+        try:
+            ensure_jars(default_jars_folder(), read_lock(), lambda line: None)
+        except FleetError as error:
+            raise pytest.UsageError(f"no local Kafka for the tests: {error}") from error
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +64,7 @@ def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 @pytest.fixture(scope="session")
 def kafka_jars() -> tuple[Path, ...]:
-    """The jars of the local Kafka, downloaded before a test forbids itself the network."""
+    """The jars of the local Kafka, for tests that start one of their own."""
     return ensure_jars(default_jars_folder(), read_lock(), lambda line: None)
 
 

@@ -21,6 +21,9 @@ from tollway_workers.local.kafka import BrokerOptions, LocalKafka
 from tollway_workers.local.kafka.jars import read_lock
 from tollway_workers.local.kafka.nodes import NodeFolder
 
+#: Seconds. Each test starts a broker or two, on machines that may be busy with others.
+pytestmark = pytest.mark.timeout(120)
+
 USER = """
 import sys
 from pathlib import Path
@@ -181,6 +184,20 @@ def test_a_user_that_was_killed_neither_ends_the_broker_nor_keeps_it(
 
     with LocalKafka(folder).use() as broker:
         assert broker.pid == pid
+
+    assert LocalKafka(folder).status() is None
+
+
+def test_a_command_killed_while_it_prepares_the_data_spoils_nothing(
+    folder: Path, start_user: StartUser
+) -> None:
+    starter = start_user()
+    wait_for((folder / "node-1" / "server.properties").exists)
+    starter.process.kill()
+    starter.process.wait()
+
+    with LocalKafka(folder).use() as broker:
+        assert broker.users == 1
 
     assert LocalKafka(folder).status() is None
 

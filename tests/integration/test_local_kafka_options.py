@@ -12,6 +12,9 @@ from aiokafka.errors import KafkaConnectionError
 
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, RunningBroker
 
+#: Seconds. Three nodes share the cores of one machine.
+pytestmark = pytest.mark.timeout(180)
+
 
 class Secure(Protocol):
     """What the `secure_kafka` fixture gives."""

@@ -219,6 +219,13 @@ def test_a_state_whose_processes_are_gone_is_no_running_broker(tmp_path: Path) -
     assert repr(kafka).endswith("[stopped]>")
 
 
+def test_a_folder_that_cannot_be_made_is_one_clear_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(LocalError, match=r"file/broker cannot be made: Not a directory"):
+        LocalKafka(tmp_path / "file" / "broker").start()
+
+
 def test_a_cluster_id_is_made_once_and_has_kafkas_form(tmp_path: Path) -> None:
     made = cluster_id(tmp_path)
 

@@ -15,6 +15,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from tollway_workers.errors import LocalError
+from tollway_workers.local.kafka.folders import make_private
 from tollway_workers.local.kafka.jars import ensure_jars, read_lock
 from tollway_workers.local.kafka.launch import Launch
 from tollway_workers.local.kafka.nodes import STOP_PATIENCE, NodeFolder, wait_until_ready
@@ -211,7 +212,7 @@ class LocalKafka:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.folder)
         lock = FileLock(self.folder / "lock", poll_interval=_LOCK_POLL)
         try:
             lock.acquire(timeout=_LOCK_POLL)

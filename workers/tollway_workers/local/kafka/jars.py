@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from tollway_workers.errors import LocalError, MissingExtra
+from tollway_workers.local.kafka.folders import make_private
 
 #: Downloads at once: the jars are many and small, so most of the time is waiting.
 _DOWNLOADS = 6
@@ -60,7 +61,7 @@ def ensure_jars(
     Raises LocalError if one cannot be downloaded or is not the file the lock names, and
     MissingExtra without the extra `[local]`. What was downloaded stays for the next try.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     # Brokers of other data folders, started at the same time, wait for one download.
     with FileLock(folder / ".lock"):
         missing = [jar for jar in locked if not (folder / jar.file_name).exists()]

@@ -10,6 +10,7 @@ from tollway_workers.local.kafka.nodes import (
     STOP_PATIENCE,
     NodeFolder,
     cluster_id,
+    end_strays,
     format_nodes,
     start_node,
     wait_until_ready,
@@ -37,6 +38,8 @@ class Launch:
 
         Raises LocalError if it cannot start, and whatever `check` raises; then no node is left.
         """
+        for node_id in range(1, self.options.nodes + 1):
+            end_strays(NodeFolder(self.folder, node_id))
         places = choose_ports(self.options, last_time)
         self._prepare(places)
         started = [self.start(place) for place in places]

@@ -70,10 +70,13 @@ def format_nodes(
             raise LocalError(f"Kafka cannot prepare {folder.data}: {said.decode().strip()}")
 
 
+def end_strays(folder: NodeFolder) -> None:
+    """End what a command that was killed had started for this node and could not write down."""
+    end(find_by_argument(folder.properties), patience=STOP_PATIENCE)
+
+
 def start_node(folder: NodeFolder, jars: Sequence[Path]) -> subprocess.Popen[bytes]:
     """Start the node's process in a session of its own: a Ctrl-C is not for it."""
-    # A command killed between a start and its note leaves a broker that holds these data.
-    end(find_by_argument(folder.properties), patience=STOP_PATIENCE)
     command = java_command(jars, "kafka.Kafka", str(folder.properties))
     with folder.log.open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - our own Java and jars, no shell
