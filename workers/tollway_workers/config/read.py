@@ -23,23 +23,30 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         text = read_small_text(path, most_bytes=MOST_BYTES)
     except UnreadableFile as error:
-        raise _mistake(path, f"this file {error}", _remedy(str(error))) from None
+        raise _mistake(str(path), f"this file {error}", _remedy(str(error))) from None
+    return parse_toml(text, source=str(path))
+
+
+def parse_toml(text: str, *, source: str) -> dict[str, Any]:
+    """The parsed text; `source` names it in messages. Raises ConfigError: it is not TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _mistake(path, _syntax_problem(str(error)), _SYNTAX) from None
+        raise _mistake(source, _syntax_problem(str(error)), _SYNTAX) from None
     except RecursionError:
         raise _mistake(
-            path, "is nested too deeply", "no setting needs more than 4 levels"
+            source, "is nested too deeply", "no setting needs more than 4 levels"
         ) from None
     except ValueError:
         # tomllib lets those of int() and datetime() through: 5,000 digits, the 31st of February.
         problem = "holds a number or date that does not exist"
-        raise _mistake(path, problem, "give numbers of the size that the setting expects") from None
+        raise _mistake(
+            source, problem, "give numbers of the size that the setting expects"
+        ) from None
 
 
-def _mistake(path: Path, problem: str, remedy: str) -> ConfigError:
-    return ConfigError.of(ConfigMistake(source=str(path), problem=problem, remedy=remedy))
+def _mistake(source: str, problem: str, remedy: str) -> ConfigError:
+    return ConfigError.of(ConfigMistake(source=source, problem=problem, remedy=remedy))
 
 
 def _remedy(reason: str) -> str:

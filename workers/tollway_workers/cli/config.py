@@ -1,0 +1,153 @@
+"""`tollway config`: make, check and show the configuration."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tollway_workers.config.check import warnings_in
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.keys import LaneKey, keys_of
+from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
+from tollway_workers.config.read import parse_toml
+from tollway_workers.config.render import resolved_document, resolved_toml
+from tollway_workers.config.template import (
+    DEFAULT_BASE_URL,
+    DEFAULT_KEY_ENV,
+    DEFAULT_MODEL,
+    starting_file,
+)
+from tollway_workers.errors import ConfigError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make, check and show the configuration of a fleet.",
+    epilog="Example: tollway config init && tollway config check",
+)
+
+_COULD_NOT = 2
+
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="TOML file. Default: what TOLLWAY_CONFIG names, else tollway.toml."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]
+
+
+@app.command(epilog="Example: tollway config init --base-url http://127.0.0.1:8080/v1 --no-key")
+def init(
+    config: Annotated[Path, typer.Option("--config", help="File to write.")] = DEFAULT_FILE,
+    base_url: Annotated[
+        str, typer.Option(help="Address of an OpenAI-compatible server.")
+    ] = DEFAULT_BASE_URL,
+    model: Annotated[str, typer.Option(help="Model, in the server's word.")] = DEFAULT_MODEL,
+    key_env: Annotated[
+        str, typer.Option(help="Environment variable that holds the key.")
+    ] = DEFAULT_KEY_ENV,
+    no_key: Annotated[bool, typer.Option("--no-key", help="The server asks for none.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write a small working configuration to start from."""
+    key = None if no_key else key_env
+    try:
+        text = starting_file(base_url=base_url, model=model, key_env=key)
+        build_fleet(parse_toml(text, source="arguments"), source="arguments", environ={})
+        _write(config, text, force=force)
+    except ConfigError as error:
+        raise _refused(error, config, as_json=False) from None
+    _say(f"wrote {config}")
+    if key is not None:
+        _say(f"next: export {key}=... and run `tollway config check`")
+
+
+@app.command(epilog="Example: tollway config check --config fleet.toml")
+def check(config: File = None, as_json: AsJson = False) -> None:
+    """Say everything that is wrong or doubtful, and whether each lane's key can be found.
+
+    Calls no provider and no broker. Exit code 0 if the configuration can be used, else 2.
+    """
+    settings, file = _load(config, as_json=as_json)
+    warnings = warnings_in(settings)
+    keys = keys_of(settings, os.environ)
+    if as_json:
+        report = {
+            "file": str(file),
+            "ok": True,
+            "errors": [],
+            "warnings": [asdict(warning) | {"source": str(file)} for warning in warnings],
+            "lanes": [asdict(key) for key in keys],
+        }
+        _say(json.dumps(report, ensure_ascii=False, indent=2))
+        return
+    for warning in warnings:
+        _say(f"warning: {file}: {warning}")
+    for key in keys:
+        _say(_key_line(key))
+    _say(f"{file}: can be used{f', {len(warnings)} warnings' if warnings else ''}")
+
+
+@app.command(epilog="Example: tollway config show --json")
+def show(config: File = None, as_json: AsJson = False) -> None:
+    """Print the configuration with every default filled in and every secret masked."""
+    settings, _ = _load(config, as_json=as_json)
+    if as_json:
+        _say(json.dumps(resolved_document(settings), ensure_ascii=False, indent=2))
+    else:
+        _say(resolved_toml(settings).rstrip("\n"))
+
+
+def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:
+    file = config
+    try:
+        file = find_file(config, os.environ)
+        return load_fleet(file, environ=os.environ), file
+    except ConfigError as error:
+        raise _refused(error, file, as_json=as_json) from None
+
+
+def _refused(error: ConfigError, file: Path | None, *, as_json: bool) -> typer.Exit:
+    if as_json:
+        report: dict[str, Any] = {
+            "file": None if file is None else str(file),
+            "ok": False,
+            "errors": [asdict(mistake) for mistake in error.mistakes],
+            "warnings": [],
+            "lanes": [],
+        }
+        _say(json.dumps(report, ensure_ascii=False, indent=2))
+    else:
+        _say(str(error), to_stderr=True)
+    return typer.Exit(_COULD_NOT)
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    try:
+        # "x" refuses an existing file in the same step that makes a new one.
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(
+            f"{path}: exists already; replace it with --force, or name another with --config"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _key_line(key: LaneKey) -> str:
+    if key.missing is not None:
+        return f"warning: lane {key.lane}: its key cannot be found: {key.missing}"
+    if key.reference is None:
+        return f"lane {key.lane}: {key.provider} / {key.model}, no key asked for"
+    return f"lane {key.lane}: {key.provider} / {key.model}, key found ({key.reference})"
+
+
+def _say(text: str, *, to_stderr: bool = False) -> None:
+    # A console per call: its stream is the one of this moment, also under a test's capture.
+    console = Console(stderr=to_stderr, markup=False, highlight=False, emoji=False)
+    console.print(text, soft_wrap=True)

@@ -1,0 +1,79 @@
+"""Shows a resolved configuration: secrets as references, lanes with their provider's defaults."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import tomlkit
+from tomlkit.items import InlineTable
+
+from tollway_workers.config.fields import looks_like_key
+from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
+
+MASK = "***"
+_SECRET_WORDS = ("key", "token", "secret", "auth", "password", "cookie")
+_REFERENCES = frozenset({"api_key", "password"})
+
+
+def resolved_document(settings: FleetSettings) -> dict[str, Any]:
+    """The settings as JSON can hold them: every default filled in, absent ones None, masked."""
+    document = settings.model_dump()
+    for name, lane in document["lanes"].items():
+        lane.update(_resolved(resolve_lane(name, settings)))
+    for provider in document["providers"].values():
+        provider["headers"] = {n: _masked(n, v) for n, v in provider["headers"].items()}
+    return {table: _plain(section) for table, section in document.items()}
+
+
+def resolved_toml(settings: FleetSettings) -> str:
+    """The same as TOML, without what is absent. It can be loaded again."""
+    return tomlkit.dumps(_without_absent(resolved_document(settings)))
+
+
+def _resolved(lane: LaneConfig) -> dict[str, Any]:
+    no_rate = lane.requests_per_minute is lane.tokens_per_minute is None
+    return {
+        # What has no effect is not shown: a configuration that gives it is refused.
+        "token_rule": None if lane.tokens_per_minute is None else lane.token_rule,
+        "burst": None if no_rate else lane.burst,
+        "call_timeout": lane.call_timeout,
+        "connect_timeout": lane.connect_timeout,
+        "max_tokens_field": lane.max_tokens_field,
+        "structured_output": lane.structured_output,
+        "price": None if lane.price is None else lane.price.model_dump(),
+    }
+
+
+def _masked(header: str, value: str) -> str:
+    secret = any(word in header.lower() for word in _SECRET_WORDS) or looks_like_key(value)
+    return MASK if secret else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(inner) for inner in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _without_absent(table: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in table.items() if value is not None}
+    # TOML ends a table where the next begins: its own settings come before its tables.
+    ordered = sorted(
+        kept, key=lambda key: isinstance(kept[key], Mapping) and key not in _REFERENCES
+    )
+    return {key: _item(key, kept[key]) for key in ordered}
+
+
+def _item(key: str, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    inner = _without_absent(value)
+    return _inline(inner) if key in _REFERENCES else inner
+
+
+def _inline(table: Mapping[str, Any]) -> InlineTable:
+    inline = tomlkit.inline_table()
+    inline.update(table)
+    return inline
