@@ -1,0 +1,133 @@
+"""The job as a service writes it, and how it becomes the record that travels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, Literal
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from tollway.errors import InvalidNewJob
+from tollway.output import Output, OutputReader, T
+from tollway_schemas import ChatRequest, Job, Message, Priority, ReplyAddress, headers
+from tollway_schemas.codec import explain
+
+#: How long a job has if it does not say.
+DEFAULT_DEADLINES: Mapping[Priority, timedelta] = {
+    Priority.INTERACTIVE: timedelta(minutes=2),
+    Priority.BULK: timedelta(hours=24),
+}
+
+#: Half of what job topics keep (7 days by default): no job may vanish before its deadline.
+LONGEST_DEADLINE = timedelta(days=3, hours=12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob(Generic[T]):
+    """One LLM request to be answered once. Checked when it is enqueued."""
+
+    route: str
+    """The route that is to answer it, by its name in the fleet's configuration."""
+    request: ChatRequest | str
+    """What is asked; a plain text is one user message."""
+    output: Output[T] = None
+    """What the answer must look like: a pydantic model (or any type pydantic can describe), a JSON
+    Schema, an OutputSchema; any text if absent."""
+    id: str | None = None
+    """Printable ASCII without spaces; made if absent. A second reply to one id is dropped."""
+    deadline: timedelta | datetime | None = None
+    """No call starts after it. By default 24 hours (bulk) or 2 minutes (interactive) from now."""
+    priority: Priority | Literal["interactive", "bulk"] = Priority.BULK
+    """Interactive jobs go before bulk ones."""
+    tenant: str | None = None
+    """Who the job is for."""
+    run: str | None = None
+    """Which batch it belongs to."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Words of the service's own; they come back on the reply."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Record headers that pass through to the reply, such as W3C `traceparent`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyJob(Generic[T]):
+    """A checked job, and how its result is read."""
+
+    job: Job
+    reader: OutputReader[T]
+    headers: list[tuple[str, bytes]]
+
+
+def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> ReadyJob[T]:
+    """The record for `new`. Raises InvalidNewJob, which names the fields and quotes none."""
+    reader = OutputReader.of(new.output)
+    priority = _priority(new.priority)
+    fields: dict[str, Any] = {
+        "id": uuid4().hex if new.id is None else new.id,
+        "route": new.route,
+        "request": _request(new.request),
+        "output": reader.schema,
+        "tenant": new.tenant,
+        "run": new.run,
+        "labels": dict(new.labels),
+        "priority": priority,
+        "created_at": now,
+        "deadline": _deadline(new.deadline, priority, now),
+        "reply_to": reply_to,
+    }
+    try:
+        job = Job(**fields)
+    except ValidationError as error:
+        raise InvalidNewJob(f"the job is not valid: {'; '.join(explain(error))}") from None
+    return ReadyJob(job, reader, _headers(job, new.headers))
+
+
+def _request(request: ChatRequest | str) -> object:
+    if isinstance(request, str):
+        return ChatRequest(messages=(Message(role="user", content=request),))
+    return request
+
+
+def _priority(priority: str) -> Priority:
+    try:
+        return Priority(priority)
+    except ValueError:
+        raise InvalidNewJob("priority: must be 'interactive' or 'bulk'") from None
+
+
+def _deadline(wanted: timedelta | datetime | None, priority: Priority, now: datetime) -> datetime:
+    if isinstance(wanted, datetime):
+        if wanted.tzinfo is None:
+            raise InvalidNewJob("deadline: needs a time zone (datetime.now(UTC) + ...)")
+        left = wanted - now
+    else:
+        left = DEFAULT_DEADLINES[priority] if wanted is None else wanted
+    if left <= timedelta(0):
+        raise InvalidNewJob("deadline: has passed already")
+    if left > LONGEST_DEADLINE:
+        raise InvalidNewJob(
+            f"deadline: is more than {LONGEST_DEADLINE} away, the longest that topics surely keep"
+        )
+    return (now + left).astimezone(UTC)
+
+
+def _headers(job: Job, own: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    forged = [name for name in own if name.lower().startswith(headers.PREFIX)]
+    if forged:
+        raise InvalidNewJob(f"headers: {forged[0]!r} is a name the fleet keeps for itself")
+    try:
+        return headers.encode(
+            [
+                (headers.JOB_ID, job.id),
+                (headers.GENERATION, str(job.generation)),
+                (headers.DEADLINE, job.deadline.isoformat()),
+                (headers.ROUTE, job.route),
+                (headers.PRIORITY, job.priority.value),
+                (headers.TENANT, job.tenant),
+                (headers.RUN, job.run),
+                *own.items(),
+            ]
+        )
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidNewJob("headers, tenant and run: must be text that UTF-8 can carry") from None

@@ -1,0 +1,82 @@
+"""From the type a service wants to the JSON Schema its job carries, and from a reply back to it."""
+
+import re
+from functools import lru_cache
+from typing import Any, Generic
+
+import orjson
+from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from typing_extensions import TypeVar
+
+from tollway.errors import InvalidAnswer, InvalidNewJob, JobFailed
+from tollway_schemas import OutputSchema, Reply
+from tollway_schemas.codec import explain
+
+#: The type of a job's result: that of `output` where it is a class, else text or plain JSON.
+T = TypeVar("T", default=Any)
+
+#: What `output` may be: a class pydantic understands, a JSON Schema, or None for text.
+Output = type[T] | OutputSchema | dict[str, Any] | None
+
+
+class OutputReader(Generic[T]):
+    """Knows a job's output schema and reads its result from a reply."""
+
+    def __init__(self, schema: OutputSchema | None, adapter: TypeAdapter[T] | None = None) -> None:
+        self.schema = schema
+        self._adapter = adapter
+
+    @classmethod
+    def of(cls, output: Output[T]) -> "OutputReader[T]":
+        """The reader for what was asked. Raises InvalidNewJob if it is no usable type or schema."""
+        if output is None:
+            return cls(None)
+        if isinstance(output, OutputSchema):
+            return cls(output)
+        if isinstance(output, dict):
+            return cls(_schema(json_schema=output))
+        wanted: Any = output
+        return _reader_of_type(wanted)
+
+    def result(self, reply: Reply) -> T:
+        """The result: text, JSON, or an object of the type that was asked for.
+
+        Raises:
+            JobFailed: there is no answer.
+            InvalidAnswer: it satisfies the schema, but not the type's own validators; or text was
+                asked for and the answer is tool calls alone.
+        """
+        if reply.answer is None:
+            raise JobFailed(reply)
+        if self.schema is None:
+            if reply.answer.text is None:
+                raise InvalidAnswer(reply, "it is tool calls alone, see `reply().answer`")
+            return reply.answer.text  # type: ignore[return-value]  # T is str where output is None
+        if self._adapter is None:
+            return reply.answer.parsed  # type: ignore[return-value]  # T is plain JSON
+        try:
+            # As JSON, so that a strict model takes a date from a string.
+            return self._adapter.validate_json(orjson.dumps(reply.answer.parsed))
+        except ValidationError as error:
+            raise InvalidAnswer(reply, "; ".join(explain(error))) from None
+
+
+@lru_cache(maxsize=256)
+def _reader_of_type(wanted: Any) -> OutputReader[Any]:
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(wanted)
+        schema = adapter.json_schema()
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise InvalidNewJob(
+            f"output: {wanted!r} is no type with a JSON Schema (use a pydantic model): "
+            f"{error.message.splitlines()[0]}"
+        ) from None
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", getattr(wanted, "__name__", "answer"))[:64]
+    return OutputReader(_schema(json_schema=schema, name=name), adapter)
+
+
+def _schema(**fields: Any) -> OutputSchema:
+    try:
+        return OutputSchema(**fields)
+    except ValidationError as error:
+        raise InvalidNewJob("; ".join(f"output.{text}" for text in explain(error))) from None
