@@ -7,6 +7,7 @@ TollwayError
     ├── BrokerUnavailable   Kafka does not answer, refuses us, or lacks a topic
     ├── LocalError          the local Kafka, simulator or model cannot start or stop
     ├── InputError          a file or argument of a command cannot be used
+    ├── InvalidSchema       a job's output schema that cannot be used
     ├── ProviderError       a call failed: its class decides (policies/failure_table.py)
     └── InvalidResult       an answer that does not satisfy the job's output schema
 """
@@ -69,6 +70,10 @@ class LocalError(FleetError):
 
 class InputError(FleetError):
     """A file or an argument of a command cannot be used; the text says where and why."""
+
+
+class InvalidSchema(FleetError):
+    """A job's output schema cannot be used; the text says why, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,173 @@
+"""OpenAI chat completions: from a request to the bytes of a call. Pure.
+
+Bodies are built by hand from attributes: half the time of pydantic's own dump, and absent fields
+stay absent. Protocol: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from typing import Any
+
+import orjson
+
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.model import Record
+from tollway_schemas.request import (
+    ChatRequest,
+    ContentPart,
+    ImagePart,
+    Message,
+    OutputSchema,
+    TextPart,
+)
+from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.errors import ProviderError, ProviderFailure
+
+#: The key of `ChatRequest.extras` that this protocol reads.
+PROTOCOL = "openai"
+
+#: What belongs to the lane and to how we call: an extra of this name would change another's call.
+_RESERVED = ("model", "messages", "stream", "stream_options", "n")
+
+#: Fields of the request that the body has under the same name.
+_SAME_NAME = ("temperature", "top_p", "seed", "parallel_tool_calls", "reasoning_effort")
+
+_NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
+_ASK_FOR_JSON = "Answer with one JSON object and nothing else."
+
+JsonObject = dict[str, Any]
+
+
+def build(request: ChatRequest, output: OutputSchema | None, lane: LaneConfig) -> bytes:
+    """The body of a call.
+
+    Where the server cannot be given a schema (`structured_output = "json_object"`), the schema goes
+    into the system message; with `"none"` the prompt is sent as it is.
+
+    Raises ProviderError (invalid request) if the request cannot be expressed.
+    """
+    body: JsonObject = {"model": lane.model, "messages": [_message(m) for m in request.messages]}
+    _add_sampling(body, request, lane)
+    _add_tools(body, request)
+    if output is not None:
+        _add_output(body, output, lane)
+    _add_extras(body, request)
+    try:
+        return orjson.dumps(body)
+    except (orjson.JSONEncodeError, RecursionError):
+        raise _invalid(_NOT_JSON) from None
+
+
+def _add_sampling(body: JsonObject, request: ChatRequest, lane: LaneConfig) -> None:
+    if request.max_output_tokens is not None:
+        body[lane.max_tokens_field] = request.max_output_tokens
+    for name in _SAME_NAME:
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.stop is not None:
+        body["stop"] = request.stop
+
+
+def _add_tools(body: JsonObject, request: ChatRequest) -> None:
+    if request.tools is not None:
+        body["tools"] = [tool.model_dump(exclude_none=True) for tool in request.tools]
+    choice = request.tool_choice
+    if choice is not None:
+        body["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
+
+
+def _add_output(body: JsonObject, output: OutputSchema, lane: LaneConfig) -> None:
+    """Ask for the answer's form as far as the lane's server understands it."""
+    if lane.structured_output == "none":
+        return
+    schema = output.json_schema if output.mode == "json_schema" else True
+    if isinstance(schema, bool):
+        body["response_format"] = {"type": "json_object"}
+        # OpenAI refuses json_object unless a message has the word.
+        if not _mentions_json(body["messages"]):
+            body["messages"] = _with_system_text(body["messages"], _ASK_FOR_JSON)
+    elif lane.structured_output == "json_object":
+        body["response_format"] = {"type": "json_object"}
+        text = f"{_ASK_FOR_JSON} It must satisfy this JSON Schema: {_compact(schema)}"
+        body["messages"] = _with_system_text(body["messages"], text)
+    else:
+        body["response_format"] = {"type": "json_schema", "json_schema": _named(output, schema)}
+
+
+def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
+    named: JsonObject = {"name": output.name, "schema": schema}
+    if output.description is not None:
+        named["description"] = output.description
+    if output.strict is not None:
+        named["strict"] = output.strict
+    return named
+
+
+def _add_extras(body: JsonObject, request: ChatRequest) -> None:
+    extras = request.extras.get(PROTOCOL)
+    if not extras:
+        return
+    for name in _RESERVED:
+        if name in extras:
+            raise _invalid(f"extras.openai may not set {name}: the lane and the worker decide it")
+    body.update(extras)
+
+
+def _message(message: Message) -> JsonObject:
+    body: JsonObject = {"role": message.role}
+    content = message.content
+    if content is None or isinstance(content, str):
+        body["content"] = content
+    else:
+        body["content"] = [_part(part) for part in content]
+    if message.name is not None:
+        body["name"] = message.name
+    if message.tool_calls is not None:
+        body["tool_calls"] = [call.model_dump(exclude_none=True) for call in message.tool_calls]
+    if message.tool_call_id is not None:
+        body["tool_call_id"] = message.tool_call_id
+    return _with_unknown(body, message)
+
+
+def _part(part: ContentPart) -> JsonObject:
+    if isinstance(part, ImagePart):
+        return part.model_dump(exclude_none=True)
+    body: JsonObject = {"type": part.type}
+    if isinstance(part, TextPart):
+        body["text"] = part.text
+    return _with_unknown(body, part)
+
+
+def _with_unknown(body: JsonObject, record: Record) -> JsonObject:
+    """Fields that this release does not know reach the provider as they are."""
+    if record.__pydantic_extra__:
+        body.update(record.__pydantic_extra__)
+    return body
+
+
+def _mentions_json(messages: list[JsonObject]) -> bool:
+    return (
+        b"json" in orjson.dumps([message["content"] for message in messages], default=str).lower()
+    )
+
+
+def _with_system_text(messages: list[JsonObject], text: str) -> list[JsonObject]:
+    """The messages with `text` in the system message: many chat templates take only one, first."""
+    first = messages[0]
+    if first["role"] in ("system", "developer") and isinstance(first["content"], str):
+        return [{**first, "content": f"{first['content']}\n\n{text}"}, *messages[1:]]
+    return [{"role": "system", "content": text}, *messages]
+
+
+def _compact(schema: JsonObject) -> str:
+    try:
+        return orjson.dumps(schema).decode()
+    except (orjson.JSONEncodeError, RecursionError):
+        raise _invalid(
+            "the output schema holds a number beyond 64 bits, or is nested too deeply"
+        ) from None
+
+
+def _invalid(message: str) -> ProviderError:
+    return ProviderError(
+        ProviderFailure(failure_class=FailureClass.INVALID_REQUEST, message=message)
+    )

@@ -1,0 +1,65 @@
+"""From configuration to providers that can be called."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import httpx
+
+from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.config.secrets import resolve
+from tollway_workers.providers import openai_request, openai_response
+from tollway_workers.providers.base import Provider
+from tollway_workers.providers.http_provider import HttpProvider, KeySource, WireFormat
+from tollway_workers.providers.shared_transport import SharedTransport
+from tollway_workers.providers.transport import AiohttpTransport
+
+#: By `ProviderSettings.protocol`.
+WIRE_FORMATS: Mapping[str, WireFormat] = {
+    "openai": WireFormat(
+        path="/chat/completions", build=openai_request.build, parse=openai_response.parse
+    )
+}
+
+OpenTransport = Callable[[ProviderSettings], httpx.AsyncBaseTransport]
+
+
+def open_transport(settings: ProviderSettings) -> httpx.AsyncBaseTransport:
+    """The connections of one provider, over its proxy and with its certificate authority."""
+    return AiohttpTransport(proxy=settings.proxy, ca_file=settings.ca_file)
+
+
+class ProviderRegistry:
+    """Opens the providers of lanes; lanes of one provider share its connections."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, ProviderSettings],
+        open_transport: OpenTransport = open_transport,
+    ) -> None:
+        self._settings = settings
+        self._open_transport = open_transport
+        self._transports: dict[str, SharedTransport] = {}
+
+    def open(self, lane: LaneConfig) -> Provider:
+        """The provider of a lane, with its key. Close it by its `aclose`.
+
+        Blocks for seconds where the key comes from a command. Raises ConfigError if the key cannot
+        be read.
+        """
+        settings = self._settings[lane.provider_name]
+        shared = self._transports.get(lane.provider_name)
+        if shared is None or shared.closed:
+            shared = SharedTransport(self._open_transport(settings))
+            self._transports[lane.provider_name] = shared
+        return HttpProvider(
+            settings=settings,
+            lane=lane,
+            wire=WIRE_FORMATS[settings.protocol],
+            transport=shared.join(),
+            key=_key_source(settings),
+        )
+
+
+def _key_source(settings: ProviderSettings) -> KeySource | None:
+    return None if settings.api_key is None else partial(resolve, settings.api_key)

@@ -1,0 +1,128 @@
+"""What a schema must not be, found before any library sees it. Pure.
+
+A schema comes from whoever may publish a job. Three things in one can hurt a whole worker: a
+reference to somewhere else (file, network), nesting, and references that multiply (twenty
+definitions that each name the next one twice are a million checks).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from tollway_workers.errors import InvalidSchema
+
+#: Levels of nesting as it is written.
+DEEPEST = 64
+
+#: Levels of nesting, and number of parts, with every reference replaced by what it points to.
+DEEPEST_FOLLOWED = 200
+MOST_PARTS = 10_000
+
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_ANCHORS = ("$anchor", "$dynamicAnchor")
+
+Node = dict[str, Any] | list[Any]
+
+
+def count_recursions(schema: dict[str, Any]) -> int:
+    """How many references of the schema lead back to what they stand in.
+
+    Raises InvalidSchema if it is nested too deeply, refers to anything outside itself, or grows
+    too large once its references are followed.
+    """
+    anchors: dict[str, Node] = {}
+    for node, depth in _nodes(schema):
+        if depth > DEEPEST:
+            raise InvalidSchema(f"the schema is nested more than {DEEPEST} levels deep")
+        if isinstance(node, dict):
+            _check_inside(node, is_root=node is schema)
+            anchors.update({f"#{node[a]}": node for a in _ANCHORS if isinstance(node.get(a), str)})
+    walk = _Expansion(schema, anchors)
+    walk.parts_of(schema, 0)
+    return walk.recursions
+
+
+def _nodes(schema: dict[str, Any]) -> Iterator[tuple[Node, int]]:
+    """Every object and array with its depth; the caller stops a walk that goes too deep."""
+    waiting: list[tuple[Node, int]] = [(schema, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        yield node, depth
+        waiting.extend((child, depth + 1) for child in _children(node))
+
+
+def _children(node: Node) -> Iterator[Node]:
+    values = node.values() if isinstance(node, dict) else node
+    return (value for value in values if isinstance(value, (dict, list)))
+
+
+def _check_inside(node: dict[str, Any], *, is_root: bool) -> None:
+    for name in _REFERENCES:
+        reference = node.get(name)
+        if isinstance(reference, str) and not reference.startswith("#"):
+            raise InvalidSchema(
+                f"{name} may only point within the schema, as in #/$defs/name: "
+                "nothing is ever fetched from a file or an address"
+            )
+    # Below the root, an $id would give the references beside it another document to point into.
+    identity = node.get("$id")
+    if not is_root and isinstance(identity, str) and not identity.startswith("#"):
+        raise InvalidSchema("$id may only stand at the top of the schema")
+
+
+class _Expansion:
+    """Counts the parts of a schema as if each reference were replaced by its target."""
+
+    def __init__(self, schema: dict[str, Any], anchors: dict[str, Node]) -> None:
+        self.recursions = 0
+        self._schema = schema
+        self._anchors = anchors
+        # By identity of the node: known sizes, and the nodes between the root and here.
+        self._sizes: dict[int, int] = {}
+        self._inside: set[int] = set()
+
+    def parts_of(self, node: Node, depth: int) -> int:
+        known = self._sizes.get(id(node))
+        if known is not None:
+            return known
+        if id(node) in self._inside:
+            self.recursions += 1
+            return 1
+        if depth > DEEPEST_FOLLOWED:
+            raise InvalidSchema("the schema is nested too deeply once its references are followed")
+        self._inside.add(id(node))
+        size = 1 + sum(self.parts_of(child, depth + 1) for child in self._below(node))
+        self._inside.discard(id(node))
+        if size > MOST_PARTS:
+            raise InvalidSchema(
+                f"the schema grows to more than {MOST_PARTS:,} parts once its references "
+                "are followed"
+            )
+        self._sizes[id(node)] = size
+        return size
+
+    def _below(self, node: Node) -> Iterator[Node]:
+        yield from _children(node)
+        if isinstance(node, dict):
+            for name in _REFERENCES:
+                reference = node.get(name)
+                target = self._target(reference) if isinstance(reference, str) else None
+                if target is not None:
+                    yield target
+
+    def _target(self, reference: str) -> Node | None:
+        """What a reference points to; one that points nowhere is left to the compiler."""
+        if reference in self._anchors:
+            return self._anchors[reference]
+        found: Any = self._schema
+        for step in unquote(reference[1:]).split("/")[1:]:
+            found = _step(found, step.replace("~1", "/").replace("~0", "~"))
+        return found if isinstance(found, (dict, list)) else None
+
+
+def _step(node: Any, name: str) -> Any:
+    if isinstance(node, dict):
+        return node.get(name)
+    if isinstance(node, list) and name.isascii() and name.isdigit() and len(name) < 6:
+        return node[int(name)] if int(name) < len(node) else None
+    return None

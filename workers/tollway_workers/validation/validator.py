@@ -1,0 +1,78 @@
+"""Holds an answer against what its job asked for."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from tollway_schemas.reply import Answer
+from tollway_schemas.request import OutputSchema, ToolCall
+from tollway_workers.errors import InvalidResult
+from tollway_workers.providers.base import Completion
+from tollway_workers.validation.extract import json_values, without_reasoning
+from tollway_workers.validation.finish import check_finish
+from tollway_workers.validation.schema import CompiledSchema, CompiledSchemas
+
+#: Characters of an answer above which the work is done in a thread.
+_LARGEST_INLINE = 64 * 1024
+
+
+class ResultValidator:
+    """Lets an answer through only if it is one: whole, not empty, and true to its schema."""
+
+    def __init__(self) -> None:
+        self._schemas = CompiledSchemas()
+
+    def check(self, output: OutputSchema | None) -> None:
+        """Raise InvalidSchema if no answer could ever be held against `output`."""
+        if output is not None:
+            self._schemas.get(output.json_schema)
+
+    async def validate(self, output: OutputSchema | None, completion: Completion) -> Answer:
+        """The answer in a completion.
+
+        Raises ProviderError if the completion is none (cut, refused, empty), InvalidResult if it
+        breaks the schema, InvalidSchema if the schema cannot be used.
+        """
+        text = None if completion.text is None else without_reasoning(completion.text)
+        check_finish(completion, text)
+        calls = completion.tool_calls
+        if calls:
+            _check_arguments(calls)
+            # A turn that calls tools is not the job's answer yet: its text is free.
+            return Answer(text=text, tool_calls=calls, finish_reason=completion.finish_reason)
+        if output is None or text is None:
+            return Answer(text=text, finish_reason=completion.finish_reason)
+        schema = self._schemas.get(output.json_schema)
+        want_object = output.mode == "json_object"
+        if len(text) > _LARGEST_INLINE:
+            parsed = await asyncio.to_thread(_matching, text, schema, want_object)
+        else:
+            parsed = _matching(text, schema, want_object)
+        return Answer(text=text, parsed=parsed, finish_reason=completion.finish_reason)
+
+
+def _matching(text: str, schema: CompiledSchema, want_object: bool) -> Any:
+    """The likeliest JSON value of `text` that satisfies the schema; raises InvalidResult."""
+    values = json_values(text)
+    if want_object:
+        values = [value for value in values if isinstance(value, dict)]
+    for value in values:
+        if schema.accepts(value):
+            return value
+    if not values:
+        form = "JSON object" if want_object else "JSON"
+        raise InvalidResult((f"/: there is no whole {form} in the answer",), text)
+    raise InvalidResult(schema.problems(values[0], len(text)), text)
+
+
+def _check_arguments(calls: tuple[ToolCall, ...]) -> None:
+    for index, call in enumerate(calls):
+        # A tool without parameters may be called with nothing at all.
+        if not call.function.arguments.strip():
+            continue
+        try:
+            orjson.loads(call.function.arguments)
+        except orjson.JSONDecodeError:
+            problem = f"/tool_calls/{index}/function/arguments: is not JSON"
+            raise InvalidResult((problem,), call.function.arguments) from None
