@@ -46,6 +46,19 @@ _SCALARS: dict[str, Callable[[dict[str, Any], random.Random], Any]] = {
 }
 
 
+#: This draw failed, another may do better. The built-in ones: a schema of an older draft may hold
+#: other types under a keyword than those expected here, or nest deeper than Python can follow.
+_NO_VALUE = (
+    DeadEnd,
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+)
+
+
 class Unsatisfiable(Exception):
     """A schema that is none, that asks for the network, or that no value was found for."""
 
@@ -89,9 +102,7 @@ def _first_valid(
             value = _Sampler(schema, generator(seed, number, attempt)).value(schema, 0)
             if is_valid(value):
                 return (value,)
-        except (DeadEnd, TypeError, ValueError, OverflowError):
-            # Another draw may do better. The three built-in ones: a schema of an older draft may
-            # hold other types under a keyword than those expected here.
+        except _NO_VALUE:
             continue
     return None
 
@@ -175,6 +186,8 @@ class _Sampler:
         contains = schema.get("contains")
         wanted = 0 if contains is None else schema.get("minContains", 1)
         least = max(schema.get("minItems", 0), wanted)
+        if least > _TOO_MANY:
+            raise DeadEnd
         most = schema.get("maxItems", max(least, len(prefix)) + 3)
         if rest is False:
             most = min(most, len(prefix))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
+from tollway_workers.local.simulator.schema_merge import DeadEnd
 from tollway_workers.local.simulator.schema_patterns import UnsupportedPattern, compile_pattern
 
 _WORDS = (
@@ -21,6 +22,7 @@ _WORDS = (
     "kettle",
 )
 _PATTERN_TRIES = 40
+_LONGEST = 1_000_000
 
 
 def _date(rng: random.Random) -> str:
@@ -61,11 +63,14 @@ _FORMATS: dict[str, Callable[[random.Random], str]] = {
 def string_for(schema: dict[str, Any], rng: random.Random) -> str:
     """A string that likely satisfies `schema`; the caller checks it."""
     least = int(schema.get("minLength", 0))
+    if least > _LONGEST:
+        raise DeadEnd
     most = int(schema.get("maxLength", least + 40))
     pattern = schema.get("pattern")
-    if isinstance(pattern, str):
-        return _matching(pattern, least, most, rng)
     make = _FORMATS.get(schema.get("format", ""))
+    # With both, the format is the narrower: a pattern sampled alone would hardly be a date.
+    if isinstance(pattern, str) and make is None:
+        return _matching(pattern, least, most, rng)
     return make(rng) if make else _text(least, most, rng)
 
 

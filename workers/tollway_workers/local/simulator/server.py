@@ -55,6 +55,7 @@ class Simulator:
     async def start(self) -> None:
         """Listen. Raises LocalError if the address cannot be had."""
         options = self._options
+        self._is_stopping = False
         # Cancelled when the client leaves: the books say so, and nothing is generated for nobody.
         server = web.Server(self._serve, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
