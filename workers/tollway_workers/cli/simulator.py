@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 
-from tollway_workers.errors import FleetError
+from tollway_workers.errors import FleetError, InputError
 from tollway_workers.local.simulator import (
     PROFILES,
     LatencyProfile,
@@ -34,8 +35,6 @@ tollway simulator --answers key.jsonl --faults faults.toml --calls-file calls.js
 curl http://127.0.0.1:8000/calls/summary
 """
 
-ProfileName = StrEnum("ProfileName", {name: name for name in PROFILES})
-
 
 def _dollars(text: str) -> Decimal:
     try:
@@ -48,53 +47,62 @@ def _dollars(text: str) -> Decimal:
     return dollars
 
 
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")]
+Answers = Annotated[Path | None, typer.Option(help='JSON lines {"custom_id": ..., "answer": ...}.')]
+Faults = Annotated[Path | None, typer.Option(help="Fault script, TOML or JSON.")]
+Models = Annotated[
+    list[str] | None, typer.Option(help="A model it knows; repeatable. Default: all.")
+]
+Rpm = Annotated[float | None, typer.Option(min=0.001, help="Requests a minute.")]
+Tpm = Annotated[float | None, typer.Option(min=0.001, help="Tokens a minute.")]
+Window = Annotated[float, typer.Option(min=0.001, help="What --rpm and --tpm take for a minute.")]
+Burst = Annotated[
+    float | None, typer.Option(min=0.001, help="Seconds of the rates that may be spent at once.")
+]
+Concurrent = Annotated[int | None, typer.Option(min=1, help="Most calls at once.")]
+Profile = Annotated[str, typer.Option(help=f"Whose latency it has: {', '.join(PROFILES)}.")]
+LatencyMs = Annotated[
+    float | None, typer.Option(min=0, help="The same latency for all calls, no profile.")
+]
+Scale = Annotated[float, typer.Option(min=0, help="Multiplies latencies.")]
+Seed = Annotated[int, typer.Option(help="Chooses answers, latencies and faults.")]
+PriceIn = Annotated[
+    Decimal, typer.Option(parser=_dollars, help="Dollars for a million prompt tokens.")
+]
+PriceOut = Annotated[
+    Decimal, typer.Option(parser=_dollars, help="Dollars for a million answer tokens.")
+]
+Quota = Annotated[Decimal | None, typer.Option(parser=_dollars, help="What each client may spend.")]
+CallsFile = Annotated[Path | None, typer.Option(help="Keeps the list of calls, over restarts too.")]
+Key = Annotated[str | None, typer.Option(help="The only API key it takes. Default: none asked.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One line with url and pid.")]
+
+
 def simulator(  # noqa: PLR0913 - typer makes a flag of each parameter
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 8000,
-    answers: Annotated[
-        Path | None, typer.Option(help='JSON lines {"custom_id": ..., "answer": ...}.')
-    ] = None,
-    faults: Annotated[Path | None, typer.Option(help="Fault script, TOML or JSON.")] = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="A model it knows; repeatable. Default: all.")
-    ] = None,
-    rpm: Annotated[float | None, typer.Option(min=0.001, help="Requests a minute.")] = None,
-    tpm: Annotated[float | None, typer.Option(min=0.001, help="Tokens a minute.")] = None,
-    window_seconds: Annotated[
-        float, typer.Option(min=0.001, help="What --rpm and --tpm take for a minute.")
-    ] = 60.0,
-    burst_seconds: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="Seconds of the rates that may be spent at once."),
-    ] = None,
-    max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most calls at once.")] = None,
-    profile: Annotated[ProfileName, typer.Option(help="Whose latency it has.")] = ProfileName(
-        "instant"
-    ),
-    latency_ms: Annotated[
-        float | None, typer.Option(min=0, help="The same latency for all calls, no profile.")
-    ] = None,
-    latency_scale: Annotated[float, typer.Option(min=0, help="Multiplies latencies.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Chooses answers, latencies and faults.")] = 0,
-    price_in: Annotated[
-        Decimal, typer.Option(parser=_dollars, help="Dollars for a million prompt tokens.")
-    ] = Decimal("0.15"),
-    price_out: Annotated[
-        Decimal, typer.Option(parser=_dollars, help="Dollars for a million answer tokens.")
-    ] = Decimal("0.60"),
-    quota_usd: Annotated[
-        Decimal | None, typer.Option(parser=_dollars, help="What each client may spend.")
-    ] = None,
-    calls_file: Annotated[
-        Path | None, typer.Option(help="Keeps the list of calls, over restarts too.")
-    ] = None,
-    require_key: Annotated[
-        str | None, typer.Option(help="The only API key it takes. Default: asks for none.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line with url and pid.")] = False,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    answers: Answers = None,
+    faults: Faults = None,
+    model: Models = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    window_seconds: Window = 60.0,
+    burst_seconds: Burst = None,
+    max_concurrent: Concurrent = None,
+    profile: Profile = "instant",
+    latency_ms: LatencyMs = None,
+    latency_scale: Scale = 1.0,
+    seed: Seed = 0,
+    price_in: PriceIn = Decimal("0.15"),
+    price_out: PriceOut = Decimal("0.60"),
+    quota_usd: Quota = None,
+    calls_file: CallsFile = None,
+    require_key: Key = None,
+    as_json: AsJson = False,
 ) -> None:
     """Serve OpenAI's chat completions on this machine: scripted answers, limits and failures."""
-    try:
+    with _clear_failure():
         options = SimulatorOptions(
             host=host,
             port=port,
@@ -116,9 +124,6 @@ def simulator(  # noqa: PLR0913 - typer makes a flag of each parameter
             required_key=SecretStr(require_key) if require_key else None,
         )
         asyncio.run(_serve(options, as_json=as_json))
-    except FleetError as error:
-        Console(stderr=True).print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
-        raise typer.Exit(2) from error
 
 
 def register(app: typer.Typer) -> None:
@@ -126,10 +131,22 @@ def register(app: typer.Typer) -> None:
     app.command("simulator", epilog=_EXAMPLES)(simulator)
 
 
-def _latency(profile: ProfileName, latency_ms: float | None) -> LatencyProfile:
-    if latency_ms is None:
-        return PROFILES[profile.value]
-    return LatencyProfile(ttft_median_seconds=latency_ms / 1000)
+@contextmanager
+def _clear_failure() -> Iterator[None]:
+    """Say what the user did wrong in one sentence, and exit with 2."""
+    try:
+        yield
+    except FleetError as error:
+        Console(stderr=True).print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        raise typer.Exit(2) from error
+
+
+def _latency(profile: str, latency_ms: float | None) -> LatencyProfile:
+    if latency_ms is not None:
+        return LatencyProfile(ttft_median_seconds=latency_ms / 1000)
+    if profile not in PROFILES:
+        raise InputError(f"--profile {profile}: unknown; there are {', '.join(PROFILES)}")
+    return PROFILES[profile]
 
 
 async def _serve(options: SimulatorOptions, *, as_json: bool) -> None:
