@@ -81,7 +81,7 @@ class JobExecutor:
             if isinstance(outcome, RetryLater):
                 _ask_next(progress, outcome.ask, error)
             return outcome, exchange
-        return self._complete(progress, call, completion, answer)
+        return self.complete(progress, call, completion, answer)
 
     def _prepare(self, progress: JobProgress) -> Call:
         lane = self._lanes[progress.lane]
@@ -112,7 +112,7 @@ class JobExecutor:
             permit.settle(completion.usage)
         return completion
 
-    def _complete(
+    def complete(
         self, progress: JobProgress, call: Call, completion: Completion, answer: Answer
     ) -> tuple[Outcome, Exchange]:
         attempt = self._attempt(progress, call, None)

@@ -64,11 +64,11 @@ class WorkerApp:
         self._clock = SystemClock()
         self._client = client_options(settings.kafka)
         lanes = {name: self._share(name) for name in _used_lanes(settings)}
-        self._metrics = Metrics(lanes, self._clock)
+        self.metrics = Metrics(lanes, self._clock)
         self._lag = LoopLag()
         self._source = self._new_source()
         self.worker = self._new_worker(lanes)
-        self._telemetry = TelemetryServer(self._metrics.registry, self._refresh, self.why_not_ready)
+        self._telemetry = TelemetryServer(self.metrics.registry, self._refresh, self.why_not_ready)
 
     async def run(self) -> None:
         """Serve until `worker.drain` is called. Raises FleetError where it cannot start."""
@@ -140,7 +140,7 @@ class WorkerApp:
             executor=JobExecutor(self._lanes, validator, RetryPolicy(SystemRandom()), clock),
             publisher=publisher,
             validator=validator,
-            events=self._metrics,
+            events=self.metrics,
             clock=clock,
         )
         intake = Intake(
@@ -177,7 +177,7 @@ class WorkerApp:
 
     def _refresh(self) -> None:
         """Read what is only worth reading when somebody asks."""
-        metrics = self._metrics
+        metrics = self.metrics
         for name, lane in self._lanes.items():
             metrics.waiting.labels(name).set(self.worker.dispatcher.held(name))
             metrics.parked.labels(name).set(lane.admission.state is LaneState.PARKED)

@@ -1,6 +1,7 @@
 """Reads partitions by name and offset, without a group: what a run does with its topics."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -8,13 +9,22 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started
-from tollway_workers.policies.record import ReceivedRecord
 
 #: Milliseconds a read waits for records.
 _WAIT = 200
 
 #: A topic and a partition.
 Place = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRecord:
+    """A record and where it lies."""
+
+    place: Place
+    offset: int
+    key: bytes | None
+    value: bytes | None
 
 
 class LogReader:
@@ -66,7 +76,7 @@ class LogReader:
 
     async def between(
         self, starts: Mapping[Place, int], ends: Mapping[Place, int]
-    ) -> AsyncIterator[ReceivedRecord]:
+    ) -> AsyncIterator[LoggedRecord]:
         """Every record from its partition's start to before its end."""
         todo = {place: end for place, end in ends.items() if starts[place] < end}
         if not todo:
@@ -74,7 +84,7 @@ class LogReader:
         self.follow({place: starts[place] for place in todo})
         while todo:
             for record in await self.read():
-                if record.offset < ends[record.topic, record.partition]:
+                if record.offset < ends[record.place]:
                     yield record
             for place, end in list(todo.items()):
                 # Positions pass transaction markers, the last record's offset does not.
@@ -87,20 +97,11 @@ class LogReader:
         for place, offset in starts.items():
             self._consumer.seek(TopicPartition(*place), offset)
 
-    async def read(self) -> list[ReceivedRecord]:
+    async def read(self) -> list[LoggedRecord]:
         """The next records of what is followed; waits a moment. Never cancel it."""
         batches = await self._consumer.getmany(timeout_ms=_WAIT, max_records=1_000)
         return [
-            ReceivedRecord(
-                at.topic,
-                at.partition,
-                record.offset,
-                record.key,
-                record.value,
-                record.headers,
-                record.timestamp / 1000,
-                _UNTRACKED,
-            )
+            LoggedRecord((at.topic, at.partition), record.offset, record.key, record.value)
             for at, records in batches.items()
             for record in records
         ]

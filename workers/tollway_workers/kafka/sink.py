@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 #: Bytes. With the default of 16 kB every sender of a full batch wakes at once: at 2,000 calls in
 #: flight and journal records of 3 kB that costs more than the rest of the job.
-_BATCH_BYTES = 1_048_576
+BATCH_BYTES = 1_048_576
 #: Seconds between two renewals of a broken producer.
 _RENEWAL_WAIT = 1.0
 
@@ -90,7 +90,7 @@ class KafkaSink:
             enable_idempotence=True,
             compression_type="zstd",
             linger_ms=0,
-            max_batch_size=_BATCH_BYTES,
+            max_batch_size=BATCH_BYTES,
             max_request_size=self._settings.most_bytes,
         )
         await started(producer, self._settings.client)

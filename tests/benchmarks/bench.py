@@ -1,0 +1,200 @@
+"""`make bench`: what a job costs a worker, against a bare loop in alternating segments of one run.
+
+Both sides run in this process, one after the other, on the same event loop and garbage collector
+settings; jobs come from a feeder process, answers from a server process, records from a real Kafka.
+CPU is user + system time of this process, so that waiting costs nothing. Writes bench.json.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import latency
+import memory
+import pieces
+from bare_loop import IN_FLIGHT, BareLoop
+from processes import Feeder, LineProcess, broker
+from rich.console import Console
+from rich.table import Table
+
+from tollway_schemas.job import Priority
+from tollway_schemas.topics import TopicNames
+from tollway_workers.app.process import WorkerApp, WorkerOptions
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.kafka import topics
+from tollway_workers.kafka.connect import quieten_client_logs
+from tollway_workers.policies.outcome import Completed, Outcome
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.topic_plan import TopicPlan, TopicSpec, wanted_topics
+from tollway_workers.telemetry.logs import configure_logs
+
+#: Most that our job may cost, in bare jobs.
+BOUND = 2.0
+ROUTE = "bench"
+
+
+@dataclass
+class Side:
+    """One of the two that are compared."""
+
+    name: str
+    topic: str
+    done: int = 0
+    wanted: int = 0
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Milliseconds of CPU per job, a value a segment.
+    costs: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def on_done(self) -> None:
+        """One more reply is acknowledged."""
+        self.done += 1
+        if self.done >= self.wanted:
+            self.finished.set()
+
+
+def settings_for(bootstrap_servers: str, url: str, prefix: str) -> FleetSettings:
+    """A fleet of one lane with every feature on and nothing that binds but concurrency."""
+    return FleetSettings.model_validate(
+        {
+            "kafka": {
+                "bootstrap_servers": bootstrap_servers,
+                "prefix": prefix,
+                "partitions": 4,
+            },
+            "providers": {"bench": {"base_url": url, "price": {"input": "0.15", "output": "0.6"}}},
+            "lanes": {
+                "bench": {
+                    "provider": "bench",
+                    "model": "bench-1",
+                    "concurrency": IN_FLIGHT,
+                    "requests_per_minute": 60_000_000,
+                    "tokens_per_minute": 60_000_000_000,
+                }
+            },
+            "routes": {ROUTE: {"lanes": ["bench"], "journal": "full"}},
+        }
+    )
+
+
+async def segment(side: Side, feeder: Feeder, jobs: int) -> None:
+    """Feed `jobs` and wait until all are replied to; adds one value to the side's figures."""
+    side.finished.clear()
+    side.wanted = side.done + jobs
+    cpu, wall = time.process_time(), time.perf_counter()
+    await feeder.feed(side.topic, ROUTE, jobs)
+    await asyncio.wait_for(side.finished.wait(), 120)
+    side.costs.append((time.process_time() - cpu) / jobs * 1e3)
+    side.rates.append(jobs / (time.perf_counter() - wall))
+
+
+async def compare(servers: str, rounds: int, jobs: int) -> tuple[Side, Side]:
+    """Ours and the bare loop's figures, in alternating segments."""
+    prefix = f"bench-{os.getpid()}"
+    names = TopicNames(prefix)
+    bare = Side("bare loop", f"{prefix}.bare")
+    ours = Side("tollway", names.jobs(ROUTE, Priority.BULK))
+    with LineProcess("fast_server.py") as server, Feeder(servers) as feeder:
+        url = f"http://127.0.0.1:{server.read_line()}/v1"
+        settings = settings_for(servers, url, prefix)
+        specs = wanted_topics(settings) + tuple(
+            TopicSpec(name=name, partitions=4, replication_factor=1, config={})
+            for name in (bare.topic, f"{bare.topic}.replies")
+        )
+        client = {"bootstrap_servers": servers}
+        await topics.apply(TopicPlan(specs, {}, ()), client)
+        app = WorkerApp(settings, WorkerOptions(instance_id="bench-0"))
+        count(app, ours)
+        loop = BareLoop(client, bare.topic, f"{url}/chat/completions", bare.on_done)
+        working = asyncio.create_task(app.run())
+        looping = asyncio.create_task(loop.run())
+        try:
+            for side in (bare, ours):
+                await segment(side, feeder, jobs)
+                side.costs.clear()
+                side.rates.clear()
+            for _ in range(rounds):
+                gc.collect()
+                for side in (bare, ours):
+                    await segment(side, feeder, jobs)
+        finally:
+            looping.cancel()
+            app.worker.drain()
+            await asyncio.gather(working, looping, return_exceptions=True)
+    return ours, bare
+
+
+def count(app: WorkerApp, side: Side) -> None:
+    """Have the worker's events count what it has completed."""
+    events = app.metrics
+    original = events.job_ended
+
+    def job_ended(progress: JobProgress, outcome: Outcome) -> None:
+        original(progress, outcome)
+        assert isinstance(outcome, Completed), outcome
+        side.on_done()
+
+    events.job_ended = job_ended  # type: ignore[method-assign]  # the worker calls it through here
+
+
+def report(console: Console, ours: Side, bare: Side) -> dict[str, object]:
+    """Print the comparison; returns its figures."""
+    ratios = [a / b for a, b in zip(ours.costs, bare.costs, strict=True)]
+    table = Table(title=f"CPU per job, {IN_FLIGHT} calls in flight, {len(ratios)} paired segments")
+    for heading in ("", "ms CPU per job", "min", "max", "jobs/s"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for side in (bare, ours):
+        cost = statistics.median(side.costs)
+        rate = statistics.median(side.rates)
+        table.add_row(
+            side.name,
+            f"{cost:.3f}",
+            f"{min(side.costs):.3f}",
+            f"{max(side.costs):.3f}",
+            f"{rate:,.0f}",
+        )
+    console.print(table)
+    return {
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "bare": asdict(bare) | {"finished": None},
+        "tollway": asdict(ours) | {"finished": None},
+    }
+
+
+def main() -> int:
+    """Run everything; exit 1 if a job costs more than the bound."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--jobs", type=int, default=4_000)
+    parser.add_argument("--only-ratio", action="store_true")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    quieten_client_logs()
+    configure_logs("error", "console")
+    console = Console()
+    figures: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as servers:
+        ours, bare = asyncio.run(compare(servers, arguments.rounds, arguments.jobs))
+        figures["comparison"] = report(console, ours, bare)
+        if not arguments.only_ratio:
+            figures["latency"] = asyncio.run(latency.measure(servers, console))
+            figures["memory"] = memory.measure(servers, console)
+            figures["pieces"] = pieces.measure(console)
+    Path("bench.json").write_text(json.dumps(figures, indent=2, default=str) + "\n")
+    ratio = statistics.median(a / b for a, b in zip(ours.costs, bare.costs, strict=True))
+    console.print(f"vs bare loop: {ratio:.2f}x")
+    return 0 if ratio <= BOUND else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

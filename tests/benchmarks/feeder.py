@@ -1,0 +1,75 @@
+"""Publishes benchmark jobs from a process of its own, so that its CPU is not counted.
+
+Reads lines `TOPIC ROUTE COUNT` from stdin, publishes that many jobs, prints `fed`.
+"""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from aiokafka import AIOKafkaProducer
+
+from tollway_schemas.codec import encode
+from tollway_schemas.job import Job
+from tollway_schemas.request import ChatRequest, Message, OutputSchema
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "purpose": {"type": "string"},
+        "parameters": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "default": {"type": ["string", "null"]},
+                },
+                "required": ["name", "default"],
+                "additionalProperties": False,
+            },
+        },
+        "raises": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["purpose", "parameters", "raises"],
+    "additionalProperties": False,
+}
+PROMPT = "Say what this function does, its parameters and the errors it raises. " * 6
+
+
+def job(route: str) -> Job:
+    """A job of about 1 kB."""
+    now = datetime.now(UTC)
+    return Job(
+        id=uuid4().hex,
+        route=route,
+        request=ChatRequest(
+            messages=(Message(role="user", content=PROMPT),), max_output_tokens=400
+        ),
+        output=OutputSchema(json_schema=SCHEMA, name="docstring", strict=True),
+        created_at=now,
+        deadline=now + timedelta(hours=1),
+    )
+
+
+async def main(bootstrap_servers: str) -> None:
+    """Serve stdin's lines."""
+    loop = asyncio.get_running_loop()
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, max_batch_size=262_144)
+    await producer.start()
+    try:
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            topic, route, count = line.split()
+            sent = []
+            for _ in range(int(count)):
+                one = job(route)
+                sent.append(await producer.send(topic, encode(one), key=one.id.encode()))
+            await asyncio.gather(*sent)
+            print("fed", flush=True)
+    finally:
+        await producer.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,21 @@
+"""Where a record that was handed to a sink came to lie."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.kafka.log_reader import Place
+
+
+async def place_of(acknowledgement: Awaitable[Any]) -> tuple[Place, int]:
+    """The place and the offset. Raises BrokerUnavailable if Kafka did not take it."""
+    try:
+        written = await acknowledgement
+    except KafkaError as error:
+        raise BrokerUnavailable(
+            f"Kafka did not take a job ({type(error).__name__}): "
+            "give the same command again once it is well"
+        ) from error
+    return (written.topic, written.partition), written.offset
