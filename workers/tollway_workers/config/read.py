@@ -38,8 +38,8 @@ def parse_toml(text: str, *, source: str) -> dict[str, Any]:
             source, "is nested too deeply", "no setting needs more than 4 levels"
         ) from None
     except ValueError:
-        # tomllib lets those of int() and datetime() through: 5,000 digits, the 31st of February.
-        problem = "holds a number or date that does not exist"
+        # tomllib lets those of int() through: Python converts no more than 4,300 digits.
+        problem = "holds a number with too many digits"
         raise _mistake(
             source, problem, "give numbers of the size that the setting expects"
         ) from None

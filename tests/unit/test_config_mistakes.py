@@ -1,0 +1,198 @@
+"""Every mistake in a configuration: which setting it names, and that it never quotes a secret."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tollway_workers.config.load import build_fleet, load_fleet
+from tollway_workers.errors import ConfigError
+
+_SOUND = """
+[providers.p]
+base_url = "https://api.example/v1"
+api_key = {env = "KEY"}
+[lanes.l]
+provider = "p"
+model = "m"
+concurrency = 4
+[routes.r]
+lanes = ["l"]
+"""
+_SECRET = "sk-live-0123456789abcdef"
+
+# What is changed in the sound file (dotted key, value), then key and words of the message.
+_BAD: list[tuple[str, Any, str, str]] = [
+    ("kafka", 3, "kafka", "must be a table; write [kafka]"),
+    ("kafak.prefix", "x", "kafak", "did you mean kafka?"),
+    ("kafka.bootstrap_server", "x:1", "kafka.bootstrap_server", "did you mean bootstrap_servers?"),
+    ("kafka.bootstrap_servers", 9092, "kafka.bootstrap_servers", "text in quotes"),
+    ("kafka.bootstrap_servers", "broker", "kafka.bootstrap_servers", "not host:port"),
+    ("kafka.bootstrap_servers", "a:1,,b:2", "kafka.bootstrap_servers", "not host:port"),
+    ("kafka.bootstrap_servers", "a:99999", "kafka.bootstrap_servers", "not host:port"),
+    ("kafka.bootstrap_servers", "http://a:1", "kafka.bootstrap_servers", "not host:port"),
+    ("kafka.bootstrap_servers", "", "kafka.bootstrap_servers", "not host:port"),
+    ("kafka.prefix", "Tollway", "kafka.prefix", "lower-case"),
+    ("kafka.prefix", "", "kafka.prefix", "lower-case"),
+    ("kafka.partitions", 0, "kafka.partitions", "at least 1"),
+    ("kafka.partitions", 12.5, "kafka.partitions", "whole number"),
+    ("kafka.partitions", "12", "kafka.partitions", "without quotes"),
+    ("kafka.partitions", True, "kafka.partitions", "whole number"),
+    ("kafka.partitions", 10**30, "kafka.partitions", "at most 1000"),
+    ("kafka.replication_factor", -1, "kafka.replication_factor", "at least 1"),
+    ("kafka.min_insync_replicas", 2, "kafka.min_insync_replicas", "more than the 1 copies"),
+    ("kafka.max_job_bytes", 10, "kafka.max_job_bytes", "at least 1024"),
+    ("kafka.jobs_retention_hours", 24, "kafka.jobs_retention_hours", "twice the longest deadline"),
+    ("kafka.jobs_retention_hours", float("inf"), "kafka.jobs_retention_hours", "finite"),
+    ("kafka.replies_retention_hours", 0, "kafka.replies_retention_hours", "more than 0"),
+    ("kafka.reply_topics", "a", "kafka.reply_topics", "a list"),
+    ("kafka.reply_topics", ["tollway.journal"], "kafka.reply_topics[0]", "fleet itself"),
+    ("kafka.reply_topics", ["ok", "a b"], "kafka.reply_topics[1]", "no name of a topic"),
+    ("kafka.reply_topics", [7], "kafka.reply_topics[0]", "text in quotes"),
+    ("kafka.session_timeout", 1, "kafka.session_timeout", "at least 6"),
+    ("kafka.security.protocol", "TLS", "kafka.security.protocol", 'use "PLAINTEXT", "SSL"'),
+    ("kafka.security.protocol", "SASL_SSL", "kafka.security.mechanism", "SASL_SSL needs it"),
+    ("kafka.security.username", "u", "kafka.security.username", "has no effect"),
+    ("kafka.security.password", _SECRET, "kafka.security.password", "where the secret is"),
+    ("kafka.security.ca_file", "ca.pem", "kafka.security.ca_file", "has no effect"),
+    ("kafka.security.key_file", "k.pem", "kafka.security.certificate_file", "belong together"),
+    ("worker.drain_timeout", -5, "worker.drain_timeout", "more than 0"),
+    ("worker.memory_mib", 1, "worker.memory_mib", "at least 16"),
+    ("worker.event_loop", "trio", "worker.event_loop", '"asyncio" or "uvloop"'),
+    ("worker.treads", 4, "worker.treads", "known here"),
+    ("telemetry.port", 70000, "telemetry.port", "at most 65535"),
+    ("telemetry.log_level", "verbose", "telemetry.log_level", '"debug", "info"'),
+    ("telemetry.log_format", 1, "telemetry.log_format", '"auto", "console"'),
+    ("providers", [], "providers", "write [providers.NAME]"),
+    ("providers.p", "https://api.example/v1", "providers.p", "write [providers.p]"),
+    ("providers.Bad Name.base_url", "https://x", 'providers."Bad Name"', "lower-case letters"),
+    ("providers.q.protocol", "openai", "providers.q.base_url", "is missing"),
+    ("providers.p.protocol", "grpc", "providers.p.protocol", 'use "openai"'),
+    ("providers.p.base_url", "api.example", "providers.p.base_url", "https://host/v1"),
+    ("providers.p.base_url", "https://", "providers.p.base_url", "https://host/v1"),
+    ("providers.p.base_url", "https://h:port/", "providers.p.base_url", "https address"),
+    ("providers.p.base_url", f"https://u:{_SECRET}@h/v1", "providers.p.base_url", "password"),
+    ("providers.p.base_url", "https://h/v1?k=1", "providers.p.base_url", "query"),
+    ("providers.p.base_url", "http://api.example/v1", "providers.p.base_url", "unencrypted"),
+    ("providers.p.proxy", "socks5://h", "providers.p.proxy", "http or https"),
+    ("providers.p.api_key", _SECRET, "providers.p.api_key", "where the secret is"),
+    ("providers.p.api_key", {}, "providers.p.api_key", "exactly one"),
+    ("providers.p.api_key", {"env": "A", "file": "b"}, "providers.p.api_key", "exactly one"),
+    ("providers.p.api_key", {"env": _SECRET}, "providers.p.api_key.env", "environment variable"),
+    ("providers.p.api_key", {"var": "A"}, "providers.p.api_key.var", "there is no such setting"),
+    ("providers.p.api_key", {"command": "pass x"}, "providers.p.api_key.command", "a list"),
+    ("providers.p.api_key", {"command": []}, "providers.p.api_key.command", "not be empty"),
+    ("providers.p.headers", ["a"], "providers.p.headers", "must be a table"),
+    ("providers.p.headers", {"A": 1}, "providers.p.headers.A", "text in quotes"),
+    ("providers.p.headers", {"Authorization": "x"}, "providers.p.headers.Authorization", "api_key"),
+    ("providers.p.headers", {"X-A": _SECRET}, "providers.p.headers.X-A", "would hold a secret"),
+    ("providers.p.headers", {"Host": "x"}, "providers.p.headers.Host", "by Tollway itself"),
+    ("providers.p.headers", {"A B": "x"}, 'providers.p.headers."A B"', "no name of a header"),
+    ("providers.p.headers", {"A": "x\r\nB: y"}, "providers.p.headers.A", "printable ASCII"),
+    ("providers.p.call_timeout", 0, "providers.p.call_timeout", "more than 0"),
+    ("lanes.l.provider", "q", "lanes.l.provider", "there is no provider q; known here: p"),
+    ("lanes.l.provider", _SECRET, "lanes.l.provider", 'no provider "***"'),
+    ("lanes.l.model", "", "lanes.l.model", "not be empty"),
+    ("lanes.l.concurrency", -4, "lanes.l.concurrency", "at least 1"),
+    ("lanes.l.concurrency", "4", "lanes.l.concurrency", "whole number, without quotes"),
+    ("lanes.l.concurency", 4, "lanes.l.concurency", "did you mean concurrency?"),
+    (f"lanes.l.{_SECRET}", 4, 'lanes.l."***"', "there is no such setting"),
+    ("lanes.l.requests_per_minute", -1.0, "lanes.l.requests_per_minute", "more than 0"),
+    ("lanes.l.requests_per_minute", float("nan"), "lanes.l.requests_per_minute", "finite"),
+    ("lanes.l.requests_per_minute", 10**400, "lanes.l.requests_per_minute", "a number"),
+    ("lanes.l.tokens_per_minute", [1], "lanes.l.tokens_per_minute", "a number"),
+    ("lanes.l.token_rule", "sum", "lanes.l.token_rule", "without tokens_per_minute"),
+    ("lanes.l.burst", 10, "lanes.l.burst", "has no effect without"),
+    ("lanes.l.price", 3, "lanes.l.price", "must be a table"),
+    ("lanes.l.price", {"input": 1}, "lanes.l.price.output", "is missing"),
+    ("lanes.l.price", {"input": -1, "output": 1}, "lanes.l.price.input", "at least 0"),
+    ("lanes.l.price", {"input": 1.5e-7, "output": 1}, "lanes.l.price.input", "per million tokens"),
+    ("lanes.l.price", {"input": "free", "output": 1}, "lanes.l.price.input", "must be a number"),
+    ("lanes.bare.provider", "p", "lanes.bare.model", "is missing"),
+    ("lanes.bare", {"provider": "p", "model": "m"}, "lanes.bare", "has no limit"),
+    ("routes.r.lanes", ["x"], "routes.r.lanes[0]", "there is no lane x; known here: l"),
+    ("routes.r.lanes", [], "routes.r.lanes", "exactly one lane"),
+    ("routes.r.lanes", ["l", "l"], "routes.r.lanes", "exactly one lane"),
+    ("routes.r.lanes", "l", "routes.r.lanes", "a list"),
+    ("routes.r.lane", "l", "routes.r.lane", "did you mean lanes?"),
+    ("routes.r.journal", "all", "routes.r.journal", '"full", "metadata" or "off"'),
+    ("routes.r.reasks", 9, "routes.r.reasks", "at most 2"),
+    ("routes.r.retry.max_attempts", 0, "routes.r.retry.max_attempts", "at least 1"),
+    ("routes.r.retry", 3, "routes.r.retry", "write [routes.r.retry]"),
+    ("routes.R", {"lanes": ["l"]}, "routes.R", "lower-case letters"),
+]
+
+
+def _changed(key: str, value: Any) -> dict[str, Any]:
+    document = tomllib.loads(_SOUND)
+    *tables, last = key.split(".")
+    table = document
+    for name in tables:
+        table = table.setdefault(name, {})
+    table[last] = value
+    return document
+
+
+@pytest.mark.parametrize(("changed", "value", "key", "words"), _BAD)
+def test_a_mistake_names_its_setting_and_a_remedy(
+    changed: str, value: Any, key: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_fleet(_changed(changed, value), source="fleet.toml", environ={})
+
+    lines = str(caught.value).splitlines()
+    assert any(line.startswith(f"fleet.toml: {key}: ") and words in line for line in lines), lines
+    assert _SECRET not in str(caught.value)
+    assert all(mistake.problem and mistake.remedy for mistake in caught.value.mistakes)
+
+
+_NOT_TOML: list[tuple[bytes, str]] = [
+    (b"[kafka\n", "at line 1, column 7"),
+    (b"a = \n", "at line 1, column 5"),
+    (b"[kafka]\nprefix = tollway\n", "at line 2, column 10"),
+    (b'a = "open', "at end of document"),
+    (b"a = 1\na = 2\n", "at line 2"),
+    (b"[a]\n[a]\n", "at line 2"),
+    (b"{}", "at line 1"),
+    (b'{"json": true}', "at line 1"),
+    (b"key: yaml", "at line 1"),
+    (b"a = 2024-02-31\n", "at line 1"),
+    (b"a = " + b"9" * 5000, "too many digits"),
+    (b"a = " + b"[" * 20_000, "nested too deeply"),
+    (b"a = 'x\0y'", "holds a NUL byte (line 1)"),
+    (b"a = 1\nb = '\xff'", "is not UTF-8 text (line 2)"),
+    ("a = 1".encode("utf-16"), "is not UTF-8 text"),
+    (b"#" * 5_000_000, "is larger than 1024 KiB"),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), _NOT_TOML)
+def test_a_file_that_is_no_toml_says_where(content: bytes, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigError) as caught:
+        load_fleet(file, environ={})
+
+    assert str(caught.value).startswith(f"{file}: ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_mistakes_of_a_file_are_shown_at_once() -> None:
+    document = _changed("lanes.l.concurrency", -1)
+    document["routes"]["other"] = {"lanes": ["gone"]}
+    document["kafka"] = {"prefx": "x"}
+    document["providers"]["p"]["base_url"] = "https://h/?q"
+
+    with pytest.raises(ConfigError) as caught:
+        build_fleet(document, source="f", environ={"TOLLWAY_METRICS_PORT": "http"})
+
+    assert {(mistake.source, mistake.key) for mistake in caught.value.mistakes} == {
+        ("f", "lanes.l.concurrency"),
+        ("f", "routes.other.lanes[0]"),
+        ("f", "kafka.prefx"),
+        ("f", "providers.p.base_url"),
+        ("environment variable TOLLWAY_METRICS_PORT", "telemetry.port"),
+    }

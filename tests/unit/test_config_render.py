@@ -1,0 +1,99 @@
+"""What `config show` prints and `config init` writes."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tollway_workers.config.check import warnings_in
+from tollway_workers.config.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.load import build_fleet, load_fleet
+from tollway_workers.config.render import MASK, resolved_document, resolved_toml
+from tollway_workers.config.share import share_of
+from tollway_workers.config.template import starting_file
+from tollway_workers.errors import ConfigError
+
+_EXAMPLE = Path(__file__).parents[2] / "deploy" / "fleet.example.toml"
+
+
+@pytest.fixture
+def settings() -> FleetSettings:
+    return load_fleet(_EXAMPLE, environ={"TOLLWAY_METRICS_PORT": "9000"})
+
+
+def test_what_is_shown_can_be_loaded_again_and_means_the_same(settings: FleetSettings) -> None:
+    again = build_fleet(tomllib.loads(resolved_toml(settings)), source="shown", environ={})
+
+    assert (again.kafka, again.telemetry) == (settings.kafka, settings.telemetry)
+    assert (again.providers, again.routes) == (settings.providers, settings.routes)
+    assert resolve_lane("fast", again) == resolve_lane("fast", settings)
+
+
+def test_a_lane_is_shown_with_what_its_provider_gives() -> None:
+    document = {
+        "providers": {"p": {"base_url": "https://h", "call_timeout": 7}},
+        "lanes": {"l": {"provider": "p", "model": "m", "concurrency": 4}},
+    }
+
+    shown = resolved_document(build_fleet(document, source="f", environ={}))["lanes"]["l"]
+
+    assert (shown["call_timeout"], shown["connect_timeout"]) == (7.0, 5.0)
+    assert (shown["burst"], shown["token_rule"], shown["price"]) == (None, None, None)
+
+
+def test_secrets_are_shown_as_references_and_doubtful_headers_masked() -> None:
+    provider = {
+        "base_url": "https://h",
+        "api_key": {"command": ["pass", "show", "k"]},
+        "headers": {"X-Auth-Token": "value-of-it", "X-Team": "blue"},
+    }
+    settings = build_fleet({"providers": {"p": provider}}, source="f", environ={})
+
+    text = resolved_toml(settings)
+
+    assert 'api_key = {command = ["pass", "show", "k"]}' in text
+    assert f'X-Auth-Token = "{MASK}"' in text
+    assert 'X-Team = "blue"' in text
+    assert "value-of-it" not in text + json.dumps(resolved_document(settings))
+
+
+@pytest.mark.parametrize("key_env", ["OPENAI_API_KEY", None])
+def test_the_starting_file_loads_without_a_warning(key_env: str | None) -> None:
+    text = starting_file(base_url="https://h/v1", model='odd "name"\\$x', key_env=key_env)
+
+    settings = build_fleet(tomllib.loads(text), source="new", environ={})
+
+    assert warnings_in(settings) == ()
+    assert settings.lanes["main"].model == 'odd "name"\\$x'
+    reference = settings.providers["main"].api_key
+    assert (reference.env if reference else None) == key_env
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7, 64])
+def test_the_shares_of_all_workers_add_up_to_the_lane(
+    settings: FleetSettings, workers: int
+) -> None:
+    lane = resolve_lane("fast", settings)
+
+    shares = [share_of(lane, workers, slot) for slot in range(workers)]
+
+    calls = [share.concurrency or 0 for share in shares]
+    assert sum(calls) == lane.concurrency
+    assert calls == sorted(calls, reverse=True)
+    assert max(calls) - min(calls) <= 1
+    assert sum(s.tokens_per_minute or 0 for s in shares) == pytest.approx(lane.tokens_per_minute)
+    assert {s.burst for s in shares} == {lane.burst}
+
+
+def test_more_workers_than_calls_are_refused_for_every_slot(settings: FleetSettings) -> None:
+    lane = resolve_lane("fast", settings)
+
+    for slot in range(65):
+        with pytest.raises(ConfigError, match="concurrency 64 cannot be divided by 65 workers"):
+            share_of(lane, 65, slot)
+
+
+def test_a_slot_that_does_not_exist_is_a_mistake_of_the_caller(settings: FleetSettings) -> None:
+    with pytest.raises(ValueError, match="slot 2 is none of 2"):
+        share_of(resolve_lane("fast", settings), 2, 2)
