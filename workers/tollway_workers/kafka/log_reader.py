@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started
+from tollway_workers.kafka.topics import existing_topics
 
 #: Milliseconds a read waits for records.
 _WAIT = 200
@@ -59,20 +60,19 @@ class LogReader:
 
     async def ends(self, topics: Collection[str]) -> dict[Place, int]:
         """The offset behind the last record of every partition. Raises BrokerUnavailable."""
-        ends: dict[Place, int] = {}
-        for topic in topics:
-            # A topic that was made just now may not be known here yet.
-            await self._consumer.topics()
-            partitions = self._consumer.partitions_for_topic(topic)
-            if not partitions:
-                raise BrokerUnavailable(
-                    f"the topic {topic!r} does not exist, or this user may not see it: "
-                    "see `tollway topics plan`"
-                )
-            wanted = [TopicPartition(topic, partition) for partition in sorted(partitions)]
-            found = await self._consumer.end_offsets(wanted)
-            ends |= {(at.topic, at.partition): end for at, end in found.items()}
-        return ends
+        counts = await existing_topics(self._client)
+        if missing := sorted(set(topics) - counts.keys()):
+            raise BrokerUnavailable(
+                f"the topic {missing[0]!r} does not exist, or this user may not see it: "
+                "see `tollway topics plan`"
+            )
+        wanted = [
+            TopicPartition(topic, number) for topic in topics for number in range(counts[topic])
+        ]
+        # Offsets are asked for where the client knows the leaders: of what it is assigned.
+        self._consumer.assign(wanted)
+        found = await self._consumer.end_offsets(wanted)
+        return {(at.topic, at.partition): end for at, end in found.items()}
 
     async def between(
         self, starts: Mapping[Place, int], ends: Mapping[Place, int]

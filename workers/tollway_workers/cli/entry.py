@@ -1,0 +1,45 @@
+"""The console command `tollway`: from what is raised to an exit status and one sentence."""
+
+import sys
+
+#: Could not run at all, as against 1: ran, and some of it failed.
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
+
+_DEBUG = "--debug"
+_NOT_INSTALLED = (
+    "tollway: this is the SDK alone; for the command install the workers with it: "
+    "pip install 'tollway[workers]', or 'tollway[local]' with a Kafka for this machine\n"
+)
+
+
+def main() -> None:
+    """Run the command line and exit. Errors of ours are one sentence; `--debug` shows the rest."""
+    arguments = sys.argv[1:]
+    debug = _DEBUG in arguments
+    try:
+        from tollway_workers.cli.main import app
+    except ModuleNotFoundError as error:
+        if debug or _is_ours(error):
+            raise
+        sys.stderr.write(_NOT_INSTALLED)
+        sys.exit(COULD_NOT_RUN)
+    from tollway_schemas.errors import TollwayError
+
+    try:
+        app(args=[argument for argument in arguments if argument != _DEBUG])
+    except TollwayError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"tollway: {error}\n")
+        sys.exit(COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _is_ours(error: ModuleNotFoundError) -> bool:
+    return (error.name or "").partition(".")[0] in ("tollway", "tollway_schemas", "tollway_workers")
+
+
+if __name__ == "__main__":
+    main()

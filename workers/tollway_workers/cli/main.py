@@ -1,0 +1,84 @@
+"""The root of the command line: what there is, and where it is."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from tollway_workers.cli.lazy import LazyCommand, add_placeholders, lazy_group
+
+_JOBS = "Jobs"
+_FLEET = "The fleet"
+_LOCAL = "On this machine"
+
+COMMANDS = (
+    LazyCommand(
+        "run",
+        "tollway_workers.cli.run.command",
+        "Answer a file of LLM jobs through Kafka.",
+        _JOBS,
+    ),
+    LazyCommand(
+        "dead-letters",
+        "tollway_workers.cli.dead_letters",
+        "List and show the jobs that were given up on.",
+        _JOBS,
+    ),
+    LazyCommand("journal", "tollway_workers.cli.journal", "Show every call of a job.", _JOBS),
+    LazyCommand(
+        "worker", "tollway_workers.cli.worker", "Run one worker until it is told to stop.", _FLEET
+    ),
+    LazyCommand(
+        "topics", "tollway_workers.cli.topics", "Plan and make the fleet's topics.", _FLEET
+    ),
+    LazyCommand(
+        "config", "tollway_workers.cli.config", "Make, check and show the configuration.", _FLEET
+    ),
+    LazyCommand(
+        "up",
+        "tollway_workers.cli.up",
+        "A whole fleet in one terminal: Kafka, simulator, workers.",
+        _LOCAL,
+    ),
+    LazyCommand("kafka", "tollway_workers.cli.kafka", "A real Kafka on this machine.", _LOCAL),
+    LazyCommand(
+        "simulator", "tollway_workers.cli.simulator", "A provider that costs nothing.", _LOCAL
+    ),
+)
+
+_EXAMPLES = """Examples:
+
+tollway run jobs.jsonl -o results.jsonl --simulate
+
+tollway run jobs.jsonl -o results.jsonl --base-url http://127.0.0.1:8080/v1 --model m --concurrency 8
+
+tollway config init && tollway worker"""
+
+app = typer.Typer(
+    cls=lazy_group(COMMANDS),
+    name="tollway",
+    no_args_is_help=True,
+    epilog=_EXAMPLES,
+    # Errors of ours are one sentence (see entry.py); others keep Python's own traceback.
+    pretty_exceptions_enable=False,
+)
+add_placeholders(app, COMMANDS)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tollway {version('tollway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tollway(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
+    ] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show stack traces of errors.")] = False,
+) -> None:
+    """Tollway: LLM jobs on Kafka."""

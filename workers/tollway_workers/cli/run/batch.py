@@ -1,0 +1,137 @@
+"""A whole batch: which lines are jobs, under which ids, and which are not."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tollway.errors import InvalidNewJob
+from tollway.new_job import NewJob, ReadyJob, ready
+from tollway_schemas import FailureClass, OutputSchema, Priority, ReplyAddress, codec
+from tollway_workers.cli.run.batch_file import BatchFile
+from tollway_workers.cli.run.batch_line import BadLine, BatchJob, read_line
+from tollway_workers.cli.run.job_ids import job_id
+from tollway_workers.errors import InputError
+
+#: Labels of a run's jobs; replies bring them back.
+CUSTOM_ID_LABEL = "custom_id"
+MODEL_LABEL = "requested_model"
+
+#: JSON may write one byte as six (`\u0000`): a line this long cannot become a job small enough.
+LINE_BYTES_PER_JOB_BYTE = 6
+
+#: Says why answers cannot be held to a schema; None if they can.
+SchemaJudge = Callable[[OutputSchema], str | None]
+
+_SOME_ADDRESS = ReplyAddress(topic="r" * 64, partition=999)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRules:
+    """What a line is held to."""
+
+    #: All lines go here; None: `body.model` names the route.
+    route: str | None
+    #: The routes there are; None: unknown, so any well-formed name will do.
+    routes: frozenset[str] | None
+    max_job_bytes: int
+    #: The first so many lines only.
+    limit: int | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the first reading found. Memory: about 200 bytes a job."""
+
+    run_id: str
+    bad_lines: list[BadLine] = field(default_factory=list)
+    #: Job id to line number, in the order of the file.
+    line_of: dict[str, int] = field(default_factory=dict)
+    routes: set[str] = field(default_factory=set)
+
+
+class BatchReader:
+    """Reads a batch file under its rules: `check` once, then `jobs` from any line."""
+
+    def __init__(self, file: BatchFile, rules: BatchRules, judge: SchemaJudge) -> None:
+        self._file = file
+        self._rules = rules
+        self._judge = judge
+
+    def check(self, run_id: str) -> Batch:
+        """Every line judged, nothing kept of the jobs but their ids."""
+        batch = Batch(run_id)
+        for item in self._lines():
+            problem = item if isinstance(item, BadLine) else self._add(batch, item)
+            if problem is not None:
+                batch.bad_lines.append(problem)
+        return batch
+
+    def jobs(self) -> Iterator[BatchJob]:
+        """The lines that can be read, those that `check` refused for other reasons included."""
+        return (item for item in self._lines() if isinstance(item, BatchJob))
+
+    def new_job(self, item: BatchJob, run_id: str) -> NewJob[object]:
+        """The job a line asks for. Raises InputError if nothing names its route."""
+        route = self._rules.route or item.model
+        if route is None:
+            raise InputError("body.model: is missing, it names the route (or give --route)")
+        labels = {CUSTOM_ID_LABEL: item.custom_id}
+        if item.model is not None:
+            labels[MODEL_LABEL] = item.model
+        return NewJob(
+            id=job_id(run_id, item.custom_id),
+            route=route,
+            request=item.request,
+            output=item.output,
+            priority=Priority.BULK,
+            run=run_id,
+            labels=labels,
+        )
+
+    def _lines(self) -> Iterator[BatchJob | BadLine]:
+        for number, raw in self._file.lines():
+            if self._rules.limit is not None and number > self._rules.limit:
+                return
+            if raw is None:
+                yield BadLine(line=number, message=self._too_large("the line"))
+            else:
+                yield read_line(number, raw)
+
+    def _add(self, batch: Batch, item: BatchJob) -> BadLine | None:
+        """Take a job in, or say why not."""
+        try:
+            made = self._ready(item, batch.run_id)
+        except (InputError, InvalidNewJob) as error:
+            return _bad(item, str(error))
+        first = batch.line_of.get(made.job.id)
+        if first is not None:
+            return _bad(item, f"custom_id: is that of line {first} already")
+        if self._rules.routes is not None and made.job.route not in self._rules.routes:
+            known = ", ".join(sorted(self._rules.routes)) or "none"
+            return _bad(
+                item,
+                f"there is no route {made.job.route!r}; the configuration has: {known}",
+                FailureClass.UNKNOWN_ROUTE,
+            )
+        size = len(codec.encode(made.job))
+        if size > self._rules.max_job_bytes:
+            return _bad(item, self._too_large(f"the job ({size:,} bytes)"))
+        batch.line_of[made.job.id] = item.line
+        batch.routes.add(made.job.route)
+        return None
+
+    def _ready(self, item: BatchJob, run_id: str) -> ReadyJob[object]:
+        if item.output is not None and (problem := self._judge(item.output)):
+            raise InputError(f"body.response_format.json_schema.schema: {problem}")
+        return ready(self.new_job(item, run_id), _SOME_ADDRESS, datetime.now(UTC))
+
+    def _too_large(self, what: str) -> str:
+        return f"{what} is larger than a job may be ({self._rules.max_job_bytes:,} bytes)"
+
+
+def _bad(
+    item: BatchJob, message: str, failure_class: FailureClass = FailureClass.INVALID_JOB
+) -> BadLine:
+    return BadLine(
+        line=item.line, custom_id=item.custom_id, message=message, failure_class=failure_class
+    )

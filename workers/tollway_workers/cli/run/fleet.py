@@ -1,0 +1,142 @@
+"""Brings a run's fleet up: the broker, its topics, a simulator, the workers."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from tollway_workers.app.connection import client_options
+from tollway_workers.cli.run.lane_lock import digests, lane_locks, runs_folder
+from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, with_simulator
+from tollway_workers.cli.run.worker_process import WorkerPlan
+from tollway_workers.cli.run.worker_settings import write_settings
+from tollway_workers.cli.run.workers import RunWorkers
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.errors import InputError
+from tollway_workers.kafka.topics import apply, existing_topics
+from tollway_workers.local.kafka import LocalKafka
+from tollway_workers.policies.topic_plan import plan_topics, wanted_topics
+
+Tell = Callable[[str], None]
+
+#: Seconds that workers may take to end over their own drain.
+_DRAIN_MARGIN = 10.0
+
+
+@asynccontextmanager
+async def broker(plan: FleetPlan, tell: Tell) -> AsyncIterator[FleetSettings]:
+    """The fleet's settings with a broker that is at work: the one named, else the local one."""
+    if not plan.uses_local_kafka:
+        yield plan.settings
+        return
+    async with LocalKafka(on_progress=tell).shared() as running:
+        yield with_bootstrap_servers(plan.settings, running.bootstrap_servers)
+
+
+async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
+    """Make the topics that are not there. Raises BrokerUnavailable where that is not allowed.
+
+    Without knowing the fleet nothing is made: then its operators have.
+    """
+    if not plan.knows_routes:
+        return
+    client = client_options(settings.kafka)
+    wanted = plan_topics(wanted_topics(settings), await existing_topics(client))
+    if not wanted.done:
+        await apply(wanted, client)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Workers of a run at work."""
+
+    workers: RunWorkers
+    #: Whether another run, or what is left of one, has the same slots.
+    beside_others: bool
+    #: Seconds until they must have ended once told to.
+    drain_timeout: float
+
+
+@asynccontextmanager
+async def fleet(
+    plan: FleetPlan, settings: FleetSettings, cluster: str, options: RunOptions, tell: Tell
+) -> AsyncIterator[Fleet | None]:
+    """The run's own workers for the time of the block, or None where it brings none."""
+    if not plan.workers:
+        yield None
+        return
+    folder = runs_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    simulator = _simulator_words(options) if plan.simulated else None
+    wanted = digests(settings, simulator)
+    async with AsyncExitStack() as stack:
+        locks = stack.enter_context(lane_locks(folder, cluster, settings.kafka.prefix, wanted))
+        inherited = locks.descriptors
+        if plan.simulated:
+            url, stdin = await stack.enter_async_context(_simulator(options))
+            settings = with_simulator(settings, url)
+            inherited += (stdin,)
+        name = _name(settings.kafka.prefix, cluster, wanted)
+        worker_plan = WorkerPlan(
+            count=plan.workers,
+            config=folder / f"{name}.toml",
+            folder=folder,
+            name=name,
+            inherited=inherited,
+        )
+        write_settings(settings, worker_plan.config)
+        workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell))
+        yield Fleet(workers, locks.shared, settings.worker.drain_timeout + _DRAIN_MARGIN)
+
+
+@asynccontextmanager
+async def _simulator(options: RunOptions) -> AsyncIterator[tuple[str, int]]:
+    """A simulator process: its address, and what keeps it alive as long as anybody holds it."""
+    command = [sys.executable, "-m", "tollway_workers.cli.run.simulated"]
+    for name, file in (("--answers", options.answers), ("--faults", options.faults)):
+        if file is not None:
+            command += [name, str(file.absolute())]
+    read_end, write_end = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=read_end,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        os.close(read_end)
+        yield await _address(process), write_end
+    finally:
+        os.close(write_end)
+    await process.wait()
+
+
+async def _address(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101 both are pipes
+    line = await process.stdout.readline()
+    if line:
+        return line.decode().strip()
+    said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+    raise InputError(said[-1] if said else "the simulator did not start")
+
+
+def _simulator_words(options: RunOptions) -> str:
+    """What a simulator is told: two runs that tell theirs the same may share their workers."""
+    return "|".join(
+        sha256(file.read_bytes()).hexdigest() if file is not None and file.is_file() else str(file)
+        for file in (options.answers, options.faults)
+    )
+
+
+def _name(prefix: str, cluster: str, wanted: dict[str, str]) -> str:
+    """First part of the instance ids: equal for a re-run, different for another fleet."""
+    words = "|".join((prefix, cluster, *(f"{k}={v}" for k, v in sorted(wanted.items()))))
+    host = "".join(c if c.isalnum() or c in "._-" else "-" for c in socket.gethostname())
+    return f"{host[:100]}-run-{sha256(words.encode()).hexdigest()[:8]}"

@@ -1,0 +1,73 @@
+"""What `tollway run` was told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tollway_workers.errors import InputError
+
+STANDARD_STREAM = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The command line, as it was given: None is what was not said."""
+
+    source: Path
+    out: Path
+    route: str | None = None
+    config: Path | None = None
+    base_url: str | None = None
+    model: str | None = None
+    key_env: str | None = None
+    concurrency: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    workers: int | None = None
+    simulate: bool = False
+    answers: Path | None = None
+    faults: Path | None = None
+    dry_run: bool = False
+    limit: int | None = None
+    fresh: bool = False
+    json: bool = False
+    bootstrap_servers: str | None = None
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether the output lines go to stdout."""
+        return str(self.out) == STANDARD_STREAM
+
+    def check(self) -> None:
+        """Raise InputError for options that cannot go together."""
+        lane = {
+            "--base-url": self.base_url,
+            "--model": self.model,
+            "--key-env": self.key_env,
+            "--concurrency": self.concurrency,
+            "--rpm": self.rpm,
+            "--tpm": self.tpm,
+        }
+        given = [name for name, value in lane.items() if value is not None]
+        if self.config is not None and given:
+            raise InputError(f"{given[0]} and --config exclude each other: put it into the file")
+        if given and self.base_url is None and not self.simulate:
+            raise InputError(f"{given[0]} needs --base-url, or --simulate")
+        if self.base_url is not None:
+            self._check_lane()
+        if self.json and self.to_stdout:
+            raise InputError("--json and `-o -` both want stdout: write the results to a file")
+        if (self.answers or self.faults) and not self.simulate:
+            raise InputError("--answers and --faults tell a simulator what to do: add --simulate")
+        if not self.to_stdout and self.source.absolute() == self.out.absolute():
+            raise InputError(f"IN and OUT are the same file: {self.out}")
+
+    def _check_lane(self) -> None:
+        if self.simulate:
+            raise InputError("--simulate and --base-url exclude each other: one of them answers")
+        if self.model is None:
+            raise InputError("--base-url needs --model, the model in the provider's word")
+        if self.concurrency is self.rpm is self.tpm is None:
+            raise InputError(
+                "--base-url needs a limit: --concurrency (calls in flight), --rpm (requests a "
+                "minute) or --tpm (tokens a minute), because a wrong guess costs money"
+            )

@@ -1,0 +1,103 @@
+"""What a run says in the end, for people and for machines."""
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.cli.run.dry_run import Estimate
+from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.cli.run.screen import Screen
+from tollway_workers.cli.run.session import Result
+
+SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
+#: Bad lines that are shown one by one.
+_MOST_SHOWN = 20
+
+
+def show_result(screen: Screen, options: RunOptions, result: Result) -> None:
+    """The table at the end, and how to go on if it is not the end."""
+    if options.simulate:
+        screen.tell(SIMULATED)
+    screen.summary(result.tally, result.seconds, str(options.out))
+    left = result.total - result.tally.lines
+    if left and options.to_stdout:
+        screen.tell(f"stopped with {left:,} lines left")
+    elif left:
+        screen.tell(
+            f"stopped with {left:,} lines left: give the same command again and it goes on there"
+        )
+
+
+def result_json(options: RunOptions, result: Result) -> bytes:
+    """The same as one JSON object."""
+    tally = result.tally
+    return _line(
+        {
+            "run": result.run_id,
+            "simulated": options.simulate,
+            "input": str(options.source),
+            "output": str(options.out),
+            "lines": result.total,
+            "answered": tally.answered,
+            "failed": tally.failed,
+            "bad_lines": tally.bad_lines,
+            "dead_letters": tally.dead_letters,
+            "left": result.total - tally.lines,
+            "calls": tally.attempts,
+            "input_tokens": tally.input_tokens,
+            "output_tokens": tally.output_tokens,
+            "cost_usd": None if tally.unpriced else _usd(tally.cost),
+            "known_cost_usd": _usd(tally.cost),
+            "seconds": round(result.seconds, 3),
+            "exit_status": result.exit_status,
+        }
+    )
+
+
+def show_estimate(screen: Screen, found: Estimate) -> None:
+    """What a dry run found."""
+    screen.tell(f"jobs           {found.jobs:,}")
+    screen.tell(f"lines no jobs  {len(found.bad_lines):,}")
+    screen.tell(f"input tokens   {found.input_tokens:,} (estimated)")
+    screen.tell(f"output tokens  {_at_most(found)}")
+    screen.tell(f"cost           {_cost(found)}, for one call a job")
+    for bad in found.bad_lines[:_MOST_SHOWN]:
+        screen.tell(f"line {bad.line}: {bad.message}")
+    if (rest := len(found.bad_lines) - _MOST_SHOWN) > 0:
+        screen.tell(f"and {rest:,} more")
+
+
+def estimate_json(options: RunOptions, found: Estimate) -> bytes:
+    """The same as one JSON object."""
+    return _line(
+        {
+            "dry_run": True,
+            "simulated": options.simulate,
+            "input": str(options.source),
+            "jobs": found.jobs,
+            "bad_lines": [{"line": bad.line, "message": bad.message} for bad in found.bad_lines],
+            "input_tokens": found.input_tokens,
+            "most_output_tokens": found.output_tokens,
+            "most_cost_usd": None if found.cost is None else _usd(found.cost),
+        }
+    )
+
+
+def _at_most(found: Estimate) -> str:
+    if found.output_tokens is None:
+        return f"unknown ({found.unlimited:,} jobs set no limit)"
+    return f"at most {found.output_tokens:,}"
+
+
+def _cost(found: Estimate) -> str:
+    return "unknown" if found.cost is None else f"at most ${_usd(found.cost)}"
+
+
+def _usd(pico: int) -> str:
+    return f"{Decimal(pico) / PICO_PER_USD:.6f}"
+
+
+def _line(item: dict[str, Any]) -> bytes:
+    return orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE)

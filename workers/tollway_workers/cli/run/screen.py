@@ -1,0 +1,113 @@
+"""What a run says while it goes: a bar on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.cli.run.tally import Progress, Tally
+
+#: Seconds between two lines where there is no terminal.
+_LINE_EVERY = 3.0
+
+
+class Screen:
+    """Writes to one console. Without a terminal it writes plain lines, no control codes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Bar | None = None
+        self._last_line = 0.0
+
+    def tell(self, line: str) -> None:
+        """Say one thing."""
+        self._console.print(escape(line), highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def showing(self, total: int) -> Iterator[None]:
+        """Show progress for the time of the block."""
+        if not self._console.is_terminal:
+            yield
+            return
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
+        with Bar(*columns, console=self._console) as self._bar:
+            self._task = self._bar.add_task("", total=total, facts="")
+            try:
+                yield
+            finally:
+                self._bar = None
+
+    def show(self, progress: Progress) -> None:
+        """How far it is."""
+        if self._bar is not None:
+            facts = escape(_facts(progress))
+            self._bar.update(self._task, completed=progress.tally.lines, facts=facts)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= _LINE_EVERY and not self._console.is_terminal:
+            self._last_line = now
+            self.tell(f"{progress.tally.lines:,}/{progress.total:,}  {_facts(progress)}")
+
+    def summary(self, tally: Tally, seconds: float, out: str) -> None:
+        """The table at the end."""
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        rows = {
+            "answered": f"{tally.answered:,}",
+            "failed": f"{tally.failed:,}" + _detail(tally),
+            "calls": f"{tally.attempts:,}",
+            "tokens": f"{tally.input_tokens:,} in, {tally.output_tokens:,} out",
+            "cost": cost_text(tally),
+            "time": duration(seconds),
+            "results": out,
+        }
+        for name, value in rows.items():
+            table.add_row(name, escape(value))
+        self._console.print(table, highlight=False, soft_wrap=True)
+
+
+def cost_text(tally: Tally) -> str:
+    """Dollars; unknown where any price is, never less than it may be without saying so."""
+    dollars = f"${tally.cost / PICO_PER_USD:,.4f}"
+    if not tally.unpriced:
+        return dollars
+    if tally.unpriced == tally.lines - tally.bad_lines:
+        return "unknown (no prices)"
+    return f"at least {dollars} ({tally.unpriced:,} jobs of unknown cost)"
+
+
+def duration(seconds: float) -> str:
+    """1.2 s, 3 m 04 s, 2 h 05 m."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} m"
+
+
+def _facts(progress: Progress) -> str:
+    tally = progress.tally
+    facts = [f"{tally.answered:,} answered", f"{tally.failed:,} failed"]
+    if progress.in_flight is not None:
+        facts.append(f"{progress.in_flight:,} in flight")
+    facts.append(f"{progress.rate:.1f} jobs/s")
+    facts.append(f"{tally.input_tokens + tally.output_tokens:,} tokens")
+    facts.append(f"cost {cost_text(tally)}" if tally.lines > tally.bad_lines else "cost $0")
+    if progress.seconds_left is not None and progress.tally.lines < progress.total:
+        facts.append(f"{duration(progress.seconds_left)} left")
+    return "  ".join(facts)
+
+
+def _detail(tally: Tally) -> str:
+    parts = []
+    if tally.bad_lines:
+        parts.append(f"{tally.bad_lines:,} lines that are no jobs")
+    if tally.dead_letters:
+        parts.append(f"{tally.dead_letters:,} dead letters, which can be redriven")
+    return f" ({', '.join(parts)})" if parts else ""

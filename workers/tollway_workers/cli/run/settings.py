@@ -1,0 +1,140 @@
+"""Which fleet answers a run: that of a configuration, or one lane named on the command line."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
+from tollway_workers.errors import InputError
+
+#: The route, the lane and the provider of a run without a configuration.
+AD_HOC = "run"
+#: Workers of a run on the local Kafka: the second one takes over while the first is replaced.
+DEFAULT_WORKERS = 2
+#: Seconds that workers of a simulated run go on after the command: nobody pays for its answers.
+_SIMULATED_DRAIN = 15.0
+_SIMULATED_CONCURRENCY = 64
+_SIMULATED_PRICE = {"input": Decimal("0.15"), "output": Decimal("0.60")}
+_SIMULATED_MODEL = "simulated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """Who answers, and where."""
+
+    settings: FleetSettings
+    #: All jobs go to this route; None: each line names its own.
+    route: str | None
+    #: Whether `settings` knows the routes; if not, jobs go to a fleet that others run.
+    knows_routes: bool
+    #: Processes that the run brings; 0: it only publishes and reads.
+    workers: int
+    simulated: bool
+
+    @property
+    def uses_local_kafka(self) -> bool:
+        """Whether nobody named a broker."""
+        return self.settings.kafka.bootstrap_servers is None
+
+    @property
+    def routes(self) -> frozenset[str] | None:
+        """The routes there are; None if unknown."""
+        return frozenset(self.settings.routes) if self.knows_routes else None
+
+
+def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> FleetPlan:
+    """The fleet for these options. Raises ConfigError or InputError."""
+    settings, knows_routes = _settings(options, environ)
+    route = options.route
+    if knows_routes and not _has_file(options, environ):
+        route = route or AD_HOC
+    local = settings.kafka.bootstrap_servers is None
+    workers = options.workers
+    if workers is None:
+        workers = DEFAULT_WORKERS if local else 0
+    if workers and not knows_routes:
+        raise InputError(
+            "nothing says who answers: give --config FILE, or --base-url with --model, "
+            "or --simulate"
+        )
+    if not workers and local:
+        raise InputError("--workers 0 needs a Kafka with a fleet on it: give --bootstrap-servers")
+    if not workers and (options.base_url or options.simulate):
+        raise InputError(
+            "on a Kafka that was given a run brings no workers by itself: "
+            "add --workers N, or leave --base-url and --simulate to its fleet"
+        )
+    if route is not None and knows_routes and route not in settings.routes:
+        known = ", ".join(sorted(settings.routes))
+        raise InputError(f"--route: there is no route {route!r}; the configuration has: {known}")
+    return FleetPlan(
+        settings=settings,
+        route=route,
+        knows_routes=knows_routes,
+        workers=workers,
+        simulated=options.simulate,
+    )
+
+
+def _settings(options: RunOptions, environ: Mapping[str, str]) -> tuple[FleetSettings, bool]:
+    overrides = {"kafka.bootstrap_servers": options.bootstrap_servers}
+    if _has_file(options, environ):
+        return load_fleet(options.config, environ=environ, overrides=overrides), True
+    known = options.base_url is not None or options.simulate
+    document = _ad_hoc_document(options) if known else {}
+    return build_fleet(document, source="command line", environ=environ, overrides=overrides), known
+
+
+def _has_file(options: RunOptions, environ: Mapping[str, str]) -> bool:
+    """Whether a configuration file speaks: one named, or the folder's own if nothing else does."""
+    if options.config is not None:
+        return True
+    if options.base_url is not None or options.simulate:
+        return False
+    return bool(environ.get("TOLLWAY_CONFIG")) or DEFAULT_FILE.exists()
+
+
+def _ad_hoc_document(options: RunOptions) -> dict[str, Any]:
+    limits = {
+        "concurrency": options.concurrency,
+        "requests_per_minute": options.rpm,
+        "tokens_per_minute": options.tpm,
+    }
+    lane: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
+    # The address of a simulator is known once it listens: see `with_simulator`.
+    provider: dict[str, Any] = {"base_url": options.base_url or "http://127.0.0.1/v1"}
+    worker: dict[str, Any] = {}
+    if options.key_env is not None:
+        provider["api_key"] = {"env": options.key_env}
+    if options.simulate:
+        lane = lane or {"concurrency": _SIMULATED_CONCURRENCY}
+        lane["price"] = _SIMULATED_PRICE
+        worker["drain_timeout"] = _SIMULATED_DRAIN
+    route = options.route or AD_HOC
+    return {
+        "worker": worker,
+        "providers": {AD_HOC: provider},
+        "lanes": {AD_HOC: lane | {"provider": AD_HOC, "model": options.model or _SIMULATED_MODEL}},
+        "routes": {route: {"lanes": [AD_HOC]}},
+    }
+
+
+def with_simulator(settings: FleetSettings, base_url: str) -> FleetSettings:
+    """The same fleet with a simulator in the place of every provider. It asks for no key."""
+    providers = {
+        name: provider.model_copy(
+            update={"base_url": base_url, "api_key": None, "headers": {}, "proxy": None}
+        )
+        for name, provider in settings.providers.items()
+    }
+    return settings.model_copy(update={"providers": providers})
+
+
+def with_bootstrap_servers(settings: FleetSettings, servers: str) -> FleetSettings:
+    """The same fleet on this broker."""
+    kafka = settings.kafka.model_copy(update={"bootstrap_servers": servers})
+    return settings.model_copy(update={"kafka": kafka})

@@ -1,0 +1,40 @@
+"""The simulator of a simulated run: `python -m tollway_workers.cli.run.simulated`.
+
+A process of its own, that writes its address to stdout and ends when stdin does. The run and its
+workers hold the other end: it outlives a run that is killed until the workers have finished.
+"""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from tollway_workers.local.simulator.answers import load_answers
+from tollway_workers.local.simulator.faults import load_faults
+from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.server import Simulator
+
+
+async def serve(options: SimulatorOptions) -> None:
+    """Answer until stdin ends."""
+    async with Simulator(options) as simulator:
+        sys.stdout.write(f"{simulator.base_url}\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.buffer.read)
+
+
+def main() -> None:
+    """Serve with the answers and faults that are named."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--answers", type=Path)
+    parser.add_argument("--faults", type=Path)
+    given = parser.parse_args()
+    options = SimulatorOptions(
+        answers=load_answers(given.answers) if given.answers else {},
+        faults=load_faults(given.faults) if given.faults else (),
+    )
+    asyncio.run(serve(options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""One run on a broker: what is there already, the rest onto the topics, the replies into OUT."""
+
+import asyncio
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from tollway.new_job import ReadyJob, ready
+from tollway_schemas import Priority, ReplyAddress, TopicNames
+from tollway_workers.cli.run.acknowledged import Acknowledged
+from tollway_workers.cli.run.batch import Batch, BatchReader
+from tollway_workers.cli.run.batch_line import BatchJob
+from tollway_workers.cli.run.batch_output import bad_line
+from tollway_workers.cli.run.collect import Collector
+from tollway_workers.cli.run.enqueue import Enqueuer, Task
+from tollway_workers.cli.run.out_file import Output
+from tollway_workers.cli.run.state import RunState, StateFile
+from tollway_workers.errors import InputError
+from tollway_workers.kafka.log_reader import LogReader, Place
+from tollway_workers.kafka.ports import RecordSink
+
+#: Seconds between two states on disk: what a crash makes a re-run read again.
+_SAVE_EVERY = 1.0
+#: Reads without a record after which nothing more is there.
+_QUIET_READS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParts:
+    """What a run works with. `state_file` is absent where nothing can be resumed."""
+
+    reader: BatchReader
+    batch: Batch
+    out: Output
+    state_file: StateFile | None
+    names: TopicNames
+    #: Two readers: looking things up on the one that follows replies takes half a second.
+    jobs_log: LogReader
+    replies_log: LogReader
+    sink: RecordSink
+
+
+class RunWork:
+    """`prepare`, then `enqueue` and `collect` side by side, with `save` until both are done.
+
+    Mutable state: the run's state as it was last saved, and the position in its replies.
+    """
+
+    def __init__(self, parts: RunParts, state: RunState) -> None:
+        self._parts = parts
+        self._state = state
+        self.collector = Collector(parts.batch.line_of, parts.out)
+        self.resumed = self.collector.tally.lines
+        self._acknowledged = Acknowledged(0, {}, {})
+        self._replies_at = 0
+        #: No more jobs are to be enqueued; and: no more replies are to be waited for.
+        self.stopped = False
+        self.closing = False
+        #: When the first job was handed over, in monotonic seconds.
+        self.started: float | None = None
+
+    async def prepare(self) -> None:
+        """Find what a former run did, and write down where this one starts. Calls nobody."""
+        parts, state = self._parts, self._state
+        topics = [parts.names.jobs(route, Priority.BULK) for route in sorted(parts.batch.routes)]
+        ends = await parts.jobs_log.ends(topics)
+        starts = ends | {at: offset for at, offset in state.offsets().items() if at in ends}
+        _check_not_shorter(starts, ends)
+        found = await self._find(starts, ends)
+        line = state.acknowledged_line
+        self._acknowledged = Acknowledged(line, starts, found)
+        # A line of OUT that is gone is read from the topic again.
+        whole = len(parts.out.endings) >= state.lines_written
+        self._replies_at = state.reply_offset if whole else state.reply_start
+        parts.replies_log.follow({self._replies: self._replies_at})
+        for bad in parts.batch.bad_lines:
+            if bad.line not in parts.out.endings:
+                self.collector.add(bad_line(bad, state.run))
+        await self.save()
+
+    async def enqueue(self) -> None:
+        """Everything that is not on the topics yet. Raises BrokerUnavailable."""
+        self.started = time.monotonic()
+        enqueuer = Enqueuer(self._parts.sink, self._parts.names, self._acknowledged)
+        await enqueuer.run(self._tasks(), lambda: self.stopped)
+
+    async def collect(self) -> None:
+        """Replies into OUT until every line has its ending, or `closing`. Raises FleetError."""
+        while self.collector.missing and not self.closing:
+            await self._collect_some()
+
+    async def finish(self) -> None:
+        """What came in the end, later replies of redriven jobs included; then the last state."""
+        quiet = 0
+        while quiet < _QUIET_READS:
+            quiet = 0 if await self._collect_some() else quiet + 1
+        self.collector.settle()
+        await self.save()
+
+    async def _collect_some(self) -> bool:
+        records = await self._parts.replies_log.read()
+        self.collector.take(records)
+        if records:
+            self._replies_at = records[-1].offset + 1
+        return bool(records)
+
+    async def keep_saving(self) -> None:
+        """`save` about once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_SAVE_EVERY)
+            await self.save()
+
+    async def save(self) -> None:
+        """Write OUT, then the state that relies on it."""
+        replies_at, written = self._replies_at, len(self._parts.out.endings)
+        line, offsets = self._acknowledged.snapshot()
+        self._state = self._state.with_progress(
+            line, offsets, reply_offset=replies_at, lines_written=written
+        )
+        # Not in a thread: no line may be added between the two, and both take milliseconds.
+        self._parts.out.sync()
+        if self._parts.state_file is not None:
+            self._parts.state_file.write(self._state)
+
+    @property
+    def _replies(self) -> Place:
+        return self._parts.names.replies, self._state.reply_partition
+
+    async def _find(
+        self, starts: dict[Place, int], ends: dict[Place, int]
+    ) -> dict[int, tuple[Place, int]]:
+        """Lines whose jobs a former run wrote behind its last state."""
+        found: dict[int, tuple[Place, int]] = {}
+        async for record in self._parts.jobs_log.between(starts, ends):
+            line = self._parts.batch.line_of.get((record.key or b"").decode(errors="replace"))
+            if line is not None and line > self._state.acknowledged_line:
+                found.setdefault(line, (record.place, record.offset))
+        return found
+
+    def _tasks(self) -> Iterator[Task]:
+        good = set(self._parts.batch.line_of.values())
+        there_already = self._state.acknowledged_line
+        for item in self._parts.reader.jobs():
+            if item.line not in good or item.line <= there_already:
+                continue
+            done = item.line in self._parts.out.endings
+            yield item.line, None if done else partial(self._make, item)
+
+    def _make(self, item: BatchJob) -> ReadyJob[object]:
+        topic, partition = self._replies
+        return ready(
+            self._parts.reader.new_job(item, self._state.run),
+            ReplyAddress(topic=topic, partition=partition),
+            datetime.now(UTC),
+        )
+
+
+def new_state(
+    batch: Batch, ends: Mapping[Place, int], *, sha256: str, route: str | None, cluster: str
+) -> RunState:
+    """The state of a run that begins now. `ends` are those of the reply topic."""
+    names = sorted(ends)
+    # By the run's id, so that runs share the partitions evenly.
+    topic, partition = names[zlib.crc32(batch.run_id.encode()) % len(names)]
+    return RunState(
+        run=batch.run_id,
+        input_sha256=sha256,
+        route=route,
+        cluster=cluster,
+        prefix=topic.removesuffix(".replies"),
+        reply_partition=partition,
+        reply_start=ends[topic, partition],
+        reply_offset=ends[topic, partition],
+    )
+
+
+def _check_not_shorter(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
+    for place, start in starts.items():
+        if start > ends[place]:
+            raise InputError(
+                f"topic {place[0]} has lost records since the run stopped (it was made anew?): "
+                "start anew with --fresh"
+            )

@@ -1,0 +1,131 @@
+"""One slot of a run's workers: a process that is started, asked, and ended."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import orjson
+
+from tollway_workers.config.environment import CONFIG_VARIABLE, VARIABLES
+
+#: Set in the settings file already; what a secret refers to is still needed.
+_NOT_INHERITED = {CONFIG_VARIABLE, *(variable.name for variable in VARIABLES)}
+_NOT_INHERITED -= {"TOLLWAY_SASL_PASSWORD"}
+_CALLS_IN_FLIGHT = "tollway_calls_in_flight"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """What all slots have in common."""
+
+    count: int
+    #: The settings, as a file.
+    config: Path
+    #: Holds what each worker announces and logs.
+    folder: Path
+    #: Instance ids are this and the slot: a re-run's worker succeeds that of the run before.
+    name: str
+    #: Descriptors that stay open as long as any worker lives: locks, the simulator's stdin.
+    inherited: tuple[int, ...] = ()
+
+
+class WorkerProcess:
+    """The process in one slot. It ends by itself, draining, when this process ends."""
+
+    def __init__(self, plan: WorkerPlan, slot: int, process: asyncio.subprocess.Process) -> None:
+        self._plan = plan
+        self._slot = slot
+        self._process = process
+
+    @classmethod
+    async def start(cls, plan: WorkerPlan, slot: int) -> "WorkerProcess":
+        """Start it; returns before it is ready."""
+        _file(plan, slot, "json").unlink(missing_ok=True)
+        log = os.open(log_file(plan, slot), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_command(plan, slot),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C is for the run alone, which then drains its workers.
+                start_new_session=True,
+                pass_fds=plan.inherited,
+                env=_environment(os.environ),
+            )
+        finally:
+            os.close(log)
+        return cls(plan, slot, process)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Its exit status, once it has ended."""
+        return await self._process.wait()
+
+    def drain(self) -> None:
+        """Tell it to finish its calls and end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End it at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def is_ready(self, http: httpx.AsyncClient) -> bool:
+        """Whether it is a stable member of the fleet."""
+        response = await self._get(http, "readyz")
+        return response is not None and response.status_code == httpx.codes.OK
+
+    async def calls_in_flight(self, http: httpx.AsyncClient) -> int:
+        """Calls that it makes now; 0 if it does not say."""
+        response = await self._get(http, "metrics")
+        return 0 if response is None else sum_of(_CALLS_IN_FLIGHT, response.text)
+
+    async def _get(self, http: httpx.AsyncClient, path: str) -> httpx.Response | None:
+        try:
+            announced = orjson.loads(_file(self._plan, self._slot, "json").read_bytes())
+            return await http.get(f"{announced['url']}/{path}")
+        except (OSError, orjson.JSONDecodeError, httpx.HTTPError):
+            # Not up yet, busy or ended: whoever asks asks again.
+            return None
+
+
+def log_file(plan: WorkerPlan, slot: int) -> Path:
+    """Where the worker in `slot` logs."""
+    return _file(plan, slot, "log")
+
+
+def sum_of(metric: str, text: str) -> int:
+    """The sum of a gauge over its labels, in Prometheus's text format."""
+    total = 0.0
+    for line in text.splitlines():
+        name, _, value = line.rpartition(" ")
+        if name == metric or name.startswith(f"{metric}{{"):
+            total += float(value)
+    return int(total)
+
+
+def _file(plan: WorkerPlan, slot: int, suffix: str) -> Path:
+    return plan.folder / f"{plan.name}-{slot}.{suffix}"
+
+
+def _command(plan: WorkerPlan, slot: int) -> list[str]:
+    command = [sys.executable, "-m", "tollway_workers.cli.entry", "worker", "--exit-with-stdin"]
+    command += ["--config", str(plan.config), "--instance-id", f"{plan.name}-{slot}"]
+    command += ["--share", f"{slot}/{plan.count}"]
+    return [*command, "--announce", str(_file(plan, slot, "json"))]
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name not in _NOT_INHERITED}

@@ -1,0 +1,128 @@
+"""The workers of a run: as many processes as it has slots, replaced when they die."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from tollway_workers.cli.run.worker_process import WorkerPlan, WorkerProcess, log_file
+from tollway_workers.errors import FleetError
+
+#: Deaths of one slot in a row, after which they are no accident.
+_MOST_DEATHS = 4
+#: Seconds after which a death does not count with those before.
+_LONG_LIFE = 60.0
+#: Seconds before the first replacement; doubles with each further death.
+_FIRST_WAIT = 0.5
+#: Seconds between two looks at a worker that starts.
+_LOOK = 0.1
+#: Seconds over the workers' own drain after which they are ended at once.
+_PATIENCE = 10.0
+_REQUEST_TIMEOUT = 2.0
+
+
+class WorkerFailed(FleetError):
+    """A worker of the run cannot be kept alive; the text says what it said last."""
+
+
+class RunWorkers:
+    """Keeps every slot filled. `open` starts and ends it.
+
+    Mutable state: the process in each slot, and whether they have been told to end.
+    """
+
+    def __init__(self, plan: WorkerPlan, tell: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._tell = tell
+        self._processes: dict[int, WorkerProcess] = {}
+        self._draining = False
+        self._http = httpx.AsyncClient(trust_env=False, timeout=_REQUEST_TIMEOUT)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, plan: WorkerPlan, tell: Callable[[str], None]
+    ) -> AsyncIterator["RunWorkers"]:
+        """Workers for the time of the block; on leaving, whatever is left of them is killed."""
+        workers = cls(plan, tell)
+        try:
+            for slot in range(plan.count):
+                log_file(plan, slot).unlink(missing_ok=True)
+                workers._processes[slot] = await WorkerProcess.start(plan, slot)
+            yield workers
+        finally:
+            workers._draining = True
+            for process in workers._processes.values():
+                process.kill()
+            await workers._http.aclose()
+
+    async def watch(self) -> None:
+        """Replace workers that die, until they drain. Raises WorkerFailed if that is no use."""
+        async with asyncio.TaskGroup() as tasks:
+            for slot in range(self._plan.count):
+                tasks.create_task(self._keep(slot), name=f"worker {slot}")
+
+    async def ready(self) -> None:
+        """Return when every slot has a worker that is a stable member of the fleet."""
+        waiting = set(range(self._plan.count))
+        while waiting and not self._draining:
+            for slot in sorted(waiting):
+                if await self._processes[slot].is_ready(self._http):
+                    waiting.discard(slot)
+            await asyncio.sleep(_LOOK if waiting else 0)
+
+    async def calls_in_flight(self) -> int:
+        """Calls that all workers make now."""
+        asked = [process.calls_in_flight(self._http) for process in self._processes.values()]
+        return sum(await asyncio.gather(*asked))
+
+    def drain(self) -> None:
+        """Tell all to finish their calls and end; `watch` returns when they have."""
+        self._draining = True
+        for process in self._processes.values():
+            process.drain()
+
+    def kill(self) -> None:
+        """End all at once."""
+        self._draining = True
+        for process in self._processes.values():
+            process.kill()
+
+    async def _keep(self, slot: int) -> None:
+        deaths = 0
+        while True:
+            began = time.monotonic()
+            status = await self._processes[slot].wait()
+            if self._draining:
+                return
+            deaths = 1 if time.monotonic() - began > _LONG_LIFE else deaths + 1
+            if deaths > _MOST_DEATHS:
+                raise WorkerFailed(_explain(self._plan, slot, status))
+            self._tell(f"worker {slot} ended {_how(status)}: starting it again")
+            await asyncio.sleep(_FIRST_WAIT * 2 ** (deaths - 1))
+            if self._draining:
+                return
+            self._processes[slot] = await WorkerProcess.start(self._plan, slot)
+
+
+def _how(status: int) -> str:
+    return f"by signal {-status}" if status < 0 else f"with status {status}"
+
+
+def _explain(plan: WorkerPlan, slot: int, status: int) -> str:
+    log = log_file(plan, slot)
+    return (
+        f"worker {slot} does not stay alive (it ended {_how(status)}): {_last_line(log)}; "
+        f"all it said is in {log}"
+    )
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1][:500] if lines else "it said nothing"
