@@ -39,12 +39,11 @@ curl http://127.0.0.1:8000/calls/summary
 def _dollars(text: str) -> Decimal:
     try:
         dollars = Decimal(text)
-        in_range = Decimal(0) <= dollars <= Decimal(10) ** 9 and dollars == round(dollars, 6)
-    except InvalidOperation:
-        in_range = False
-    if not in_range:
-        raise typer.BadParameter(f"{text!r} is no price in dollars, such as 0.15 (six decimals)")
-    return dollars
+        if 0 <= dollars <= 10**9 and dollars == round(dollars, 6):
+            return dollars
+    except InvalidOperation as error:
+        raise typer.BadParameter(f"{text!r} is not a number of dollars, such as 0.15") from error
+    raise typer.BadParameter(f"{text!r} must be at least 0 and have at most six decimals")
 
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]

@@ -12,6 +12,7 @@ from tollway_workers.errors import InputError
 RUNNING = "running"
 #: The ending of a call that was running when the simulator was killed.
 LOST = "simulator_gone"
+_LINE_START = b'{"id":'
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class Books:
             self._calls = _read(path) if path.exists() else {}
             # Unbuffered: a line is with the system before the client has its answer.
             self._file = path.open("ab", buffering=0)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it holds no calls"
             raise InputError(f"{path}: cannot be the file of calls: {reason}") from error
         self._next_id = max(self._calls, default=0) + 1
@@ -130,19 +131,21 @@ class Books:
 def _read(path: Path) -> dict[int, Call]:
     raw = path.read_bytes()
     whole = raw.rfind(b"\n") + 1
-    if whole < len(raw):
-        # Half a line: its writer was killed. What it would have said was not told to any client.
-        with path.open("rb+") as file:
-            file.truncate(whole)
+    half_line = raw[whole:]
+    if not half_line.startswith(_LINE_START[: len(half_line)]):
+        raise ValueError
     calls = {}
     for line in raw[:whole].splitlines():
         fields = orjson.loads(line)
-        fields["cost_pico_usd"] = int(fields["cost_pico_usd"])
-        call = Call(**fields)
+        call = Call(**fields | {"cost_pico_usd": int(fields["cost_pico_usd"])})
         calls[call.id] = call
     for call in calls.values():
         if call.ending == RUNNING:
             call.ending = LOST
+    if half_line:
+        # Its writer was killed. What it would have said was not told to any client.
+        with path.open("rb+") as file:
+            file.truncate(whole)
     return calls
 
 
