@@ -16,6 +16,7 @@ _LEAST_HELD = 1_000
 
 Start = Callable[[JobProgress, Permit], None]
 Forget = Callable[[JobProgress], None]
+Expire = Callable[[JobProgress], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -48,16 +49,24 @@ class Dispatcher:
     """Holds jobs in their lanes and starts each as soon as its lane admits it.
 
     `start` is called with the job and its permit, and must give the permit back; `forget` with a
-    job whose partition went to another worker before it was called. Everything here is synchronous.
+    job whose partition went to another worker before it was called; `expire` with one whose
+    deadline passed at the head of its queue. Everything here is synchronous.
     """
 
     def __init__(
-        self, admissions: dict[str, Admission], clock: Clock, start: Start, forget: Forget
+        self,
+        admissions: dict[str, Admission],
+        clock: Clock,
+        start: Start,
+        forget: Forget,
+        expire: Expire,
     ) -> None:
         self._lanes = {name: LaneQueue(admission) for name, admission in admissions.items()}
         self._clock = clock
         self._start = start
         self._forget = forget
+        self._expire = expire
+        self._stopped = False
 
     def offer(self, progress: JobProgress) -> None:
         """A new job: it waits behind those of its priority. Call `pump` after a batch."""
@@ -79,7 +88,7 @@ class Dispatcher:
     def pump(self, lane_name: str) -> None:
         """Start whatever the lane admits now; called when a job came, a call ended, time passed."""
         lane = self._lanes[lane_name]
-        while (queue := self._head(lane)) is not None:
+        while not self._stopped and (queue := self._head(lane)) is not None:
             leave = lane.admission.admit(queue[0])
             if isinstance(leave, Permit):
                 self._start(queue.popleft(), leave)
@@ -111,6 +120,10 @@ class Dispatcher:
                 queue.clear()
                 queue.extend(begun)
 
+    def stop(self) -> None:
+        """Start nothing more, whatever ends or falls due; idempotent."""
+        self._stopped = True
+
     def full_lanes(self) -> Iterator[str]:
         """Lanes that hold as many jobs as they may."""
         return (name for name, lane in self._lanes.items() if lane.held >= lane.capacity)
@@ -126,11 +139,15 @@ class Dispatcher:
 
     def _head(self, lane: LaneQueue) -> deque[JobProgress] | None:
         """The queue whose first job is next."""
+        now = self._clock.now()
         for queue in (lane.interactive, lane.bulk):
-            while queue and not queue[0].owned:
-                self._forget(queue.popleft())
-            if queue:
-                return queue
+            while queue:
+                if not queue[0].owned:
+                    self._forget(queue.popleft())
+                elif queue[0].deadline <= now:
+                    self._expire(queue.popleft())
+                else:
+                    return queue
         return None
 
     def _due(self, lane: LaneQueue, progress: JobProgress) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.dead_letter import BadAnswer
+from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer, Provenance
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import Clock
@@ -168,15 +169,20 @@ class JobExecutor:
             reask=progress.reasking,
             usage=usage,
             cost=cost_of(usage, config.price),
-            billed=_billed(completion, status),
+            billed=_billed(completion, status, failure_class),
         )
         progress.attempts.append(attempt)
         return attempt
 
 
-def _billed(completion: Completion | None, status: int | None) -> Billed:
+def _billed(
+    completion: Completion | None, status: int | None, failure_class: FailureClass | None
+) -> Billed:
     if completion is not None:
         return Billed.YES
+    if failure_class is FailureClass.CONNECT:
+        # Nothing was sent.
+        return Billed.NO
     # A connection that broke may have brought an answer to life; an error status did not.
     return Billed.NO if status is not None and status >= 400 else Billed.UNKNOWN
 

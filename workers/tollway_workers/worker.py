@@ -17,9 +17,10 @@ from tollway_workers.config.route import RouteSettings
 from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.kafka.ports import RecordSink, RecordSource
+from tollway_workers.policies.endings import bug, invalid_job
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.intake import read_job
-from tollway_workers.policies.outcome import DeadLettered, Outcome, RetryLater
+from tollway_workers.policies.outcome import Outcome, RetryLater
 from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
@@ -66,7 +67,8 @@ class Parts:
 class Worker:
     """Runs until it is told to drain, then until its calls have ended.
 
-    State: `_running` (tasks that call or write), `_bytes` (of records that wait or run).
+    State: `_running` (tasks that call or write), `_bytes` (of records that wait or run), `_full`
+    (topics that are not read because their lane holds all it may).
     """
 
     def __init__(self, intake: Intake, parts: Parts) -> None:
@@ -74,12 +76,15 @@ class Worker:
         self._parts = parts
         self._clock = parts.clock
         admissions = {name: lane.admission for name, lane in parts.lanes.items()}
-        self.dispatcher = Dispatcher(admissions, parts.clock, self._start, self._forget)
+        self.dispatcher = Dispatcher(
+            admissions, parts.clock, self._start, self._forget, self._expire
+        )
         self._topics_of_lane: dict[str, list[str]] = {name: [] for name in parts.lanes}
         for topic, (route, _) in intake.topics.items():
             self._topics_of_lane[intake.routes[route].lanes[0]].append(topic)
         self._running: set[asyncio.Task[None]] = set()
         self._bytes = 0
+        self._full: list[str] = []
         self._draining = asyncio.Event()
 
     async def run(self, drain_timeout: float) -> None:
@@ -160,11 +165,11 @@ class Worker:
         if progress.deadline <= self._clock.now():
             return expired(progress)
         if not self._parts.publisher.may_reply_to(progress.job.reply_to):
-            return _invalid(progress, "reply_to.topic: is not a topic that this fleet replies to")
+            return invalid_job("reply_to.topic: is not a topic that this fleet replies to")
         try:
             self._parts.validator.check(progress.job.output)
         except TollwayError as error:
-            return _invalid(progress, f"output.json_schema: {error}")
+            return invalid_job(f"output.json_schema: {error}")
         return None
 
     def _refuse(
@@ -191,10 +196,13 @@ class Worker:
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
             # The place alone: an exception's text may quote what it choked on.
             log.error("a job met a bug in the worker", error=type(error).__name__, at=_place(error))
-            outcome, exchange = _bug(progress, error), None
+            outcome, exchange = bug(error, progress.lane), None
         finally:
             permit.release()
             self.dispatcher.pump(progress.lane)
+            if self._full:
+                # There may be room again: a fast lane must not run dry until the next poll.
+                self._hold_back()
         called = len(progress.attempts) > calls_before
         self._parts.events.call_ended(progress.lane, progress.attempts[-1] if called else None)
         await self._end(progress, outcome, exchange)
@@ -227,9 +235,13 @@ class Worker:
         except Exception as error:  # noqa: BLE001 whatever Kafka's client says, a paid answer is held
             self._parts.events.write_failed(error)
             log.warning("an outcome was not written, trying again", error=type(error).__name__)
+        else:
+            return True
+        try:
             await self._parts.sink.recover()
-            return False
-        return True
+        except Exception as error:  # noqa: BLE001 Kafka is away: the outcome is held all the same
+            log.warning("the way to Kafka could not be renewed", error=type(error).__name__)
+        return False
 
     def _done_with(self, record: ReceivedRecord) -> None:
         self._parts.source.complete(record)
@@ -238,16 +250,19 @@ class Worker:
     def _forget(self, progress: JobProgress) -> None:
         self._bytes -= progress.record.size
 
+    def _expire(self, progress: JobProgress) -> None:
+        self._go(self._end(progress, expired(progress), None))
+
     def _go(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
     def _hold_back(self) -> None:
-        full = [
+        self._full = [
             topic for lane in self.dispatcher.full_lanes() for topic in self._topics_of_lane[lane]
         ]
-        self._parts.source.hold_back(full)
+        self._parts.source.hold_back(self._full)
 
     async def _commit_each_second(self) -> None:
         while True:
@@ -258,7 +273,7 @@ class Worker:
         while True:
             await self._clock.sleep(SWEEP_INTERVAL)
             for progress in self.dispatcher.take_expired(self._clock.now()):
-                self._go(self._end(progress, expired(progress), None))
+                self._expire(progress)
 
     async def _finish_begun(self, drain_timeout: float) -> None:
         """Calls in flight and jobs between two calls may end; what was never called is left."""
@@ -269,6 +284,8 @@ class Worker:
             await self._parts.source.poll(0)
 
     async def _stop(self) -> None:
+        # A call that is cancelled gives its permit back: nobody may have it any more.
+        self.dispatcher.stop()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -281,21 +298,3 @@ class Worker:
 def _place(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-
-
-def _invalid(progress: JobProgress, problem: str) -> DeadLettered:
-    failure = Failure(
-        failure_class=FailureClass.INVALID_JOB,
-        message="the job cannot be worked on",
-        problems=(problem,),
-    )
-    return DeadLettered(failure, problem.partition(":")[0])
-
-
-def _bug(progress: JobProgress, error: Exception) -> DeadLettered:
-    failure = Failure(
-        failure_class=FailureClass.UNKNOWN,
-        message=f"the worker met a bug in itself ({type(error).__name__})",
-        lane=progress.lane,
-    )
-    return DeadLettered(failure, type(error).__name__)

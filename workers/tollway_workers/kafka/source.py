@@ -95,18 +95,20 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """At most `most` new records, each once while its partition is ours; waits a moment."""
         assert self._consumer is not None  # noqa: S101 a source is started before it is polled
         wanted = self._wanted() if most > 0 else []
-        if self._ready and not wanted and not await self._wait_for_room():
+        wait = int(_POLL_WAIT * 1000)
+        if self._ready and not wanted:
+            if await self._wait_for_room():
+                return []
             # Kafka must see that we live, and nothing more may be read.
             self._consumer.pause(*self._ready)
-            await self._consumer.getmany(*self._ready, timeout_ms=0)
-            return []
-        self._consumer.resume(*self._consumer.paused())
-        wanted = self._wanted()
-        if self._ready and not wanted:
-            return []
+            wanted, wait = list(self._ready), 0
+        else:
+            self._consumer.resume(*self._consumer.paused())
         try:
+            # What a rebalance lets through in spite of a pause is taken too: its position has
+            # passed, and a record that nobody took would be committed as if it were done.
             batches = await self._consumer.getmany(
-                *wanted, timeout_ms=int(_POLL_WAIT * 1000), max_records=max(most, 1)
+                *wanted, timeout_ms=wait, max_records=max(most, 1)
             )
         except KafkaError as error:
             log.warning("poll failed, trying again", error=type(error).__name__)
@@ -130,20 +132,32 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def commit(self) -> None:
         """Write down what is complete, whether or not anything changed: it proves that we live."""
-        offsets = {}
-        for partition in tuple(self._ready):
-            tracker = self._trackers[partition]
-            position = None if tracker.incomplete else await self._position(partition)
-            offsets[partition] = tracker.committable(position)
-        await self._commit(offsets)
+        found = [
+            (
+                partition,
+                tracker,
+                None if tracker.incomplete else await self._position(partition),
+            )
+            for partition, tracker in tuple(self._trackers.items())
+            if partition in self._ready
+        ]
+        # What a rebalance took while positions were read is no longer ours to commit.
+        await self._commit(
+            {
+                partition: tracker.committable(position)
+                for partition, tracker, position in found
+                if partition in self._ready and self._trackers[partition] is tracker
+            }
+        )
 
     async def leave(self) -> None:
         """Commit, and give the partitions to others at once; idempotent."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await self._commit(self._committable(self._ready), consumer)
-            # Static members send no LeaveGroup on stop(): others would wait for the session.
-            consumer._coordinator._group_instance_id = None
+            if consumer._coordinator is not None:
+                # Static members send no LeaveGroup on stop(): others would wait for the session.
+                consumer._coordinator._group_instance_id = None
             await consumer.stop()
         if self._admin is not None:
             admin, self._admin = self._admin, None

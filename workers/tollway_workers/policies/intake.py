@@ -20,6 +20,9 @@ DEFAULT_DEADLINES = {
     Priority.BULK: timedelta(hours=24),
 }
 
+#: The year 2100, in seconds since 1970.
+_LAST_INSTANT = 4_102_444_800.0
+
 
 def read_job(record: ReceivedRecord, route: str, priority: Priority) -> Job:
     """The job in `record`, which was read from the topic of `route` and `priority`.
@@ -31,7 +34,10 @@ def read_job(record: ReceivedRecord, route: str, priority: Priority) -> Job:
     try:
         job = decode(Job, record.value)
     except UndecodableRecord:
-        job = decode(Job, _completed(record, route, priority))
+        completed = _completed(record, route, priority)
+        if completed is None:
+            raise
+        job = decode(Job, completed)
     if job.route != route:
         raise UndecodableRecord("route: is not the route that this topic belongs to")
     if job.priority is not priority or job.visits or job.hops:
@@ -39,16 +45,16 @@ def read_job(record: ReceivedRecord, route: str, priority: Priority) -> Job:
     return job
 
 
-def _completed(record: ReceivedRecord, route: str, priority: Priority) -> bytes:
-    """The record's value with what it leaves out filled in; as it is where it is no object."""
-    value = record.value or b""
+def _completed(record: ReceivedRecord, route: str, priority: Priority) -> bytes | None:
+    """The record's value with what it leaves out filled in; None where that cannot be."""
     try:
-        fields = orjson.loads(value)
+        fields = orjson.loads(record.value or b"")
     except orjson.JSONDecodeError:
-        return value
+        return None
     if not isinstance(fields, dict):
-        return value
-    created = datetime.fromtimestamp(record.timestamp, UTC)
+        return None
+    # A producer may claim any time for its record.
+    created = datetime.fromtimestamp(min(max(record.timestamp, 0.0), _LAST_INSTANT), UTC)
     defaults = {
         "id": f"{record.topic}-{record.partition}-{record.offset}",
         "created_at": created,
@@ -56,4 +62,8 @@ def _completed(record: ReceivedRecord, route: str, priority: Priority) -> bytes:
         "route": route,
         "priority": priority.value,
     }
-    return orjson.dumps({**defaults, **{k: v for k, v in fields.items() if v is not None}})
+    try:
+        return orjson.dumps({**defaults, **{k: v for k, v in fields.items() if v is not None}})
+    except orjson.JSONEncodeError:
+        # orjson reads what is nested deeper than what it writes.
+        return None

@@ -17,19 +17,23 @@ OFFSET_WINDOW = 20_000
 #: The broker's limit, in characters.
 METADATA_LIMIT = 4_096
 
+#: Offsets that a map speaks of: the window, and what one poll may take beyond it. Whatever is done
+#: in so many offsets fits (4,007 characters).
+_MOST_SPAN = 24_000
+
 _PREFIX = "o1:"
 _RUNS, _BITS, _DEFLATED_RUNS, _DEFLATED_BITS = b"R", b"B", b"r", b"b"
 #: Shorter bodies do not gain from deflate.
 _WORTH_DEFLATING = 64
-#: A body that inflates to more than this is not ours: 20,000 runs of two varints at most.
+#: A body that inflates to more than this is not ours.
 _MOST_INFLATED = 8 * OFFSET_WINDOW
 
 
 def encode(base: int, done: Set[int]) -> str:
     """The metadata for a commit of `base`; `done` holds completed offsets above it."""
-    if not done:
+    offsets = sorted(offset for offset in done if offset < base + _MOST_SPAN)
+    if not offsets:
         return ""
-    offsets = sorted(done)
     candidates = [_RUNS + _runs(base, offsets), _BITS + _bits(base, offsets)]
     if min(map(len, candidates)) > _WORTH_DEFLATING:
         candidates += [
@@ -55,7 +59,7 @@ def decode(base: int, metadata: str | None) -> set[int]:
         done = _from_bits(base, body) if kind == _BITS else _from_runs(base, body)
     except (ValueError, binascii.Error, zlib.error):
         return set()
-    return {offset for offset in done if base <= offset < base + OFFSET_WINDOW + 1}
+    return {offset for offset in done if offset < base + _MOST_SPAN}
 
 
 def _checksum(base: int, body: bytes) -> bytes:
@@ -88,8 +92,8 @@ def _from_runs(base: int, body: bytes) -> set[int]:
     position = base
     for gap, length in zip(numbers[::2], numbers[1::2], strict=True):
         position += gap
-        if position + length > base + OFFSET_WINDOW + 1:
-            raise ValueError("a run beyond the offset window")
+        if position + length > base + _MOST_SPAN:
+            raise ValueError("a run beyond what a map speaks of")
         done.update(range(position, position + length))
         position += length
     return done

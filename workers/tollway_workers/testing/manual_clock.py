@@ -26,17 +26,19 @@ class ManualClock:
     """Wall time and monotonic time move together, by `advance` alone; sleeping costs nothing."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self._start = self._now = now
+        self._start = now
+        # Small, so that no wait is lost in the rounding of a large float.
+        self._elapsed = 0.0
         self._due: list[tuple[float, int, ManualTimer]] = []
         self._order = count()
 
     def now(self) -> float:
         """Seconds since 1970."""
-        return self._now
+        return self._start + self._elapsed
 
     def monotonic(self) -> float:
         """Seconds since the clock was made."""
-        return self._now - self._start
+        return self._elapsed
 
     async def sleep(self, seconds: float) -> None:
         """Return once `advance` has moved the clock by `seconds`."""
@@ -50,14 +52,14 @@ class ManualClock:
     def call_later(self, seconds: float, callback: Callable[[], None]) -> ManualTimer:
         """Call `callback` when `advance` has moved the clock by `seconds`."""
         timer = ManualTimer(callback)
-        heapq.heappush(self._due, (self._now + max(0.0, seconds), next(self._order), timer))
+        heapq.heappush(self._due, (self._elapsed + max(0.0, seconds), next(self._order), timer))
         return timer
 
     def advance(self, seconds: float) -> None:
         """Move the clock; what falls due on the way is called in order."""
-        until = self._now + seconds
+        until = self._elapsed + seconds
         while self._due and self._due[0][0] <= until:
             due, _, timer = heapq.heappop(self._due)
-            self._now = max(self._now, due)
+            self._elapsed = max(self._elapsed, due)
             timer.fire()
-        self._now = until
+        self._elapsed = until
