@@ -6,7 +6,6 @@ from typing import Protocol
 
 from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
 from tollway_schemas.usage import Usage
-from tollway_workers.providers.retry_after import RateHeaders
 
 
 class Finish(StrEnum):
@@ -46,7 +45,6 @@ class Completion:
     status: int
     #: True where a simulator answered: such an answer is never passed off as a model's.
     scripted: bool
-    rate: RateHeaders | None
     #: The whole response body, for the journal.
     body: bytes
 

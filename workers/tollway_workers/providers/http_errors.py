@@ -8,6 +8,7 @@ import httpx
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.redact import redact
+from tollway_workers.providers.response_body import BodyTooLarge
 
 #: Every error of a transport has one of these among its bases. `CookieConflict` has not: we keep
 #: no cookies.
@@ -50,12 +51,13 @@ def class_of_error(error: Exception) -> FailureClass:
 def connection_failed(error: Exception) -> ProviderError:
     """The same error as one of ours."""
     failure_class = class_of_error(error)
+    words = "the answer was not taken" if isinstance(error, BodyTooLarge) else _WORDS[failure_class]
     said = redact(str(error))
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return ProviderError(
         ProviderFailure(
             failure_class=failure_class,
-            message=redact(f"{_WORDS[failure_class]} ({what})"),
+            message=redact(f"{words} ({what})"),
             scope=ErrorScope.PROVIDER,
         )
     )
@@ -68,17 +70,5 @@ def timed_out(seconds: float) -> ProviderError:
             failure_class=FailureClass.TIMEOUT_TOTAL,
             message=f"no whole answer within {seconds:.3g} s",
             scope=ErrorScope.MODEL,
-        )
-    )
-
-
-def answer_too_large(limit: int, status: int) -> ProviderError:
-    """The answer was not read to its end."""
-    return ProviderError(
-        ProviderFailure(
-            failure_class=FailureClass.TRANSIENT,
-            message=f"the answer is larger than {limit // 2**20} MiB",
-            scope=ErrorScope.MODEL,
-            status=status,
         )
     )

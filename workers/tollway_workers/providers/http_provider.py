@@ -16,7 +16,7 @@ from tollway_workers.errors import ConfigError, FleetError, ProviderError, Provi
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http_errors import TRANSPORT_ERRORS, connection_failed, timed_out
 from tollway_workers.providers.redact import redact
-from tollway_workers.providers.transport import read_body
+from tollway_workers.providers.transport import check_plain_http, post_request, read_body
 
 #: Bytes of an answer that are read; no chat answer is nearly as large.
 LARGEST_ANSWER = 16 * 2**20
@@ -45,7 +45,8 @@ class HttpProvider:
     `key` reads the key: at once, and again after a refusal, because keys rotate. It may take
     seconds. The transport is closed by `aclose`.
 
-    Raises ConfigError if the key cannot be read, or cannot stand in a header.
+    Raises ConfigError if the key cannot be read, cannot stand in a header, or would travel
+    unencrypted to another machine.
     """
 
     def __init__(
@@ -62,15 +63,14 @@ class HttpProvider:
         self._transport = transport
         self._key = key
         self._url = httpx.URL(settings.base_url.rstrip("/") + wire.path)
+        check_plain_http(self._url, has_key=key is not None)
         # Prepared once, in the form httpx keeps them: a request then costs 4 us, not 12.
-        self._headers = _static_headers(self._url, settings.headers)
+        self._headers = _static_headers(settings.headers)
         self._authorization = self._read_authorization()
         self._reloading = asyncio.Lock()
         self._closed = False
         # The whole call has one bound (ProviderCall.timeout); only connecting has its own.
-        self._extensions = {
-            "timeout": {"connect": lane.connect_timeout, "read": None, "write": None, "pool": None}
-        }
+        self._timeout = {"connect": lane.connect_timeout}
 
     def __repr__(self) -> str:
         return f"<HttpProvider {self._lane.provider_name} {self._lane.model} at {self._url.host}>"
@@ -107,20 +107,10 @@ class HttpProvider:
 
     async def _exchange(
         self, call: ProviderCall, authorization: RawHeaders
-    ) -> tuple[int, dict[str, str], bytes]:
-        request = httpx.Request(
-            "POST",
-            self._url,
-            headers=[
-                *self._headers,
-                *authorization,
-                (b"Content-Length", b"%d" % len(call.body)),
-                (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace")),
-            ],
-            stream=httpx.ByteStream(call.body),
-            extensions=self._extensions,
-        )
-        request.read()
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
+        sent = (*self._headers, *authorization, call_id)
+        request = post_request(self._url, sent, call.body, self._timeout)
         try:
             async with asyncio.timeout(call.timeout):
                 response = await self._transport.handle_async_request(request)
@@ -129,7 +119,9 @@ class HttpProvider:
             raise timed_out(call.timeout) from None
         except TRANSPORT_ERRORS as error:
             raise connection_failed(error) from error
-        return response.status_code, _plain(response.headers), body
+        headers = response.headers
+        # A good answer needs one look at its headers, a bad one many.
+        return response.status_code, headers if response.is_success else _plain(headers), body
 
     async def _after_refusal(self, failure: ProviderFailure, refused: RawHeaders) -> ProviderError:
         """Read the key again, once for all calls that the old one failed."""
@@ -155,11 +147,10 @@ class HttpProvider:
         return ((b"Authorization", b"Bearer " + key.encode()),)
 
 
-def _static_headers(url: httpx.URL, configured: Mapping[str, str]) -> RawHeaders:
+def _static_headers(configured: Mapping[str, str]) -> RawHeaders:
     """The headers that all calls share; configured ones win over ours."""
     headers = httpx.Headers(
         {
-            "Host": url.netloc.decode("ascii"),
             "Content-Type": "application/json",
             "Accept": "application/json",
             "User-Agent": f"tollway/{version('tollway')}",

@@ -16,7 +16,6 @@ from tollway_schemas.usage import PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.openai_errors import classify, classify_in_answer
-from tollway_workers.providers.retry_after import RateHeaders
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
 SCRIPTED_FINGERPRINT = "scripted"
@@ -79,7 +78,6 @@ def _completion(
         provider_request_id=headers.get("x-request-id") or _text(parsed.get("id")),
         status=status,
         scripted=parsed.get("system_fingerprint") == SCRIPTED_FINGERPRINT,
-        rate=RateHeaders.parse(headers),
         body=body,
     )
 

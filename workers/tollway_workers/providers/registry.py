@@ -12,7 +12,7 @@ from tollway_workers.providers import openai_request, openai_response
 from tollway_workers.providers.base import Provider
 from tollway_workers.providers.http_provider import HttpProvider, KeySource, WireFormat
 from tollway_workers.providers.shared_transport import SharedTransport
-from tollway_workers.providers.transport import AiohttpTransport
+from tollway_workers.providers.transport import AiohttpTransport, TransportOptions
 
 #: By `ProviderSettings.protocol`.
 WIRE_FORMATS: Mapping[str, WireFormat] = {
@@ -26,7 +26,7 @@ OpenTransport = Callable[[ProviderSettings], httpx.AsyncBaseTransport]
 
 def open_transport(settings: ProviderSettings) -> httpx.AsyncBaseTransport:
     """The connections of one provider, over its proxy and with its certificate authority."""
-    return AiohttpTransport(proxy=settings.proxy, ca_file=settings.ca_file)
+    return AiohttpTransport(TransportOptions(proxy=settings.proxy, ca_file=settings.ca_file))
 
 
 class ProviderRegistry:
