@@ -23,7 +23,8 @@ DEFAULT_DEADLINES: Mapping[Priority, timedelta] = {
 LONGEST_DEADLINE = timedelta(days=3, hours=12)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots: a frozen, slotted, generic dataclass cannot be made as `NewJob[Invoice](...)`.
+@dataclass(frozen=True, kw_only=True)
 class NewJob(Generic[T]):
     """One LLM request to be answered once. Checked when it is enqueued."""
 

@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from typing import Any, Generic
+from typing import Any, Generic, get_origin
 
 import orjson
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
@@ -63,6 +63,8 @@ class OutputReader(Generic[T]):
 
 @lru_cache(maxsize=256)
 def _reader_of_type(wanted: Any) -> OutputReader[Any]:
+    if not isinstance(wanted, type) and get_origin(wanted) is None:
+        raise InvalidNewJob("output: must be a type, such as a pydantic model, or a JSON Schema")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(wanted)
         schema = adapter.json_schema()
