@@ -2,9 +2,7 @@
 
 import sys
 
-#: Could not run at all, as against 1: ran, and some of it failed.
-COULD_NOT_RUN = 2
-INTERRUPTED = 130
+from tollway_workers.cli.status import COULD_NOT_RUN, INTERRUPTED
 
 _DEBUG = "--debug"
 _NOT_INSTALLED = (

@@ -50,7 +50,7 @@ _EXAMPLES = """Examples:
 
 tollway run jobs.jsonl -o results.jsonl --simulate
 
-tollway run jobs.jsonl -o results.jsonl --base-url http://127.0.0.1:8080/v1 --model m --concurrency 8
+tollway run jobs.jsonl -o results.jsonl --base-url http://127.0.0.1:8080/v1 --model m --rpm 500
 
 tollway config init && tollway worker"""
 

@@ -58,7 +58,7 @@ def bad_line(bad: BadLine, run_id: str) -> bytes:
     """The output line for a line that is no job, line break included."""
     return _line(
         {
-            "id": f"batch_req_{run_id}.line-{bad.line}",
+            "id": f"batch_req_{run_id}:line-{bad.line}",
             "custom_id": bad.custom_id,
             "response": None,
             "error": {

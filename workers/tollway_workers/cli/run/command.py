@@ -2,12 +2,11 @@
 
 import asyncio
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from tollway_workers.cli.run import arguments as given
 from tollway_workers.cli.run.dry_run import estimate
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.report import (
@@ -18,12 +17,10 @@ from tollway_workers.cli.run.report import (
     show_result,
 )
 from tollway_workers.cli.run.screen import Screen
-from tollway_workers.cli.run.session import Session, batch_reader, open_batch
+from tollway_workers.cli.run.session import Result, Session, batch_reader, open_batch
 from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
+from tollway_workers.cli.status import INTERRUPTED
 from tollway_workers.kafka.connect import quieten_client_logs
-
-_WHO = "Who answers"
-_HOW = "How it runs"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,98 +29,36 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Jobs in OpenAI's Batch format; - is stdin.")
-    ],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="Results in OpenAI's Batch output format; - is stdout."),
-    ],
-    route: Annotated[
-        str | None,
-        typer.Option(help="Route of all jobs; else body.model names it.", rich_help_panel=_WHO),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="The fleet's TOML file; without it or the options below: ./tollway.toml.",
-            rich_help_panel=_WHO,
-        ),
-    ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            help="Any OpenAI-compatible server, such as http://127.0.0.1:8080/v1.",
-            rich_help_panel=_WHO,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Its model, in its own word.", rich_help_panel=_WHO)
-    ] = None,
-    key_env: Annotated[
-        str | None,
-        typer.Option(help="Environment variable that holds its key.", rich_help_panel=_WHO),
-    ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(min=1, help="Most calls in flight, all workers.", rich_help_panel=_WHO),
-    ] = None,
-    rpm: Annotated[
-        float | None, typer.Option(min=0.001, help="Most calls a minute.", rich_help_panel=_WHO)
-    ] = None,
-    tpm: Annotated[
-        float | None, typer.Option(min=0.001, help="Most tokens a minute.", rich_help_panel=_WHO)
-    ] = None,
-    simulate: Annotated[
-        bool,
-        typer.Option("--simulate", help="A simulator answers: no key.", rich_help_panel=_WHO),
-    ] = False,
-    answers: Annotated[
-        Path | None, typer.Option(help="The simulator's answer key.", rich_help_panel=_WHO)
-    ] = None,
-    faults: Annotated[
-        Path | None,
-        typer.Option(help="The simulator's script of what goes wrong.", rich_help_panel=_WHO),
-    ] = None,
-    bootstrap_servers: Annotated[
-        str | None,
-        typer.Option(
-            help="Kafka, as host:port. Default: TOLLWAY_BOOTSTRAP_SERVERS, else a local one.",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=64,
-            help="Workers to bring. Default: 2 on a local Kafka, none on a given one.",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="The first so many lines only.", rich_help_panel=_HOW)
-    ] = None,
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Start anew and overwrite OUT.", rich_help_panel=_HOW),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Say what it would do and at most cost.", rich_help_panel=_HOW
-        ),
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=_HOW)
-    ] = False,
+    source: given.Source,
+    out: given.Out,
+    route: given.Route = None,
+    config: given.Config = None,
+    base_url: given.BaseUrl = None,
+    model: given.Model = None,
+    key_env: given.KeyEnv = None,
+    concurrency: given.Concurrency = None,
+    rpm: given.RequestsPerMinute = None,
+    tpm: given.TokensPerMinute = None,
+    simulate: given.Simulate = False,
+    answers: given.Answers = None,
+    faults: given.Faults = None,
+    bootstrap_servers: given.BootstrapServers = None,
+    workers: given.Workers = None,
+    limit: given.Limit = None,
+    fresh: given.Fresh = False,
+    dry_run: given.DryRun = False,
+    json: given.AsJson = False,
 ) -> None:
     """Answer a file of LLM jobs through Kafka; the same command again goes on where it stopped.
 
-    Ctrl-C finishes the calls in flight; a second one ends at once. Exit status: 0 all answered,
-    1 some failed, 2 could not run, 130 interrupted.
+    Ctrl-C finishes the calls in flight, a second one ends at once.
+
+    Exit status: 0 all answered, 1 some failed, 2 could not run, 130 interrupted.
     """
-    options = RunOptions(**locals())
+    _play(RunOptions(**locals()))
+
+
+def _play(options: RunOptions) -> None:
     options.check()
     plan = plan_fleet(options)
     # Results own stdout where they go there, and so does the one JSON object.
@@ -134,12 +69,20 @@ def run(
         _show_estimate(options, plan, screen)
         return
     quieten_client_logs()
-    result = asyncio.run(Session(options, plan, screen).play())
+    result = _result(options, plan, screen)
     if options.json:
         _write(result_json(options, result))
     else:
         show_result(screen, options, result)
     raise typer.Exit(result.exit_status)
+
+
+def _result(options: RunOptions, plan: FleetPlan, screen: Screen) -> Result:
+    try:
+        return asyncio.run(Session(options, plan, screen).play())
+    except asyncio.CancelledError:
+        # The second signal. The state is that of the last second: nothing is lost.
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _show_estimate(options: RunOptions, plan: FleetPlan, screen: Screen) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 from tollway_workers.app.connection import client_options
 from tollway_workers.cli.run.lane_lock import digests, lane_locks, runs_folder

@@ -3,7 +3,7 @@
 import hashlib
 from urllib.parse import quote
 
-#: What a job id may have, less what a run id and the dot take.
+#: What a job id may have, less what a run id and the colon take.
 _LONGEST = 200
 #: Printable ASCII that ids of real files use; the rest, `%` included, is percent-encoded.
 _PLAIN = "!#$&'()*+,-./:;=?@[]^_`{|}~"
@@ -16,4 +16,4 @@ def job_id(run_id: str, custom_id: str) -> str:
         digest = hashlib.sha256(custom_id.encode()).hexdigest()
         # `%%` cannot come from encoding, so no other custom_id reads like this one.
         encoded = f"{encoded[:100]}%%{digest}"
-    return f"{run_id}.{encoded}"
+    return f"{run_id}:{encoded}"

@@ -5,9 +5,7 @@ import signal
 from types import TracebackType
 from typing import Self
 
-#: Exit status after SIGINT, as shells have it; a run that was told to end could not run.
-_INTERRUPTED = 130
-_TERMINATED = 2
+from tollway_workers.cli.status import COULD_NOT_RUN, INTERRUPTED
 
 
 class StopSignals:
@@ -21,8 +19,8 @@ class StopSignals:
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._loop.add_signal_handler(signal.SIGINT, self._stop, _INTERRUPTED)
-        self._loop.add_signal_handler(signal.SIGTERM, self._stop, _TERMINATED)
+        self._loop.add_signal_handler(signal.SIGINT, self._stop, INTERRUPTED)
+        self._loop.add_signal_handler(signal.SIGTERM, self._stop, COULD_NOT_RUN)
         return self
 
     def __exit__(

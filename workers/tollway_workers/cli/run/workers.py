@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from tollway_workers.cli.run.worker_process import WorkerPlan, WorkerProcess, log_file
+from tollway_workers.cli.status import COULD_NOT_RUN
 from tollway_workers.errors import FleetError
 
 #: Deaths of one slot in a row, after which they are no accident.
@@ -61,9 +62,13 @@ class RunWorkers:
 
     async def watch(self) -> None:
         """Replace workers that die, until they drain. Raises WorkerFailed if that is no use."""
-        async with asyncio.TaskGroup() as tasks:
-            for slot in range(self._plan.count):
-                tasks.create_task(self._keep(slot), name=f"worker {slot}")
+        keeping = [asyncio.create_task(self._keep(slot)) for slot in range(self._plan.count)]
+        try:
+            await asyncio.gather(*keeping)
+        finally:
+            for task in keeping:
+                task.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)
 
     async def ready(self) -> None:
         """Return when every slot has a worker that is a stable member of the fleet."""
@@ -99,7 +104,7 @@ class RunWorkers:
             if self._draining:
                 return
             deaths = 1 if time.monotonic() - began > _LONG_LIFE else deaths + 1
-            if deaths > _MOST_DEATHS:
+            if deaths > _MOST_DEATHS or status == COULD_NOT_RUN:
                 raise WorkerFailed(_explain(self._plan, slot, status))
             self._tell(f"worker {slot} ended {_how(status)}: starting it again")
             await asyncio.sleep(_FIRST_WAIT * 2 ** (deaths - 1))

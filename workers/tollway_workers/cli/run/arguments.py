@@ -1,0 +1,97 @@
+"""The arguments and options of `tollway run`, as typer has them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_WHO = "Who answers"
+_HOW = "How it runs"
+
+Source = Annotated[
+    Path, typer.Argument(metavar="IN", help="Jobs in OpenAI's Batch format; - is stdin.")
+]
+Out = Annotated[
+    Path,
+    typer.Option("--out", "-o", help="Results in OpenAI's Batch output format; - is stdout."),
+]
+
+Route = Annotated[
+    str | None,
+    typer.Option(help="Route of all jobs; else body.model names it.", rich_help_panel=_WHO),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="The fleet's TOML file. Without it, --base-url or --simulate: ./tollway.toml.",
+        rich_help_panel=_WHO,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="Any OpenAI-compatible server, such as http://127.0.0.1:8080/v1.",
+        rich_help_panel=_WHO,
+    ),
+]
+Model = Annotated[
+    str | None, typer.Option(help="Its model, in its own word.", rich_help_panel=_WHO)
+]
+KeyEnv = Annotated[
+    str | None,
+    typer.Option(help="Environment variable that holds its key.", rich_help_panel=_WHO),
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(min=1, help="Most calls in flight, all workers together.", rich_help_panel=_WHO),
+]
+RequestsPerMinute = Annotated[
+    float | None,
+    typer.Option("--rpm", min=0.001, help="Most calls a minute.", rich_help_panel=_WHO),
+]
+TokensPerMinute = Annotated[
+    float | None,
+    typer.Option("--tpm", min=0.001, help="Most tokens a minute.", rich_help_panel=_WHO),
+]
+Simulate = Annotated[
+    bool,
+    typer.Option("--simulate", help="A simulator answers: no key, no cost.", rich_help_panel=_WHO),
+]
+Answers = Annotated[
+    Path | None, typer.Option(help="The simulator's answer key.", rich_help_panel=_WHO)
+]
+Faults = Annotated[
+    Path | None,
+    typer.Option(help="The simulator's script of what goes wrong.", rich_help_panel=_WHO),
+]
+
+BootstrapServers = Annotated[
+    str | None,
+    typer.Option(
+        help="Kafka, as host:port. Default: TOLLWAY_BOOTSTRAP_SERVERS, else a local one.",
+        rich_help_panel=_HOW,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=64,
+        help="Workers to bring. Default: 2 on a local Kafka, none on a given one.",
+        rich_help_panel=_HOW,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="The first so many lines only.", rich_help_panel=_HOW),
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start anew and overwrite OUT.", rich_help_panel=_HOW)
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what it would do and at most cost.", rich_help_panel=_HOW),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=_HOW)
+]
