@@ -1,4 +1,4 @@
-"""Reads partitions by name and offset, without a group: what a run does with its topics."""
+"""Reads partitions by name and offset, without a group: what commands do with topics."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 
+from tollway_schemas.headers import Headers
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started
 from tollway_workers.kafka.topics import existing_topics
@@ -26,6 +29,15 @@ class LoggedRecord:
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Headers = ()
+    #: Kafka's own time of the record, in seconds since 1970.
+    timestamp: float = 0.0
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's default partitioner (murmur2) gives a key."""
+    every = list(range(partitions))
+    return int(DefaultPartitioner()(key, every, every))
 
 
 class LogReader:
@@ -74,6 +86,27 @@ class LogReader:
         found = await self._consumer.end_offsets(wanted)
         return {(at.topic, at.partition): end for at, end in found.items()}
 
+    async def starts(self, ends: Mapping[Place, int], since: float | None) -> dict[Place, int]:
+        """The first offset of each partition of `ends`, or the first one written at `since`.
+
+        `since` is in seconds since 1970. Raises BrokerUnavailable.
+        """
+        wanted = {TopicPartition(*place): end for place, end in ends.items()}
+        try:
+            if since is None:
+                first = await self._consumer.beginning_offsets(list(wanted))
+                return {(at.topic, at.partition): offset for at, offset in first.items()}
+            times = dict.fromkeys(wanted, int(since * 1000))
+            found = await self._consumer.offsets_for_times(times)
+        except KafkaError as error:
+            raise BrokerUnavailable(
+                f"Kafka does not say where its topics begin ({type(error).__name__}): try again"
+            ) from error
+        return {
+            (at.topic, at.partition): end if found.get(at) is None else found[at].offset
+            for at, end in wanted.items()
+        }
+
     async def between(
         self, starts: Mapping[Place, int], ends: Mapping[Place, int]
     ) -> AsyncIterator[LoggedRecord]:
@@ -101,7 +134,14 @@ class LogReader:
         """The next records of what is followed; waits a moment. Never cancel it."""
         batches = await self._consumer.getmany(timeout_ms=_WAIT, max_records=1_000)
         return [
-            LoggedRecord((at.topic, at.partition), record.offset, record.key, record.value)
+            LoggedRecord(
+                (at.topic, at.partition),
+                record.offset,
+                record.key,
+                record.value,
+                record.headers,
+                record.timestamp / 1000,
+            )
             for at, records in batches.items()
             for record in records
         ]
