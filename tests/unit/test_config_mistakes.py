@@ -42,7 +42,7 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("kafka.partitions", 10**30, "kafka.partitions", "at most 1000"),
     ("kafka.replication_factor", -1, "kafka.replication_factor", "at least 1"),
     ("kafka.min_insync_replicas", 2, "kafka.min_insync_replicas", "more than the 1 copies"),
-    ("kafka.max_job_bytes", 10, "kafka.max_job_bytes", "at least 1024"),
+    ("kafka.max_job_bytes", 10, "kafka.max_job_bytes", "must be at least"),
     ("kafka.jobs_retention_hours", 24, "kafka.jobs_retention_hours", "twice the longest deadline"),
     ("kafka.jobs_retention_hours", float("inf"), "kafka.jobs_retention_hours", "finite"),
     ("kafka.replies_retention_hours", 0, "kafka.replies_retention_hours", "more than 0"),
