@@ -1,0 +1,133 @@
+"""`tollway journal`: every call that was made for a job, with prompt and answer."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from tollway_schemas import JournalRecord, SchemaError, TopicNames
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.keys import job_key
+from tollway_workers.cli.attempt_table import show_attempts
+from tollway_workers.cli.conversation import indented, request_text, response_text
+from tollway_workers.cli.output import count, on_one_line, say, write_json
+from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, scanning
+from tollway_workers.config.kafka import KafkaSettings
+
+#: Exit status where nothing is known of the job.
+_NOT_FOUND = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the journal says of a job."""
+
+    records: list[JournalRecord]
+    #: Records of the job that this release cannot read.
+    unreadable: int
+    #: Records that were looked at.
+    looked_at: int
+    #: The one partition that was read; None: all.
+    partition: int | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "journal",
+        epilog="Examples:\n\ntollway journal order-17\n\ntollway journal order-17 --json",
+    )(journal)
+
+
+def journal(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")],
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    all_partitions: Annotated[
+        bool,
+        typer.Option(
+            "--all-partitions",
+            help="Also where the key does not point: topics that grew, other partitioners.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show every call of a job in order, with what was sent and what came back.
+
+    Exit status 1 if the journal knows nothing of it.
+    """
+    kafka = kafka_of(config, bootstrap_servers, prefix)
+    found = asyncio.run(_find(kafka, job, everywhere=all_partitions))
+    if as_json:
+        write_json(_facts(job, found))
+    elif found.records or found.unreadable:
+        _show(job, found)
+    else:
+        say(_nothing(job, TopicNames(kafka.prefix).journal, found), to_stderr=True)
+    if not found.records and not found.unreadable:
+        raise typer.Exit(_NOT_FOUND)
+
+
+async def _find(kafka: KafkaSettings, job: str, *, everywhere: bool) -> Found:
+    key = job_key(job)
+    topic = TopicNames(kafka.prefix).journal
+    records, unreadable, looked_at = [], 0, 0
+    async with scanning(kafka, topic, key=None if everywhere else key) as scan:
+        async for record in scan.records:
+            looked_at += 1
+            if record.key != key:
+                continue
+            try:
+                records.append(decode(JournalRecord, record.value))
+            except SchemaError:
+                unreadable += 1
+    records.sort(key=lambda record: (record.generation, record.attempt.started_at))
+    return Found(
+        records=records, unreadable=unreadable, looked_at=looked_at, partition=scan.partition
+    )
+
+
+def _show(job: str, found: Found) -> None:
+    say(f"{on_one_line(job)}: {count(len(found.records), 'call')}", style="bold")
+    if found.unreadable:
+        say(f"{count(found.unreadable, 'record')} more that this release cannot read: upgrade it")
+    show_attempts(record.attempt for record in found.records)
+    for record in found.records:
+        say()
+        number = f"call {record.attempt.number}"
+        if record.generation > 1:
+            number += f" of generation {record.generation}"
+        say(f"{number}, by worker {on_one_line(record.worker)}", style="bold")
+        _show_body("request", request_text(record.request), absent=record.request is None)
+        _show_body("response", response_text(record.response), absent=record.response is None)
+
+
+def _show_body(title: str, text: str, *, absent: bool) -> None:
+    if absent:
+        say(f"  no {title}: none came, or the route journals metadata only")
+        return
+    say(f"  {title}")
+    say(indented(indented(text)))
+
+
+def _nothing(job: str, topic: str, found: Found) -> str:
+    where = "all partitions" if found.partition is None else f"partition {found.partition}"
+    more = "" if found.partition is None else ", or it lies elsewhere (--all-partitions looks)"
+    return (
+        f"{topic} knows nothing of {on_one_line(job)!r} ({where}, "
+        f"{count(found.looked_at, 'record')} looked at): the id is another, no call was made, "
+        f'its route has journal = "off", or it is older than the journal keeps{more}'
+    )
+
+
+def _facts(job: str, found: Found) -> dict[str, Any]:
+    return {
+        "job_id": job,
+        "calls": [orjson.loads(encode(record)) for record in found.records],
+        "unreadable": found.unreadable,
+        "records_looked_at": found.looked_at,
+        "partition": found.partition,
+    }

@@ -1,0 +1,108 @@
+"""What commands print: text that is safe on a terminal, tables, JSON for machines."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tollway_schemas.usage import PICO_PER_USD
+
+#: C0 and C1 controls, and what turns the direction of text or hides it: in text of strangers these
+#: could move the cursor, set a window's title, or make a line read as another.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+_BREAKS = re.compile(r"[\n\t]")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    #: Numbers stand at the right.
+    right: bool = False
+    #: Gives way, by breaking lines, where a terminal is narrow.
+    wraps: bool = False
+
+
+def printable(text: str) -> str:
+    """Text of strangers with its control characters written out; line breaks and tabs remain."""
+    return _UNSAFE.sub(_written_out, text)
+
+
+def on_one_line(text: str) -> str:
+    """The same with line breaks and tabs written out too."""
+    return _BREAKS.sub(_written_out, printable(text))
+
+
+def say(text: str = "", *, style: str = "", to_stderr: bool = False) -> None:
+    """Print a line, or several. What strangers wrote in it must be `printable` already."""
+    console(to_stderr=to_stderr).print(Text(text, style=style), soft_wrap=True)
+
+
+def console(*, to_stderr: bool = False) -> Console:
+    """A console on the stream of this moment, that takes nothing for markup."""
+    return Console(stderr=to_stderr, markup=False, highlight=False, emoji=False)
+
+
+def write_json(value: Any) -> None:
+    """Print one JSON document, indented, for machines; safe on a terminal as well."""
+    sys.stdout.write(f"{json_text(value)}\n")
+    sys.stdout.flush()
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON with no character in it that a terminal obeys."""
+    return printable(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def show_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """A table: fitted to a terminal, else plain and never cut, for other programs to read."""
+    cells = [[on_one_line(cell) for cell in row] for row in rows]
+    out = console()
+    if out.is_terminal:
+        out.print(_fitted(columns, cells))
+        return
+    lines = [[column.title for column in columns], *cells]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        say("  ".join(_aligned(*each) for each in zip(columns, line, widths, strict=True)).rstrip())
+
+
+def dollars(pico: int | None) -> str:
+    """An amount of money; what is unknown is never shown as zero."""
+    return "unknown" if pico is None else f"${pico / PICO_PER_USD:,.6f}"
+
+
+def count(number: int, noun: str) -> str:
+    """1 worker, 2 workers."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _fitted(columns: Sequence[Column], rows: list[list[str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            no_wrap=not column.wraps,
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _aligned(column: Column, cell: str, width: int) -> str:
+    return cell.rjust(width) if column.right else cell.ljust(width)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]

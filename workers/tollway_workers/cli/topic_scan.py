@@ -1,0 +1,116 @@
+"""Which Kafka a command looks at, and reading one of its topics from beginning to end."""
+
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tollway_workers.app.connection import client_options
+from tollway_workers.cli.output import say
+from tollway_workers.config.environment import CONFIG_VARIABLE
+from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
+from tollway_workers.errors import LocalError
+from tollway_workers.kafka.connect import quieten_client_logs
+from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place, partition_of
+from tollway_workers.local.kafka import LocalKafka
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="The fleet's TOML file. Default: what TOLLWAY_CONFIG names, else tollway.toml."
+    ),
+]
+Servers = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap-servers",
+        help="Kafka, as host:port. Default: TOLLWAY_BOOTSTRAP_SERVERS, else the local one.",
+    ),
+]
+Prefix = Annotated[
+    str | None, typer.Option(help="First word of the fleet's topics. Default: tollway.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for machines.")]
+
+
+def seconds_in(text: str) -> float:
+    """Seconds in `90s`, `30m`, `2h` or `7d`. Raises typer.BadParameter."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time such as 90s, 30m, 2h or 7d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def kafka_of(config: Path | None, servers: str | None, prefix: str | None) -> KafkaSettings:
+    """The Kafka that is named; where none is, the local one if it runs, which is then said.
+
+    A configuration is not needed. Raises ConfigError for one that cannot be used.
+    """
+    overrides = {"kafka.bootstrap_servers": servers, "kafka.prefix": prefix}
+    environ: Mapping[str, str] = os.environ
+    if config or environ.get(CONFIG_VARIABLE) or DEFAULT_FILE.exists():
+        kafka = load_fleet(config, environ=environ, overrides=overrides).kafka
+    else:
+        kafka = build_fleet({}, source="command line", environ=environ, overrides=overrides).kafka
+    if kafka.bootstrap_servers is None and (local := _local_broker()) is not None:
+        say(f"reading the Kafka on this machine, {local}", to_stderr=True)
+        return kafka.model_copy(update={"bootstrap_servers": local})
+    return kafka
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """The records of a topic that are read."""
+
+    records: AsyncIterator[LoggedRecord]
+    #: How many there are at most.
+    count: int
+    #: The one partition they are in; None: all are read.
+    partition: int | None
+
+
+@asynccontextmanager
+async def scanning(
+    kafka: KafkaSettings, topic: str, *, since: float | None = None, key: bytes | None = None
+) -> AsyncIterator[Scan]:
+    """What the topic holds now, from `since` (seconds since 1970) on.
+
+    With `key`, only the partition that Kafka's partitioner gives it. Raises ConfigError, or
+    BrokerUnavailable, also where the topic is not there.
+    """
+    quieten_client_logs()
+    reader = LogReader(client_options(kafka))
+    await reader.start()
+    try:
+        ends = await reader.ends([topic])
+        partition = None
+        if key is not None:
+            partition = partition_of(key, len(ends))
+            ends = {(topic, partition): ends[topic, partition]}
+        starts = await reader.starts(ends, since)
+        yield Scan(
+            records=reader.between(starts, ends), count=_count(starts, ends), partition=partition
+        )
+    finally:
+        await reader.stop()
+
+
+def _count(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> int:
+    return sum(max(0, end - starts[place]) for place, end in ends.items())
+
+
+def _local_broker() -> str | None:
+    try:
+        running = LocalKafka().status()
+    except LocalError:
+        # Then none is used: who asks for none hears that none is named.
+        return None
+    return None if running is None else running.bootstrap_servers
