@@ -17,6 +17,9 @@ from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
 
+#: Bytes that the description of an undecodable record takes at most, roughly.
+_OUR_HEADERS = 8_192
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublisherSettings:
@@ -65,8 +68,7 @@ class OutcomePublisher:
             case Failed(failure):
                 written.append(await self._reply(progress, failure, dead=False))
             case DeadLettered():
-                await self._dead_letter(progress, outcome)
-                written.append(await self._reply(progress, outcome.failure, dead=True))
+                written.append(await self._given_up(progress, outcome))
             case RetryLater():
                 pass
             case _:
@@ -80,9 +82,13 @@ class OutcomePublisher:
         """A record that holds no job: a dead letter of its raw bytes, described in its headers."""
         origin = f"{record.topic}-{record.partition}-{record.offset}"
         job_id = headers.get(record.headers, headers.JOB_ID) or origin
+        passed = headers.of_the_service(record.headers)
+        most = self._settings.most_bytes - _OUR_HEADERS
+        if _size(passed) > most // 2:
+            passed = []
         value, kind = record.value or b"", "raw"
-        if len(value) > self._settings.most_bytes - 4096:
-            value, kind = value[: outgoing.HEAD_BYTES], "raw-head"
+        if len(value) > (room := most - _size(passed)):
+            value, kind = value[: min(outgoing.HEAD_BYTES, max(room, 0))], "raw-head"
         described = headers.encode(
             (
                 (headers.JOB_ID, job_id[:256]),
@@ -102,7 +108,7 @@ class OutcomePublisher:
                 self._settings.topics.dead_letters,
                 dead_letter_key(origin, 1),
                 value,
-                headers.of_the_service(record.headers) + described,
+                passed + described,
             )
         )
 
@@ -115,13 +121,23 @@ class OutcomePublisher:
                 message="the answer is larger than the reply topic takes",
                 lane=outcome.lane,
             )
-            await self._dead_letter(progress, DeadLettered(failure))
-            return await self._reply(progress, failure, dead=True)
+            return await self._given_up(progress, DeadLettered(failure))
+
+    async def _given_up(self, progress: JobProgress, outcome: DeadLettered) -> Awaitable[object]:
+        """The dead letter is safe before anybody is told of it."""
+        try:
+            await self._dead_letter(progress, outcome)
+        except RecordTooLarge:
+            await self._dead_letter(progress.bare(), outcome)
+        return await self._reply(progress, outcome.failure, dead=True)
 
     async def _reply(
         self, progress: JobProgress, failure: Failure, *, dead: bool
     ) -> Awaitable[object]:
-        return await self._send_reply(progress, failure, dead=dead)
+        try:
+            return await self._send_reply(progress, failure, dead=dead)
+        except RecordTooLarge:
+            return await self._send_reply(progress.bare(), failure, dead=dead)
 
     async def _send_reply(
         self, progress: JobProgress, ending: Completed | Failure, *, dead: bool
@@ -180,6 +196,10 @@ class OutcomePublisher:
     async def _send(self, record: OutgoingRecord) -> None:
         """Send and wait: what follows depends on it."""
         await (await self._sink.send(record))
+
+
+def _size(passed: list[tuple[str, bytes]]) -> int:
+    return sum(len(name) + len(value or b"") + 16 for name, value in passed)
 
 
 def _about(job: Job, record: ReceivedRecord) -> list[tuple[str, bytes]]:

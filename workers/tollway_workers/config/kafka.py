@@ -42,7 +42,7 @@ class KafkaSettings(Section):
     """Copies of every partition; 3 in production."""
     min_insync_replicas: Annotated[int, Field(ge=1, le=10)] = 1
     """Copies that must have a record before it counts as written; 2 in production."""
-    max_job_bytes: Annotated[int, Field(ge=1024, le=64 * 2**20)] = 1_048_576
+    max_job_bytes: Annotated[int, Field(ge=16_384, le=64 * 2**20)] = 1_048_576
     """Largest job record. Dead letters and journal records may be twice as large."""
     jobs_retention_hours: Annotated[float, Field(gt=0, le=87_600)] = 336.0
     """How long jobs topics keep a record: at least twice the longest deadline."""

@@ -23,6 +23,11 @@ from tollway_workers.policies.progress import JobProgress
 #: How much of a value that is too large is kept.
 HEAD_BYTES = 65_536
 
+#: Bytes left for what the size of a record's parts does not say: names, commas, headers of ours.
+_MARGIN = 2_048
+#: A dead letter gives each bad answer one part in so many of its room.
+_SHARES = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -82,19 +87,27 @@ def journal_record(
     }
     _add(fields, tenant=job.tenant, run=job.run)
     if progress.route.journal == "full":
-        room = most_bytes - 2 * HEAD_BYTES
-        for name, body in (("request", exchange.request), ("response", exchange.response)):
+        room = most_bytes - len(orjson.dumps(fields)) - _MARGIN
+        for name, body, part in (
+            ("request", exchange.request, 0.75),
+            ("response", exchange.response, 1.0),
+        ):
             if body:
-                fields[name] = _body(body, room)
-                room -= len(body)
+                encoded = _body(body, int(room * part))
+                fields[name] = orjson.Fragment(encoded)
+                room -= len(encoded)
     return orjson.dumps(fields)
 
 
 def dead_letter(
     progress: JobProgress, outcome: DeadLettered, *, worker: str, now: float, most_bytes: int
 ) -> bytes:
-    """The value of a dead letter: the job as it was read, and all that was tried."""
+    """The value of a dead letter: the job as it was read, and all that was tried.
+
+    At most `most_bytes` long, as far as what is not the job itself allows.
+    """
     job, raw = progress.job, progress.record.value or b""
+    most_text = min(HEAD_BYTES, most_bytes // _SHARES)
     letter = DeadLetter(
         job_id=job.id,
         generation=job.generation,
@@ -107,22 +120,27 @@ def dead_letter(
         dead_at=instant(now),
         worker=worker,
         attempts=tuple(progress.attempts),
-        bad_answers=tuple(progress.bad_answers),
+        bad_answers=tuple(
+            answer.model_copy(update={"text": answer.text[:most_text]})
+            for answer in progress.bad_answers
+        ),
     )
-    fields = orjson.loads(encode(letter))
-    if len(raw) <= most_bytes - len(encode(letter)) - 1024:
+    encoded = encode(letter)
+    room = most_bytes - len(encoded) - _MARGIN
+    fields = orjson.loads(encoded)
+    if len(raw) <= room and _is_json(raw):
         fields["job"] = orjson.Fragment(raw)
     else:
-        fields["job_elsewhere"] = elsewhere(raw).model_dump()
+        fields["job_elsewhere"] = elsewhere(raw, _head_in(room)).model_dump()
     return orjson.dumps(fields)
 
 
-def elsewhere(value: bytes) -> StoredElsewhere:
-    """What stands for a value that is too large: its size, digest and head."""
+def elsewhere(value: bytes, head: int = HEAD_BYTES) -> StoredElsewhere:
+    """What stands for a value that is too large: its size, digest and first `head` bytes."""
     return StoredElsewhere(
         bytes=len(value),
         sha256=hashlib.sha256(value).hexdigest(),
-        head=value[:HEAD_BYTES].decode("utf-8", "replace"),
+        head=value[:head].decode("utf-8", "replace"),
     )
 
 
@@ -131,15 +149,28 @@ def instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _body(body: bytes, room: int) -> object:
-    if len(body) > room:
-        return elsewhere(body).model_dump()
-    try:
+def _body(body: bytes, room: int) -> bytes:
+    """A body as JSON of at most `room` bytes: as it is, as text, or what stands for it."""
+    if len(body) <= room:
         # Cheaper than parsing and writing it again, and as safe: dumps does not check a fragment.
-        orjson.loads(body)
+        encoded = body if _is_json(body) else orjson.dumps(body.decode("utf-8", "replace"))
+        if len(encoded) <= room:
+            return encoded
+    return encode(elsewhere(body, _head_in(room)))
+
+
+def _head_in(room: int) -> int:
+    """Bytes of a head that fit in any case: a character of JSON takes up to six."""
+    return min(HEAD_BYTES, max(room, 0) // 8)
+
+
+def _is_json(value: bytes) -> bool:
+    """Whether every reader of JSON takes it: pydantic's also reads NaN and numbers beyond range."""
+    try:
+        orjson.loads(value)
     except orjson.JSONDecodeError:
-        return body.decode("utf-8", "replace")
-    return orjson.Fragment(body)
+        return False
+    return True
 
 
 def _add(fields: dict[str, object], **values: object) -> None:

@@ -1,7 +1,7 @@
 """What has happened to a job in this worker so far."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tollway_schemas.attempt import Attempt
@@ -50,6 +50,19 @@ class JobProgress:
     def owned(self) -> bool:
         """Whether its partition is still ours."""
         return self.record.tracker.owned
+
+    def bare(self) -> "JobProgress":
+        """The same without all that may be large; for records that would not fit otherwise."""
+        return replace(
+            self,
+            job=self.job.model_copy(update={"labels": {}}),
+            record=replace(self.record, headers=()),
+            attempts=[
+                attempt.model_copy(update={"message": None, "provider_request_id": None})
+                for attempt in self.attempts
+            ],
+            bad_answers=[],
+        )
 
     def ask(self, request: ChatRequest, *, reasking: bool) -> None:
         """Ask something else the next time."""
