@@ -5,7 +5,7 @@ import time
 
 #: Loggers that repeat themselves while a broker is away. A filter works on its own logger only.
 _LOGGERS = (
-    "aiokafka.client",
+    "aiokafka",  # aiokafka.client says so
     "aiokafka.cluster",
     "aiokafka.conn",
     "aiokafka.consumer.fetcher",

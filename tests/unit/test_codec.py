@@ -1,0 +1,142 @@
+"""The codec: what cannot be read is said without quoting it."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tollway_schemas import (
+    ChatRequest,
+    InvalidValue,
+    Job,
+    Message,
+    OtherPart,
+    Reply,
+    TollwayError,
+    UndecodableRecord,
+    UnsupportedVersion,
+    Usage,
+)
+from tollway_schemas.codec import decode, encode, invalid
+from tollway_schemas.export import schema_files
+
+SECRET = "the-prompt-itself"
+
+
+def a_job(**changes: Any) -> dict[str, Any]:
+    """A valid job as its JSON has it, changed."""
+    job = {
+        "id": "1",
+        "route": "extract",
+        "request": {"messages": [{"role": "user", "content": SECRET}]},
+        "created_at": "2026-01-01T00:00:00Z",
+        "deadline": "2026-01-01T01:00:00Z",
+    }
+    return job | changes
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (None, "no value"),
+        (b"", "no value"),
+        (b"not json " + SECRET.encode(), "Invalid JSON"),
+        (b'{"id": "\xff' + SECRET.encode() + b'"}', "Invalid JSON"),
+        (b"[" * 100_000, "Invalid JSON"),
+        (b'"' + SECRET.encode() + b'"', "the record"),
+        (json.dumps(a_job(id=SECRET * 99)).encode(), "id: "),
+        (json.dumps(a_job(route=f"{SECRET} ")).encode(), "route: "),
+        (json.dumps(a_job(request={"messages": SECRET})).encode(), "request.messages: "),
+        (json.dumps(a_job(request={"messages": []})).encode(), "request.messages: "),
+        (json.dumps(a_job(deadline=SECRET)).encode(), "deadline: "),
+        (json.dumps(a_job(deadline="2026-01-01T01:00:00")).encode(), "deadline: "),
+        (json.dumps(a_job(priority=SECRET)).encode(), "priority: "),
+        (json.dumps(a_job(generation=-1)).encode(), "generation: "),
+        (json.dumps(a_job(generation=SECRET)).encode(), "generation: "),
+    ],
+)
+def test_what_cannot_be_decoded_names_the_field_and_quotes_nothing(
+    value: bytes | None, named: str
+) -> None:
+    with pytest.raises(UndecodableRecord) as caught:
+        decode(Job, value)
+
+    assert named in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_but_our_own_errors(value: bytes) -> None:
+    with pytest.raises((UndecodableRecord, UnsupportedVersion)):
+        decode(Reply, value)
+
+
+@pytest.mark.parametrize("changes", [{}, {"id": "not in the form of this release"}, {"route": 1}])
+def test_a_newer_major_version_is_said_even_if_its_shape_is_new(changes: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedVersion) as caught:
+        decode(Job, json.dumps(a_job(version=2, **changes)).encode())
+
+    assert (caught.value.found, caught.value.supported) == (2, 1)
+
+
+def test_every_schema_error_is_a_tollway_error() -> None:
+    assert all(
+        issubclass(each, TollwayError)
+        for each in (InvalidValue, UndecodableRecord, UnsupportedVersion)
+    )
+
+
+def test_an_invalid_value_quotes_nothing_either() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Message(role=SECRET, content="")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] the point
+
+    assert SECRET not in str(caught.value)
+    assert SECRET not in str(invalid(caught.value))
+    assert "role: " in str(invalid(caught.value))
+
+
+def test_absent_fields_are_left_out_and_null_inside_an_answer_is_kept() -> None:
+    job = decode(Job, json.dumps(a_job()).encode())
+    now = datetime.now(UTC).isoformat()
+    reply = {"job_id": "1", "generation": 1, "status": "completed", "route": "r"}
+    reply |= {"created_at": now, "finished_at": now}
+
+    answered = decode(Reply, json.dumps(reply | {"answer": {"parsed": {"a": None}}}).encode())
+
+    assert b"tenant" not in encode(job)
+    assert json.loads(encode(answered))["answer"]["parsed"] == {"a": None}
+
+
+def test_money_travels_as_a_decimal_string() -> None:
+    usage = Usage(cost_reported=9007199254740993)
+
+    assert json.loads(encode(usage))["cost_reported"] == "9007199254740993"
+    assert decode(Usage, encode(usage)) == usage
+
+
+def test_a_content_part_of_an_unknown_kind_is_kept_as_it_is() -> None:
+    audio = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+
+    request = decode(
+        ChatRequest, json.dumps({"messages": [{"role": "user", "content": [audio]}]}).encode()
+    )
+
+    content = request.messages[0].content
+    assert content is not None and isinstance(content[0], OtherPart)
+    assert json.loads(encode(request))["messages"][0]["content"] == [audio]
+
+
+def test_the_json_schemas_in_the_repository_are_those_of_the_models() -> None:
+    folder = Path(__file__).parents[2] / "schemas" / "json"
+
+    for name, text in schema_files().items():
+        assert (folder / name).read_text(encoding="utf-8") == text, (
+            f"{name}: run `python -m tollway_schemas.export schemas/json`"
+        )
