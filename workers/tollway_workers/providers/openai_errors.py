@@ -96,9 +96,9 @@ def _too_many_requests(detail: ErrorDetail) -> FailureClass:
     if "request too large" in message:
         return FailureClass.INVALID_REQUEST
     word = _by_word(detail)
-    if word in (FailureClass.QUOTA_EXHAUSTED, FailureClass.OVERLOADED):
+    if word is FailureClass.QUOTA_EXHAUSTED:
         return word
-    if any(phrase in message for phrase in OVERLOADED_PHRASES):
+    if word is FailureClass.OVERLOADED or any(p in message for p in OVERLOADED_PHRASES):
         return FailureClass.OVERLOADED
     return FailureClass.RATE_LIMIT
 

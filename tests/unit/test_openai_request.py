@@ -1,0 +1,167 @@
+"""Requests as OpenAI's protocol says them."""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.request import ChatRequest, OutputSchema
+from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.errors import ProviderError
+from tollway_workers.providers.openai_request import build
+
+LANE = LaneConfig(
+    name="lane",
+    provider_name="p",
+    model="gpt-5-mini",
+    concurrency=1,
+    requests_per_minute=None,
+    tokens_per_minute=None,
+    token_rule="openai_max",
+    burst=6.0,
+    call_timeout=60.0,
+    connect_timeout=5.0,
+    max_tokens_field="max_completion_tokens",
+    structured_output="json_schema",
+    price=None,
+)
+SCHEMA = {"type": "object", "properties": {"a": {"const": None}}}
+
+
+def _request(**fields: Any) -> ChatRequest:
+    given = {"messages": [{"role": "user", "content": "hi"}]} | fields
+    return ChatRequest.model_validate_json(orjson.dumps(given))
+
+
+def _body(request: ChatRequest, output: OutputSchema | None = None, **lane: Any) -> Any:
+    return orjson.loads(build(request, output, replace(LANE, **lane)))
+
+
+def test_what_a_request_leaves_open_is_not_sent() -> None:
+    assert _body(_request()) == {
+        "model": "gpt-5-mini",
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+
+
+def test_everything_a_request_says_is_sent() -> None:
+    tool = {
+        "type": "function",
+        "function": {"name": "f", "parameters": {"type": "object", "default": None}},
+    }
+    choice = {"type": "function", "function": {"name": "f"}}
+    request = _request(
+        max_output_tokens=9,
+        temperature=0,
+        top_p=0.5,
+        stop=["x"],
+        seed=1,
+        tools=[tool],
+        tool_choice=choice,
+        parallel_tool_calls=False,
+        reasoning_effort="low",
+        extras={"openai": {"logit_bias": {"1": 2}}, "gemini": {"safety": 1}},
+    )
+
+    body = _body(request, max_tokens_field="max_tokens")
+
+    assert body | {"messages": 0} == {
+        "model": "gpt-5-mini",
+        "messages": 0,
+        "max_tokens": 9,
+        "temperature": 0,
+        "top_p": 0.5,
+        "stop": ["x"],
+        "seed": 1,
+        "tools": [tool],
+        "tool_choice": choice,
+        "parallel_tool_calls": False,
+        "reasoning_effort": "low",
+        "logit_bias": {"1": 2},
+    }
+
+
+def test_messages_arrive_as_they_are() -> None:
+    messages = [
+        {"role": "developer", "content": "be brief", "name": "boss"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "look", "cache_control": {"ttl": None}},
+                {"type": "image_url", "image_url": {"url": "data:x"}},
+                {"type": "input_audio", "input_audio": {"data": "AA=="}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+            ],
+        },
+        {"role": "tool", "content": "42", "tool_call_id": "c"},
+        {"role": "assistant", "content": "ok", "reasoning_content": "hm"},
+    ]
+
+    assert _body(_request(messages=messages))["messages"] == messages
+
+
+def test_a_schema_goes_to_a_server_that_takes_one() -> None:
+    output = OutputSchema(json_schema=SCHEMA, name="x", description="d", strict=True)
+
+    assert _body(_request(), output)["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "x", "schema": SCHEMA, "description": "d", "strict": True},
+    }
+
+
+def test_a_server_without_schemas_gets_it_in_the_system_message() -> None:
+    request = _request(
+        messages=[{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
+    )
+
+    body = _body(request, OutputSchema(json_schema=SCHEMA), structured_output="json_object")
+
+    assert body["response_format"] == {"type": "json_object"}
+    assert len(body["messages"]) == 2
+    assert body["messages"][0]["content"].startswith("be brief\n\n")
+    assert orjson.dumps(SCHEMA).decode() in body["messages"][0]["content"]
+
+
+def test_json_object_adds_the_word_json_only_where_it_is_missing() -> None:
+    output = OutputSchema(mode="json_object", json_schema=SCHEMA)
+
+    without = _body(_request(), output)["messages"]
+    with_it = _body(_request(messages=[{"role": "user", "content": "as json"}]), output)["messages"]
+
+    assert without[0] == {
+        "role": "system",
+        "content": "Answer with one JSON object and nothing else.",
+    }
+    assert with_it == [{"role": "user", "content": "as json"}]
+
+
+def test_a_server_that_can_be_asked_for_nothing_gets_the_prompt_alone() -> None:
+    output = OutputSchema(json_schema=SCHEMA)
+
+    assert _body(_request(), output, structured_output="none") == _body(_request())
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "stream", "stream_options", "n"])
+def test_an_extra_may_not_change_whose_call_it_is(name: str) -> None:
+    with pytest.raises(ProviderError) as raised:
+        _body(_request(extras={"openai": {name: 1}}))
+
+    assert raised.value.failure.failure_class is FailureClass.INVALID_REQUEST
+    assert name in str(raised.value)
+
+
+def test_what_json_cannot_hold_is_refused_without_quoting_it() -> None:
+    request = ChatRequest.model_validate_json(
+        b'{"messages":[{"role":"user","content":"hi"}],"extras":{"openai":{"x":1%s}}}' % (b"0" * 40)
+    )
+
+    with pytest.raises(ProviderError, match="beyond 64 bits"):
+        _body(request)
