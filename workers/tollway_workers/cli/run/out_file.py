@@ -48,7 +48,11 @@ class OutFile:
         self._file = _open_locked(self.path)
         if fresh:
             self._file.truncate(0)
-        self.endings = self._read()
+        try:
+            self.endings = self._read()
+        except InputError:
+            self._file.close()
+            raise
 
     @property
     def is_empty(self) -> bool:

@@ -1,0 +1,207 @@
+"""OUT: lines in OpenAI's Batch output format, each once, read back as they were written."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tollway_schemas import (
+    Answer,
+    Attempt,
+    Failure,
+    FailureClass,
+    Provenance,
+    Reply,
+    ToolCall,
+    Usage,
+    codec,
+)
+from tollway_workers.cli.run.batch_line import BadLine
+from tollway_workers.cli.run.batch_output import bad_line, read_ending, reply_line
+from tollway_workers.cli.run.collect import Collector
+from tollway_workers.cli.run.out_file import OutFile
+from tollway_workers.errors import FleetError, InputError
+from tollway_workers.kafka.log_reader import LoggedRecord
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ATTEMPT = Attempt(
+    number=1,
+    lane="l",
+    provider="p",
+    model="m",
+    started_at=NOW,
+    latency=0.5,
+    provider_request_id="req-1",
+    usage=Usage(input_total=10, output_total=5),
+    cost=7,
+)
+
+
+def reply(custom_id: str = "a", generation: int = 1, **fields: Any) -> Reply:
+    known: dict[str, Any] = {
+        "job_id": f"r1:{custom_id}",
+        "generation": generation,
+        "status": "completed",
+        "route": "run",
+        "labels": {"custom_id": custom_id},
+        "answer": Answer(text="yes", finish_reason="stop"),
+        "provenance": Provenance.LIVE,
+        "lane": "l",
+        "model": "m-1",
+        "usage": Usage(input_total=20, output_total=8),
+        "cost": 14,
+        "attempts": (ATTEMPT, ATTEMPT),
+        "created_at": NOW,
+        "finished_at": NOW + timedelta(seconds=2),
+    }
+    return Reply(**(known | fields))
+
+
+def failed(custom_id: str = "a", generation: int = 1) -> Reply:
+    failure = Failure(failure_class=FailureClass.BAD_OUTPUT, message="no", problems=("/a: b",))
+    return reply(
+        custom_id, generation, answer=None, failure=failure, status="failed", dead_letter=True
+    )
+
+
+def record(made: Reply, offset: int = 0) -> LoggedRecord:
+    return LoggedRecord(("replies", 3), offset, made.job_id.encode(), codec.encode(made))
+
+
+def test_an_answer_is_a_chat_completion() -> None:
+    item = orjson.loads(reply_line(reply(), 4))
+
+    assert (item["custom_id"], item["error"]) == ("a", None)
+    assert item["response"]["status_code"] == 200
+    assert item["response"]["request_id"] == "req-1"
+    body = item["response"]["body"]
+    assert (body["object"], body["model"]) == ("chat.completion", "m-1")
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": "yes", "refusal": None}
+    assert body["choices"][0]["finish_reason"] == "stop"
+    # That of the call that answered; what all calls took stands under tollway.
+    assert body["usage"]["total_tokens"] == 15
+    assert item["tollway"]["tokens"] == {"input": 20, "output": 8, "estimated": False}
+    assert item["tollway"]["cost_pico_usd"] == "14"
+    assert (item["tollway"]["line"], item["tollway"]["seconds"]) == (4, 2.0)
+
+
+def test_tool_calls_are_in_the_message() -> None:
+    call = ToolCall.model_validate({"id": "c", "function": {"name": "f", "arguments": "{}"}})
+
+    item = orjson.loads(reply_line(reply(answer=Answer(tool_calls=(call,))), 1))
+
+    choice = item["response"]["body"]["choices"][0]
+    assert choice["message"]["tool_calls"][0]["function"]["name"] == "f"
+    assert choice["finish_reason"] == "tool_calls"
+
+
+def test_a_failure_has_its_class_and_no_response() -> None:
+    item = orjson.loads(reply_line(failed(), 4))
+
+    assert item["response"] is None
+    assert item["error"] == {"code": "bad_output", "message": "no (/a: b)"}
+    assert item["tollway"]["dead_letter"] is True
+
+
+def test_a_bad_line_says_its_number() -> None:
+    item = orjson.loads(bad_line(BadLine(line=9, message="is not JSON"), "r1"))
+
+    assert (item["custom_id"], item["response"]) == (None, None)
+    assert item["error"] == {"code": "invalid_job", "message": "line 9: is not JSON"}
+
+
+@pytest.mark.parametrize("made", [reply(), failed(), reply(cost=None)])
+def test_an_output_line_tells_how_its_line_ended(made: Reply) -> None:
+    ending = read_ending(reply_line(made, 4))
+
+    assert (ending.line, ending.generation) == (4, 1)
+    assert ending.answered is (made.answer is not None)
+    assert (ending.attempts, ending.input_tokens, ending.cost) == (2, 20, made.cost)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "out.jsonl"
+
+
+def open_out(path: Path, *, fresh: bool = False) -> OutFile:
+    return OutFile(path, fresh=fresh)
+
+
+def endings_in(path: Path) -> dict[int, tuple[bool, int]]:
+    with closing(open_out(path)) as out:
+        return {line: (end.answered, end.generation) for line, end in out.endings.items()}
+
+
+def test_a_half_line_is_cut_and_whole_ones_are_kept(path: Path) -> None:
+    first, second = reply_line(reply("a"), 1), reply_line(reply("b"), 2)
+    path.write_bytes(first + second[:-9])
+
+    out = open_out(path)
+
+    assert list(out.endings) == [1]
+    out.append(second)
+    out.close()
+    assert path.read_bytes() == first + second
+
+
+def test_a_file_that_no_run_wrote_is_not_touched(path: Path) -> None:
+    path.write_text("my notes\n")
+
+    with pytest.raises(InputError, match="line 1 that no run wrote"):
+        open_out(path)
+
+    assert path.read_text() == "my notes\n"
+    open_out(path, fresh=True).close()
+    assert path.read_text() == ""
+
+
+def test_two_runs_do_not_write_to_one_file(path: Path) -> None:
+    out = open_out(path)
+
+    with pytest.raises(InputError, match="another run is writing"):
+        open_out(path)
+
+    out.close()
+    open_out(path).close()
+
+
+def test_a_folder_is_no_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no regular file"):
+        open_out(tmp_path)
+
+
+def test_each_reply_is_written_once(path: Path) -> None:
+    out = open_out(path)
+    collector = Collector({"r1:a": 1, "r1:b": 2}, out)
+
+    collector.take([record(reply("a"), 0), record(reply("a"), 1), record(reply("z"), 2)])
+
+    assert collector.missing == {2}
+    assert (collector.tally.lines, collector.tally.answered) == (1, 1)
+    out.close()
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+def test_the_reply_to_a_redriven_job_takes_the_place_of_the_failure(path: Path) -> None:
+    path.write_bytes(reply_line(failed("a"), 1) + reply_line(reply("b"), 2))
+    out = open_out(path)
+    collector = Collector({"r1:a": 1, "r1:b": 2}, out)
+    assert collector.tally.failed == 1
+
+    collector.take([record(reply("a", generation=2)), record(failed("a", generation=1))])
+    collector.settle()
+
+    assert (collector.tally.answered, collector.tally.failed) == (2, 0)
+    with pytest.raises(InputError, match="another run is writing"):
+        open_out(path)
+    out.close()
+    assert endings_in(path) == {1: (True, 2), 2: (True, 1)}
+
+
+def test_a_reply_that_cannot_be_read_is_named(path: Path) -> None:
+    with closing(open_out(path)) as out, pytest.raises(FleetError, match="replies-3 offset 8"):
+        Collector({"r1:a": 1}, out).take([LoggedRecord(("replies", 3), 8, b"r1:a", b"{")])

@@ -1,0 +1,227 @@
+"""What a run remembers, what it refuses, and who may answer it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tollway_workers.cli.run.batch_output import Ending
+from tollway_workers.cli.run.lane_lock import digests, lane_locks
+from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.cli.run.screen import cost_text, duration
+from tollway_workers.cli.run.settings import plan_fleet, with_bootstrap_servers, with_simulator
+from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
+from tollway_workers.cli.run.tally import Progress, Tally
+from tollway_workers.cli.run.worker_process import sum_of
+from tollway_workers.cli.run.worker_settings import write_settings
+from tollway_workers.config.load import load_fleet
+from tollway_workers.errors import ConfigError, InputError
+
+STATE = RunState(
+    run="r1",
+    input_sha256="abc",
+    route=None,
+    cluster="c",
+    prefix="tollway",
+    reply_partition=3,
+    reply_start=10,
+    reply_offset=10,
+)
+
+
+def options(**given: Any) -> RunOptions:
+    return RunOptions(source=Path("in.jsonl"), out=Path("out.jsonl"), **given)
+
+
+def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "out.jsonl")
+    assert file.read() is None
+    further = STATE.with_progress(7, {("t", 0): 5, ("t", 1): 6, ("u", 0): 1}, reply_offset=12)
+
+    file.write(further)
+
+    read = file.read()
+    assert read == further
+    assert read is not None and read.offsets() == {("t", 0): 5, ("t", 1): 6, ("u", 0): 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl.tollway-state.json"]
+    file.delete()
+    file.delete()
+    assert file.read() is None
+
+
+def test_a_damaged_state_is_one_sentence(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "out.jsonl")
+    file.path.write_text('{"version": 2}')
+
+    with pytest.raises(InputError, match="--fresh"):
+        file.read()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sha256": "other"}, "the input has changed"),
+        ({"route": "fast"}, "no --route, now it is --route fast"),
+        ({"cluster": "other"}, "another Kafka cluster"),
+        ({"prefix": "other"}, "topic prefix 'tollway'"),
+    ],
+)
+def test_a_state_of_another_command_is_refused(change: dict[str, Any], said: str) -> None:
+    same: dict[str, Any] = {"sha256": "abc", "route": None, "cluster": "c", "prefix": "tollway"}
+    check_same_run(STATE, out=Path("out"), **same)
+
+    with pytest.raises(InputError, match=said):
+        check_same_run(STATE, out=Path("out"), **(same | change))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model": "m"}, "--model needs --base-url"),
+        ({"base_url": "http://127.0.0.1/v1"}, "needs --model"),
+        ({"base_url": "http://127.0.0.1/v1", "model": "m"}, "needs a limit"),
+        ({"base_url": "http://127.0.0.1/v1", "simulate": True}, "exclude each other"),
+        ({"config": Path("f"), "model": "m"}, "exclude each other"),
+        ({"answers": Path("f")}, "add --simulate"),
+    ],
+)
+def test_options_that_cannot_go_together_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        options(**given).check()
+
+
+def test_results_and_a_summary_do_not_share_stdout() -> None:
+    with pytest.raises(InputError, match="both want stdout"):
+        RunOptions(source=Path("in"), out=Path("-"), json=True).check()
+
+
+def test_in_and_out_are_not_one_file() -> None:
+    with pytest.raises(InputError, match="same file"):
+        RunOptions(source=Path("in"), out=Path("in")).check()
+
+
+def test_a_lane_named_on_the_command_line_is_a_fleet_of_one_lane() -> None:
+    plan = plan_fleet(
+        options(base_url="http://127.0.0.1:1/v1", model="m", key_env="KEY", concurrency=4), {}
+    )
+
+    lane = plan.settings.lanes["run"]
+    assert (plan.route, plan.routes, plan.workers) == ("run", frozenset({"run"}), 2)
+    assert (lane.model, lane.concurrency, lane.requests_per_minute) == ("m", 4, None)
+    assert str(plan.settings.providers["run"].api_key) == "environment variable KEY"
+    assert plan.uses_local_kafka
+
+
+def test_nothing_answers_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InputError, match="nothing says who answers"):
+        plan_fleet(options(), {})
+
+
+def test_on_a_given_broker_it_only_publishes_and_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    plan = plan_fleet(options(bootstrap_servers="h:1"), {})
+
+    assert (plan.workers, plan.routes, plan.uses_local_kafka) == (0, None, False)
+    assert plan_fleet(options(), {"TOLLWAY_BOOTSTRAP_SERVERS": "h:1"}).workers == 0
+    with pytest.raises(InputError, match="add --workers"):
+        plan_fleet(options(bootstrap_servers="h:1", simulate=True), {})
+    assert plan_fleet(options(bootstrap_servers="h:1", simulate=True, workers=1), {}).workers == 1
+
+
+def test_a_route_that_the_configuration_lacks_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    write_settings(plan_fleet(options(simulate=True), {}).settings, file)
+
+    with pytest.raises(InputError, match="no route 'fast'; the configuration has: run"):
+        plan_fleet(options(config=file, route="fast"), {})
+
+
+def test_workers_read_the_settings_as_they_were_written(tmp_path: Path) -> None:
+    settings = plan_fleet(options(simulate=True, concurrency=3), {}).settings
+    settings = with_simulator(with_bootstrap_servers(settings, "h:1"), "http://127.0.0.1:5/v1")
+    file = tmp_path / "fleet.toml"
+
+    write_settings(settings, file)
+    read = load_fleet(file, environ={})
+
+    assert (read.kafka, read.lanes, read.routes) == (
+        settings.kafka,
+        settings.lanes,
+        settings.routes,
+    )
+    assert read.providers == settings.providers
+    assert read.telemetry.port == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_mistake_on_the_command_line_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigError):
+        plan_fleet(options(base_url="nowhere", model="m", concurrency=1), {})
+
+
+def test_runs_share_a_route_only_with_equal_lanes(tmp_path: Path) -> None:
+    first = {"run": "digest-1"}
+
+    with lane_locks(tmp_path, "c", "p", first) as locks:
+        assert not locks.shared
+        with lane_locks(tmp_path, "c", "p", first) as again:
+            assert again.shared
+        with (
+            pytest.raises(InputError, match="being served with other lane settings"),
+            lane_locks(tmp_path, "c", "p", {"run": "digest-2"}),
+        ):
+            pass
+        with lane_locks(tmp_path, "c", "other", {"run": "digest-2"}) as elsewhere:
+            assert not elsewhere.shared
+    with lane_locks(tmp_path, "c", "p", {"run": "digest-2"}) as later:
+        assert not later.shared
+
+
+def test_a_simulators_address_is_no_difference_of_lanes() -> None:
+    settings = plan_fleet(options(simulate=True), {}).settings
+    one, two = (with_simulator(settings, f"http://127.0.0.1:{port}/v1") for port in (1, 2))
+
+    assert digests(one, "x") == digests(two, "x") != digests(two, "y")
+    assert digests(one, None) != digests(two, None)
+
+
+def ending(**fields: Any) -> Ending:
+    known: dict[str, Any] = {
+        "line": 1,
+        "generation": 1,
+        "answered": True,
+        "dead_letter": False,
+        "attempts": 1,
+        "input_tokens": 5,
+        "output_tokens": 2,
+        "cost": 10**12,
+    }
+    return Ending(**(known | fields))
+
+
+def test_a_cost_that_is_not_known_is_never_zero() -> None:
+    known = Tally() + ending()
+
+    assert cost_text(known) == "$1.0000"
+    assert cost_text(known + ending(cost=None)) == "at least $1.0000 (1 jobs of unknown cost)"
+    assert cost_text(Tally() + ending(cost=None)) == "unknown (no prices)"
+
+
+def test_time_left_counts_this_process_only() -> None:
+    tally = Tally() + ending() + ending() + ending(answered=False)
+
+    progress = Progress(total=10, tally=tally, resumed=1, in_flight=None, elapsed=4.0)
+
+    assert (progress.rate, progress.seconds_left) == (0.5, 14.0)
+    assert [duration(each) for each in (1.24, 64, 7500)] == ["1.2 s", "1 m 04 s", "2 h 05 m"]
+
+
+def test_a_gauge_is_summed_over_its_labels() -> None:
+    text = 'calls{lane="a"} 2.0\ncalls{lane="b"} 3.0\ncalls_total 9.0\n# HELP calls x\n'
+
+    assert sum_of("calls", text) == 5
