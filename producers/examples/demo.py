@@ -84,7 +84,6 @@ def main() -> int:
     generate = [sys.executable, str(HERE / "docstring_jobs.py"), "--count", str(JOBS)]
     subprocess.run([*generate, "--jobs", jobs, "--answers", answers], check=True)
     faults.write_text(FAULTS)
-    console.print(f"{JOBS:,} jobs made from this Python's own standard library: {jobs}")
     with Simulator(answers, faults) as simulator:
         plain = PlainScript(jobs, simulator)
         tollway = TollwayRun(jobs, simulator)
@@ -132,8 +131,6 @@ class PlainScript:
 
     def __init__(self, jobs: Path, simulator: Simulator) -> None:
         self.out = FOLDER / "plain.jsonl"
-        self.seconds = 0.0
-        self._began = time.monotonic()
         limits = ["--concurrency", str(CONCURRENCY), "--timeout", str(CALL_TIMEOUT)]
         script = [sys.executable, str(HERE / "plain_script.py"), str(jobs), str(self.out)]
         self._command = [*script, "--base-url", simulator.base_url("plain"), *limits]
@@ -148,7 +145,6 @@ class PlainScript:
     def wait(self) -> None:
         """Until it is through."""
         self._process.wait()
-        self.seconds = time.monotonic() - self._began
 
     def running(self) -> bool:
         """Whether it goes on."""
@@ -174,7 +170,6 @@ class TollwayRun:
 
     def __init__(self, jobs: Path, simulator: Simulator) -> None:
         self.out = FOLDER / "results.jsonl"
-        self.seconds = 0.0
         config = FOLDER / "tollway.toml"
         config.write_text(
             FLEET.format(
@@ -183,7 +178,6 @@ class TollwayRun:
                 concurrency=CONCURRENCY,
             )
         )
-        self._began = time.monotonic()
         files = [str(jobs), "-o", str(self.out), "--config", str(config), "--workers", "2"]
         self._process = subprocess.Popen([*tollway_command(), "run", *files])
 
@@ -197,11 +191,6 @@ class TollwayRun:
     def running(self) -> bool:
         """Whether it goes on."""
         return self._process.poll() is None
-
-    def finish(self) -> None:
-        """Note when it was through."""
-        self._process.wait()
-        self.seconds = time.monotonic() - self._began
 
     def stop(self) -> None:
         """End it, if it still goes on."""
@@ -227,10 +216,7 @@ def judge(console: Console, simulator: Simulator, tollway: TollwayRun, plain: Pl
             if int(str(simulator.summary(client)["answered_jobs"])) >= JOBS // 2:
                 kill()
                 del alive[client]
-        if not tollway.running() and not tollway.seconds:
-            tollway.finish()
         time.sleep(0.1)
-    tollway.finish() if not tollway.seconds else None
     plain.wait()
     answers = tollway.answers()
     print_table(console, simulator, len(answers), plain.answered())
