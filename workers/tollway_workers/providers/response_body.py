@@ -65,10 +65,17 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
 
     Cancellation closes the response.
     """
+    stream = response.stream
+    if isinstance(stream, ResponseBody) and not stream.encoded:
+        try:
+            body = await stream.read(limit)
+        except BaseException:
+            await response.aclose()
+            raise
+        # The end of the body gave the connection back: nothing is left for `aclose` to do.
+        response.is_closed = True
+        return body
     try:
-        stream = response.stream
-        if isinstance(stream, ResponseBody) and not stream.encoded:
-            return await stream.read(limit)
         parts: list[bytes] = []
         size = 0
         async for chunk in _unpacked(response):

@@ -5,11 +5,13 @@ than bare aiohttp. Never followed or kept: redirects, cookies, compression that 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from tollway_workers.config.network import is_loopback
@@ -40,8 +42,8 @@ __all__ = [
 _MAX_REMEMBERED = 256
 #: Bytes of one response header: providers' policies and cookies pass aiohttp's default of 8 KiB.
 _MAX_HEADER_BYTES = 65_536
-#: aiohttp adds its own unless told not to; a request is sent as it is.
-_NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+#: aiohttp adds its own where one is missing, unless told not to: a request is sent as it is.
+_AUTOMATIC = tuple(map(istr, ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")))
 #: aiohttp states these from the body itself.
 _FRAMING = {b"content-length", b"transfer-encoding"}
 
@@ -74,10 +76,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         session = self._session or self._open()
         try:
             target, proxy = self._target(request.url)
+            headers = _headers(request)
             response = await session.request(
                 request.method,
                 target,
-                headers=_headers(request),
+                headers=headers,
+                skip_auto_headers=[name for name in _AUTOMATIC if name not in headers] or None,
                 data=_body(request),
                 proxy=proxy,
                 allow_redirects=False,
@@ -90,10 +94,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             headers=response.raw_headers,
             stream=ResponseBody(response, request),
             request=request,
-            extensions={
-                "http_version": b"HTTP/1.1",
-                "reason_phrase": (response.reason or "").encode("ascii", "ignore"),
-            },
+            extensions=_extensions(response.reason),
         )
 
     async def aclose(self) -> None:
@@ -113,7 +114,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=_NOT_ADDED,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )
@@ -191,13 +191,28 @@ def check_plain_http(url: httpx.URL, *, has_key: bool) -> None:
         )
 
 
-def _headers(request: httpx.Request) -> list[tuple[str, str]]:
-    """What is sent beside what aiohttp knows from the body itself; aiohttp encodes it as UTF-8."""
-    return [
-        (name.decode(), value.decode())
-        for name, value in request.headers.raw
-        if name.lower() not in _FRAMING
-    ]
+def _headers(request: httpx.Request) -> CIMultiDict[str]:
+    """What is sent beside what aiohttp knows from the body itself; it encodes text as UTF-8."""
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, value in request.headers.raw:
+        key = _name(name)
+        if key is not None:
+            headers.add(key, value.decode())
+    return headers
+
+
+@lru_cache(maxsize=_MAX_REMEMBERED)
+def _name(name: bytes) -> istr | None:
+    """The few names that all calls share, in the form that aiohttp compares fastest."""
+    return None if name.lower() in _FRAMING else istr(name.decode())
+
+
+@lru_cache(maxsize=_MAX_REMEMBERED)
+def _extensions(reason: str | None) -> dict[str, bytes]:
+    return {
+        "http_version": b"HTTP/1.1",
+        "reason_phrase": (reason or "").encode("ascii", "ignore"),
+    }
 
 
 def _body(request: httpx.Request) -> Any:
