@@ -1,0 +1,220 @@
+"""The whole failure table, row by row, and each row walked through the policy that reads it."""
+
+from dataclasses import astuple
+from random import Random
+
+import pytest
+
+from tollway_schemas.attempt import Attempt
+from tollway_schemas.failure import FailureClass
+from tollway_workers.config.route import RetrySettings, RouteSettings
+from tollway_workers.errors import InvalidResult, ProviderError, ProviderFailure
+from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
+from tollway_workers.policies.outcome import Ask, DeadLettered, Failed, Outcome, RetryLater
+from tollway_workers.policies.outgoing import instant
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.retry import MOST_CALLS, CallError, RetryPolicy
+from tollway_workers.testing.samples import NOW, job, progress
+
+F, N = FailureClass, Next
+
+#: class: (next, repetitions, charged, longest wait, lane's fault, slows the lane, could forward).
+TABLE = {
+    F.RATE_LIMIT: (N.WAIT_FOR_LANE, 0, False, 8.0, False, True, True),
+    F.QUOTA_EXHAUSTED: (N.PARK_LANE, 0, False, 8.0, False, False, True),
+    F.OVERLOADED: (N.RETRY, 2, True, 20.0, True, True, True),
+    F.TRANSIENT: (N.RETRY, 2, True, 8.0, True, False, True),
+    F.CONNECT: (N.PARK_LANE, 0, False, 8.0, True, False, True),
+    F.TIMEOUT_FIRST_TOKEN: (N.RETRY, 1, True, 8.0, True, False, True),
+    F.TIMEOUT_IDLE: (N.RETRY, 1, True, 8.0, True, False, True),
+    F.TIMEOUT_TOTAL: (N.RETRY, 1, True, 8.0, True, False, True),
+    F.CONTEXT_LENGTH: (N.DEAD_LETTER, 0, True, 8.0, False, False, True),
+    F.CONTENT_POLICY: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.TRUNCATED: (N.RETRY_LARGER, 1, True, 8.0, False, False, False),
+    F.INVALID_REQUEST: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.AUTH: (N.PARK_LANE, 0, False, 8.0, False, False, True),
+    F.MODEL_NOT_FOUND: (N.PARK_LANE, 0, False, 8.0, False, False, True),
+    F.BAD_OUTPUT: (N.REASK, 0, True, 8.0, False, False, True),
+    F.UNKNOWN: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.EXPIRED: (N.FAIL, 0, True, 8.0, False, False, False),
+    F.UNKNOWN_ROUTE: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.INVALID_JOB: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.UNDECODABLE: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.UNSUPPORTED_VERSION: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.REPLY_TOO_LARGE: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+}
+
+
+def test_every_class_of_failure_has_its_row() -> None:
+    assert set(FAILURE_TABLE) == set(FailureClass) == set(TABLE)
+
+
+@pytest.mark.parametrize("failure_class", FailureClass)
+def test_a_row_says_what_was_decided(failure_class: FailureClass) -> None:
+    assert astuple(FAILURE_TABLE[failure_class]) == TABLE[failure_class]
+
+
+def error_of(failure_class: FailureClass, retry_after: float | None = None) -> CallError:
+    if failure_class is F.BAD_OUTPUT:
+        return InvalidResult(("/a: is not a number",), '{"a": "x"}')
+    failure = ProviderFailure(
+        failure_class=failure_class, message="no", status=500, retry_after=retry_after
+    )
+    return ProviderError(failure)
+
+
+def fail(subject: JobProgress, failure_class: FailureClass) -> None:
+    """What the executor notes of a failed call."""
+    subject.failures[failure_class] += 1
+    subject.attempts.append(
+        Attempt(
+            number=len(subject.attempts) + 1,
+            lane="main",
+            provider="scripted",
+            model="scripted",
+            started_at=instant(NOW),
+            latency=0.1,
+            failure_class=failure_class,
+            charged=FAILURE_TABLE[failure_class].charged,
+        )
+    )
+
+
+def decide(
+    subject: JobProgress, failure_class: FailureClass, *, now: float = NOW, seed: int = 1
+) -> Outcome:
+    fail(subject, failure_class)
+    return RetryPolicy(Random(seed)).decide(subject, error_of(failure_class), now=now)
+
+
+#: What the first failures of a class in a row lead to, one letter each: again with a wait, at once
+#: (the gate waits), larger, re-ask, dead letter, fail.
+WALKS = {
+    F.RATE_LIMIT: "000000000d",
+    F.QUOTA_EXHAUSTED: "000000000d",
+    F.OVERLOADED: "wwd",
+    F.TRANSIENT: "wwd",
+    F.CONNECT: "000000000d",
+    F.TIMEOUT_FIRST_TOKEN: "wd",
+    F.TIMEOUT_IDLE: "wd",
+    F.TIMEOUT_TOTAL: "wd",
+    F.CONTEXT_LENGTH: "d",
+    F.CONTENT_POLICY: "d",
+    F.TRUNCATED: "ld",
+    F.INVALID_REQUEST: "d",
+    F.AUTH: "000000000d",
+    F.MODEL_NOT_FOUND: "000000000d",
+    F.BAD_OUTPUT: "rd",
+    F.UNKNOWN: "d",
+    F.EXPIRED: "f",
+    F.UNKNOWN_ROUTE: "d",
+    F.INVALID_JOB: "d",
+    F.UNDECODABLE: "d",
+    F.UNSUPPORTED_VERSION: "d",
+    F.REPLY_TOO_LARGE: "d",
+}
+
+
+def letter(outcome: Outcome) -> str:
+    match outcome:
+        case RetryLater(ask=Ask.LARGER):
+            return "l"
+        case RetryLater(ask=Ask.REASK):
+            return "r"
+        case RetryLater(delay=delay):
+            return "w" if delay > 0 else "0"
+        case DeadLettered():
+            return "d"
+        case Failed():
+            return "f"
+        case _:
+            return "?"
+
+
+@pytest.mark.parametrize("failure_class", FailureClass)
+def test_a_class_repeats_as_often_as_its_row_says(failure_class: FailureClass) -> None:
+    subject, walk = progress(), ""
+
+    while not walk.endswith(("d", "f")):
+        walk += letter(decide(subject, failure_class))
+
+    assert walk == WALKS[failure_class]
+
+
+@pytest.mark.parametrize("failure_class", FailureClass)
+def test_no_failure_leads_to_a_call_after_the_deadline(failure_class: FailureClass) -> None:
+    subject = progress(job(seconds=10))
+
+    outcome = decide(subject, failure_class, now=NOW + 10)
+
+    assert not isinstance(outcome, RetryLater)
+
+
+@pytest.mark.parametrize("failure_class", FailureClass)
+def test_a_failure_keeps_its_class_its_lane_and_its_place(failure_class: FailureClass) -> None:
+    subject = progress(route=RouteSettings(lanes=("main",), reasks=0))
+    for _ in range(MOST_CALLS - 1):
+        fail(subject, F.RATE_LIMIT)
+
+    outcome = decide(subject, failure_class)
+
+    assert isinstance(outcome, DeadLettered | Failed)
+    assert (outcome.failure.failure_class, outcome.failure.lane) == (failure_class, "main")
+    if failure_class is F.BAD_OUTPUT:
+        assert outcome.failure.problems == ("/a: is not a number",)
+
+
+def test_different_failures_share_one_budget() -> None:
+    route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=3))
+    subject = progress(route=route)
+
+    walk = "".join(letter(decide(subject, c)) for c in (F.TRANSIENT, F.OVERLOADED, F.TRUNCATED))
+
+    assert walk == "wwd"
+
+
+def test_rate_limits_and_closed_gates_are_not_charged() -> None:
+    route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=1))
+    subject = progress(route=route)
+
+    walk = "".join(letter(decide(subject, c)) for c in (F.RATE_LIMIT, F.AUTH, F.CONNECT))
+
+    assert (walk, subject.charged) == ("000", 0)
+
+
+def test_no_job_is_called_more_than_ten_times() -> None:
+    subject = progress()
+
+    outcomes = [decide(subject, F.RATE_LIMIT) for _ in range(10)]
+
+    assert [letter(each) for each in outcomes].index("d") == 9
+
+
+def test_the_provider_s_wait_is_a_lower_bound() -> None:
+    subject = progress()
+    fail(subject, F.TRANSIENT)
+    error = error_of(F.TRANSIENT, retry_after=77.0)
+
+    outcome = RetryPolicy(Random(1)).decide(subject, error, now=NOW)
+
+    assert isinstance(outcome, RetryLater)
+    assert outcome.delay == 77.0
+
+
+def test_a_route_without_re_asks_dead_letters_a_bad_answer() -> None:
+    subject = progress(route=RouteSettings(lanes=("main",), reasks=0))
+
+    assert letter(decide(subject, F.BAD_OUTPUT)) == "d"
+
+
+def test_a_fingerprint_is_made_of_stable_words_alone() -> None:
+    subject = progress()
+    fail(subject, F.INVALID_REQUEST)
+    failure = ProviderFailure(
+        failure_class=F.INVALID_REQUEST, message="req_123 at 12:00", provider_code="bad_param"
+    )
+
+    outcome = RetryPolicy(Random(1)).decide(subject, ProviderError(failure), now=NOW)
+
+    assert isinstance(outcome, DeadLettered)
+    assert outcome.detail == "bad_param"

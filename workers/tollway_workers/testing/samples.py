@@ -1,0 +1,72 @@
+"""Jobs, records and lanes with everything filled in, so that a test names only what it is about."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tollway_schemas.codec import encode
+from tollway_schemas.headers import Headers
+from tollway_schemas.job import Job
+from tollway_schemas.request import ChatRequest, Message
+from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.route import RouteSettings
+from tollway_workers.policies.offsets import OffsetTracker
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.record import ReceivedRecord
+
+#: The time of all samples, in seconds since 1970; a ManualClock begins here too.
+NOW = 1_700_000_000.0
+
+
+def job(job_id: str = "job-1", *, seconds: float = 3600.0, **fields: Any) -> Job:
+    """A bulk job of the route `extract` whose deadline is `seconds` from NOW."""
+    given: dict[str, Any] = {
+        "route": "extract",
+        "request": ChatRequest(messages=(Message(role="user", content="hello"),)),
+        "created_at": datetime.fromtimestamp(NOW, UTC),
+        "deadline": datetime.fromtimestamp(NOW + seconds, UTC),
+    }
+    return Job(id=job_id, **{**given, **fields})
+
+
+def record(value: bytes | None, *, offset: int = 0, headers: Headers = ()) -> ReceivedRecord:
+    """A record of `tollway.jobs.extract.bulk` that its tracker has started."""
+    tracker = OffsetTracker(offset)
+    tracker.start(offset)
+    return ReceivedRecord(
+        "tollway.jobs.extract.bulk", 0, offset, None, value, headers, NOW, tracker
+    )
+
+
+def progress(
+    the_job: Job | None = None, *, route: RouteSettings | None = None, headers: Headers = ()
+) -> JobProgress:
+    """A job that was just read and waits for the lane `main`."""
+    the_job = the_job or job()
+    return JobProgress(
+        job=the_job,
+        record=record(encode(the_job), headers=headers),
+        route=route or RouteSettings(lanes=("main",)),
+        lane="main",
+        deadline=the_job.deadline.timestamp(),
+        request=the_job.request,
+    )
+
+
+def lane(name: str = "main", **fields: Any) -> LaneConfig:
+    """A lane without limits, unless they are given."""
+    given: dict[str, Any] = {
+        "name": name,
+        "provider_name": "scripted",
+        "model": "scripted",
+        "concurrency": None,
+        "requests_per_minute": None,
+        "tokens_per_minute": None,
+        "token_rule": "openai_max",
+        "burst": 6.0,
+        "call_timeout": 30.0,
+        "connect_timeout": 5.0,
+        "max_tokens_field": "max_completion_tokens",
+        "structured_output": "json_schema",
+        "price": None,
+    }
+    return LaneConfig(**{**given, **fields})
