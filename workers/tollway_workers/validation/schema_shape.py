@@ -37,9 +37,8 @@ def count_recursions(schema: dict[str, Any]) -> int:
         if isinstance(node, dict):
             _check_inside(node, is_root=node is schema)
             anchors.update({f"#{node[a]}": node for a in _ANCHORS if isinstance(node.get(a), str)})
-    walk = _Expansion(schema, anchors)
-    walk.parts_of(schema, 0)
-    return walk.recursions
+    _, recursions = _Expansion(schema, anchors).measure(schema, 0)
+    return recursions
 
 
 def _nodes(schema: dict[str, Any]) -> Iterator[tuple[Node, int]]:
@@ -71,35 +70,35 @@ def _check_inside(node: dict[str, Any], *, is_root: bool) -> None:
 
 
 class _Expansion:
-    """Counts the parts of a schema as if each reference were replaced by its target."""
+    """Measures a schema as if each reference were replaced by its target."""
 
     def __init__(self, schema: dict[str, Any], anchors: dict[str, Node]) -> None:
-        self.recursions = 0
         self._schema = schema
         self._anchors = anchors
-        # By identity of the node: known sizes, and the nodes between the root and here.
-        self._sizes: dict[int, int] = {}
+        # By identity of the node: what is known, and the nodes between the root and here.
+        self._measured: dict[int, tuple[int, int]] = {}
         self._inside: set[int] = set()
 
-    def parts_of(self, node: Node, depth: int) -> int:
-        known = self._sizes.get(id(node))
+    def measure(self, node: Node, depth: int) -> tuple[int, int]:
+        """The parts of `node`, and how many of them lead back to where they stand."""
+        known = self._measured.get(id(node))
         if known is not None:
             return known
         if id(node) in self._inside:
-            self.recursions += 1
-            return 1
+            return 1, 1
         if depth > DEEPEST_FOLLOWED:
             raise InvalidSchema("the schema is nested too deeply once its references are followed")
         self._inside.add(id(node))
-        size = 1 + sum(self.parts_of(child, depth + 1) for child in self._below(node))
+        below = [self.measure(child, depth + 1) for child in self._below(node)]
         self._inside.discard(id(node))
-        if size > MOST_PARTS:
+        parts = 1 + sum(parts for parts, _ in below)
+        if parts > MOST_PARTS:
             raise InvalidSchema(
                 f"the schema grows to more than {MOST_PARTS:,} parts once its references "
                 "are followed"
             )
-        self._sizes[id(node)] = size
-        return size
+        self._measured[id(node)] = parts, sum(recursions for _, recursions in below)
+        return self._measured[id(node)]
 
     def _below(self, node: Node) -> Iterator[Node]:
         yield from _children(node)
