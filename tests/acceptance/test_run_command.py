@@ -1,0 +1,343 @@
+"""`tollway run` on a real Kafka, against a simulator whose list of calls is the judge."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tollway_workers.local.simulator.latency import LatencyProfile
+from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.server import Simulator
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+JOBS = 120
+#: All workers together.
+IN_FLIGHT = 8
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+Start = Callable[..., Awaitable["Command"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A `tollway` that was started, and what it said once it has ended."""
+
+    process: asyncio.subprocess.Process
+
+    async def end(self) -> tuple[int, str, str]:
+        """Exit status, stdout and stderr."""
+        stdout, stderr = await self.process.communicate()
+        assert self.process.returncode is not None
+        said = stdout.decode(), stderr.decode()
+        assert "Traceback" not in said[0] + said[1]
+        assert "\x1b" not in said[0] + said[1], "piped output has control codes"
+        return self.process.returncode, *said
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes it started."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "worker" in child.cmdline()]
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """One that takes its time, so that a run can be caught half-way."""
+    latency = LatencyProfile(ttft_median_seconds=0.15, ttft_sigma=0.2)
+    async with Simulator(SimulatorOptions(latency=latency)) as running:
+        yield running
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A batch of good jobs, and where its results go."""
+    source = tmp_path / "jobs.jsonl"
+    source.write_text("".join(good_line(number) for number in range(JOBS)))
+    return source, tmp_path / "results.jsonl"
+
+
+@pytest.fixture
+async def start(
+    tmp_path: Path, bootstrap_servers: str, topic_prefix: str, simulator: Simulator
+) -> AsyncIterator[Start]:
+    """Start `tollway run` with two workers on topics of this test."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "TOLLWAY_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "TOLLWAY_PREFIX": topic_prefix,
+    }
+    started: list[asyncio.subprocess.Process] = []
+
+    async def run(*arguments: object, answering: bool = True) -> Command:
+        who = ["--base-url", simulator.base_url, "--model", "m", "--concurrency", str(IN_FLIGHT)]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tollway_workers.cli.entry", "run"),
+            *map(str, arguments),
+            *([*who, "--workers", "2"] if answering else []),
+            cwd=tmp_path,
+            env=environ,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        started.append(process)
+        return Command(process)
+
+    yield run
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+def good_line(number: int) -> str:
+    shape = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
+    body = {"model": "any", "messages": [{"role": "user", "content": f"Count to {number}."}]}
+    return line(f"job-{number}", {**body, "response_format": shape})
+
+
+def line(custom_id: str, body: object, **changes: object) -> str:
+    item = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+    return json.dumps({**item, **changes}) + "\n"
+
+
+def results(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(each) for each in out.read_text().splitlines()]
+
+
+def each_once(out: Path) -> bool:
+    """Whether OUT has a valid answer to every job, none of them twice."""
+    ids = Counter(item["custom_id"] for item in results(out) if item["error"] is None)
+    for item in results(out):
+        message = item["response"]["body"]["choices"][0]["message"]
+        assert isinstance(json.loads(message["content"])["n"], int)
+    return ids == Counter(f"job-{number}" for number in range(JOBS))
+
+
+def count_lines(out: Path) -> int:
+    return out.read_bytes().count(b"\n") if out.exists() else 0
+
+
+async def lines_in(out: Path, least: int) -> None:
+    """Wait until OUT has so many lines."""
+    async with asyncio.timeout(90):
+        while count_lines(out) < least:  # noqa: ASYNC110 a file has no event to wait for
+            await asyncio.sleep(0.05)
+
+
+async def test_every_job_is_answered_once(
+    start: Start, files: tuple[Path, Path], simulator: Simulator
+) -> None:
+    source, out = files
+
+    status, stdout, _ = await (await start(source, "-o", out, "--json")).end()
+
+    told = json.loads(stdout)
+    assert (status, told["answered"], told["failed"], told["left"]) == (0, JOBS, 0, 0)
+    assert each_once(out)
+    summary = simulator.summary()
+    assert (summary.calls, summary.answered_jobs) == (JOBS, JOBS)
+    assert summary.max_in_flight <= IN_FLIGHT
+
+    # The same command again calls nobody and changes nothing.
+    before = out.read_bytes()
+    status, stdout, _ = await (await start(source, "-o", out)).end()
+    assert (status, out.read_bytes()) == (0, before)
+    assert "120" in stdout
+    assert simulator.summary().calls == JOBS
+
+
+async def test_a_killed_run_goes_on_where_it_was(
+    start: Start, files: tuple[Path, Path], simulator: Simulator
+) -> None:
+    source, out = files
+    first = await start(source, "-o", out)
+    await lines_in(out, JOBS // 3)
+    first.process.kill()
+    await first.process.wait()
+    with out.open("ab") as file:
+        file.write(b'{"half a li')
+
+    status, _, _ = await (await start(source, "-o", out)).end()
+
+    assert status == 0
+    assert each_once(out)
+    assert simulator.summary().extra_billed_calls <= 2 * IN_FLIGHT
+
+
+async def test_a_killed_worker_is_replaced(
+    start: Start, files: tuple[Path, Path], simulator: Simulator
+) -> None:
+    source, out = files
+    command = await start(source, "-o", out)
+    await lines_in(out, JOBS // 3)
+    calls_a_second = IN_FLIGHT / 0.15
+    command.workers()[0].kill()
+
+    status, stdout, _ = await command.end()
+
+    assert status == 0
+    assert each_once(out)
+    assert "starting it again" in stdout
+    # Those in flight anywhere, and those that finished in the second before.
+    assert simulator.summary().extra_billed_calls <= IN_FLIGHT + calls_a_second
+
+
+async def test_an_interrupted_run_finishes_its_calls_and_says_how_to_go_on(
+    start: Start, files: tuple[Path, Path], simulator: Simulator
+) -> None:
+    source, out = files
+    first = await start(source, "-o", out)
+    await lines_in(out, JOBS // 4)
+    workers = first.workers()
+
+    first.process.send_signal(signal.SIGINT)
+    status, stdout, _ = await first.end()
+
+    assert status == 130
+    assert "give the same command again" in stdout
+    assert not any(worker.is_running() for worker in workers)
+    # What was paid for is in OUT.
+    assert len(results(out)) == simulator.summary().answered_jobs < JOBS
+
+    status, _, _ = await (await start(source, "-o", out)).end()
+    assert status == 0
+    assert each_once(out)
+    # The second worker takes partitions from the first, which has begun with the backlog.
+    assert simulator.summary().calls <= JOBS + IN_FLIGHT
+
+
+async def test_two_hundred_bad_lines_end_with_a_sentence_each(
+    start: Start, tmp_path: Path, simulator: Simulator
+) -> None:
+    source, out = tmp_path / "bad.jsonl", tmp_path / "out.jsonl"
+    bad = bad_lines(200)
+    # The good ones first: what repeats the id of one of them is bad.
+    source.write_bytes(b"".join([*map(good, range(10)), *bad]))
+
+    status, stdout, _ = await (await start(source, "-o", out, "--json")).end()
+
+    told = json.loads(stdout)
+    assert (status, told["answered"], told["bad_lines"], told["failed"]) == (1, 10, 200, 200)
+    refused = [item for item in results(out) if item["error"]]
+    assert len({item["tollway"]["line"] for item in refused}) == 200
+    for item in refused:
+        assert item["error"]["message"].startswith(f"line {item['tollway']['line']}: ")
+        assert len(item["error"]["message"]) < 500
+    assert simulator.summary().calls == 10
+
+
+def good(number: int) -> bytes:
+    return good_line(number).encode()
+
+
+def bad_lines(count: int) -> list[bytes]:
+    messages = [{"role": "user", "content": "hi"}]
+
+    def shape(schema: object) -> dict[str, object]:
+        wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+        return {"messages": messages, "response_format": wanted}
+
+    bodies: list[object] = [
+        None,
+        7,
+        "text",
+        [],
+        {},
+        {"messages": []},
+        {"messages": "hi"},
+        {"messages": messages, "max_tokens": -1},
+        {"messages": messages, "n": 3},
+        {"messages": messages, "stream": True},
+        {"messages": messages, "temperature": "hot"},
+        {"messages": messages, "tools": [{"type": "magic"}]},
+        {"messages": [{"role": "user", "content": "x" * 5_000_000}]},
+        shape({"$ref": "file:///etc/passwd"}),
+        shape({"$ref": "http://127.0.0.1:1/schema"}),
+        shape({"$ref": "#/nowhere"}),
+        shape({"type": 7}),
+    ]
+    kinds = [line("bad", body).encode() for body in bodies]
+    kinds += [
+        line("bad", {"messages": messages}, url="/v1/responses").encode(),
+        line("bad", {"messages": messages}, method="PUT").encode(),
+        line("", {"messages": messages}).encode(),
+        good(0),  # A custom_id that has been.
+        b"{\n",
+        b"[" * 5_000 + b"\n",
+        b'{"custom_id": "\xff\xfe"}\n',
+        b'{"custom_id": "\x00"}\n',
+        b"null\n",
+    ]
+    small = [kind for kind in kinds if len(kind) < 1_000_000]
+    return kinds + [small[number % len(small)] for number in range(count - len(kinds))]
+
+
+async def test_what_cannot_run_says_so_in_one_sentence(
+    start: Start, files: tuple[Path, Path]
+) -> None:
+    source, out = files
+
+    async def refused(*arguments: object, answering: bool = True) -> str:
+        command = await start(*arguments, answering=answering)
+        status, stdout, stderr = await command.end()
+        assert (status, stderr.count("\n"), stdout.count("\n") <= 1) == (2, 1, True), stderr
+        return stderr
+
+    assert "cannot be read" in await refused(source.with_name("none"), "-o", out)
+    assert "does not exist" in await refused(source, "-o", out, "--route", "x", answering=False)
+    out.write_text("notes\n")
+    assert "no run wrote" in await refused(source, "-o", out)
+
+
+async def test_a_changed_input_needs_fresh(start: Start, files: tuple[Path, Path]) -> None:
+    source, out = files
+    status, _, _ = await (await start(source, "-o", out, "--limit", 3)).end()
+    assert (status, len(results(out))) == (0, 3)
+    source.write_text("".join(good_line(number) for number in range(5)))
+
+    status, _, stderr = await (await start(source, "-o", out)).end()
+    assert status == 2
+    assert "the input has changed" in stderr
+
+    status, _, _ = await (await start(source, "-o", out, "--fresh")).end()
+    assert (status, len(results(out))) == (0, 5)
+
+
+async def test_a_dry_run_asks_nobody(
+    start: Start, files: tuple[Path, Path], simulator: Simulator
+) -> None:
+    source, out = files
+
+    status, stdout, _ = await (await start(source, "-o", out, "--dry-run", "--json")).end()
+
+    told = json.loads(stdout)
+    assert (status, told["jobs"], told["most_cost_usd"]) == (0, JOBS, None)
+    assert told["input_tokens"] > JOBS
+    assert not out.exists()
+    assert simulator.summary().calls == 0
+
+
+async def test_jobs_from_stdin_are_answered_on_stdout(start: Start) -> None:
+    command = await start("-", "-o", "-")
+
+    text = "".join(good_line(number) for number in range(3)).encode()
+    stdout, stderr = await command.process.communicate(text)
+
+    assert command.process.returncode == 0
+    assert {json.loads(each)["custom_id"] for each in stdout.splitlines()} == {
+        "job-0",
+        "job-1",
+        "job-2",
+    }
+    assert b"answered" in stderr
