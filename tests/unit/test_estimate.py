@@ -1,0 +1,63 @@
+"""Estimating tokens: on the safe side, never less for more text, any text at all."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollway_schemas.request import (
+    ChatRequest,
+    FunctionTool,
+    ImagePart,
+    ImageUrl,
+    Message,
+    OutputSchema,
+    TextPart,
+    Tool,
+    ToolCall,
+    ToolCallFunction,
+)
+from tollway_workers.policies.estimate import prompt_tokens, text_tokens
+
+
+def request(*messages: Message, tools: tuple[Tool, ...] | None = None) -> ChatRequest:
+    return ChatRequest(messages=messages, tools=tools)
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_more_text_is_never_fewer_tokens(one: str, more: str) -> None:
+    assert text_tokens(one + more) >= text_tokens(one) >= 1
+
+
+@given(st.text(max_size=500))
+def test_two_texts_are_about_the_sum_of_both(text: str) -> None:
+    assert abs(text_tokens(text + text) - 2 * text_tokens(text)) <= 2
+
+
+def test_english_is_about_a_token_for_four_letters_and_other_scripts_take_more() -> None:
+    english = "The quick brown fox jumps over the lazy dog."
+    chinese = "我们的工程师正在测试一个新的排队系统"
+
+    assert 3.0 <= len(english) / text_tokens(english) <= 5.0
+    assert len(chinese) / text_tokens(chinese) <= 1.5
+
+
+def test_a_lone_surrogate_is_a_text_too() -> None:
+    assert text_tokens("\ud800") >= 1
+
+
+def test_every_part_of_a_prompt_counts() -> None:
+    plain = request(Message(role="user", content="hello"))
+    image = ImagePart(image_url=ImageUrl(url="https://example.org/a.png"))
+    call = ToolCall(id="1", function=ToolCallFunction(name="f", arguments='{"a": 1}'))
+    tool = Tool(function=FunctionTool(name="f", parameters={"type": "object"}))
+    larger = [
+        request(Message(role="user", content="hello"), Message(role="user", content="")),
+        request(Message(role="user", content=(TextPart(text="hello"), image))),
+        request(Message(role="user", content="hello", tool_calls=(call,))),
+        request(Message(role="user", content="hello"), tools=(tool,)),
+    ]
+
+    base = prompt_tokens(plain, None)
+
+    assert all(prompt_tokens(each, None) > base for each in larger)
+    assert prompt_tokens(plain, OutputSchema(json_schema={"type": "object"})) > base
+    assert prompt_tokens(plain, OutputSchema(mode="json_object")) == base

@@ -1,0 +1,152 @@
+"""A lane's gate: slowed once a wave, parked for one probe at a time, opened by an answer."""
+
+from itertools import pairwise
+
+import pytest
+
+from tollway_schemas.failure import FailureClass
+from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
+from tollway_workers.policies.gate import LaneGate, LaneState
+
+_PARKING = [c for c, row in FAILURE_TABLE.items() if row.next is Next.PARK_LANE]
+
+
+def test_a_new_gate_is_open() -> None:
+    gate = LaneGate()
+
+    assert (gate.state, gate.wait(10_000, 0.0)) == (LaneState.OPEN, 0.0)
+
+
+def test_a_wave_of_rate_limits_halves_the_lane_once() -> None:
+    gate = LaneGate()
+    for in_flight in (10, 9, 8, 7):
+        gate.on_failure(FailureClass.RATE_LIMIT, 2.0, in_flight, now=0.0)
+
+    assert gate.state is LaneState.SLOWED
+    assert gate.wait(0, 0.0) == 2.0
+    assert gate.wait(4, 2.0) == 0.0
+    assert gate.wait(5, 2.0) is None
+
+
+def test_a_lane_that_was_very_busy_starts_again_with_few_calls() -> None:
+    gate = LaneGate()
+
+    gate.on_failure(FailureClass.RATE_LIMIT, 1.0, 2_000, now=0.0)
+
+    assert gate.wait(7, 1.0) == 0.0
+    assert gate.wait(8, 1.0) is None
+
+
+def test_each_answer_lets_one_more_call_through_until_the_bound_binds_no_longer() -> None:
+    gate = LaneGate()
+    gate.on_failure(FailureClass.RATE_LIMIT, 1.0, 4, now=0.0)
+    bounds = []
+    while gate.state is LaneState.SLOWED:
+        bounds.append(next(n for n in range(100) if gate.wait(n, 1.0) is None))
+        gate.on_answer()
+        gate.lift(10, bounds[-1])
+
+    assert bounds == list(range(2, 10))
+    assert gate.wait(10_000, 1.0) == 0.0
+
+
+def test_a_lane_without_concurrency_is_lifted_too() -> None:
+    gate = LaneGate()
+    gate.on_failure(FailureClass.RATE_LIMIT, 1.0, 4, now=0.0)
+
+    for _ in range(30):
+        gate.on_answer()
+        gate.lift(None, 3)
+
+    assert gate.state is LaneState.OPEN
+
+
+def test_rate_limits_that_name_no_wait_pause_longer_each_time() -> None:
+    gate, now, pauses = LaneGate(), 0.0, []
+    for _ in range(8):
+        gate.on_failure(FailureClass.RATE_LIMIT, None, 4, now)
+        pause = gate.wait(0, now)
+        assert pause is not None
+        pauses.append(pause)
+        now += pause
+
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_the_longest_wait_of_a_wave_holds() -> None:
+    gate = LaneGate()
+    for asked in (2.0, 9.0, 1.0, None):
+        gate.on_failure(FailureClass.RATE_LIMIT, asked, 4, now=0.0)
+
+    assert gate.wait(0, 0.0) == 9.0
+
+
+@pytest.mark.parametrize("failure_class", _PARKING)
+def test_a_parked_lane_lets_one_probe_through_at_growing_intervals(
+    failure_class: FailureClass,
+) -> None:
+    gate, now, waits = LaneGate(), 0.0, []
+    for _ in range(12):
+        gate.on_failure(failure_class, None, 1, now)
+        wait = gate.wait(0, now)
+        assert wait is not None
+        waits.append(wait)
+        now += wait
+        assert gate.wait(0, now) == 0.0
+        assert gate.wait(1, now) is None
+
+    assert (gate.state, gate.parked_by) == (LaneState.PARKED, failure_class)
+    assert waits[0] == 1.0
+    assert waits[-1] == 300.0
+    assert all(a <= b for a, b in pairwise(waits))
+
+
+def test_calls_that_were_in_flight_when_a_lane_was_parked_say_nothing_new() -> None:
+    gate = LaneGate()
+
+    for in_flight in range(50, 0, -1):
+        gate.on_failure(FailureClass.AUTH, None, in_flight, now=0.0)
+
+    assert gate.wait(0, 0.0) == 1.0
+
+
+def test_a_probe_that_gets_through_opens_the_lane_and_forgets_the_past() -> None:
+    gate = LaneGate()
+    gate.on_failure(FailureClass.AUTH, None, 1, now=0.0)
+    gate.on_failure(FailureClass.AUTH, None, 1, now=1.0)
+
+    gate.on_answer()
+    opened = gate.state
+    gate.on_failure(FailureClass.AUTH, None, 1, now=100.0)
+
+    assert opened is LaneState.OPEN
+    assert gate.wait(0, 100.0) == 1.0
+
+
+def test_a_failure_that_is_the_job_s_own_proves_that_the_lane_lives() -> None:
+    gate = LaneGate()
+    gate.on_failure(FailureClass.AUTH, None, 1, now=0.0)
+
+    gate.on_failure(FailureClass.CONTENT_POLICY, None, 1, now=1.0)
+
+    assert gate.state is LaneState.OPEN
+
+
+@pytest.mark.parametrize(
+    "failure_class", [c for c, row in FAILURE_TABLE.items() if row.lane_fault and not row.slow_lane]
+)
+def test_a_failure_of_the_lane_never_opens_a_parked_one(failure_class: FailureClass) -> None:
+    gate = LaneGate()
+    gate.on_failure(FailureClass.AUTH, None, 1, now=0.0)
+
+    gate.on_failure(failure_class, None, 1, now=1.0)
+
+    assert gate.state is LaneState.PARKED
+
+
+def test_a_provider_that_asks_for_a_long_wait_is_probed_no_earlier() -> None:
+    gate = LaneGate()
+
+    gate.on_failure(FailureClass.QUOTA_EXHAUSTED, 3_600.0, 1, now=0.0)
+
+    assert gate.wait(0, 0.0) == 3_600.0
