@@ -46,7 +46,7 @@ class Flow(Generic[A, B]):
             while taking or self._running or not self._for_reader.empty():
                 async with asyncio.timeout(idle_timeout):
                     task = await self._for_reader.get()
-                    if task is not None:
+                    if task is not None and not task.done():
                         await asyncio.wait([task])
                 if task is None:
                     taking = False

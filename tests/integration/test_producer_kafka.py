@@ -140,6 +140,8 @@ async def test_a_job_the_broker_itself_refuses_harms_no_later_one(
     noise = "".join(chr(0x4E00 + n * 7919 % 20000) for n in range(3000))
 
     async with JobProducer(bootstrap_servers, prefix=topic_prefix) as producer:
+        # From now on the broker expects an unbroken sequence of this producer.
+        await producer.enqueue(job())
         with pytest.raises(JobTooLarge, match="more than its topic takes"):
             await producer.enqueue(job(noise))
         async with asyncio.timeout(10):
