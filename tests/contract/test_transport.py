@@ -11,7 +11,12 @@ import httpx
 import pytest
 import trustme
 
-from tollway_workers.providers.transport import AiohttpTransport, BodyTooLarge, read_body
+from tollway_workers.providers.transport import (
+    AiohttpTransport,
+    BodyTooLarge,
+    post_request,
+    read_body,
+)
 
 Scene = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 
@@ -176,6 +181,18 @@ async def test_the_request_on_the_wire_is_the_one_that_was_built(
         b"x-note": "caf\u00e9".encode(),
         b"content-length": b"7",
     }
+
+
+@pytest.mark.parametrize("given", [b"accept", b"Accept-Encoding", b"CONTENT-TYPE", b"user-agent"])
+async def test_no_header_is_added_to_those_given(
+    transport: httpx.AsyncBaseTransport, server: httpx.URL, given: bytes
+) -> None:
+    request = post_request(server.join("/echo"), [(given, b"a/b")], b"{}", TIMEOUT)
+
+    said = await read_body(await transport.handle_async_request(request), 9_999)
+
+    names = [line.split(b":")[0].lower() for line in said.split(b"\r\n\r\n")[0].splitlines()[1:]]
+    assert sorted(names) == sorted([b"host", b"content-length", given.lower()])
 
 
 async def test_a_post_without_a_body_says_that_it_has_none(
