@@ -22,17 +22,22 @@ def main() -> None:
             raise
         sys.stderr.write(_NOT_INSTALLED)
         sys.exit(COULD_NOT_RUN)
-    from tollway_schemas.errors import TollwayError
-
     try:
         app(args=[argument for argument in arguments if argument != _DEBUG])
-    except TollwayError as error:
-        if debug:
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if debug or not _is_for_a_person(error):
             raise
         sys.stderr.write(f"tollway: {error}\n")
         sys.exit(COULD_NOT_RUN)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+
+
+def _is_for_a_person(error: Exception) -> bool:
+    # Imported late: it brings pydantic along, and `--help` needs none of it.
+    from tollway_schemas.errors import TollwayError
+
+    return isinstance(error, TollwayError)
 
 
 def _is_ours(error: ModuleNotFoundError) -> bool:

@@ -89,8 +89,13 @@ class WorkerProcess:
 
     async def calls_in_flight(self, http: httpx.AsyncClient) -> int:
         """Calls that it makes now; 0 if it does not say."""
+        text = await self.metrics(http)
+        return 0 if text is None else sum_of(_CALLS_IN_FLIGHT, text)
+
+    async def metrics(self, http: httpx.AsyncClient) -> str | None:
+        """Its metrics in Prometheus's text format; None if it does not say."""
         response = await self._get(http, "metrics")
-        return 0 if response is None else sum_of(_CALLS_IN_FLIGHT, response.text)
+        return None if response is None else response.text
 
     async def _get(self, http: httpx.AsyncClient, path: str) -> httpx.Response | None:
         try:

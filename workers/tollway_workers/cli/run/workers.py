@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -27,6 +28,17 @@ _REQUEST_TIMEOUT = 2.0
 
 class WorkerFailed(FleetError):
     """A worker of the run cannot be kept alive; the text says what it said last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLook:
+    """A worker at one moment."""
+
+    slot: int
+    pid: int
+    is_ready: bool
+    #: In Prometheus's text format; None if it does not say.
+    metrics: str | None
 
 
 class RunWorkers:
@@ -84,6 +96,10 @@ class RunWorkers:
         asked = [process.calls_in_flight(self._http) for process in self._processes.values()]
         return sum(await asyncio.gather(*asked))
 
+    async def look(self) -> list[WorkerLook]:
+        """What every slot's worker says of itself now, lowest slot first."""
+        return await asyncio.gather(*(self._look(slot) for slot in range(self._plan.count)))
+
     def drain(self) -> None:
         """Tell all to finish their calls and end; `watch` returns when they have."""
         self._draining = True
@@ -95,6 +111,15 @@ class RunWorkers:
         self._draining = True
         for process in self._processes.values():
             process.kill()
+
+    async def _look(self, slot: int) -> WorkerLook:
+        process = self._processes[slot]
+        return WorkerLook(
+            slot=slot,
+            pid=process.pid,
+            is_ready=await process.is_ready(self._http),
+            metrics=await process.metrics(self._http),
+        )
 
     async def _keep(self, slot: int) -> None:
         deaths = 0

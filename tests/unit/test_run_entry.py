@@ -1,0 +1,105 @@
+"""The frame of the command line: help, version, and errors as one sentence."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tollway_workers.cli.main import COMMANDS
+
+Tollway = Callable[..., "subprocess.CompletedProcess[str]"]
+
+_MAIN = "from tollway_workers.cli.entry import main; main()"
+
+
+@pytest.fixture
+def tollway(tmp_path: Path) -> Tollway:
+    """Run the command; `before` is Python to be run first."""
+
+    def run(*arguments: str, before: str = "") -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-c", f"import sys\n{before}\n{_MAIN}", *arguments],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    return run
+
+
+def test_help_lists_every_command_and_has_examples(tollway: Tollway) -> None:
+    done = tollway("--help")
+
+    assert done.returncode == 0
+    assert "LLM jobs on Kafka" in done.stdout
+    assert all(command.name in done.stdout for command in COMMANDS)
+    assert "tollway run jobs.jsonl -o results.jsonl --simulate" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_help_loads_no_command(tollway: Tollway) -> None:
+    heavy = ("pydantic", "aiokafka", "httpx", "aiohttp")
+    before = "import atexit\n" + "\n".join(
+        f"atexit.register(lambda: print('{name}', '{name}' in sys.modules))" for name in heavy
+    )
+
+    done = tollway("--help", before=before)
+
+    assert [f"{name} False" in done.stdout for name in heavy] == [True] * len(heavy)
+
+
+def test_version(tollway: Tollway) -> None:
+    done = tollway("--version")
+
+    assert (done.returncode, done.stdout.split()[0]) == (0, "tollway")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_can_be_loaded(tollway: Tollway, command: object) -> None:
+    name = getattr(command, "name", "")
+
+    done = tollway(name, "--help")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{name} " in done.stdout
+
+
+def test_without_the_workers_the_command_says_how_to_install_them(tollway: Tollway) -> None:
+    done = tollway("--help", before="sys.modules['typer'] = None")
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "pip install 'tollway[workers]'" in done.stderr
+
+
+def test_an_error_is_one_sentence_and_debug_shows_where(tollway: Tollway) -> None:
+    arguments = ("run", "none.jsonl", "-o", "out.jsonl", "--simulate", "--dry-run")
+
+    plain, debug = tollway(*arguments), tollway("--debug", *arguments)
+
+    assert plain.returncode == 2
+    assert plain.stderr == "tollway: none.jsonl cannot be read: No such file or directory\n"
+    assert "Traceback" in debug.stderr
+
+
+def test_a_command_that_does_not_exist_is_a_mistake(tollway: Tollway) -> None:
+    done = tollway("rum")
+
+    assert done.returncode == 2
+    assert "Did you mean 'run'?" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error(tollway: Tollway) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" -m tollway_workers.cli.entry --help | head -1'],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.stderr == ""
