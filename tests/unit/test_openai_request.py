@@ -27,7 +27,7 @@ LANE = LaneConfig(
     structured_output="json_schema",
     price=None,
 )
-SCHEMA = {"type": "object", "properties": {"a": {"const": None}}}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"a": {"const": None}}}
 
 
 def _request(**fields: Any) -> ChatRequest:

@@ -62,6 +62,10 @@ class ScriptedProvider:
     async def complete(self, call: ProviderCall) -> Completion:
         """The next turn. Raises ProviderError if it is a failure or hangs past the timeout."""
         self.calls.append(call)
+        # A call that has arrived has its turn, whether or not anybody waits for the end.
+        if self._turns:
+            self._last = self._turns.popleft()
+        said = self._last
         try:
             async with asyncio.timeout(call.timeout):
                 await self.hold.wait()
@@ -72,9 +76,7 @@ class ScriptedProvider:
                     message=f"no whole answer within {call.timeout:.3g} s",
                 )
             ) from None
-        if self._turns:
-            self._last = self._turns.popleft()
-        turn = self._last(call) if callable(self._last) else self._last
+        turn = said(call) if callable(said) else said
         if isinstance(turn, ProviderFailure):
             raise ProviderError(turn)
         return turn
