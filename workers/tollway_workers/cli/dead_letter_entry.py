@@ -71,6 +71,11 @@ def is_named(entry: Entry, name: str) -> bool:
     return name in (entry.job_id, f"{entry.job_id}/{entry.generation}", entry.origin)
 
 
+def name_of(entry: Entry) -> str:
+    """A name that means it. What could not be decoded is named by its origin, not by its word."""
+    return entry.job_id if entry.kind in ("job", "unreadable") else entry.origin
+
+
 def _told(record: LoggedRecord, letter: DeadLetter) -> Entry:
     origin = letter.origin
     return Entry(
@@ -98,10 +103,12 @@ def _described(record: LoggedRecord, kind: Kind, problem: str = "") -> Entry:
     def header(name: str) -> str | None:
         return headers.get(record.headers, name)
 
+    topic, partition = record.place
     key = (record.key or b"").decode(errors="replace")
+    here = f"{topic}-{partition}-{record.offset}"
     return Entry(
         kind=kind,
-        job_id=header(headers.JOB_ID) or key.rpartition("/")[0] or _UNKNOWN,
+        job_id=header(headers.JOB_ID) or key.rpartition("/")[0] or here,
         generation=_number(header(headers.GENERATION), 1),
         route=header(headers.ROUTE),
         tenant=header(headers.TENANT),
@@ -113,7 +120,7 @@ def _described(record: LoggedRecord, kind: Kind, problem: str = "") -> Entry:
         origin=header(headers.ORIGIN) or _UNKNOWN,
         worker=header(headers.WORKER) or _UNKNOWN,
         attempts=_number(header(headers.ATTEMPTS), 0),
-        partition=record.place[1],
+        partition=partition,
         offset=record.offset,
     )
 

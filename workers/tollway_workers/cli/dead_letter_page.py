@@ -7,7 +7,7 @@ from typing import Any
 from tollway_schemas import DeadLetter
 from tollway_workers.cli.attempt_table import show_attempts
 from tollway_workers.cli.conversation import body_text, indented, request_text
-from tollway_workers.cli.dead_letter_entry import Entry, Opened
+from tollway_workers.cli.dead_letter_entry import Entry, Opened, name_of
 from tollway_workers.cli.dead_letter_overview import Overview
 from tollway_workers.cli.output import Column, count, on_one_line, printable, say, show_table
 
@@ -19,12 +19,12 @@ _GROUP_COLUMNS = (
     Column("count", right=True),
     Column("route"),
     Column("class"),
-    Column("last"),
+    Column("last (UTC)"),
     Column("example"),
     Column("what", wraps=True),
 )
 _COLUMNS = (
-    Column("died"),
+    Column("died (UTC)"),
     Column("job"),
     Column("route"),
     Column("class"),
@@ -72,11 +72,6 @@ def entry_facts(entry: Entry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in entry.__slots__} | {
         "dead_at": entry.dead_at.isoformat()
     }
-
-
-def name_of(entry: Entry) -> str:
-    """What `show` finds it by."""
-    return entry.job_id if entry.kind == "job" else entry.origin
 
 
 def _group_row(number: int, example: Entry) -> tuple[str, ...]:

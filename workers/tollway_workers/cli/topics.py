@@ -74,6 +74,14 @@ def apply(config: Config = None, as_json: AsJson = False) -> None:
         raise refused
 
 
+async def make_topics(settings: FleetSettings) -> TopicPlan:
+    """Make what is missing, and return what that was. Raises BrokerUnavailable, ConfigError."""
+    planned = await _plan(settings)
+    if not planned.done:
+        await apply_plan(planned, client_options(settings.kafka))
+    return planned
+
+
 async def _plan(settings: FleetSettings) -> TopicPlan:
     existing = await existing_topics(client_options(settings.kafka))
     planned = plan_topics(wanted_topics(settings), existing)
