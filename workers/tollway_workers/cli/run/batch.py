@@ -48,6 +48,11 @@ class Batch:
     line_of: dict[str, int] = field(default_factory=dict)
     routes: set[str] = field(default_factory=set)
 
+    @property
+    def lines(self) -> int:
+        """Lines that count: jobs, and those that are none."""
+        return len(self.line_of) + len(self.bad_lines)
+
 
 class BatchReader:
     """Reads a batch file under its rules: `check` once, then `jobs` from any line."""

@@ -3,11 +3,11 @@
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from tollway_schemas import OutputSchema, TopicNames
+from tollway_schemas import OutputSchema
 from tollway_workers.app.connection import client_options
 from tollway_workers.cli.run.batch import (
     LINE_BYTES_PER_JOB_BYTE,
@@ -19,16 +19,16 @@ from tollway_workers.cli.run.batch_file import BatchFile
 from tollway_workers.cli.run.conduct import Conductor
 from tollway_workers.cli.run.fleet import broker, fleet, make_topics
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.out_file import OutFile, Output, StandardOutput
+from tollway_workers.cli.run.resume import Identity, OpenedOutput, open_output
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.cli.run.signals import StopSignals
-from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
+from tollway_workers.cli.run.state import RunState
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.cli.run.work import RunParts, RunWork, new_state
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.errors import InputError, InvalidSchema
+from tollway_workers.errors import InvalidSchema
 from tollway_workers.kafka.log_reader import LogReader
 from tollway_workers.kafka.sink import KafkaSink, SinkSettings
 from tollway_workers.policies.topic_plan import RECORD_OVERHEAD
@@ -97,39 +97,29 @@ class Session:
         """Run until every line has its ending or a signal comes. Raises TollwayError."""
         began = time.monotonic()
         with open_batch(self._options, self._plan) as file, StopSignals() as signals:
-            sha256 = file.sha256()
             reader = batch_reader(self._options, self._plan, file)
-            out, state_file, state = self._open_output(sha256)
-            try:
+            identity = self._identity(file)
+            opened = open_output(self._options, identity)
+            with closing(opened.out):
+                state = opened.state
                 batch = reader.check(state.run if state else secrets.token_hex(6))
-                total = len(batch.line_of) + len(batch.bad_lines)
-                self._screen.tell(_first_words(self._options, batch, total, state))
-                async with self._work(reader, batch, out, (state_file, state, sha256)) as made:
-                    work, settings, cluster = made
-                    await self._conduct(work, settings, cluster, total, signals)
-            finally:
-                out.close()
+                self._screen.tell(_first_words(self._options, batch, state))
+                async with self._work(reader, batch, opened, identity) as work:
+                    await self._conduct(work, batch.lines, signals)
         return Result(
             run_id=batch.run_id,
             tally=work.collector.tally,
-            total=total,
+            total=batch.lines,
             seconds=time.monotonic() - began,
             stopped=signals.exit_status,
         )
 
-    async def _conduct(
-        self,
-        work: RunWork,
-        settings: FleetSettings,
-        cluster: str,
-        total: int,
-        signals: StopSignals,
-    ) -> None:
+    async def _conduct(self, work: RunWork, total: int, signals: StopSignals) -> None:
         await work.prepare()
         if not work.collector.missing:
             await work.finish()
             return
-        own = fleet(self._plan, settings, cluster, self._options, self._screen.tell)
+        own = fleet(self._plan, work.settings, work.cluster, self._options, self._screen.tell)
         async with own as brought:
             conductor = Conductor(
                 work,
@@ -142,38 +132,11 @@ class Session:
             with self._screen.showing(total):
                 await conductor.play(signals.event)
 
-    def _open_output(self, sha256: str) -> tuple[Output, StateFile | None, RunState | None]:
-        options = self._options
-        if options.to_stdout:
-            return StandardOutput(), None, None
-        out = OutFile(options.out, fresh=options.fresh)
-        try:
-            state_file = StateFile(out.path)
-            if options.fresh:
-                state_file.delete()
-            state = state_file.read()
-            if state is None and not out.is_empty:
-                raise InputError(
-                    f"{options.out} has results already, and no {state_file.path.name} says of "
-                    "which run: give another OUT, or --fresh to overwrite it"
-                )
-            if state is not None:
-                self._check(state, sha256, state.cluster)
-        except BaseException:
-            out.close()
-            raise
-        return out, state_file, state
-
     @asynccontextmanager
     async def _work(
-        self,
-        reader: BatchReader,
-        batch: Batch,
-        out: Output,
-        kept: tuple[StateFile | None, RunState | None, str],
-    ) -> AsyncIterator[tuple[RunWork, FleetSettings, str]]:
+        self, reader: BatchReader, batch: Batch, opened: OpenedOutput, identity: Identity
+    ) -> AsyncIterator[RunWork]:
         """The run on its broker, with all clients open."""
-        state_file, state, sha256 = kept
         async with AsyncExitStack() as stack:
             settings = await stack.enter_async_context(broker(self._plan, self._screen.tell))
             await make_topics(self._plan, settings)
@@ -181,43 +144,43 @@ class Session:
             parts = RunParts(
                 reader=reader,
                 batch=batch,
-                out=out,
-                state_file=state_file,
-                names=TopicNames(settings.kafka.prefix),
+                out=opened.out,
+                state_file=opened.state_file,
+                settings=settings,
                 jobs_log=LogReader(client),
                 replies_log=LogReader(client),
-                sink=_sink(settings),
+                sink=_sink(settings, client),
             )
             for started in (parts.jobs_log, parts.replies_log, parts.sink):
                 await started.start()
                 stack.push_async_callback(started.stop)
-            cluster = await parts.jobs_log.cluster_id()
-            if state is None:
-                ends = await parts.jobs_log.ends([parts.names.replies])
-                state = new_state(
-                    batch, ends, sha256=sha256, route=self._plan.route, cluster=cluster
-                )
-            self._check(state, sha256, cluster)
-            yield RunWork(parts, state), settings, cluster
+            yield RunWork(parts, await self._state(parts, opened, identity))
 
-    def _check(self, state: RunState, sha256: str, cluster: str) -> None:
-        check_same_run(
-            state,
-            sha256=sha256,
+    async def _state(self, parts: RunParts, opened: OpenedOutput, identity: Identity) -> RunState:
+        cluster = await parts.jobs_log.cluster_id()
+        if opened.state is not None:
+            identity.check(opened.state, cluster)
+            return opened.state
+        ends = await parts.jobs_log.ends([parts.names.replies])
+        return new_state(
+            parts.batch, ends, sha256=identity.sha256, route=identity.route, cluster=cluster
+        )
+
+    def _identity(self, file: BatchFile) -> Identity:
+        return Identity(
+            sha256=file.sha256(),
             route=self._plan.route,
-            cluster=cluster,
             prefix=self._plan.settings.kafka.prefix,
-            out=Path(self._options.out),
+            out=self._options.out,
         )
 
 
-def _sink(settings: FleetSettings) -> KafkaSink:
+def _sink(settings: FleetSettings, client: dict[str, Any]) -> KafkaSink:
     most_bytes = settings.kafka.max_job_bytes + RECORD_OVERHEAD
-    client = client_options(settings.kafka)
     return KafkaSink(SinkSettings(client=client, most_bytes=most_bytes), SystemClock())
 
 
-def _first_words(options: RunOptions, batch: Batch, total: int, state: RunState | None) -> str:
+def _first_words(options: RunOptions, batch: Batch, state: RunState | None) -> str:
     bad = f", {len(batch.bad_lines):,} of them no jobs" if batch.bad_lines else ""
     again = f", going on with run {batch.run_id}" if state else f", run {batch.run_id}"
-    return f"{options.source}: {total:,} lines{bad}{again}"
+    return f"{options.source}: {batch.lines:,} lines{bad}{again}"

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
+from tollway_workers.config.share import share_of
 from tollway_workers.errors import InputError
 
 #: The route, the lane and the provider of a run without a configuration.
@@ -55,7 +56,7 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
     local = settings.kafka.bootstrap_servers is None
     workers = options.workers
     if workers is None:
-        workers = DEFAULT_WORKERS if local else 0
+        workers = _default_workers(settings) if local else 0
     if workers and not knows_routes:
         raise InputError(
             "nothing says who answers: give --config FILE, or --base-url with --model, "
@@ -71,6 +72,9 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
     if route is not None and knows_routes and route not in settings.routes:
         known = ", ".join(sorted(settings.routes))
         raise InputError(f"--route: there is no route {route!r}; the configuration has: {known}")
+    for name in settings.lanes if workers else ():
+        # Raises ConfigError here, not in each worker's log.
+        share_of(resolve_lane(name, settings), workers, 0)
     return FleetPlan(
         settings=settings,
         route=route,
@@ -78,6 +82,12 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
         workers=workers,
         simulated=options.simulate,
     )
+
+
+def _default_workers(settings: FleetSettings) -> int:
+    """Two, or one where a lane allows one call only."""
+    limits = [lane.concurrency for lane in settings.lanes.values() if lane.concurrency is not None]
+    return min([DEFAULT_WORKERS, *limits])
 
 
 def _settings(options: RunOptions, environ: Mapping[str, str]) -> tuple[FleetSettings, bool]:

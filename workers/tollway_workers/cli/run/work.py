@@ -18,6 +18,7 @@ from tollway_workers.cli.run.collect import Collector
 from tollway_workers.cli.run.enqueue import Enqueuer, Task
 from tollway_workers.cli.run.out_file import Output
 from tollway_workers.cli.run.state import RunState, StateFile
+from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.kafka.log_reader import LogReader, Place
 from tollway_workers.kafka.ports import RecordSink
@@ -36,11 +37,16 @@ class RunParts:
     batch: Batch
     out: Output
     state_file: StateFile | None
-    names: TopicNames
+    settings: FleetSettings
     #: Two readers: looking things up on the one that follows replies takes half a second.
     jobs_log: LogReader
     replies_log: LogReader
     sink: RecordSink
+
+    @property
+    def names(self) -> TopicNames:
+        """The names of the fleet's topics."""
+        return TopicNames(self.settings.kafka.prefix)
 
 
 class RunWork:
@@ -61,6 +67,16 @@ class RunWork:
         self.closing = False
         #: When the first job was handed over, in monotonic seconds.
         self.started: float | None = None
+
+    @property
+    def settings(self) -> FleetSettings:
+        """Those of the fleet, its broker included."""
+        return self._parts.settings
+
+    @property
+    def cluster(self) -> str:
+        """The id of the Kafka cluster."""
+        return self._state.cluster
 
     async def prepare(self) -> None:
         """Find what a former run did, and write down where this one starts. Calls nobody."""
