@@ -1,10 +1,8 @@
 """One process of the fleet: takes jobs, calls lanes, writes outcomes, commits."""
 
 import asyncio
-import traceback
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -17,7 +15,7 @@ from tollway_workers.config.route import RouteSettings
 from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.kafka.ports import RecordSink, RecordSource
-from tollway_workers.policies.endings import bug, invalid_job
+from tollway_workers.policies.endings import bug, invalid_job, place_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.intake import read_job
 from tollway_workers.policies.outcome import Outcome, RetryLater
@@ -113,6 +111,7 @@ class Worker:
     def drain(self) -> None:
         """Take nothing more; `run` returns when what is begun has ended. Idempotent."""
         self._draining.set()
+        self.dispatcher.drop_new()
 
     @property
     def draining(self) -> bool:
@@ -124,7 +123,11 @@ class Worker:
         while not self.draining:
             room = _MOST_POLLED if self._bytes < self._intake.memory_bytes else 0
             lanes = set()
-            for record in await source.poll(room):
+            records = await source.poll(room)
+            if self.draining:
+                # They are not complete, and so are left to others.
+                return
+            for record in records:
                 self._bytes += record.size
                 if (progress := self._admit_record(record)) is not None:
                     self.dispatcher.offer(progress)
@@ -196,7 +199,9 @@ class Worker:
             outcome, exchange = await self._parts.executor.execute(progress, permit)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
             # The place alone: an exception's text may quote what it choked on.
-            log.error("a job met a bug in the worker", error=type(error).__name__, at=_place(error))
+            log.error(
+                "a job met a bug in the worker", error=type(error).__name__, at=place_of(error)
+            )
             outcome, exchange = bug(error, progress.lane), None
         finally:
             permit.release()
@@ -278,7 +283,6 @@ class Worker:
 
     async def _finish_begun(self, drain_timeout: float) -> None:
         """Calls in flight and jobs between two calls may end; what was never called is left."""
-        self.dispatcher.drop_new()
         until = self._clock.monotonic() + drain_timeout
         while (self._running or self.dispatcher.waiting) and self._clock.monotonic() < until:
             # Kafka must see that we live; nothing new is taken.
@@ -294,8 +298,3 @@ class Worker:
         await self._parts.sink.stop()
         for lane in self._parts.lanes.values():
             await lane.provider.aclose()
-
-
-def _place(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"

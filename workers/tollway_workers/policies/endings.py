@@ -1,5 +1,8 @@
 """How a job ends that no call of it decides: it cannot be worked on, or met a bug of ours."""
 
+import traceback
+from pathlib import Path
+
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.policies.outcome import DeadLettered
 
@@ -22,3 +25,9 @@ def bug(error: Exception, lane: str) -> DeadLettered:
         lane=lane,
     )
     return DeadLettered(failure, type(error).__name__)
+
+
+def place_of(error: Exception) -> str:
+    """File and line where an error was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
