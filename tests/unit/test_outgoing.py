@@ -177,8 +177,15 @@ def test_a_journal_of_metadata_holds_no_prompt_and_no_answer() -> None:
 @pytest.mark.parametrize("body", [b"\x00", b"x", b"[1,1]", "ü".encode()], ids=repr)
 def test_a_journal_record_fits_whatever_the_bodies_are(body: bytes, most_bytes: int) -> None:
     big = body * (most_bytes // len(body))
+    # A request is JSON in any case: we have built it.
+    asked = b'"' + b"x" * most_bytes + b'"'
 
-    for request, response in ((b"{}", big), (big, b"{}"), (big, big), (big[: len(big) // 2],) * 2):
+    for request, response in (
+        (b"{}", big),
+        (asked, b"{}"),
+        (asked, big),
+        (b"{}", big[: len(big) // 2]),
+    ):
         _, value = journal_of(request, response, most_bytes=most_bytes)
         assert len(value) <= most_bytes
 

@@ -122,7 +122,7 @@ class JobExecutor:
         else:
             provenance = Provenance.REASKED if progress.reasking else Provenance.LIVE
         outcome = Completed(answer, provenance, progress.lane, completion.model_served)
-        return outcome, Exchange(attempt, call.body, completion.body)
+        return outcome, Exchange(attempt, call.body, completion.body, parsed=True)
 
     def _note_failure(
         self, progress: JobProgress, call: Call | None, error: CallError

@@ -1,6 +1,7 @@
 """`[providers.<name>]` and `[lanes.<name>]`: accounts, and models with their limits."""
 
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -31,6 +32,7 @@ class Price(Section):
     cached_input: UsdPerMillion | None = None
     """Prompt tokens read from the provider's cache; as `input` if absent."""
 
+    @cached_property
     def pico_per_token(self) -> tuple[int, int, int]:
         """Pico-USD of one input, one cached input and one output token."""
         cached = self.input if self.cached_input is None else self.cached_input

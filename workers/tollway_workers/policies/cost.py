@@ -15,7 +15,7 @@ def cost_of(usage: Usage | None, price: Price | None) -> int | None:
         return usage.cost_reported
     if price is None:
         return None
-    per_input, per_cached, per_output = price.pico_per_token()
+    per_input, per_cached, per_output = price.pico_per_token
     fresh = usage.input_total - usage.input_cached_read
     return (
         fresh * per_input + usage.input_cached_read * per_cached + usage.output_total * per_output

@@ -19,11 +19,14 @@ _LEAD_2, _LEAD_3, _LEAD_4 = (
 )
 
 #: Bytes of a class, and tokens a byte.
-_WEIGHTS = (
+_ASCII_WEIGHTS = (
     (_LETTERS, 1 / 4.8),
     (_DIGITS, 1 / 2.4),
     (_ASCII_PUNCTUATION, 1 / 1.9),
     (_SPACES, 0.06),
+)
+_WEIGHTS = (
+    *_ASCII_WEIGHTS,
     (_LEAD_2, 0.30),
     (_LEAD_3, 0.75),
     (_LEAD_4, 1.5),
@@ -41,7 +44,8 @@ def text_tokens(text: str) -> int:
     """Tokens of a text, on the safe side."""
     data = text.encode("utf-8", "surrogatepass")
     size = len(data)
-    tokens = sum((size - len(data.translate(None, kind))) * weight for kind, weight in _WEIGHTS)
+    kinds = _ASCII_WEIGHTS if text.isascii() else _WEIGHTS
+    tokens = sum((size - len(data.translate(None, kind))) * weight for kind, weight in kinds)
     return int(tokens * _MARGIN) + 1
 
 

@@ -24,7 +24,7 @@ from tollway_workers.policies.progress import JobProgress
 HEAD_BYTES = 65_536
 
 #: Bytes left for what the size of a record's parts does not say: names, commas, headers of ours.
-_MARGIN = 2_048
+_MARGIN = 4_096
 #: A dead letter gives each bad answer one part in so many of its room.
 _SHARES = 32
 
@@ -34,8 +34,11 @@ class Exchange:
     """One call as it went over the wire, for the journal."""
 
     attempt: Attempt
+    #: JSON of our own.
     request: bytes
     response: bytes
+    #: Whether the response was read as JSON already, and need not be again.
+    parsed: bool = False
 
 
 def reply(
@@ -76,24 +79,24 @@ def journal_record(
     progress: JobProgress, exchange: Exchange, *, worker: str, most_bytes: int
 ) -> bytes:
     """The value of a journal record, at most about `most_bytes` long."""
-    job = progress.job
+    job, attempt = progress.job, encode(exchange.attempt)
     fields: dict[str, object] = {
         "version": SCHEMA_VERSION,
         "job_id": job.id,
         "generation": job.generation,
         "route": job.route,
         "worker": worker,
-        "attempt": orjson.Fragment(encode(exchange.attempt)),
+        "attempt": orjson.Fragment(attempt),
     }
     _add(fields, tenant=job.tenant, run=job.run)
     if progress.route.journal == "full":
-        room = most_bytes - len(orjson.dumps(fields)) - _MARGIN
-        for name, body, part in (
-            ("request", exchange.request, 0.75),
-            ("response", exchange.response, 1.0),
+        room = most_bytes - len(attempt) - _MARGIN
+        for name, body, part, is_json in (
+            ("request", exchange.request, 0.75, True),
+            ("response", exchange.response, 1.0, exchange.parsed),
         ):
             if body:
-                encoded = _body(body, int(room * part))
+                encoded = _body(body, int(room * part), is_json=is_json)
                 fields[name] = orjson.Fragment(encoded)
                 room -= len(encoded)
     return orjson.dumps(fields)
@@ -149,11 +152,12 @@ def instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _body(body: bytes, room: int) -> bytes:
+def _body(body: bytes, room: int, *, is_json: bool) -> bytes:
     """A body as JSON of at most `room` bytes: as it is, as text, or what stands for it."""
     if len(body) <= room:
         # Cheaper than parsing and writing it again, and as safe: dumps does not check a fragment.
-        encoded = body if _is_json(body) else orjson.dumps(body.decode("utf-8", "replace"))
+        as_it_is = is_json or _is_json(body)
+        encoded = body if as_it_is else orjson.dumps(body.decode("utf-8", "replace"))
         if len(encoded) <= room:
             return encoded
     return encode(elsewhere(body, _head_in(room)))

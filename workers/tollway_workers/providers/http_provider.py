@@ -119,9 +119,9 @@ class HttpProvider:
             raise timed_out(call.timeout) from None
         except TRANSPORT_ERRORS as error:
             raise connection_failed(error) from error
-        headers = response.headers
+        headers, good = response.headers, 200 <= response.status_code < 300
         # A good answer needs one look at its headers, a bad one many.
-        return response.status_code, headers if response.is_success else _plain(headers), body
+        return response.status_code, headers if good else _plain(headers), body
 
     async def _after_refusal(self, failure: ProviderFailure, refused: RawHeaders) -> ProviderError:
         """Read the key again, once for all calls that the old one failed."""
@@ -153,6 +153,8 @@ def _static_headers(configured: Mapping[str, str]) -> RawHeaders:
         {
             "Content-Type": "application/json",
             "Accept": "application/json",
+            # Packed answers save little of what a model takes, and cost CPU here.
+            "Accept-Encoding": "identity",
             "User-Agent": f"tollway/{version('tollway')}",
         }
     )
