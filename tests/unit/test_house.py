@@ -1,0 +1,178 @@
+"""The house rules that no linter holds: sizes, names, words that must not stand anywhere."""
+
+import ast
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import tollway
+import tollway_schemas
+import tollway_workers
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("schemas", "producers", "workers")
+
+_MODULE_LINES, _TEST_LINES, _FUNCTION_LINES = 300, 400, 50
+_PUBLIC_NAMES = {tollway_schemas: 40, tollway: 15, tollway_workers: 12}
+_VAGUE = ("Manager", "Handler", "Processor", "Helper", "Util", "Service", "Base", "Abstract")
+_VAGUE_ENDS = ("Usecase", "Impl")
+#: Written apart, so that this file does not contain them.
+_UNFINISHED = ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error")
+_ELSEWHERE = (
+    "/work/" + "shared",
+    "pypi." + "org",
+    "files.python" + "hosted",
+    "repo1." + "maven",
+    "repo.maven." + "apache",
+    "registry." + "npmjs",
+    "proxy." + "golang",
+)
+
+
+def tracked() -> list[Path]:
+    """Every file of the tree, those that git does not know yet included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 git of the PATH
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+FILES = tracked()
+MODULES = [path for path in FILES if path.suffix == ".py"]
+PRODUCT = [path for path in MODULES if path.relative_to(ROOT).parts[0] in ROOMS]
+PACKAGES = [path for path in PRODUCT if "examples" not in path.parts]
+TESTS = [path for path in MODULES if path.relative_to(ROOT).parts[0] == "tests"]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    return ast.walk(parsed(path))
+
+
+def test_the_tree_was_found() -> None:
+    assert len(PACKAGES) > 50
+    assert len(TESTS) > 10
+
+
+def test_no_module_is_longer_than_it_may_be() -> None:
+    most = {path: _TEST_LINES if path in TESTS else _MODULE_LINES for path in MODULES}
+    lines = {path: len(path.read_text().splitlines()) for path in MODULES}
+
+    assert {name_of(path): n for path, n in lines.items() if n > most[path]} == {}
+
+
+def test_no_function_is_longer_than_it_may_be() -> None:
+    long = [
+        f"{name_of(path)}:{node.name}"
+        for path in MODULES
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno + 1 > _FUNCTION_LINES
+    ]
+
+    assert long == []
+
+
+def test_no_class_has_a_name_that_says_nothing() -> None:
+    vague = [
+        f"{name_of(path)}:{node.name}"
+        for path in PACKAGES
+        for node in nodes(path)
+        if isinstance(node, ast.ClassDef)
+        and (
+            node.name.strip("_").startswith(("Base", "Abstract"))
+            or node.name.endswith((*_VAGUE, *_VAGUE_ENDS))
+        )
+    ]
+
+    assert vague == []
+
+
+@pytest.mark.parametrize("word", _UNFINISHED)
+def test_nothing_is_left_for_later(word: str) -> None:
+    assert [name_of(path) for path in PACKAGES if word in path.read_text()] == []
+
+
+@pytest.mark.parametrize("word", _ELSEWHERE)
+def test_no_file_names_a_place_that_only_its_makers_have(word: str) -> None:
+    found = [name_of(path) for path in FILES if word.encode() in path.read_bytes()]
+
+    assert found == []
+
+
+def test_the_product_prints_nothing() -> None:
+    prints = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in PACKAGES
+        for node in nodes(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+
+    assert prints == []
+
+
+@pytest.mark.parametrize("package", _PUBLIC_NAMES, ids=lambda package: package.__name__)
+def test_a_package_has_few_public_names_and_has_them_all(package: object) -> None:
+    names = getattr(package, "__all__", [])
+
+    assert len(names) <= _PUBLIC_NAMES[package]  # type: ignore[index]  # a module is a key
+    assert len(set(names)) == len(names)
+    assert all(hasattr(package, name) for name in names)
+
+
+def test_every_package_says_that_it_is_typed() -> None:
+    for package in _PUBLIC_NAMES:
+        assert package.__file__ is not None
+        assert (Path(package.__file__).parent / "py.typed").exists()
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    names = Counter(path.name for path in TESTS if path.name.startswith("test_"))
+
+    assert [name for name, count in names.items() if count > 1] == []
+    assert [name_of(path) for path in TESTS if path.name == "__init__.py"] == []
+
+
+def test_every_module_says_in_its_first_line_what_it_is() -> None:
+    silent = [
+        name_of(path)
+        for path in PACKAGES
+        if path.read_text().strip() and ast.get_docstring(parsed(path)) is None
+    ]
+
+    assert silent == []
+
+
+def test_every_exemption_says_which_rule_and_why() -> None:
+    marks = ("# no" + "qa", "# type: " + "ignore")
+    bare = [
+        f"{name_of(path)}:{number}"
+        for path in MODULES
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for mark in marks
+        if mark in line and not _has_code_and_reason(line.partition(mark)[2])
+    ]
+
+    assert bare == []
+
+
+def _has_code_and_reason(after: str) -> bool:
+    code, reason = after[:1], after.lstrip(":[").partition(" ")[2] if after[:1] == ":" else after
+    return code in (":", "[") and len(reason.strip(" -#]:").split()) >= 2

@@ -1,0 +1,126 @@
+"""A fault, or a death, at each point where a worker waits for the world: nothing is lost."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tollway_schemas.failure import FailureClass
+from tollway_workers.config.route import RouteSettings
+from tollway_workers.errors import ProviderFailure
+from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.testing.memory_broker import MemoryBroker, Place
+from tollway_workers.testing.memory_fleet import MemoryFleet, memory_broker
+from tollway_workers.testing.samples import job, lane
+from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
+
+_NAMES = [f"job-{number}" for number in range(6)]
+#: Two of these calls fail: a retry, a dead letter and answers are all on the way.
+_TURNS: list[Turn] = [
+    ProviderFailure(failure_class=FailureClass.TRANSIENT, message="no", status=500),
+    ProviderFailure(failure_class=FailureClass.CONTENT_POLICY, message="no", status=400),
+    completion("fine"),
+]
+#: More than the writes of such a fleet: 7 journal records, 6 replies, a dead letter and a refusal.
+_POINTS = range(18)
+
+
+def fleet_on(broker: MemoryBroker, provider: ScriptedProvider) -> MemoryFleet:
+    routes = {"extract": RouteSettings(lanes=("main",))}
+    return MemoryFleet({lane(concurrency=3): provider}, routes, broker=broker)
+
+
+def at_the(nth: int, act: Callable[[], None], write: Callable[[OutgoingRecord], object]) -> object:
+    """A write that does something else once, at the `nth` time."""
+    count = iter(range(10**6))
+
+    async def append(record: OutgoingRecord) -> Place:
+        if next(count) == nth:
+            act()
+        return await write(record)  # type: ignore[no-any-return, misc]  # the broker's own
+
+    return append
+
+
+async def publish(fleet: MemoryFleet) -> None:
+    await fleet.publish(*(job(name) for name in _NAMES))
+    await fleet.publish_raw(b"\x00 no job", "extract")
+
+
+def all_ended(fleet: MemoryFleet) -> bool:
+    refused = sum(letter.value == b"\x00 no job" for letter in fleet.dead_letters)
+    return set(fleet.replies) == set(_NAMES) and refused >= 1 and fleet.lag == 0
+
+
+@pytest.mark.parametrize("point", _POINTS)
+@pytest.mark.parametrize("error", [ConnectionError, asyncio.TimeoutError, RuntimeError])
+async def test_a_write_that_fails_once_is_written_again(point: int, error: type[Exception]) -> None:
+    broker, provider = memory_broker("extract"), ScriptedProvider(_TURNS)
+    fleet = fleet_on(broker, provider)
+    await publish(fleet)
+
+    def fail() -> None:
+        raise error("the broker is away")
+
+    broker.append = at_the(point, fail, broker.append)  # type: ignore[method-assign, assignment]  # a fault
+    async with fleet:
+        await fleet.until(lambda: all_ended(fleet))
+
+    assert len(provider.calls) == 7
+    assert fleet.worker._bytes == 0
+
+
+@pytest.mark.parametrize("point", _POINTS)
+async def test_a_worker_that_dies_at_a_write_loses_nothing(point: int) -> None:
+    broker, provider = memory_broker("extract"), ScriptedProvider(_TURNS)
+    first = fleet_on(broker, provider)
+    await publish(first)
+    died = asyncio.Event()
+
+    def die() -> None:
+        died.set()
+        raise asyncio.CancelledError
+
+    write = broker.append
+    broker.append = at_the(point, die, write)  # type: ignore[method-assign, assignment]  # a death
+    first.start()
+    await first.until(lambda: died.is_set() or all_ended(first))
+    await first.crash()
+    broker.append = write  # type: ignore[method-assign]  # it is over
+
+    second = fleet_on(broker, ScriptedProvider())
+    async with second:
+        await second.until(lambda: all_ended(second))
+
+    twice = Counter(record.key for record in broker.records("tollway.replies"))
+    assert max(twice.values()) <= 2
+
+
+@pytest.mark.parametrize("point", range(8))
+async def test_a_worker_that_dies_during_a_call_loses_nothing_and_repeats_that_call_alone(
+    point: int,
+) -> None:
+    broker, provider = memory_broker("extract"), ScriptedProvider()
+    first = fleet_on(broker, provider)
+    await publish(first)
+    original = provider.complete
+
+    async def complete(call):  # type: ignore[no-untyped-def]  # as the double's own
+        if len(provider.calls) >= point:
+            provider.hold.clear()
+        return await original(call)
+
+    provider.complete = complete  # type: ignore[method-assign]  # calls hang from then on
+    first.start()
+    await first.until(lambda: all_ended(first) or len(provider.calls) > point)
+    await first.source.commit()
+    in_flight = len(provider.calls) - len(first.replies)
+    await first.crash()
+
+    successor = ScriptedProvider()
+    second = fleet_on(broker, successor)
+    async with second:
+        await second.until(lambda: all_ended(second))
+
+    assert len(provider.calls) + len(successor.calls) <= len(_NAMES) + in_flight
