@@ -1,0 +1,191 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import typer
+
+from tollway_schemas import DeadLetter, Failure, FailureClass, Origin, headers
+from tollway_schemas.codec import encode
+from tollway_schemas.keys import dead_letter_key
+from tollway_workers.cli.dead_letter_entry import Opened, is_named, name_of, open_record
+from tollway_workers.cli.dead_letter_overview import Filters, Overview
+from tollway_workers.cli.dead_letter_page import raw_text, show_entry, show_overview
+from tollway_workers.cli.topic_scan import seconds_in
+from tollway_workers.kafka.log_reader import LoggedRecord
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ORIGIN = "tollway.jobs.extract.bulk-0-9"
+
+
+def letter(
+    job_id: str = "order-17",
+    *,
+    generation: int = 1,
+    fingerprint: str = "f1",
+    minutes: int = 0,
+    route: str = "extract",
+) -> LoggedRecord:
+    dead = DeadLetter(
+        job_id=job_id,
+        generation=generation,
+        route=route,
+        run="nightly",
+        failure=Failure(failure_class=FailureClass.BAD_OUTPUT, message="breaks \x1b]0;its\x07"),
+        fingerprint=fingerprint,
+        origin=Origin(topic="tollway.jobs.extract.bulk", partition=1, offset=5),
+        dead_at=NOON + timedelta(minutes=minutes),
+        worker="host-0",
+        job={"id": job_id, "request": {"messages": [{"role": "user", "content": "a\x1b[2Jb\nc"}]}},
+    )
+    key = dead_letter_key(job_id, generation)
+    return LoggedRecord(("t", 1), 10 + minutes, key, encode(dead))
+
+
+def raw(value: bytes = b"\xff\xfe \x00 \x1b[31m") -> LoggedRecord:
+    described = headers.encode(
+        (
+            (headers.VALUE_KIND, "raw"),
+            (headers.JOB_ID, "forged"),
+            (headers.ORIGIN, ORIGIN),
+            (headers.FAILURE_CLASS, "undecodable"),
+            (headers.FAILURE_MESSAGE, "not JSON"),
+            (headers.FINGERPRINT, "f2"),
+            (headers.DEAD_AT, NOON.isoformat()),
+        )
+    )
+    return LoggedRecord(("t", 2), 3, dead_letter_key(ORIGIN, 1), value, described, 0.0)
+
+
+def test_a_dead_letter_says_what_it_is_without_prompt() -> None:
+    opened = open_record(letter())
+
+    assert opened.entry.kind == "job"
+    assert opened.entry.failure_class == "bad_output"
+    assert opened.entry.origin == "tollway.jobs.extract.bulk-1-5"
+    assert "request" not in repr(opened.entry)
+
+
+def test_raw_bytes_are_described_by_their_headers() -> None:
+    opened = open_record(raw())
+
+    assert opened.letter is None
+    assert opened.value == b"\xff\xfe \x00 \x1b[31m"
+    assert (opened.entry.failure_class, opened.entry.dead_at) == ("undecodable", NOON)
+
+
+def test_what_could_not_be_decoded_is_named_by_where_it_lay_not_by_what_it_claims() -> None:
+    entry = open_record(raw()).entry
+
+    assert name_of(entry) == ORIGIN
+    assert is_named(entry, ORIGIN)
+
+
+@pytest.mark.parametrize("value", [b'{"version":9}', b"{}", b"\xff", b"", None])
+def test_a_value_of_a_newer_release_or_none_at_all_is_still_listed(value: bytes | None) -> None:
+    record = LoggedRecord(("t", 4), 8, b"order-17/2/1", value, (), 5.0)
+
+    opened = open_record(record)
+
+    assert opened.entry.kind == "unreadable"
+    assert opened.entry.job_id == "order-17/2"
+    assert opened.entry.dead_at == datetime.fromtimestamp(5, UTC)
+
+
+def test_a_record_without_any_name_is_named_by_its_own_place() -> None:
+    assert open_record(LoggedRecord(("t", 4), 8, None, b"x")).entry.job_id == "t-4-8"
+
+
+def test_an_id_may_have_a_slash_and_a_number_of_its_own() -> None:
+    entry = open_record(letter("run/3", generation=2)).entry
+
+    assert is_named(entry, "run/3")
+    assert is_named(entry, "run/3/2")
+    assert not is_named(entry, "run")
+    assert not is_named(entry, "run/3/1")
+
+
+def test_the_most_frequent_cause_comes_first_with_its_newest_example() -> None:
+    overview = Overview(limit=10)
+    for record in (raw(), letter("a", minutes=2), letter("b", minutes=1)):
+        overview.add(open_record(record).entry)
+
+    assert [(each.count, each.example.job_id) for each in overview.groups] == [
+        (2, "a"),
+        (1, "forged"),
+    ]
+
+
+def test_only_the_newest_are_kept() -> None:
+    overview = Overview(limit=2)
+    for minutes in (3, 1, 4, 2):
+        overview.add(open_record(letter(str(minutes), minutes=minutes)).entry)
+
+    assert overview.total == 4
+    assert [entry.job_id for entry in overview.newest()] == ["4", "3"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "matches"),
+    [
+        (Filters(), True),
+        (Filters(route="extract", failure_class="bad_output", run="nightly"), True),
+        (Filters(route="other"), False),
+        (Filters(tenant="acme"), False),
+        (Filters(since=NOON), True),
+        (Filters(since=NOON + timedelta(seconds=1)), False),
+    ],
+)
+def test_filters_hold_all_that_is_asked_for(filters: Filters, matches: bool) -> None:
+    assert filters.match(open_record(letter()).entry) is matches
+
+
+def test_a_list_shows_no_prompt_and_no_control_character(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    overview = Overview(limit=10)
+    overview.add(open_record(letter()).entry)
+    overview.add(open_record(raw()).entry)
+
+    show_overview(overview, "tollway.dead-letters", filtered=False)
+
+    shown = capsys.readouterr().out
+    assert "2 dead letters in tollway.dead-letters, 2 likely causes" in shown
+    assert "2Jb" not in shown
+    assert not {"\x1b", "\x07"} & set(shown)
+
+
+@pytest.mark.parametrize("record", [letter(), raw(), LoggedRecord(("t", 1), 1, None, b"\x1b[5m")])
+def test_one_is_shown_with_its_text_written_out(
+    record: LoggedRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: Opened = open_record(record)
+
+    show_entry(opened, [opened.entry.generation])
+
+    shown = capsys.readouterr().out
+    assert "\\u001b[" in shown
+    assert not {"\x1b", "\x07", "\x00"} & set(shown)
+
+
+def test_a_prompt_is_shown_as_it_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    show_entry(open_record(letter()), [1, 2])
+
+    shown = capsys.readouterr().out
+    assert "prompt\n  user:\n    a\\u001b[2Jb\n    c\n" in shown
+    assert "also dead    generation 2" in shown
+
+
+def test_raw_bytes_are_text_with_bytes_that_are_none_written_out() -> None:
+    assert raw_text(b"a\xff\x00\n\xc3\xa9") == "a\\xff\\u0000\né"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), ("7d", 604800)]
+)
+def test_times_are_read(text: str, seconds: float) -> None:
+    assert seconds_in(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-1h", "1w", "1h30m"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="no time such as"):
+        seconds_in(text)
