@@ -49,7 +49,8 @@ def test_a_table_that_is_piped_is_never_cut(capsys: pytest.CaptureFixture[str]) 
     ]
 
 
-def test_an_unknown_cost_is_not_zero() -> None:
+def test_an_unknown_cost_is_not_zero_and_neither_is_a_tiny_one() -> None:
     assert dollars(None) == "unknown"
     assert dollars(0) == "$0.000000"
+    assert dollars(77) == "<$0.000001"
     assert dollars(12_345_678_000_000) == "$12.345678"

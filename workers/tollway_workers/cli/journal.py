@@ -93,7 +93,8 @@ async def _find(kafka: KafkaSettings, job: str, *, everywhere: bool) -> Found:
 def _show(job: str, found: Found) -> None:
     say(f"{on_one_line(job)}: {count(len(found.records), 'call')}", style="bold")
     if found.unreadable:
-        say(f"{count(found.unreadable, 'record')} more that this release cannot read: upgrade it")
+        records = count(found.unreadable, "more record")
+        say(f"{records} of it that this release cannot read: upgrade it")
     show_attempts(record.attempt for record in found.records)
     for record in found.records:
         say()

@@ -78,7 +78,11 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None
 
 def dollars(pico: int | None) -> str:
     """An amount of money; what is unknown is never shown as zero."""
-    return "unknown" if pico is None else f"${pico / PICO_PER_USD:,.6f}"
+    if pico is None:
+        return "unknown"
+    if 0 < pico < PICO_PER_USD // 1_000_000:
+        return "<$0.000001"
+    return f"${pico / PICO_PER_USD:,.6f}"
 
 
 def count(number: int, noun: str) -> str:
