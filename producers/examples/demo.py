@@ -1,4 +1,4 @@
-"""`make demo`: 1,000 real jobs through a real Kafka, with faults and a SIGKILL, beside a plain script.
+"""`make demo`: 1,000 real jobs through a real Kafka, beside a plain script, with faults and kills.
 
 The input is what is always there: docstrings of this Python's own standard library, from which each
 job extracts purpose, parameters, returns and raised errors, held to a JSON Schema. The provider is
@@ -17,6 +17,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -103,8 +104,7 @@ class Simulator:
         self._process = subprocess.Popen(
             [*tollway_command(), *command, *files], stdout=subprocess.PIPE, text=True
         )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             sys.exit(f"the simulator did not start (exit {self._process.wait()})")
         self._url = json.loads(line)["url"].removesuffix("/v1")
@@ -119,10 +119,10 @@ class Simulator:
         """Where `client` sends its calls, to be counted apart."""
         return f"{self._url}/s/{client}/v1"
 
-    def summary(self, client: str) -> dict[str, object]:
+    def summary(self, client: str) -> dict[str, Any]:
         """What the books say of one client."""
         with urllib.request.urlopen(f"{self._url}/calls/summary?source={client}") as response:
-            found: dict[str, object] = json.load(response)
+            found: dict[str, Any] = json.load(response)
         return found
 
 
@@ -196,7 +196,7 @@ class TollwayRun:
         """End it, if it still goes on."""
         end(self._process)
 
-    def answers(self) -> dict[str, object]:
+    def answers(self) -> dict[str, Any]:
         """The answer of every job that has one, by custom id."""
         lines = [json.loads(line) for line in self.out.read_text().splitlines()]
         return {
@@ -213,7 +213,7 @@ def judge(console: Console, simulator: Simulator, tollway: TollwayRun, plain: Pl
     alive = {"tollway": tollway.kill_a_worker, "plain": plain.kill_and_restart}
     while tollway.running() or plain.running():
         for client, kill in list(alive.items()):
-            if int(str(simulator.summary(client)["answered_jobs"])) >= JOBS // 2:
+            if simulator.summary(client)["answered_jobs"] >= JOBS // 2:
                 kill()
                 del alive[client]
         time.sleep(0.1)
@@ -239,10 +239,8 @@ def print_table(console: Console, simulator: Simulator, by_tollway: int, by_plai
         "calls": [book["calls"] for book in books],
         "jobs billed twice": [book["jobs_billed_more_than_once"] for book in books],
         "  whole answers thrown away": [book["jobs_answered_more_than_once"] for book in books],
-        "tokens billed": [
-            int(str(book["prompt_tokens"])) + int(str(book["completion_tokens"])) for book in books
-        ],
-        "cost in USD": [f"{float(str(book['cost_usd'])):.4f}" for book in books],
+        "tokens billed": [book["prompt_tokens"] + book["completion_tokens"] for book in books],
+        "cost in USD": [f"{float(book['cost_usd']):.4f}" for book in books],
     }
     for name, values in rows.items():
         table.add_row(name, *(f"{v:,}" if isinstance(v, int) else str(v) for v in values))

@@ -1,4 +1,4 @@
-"""The loop that everybody starts with, and the bar we measure against: consume, POST, reply, commit.
+"""The loop that everybody starts with, and our bar: consume, POST, reply, commit.
 
 aiokafka and aiohttp, a task per job, the same client settings and bodies as ours, and no features:
 no limits, no retries, no validation, no journal, no metrics, and an offset map least of all.

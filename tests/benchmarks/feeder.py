@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
+from pydantic import JsonValue
 
 from tollway_schemas.codec import encode
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 
-SCHEMA = {
+SCHEMA: dict[str, JsonValue] = {
     "type": "object",
     "properties": {
         "purpose": {"type": "string"},

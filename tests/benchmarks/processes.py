@@ -29,6 +29,7 @@ class LineProcess:
     """One of the scripts beside this one; it ends when its stdin does."""
 
     def __init__(self, script: str, *arguments: str) -> None:
+        self._script = script
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / script), *arguments],
             stdin=subprocess.PIPE,
@@ -54,7 +55,7 @@ class LineProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args} ended with {self._process.wait()}")
+            raise RuntimeError(f"{self._script} ended with {self._process.wait()}")
         return line.strip()
 
     def write_line(self, line: str) -> None:

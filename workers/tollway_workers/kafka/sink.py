@@ -110,7 +110,8 @@ class KafkaSink:
             # A batch counts as one record against its topic's limit.
             max_batch_size=min(BATCH_BYTES, self._settings.most_bytes),
             max_request_size=self._settings.most_bytes,
-            partitioner=partition_of,
+            # Typed as its default, which is a class that is called like this.
+            partitioner=partition_of,  # pyright: ignore[reportArgumentType]
         )
         await started(producer, self._settings.client)
         return producer

@@ -157,7 +157,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             await self._commit(self._committable(self._ready), consumer)
             if consumer._coordinator is not None:
                 # Static members send no LeaveGroup on stop(): others would wait for the session.
-                consumer._coordinator._group_instance_id = None
+                # Private, and there is no other way.
+                consumer._coordinator._group_instance_id = None  # pyright: ignore
             await consumer.stop()
         if self._admin is not None:
             admin, self._admin = self._admin, None
@@ -168,13 +169,18 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Partitions that are ours now."""
         return len(self._ready)
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    # The two callbacks may be coroutines: aiokafka says so, its annotations do not.
+    async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, revoked: Iterable[TopicPartition]
+    ) -> None:
         """A rebalance begins: write down what is complete and wait for nothing else."""
         await self._commit(self._committable(self._ready))
         self._ready.clear()
         self.joined = False
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+    async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, assigned: Iterable[TopicPartition]
+    ) -> None:
         """A rebalance is over: go on where we were, or where the one before us was."""
         partitions = set(assigned)
         for partition in self._trackers.keys() - partitions:
