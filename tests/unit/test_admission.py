@@ -1,0 +1,122 @@
+"""Leave to call: all or nothing, given back on every path."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.usage import Usage
+from tollway_workers.admission import Admission, Permit
+from tollway_workers.policies.gate import LaneState
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.samples import job, lane, progress
+
+
+def admission_of(**limits: Any) -> tuple[Admission, ManualClock]:
+    clock = ManualClock()
+    return Admission(lane(**limits), clock), clock
+
+
+def permit_of(admission: Admission) -> Permit:
+    permit = admission.admit(progress())
+    assert isinstance(permit, Permit)
+    return permit
+
+
+def test_no_more_calls_are_in_flight_than_the_lane_allows() -> None:
+    admission, _ = admission_of(concurrency=2)
+    first, _second = permit_of(admission), permit_of(admission)
+
+    refused = admission.admit(progress())
+    first.release()
+
+    assert refused is None
+    assert isinstance(admission.admit(progress()), Permit)
+
+
+def test_a_permit_given_back_twice_counts_once() -> None:
+    admission, _ = admission_of(concurrency=2)
+    permit_of(admission)
+    permit = permit_of(admission)
+
+    permit.release()
+    permit.release()
+
+    assert admission.in_flight == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError, KeyboardInterrupt])
+def test_a_permit_comes_back_however_its_call_ends(error: type[BaseException]) -> None:
+    admission, _ = admission_of(concurrency=1)
+
+    with pytest.raises(error), permit_of(admission):
+        raise error
+
+    assert admission.in_flight == 0
+
+
+def test_what_is_refused_reserves_nothing() -> None:
+    admission, clock = admission_of(requests_per_minute=60, tokens_per_minute=60, burst=1.0)
+    permit_of(admission)
+    waits = [admission.admit(progress()) for _ in range(50)]
+    assert isinstance(waits[0], float)
+
+    clock.advance(waits[0])
+
+    assert set(waits) == {waits[0]}
+    assert isinstance(admission.admit(progress()), Permit)
+
+
+def test_a_closed_gate_says_how_long_and_takes_no_rate() -> None:
+    admission, clock = admission_of(requests_per_minute=60, burst=1.0)
+    admission.on_failure(FailureClass.RATE_LIMIT, 7.0)
+
+    waits = [admission.admit(progress()) for _ in range(3)]
+    clock.advance(7.0)
+
+    assert waits == [7.0, 7.0, 7.0]
+    assert isinstance(admission.admit(progress()), Permit)
+
+
+def test_tokens_are_estimated_once_for_each_request_a_job_makes() -> None:
+    admission, _ = admission_of(tokens_per_minute=1e6)
+    subject = progress(job())
+    permit = admission.admit(subject)
+    first = subject.cost
+
+    subject.ask(subject.request.model_copy(update={"max_output_tokens": 9_000}), reasking=False)
+    between = subject.cost
+    admission.admit(subject)
+
+    assert isinstance(permit, Permit)
+    assert first is permit.cost
+    assert between is None
+    assert subject.cost is not None
+    assert subject.cost.tokens == 9_000
+
+
+def test_a_lane_without_token_limit_estimates_nothing() -> None:
+    admission, _ = admission_of(concurrency=1)
+
+    assert permit_of(admission).cost.tokens == 0
+
+
+def test_settling_owes_what_was_underestimated() -> None:
+    admission, _ = admission_of(tokens_per_minute=60_000, burst=1.0)
+    permit = permit_of(admission)
+
+    permit.settle(Usage(input_total=5_000, output_total=5_000))
+
+    assert isinstance(admission.admit(progress()), float)
+
+
+def test_an_answer_opens_what_a_failure_closed() -> None:
+    admission, _ = admission_of(concurrency=4)
+    admission.on_failure(FailureClass.AUTH, None)
+    parked = admission.state
+
+    admission.on_answer()
+
+    assert (parked, admission.state) == (LaneState.PARKED, LaneState.OPEN)
+    assert repr(admission) == "<Admission main [0 in flight | open]>"

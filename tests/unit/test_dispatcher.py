@@ -1,0 +1,216 @@
+"""Who is called next: order, limits, deadlines, drains."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.job import Priority
+from tollway_workers.admission import Admission, Permit
+from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.dispatcher import Dispatcher
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.samples import NOW, job, lane, progress
+
+
+@dataclass
+class Desk:
+    """A dispatcher with one lane, and what it did."""
+
+    config: LaneConfig
+    clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
+    started: list[tuple[str, Permit]] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    expired: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.admission = Admission(self.config, self.clock)
+        self.dispatcher = Dispatcher(
+            {"main": self.admission},
+            self.clock,
+            lambda each, permit: self.started.append((each.job.id, permit)),
+            lambda each: self.forgotten.append(each.job.id),
+            lambda each: self.expired.append(each.job.id),
+        )
+
+    def offer(self, *waiting: JobProgress) -> None:
+        for each in waiting:
+            self.dispatcher.offer(each)
+        self.dispatcher.pump("main")
+
+    def end(self) -> None:
+        """The oldest call ends."""
+        next(permit for _, permit in self.started if permit._open).release()
+        self.dispatcher.pump("main")
+
+    @property
+    def order(self) -> list[str]:
+        return [name for name, _ in self.started]
+
+
+@pytest.fixture
+def one_at_a_time() -> Iterator[Desk]:
+    desk = Desk(lane(concurrency=1))
+    yield desk
+    assert desk.admission.in_flight == sum(permit._open for _, permit in desk.started)
+
+
+def waiting(name: str, priority: Priority = Priority.BULK, *, seconds: float = 600) -> JobProgress:
+    return progress(job(name, priority=priority, seconds=seconds))
+
+
+def test_interactive_jobs_go_before_bulk_ones_and_each_in_order(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    desk.offer(waiting("holder"), waiting("b1"), waiting("b2"))
+    desk.offer(waiting("i1", Priority.INTERACTIVE), waiting("i2", Priority.INTERACTIVE))
+
+    for _ in range(4):
+        desk.end()
+
+    assert desk.order == ["holder", "i1", "i2", "b1", "b2"]
+
+
+def test_a_retry_goes_before_new_jobs_once_it_is_due(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    desk.offer(waiting("holder"), waiting("new-1"), waiting("new-2"))
+    desk.dispatcher.retry(waiting("again"), 5.0)
+
+    desk.end()
+    desk.clock.advance(5.0)
+    desk.end()
+    desk.end()
+
+    assert desk.order == ["holder", "new-1", "again", "new-2"]
+
+
+def test_a_retry_that_is_due_starts_by_itself_where_there_is_room(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    desk.dispatcher.retry(waiting("again"), 5.0)
+    held = desk.dispatcher.held("main")
+
+    desk.clock.advance(5.0)
+
+    assert (held, desk.order, desk.dispatcher.waiting) == (1, ["again"], 0)
+
+
+def test_a_large_request_at_the_head_is_not_overtaken_by_small_ones() -> None:
+    desk = Desk(lane(tokens_per_minute=6_000, burst=1.0))
+    large = waiting("large")
+    large.ask(large.request.model_copy(update={"max_output_tokens": 5_000}), reasking=False)
+    small = [waiting(f"small-{n}") for n in range(3)]
+    for each in small:
+        each.ask(each.request.model_copy(update={"max_output_tokens": 50}), reasking=False)
+
+    desk.offer(small[0], large, *small[1:])
+    before = list(desk.order)
+    desk.clock.advance(1.0)
+    desk.clock.advance(60.0)
+
+    assert before == ["small-0"]
+    assert desk.order == ["small-0", "large", "small-1", "small-2"]
+
+
+def test_a_lane_wakes_itself_when_its_rate_allows_the_next_call() -> None:
+    desk = Desk(lane(requests_per_minute=60, burst=1.0))
+    desk.offer(*(waiting(f"j{n}") for n in range(4)))
+    counts = [len(desk.order)]
+    for _ in range(3):
+        desk.clock.advance(1.0)
+        counts.append(len(desk.order))
+
+    assert counts == [1, 2, 3, 4]
+
+
+def test_no_job_is_started_after_its_deadline(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    desk.offer(waiting("holder"), waiting("late", seconds=10), waiting("fine"))
+
+    desk.clock.advance(10.0)
+    desk.end()
+
+    assert (desk.order, desk.expired) == (["holder", "fine"], ["late"])
+
+
+def test_expired_jobs_are_found_wherever_they_stand(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    desk.offer(waiting("holder"))
+    urgent = waiting("i", Priority.INTERACTIVE, seconds=5)
+    desk.offer(waiting("b", seconds=5), waiting("c"), urgent)
+
+    early = desk.dispatcher.take_expired(NOW + 4.9)
+    late = desk.dispatcher.take_expired(NOW + 5.0)
+
+    assert early == []
+    assert {each.job.id for each in late} == {"b", "i"}
+    assert desk.dispatcher.held("main") == 1
+
+
+def test_jobs_of_a_lost_partition_are_forgotten_and_never_started(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    lost = [waiting(f"lost-{n}", seconds=1) for n in range(2)]
+    desk.offer(waiting("holder"), *lost, waiting("kept"))
+    for each in lost:
+        each.record.tracker.owned = False
+
+    expired = desk.dispatcher.take_expired(NOW + 50)
+    desk.end()
+
+    assert expired == []
+    assert (desk.order, desk.forgotten) == (["holder", "kept"], ["lost-0", "lost-1"])
+
+
+def test_a_drain_keeps_what_was_begun_and_drops_the_rest(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    begun = waiting("begun")
+    begun.attempts.append(object())  # type: ignore[arg-type]  # any attempt will do
+    desk.offer(waiting("holder"), waiting("new"), begun)
+    desk.dispatcher.retry(waiting("retry"), 3.0)
+
+    desk.dispatcher.drop_new()
+    desk.end()
+    desk.clock.advance(3.0)
+    desk.end()
+
+    assert desk.order == ["holder", "begun", "retry"]
+
+
+def test_nothing_starts_after_a_stop_whatever_falls_due(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    desk.offer(waiting("holder"), waiting("next"))
+    desk.dispatcher.retry(waiting("retry"), 3.0)
+
+    desk.dispatcher.stop()
+    desk.end()
+    desk.clock.advance(10.0)
+
+    assert desk.order == ["holder"]
+
+
+def test_a_lane_is_full_at_its_capacity_and_no_longer_when_one_has_gone() -> None:
+    desk = Desk(lane(concurrency=1))
+    desk.offer(*(waiting(f"j{n}") for n in range(1_001)))
+    full = list(desk.dispatcher.full_lanes())
+
+    desk.end()
+
+    assert full == ["main"]
+    assert list(desk.dispatcher.full_lanes()) == []
+
+
+def test_a_parked_lane_is_probed_by_one_job_at_a_time_and_in_turn() -> None:
+    desk = Desk(lane(concurrency=5))
+    desk.admission.on_failure(FailureClass.AUTH, None)
+    first, second = waiting("one"), waiting("two")
+    desk.offer(first, second)
+    while_closed = list(desk.order)
+
+    desk.clock.advance(1.0)
+    probing = list(desk.order)
+    desk.admission.on_failure(FailureClass.AUTH, None)
+    desk.dispatcher.requeue(first)
+    desk.end()
+    desk.clock.advance(2.0)
+
+    assert (while_closed, probing, desk.order) == ([], ["one"], ["one", "two"])

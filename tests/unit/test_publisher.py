@@ -1,0 +1,201 @@
+"""What a worker writes, where, and in which order."""
+
+from typing import Any
+
+import pytest
+
+from tollway_schemas import headers
+from tollway_schemas.attempt import Attempt
+from tollway_schemas.codec import decode
+from tollway_schemas.dead_letter import BadAnswer, DeadLetter
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.job import ReplyAddress
+from tollway_schemas.reply import Answer, Provenance, Reply
+from tollway_schemas.topics import TopicNames
+from tollway_workers.config.route import RouteSettings
+from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, RetryLater
+from tollway_workers.policies.outgoing import Exchange, instant
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.publisher import OutcomePublisher, PublisherSettings
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink
+from tollway_workers.testing.memory_fleet import memory_broker
+from tollway_workers.testing.samples import NOW, job, progress, record
+
+_NAMES = TopicNames()
+_FAILURE = Failure(failure_class=FailureClass.CONTENT_POLICY, message="no", lane="main")
+_DEAD = DeadLettered(_FAILURE, "filter")
+_MOST = 36_864
+
+
+class Desk:
+    """A publisher over a broker that notes the order of what is written."""
+
+    def __init__(self) -> None:
+        self.broker: MemoryBroker = memory_broker("extract")
+        self.broker.create_topic("mine", 8)
+        self.broker.most_bytes = _MOST
+        self.order: list[str] = []
+        self.publisher = OutcomePublisher(
+            self._Noting(self),
+            PublisherSettings(
+                topics=_NAMES,
+                worker="w-0",
+                reply_topics=frozenset({"mine"}),
+                most_bytes=_MOST,
+            ),
+            ManualClock(NOW),
+        )
+
+    class _Noting(MemorySink):
+        def __init__(self, desk: "Desk") -> None:
+            super().__init__(desk.broker)
+            self._desk = desk
+
+        async def send(self, record: OutgoingRecord) -> Any:
+            handed = await super().send(record)
+            self._desk.order.append(record.topic)
+            return handed
+
+    def reply(self, topic: str = _NAMES.replies) -> Reply:
+        (written,) = self.broker.records(topic)
+        return decode(Reply, written.value)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def exchange(response: bytes = b'{"a": 1}') -> Exchange:
+    attempt = Attempt(
+        number=1, lane="main", provider="p", model="m", started_at=instant(NOW), latency=0.1
+    )
+    return Exchange(attempt, b"{}", response)
+
+
+def completed(text: str = "yes") -> Completed:
+    return Completed(Answer(text=text), Provenance.LIVE, "main", "m-1")
+
+
+def headers_of(written: OutgoingRecord) -> dict[str, bytes]:
+    return dict(written.headers)
+
+
+async def test_an_answer_is_a_journal_record_and_a_reply(desk: Desk) -> None:
+    await desk.publisher.publish(progress(), completed(), exchange())
+
+    assert sorted(desk.order) == [_NAMES.journal, _NAMES.replies]
+    assert desk.reply().status == "completed"
+
+
+async def test_a_dead_letter_is_safe_before_anybody_is_told(desk: Desk) -> None:
+    await desk.publisher.publish(progress(), _DEAD, None)
+
+    assert desk.order == [_NAMES.dead_letters, _NAMES.replies]
+    assert desk.reply().dead_letter
+    (letter,) = desk.broker.records(_NAMES.dead_letters)
+    assert letter.key == b"job-1/1"
+    assert headers_of(letter)[headers.FAILURE_CLASS] == b"content_policy"
+
+
+async def test_a_failure_alone_is_no_dead_letter(desk: Desk) -> None:
+    await desk.publisher.publish(progress(), Failed(_FAILURE), None)
+
+    assert desk.order == [_NAMES.replies]
+    assert not desk.reply().dead_letter
+
+
+async def test_a_retry_writes_the_journal_alone(desk: Desk) -> None:
+    await desk.publisher.publish(progress(), RetryLater(1.0), exchange())
+
+    assert desk.order == [_NAMES.journal]
+
+
+async def test_a_route_without_journal_has_none(desk: Desk) -> None:
+    route = RouteSettings(lanes=("main",), journal="off")
+
+    await desk.publisher.publish(progress(route=route), completed(), exchange())
+
+    assert desk.order == [_NAMES.replies]
+
+
+async def test_a_service_s_headers_pass_through_and_ours_cannot_be_forged(desk: Desk) -> None:
+    given = [("mine", b"1"), ("traceparent", b"00-1"), (headers.JOB_ID, b"forged"), ("n", b"")]
+
+    await desk.publisher.publish(progress(headers=given), completed(), None)
+
+    (written,) = desk.broker.records(_NAMES.replies)
+    assert [name for name, _ in written.headers].count(headers.JOB_ID) == 1
+    assert headers_of(written)["mine"] == b"1"
+    assert headers_of(written)["traceparent"] == b"00-1"
+    assert headers_of(written)[headers.JOB_ID] == b"job-1"
+    assert headers_of(written)[headers.STATUS] == b"completed"
+
+
+async def test_a_reply_goes_where_its_job_says_if_that_is_allowed(desk: Desk) -> None:
+    mine = progress(job(reply_to=ReplyAddress(topic="mine", partition=5)))
+
+    await desk.publisher.publish(mine, completed(), None)
+
+    assert [len(each) for each in desk.broker.topics["mine"]] == [0, 0, 0, 0, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("topic", [_NAMES.journal, _NAMES.jobs("extract", job().priority), "other"])
+async def test_no_job_can_have_its_reply_written_elsewhere(desk: Desk, topic: str) -> None:
+    address = ReplyAddress(topic=topic)
+
+    await desk.publisher.publish(progress(job(reply_to=address)), completed(), None)
+
+    assert not desk.publisher.may_reply_to(address)
+    assert desk.order == [_NAMES.replies]
+
+
+async def test_an_answer_that_no_reply_can_hold_is_a_dead_letter(desk: Desk) -> None:
+    await desk.publisher.publish(progress(), completed("x" * _MOST), None)
+
+    assert desk.order == [_NAMES.dead_letters, _NAMES.replies]
+    failure = desk.reply().failure
+    assert failure is not None
+    assert failure.failure_class is FailureClass.REPLY_TOO_LARGE
+
+
+def oversized() -> JobProgress:
+    subject = progress(
+        job(labels={"x": "y" * _MOST}), headers=[(f"h{n}", b"z" * 9_000) for n in range(4)]
+    )
+    subject.bad_answers += [BadAnswer(attempt=n, text="\x00" * 60_000) for n in (1, 2, 3)]
+    return subject
+
+
+async def test_a_job_that_is_large_in_every_way_still_ends(desk: Desk) -> None:
+    await desk.publisher.publish(oversized(), _DEAD, exchange(b"\x00" * 2 * _MOST))
+
+    assert sorted(set(desk.order)) == sorted([_NAMES.dead_letters, _NAMES.journal, _NAMES.replies])
+    (letter,) = desk.broker.records(_NAMES.dead_letters)
+    assert decode(DeadLetter, letter.value).job_elsewhere is not None
+    assert desk.reply().failure == _FAILURE
+
+
+@pytest.mark.parametrize("size", [0, 10, 20_000, 28_000, 500_000])
+@pytest.mark.parametrize("passed", [0, 3_000, 30_000])
+async def test_what_cannot_be_decoded_keeps_its_raw_bytes_as_far_as_they_fit(
+    desk: Desk, size: int, passed: int
+) -> None:
+    raw = b"\xff" * size
+    given = [("mine", b"h" * passed)]
+    failure = Failure(failure_class=FailureClass.UNDECODABLE, message="id: is missing")
+
+    await desk.publisher.publish_undecodable(
+        record(raw, offset=9, headers=given), failure, "extract"
+    )
+
+    (letter,) = desk.broker.records(_NAMES.dead_letters)
+    described = headers_of(letter)
+    assert raw.startswith(letter.value)
+    assert described[headers.VALUE_KIND] == (b"raw" if letter.value == raw else b"raw-head")
+    assert (letter.value == raw) == (size + passed % 30_000 < 28_600)
+    assert described[headers.FAILURE_CLASS] == b"undecodable"
+    assert described[headers.FAILURE_MESSAGE] == b"id: is missing"
+    assert described[headers.ORIGIN] == b"tollway.jobs.extract.bulk-0-9"
