@@ -217,6 +217,24 @@ async def test_an_interrupted_run_finishes_its_calls_and_says_how_to_go_on(
     assert simulator.summary().calls <= JOBS + IN_FLIGHT
 
 
+async def test_a_second_signal_ends_everything_at_once(
+    start: Start, files: tuple[Path, Path]
+) -> None:
+    source, out = files
+    command = await start(source, "-o", out)
+    await lines_in(out, 1)
+    workers = command.workers()
+
+    command.process.send_signal(signal.SIGTERM)
+    command.process.send_signal(signal.SIGINT)
+    status, stdout, _ = await command.end()
+
+    assert status == 130
+    assert "give the same command again" in stdout
+    psutil.wait_procs(workers, timeout=10)
+    assert not any(worker.is_running() for worker in workers)
+
+
 async def test_two_hundred_bad_lines_end_with_a_sentence_each(
     start: Start, tmp_path: Path, simulator: Simulator
 ) -> None:

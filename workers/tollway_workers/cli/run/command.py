@@ -19,6 +19,7 @@ from tollway_workers.cli.run.report import (
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result, Session, batch_reader, open_batch
 from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
+from tollway_workers.cli.run.simulated import simulator_options
 from tollway_workers.cli.status import INTERRUPTED
 from tollway_workers.kafka.connect import quieten_client_logs
 
@@ -64,6 +65,8 @@ def _play(options: RunOptions) -> None:
     # Results own stdout where they go there, and so does the one JSON object.
     screen = Screen(Console(stderr=options.json or options.to_stdout))
     if options.simulate:
+        # Its process reads them again: what is wrong with them is said before anything starts.
+        simulator_options(options.answers, options.faults)
         screen.tell(SIMULATED)
     if options.dry_run:
         _show_estimate(options, plan, screen)
@@ -81,7 +84,8 @@ def _result(options: RunOptions, plan: FleetPlan, screen: Screen) -> Result:
     try:
         return asyncio.run(Session(options, plan, screen).play())
     except asyncio.CancelledError:
-        # The second signal. The state is that of the last second: nothing is lost.
+        # The state is that of the last second: nothing is lost.
+        screen.tell("ended at once: give the same command again and it goes on")
         raise typer.Exit(INTERRUPTED) from None
 
 

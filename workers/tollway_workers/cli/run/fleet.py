@@ -102,6 +102,7 @@ async def _simulator(options: RunOptions) -> AsyncIterator[tuple[str, int]]:
         if file is not None:
             command += [name, str(file.absolute())]
     read_end, write_end = os.pipe()
+    process = None
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -114,7 +115,8 @@ async def _simulator(options: RunOptions) -> AsyncIterator[tuple[str, int]]:
         yield await _address(process), write_end
     finally:
         os.close(write_end)
-    await process.wait()
+        if process is not None:
+            await process.wait()
 
 
 async def _address(process: asyncio.subprocess.Process) -> str:

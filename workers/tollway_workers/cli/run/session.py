@@ -97,6 +97,7 @@ class Session:
         """Run until every line has its ending or a signal comes. Raises TollwayError."""
         began = time.monotonic()
         with open_batch(self._options, self._plan) as file, StopSignals() as signals:
+            signals.at_once = True
             reader = batch_reader(self._options, self._plan, file)
             identity = self._identity(file)
             opened = open_output(self._options, identity)
@@ -129,6 +130,8 @@ class Session:
                 beside_others=brought.beside_others if brought else False,
                 drain_timeout=brought.drain_timeout if brought else 0.0,
             )
+            # From here on there are calls to finish.
+            signals.at_once = False
             with self._screen.showing(total):
                 await conductor.play(signals.event)
 

@@ -15,6 +15,8 @@ class StopSignals:
         self.event = asyncio.Event()
         #: The exit status to end with, once a signal has come.
         self.exit_status: int | None = None
+        #: While there is nothing to finish in good order the first signal cancels too.
+        self.at_once = False
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -33,7 +35,7 @@ class StopSignals:
         self._loop.remove_signal_handler(signal.SIGTERM)
 
     def _stop(self, exit_status: int) -> None:
-        if self.event.is_set() and self._task is not None:
+        if (self.at_once or self.event.is_set()) and self._task is not None:
             self._task.cancel()
         self.exit_status = exit_status
         self.event.set()

@@ -11,8 +11,18 @@ from pathlib import Path
 
 from tollway_workers.local.simulator.answers import load_answers
 from tollway_workers.local.simulator.faults import load_faults
+from tollway_workers.local.simulator.latency import PROFILES
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.server import Simulator
+
+
+def simulator_options(answers: Path | None, faults: Path | None) -> SimulatorOptions:
+    """What these files tell a simulator. Raises InputError if they cannot be understood."""
+    return SimulatorOptions(
+        answers=load_answers(answers) if answers else {},
+        faults=load_faults(faults) if faults else (),
+        latency=PROFILES["flash-lite"],
+    )
 
 
 async def serve(options: SimulatorOptions) -> None:
@@ -29,11 +39,7 @@ def main() -> None:
     parser.add_argument("--answers", type=Path)
     parser.add_argument("--faults", type=Path)
     given = parser.parse_args()
-    options = SimulatorOptions(
-        answers=load_answers(given.answers) if given.answers else {},
-        faults=load_faults(given.faults) if given.faults else (),
-    )
-    asyncio.run(serve(options))
+    asyncio.run(serve(simulator_options(given.answers, given.faults)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import orjson
+import psutil
 
 from tollway_workers.config.environment import CONFIG_VARIABLE, VARIABLES
 
@@ -46,7 +47,7 @@ class WorkerProcess:
     @classmethod
     async def start(cls, plan: WorkerPlan, slot: int) -> "WorkerProcess":
         """Start it; returns before it is ready."""
-        _file(plan, slot, "json").unlink(missing_ok=True)
+        _announcement(plan, slot).unlink(missing_ok=True)
         log = os.open(log_file(plan, slot), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -99,7 +100,7 @@ class WorkerProcess:
 
     async def _get(self, http: httpx.AsyncClient, path: str) -> httpx.Response | None:
         try:
-            announced = orjson.loads(_file(self._plan, self._slot, "json").read_bytes())
+            announced = orjson.loads(_announcement(self._plan, self._slot).read_bytes())
             return await http.get(f"{announced['url']}/{path}")
         except (OSError, orjson.JSONDecodeError, httpx.HTTPError):
             # Not up yet, busy or ended: whoever asks asks again.
@@ -108,7 +109,17 @@ class WorkerProcess:
 
 def log_file(plan: WorkerPlan, slot: int) -> Path:
     """Where the worker in `slot` logs."""
-    return _file(plan, slot, "log")
+    return plan.folder / f"{plan.name}-{slot}.log"
+
+
+def forget_announcements(plan: WorkerPlan) -> None:
+    """Delete what the workers of this process announced, and of processes that are gone."""
+    for file in plan.folder.glob(f"{plan.name}-*.*.json"):
+        owner = file.stem.rpartition(".")[2]
+        if not owner.isdecimal():
+            continue
+        if int(owner) == os.getpid() or not psutil.pid_exists(int(owner)):
+            file.unlink(missing_ok=True)
 
 
 def sum_of(metric: str, text: str) -> int:
@@ -121,15 +132,16 @@ def sum_of(metric: str, text: str) -> int:
     return int(total)
 
 
-def _file(plan: WorkerPlan, slot: int, suffix: str) -> Path:
-    return plan.folder / f"{plan.name}-{slot}.{suffix}"
+def _announcement(plan: WorkerPlan, slot: int) -> Path:
+    # Of this process: another run with the same slots waits for its own workers.
+    return plan.folder / f"{plan.name}-{slot}.{os.getpid()}.json"
 
 
 def _command(plan: WorkerPlan, slot: int) -> list[str]:
     command = [sys.executable, "-m", "tollway_workers.cli.entry", "worker", "--exit-with-stdin"]
     command += ["--config", str(plan.config), "--instance-id", f"{plan.name}-{slot}"]
     command += ["--share", f"{slot}/{plan.count}"]
-    return [*command, "--announce", str(_file(plan, slot, "json"))]
+    return [*command, "--announce", str(_announcement(plan, slot))]
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from tollway_workers.cli.run.worker_process import WorkerPlan, WorkerProcess, log_file
+from tollway_workers.cli.run.worker_process import (
+    WorkerPlan,
+    WorkerProcess,
+    forget_announcements,
+    log_file,
+)
 from tollway_workers.cli.status import COULD_NOT_RUN
 from tollway_workers.errors import FleetError
 
@@ -67,10 +72,10 @@ class RunWorkers:
                 workers._processes[slot] = await WorkerProcess.start(plan, slot)
             yield workers
         finally:
-            workers._draining = True
-            for process in workers._processes.values():
-                process.kill()
+            workers.kill()
+            await asyncio.gather(*(process.wait() for process in workers._processes.values()))
             await workers._http.aclose()
+            forget_announcements(plan)
 
     async def watch(self) -> None:
         """Replace workers that die, until they drain. Raises WorkerFailed if that is no use."""
