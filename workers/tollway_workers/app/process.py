@@ -183,6 +183,7 @@ class WorkerApp:
             metrics.parked.labels(name).set(lane.admission.state is LaneState.PARKED)
         metrics.partitions.set(self._source.owned)
         metrics.commit_age.set(self._commit_age())
+        metrics.commit_failures.inc(self._source.take_commit_failures())
         metrics.loop_lag.set(self._lag.worst)
 
 

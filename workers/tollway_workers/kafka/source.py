@@ -61,7 +61,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._admin: AIOKafkaAdminClient | None = None
         #: Monotonic seconds of the last commit that succeeded.
         self.last_commit: float | None = None
-        #: Commits that failed, for metrics.
+        #: Commits that failed and were not yet taken into metrics.
         self.commit_failures = 0
         #: Whether the group has given this member its (perhaps empty) part.
         self.joined = False
@@ -163,6 +163,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if self._admin is not None:
             admin, self._admin = self._admin, None
             await admin.close()
+
+    def take_commit_failures(self) -> int:
+        """Commits that failed since this was last asked."""
+        failures, self.commit_failures = self.commit_failures, 0
+        return failures
 
     @property
     def owned(self) -> int:

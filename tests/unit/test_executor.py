@@ -1,0 +1,192 @@
+"""One call to exactly one outcome, and the attempt that tells of it."""
+
+import asyncio
+from decimal import Decimal
+from random import Random
+
+import pytest
+
+from tollway_schemas.attempt import Billed
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.reply import Provenance
+from tollway_schemas.request import OutputSchema
+from tollway_schemas.usage import Usage
+from tollway_workers.admission import Admission, Permit
+from tollway_workers.config.provider import Price
+from tollway_workers.errors import ProviderError, ProviderFailure
+from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.policies.gate import LaneState
+from tollway_workers.policies.outcome import Ask, Completed, DeadLettered, RetryLater
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.providers.base import Finish
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.samples import NOW, job, lane, progress
+from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
+from tollway_workers.validation.validator import ResultValidator
+
+_PRICE = Price(input=Decimal(1), output=Decimal(2))
+
+
+class Desk:
+    """An executor with one lane."""
+
+    def __init__(self, *turns: Turn) -> None:
+        self.clock = ManualClock(NOW)
+        self.provider = ScriptedProvider(turns)
+        config = lane(concurrency=4, call_timeout=30.0, price=_PRICE)
+        self.admission = Admission(config, self.clock)
+        self._executor = JobExecutor(
+            {"main": Lane(config, self.admission, self.provider)},
+            ResultValidator(),
+            RetryPolicy(Random(1)),
+            self.clock,
+        )
+
+    async def call(self, subject: JobProgress):  # type: ignore[no-untyped-def]  # as execute's own
+        permit = self.admission.admit(subject)
+        assert isinstance(permit, Permit)
+        outcome, exchange = await self._executor.execute(subject, permit)
+        assert self.admission.in_flight == 0
+        return outcome, exchange
+
+
+def failing(failure_class: FailureClass, status: int | None = 500, **more: object) -> Turn:
+    return ProviderFailure(
+        failure_class=failure_class,
+        message="no",
+        status=status,
+        **more,  # type: ignore[arg-type]  # any other field
+    )
+
+
+async def test_an_answer_completes_its_job_and_says_where_it_is_from() -> None:
+    desk, subject = Desk(completion("yes")), progress()
+
+    outcome, exchange = await desk.call(subject)
+
+    assert isinstance(outcome, Completed)
+    assert (outcome.answer.text, outcome.lane, outcome.model) == ("yes", "main", "scripted")
+    assert outcome.provenance is Provenance.SCRIPTED
+    assert exchange is not None
+    assert exchange.attempt is subject.attempts[0]
+    assert b"hello" in exchange.request
+    assert exchange.response == b'{"text":"yes"}'
+
+
+@pytest.mark.parametrize(("left", "allowed"), [(600.0, 30.0), (12.0, 12.0)])
+async def test_a_call_ends_with_the_lane_s_timeout_or_the_job_s_deadline(
+    left: float, allowed: float
+) -> None:
+    desk = Desk()
+
+    await desk.call(progress(job(seconds=left)))
+
+    assert desk.provider.calls[0].timeout == pytest.approx(allowed, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("failure_class", "status", "billed"),
+    [
+        (FailureClass.TRANSIENT, 500, Billed.NO),
+        (FailureClass.TRANSIENT, None, Billed.UNKNOWN),
+        (FailureClass.TIMEOUT_TOTAL, None, Billed.UNKNOWN),
+        (FailureClass.TRANSIENT, 200, Billed.UNKNOWN),
+        (FailureClass.CONNECT, None, Billed.NO),
+    ],
+)
+async def test_a_failed_call_is_billed_as_far_as_we_can_know(
+    failure_class: FailureClass, status: int | None, billed: Billed
+) -> None:
+    desk, subject = Desk(failing(failure_class, status)), progress()
+
+    outcome, _ = await desk.call(subject)
+
+    assert isinstance(outcome, RetryLater)
+    attempt = subject.attempts[0]
+    assert (attempt.billed, attempt.cost, attempt.status) == (billed, None, status)
+    assert attempt.failure_class is failure_class
+
+
+async def test_what_a_provider_counted_is_costed_also_where_the_call_failed() -> None:
+    usage = Usage(input_total=10, output_total=5)
+    desk, subject = Desk(failing(FailureClass.CONTENT_POLICY, 400, usage=usage)), progress()
+
+    await desk.call(subject)
+
+    assert (subject.attempts[0].usage, subject.attempts[0].cost) == (usage, 20_000_000)
+
+
+async def test_a_truncated_answer_is_asked_again_with_more_room_once() -> None:
+    desk, subject = Desk(completion("cut", finish=Finish.LENGTH)), progress()
+
+    first, _ = await desk.call(subject)
+    second, _ = await desk.call(subject)
+
+    assert first == RetryLater(0.0, Ask.LARGER)
+    assert isinstance(second, DeadLettered)
+    assert subject.request.max_output_tokens == 8_192
+    assert all(attempt.billed is Billed.YES for attempt in subject.attempts)
+
+
+@pytest.mark.parametrize("text", ["", "   ", None])
+async def test_nothing_empty_is_ever_a_success(text: str | None) -> None:
+    desk = Desk(completion(text))
+
+    outcome, _ = await desk.call(progress())
+
+    assert isinstance(outcome, RetryLater)
+
+
+async def test_a_bad_answer_is_re_asked_with_its_errors_and_kept_for_the_dead_letter() -> None:
+    schema = OutputSchema(json_schema={"type": "object", "required": ["n"]})
+    desk, subject = Desk(completion('{"m": 1}')), progress(job(output=schema))
+
+    first, _ = await desk.call(subject)
+    second, _ = await desk.call(subject)
+
+    assert first == RetryLater(0.0, Ask.REASK)
+    assert isinstance(second, DeadLettered)
+    assert [bad.text for bad in subject.bad_answers] == ['{"m": 1}', '{"m": 1}']
+    assert b'{\\"m\\": 1}' in desk.provider.calls[1].body
+    assert [attempt.reask for attempt in subject.attempts] == [False, True]
+
+
+async def test_an_answer_proves_that_the_lane_lives_also_where_it_is_a_bad_one() -> None:
+    desk = Desk(completion(""))
+    desk.admission.on_failure(FailureClass.AUTH, None)
+    desk.clock.advance(5.0)
+
+    await desk.call(progress())
+
+    assert desk.admission.state is LaneState.OPEN
+
+
+async def test_a_request_that_cannot_be_expressed_is_a_dead_letter_and_no_attempt() -> None:
+    desk, subject = Desk(), progress()
+    failure = failing(FailureClass.INVALID_REQUEST, None)
+    assert isinstance(failure, ProviderFailure)
+
+    def build(*_: object) -> bytes:
+        raise ProviderError(failure)
+
+    desk.provider.build = build  # type: ignore[method-assign, assignment]  # it cannot be said
+    outcome, exchange = await desk.call(subject)
+
+    assert isinstance(outcome, DeadLettered)
+    assert (exchange, subject.attempts, desk.provider.calls) == (None, [], [])
+
+
+async def test_cancellation_gives_the_permit_back_and_leaves_no_attempt() -> None:
+    desk, subject = Desk(), progress()
+    desk.provider.hold.clear()
+    calling = asyncio.create_task(desk.call(subject))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert desk.provider.calls
+
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+
+    assert (desk.admission.in_flight, subject.attempts) == (0, [])

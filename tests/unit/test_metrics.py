@@ -1,0 +1,88 @@
+"""Metrics: each defined once, each with its advice, counted as a worker tells."""
+
+from prometheus_client import generate_latest
+
+from tollway_schemas.attempt import Attempt, Billed
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.reply import Answer, Provenance
+from tollway_schemas.usage import PICO_PER_USD, Usage
+from tollway_workers.policies.outcome import Completed, Failed
+from tollway_workers.policies.outgoing import instant
+from tollway_workers.telemetry import definitions
+from tollway_workers.telemetry.definitions import Metric
+from tollway_workers.telemetry.metrics import Metrics
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.samples import NOW, lane, progress
+
+ALL = [each for each in vars(definitions).values() if isinstance(each, Metric)]
+
+
+def metrics() -> Metrics:
+    return Metrics({"main": lane()}, ManualClock(NOW + 2.0))
+
+
+def value(subject: Metrics, name: str, **labels: str) -> float | None:
+    return subject.registry.get_sample_value(name, labels)
+
+
+def attempt(**fields: object) -> Attempt:
+    given: dict[str, object] = {"number": 1, "lane": "main", "provider": "p", "model": "m"}
+    given |= {"started_at": instant(NOW), "latency": 0.5, **fields}
+    return Attempt.model_validate(given)
+
+
+def test_every_metric_has_a_name_of_its_own_a_meaning_and_advice() -> None:
+    assert len({each.name for each in ALL}) == len(ALL)
+    for each in ALL:
+        assert each.meaning.endswith(".")
+        assert each.advice.endswith(".")
+        assert (each.kind == "counter") == each.name.endswith("_total")
+
+
+def test_every_definition_is_served() -> None:
+    text = generate_latest(metrics().registry).decode()
+
+    for each in ALL:
+        assert f"# HELP {each.name} " in text
+
+
+def test_a_call_is_counted_by_its_ending_tokens_and_money() -> None:
+    subject = metrics()
+    usage = Usage(input_total=10, output_total=5)
+
+    for _ in range(2):
+        subject.call_started("main")
+    subject.call_ended("main", attempt(usage=usage, cost=PICO_PER_USD, billed=Billed.YES))
+    subject.call_started("main")
+    subject.call_ended("main", attempt(failure_class=FailureClass.TRANSIENT))
+
+    assert value(subject, "tollway_calls_in_flight", lane="main") == 1
+    assert value(subject, "tollway_attempts_total", lane="main", ending="ok") == 1
+    assert value(subject, "tollway_attempts_total", lane="main", ending="transient") == 1
+    assert value(subject, "tollway_cost_usd_total", lane="main") == 1
+    assert value(subject, "tollway_unpriced_calls_total", lane="main") == 0
+
+
+def test_a_good_call_without_a_price_is_counted_as_such() -> None:
+    subject = metrics()
+    subject.call_started("main")
+
+    subject.call_ended("main", attempt(usage=Usage(input_total=1)))
+
+    assert value(subject, "tollway_unpriced_calls_total", lane="main") == 1
+
+
+def test_jobs_and_refused_records_are_counted_by_how_they_ended() -> None:
+    subject, waiting = metrics(), progress()
+    failure = Failure(failure_class=FailureClass.EXPIRED, message="late")
+
+    subject.job_ended(waiting, Completed(Answer(text="x"), Provenance.LIVE, "main", None))
+    subject.job_ended(waiting, Failed(failure))
+    subject.record_refused("extract", failure)
+    subject.write_failed(ConnectionError())
+
+    for outcome in ("completed", "failed"):
+        assert value(subject, "tollway_jobs_total", route="extract", outcome=outcome) == 1
+    assert value(subject, "tollway_job_duration_seconds_sum", route="extract") == 4.0
+    assert value(subject, "tollway_records_refused_total", failure_class="expired") == 1
+    assert value(subject, "tollway_write_failures_total") == 1
