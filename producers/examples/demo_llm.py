@@ -135,7 +135,7 @@ def make_jobs() -> list[dict[str, Any]]:
     """The shortest of the definitions that `make demo` asks for, as jobs of this demo."""
     full, answers = FOLDER / "full.jsonl", FOLDER / "answers.jsonl"
     generate = [sys.executable, str(HERE / "docstring_jobs.py"), "--count", str(SAMPLE)]
-    subprocess.run(  # noqa: S603 - our own script
+    subprocess.run(
         [*generate, "--jobs", str(full), "--answers", str(answers)],
         check=True,
         stdout=subprocess.DEVNULL,
@@ -167,7 +167,7 @@ def tollway_run(jobs: Path, out: Path, config: Path) -> int:
     """The whole of Tollway, as its command; its exit status."""
     command = [sys.executable, "-m", "tollway_workers.cli.entry", "run", str(jobs)]
     options = ["-o", str(out), "--config", str(config), "--workers", "1"]
-    process = subprocess.Popen([*command, *options])  # noqa: S603 - our own command
+    process = subprocess.Popen([*command, *options])
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -187,7 +187,7 @@ def report(console: Console, lines: list[dict[str, Any]], seconds: float) -> int
     for heading in ("definition", "purpose", "kind"):
         table.add_column(heading, overflow="fold")
     for custom_id, answer in answers.items():
-        table.add_row(custom_id, answer["purpose"], answer["kind"])
+        table.add_row(custom_id, escape(answer["purpose"]), answer["kind"])
     for line in lines:
         if error := line["error"]:
             ending = "dead letter" if line["tollway"]["dead_letter"] else "failed"
