@@ -61,8 +61,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._admin: AIOKafkaAdminClient | None = None
         #: Monotonic seconds of the last commit that succeeded.
         self.last_commit: float | None = None
-        #: Commits that failed and were not yet taken into metrics.
-        self.commit_failures = 0
+        self._commit_failures = 0
         #: Whether the group has given this member its (perhaps empty) part.
         self.joined = False
 
@@ -133,20 +132,16 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def commit(self) -> None:
         """Write down what is complete, whether or not anything changed: it proves that we live."""
         found = [
-            (
-                partition,
-                tracker,
-                None if tracker.incomplete else await self._position(partition),
-            )
-            for partition, tracker in tuple(self._trackers.items())
-            if partition in self._ready
+            (at, tracker, None if tracker.incomplete else await self._position(at))
+            for at, tracker in tuple(self._trackers.items())
+            if at in self._ready
         ]
         # What a rebalance took while positions were read is no longer ours to commit.
         await self._commit(
             {
-                partition: tracker.committable(position)
-                for partition, tracker, position in found
-                if partition in self._ready and self._trackers[partition] is tracker
+                at: tracker.committable(position)
+                for at, tracker, position in found
+                if at in self._ready and self._trackers[at] is tracker
             }
         )
 
@@ -166,7 +161,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def take_commit_failures(self) -> int:
         """Commits that failed since this was last asked."""
-        failures, self.commit_failures = self.commit_failures, 0
+        failures, self._commit_failures = self._commit_failures, 0
         return failures
 
     @property
@@ -254,10 +249,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             # A rebalance overtook us: it has committed itself, or the next commit says it again.
-            self.commit_failures += 1
+            self._commit_failures += 1
             log.info("commit overtaken by a rebalance", error=type(error).__name__)
         except KafkaError as error:
-            self.commit_failures += 1
+            self._commit_failures += 1
             log.warning("commit failed, the next one says it again", error=type(error).__name__)
         else:
             self.last_commit = sent
