@@ -1,10 +1,9 @@
 """The reply: how a job ended."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
-from pydantic.types import JsonValue
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import Failure
@@ -32,7 +31,7 @@ class Answer(Record):
 
     text: str | None = None
     """The answer as text; absent where it is tool calls alone."""
-    parsed: JsonValue = None
+    parsed: Any = None
     """The answer as JSON, where the job had an output schema; it satisfies that schema."""
     tool_calls: tuple[ToolCall, ...] = ()
     """The calls the model asks for."""

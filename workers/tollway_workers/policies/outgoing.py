@@ -53,7 +53,7 @@ def reply(
         "generation": job.generation,
         "status": "failed",
         "route": job.route,
-        "attempts": [orjson.Fragment(encode(attempt)) for attempt in progress.attempts],
+        "attempts": [orjson.Fragment(progress.encoded(attempt)) for attempt in progress.attempts],
         "created_at": job.created_at,
         "finished_at": instant(now),
         "worker": worker,
@@ -79,7 +79,8 @@ def journal_record(
     progress: JobProgress, exchange: Exchange, *, worker: str, most_bytes: int
 ) -> bytes:
     """The value of a journal record, at most about `most_bytes` long."""
-    job, attempt = progress.job, encode(exchange.attempt)
+    job = progress.job
+    attempt = progress.encoded(exchange.attempt)
     fields: dict[str, object] = {
         "version": SCHEMA_VERSION,
         "job_id": job.id,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tollway_schemas.attempt import Attempt
+from tollway_schemas.codec import encode
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job, Priority
@@ -35,6 +36,7 @@ class JobProgress:
     bad_answers: list[BadAnswer] = field(default_factory=list)
     #: What the next call reserves; made once, and again when the request changes.
     cost: "Cost | None" = None
+    _encoded: tuple[Attempt, bytes] | None = None
 
     @property
     def interactive(self) -> bool:
@@ -50,6 +52,12 @@ class JobProgress:
     def owned(self) -> bool:
         """Whether its partition is still ours."""
         return self.record.tracker.owned
+
+    def encoded(self, attempt: Attempt) -> bytes:
+        """An attempt as JSON, made once for the journal and the reply that follows it."""
+        if self._encoded is None or self._encoded[0] is not attempt:
+            self._encoded = attempt, encode(attempt)
+        return self._encoded[1]
 
     def bare(self) -> "JobProgress":
         """The same without all that may be large; for records that would not fit otherwise."""
