@@ -51,7 +51,7 @@ class OnKafka:
     """The real thing."""
 
     def __init__(self, servers: str, prefix: str, make_topic: MakeTopic) -> None:
-        self._client = {"bootstrap_servers": servers}
+        self._client: dict[str, Any] = {"bootstrap_servers": servers}
         self._make_topic = make_topic
         self.group = self._prefix = prefix
 
