@@ -195,12 +195,14 @@ def report(console: Console, lines: list[dict[str, Any]], seconds: float) -> int
             table.add_row(line["custom_id"], escape(why), ending, style="red")
     console.print(table)
     valid = sum(map(jsonschema_rs.validator_for(SCHEMA).is_valid, answers.values()))
-    read = sum(body["usage"]["prompt_tokens"] for body in bodies.values())
-    written = sum(body["usage"]["completion_tokens"] for body in bodies.values())
-    console.print(f"{valid} of {JOBS} answers are valid by their schema")
+    usages = [body["usage"] for body in bodies.values()]
+    read = sum(usage["prompt_tokens"] for usage in usages)
+    cached = sum(usage["prompt_tokens_details"]["cached_tokens"] for usage in usages)
+    written = sum(usage["completion_tokens"] for usage in usages)
     console.print(
+        f"{valid} of {JOBS} answers are valid by their schema\n"
         f"{written:,} tokens written in {seconds:.0f} s, the start of Kafka and worker included: "
-        f"{written / seconds:.1f} tokens/s ({read:,} tokens of prompts, most of them cached)"
+        f"{written / seconds:.1f} tokens/s\n{read:,} tokens of prompts, {cached:,} of them cached"
     )
     return 0 if valid == JOBS else 1
 

@@ -254,8 +254,11 @@ def test_the_model_ends_with_the_process_that_started_it(
         child = psutil.Process(int(parent.stdout.readline()))
 
         parent.send_signal(ending)
+        ended, stubborn = psutil.wait_procs([child], timeout=10)
+        for each in stubborn:
+            each.kill()
 
-        assert psutil.wait_procs([child], timeout=10)[0] == [child]
+    assert ended == [child]
 
 
 @pytest.mark.usefixtures("fake_llama")
