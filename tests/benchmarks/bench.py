@@ -15,6 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,7 +24,7 @@ import latency
 import memory
 import pieces
 from bare_loop import IN_FLIGHT, BareLoop
-from processes import Feeder, LineProcess, broker
+from processes import Feeder, LineProcess, broker, on_core
 from rich.console import Console
 from rich.table import Table
 
@@ -103,7 +105,7 @@ async def compare(servers: str, rounds: int, jobs: int) -> tuple[Side, Side]:
     names = TopicNames(prefix)
     bare = Side("bare loop", f"{prefix}.bare")
     ours = Side("tollway", names.jobs(ROUTE, Priority.BULK))
-    with LineProcess("fast_server.py") as server, Feeder(servers) as feeder:
+    with others(servers) as (server, feeder), on_core(first=True):
         url = f"http://127.0.0.1:{server.read_line()}/v1"
         settings = settings_for(servers, url, prefix)
         specs = wanted_topics(settings) + tuple(
@@ -131,6 +133,15 @@ async def compare(servers: str, rounds: int, jobs: int) -> tuple[Side, Side]:
             app.worker.drain()
             await asyncio.gather(working, looping, return_exceptions=True)
     return ours, bare
+
+
+@contextmanager
+def others(servers: str) -> Iterator[tuple[LineProcess, Feeder]]:
+    """Server and feeder, away from the processor that is measured."""
+    with on_core(first=False):
+        server, feeder = LineProcess("fast_server.py"), Feeder(servers)
+    with server, feeder:
+        yield server, feeder
 
 
 def count(app: WorkerApp, side: Side) -> None:
@@ -183,7 +194,9 @@ def main() -> int:
     configure_logs("error", "console")
     console = Console()
     figures: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as servers:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        with on_core(first=False):
+            servers = stack.enter_context(broker(Path(folder)))
         ours, bare = asyncio.run(compare(servers, arguments.rounds, arguments.jobs))
         figures["comparison"] = report(console, ours, bare)
         if not arguments.only_ratio:

@@ -15,6 +15,25 @@ HERE = Path(__file__).parent
 
 
 @contextmanager
+def on_core(*, first: bool) -> Iterator[None]:
+    """Run on the first processor, or on all others; child processes stay where they began.
+
+    What is measured then shares no processor with broker, feeder and server. Does nothing where
+    there is one processor, or no way to choose (macOS).
+    """
+    if not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    one = {min(before)}
+    os.sched_setaffinity(0, one if first else before - one)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
 def broker(folder: Path) -> Iterator[str]:
     """Bootstrap servers: the given ones, else a local Kafka with data in `folder`."""
     given = os.environ.get("TOLLWAY_BOOTSTRAP_SERVERS")
