@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-ROOMS := schemas producers workers tests
+ROOMS := schemas producers workers tests deploy
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-llm test check unit format bench schemas wheel pythons clean
