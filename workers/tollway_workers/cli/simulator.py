@@ -78,7 +78,7 @@ Key = Annotated[str | None, typer.Option(help="The only API key it takes. Defaul
 AsJson = Annotated[bool, typer.Option("--json", help="One line with url and pid.")]
 
 
-def simulator(  # noqa: PLR0913 - typer makes a flag of each parameter
+def simulator(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     answers: Answers = None,
