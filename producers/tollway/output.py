@@ -53,7 +53,8 @@ class OutputReader(Generic[T]):
                 raise InvalidAnswer(reply, "it is tool calls alone, see `reply().answer`")
             return reply.answer.text  # type: ignore[return-value]  # T is str where output is None
         if self._adapter is None:
-            return reply.answer.parsed  # type: ignore[return-value]  # T is plain JSON
+            plain: T = reply.answer.parsed
+            return plain
         try:
             # As JSON, so that a strict model takes a date from a string.
             return self._adapter.validate_json(orjson.dumps(reply.answer.parsed))

@@ -10,8 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordSource, RecordTooLarge
-from tollway_workers.kafka.sink import KafkaSink, SinkSettings
-from tollway_workers.kafka.source import KafkaSource, SourceSettings
+from tollway_workers.kafka.settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.sink import KafkaSink
+from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.policies import offset_map
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource

@@ -9,8 +9,9 @@ import pytest
 from tollway_workers.clock import SystemClock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.ports import OutgoingRecord
-from tollway_workers.kafka.sink import KafkaSink, SinkSettings
-from tollway_workers.kafka.source import KafkaSource, SourceSettings
+from tollway_workers.kafka.settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.sink import KafkaSink
+from tollway_workers.kafka.source import KafkaSource
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
 

@@ -94,7 +94,8 @@ WALKS = {
     F.QUOTA_EXHAUSTED: "000000000d",
     F.OVERLOADED: "wwd",
     F.TRANSIENT: "wwd",
-    F.CONNECT: "000000000d",
+    # Where nobody listens nothing is asked: no number of tries gives a job up.
+    F.CONNECT: "0" * 30,
     F.TIMEOUT_FIRST_TOKEN: "wd",
     F.TIMEOUT_IDLE: "wd",
     F.TIMEOUT_TOTAL: "wd",
@@ -135,7 +136,7 @@ def letter(outcome: Outcome) -> str:
 def test_a_class_repeats_as_often_as_its_row_says(failure_class: FailureClass) -> None:
     subject, walk = progress(), ""
 
-    while not walk.endswith(("d", "f")):
+    while not walk.endswith(("d", "f")) and len(walk) < 30:
         walk += letter(decide(subject, failure_class))
 
     assert walk == WALKS[failure_class]
@@ -150,7 +151,7 @@ def test_no_failure_leads_to_a_call_after_the_deadline(failure_class: FailureCla
     assert not isinstance(outcome, RetryLater)
 
 
-@pytest.mark.parametrize("failure_class", FailureClass)
+@pytest.mark.parametrize("failure_class", [c for c in FailureClass if c is not F.CONNECT])
 def test_a_failure_keeps_its_class_its_lane_and_its_place(failure_class: FailureClass) -> None:
     subject = progress(route=RouteSettings(lanes=("main",), reasks=0))
     for _ in range(MOST_CALLS - 1):

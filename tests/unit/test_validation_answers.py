@@ -1,7 +1,6 @@
 """What passes for an answer, and what does not."""
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -135,7 +134,7 @@ async def test_without_a_schema_any_text_will_do() -> None:
 async def test_a_completion_that_is_no_answer_never_passes(
     finish: Finish, text: str | None, expected: FailureClass
 ) -> None:
-    given = replace(completion(text, finish=finish), usage=Usage(input_total=3))
+    given = completion(text, finish=finish)._replace(usage=Usage(input_total=3))
 
     with pytest.raises(ProviderError) as raised:
         await ResultValidator().validate(OUTPUT, given)
@@ -153,7 +152,7 @@ async def test_an_unknown_reason_to_stop_does_not_spoil_an_answer() -> None:
 @pytest.mark.parametrize(("arguments", "good"), [('{"a":1}', True), ("", True), ('{"a":', False)])
 async def test_the_arguments_of_a_tool_call_are_json(arguments: str, good: bool) -> None:
     call = ToolCall(id="c", function=ToolCallFunction(name="f", arguments=arguments))
-    given = replace(completion(None, finish=Finish.TOOL), tool_calls=(call,))
+    given = completion(None, finish=Finish.TOOL)._replace(tool_calls=(call,))
 
     if good:
         assert (await ResultValidator().validate(OUTPUT, given)).tool_calls == (call,)

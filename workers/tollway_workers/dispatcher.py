@@ -82,7 +82,7 @@ class Dispatcher:
         self._clock.call_later(delay, lambda: self._due(lane, progress))
 
     def requeue(self, progress: JobProgress) -> None:
-        """A job that failed for its lane's fault: behind the others, so that they probe in turn."""
+        """A job that met its lane's fault: behind the others, so that none uses up its calls."""
         self._lanes[progress.lane].queue_of(progress).append(progress)
 
     def pump(self, lane_name: str) -> None:

@@ -152,7 +152,7 @@ class JobExecutor:
         failure_class = None if error is None else failure_class_of(error)
         usage = completion.usage if completion else (failure.usage if failure else None)
         status = completion.status if completion else (failure.status if failure else None)
-        attempt = Attempt(
+        attempt = Attempt.trusted(
             number=len(progress.attempts) + 1,
             lane=config.name,
             provider=config.provider_name,

@@ -228,7 +228,7 @@ class Worker:
 
     def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
         last = progress.attempts[-1].failure_class
-        if last is not None and FAILURE_TABLE[last].next is Next.PARK_LANE:
+        if last is not None and FAILURE_TABLE[last].next in (Next.PARK_LANE, Next.WAIT_FOR_LANE):
             self.dispatcher.requeue(progress)
         else:
             left = progress.deadline - self._clock.now()

@@ -20,8 +20,9 @@ from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.share import share_of
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.executor import JobExecutor, Lane
-from tollway_workers.kafka.sink import KafkaSink, SinkSettings
-from tollway_workers.kafka.source import KafkaSource, SourceSettings
+from tollway_workers.kafka.settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.sink import KafkaSink
+from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.topics import existing_topics
 from tollway_workers.policies.gate import LaneState
 from tollway_workers.policies.retry import RetryPolicy

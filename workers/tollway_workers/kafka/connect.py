@@ -2,14 +2,20 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
+import structlog
 from aiokafka.errors import KafkaError
 
 from tollway_workers.errors import BrokerUnavailable
 
+log = structlog.get_logger(__name__)
+
 #: Seconds to wait for a broker at start.
 START_TIMEOUT = 30.0
+#: Seconds to wait for one at the end.
+STOP_TIMEOUT = 10.0
 
 
 class KafkaClient(Protocol):
@@ -34,6 +40,14 @@ async def started(client: KafkaClient, options: dict[str, Any]) -> None:
             f"cannot use Kafka at {servers} ({type(error).__name__}): "
             "check that it runs, the address, and the security settings"
         ) from error
+
+
+async def given_up_after(seconds: float, closing: Awaitable[object], what: str) -> None:
+    """Wait for `closing`, but no longer: aiokafka waits for a broker that is away for ever."""
+    try:
+        await asyncio.wait_for(closing, seconds)
+    except TimeoutError:
+        log.warning("Kafka is away, going without it", unfinished=what)
 
 
 def quieten_client_logs() -> None:

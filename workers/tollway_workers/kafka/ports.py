@@ -1,14 +1,12 @@
 """The seams to Kafka, owned by the worker that calls them; MemoryBroker has the same contract."""
 
 from collections.abc import Awaitable, Collection
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tollway_workers.policies.record import ReceivedRecord
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingRecord:
+class OutgoingRecord(NamedTuple):
     """A record to be written."""
 
     topic: str

@@ -3,9 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -13,8 +11,9 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.connect import started
+from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.kafka.settings import SinkSettings
 
 log = structlog.get_logger(__name__)
 
@@ -37,17 +36,6 @@ def partition_of(key: bytes | None, everything: list[int], available: list[int])
     if key is None:
         return random.choice(available or everything)  # noqa: S311 load is spread, nothing is hidden
     return everything[_hash(key) % len(everything)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkSettings:
-    """What a sink has to know."""
-
-    #: Arguments that every aiokafka client of this process takes: servers and security.
-    client: dict[str, Any]
-    #: Largest record. Below the broker's own limit: a record that the broker refuses breaks an
-    #: idempotent producer, one that the client refuses does not.
-    most_bytes: int
 
 
 class KafkaSink:
@@ -98,7 +86,7 @@ class KafkaSink:
         """Write what was handed over, then disconnect; idempotent."""
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            await producer.stop()
+            await given_up_after(STOP_TIMEOUT, producer.stop(), "records not yet acknowledged")
 
     async def _new_producer(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(

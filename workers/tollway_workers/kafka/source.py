@@ -6,7 +6,6 @@ partitions that stay are kept here, and reading goes on where it was.
 
 import asyncio
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -16,7 +15,8 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.connect import started
+from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.record import ReceivedRecord
 
@@ -28,19 +28,6 @@ _POLL_WAIT = 0.2
 _FULL_WAIT = 1.0
 #: Seconds between tries to read committed offsets while the broker is away.
 _RETRY_WAIT = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSettings:
-    """What a source has to know."""
-
-    #: Arguments that every aiokafka client of this process takes: servers and security.
-    client: dict[str, Any]
-    topics: tuple[str, ...]
-    group: str
-    instance_id: str
-    #: Seconds after which a silent member loses its partitions.
-    session_timeout: float
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -149,12 +136,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Commit, and give the partitions to others at once; idempotent."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await self._commit(self._committable(self._ready), consumer)
+            final = self._commit(self._committable(self._ready), consumer)
+            await given_up_after(STOP_TIMEOUT, final, "the last commit")
             if consumer._coordinator is not None:
                 # Static members send no LeaveGroup on stop(): others would wait for the session.
                 # Private, and there is no other way.
                 consumer._coordinator._group_instance_id = None  # pyright: ignore
-            await consumer.stop()
+            await given_up_after(STOP_TIMEOUT, consumer.stop(), "leaving the group")
         if self._admin is not None:
             admin, self._admin = self._admin, None
             await admin.close()

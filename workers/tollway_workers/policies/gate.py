@@ -16,6 +16,8 @@ from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 #: Seconds between a rate limit that names no wait and the next call; doubled each time in a row.
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+#: The same where it names one: "at once" is what some say and do not mean.
+_LEAST_PAUSE = 0.05
 #: Calls in flight that a slowed lane starts again with; each answer allows one more.
 _SLOW_START = 8.0
 #: Seconds between a parked lane's probes; doubled each time in a row.
@@ -104,16 +106,11 @@ class LaneGate:
         self._closed_until = now + max(wait, retry_after or 0.0)
 
     def _slow(self, retry_after: float | None, in_flight: int, now: float) -> None:
-        already = now < self._closed_until
-        if not already:
-            # One wave of refusals is one: halve once, not once for each call of the wave.
+        wait = retry_after or 0.0
+        if now >= self._closed_until:
+            # One wave of refusals is one: slow down once, not once for each call of the wave.
             self._refusals += 1
             self._ceiling = max(1.0, min(in_flight / 2, _SLOW_START))
-        wait = retry_after
-        if wait is None:
-            wait = (
-                0.0
-                if already
-                else doubling(self._refusals, initial=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
-            )
+            first = _FIRST_PAUSE if retry_after is None else _LEAST_PAUSE
+            wait = max(wait, doubling(self._refusals, initial=first, longest=_LONGEST_PAUSE))
         self._closed_until = max(self._closed_until, now + wait)

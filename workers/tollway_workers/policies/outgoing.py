@@ -6,8 +6,8 @@ every record to its schema.
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import orjson
 
@@ -29,8 +29,7 @@ _MARGIN = 4_096
 _SHARES = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One call as it went over the wire, for the journal."""
 
     attempt: Attempt

@@ -64,7 +64,7 @@ class JobProgress:
         return replace(
             self,
             job=self.job.model_copy(update={"labels": {}}),
-            record=replace(self.record, headers=()),
+            record=self.record._replace(headers=()),
             attempts=[
                 attempt.model_copy(update={"message": None, "provider_request_id": None})
                 for attempt in self.attempts

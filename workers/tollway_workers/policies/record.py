@@ -1,14 +1,13 @@
 """A record as it was read from Kafka, before anything is believed of it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tollway_schemas.dead_letter import Origin
 from tollway_schemas.headers import Headers
 from tollway_workers.policies.offsets import OffsetTracker
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReceivedRecord:
+class ReceivedRecord(NamedTuple):
     """One record of a jobs topic, and the tracker of the partition it holds open."""
 
     topic: str

@@ -55,7 +55,7 @@ class RetryPolicy:
         return DeadLettered(_failure(progress, failure_class, error), _detail(error))
 
     def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
-        if row.next is Next.DEAD_LETTER or len(progress.attempts) >= MOST_CALLS:
+        if row.next is Next.DEAD_LETTER or _calls(progress) >= MOST_CALLS:
             return False
         if row.next in (Next.WAIT_FOR_LANE, Next.PARK_LANE):
             return True
@@ -91,6 +91,12 @@ class RetryPolicy:
         )
         asked = error.failure.retry_after if isinstance(error, ProviderError) else None
         return max(wait, asked or 0.0)
+
+
+def _calls(progress: JobProgress) -> int:
+    """Calls that reached a provider: where nobody listened, nothing was asked."""
+    connect = progress.failures[FailureClass.CONNECT]
+    return len(progress.attempts) - connect
 
 
 def _failure(progress: JobProgress, failure_class: FailureClass, error: CallError) -> Failure:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
 from tollway_schemas.usage import Usage
@@ -30,8 +30,7 @@ class ProviderCall:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
+class Completion(NamedTuple):
     """What came back of a call that worked."""
 
     text: str | None

@@ -140,14 +140,18 @@ def _usage(parsed: JsonObject) -> Usage | None:
     if not isinstance(answer_details, dict):
         answer_details = {}
     cached = prompt_details.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))
-    return Usage(
-        input_total=_count(prompt),
-        input_cached_read=_count(cached),
+    input_total = _count(prompt)
+    return Usage.trusted(
+        input_total=input_total,
+        # More of a prompt than there is cannot have been cached: the cost would be negative.
+        input_cached_read=min(_count(cached), input_total),
         input_cache_write_5m=_count(prompt_details.get("cache_write_tokens")),
+        input_cache_write_1h=0,
         output_total=_count(answer),
         reasoning=_count(answer_details.get("reasoning_tokens")),
         cost_reported=_cost(usage.get("cost")),
         service_tier=_text(parsed.get("service_tier")),
+        estimated=False,
     )
 
 

@@ -49,7 +49,9 @@ class ResultValidator:
             parsed = await asyncio.to_thread(_matching, text, schema, want_object)
         else:
             parsed = _matching(text, schema, want_object)
-        return Answer(text=text, parsed=parsed, finish_reason=completion.finish_reason)
+        return Answer.trusted(
+            text=text, parsed=parsed, tool_calls=(), finish_reason=completion.finish_reason
+        )
 
 
 def _matching(text: str, schema: CompiledSchema, want_object: bool) -> Any:

@@ -30,7 +30,8 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InvalidSchema
 from tollway_workers.kafka.log_reader import LogReader
-from tollway_workers.kafka.sink import KafkaSink, SinkSettings
+from tollway_workers.kafka.settings import SinkSettings
+from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.policies.topic_plan import RECORD_OVERHEAD
 from tollway_workers.validation.validator import ResultValidator
 

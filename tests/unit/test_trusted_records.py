@@ -1,0 +1,76 @@
+"""Records made without validation are what validation would have made."""
+
+from random import Random
+
+import pytest
+
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.model import Record
+from tollway_schemas.request import OutputSchema
+from tollway_schemas.usage import Usage
+from tollway_workers.admission import Admission, Permit
+from tollway_workers.errors import ProviderFailure
+from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.policies.outcome import Completed
+from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.providers import openai_response
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.samples import NOW, job, lane, progress
+from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
+from tollway_workers.validation.validator import ResultValidator
+
+BODY = (
+    b'{"choices":[{"message":{"content":"{}"},"finish_reason":"stop"}],"service_tier":"flex",'
+    b'"usage":{"prompt_tokens":9,"completion_tokens":4,"cost":0.5,'
+    b'"prompt_tokens_details":{"cached_tokens":7,"cache_write_tokens":1},'
+    b'"completion_tokens_details":{"reasoning_tokens":2}}}'
+)
+
+
+def same_as_validated(record: Record) -> None:
+    assert set(record.model_fields_set) == set(type(record).model_fields)
+    assert decode(type(record), encode(record)) == type(record).model_validate(
+        {name: getattr(record, name) for name in type(record).model_fields}
+    )
+
+
+@pytest.mark.parametrize("body", [BODY, BODY.replace(b"7", b"70"), BODY.replace(b"0.5", b"-1")])
+def test_usage_is(body: bytes) -> None:
+    usage = openai_response.parse(200, {}, body).usage
+
+    assert isinstance(usage, Usage)
+    same_as_validated(usage)
+
+
+def test_more_cached_tokens_than_the_prompt_has_are_not_believed() -> None:
+    usage = openai_response.parse(
+        200, {}, BODY.replace(b'"cached_tokens":7', b'"cached_tokens":70')
+    ).usage
+
+    assert usage is not None
+    assert usage.input_cached_read == 9
+
+
+FAILURE = ProviderFailure(failure_class=FailureClass.TRANSIENT, message="cut", status=500)
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [completion('{"a": [1, null]}'), FAILURE, completion("no JSON")],
+    ids=["answered", "failed", "invalid"],
+)
+async def test_attempts_and_answers_are(turn: Turn) -> None:
+    clock, config = ManualClock(NOW), lane()
+    admission = Admission(config, clock)
+    lanes = {"main": Lane(config, admission, ScriptedProvider([turn]))}
+    executor = JobExecutor(lanes, ResultValidator(), RetryPolicy(Random(1)), clock)
+    subject = progress(job(output=OutputSchema(json_schema={"type": "object"})))
+    permit = admission.admit(subject)
+    assert isinstance(permit, Permit)
+
+    outcome, _ = await executor.execute(subject, permit)
+
+    same_as_validated(subject.attempts[0])
+    if isinstance(outcome, Completed):
+        same_as_validated(outcome.answer)

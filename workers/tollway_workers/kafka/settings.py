@@ -1,0 +1,28 @@
+"""What the two ends to Kafka have to know."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """What a source has to know."""
+
+    #: Arguments that every aiokafka client of this process takes: servers and security.
+    client: dict[str, Any]
+    topics: tuple[str, ...]
+    group: str
+    instance_id: str
+    #: Seconds after which a silent member loses its partitions.
+    session_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSettings:
+    """What a sink has to know."""
+
+    #: Arguments that every aiokafka client of this process takes: servers and security.
+    client: dict[str, Any]
+    #: Largest record. Below the broker's own limit: a record that the broker refuses breaks an
+    #: idempotent producer, one that the client refuses does not.
+    most_bytes: int
