@@ -66,8 +66,8 @@ class BareLoop:
             await self._producer.stop()
             await consumer.stop()
 
-    async def _job(self, key: bytes, value: bytes) -> None:
-        job = orjson.loads(value)
+    async def _job(self, key: bytes | None, value: bytes | None) -> None:
+        job = orjson.loads(value or b"")
         request, output = job["request"], job["output"]
         body = orjson.dumps(
             {
