@@ -59,7 +59,6 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("kafka.security.key_file", "k.pem", "kafka.security.certificate_file", "belong together"),
     ("worker.drain_timeout", -5, "worker.drain_timeout", "more than 0"),
     ("worker.memory_mib", 1, "worker.memory_mib", "at least 16"),
-    ("worker.event_loop", "trio", "worker.event_loop", '"asyncio" or "uvloop"'),
     ("worker.treads", 4, "worker.treads", "known here"),
     ("telemetry.port", 70000, "telemetry.port", "at most 65535"),
     ("telemetry.log_level", "verbose", "telemetry.log_level", '"debug", "info"'),

@@ -21,8 +21,6 @@ class WorkerSettings(Section):
     """Seconds that a worker told to stop goes on with the calls it has in flight."""
     memory_mib: Annotated[int, Field(ge=16)] = 512
     """Mebibytes of records that may wait in memory; beyond it partitions are not read."""
-    event_loop: Literal["asyncio", "uvloop"] = "asyncio"
-    """Which event loop runs the worker; uvloop must be installed."""
 
 
 class TelemetrySettings(Section):
