@@ -20,12 +20,18 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from hypothesis import HealthCheck, settings
 
 from tollway_workers.errors import FleetError
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, SecureListener
 from tollway_workers.local.kafka.broker import default_jars_folder
 from tollway_workers.local.kafka.jars import ensure_jars, read_lock
 from tollway_workers.local.kafka.properties import MESSAGE_MAX_BYTES
+
+# On a fresh clone Hypothesis first builds a table of all characters, and a loaded machine takes its
+# time: neither is a fault of the test that meets it.
+settings.register_profile("tollway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tollway")
 
 MakeTopic = Callable[..., Awaitable[str]]
 
