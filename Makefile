@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := schemas producers workers tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test check unit format bench schemas wheel pythons clean
+.PHONY: help setup demo demo-llm test check unit format bench schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ wheel: $(VENV)/.dev ## Build the wheel and use it without the sources
 
 pythons: $(VENV)/.dev ## Unit tests on every other Python 3.11-3.13 of this machine
 	@sh tests/acceptance/pythons.sh
+
+lowest: $(VENV)/.dev ## Unit tests with the oldest versions that pyproject.toml allows
+	@sh tests/acceptance/lowest.sh
 
 clean: ## Remove what make has made here (not the local Kafka's data: tollway kafka stop)
 	rm -rf $(VENV) .venv-* dist build .demo .coverage .coverage.* bench.json .pytest_cache \
