@@ -43,6 +43,17 @@ async def produce(broker: RunningBroker, values: list[bytes]) -> None:
             await producer.send_and_wait("copied", value)
 
 
+async def leader_of_three(admin: AIOKafkaAdminClient) -> int:
+    """Make the topic on three nodes, each of which must have been heard of, and name its leader."""
+    while True:
+        # Errors of both are returned, not raised: too few brokers yet, or no leader yet.
+        await admin.create_topics([NewTopic("copied", 1, 3)])
+        partitions = (await admin.describe_topics(["copied"]))[0]["partitions"]
+        if partitions and partitions[0]["leader"] >= 0:
+            return int(partitions[0]["leader"])
+        await asyncio.sleep(0.1)
+
+
 async def test_three_nodes_lose_nothing_when_one_is_killed_and_take_it_back(
     cluster: LocalKafka,
 ) -> None:
@@ -50,8 +61,7 @@ async def test_three_nodes_lose_nothing_when_one_is_killed_and_take_it_back(
         assert broker.bootstrap_servers.count(",") == 2
         admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
         await admin.start()
-        await admin.create_topics([NewTopic("copied", 1, 3)])
-        leader = (await admin.describe_topics(["copied"]))[0]["partitions"][0]["leader"]
+        leader = await leader_of_three(admin)
         await admin.close()
         await produce(broker, [b"before"])
 

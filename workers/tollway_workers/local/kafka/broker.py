@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from tollway_workers.errors import LocalError
 from tollway_workers.local.kafka.folders import make_private
 from tollway_workers.local.kafka.jars import ensure_jars, read_lock
-from tollway_workers.local.kafka.launch import Launch
+from tollway_workers.local.kafka.launch import Launch, forget_ended
 from tollway_workers.local.kafka.nodes import STOP_PATIENCE, NodeFolder, wait_until_ready
 from tollway_workers.local.kafka.processes import end, kill, this_process
 from tollway_workers.local.kafka.properties import HOST, BrokerOptions
@@ -207,6 +207,7 @@ class LocalKafka:
 
     def _end(self, state: BrokerState) -> None:
         end([node.process for node in state.living_nodes], patience=STOP_PATIENCE)
+        forget_ended()
         # The ports stay on record, so that the next start can have them again.
         self._write(state.kept(False))
 

@@ -68,3 +68,8 @@ class Launch:
 
 #: A broker may outlive the object that started it, and Python warns of a child it forgets.
 _children: list[subprocess.Popen[bytes]] = []
+
+
+def forget_ended() -> None:
+    """Let go of those that have ended; Python warns of children whose end nobody noticed."""
+    _children[:] = [child for child in _children if child.poll() is None]
