@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the unit tests on every other Python 3.11-3.13 that this machine has.
+# Runs the unit tests on every other Python 3.11-3.13 that this machine has, side by side.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -13,7 +13,23 @@ find_python() {
 	done
 }
 
+# $1: version, $2: interpreter
+unit_tests() {
+	venv=.venv-$1
+	if [ ! -f "$venv/.installed" ] || [ pyproject.toml -nt "$venv/.installed" ]; then
+		"$2" -m venv "$venv"
+		"$venv/bin/python" -m pip --disable-pip-version-check -q install --upgrade pip
+		"$venv/bin/python" -m pip --disable-pip-version-check -q install \
+			--editable '.[local]' --group test
+		touch "$venv/.installed"
+	fi
+	"$venv/bin/python" -m pytest -q -p no:cacheprovider tests/unit
+}
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 mine=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+running=
 for version in 3.11 3.12 3.13; do
 	[ "$version" = "$mine" ] && continue
 	python=$(find_python "$version")
@@ -21,14 +37,17 @@ for version in 3.11 3.12 3.13; do
 		echo "python$version: not on this machine"
 		continue
 	fi
-	venv=.venv-$version
-	stamp=$venv/.installed
-	if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-		"$python" -m venv "$venv"
-		"$venv/bin/python" -m pip --disable-pip-version-check -q install --upgrade pip
-		"$venv/bin/python" -m pip --disable-pip-version-check -q install --editable '.[local]' --group test
-		touch "$stamp"
-	fi
-	echo "python$version: unit tests"
-	"$venv/bin/python" -m pytest -q -p no:cacheprovider tests/unit
+	unit_tests "$version" "$python" >"$logs/$version" 2>&1 &
+	running="$running $version:$!"
 done
+status=0
+for each in $running; do
+	if wait "${each#*:}"; then
+		echo "python${each%:*}: $(tail -n 1 "$logs/${each%:*}")"
+	else
+		status=1
+		echo "python${each%:*}: failed"
+		cat "$logs/${each%:*}"
+	fi
+done
+exit $status
