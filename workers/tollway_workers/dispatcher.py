@@ -105,8 +105,7 @@ class Dispatcher:
             for queue in (lane.interactive, lane.bulk):
                 late = [p for p in queue if p.deadline <= now and p.owned]
                 if late:
-                    gone = set(map(id, late))
-                    kept = [p for p in queue if id(p) not in gone]
+                    kept = [p for p in queue if p.deadline > now or not p.owned]
                     queue.clear()
                     queue.extend(kept)
                     taken += late

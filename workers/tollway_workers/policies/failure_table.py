@@ -15,7 +15,7 @@ class Next(Enum):
 
     #: Call again after a growing, jittered wait.
     RETRY = "retry"
-    #: The lane waits as long as the provider says; the job goes first after that.
+    #: The lane waits as long as the provider says; the job goes behind the others.
     WAIT_FOR_LANE = "wait for the lane"
     #: The lane is parked until one job's probe gets through.
     PARK_LANE = "park the lane"
