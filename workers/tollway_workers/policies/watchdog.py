@@ -1,0 +1,64 @@
+"""Whether a worker that makes no progress should end: only where Kafka is well and we are not.
+
+While Kafka is away a worker waits for ever: it holds answers that are paid for, and its clients go
+on by themselves. But a client that no longer goes on although Kafka is well is mended by a new
+process alone. All times are monotonic seconds.
+"""
+
+from dataclasses import dataclass, fields
+
+#: Seconds without progress after which it is worth asking Kafka how it is.
+SUSPICIOUS = 5.0
+#: Sessions without progress, Kafka being well all the time, after which the process ends.
+SESSIONS = 2
+#: Seconds between two answers of Kafka beyond which nothing is known of the time between.
+_BLIND = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """When each part last got on; a part that has nothing to do gets on all the time."""
+
+    commits: float
+    polls: float
+
+    def slowest(self) -> tuple[str, float]:
+        """The part that has made no progress for longest, and since when."""
+        parts = {field.name: float(getattr(self, field.name)) for field in fields(self)}
+        name = min(parts, key=parts.__getitem__)
+        return name, parts[name]
+
+
+class Watchdog:
+    """Weighs what the worker and an independent client see. State: since when Kafka is well."""
+
+    def __init__(self, session: float) -> None:
+        """`session`: seconds of a silent member's grace, the measure of patience."""
+        self._patience = SESSIONS * session
+        self._well_since: float | None = None
+        self._last_seen = 0.0
+
+    def suspicious(self, progress: Progress, now: float) -> bool:
+        """Whether Kafka should be asked how it is."""
+        stalled = now - progress.slowest()[1] >= SUSPICIOUS
+        if not stalled:
+            self._well_since = None
+        return stalled
+
+    def saw(self, *, well: bool, now: float) -> None:
+        """An independent client found Kafka well, or not."""
+        if not well:
+            self._well_since = None
+        elif self._well_since is None or now - self._last_seen > _BLIND:
+            self._well_since = now
+        self._last_seen = now
+
+    def verdict(self, progress: Progress, now: float) -> str | None:
+        """Why the process has to end, in one sentence; None while it may live."""
+        part, since = progress.slowest()
+        if self._well_since is None or now - max(since, self._well_since) < self._patience:
+            return None
+        return (
+            f"{part} have made no progress for {now - since:.0f} s although Kafka is well: "
+            "this process ends so that a new one can take its place; nothing is lost"
+        )
