@@ -14,8 +14,8 @@ from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import load_fleet
 from tollway_workers.errors import InputError
-from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.instance import take_instance_id
+from tollway_workers.telemetry.client_logs import pass_on_client_logs
 from tollway_workers.telemetry.logs import configure_logs
 
 #: Seconds that a successor waits for the process that has its instance id, over the drain itself.
@@ -56,7 +56,7 @@ def worker(
     overrides = {"telemetry.port": 0} if announce is not None else {}
     settings = load_fleet(config, environ=os.environ, overrides=overrides)
     configure_logs(settings.telemetry.log_level, settings.telemetry.log_format)
-    quieten_client_logs()
+    pass_on_client_logs()
     slot, workers = _share(share)
     wait = settings.worker.drain_timeout + _HANDOVER
     name, lock = take_instance_id(instance_id, prefix=settings.kafka.prefix, wait=wait)

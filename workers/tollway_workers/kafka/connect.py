@@ -51,7 +51,7 @@ async def given_up_after(seconds: float, closing: Awaitable[object], what: str) 
 
 
 def quieten_client_logs() -> None:
-    """aiokafka logs an error a second and node while a broker is away: ours say it once."""
+    """For commands that say themselves what is wrong; aiokafka logs an error a second and node."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 

@@ -6,6 +6,9 @@ from typing import Literal
 
 import structlog
 
+from tollway_workers.clock import SystemClock
+from tollway_workers.telemetry.log_limit import RepeatLimit
+
 
 def configure_logs(
     level: Literal["debug", "info", "warning", "error"],
@@ -18,6 +21,7 @@ def configure_logs(
     )
     structlog.configure(
         processors=[
+            RepeatLimit(SystemClock()),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

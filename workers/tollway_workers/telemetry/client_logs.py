@@ -1,0 +1,55 @@
+"""What Kafka's client says of its troubles, as lines of our own.
+
+While a broker is away aiokafka logs an error a second and node; here they pass through our limit
+(telemetry/log_limit.py). Only numbers, names and types of errors are kept of what it wants to say:
+the text of an error may quote anything.
+"""
+
+import logging
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+#: Characters of a line.
+_LONGEST = 300
+
+
+class _ToOurs(logging.Handler):
+    """Hands records of the standard library's logging to ours, one level lower.
+
+    Lower, because the client mends by itself nearly everything that it complains about.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        fields = {"error": error} if error else {}
+        write = log.warning if record.levelno >= logging.ERROR else log.info
+        write(f"Kafka's client: {_text(record)}"[:_LONGEST], **fields)
+
+
+def pass_on_client_logs() -> None:
+    """From now on aiokafka's warnings and errors are lines of our own log, and nothing else."""
+    client = logging.getLogger("aiokafka")
+    client.handlers = [_ToOurs(logging.WARNING)]
+    client.propagate = False
+    client.setLevel(logging.WARNING)
+
+
+def _text(record: logging.LogRecord) -> str:
+    args = record.args if isinstance(record.args, tuple) else ()
+    text = str(record.msg)
+    try:
+        return text % tuple(map(_safe, args)) if args else text
+    except (TypeError, ValueError):
+        return text
+
+
+def _safe(value: object) -> object:
+    """What may be said of an argument."""
+    if isinstance(value, BaseException):
+        return type(value).__name__
+    if isinstance(value, type):
+        return value.__name__
+    return value if isinstance(value, int | str) else "..."
