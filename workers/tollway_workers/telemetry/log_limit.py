@@ -35,7 +35,7 @@ class RepeatLimit:
     def __call__(
         self, logger: object, method: str, line: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        """The line, with `repeated` where lines before it were held. Raises DropEvent to hold it."""
+        """The line, and in `repeated` how many before it were held. Raises DropEvent to hold it."""
         now, event = self._clock.monotonic(), str(line.get("event"))
         window = self._windows.get(event)
         if window is None or now - window.began >= _WINDOW:

@@ -2,6 +2,13 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from tollway_workers.policies.lag import LagVerdict
+
+log = structlog.get_logger(__name__)
 
 #: Seconds between two measurements.
 _INTERVAL = 0.25
@@ -10,10 +17,15 @@ _KEPT = 20
 
 
 class LoopLag:
-    """Measures while `run` runs; `worst` is in seconds."""
+    """Measures while `run` runs; `worst` is in seconds.
 
-    def __init__(self) -> None:
+    `release` is called when the loop was so late, so often, that others should have the shards.
+    """
+
+    def __init__(self, release: Callable[[], None] = lambda: None) -> None:
         self._lags: deque[float] = deque(maxlen=_KEPT)
+        self._verdict = LagVerdict()
+        self._release = release
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -21,7 +33,14 @@ class LoopLag:
         while True:
             due = loop.time() + _INTERVAL
             await asyncio.sleep(_INTERVAL)
-            self._lags.append(max(0.0, loop.time() - due))
+            self.measured(max(0.0, loop.time() - due), loop.time())
+
+    def measured(self, lag: float, now: float) -> None:
+        """Take in that the loop was `lag` seconds late at monotonic `now`."""
+        self._lags.append(lag)
+        if self._verdict.measured(lag, now):
+            log.warning("the event loop is too late too often: releasing shards", lag=round(lag, 1))
+            self._release()
 
     @property
     def worst(self) -> float:
