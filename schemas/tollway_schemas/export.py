@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tollway_schemas.attempt import JournalRecord
 from tollway_schemas.dead_letter import DeadLetter
+from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job
 from tollway_schemas.model import Record
 from tollway_schemas.reply import Reply
@@ -18,6 +19,7 @@ RECORDS: dict[str, type[Record]] = {
     "reply": Reply,
     "dead-letter": DeadLetter,
     "journal-record": JournalRecord,
+    "job-history": JobHistory,
 }
 
 

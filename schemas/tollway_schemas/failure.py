@@ -34,6 +34,7 @@ class FailureClass(StrEnum):
     UNDECODABLE = "undecodable"
     UNSUPPORTED_VERSION = "unsupported_version"
     REPLY_TOO_LARGE = "reply_too_large"
+    HOPS_EXHAUSTED = "hops_exhausted"
 
 
 class ErrorScope(StrEnum):

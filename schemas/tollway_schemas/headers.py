@@ -4,6 +4,7 @@ Values are UTF-8. Headers of a service's own pass through to reply and dead lett
 anew by whoever writes the record, so that no producer can forge them.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 PREFIX = "tollway-"
@@ -17,6 +18,15 @@ TENANT = "tollway-tenant"
 RUN = "tollway-run"
 ATTEMPTS = "tollway-attempts"
 LANE = "tollway-lane"
+#: On what travels between workers, and believed nowhere else (lane and retry topics).
+#: How often it was forwarded from one lane to another.
+HOPS = "tollway-hops"
+#: When its tier lets it go, in seconds since 1970.
+DUE = "tollway-due"
+#: No call before this instant, in seconds since 1970, where that is later than its tier lets it go.
+NOT_BEFORE = "tollway-not-before"
+#: JSON of a `JobHistory` (see history.py).
+HISTORY = "tollway-history"
 STATUS = "tollway-status"
 PROVENANCE = "tollway-provenance"
 TRACEPARENT = "traceparent"
@@ -46,6 +56,15 @@ def get(headers: Headers, name: str) -> str | None:
 def of_the_service(headers: Headers) -> list[tuple[str, bytes]]:
     """The headers that are not ours and so pass through, in order, `traceparent` included."""
     return [(key, value) for key, value in headers if not key.startswith(PREFIX)]
+
+
+def number(headers: Headers, name: str) -> float | None:
+    """The header of that name as a finite number from 0 on; None where it is none."""
+    try:
+        value = float(get(headers, name) or "")
+    except ValueError:
+        return None
+    return value if 0.0 <= value < math.inf else None
 
 
 def encode(pairs: Iterable[tuple[str, str | None]]) -> list[tuple[str, bytes]]:

@@ -17,6 +17,14 @@ class TopicNames:
         """What services publish to."""
         return f"{self.prefix}.jobs.{route}.{priority.value}"
 
+    def lane(self, lane: str, priority: Priority) -> str:
+        """Jobs that come to a lane another way: forwarded, retried. Written by the fleet alone."""
+        return f"{self.prefix}.lanes.{lane}.{priority.value}"
+
+    def retry(self, delay: float) -> str:
+        """Jobs that wait `delay` seconds for their next call. Written by the fleet alone."""
+        return f"{self.prefix}.retry.{_short(delay)}"
+
     @property
     def replies(self) -> str:
         """Where replies go unless a job says otherwise."""
@@ -37,6 +45,20 @@ class TopicNames:
         """The consumer group of the workers."""
         return f"{self.prefix}.workers"
 
+    @property
+    def relay_group(self) -> str:
+        """The consumer group of the relays, which empty the retry topics."""
+        return f"{self.prefix}.relay"
+
     def is_ours(self, topic: str) -> bool:
         """Whether a name is under our prefix: a job may not reply there, `replies` excepted."""
         return topic.startswith(f"{self.prefix}.") and topic != self.replies
+
+
+def _short(seconds: float) -> str:
+    """A wait as a word in a topic's name: 15s, 60s, 5m, 30m, 2h."""
+    for unit, length in (("h", 3_600.0), ("m", 60.0)):
+        # From two of a unit on: a minute is 60s.
+        if seconds >= 2 * length and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:g}s"

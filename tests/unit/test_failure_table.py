@@ -42,6 +42,7 @@ TABLE = {
     F.UNDECODABLE: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
     F.UNSUPPORTED_VERSION: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
     F.REPLY_TOO_LARGE: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.HOPS_EXHAUSTED: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
 }
 
 
@@ -113,6 +114,7 @@ WALKS = {
     F.UNDECODABLE: "d",
     F.UNSUPPORTED_VERSION: "d",
     F.REPLY_TOO_LARGE: "d",
+    F.HOPS_EXHAUSTED: "d",
 }
 
 

@@ -30,6 +30,8 @@ from tollway_schemas import (
     Visit,
 )
 from tollway_schemas.codec import decode, encode
+from tollway_schemas.dead_letter import BadAnswer
+from tollway_schemas.history import JobHistory
 from tollway_schemas.model import Record
 
 text = st.text(max_size=40)  # hypothesis leaves out what UTF-8 cannot carry
@@ -121,7 +123,14 @@ journal_records = st.builds(
     request=json_values,
     response=json_values,
 )
-records = st.one_of(jobs, replies, dead_letters, journal_records)
+histories = st.builds(
+    JobHistory,
+    created_at=st.none() | times,
+    attempts=st.lists(attempts, max_size=2).map(tuple),
+    bad_answers=st.lists(st.builds(BadAnswer, attempt=st.integers(1, 9), text=text)).map(tuple),
+    visits=st.lists(st.builds(Visit, lane=text, at=times), max_size=2).map(tuple),
+)
+records = st.one_of(jobs, replies, dead_letters, journal_records, histories)
 
 
 @settings(max_examples=60, deadline=None)

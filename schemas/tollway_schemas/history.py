@@ -1,0 +1,29 @@
+"""Where a job has been: what travels with it between workers."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from tollway_schemas.attempt import Attempt
+from tollway_schemas.dead_letter import BadAnswer
+from tollway_schemas.job import SCHEMA_VERSION, Visit
+from tollway_schemas.model import Record
+
+
+class JobHistory(Record):
+    """What was tried for a job so far: the header `tollway-history` of lane and retry topics.
+
+    A header, so that the record's value stays the job's own bytes. So the attempt budget holds, and
+    reply and dead letter list every call, wherever the job goes.
+    """
+
+    version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    """Major version of this record's schema."""
+    created_at: AwareDatetime | None = None
+    """When the service handed the job over; counts where the job itself does not say."""
+    attempts: tuple[Attempt, ...] = ()
+    """The calls made so far."""
+    bad_answers: tuple[BadAnswer, ...] = ()
+    """Answers that were paid for and could not be used."""
+    visits: tuple[Visit, ...] = ()
+    """The lanes it has been on, first to last."""

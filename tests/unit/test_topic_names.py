@@ -1,0 +1,40 @@
+"""Names of topics, and the headers that are numbers."""
+
+import pytest
+
+from tollway_schemas import headers
+from tollway_schemas.job import Priority
+from tollway_schemas.topics import TopicNames
+
+
+def test_a_lane_has_a_topic_for_each_priority() -> None:
+    names = TopicNames("acme")
+
+    assert [names.lane("fast", priority) for priority in Priority] == [
+        "acme.lanes.fast.interactive",
+        "acme.lanes.fast.bulk",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "word"),
+    [(15.0, "15s"), (60.0, "60s"), (90.0, "90s"), (300.0, "5m"), (1800.0, "30m"), (7200.0, "2h")],
+)
+def test_a_retry_topic_is_named_by_its_delay(seconds: float, word: str) -> None:
+    assert TopicNames().retry(seconds) == f"tollway.retry.{word}"
+
+
+def test_lane_and_retry_topics_are_ours_so_no_job_may_reply_there() -> None:
+    names = TopicNames()
+
+    assert names.is_ours(names.lane("fast", Priority.BULK))
+    assert names.is_ours(names.retry(15.0))
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [(b"1700000000.25", 1700000000.25), (b"3", 3.0), (b"-1", None), (b"inf", None), (b"x", None)],
+)
+def test_a_header_is_a_finite_number_or_none(value: bytes, read: float | None) -> None:
+    assert headers.number([(headers.DUE, value)], headers.DUE) == read
+    assert headers.number([], headers.DUE) is None
