@@ -46,9 +46,8 @@ async def test_what_blocks_the_loop_is_measured() -> None:
     until = asyncio.get_running_loop().time() + 0.4
     while asyncio.get_running_loop().time() < until:
         pass
-    async with asyncio.timeout(5):
-        while lag.worst == 0.0:
-            await asyncio.sleep(0.01)
+    for _ in range(5):
+        await asyncio.sleep(0)
     measuring.cancel()
 
     assert 0.1 < lag.worst < 2.0
