@@ -20,7 +20,7 @@ from tollway_workers.config.model import Section
 
 _ROOT = Path(__file__).parents[2]
 _EXAMPLE = _ROOT / "deploy" / "fleet.example.toml"
-_HEADER = re.compile(r"^\[([a-z.]+)\]$")
+_HEADER = re.compile(r"^\[([a-z_.]+)\]$")
 _SETTING = re.compile(r"^(?P<off># )?(?P<key>[a-z_]+) = (?P<value>.*?)(?P<example> # Example)?$")
 
 
@@ -39,8 +39,9 @@ def _shown() -> dict[tuple[str, str], Shown]:
     table, comment = "", ""
     for line in _EXAMPLE.read_text(encoding="utf-8").splitlines():
         if header := _HEADER.match(line):
-            # The chosen name of a provider, lane or route is any.
-            table, comment = re.sub(r"^(providers|lanes|routes)\.[a-z]+", r"\1.*", header[1]), ""
+            # The chosen name of a provider, lane, group or route is any.
+            named = r"^(providers|lanes|limit_groups|routes)\.[a-z]+"
+            table, comment = re.sub(named, r"\1.*", header[1]), ""
         elif match := _SETTING.match(line):
             value = tomllib.loads(f"x = {match['value']}")["x"]
             found[table, match["key"]] = Shown(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tollway_workers.config.check_groups import group_errors, group_warnings
 from tollway_workers.config.check_kafka import kafka_errors, kafka_warnings
 from tollway_workers.config.check_lanes import lane_errors, lane_warnings
 from tollway_workers.config.check_providers import provider_errors, provider_warnings
@@ -24,6 +25,7 @@ def errors_in(
         mistakes += provider_errors(name, provider)
     for name, lane in settings.lanes.items():
         mistakes += lane_errors(name, lane)
+    mistakes += group_errors(settings)
     return tuple(mistakes)
 
 
@@ -34,6 +36,7 @@ def warnings_in(settings: FleetSettings) -> tuple[ConfigMistake, ...]:
         warnings += provider_warnings(name, provider)
     for name in settings.lanes:
         warnings += lane_warnings(name, settings)
+    warnings += group_warnings(settings)
     return tuple(warnings)
 
 
@@ -42,6 +45,10 @@ def _references(settings: FleetSettings, broken: frozenset[str]) -> Iterator[Con
         known = _known("providers", settings.providers, broken)
         if lane.provider not in known and "providers" not in broken:
             yield _no_such("provider", ("lanes", name, "provider"), lane.provider, known)
+        known = _known("limit_groups", settings.limit_groups, broken)
+        group = lane.limit_group
+        if group is not None and group not in known and "limit_groups" not in broken:
+            yield _no_such("limit_group", ("lanes", name, "limit_group"), group, known)
     for name, route in settings.routes.items():
         known = _known("lanes", settings.lanes, broken)
         for index, lane_name in enumerate(route.lanes):

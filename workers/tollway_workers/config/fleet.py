@@ -7,7 +7,13 @@ from pydantic import Field
 
 from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.config.model import Name, Section
-from tollway_workers.config.provider import LaneSettings, Price, ProviderSettings, TokenRule
+from tollway_workers.config.provider import (
+    LaneSettings,
+    LimitGroupSettings,
+    Price,
+    ProviderSettings,
+    TokenRule,
+)
 from tollway_workers.config.route import RouteSettings
 
 DEFAULT_CALL_TIMEOUT = 120.0
@@ -43,6 +49,7 @@ class FleetSettings(Section):
     worker: WorkerSettings = WorkerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     providers: dict[Name, ProviderSettings] = Field(default_factory=dict)
+    limit_groups: dict[Name, LimitGroupSettings] = Field(default_factory=dict)
     lanes: dict[Name, LaneSettings] = Field(default_factory=dict)
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
 

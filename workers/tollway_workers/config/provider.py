@@ -1,4 +1,4 @@
-"""`[providers.<name>]` and `[lanes.<name>]`: accounts, and models with their limits."""
+"""`[providers.*]`, `[lanes.*]` and `[limit_groups.*]`: accounts, models, and their limits."""
 
 from decimal import Decimal
 from functools import cached_property
@@ -93,6 +93,10 @@ class LaneSettings(CallSettings):
     or the prompt alone (Gemini)."""
     burst: Annotated[float, Field(gt=0, le=60)] = 6.0
     """Seconds of the rate that may be spent at once."""
+    limit_group: str | None = None
+    """Name of a `[limit_groups.<name>]`, where the provider counts several lanes together."""
+    shards: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Parts that the lane is divided into, each for one worker: the most workers it can have."""
 
     @model_validator(mode="after")
     def _some_limit(self) -> "LaneSettings":
@@ -102,3 +106,10 @@ class LaneSettings(CallSettings):
                 "give concurrency, requests_per_minute or tokens_per_minute"
             )
         return self
+
+
+class LimitGroupSettings(Section):
+    """`[limit_groups.<name>]`: lanes that their provider counts together."""
+
+    shards: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Parts that the group is divided into, each for one worker: the most workers it can have."""

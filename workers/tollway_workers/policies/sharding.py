@@ -1,0 +1,88 @@
+"""Which partitions belong together: a shard is the partitions q of its group's topics, q mod S = s.
+
+So a route may change its first lane, and S may change, without touching a topic.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from tollway_schemas.job import Priority
+from tollway_schemas.topics import TopicNames
+from tollway_workers.config.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.groups import LimitGroup, limit_groups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardGroup:
+    """A limit group as its shards are moved: what is owned together, and under which rules."""
+
+    name: str
+    shards: int
+    ownership_topic: str
+    #: Every topic whose partitions belong to its shards, the ownership topic among them.
+    topics: tuple[str, ...]
+    #: A number for the group's shards and limits: workers with the same number agree on both.
+    generation: int
+
+
+def shard_of(partition: int, shards: int) -> int:
+    """The shard that a partition belongs to, in every topic of its group."""
+    return partition % shards
+
+
+def shard_groups(settings: FleetSettings) -> tuple[ShardGroup, ...]:
+    """The groups of a fleet with all their topics, by name."""
+    return tuple(
+        ShardGroup(
+            name=group.name,
+            shards=group.shards,
+            ownership_topic=group.ownership_topic,
+            topics=topics_of(group, settings),
+            generation=_generation(group, settings),
+        )
+        for group in limit_groups(settings)
+    )
+
+
+def topics_of(group: LimitGroup, settings: FleetSettings) -> tuple[str, ...]:
+    """Its lanes' topics, and the jobs topics of the routes that begin in one of its lanes."""
+    names = TopicNames(settings.kafka.prefix)
+    routes = [name for name, route in settings.routes.items() if route.lanes[0] in group.lanes]
+    return tuple(
+        sorted(
+            [names.lane(lane, priority) for lane in group.lanes for priority in Priority]
+            + [names.jobs(route, priority) for route in routes for priority in Priority]
+        )
+    )
+
+
+def fitting_partitions(wanted: int, shards: Iterable[int]) -> int:
+    """The least number of partitions from `wanted` on that every number of shards divides.
+
+    Topics grow to such numbers only, ownership topics last: a shard then has its partitions of all
+    topics before anybody can own it.
+    """
+    step = math.lcm(*shards)
+    return -(-wanted // step) * step
+
+
+def _generation(group: LimitGroup, settings: FleetSettings) -> int:
+    lanes = [resolve_lane(name, settings) for name in group.lanes]
+    limits = [
+        (
+            lane.name,
+            lane.provider_name,
+            lane.concurrency,
+            lane.requests_per_minute,
+            lane.tokens_per_minute,
+            lane.token_rule,
+            lane.burst,
+        )
+        for lane in lanes
+    ]
+    text = orjson.dumps([group.name, group.shards, limits])
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
