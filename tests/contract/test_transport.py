@@ -11,10 +11,10 @@ import httpx
 import pytest
 import trustme
 
+from tollway_workers.providers.lean_http import Endpoint, PostRequest
 from tollway_workers.providers.transport import (
     AiohttpTransport,
     BodyTooLarge,
-    post_request,
     read_body,
 )
 
@@ -187,12 +187,13 @@ async def test_the_request_on_the_wire_is_the_one_that_was_built(
 async def test_no_header_is_added_to_those_given(
     transport: httpx.AsyncBaseTransport, server: httpx.URL, given: bytes
 ) -> None:
-    request = post_request(server.join("/echo"), [(given, b"a/b")], b"{}", TIMEOUT)
+    endpoint = Endpoint(server.join("/echo"), [(given, b"a/b")])
+    request = PostRequest(endpoint, [(b"X-Own", b"1")], b"{}", TIMEOUT)
 
     said = await read_body(await transport.handle_async_request(request), 9_999)
 
     names = [line.split(b":")[0].lower() for line in said.split(b"\r\n\r\n")[0].splitlines()[1:]]
-    assert sorted(names) == sorted([b"host", b"content-length", given.lower()])
+    assert sorted(names) == sorted([b"host", b"content-length", b"x-own", given.lower()])
 
 
 async def test_a_post_without_a_body_says_that_it_has_none(

@@ -190,3 +190,11 @@ def test_whatever_an_answer_holds_is_a_completion_or_a_provider_error(
 ) -> None:
     with suppress(ProviderError):
         assert isinstance(parse(200, {}, _body(message, finish, usage=usage)), Completion)
+
+
+def test_a_request_id_of_strange_bytes_is_kept_as_far_as_json_takes_it() -> None:
+    body = orjson.dumps({"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]})
+
+    completion = parse(200, {"x-request-id": "req-\udcff\xe9"}, body)
+
+    assert completion.provider_request_id == "req-??"

@@ -15,7 +15,6 @@ from tollway_workers.providers.transport import (
     AiohttpTransport,
     TransportOptions,
     check_plain_http,
-    post_request,
     read_body,
 )
 from tollway_workers.providers.transport_options import probed_socket
@@ -194,20 +193,6 @@ def test_a_key_never_goes_over_plain_http_to_another_machine(address: str) -> No
     with pytest.raises(ConfigError, match="a key would travel unencrypted"):
         check_plain_http(httpx.URL(address), has_key=True)
     check_plain_http(httpx.URL(address), has_key=False)
-
-
-def test_a_short_built_post_is_the_one_httpx_builds() -> None:
-    url = httpx.URL("https://a.b:8443/v1?x=1")
-    timeout = {"connect": 1.0, "read": 2.0}
-
-    built = post_request(url, [(b"X-A", b"1")], b"{}", timeout)
-
-    usual = httpx.Request(
-        "POST", url, headers={"X-A": "1"}, content=b"{}", extensions={"timeout": timeout}
-    )
-    assert sorted(built.headers.raw) == sorted(usual.headers.raw)
-    assert (built.method, built.url, built.content) == (usual.method, usual.url, usual.content)
-    assert built.extensions == usual.extensions
 
 
 async def test_bodies_of_other_transports_are_read_and_bounded_too() -> None:

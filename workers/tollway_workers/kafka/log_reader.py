@@ -7,7 +7,6 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
 
 from tollway_schemas.headers import Headers
 from tollway_workers.errors import BrokerUnavailable
@@ -32,12 +31,6 @@ class LoggedRecord:
     headers: Headers = ()
     #: Kafka's own time of the record, in seconds since 1970.
     timestamp: float = 0.0
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition that Kafka's default partitioner (murmur2) gives a key."""
-    every = list(range(partitions))
-    return int(DefaultPartitioner()(key, every, every))
 
 
 class LogReader:

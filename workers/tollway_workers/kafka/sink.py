@@ -1,17 +1,16 @@
 """Outcomes to Kafka: one idempotent producer, acknowledged by all in-sync replicas."""
 
 import asyncio
-import random
 from collections.abc import Awaitable
-from functools import lru_cache
+from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError
-from aiokafka.partitioner import murmur2
 
 from tollway_workers.clock import Clock
+from tollway_workers.kafka.batches import Batches
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.partitioner import partition_of
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.kafka.settings import SinkSettings
 
@@ -24,18 +23,19 @@ BATCH_BYTES = 1_048_576
 _RENEWAL_WAIT = 1.0
 
 
-@lru_cache(maxsize=1024)
-def _hash(key: bytes) -> int:
-    """A job's journal record and reply have one key; hashing it takes 6 us in Python."""
-    # Kafka's own default: murmur2 without its sign.
-    return int(murmur2(key)) & 0x7FFFFFFF
+#: Seconds that a topic's number of partitions is remembered: topics grow.
+_REMEMBERED = 30.0
+#: Bytes that a record takes in its batch at most besides its own, with `_HEADER_BYTES` a header.
+_RECORD_BYTES = 64
+_HEADER_BYTES = 10
 
 
-def partition_of(key: bytes | None, everything: list[int], available: list[int]) -> int:
-    """The partition of a key among `everything`, as Kafka's Java client chooses it."""
-    if key is None:
-        return random.choice(available or everything)  # noqa: S311 load is spread, nothing is hidden
-    return everything[_hash(key) % len(everything)]
+@dataclass(frozen=True, slots=True)
+class _Producing:
+    """A producer and what is on its way through it: replaced together."""
+
+    producer: AIOKafkaProducer
+    batches: Batches
 
 
 class KafkaSink:
@@ -44,51 +44,49 @@ class KafkaSink:
     def __init__(self, settings: SinkSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._producer: AIOKafkaProducer | None = None
+        self._producing: _Producing | None = None
         self._renewing = asyncio.Lock()
         self._renewed_at = 0.0
-        self._partitions: dict[str, frozenset[int]] = {}
+        #: By topic: its number of partitions, and until when that is believed.
+        self._partitions: dict[str, tuple[int, float]] = {}
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailable."""
-        self._producer = await self._new_producer()
+        self._producing = await self._new_producer()
 
     async def send(self, record: OutgoingRecord) -> Awaitable[object]:
         """Hand a record over; what is returned is done when Kafka has it safely."""
-        assert self._producer is not None  # noqa: S101 a sink is started before it is written to
+        if _size(record) > self._settings.most_bytes:
+            raise RecordTooLarge(f"a record for {record.topic} is too large")
+        known = self._partitions.get(record.topic)
+        if known is None or known[1] < self._clock.monotonic():
+            known = await self._count_partitions(record.topic)
         partition = record.partition
-        if partition is not None and partition not in await self._partitions_of(record.topic):
-            partition = None
-        try:
-            acknowledged: Awaitable[object] = await self._producer.send(
-                record.topic,
-                record.value,
-                key=record.key,
-                partition=partition,
-                headers=record.headers,
-            )
-        except MessageSizeTooLargeError as error:
-            raise RecordTooLarge(f"a record for {record.topic} is too large") from error
-        return acknowledged
+        if partition is None or partition >= known[0]:
+            partition = partition_of(record.key, known[0])
+        assert self._producing is not None  # noqa: S101 a sink is started before it is written to
+        return self._producing.batches.add((record.topic, partition), record)
 
     async def recover(self) -> None:
         """Replace a producer whose writes fail: aiokafka does not mend a broken sequence itself."""
         async with self._renewing:
             if self._clock.monotonic() - self._renewed_at < _RENEWAL_WAIT:
                 return
-            old, self._producer = self._producer, await self._new_producer()
+            old, self._producing = self._producing, await self._new_producer()
             self._renewed_at = self._clock.monotonic()
             log.warning("the producer was replaced after a failed write")
             if old is not None:
-                await old.stop()
+                await old.producer.stop()
 
     async def stop(self) -> None:
         """Write what was handed over, then disconnect; idempotent."""
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            await given_up_after(STOP_TIMEOUT, producer.stop(), "records not yet acknowledged")
+        if self._producing is not None:
+            last, self._producing = self._producing, None
+            unfinished = "records not yet acknowledged"
+            await given_up_after(STOP_TIMEOUT, last.batches.flush(), unfinished)
+            await given_up_after(STOP_TIMEOUT, last.producer.stop(), unfinished)
 
-    async def _new_producer(self) -> AIOKafkaProducer:
+    async def _new_producer(self) -> _Producing:
         producer = AIOKafkaProducer(
             **self._settings.client,
             acks="all",
@@ -98,16 +96,20 @@ class KafkaSink:
             # A batch counts as one record against its topic's limit.
             max_batch_size=min(BATCH_BYTES, self._settings.most_bytes),
             max_request_size=self._settings.most_bytes,
-            # Typed as its default, which is a class that is called like this.
-            partitioner=partition_of,  # pyright: ignore[reportArgumentType]
         )
         await started(producer, self._settings.client)
-        return producer
+        return _Producing(producer, Batches(producer))
 
-    async def _partitions_of(self, topic: str) -> frozenset[int]:
-        known = self._partitions.get(topic)
-        if known is None:
-            assert self._producer is not None  # noqa: S101 as in send
-            known = frozenset(await self._producer.partitions_for(topic))
-            self._partitions[topic] = known
+    async def _count_partitions(self, topic: str) -> tuple[int, float]:
+        assert self._producing is not None  # noqa: S101 as in send
+        count = len(await self._producing.producer.partitions_for(topic))
+        known = self._partitions[topic] = count, self._clock.monotonic() + _REMEMBERED
         return known
+
+
+def _size(record: OutgoingRecord) -> int:
+    """Bytes of a record in its batch, or a few more."""
+    size = _RECORD_BYTES + len(record.value) + len(record.key or b"")
+    for name, value in record.headers:
+        size += _HEADER_BYTES + len(name) + len(value or b"")
+    return size

@@ -15,8 +15,9 @@ from tollway_workers.config.provider import ProviderSettings
 from tollway_workers.errors import ConfigError, FleetError, ProviderError, ProviderFailure
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http_errors import TRANSPORT_ERRORS, connection_failed, timed_out
+from tollway_workers.providers.lean_http import Endpoint, PostRequest, header_values
 from tollway_workers.providers.redact import redact
-from tollway_workers.providers.transport import check_plain_http, post_request, read_body
+from tollway_workers.providers.transport import check_plain_http, read_body
 
 #: Bytes of an answer that are read; no chat answer is nearly as large.
 LARGEST_ANSWER = 16 * 2**20
@@ -64,9 +65,8 @@ class HttpProvider:
         self._key = key
         self._url = httpx.URL(settings.base_url.rstrip("/") + wire.path)
         check_plain_http(self._url, has_key=key is not None)
-        # Prepared once, in the form httpx keeps them: a request then costs 4 us, not 12.
         self._headers = _static_headers(settings.headers)
-        self._authorization = self._read_authorization()
+        self._endpoint = self._read_endpoint()
         self._reloading = asyncio.Lock()
         self._closed = False
         # The whole call has one bound (ProviderCall.timeout); only connecting has its own.
@@ -84,20 +84,20 @@ class HttpProvider:
 
         Raises ProviderError. Cancellation closes the connection; the call may be billed.
         """
-        authorization = self._authorization
+        endpoint = self._endpoint
         try:
-            status, headers, body = await self._exchange(call, authorization)
+            status, headers, body = await self._exchange(call, endpoint)
             if len(body) > LARGEST_INLINE:
                 return await asyncio.to_thread(self._wire.parse, status, headers, body)
             return self._wire.parse(status, headers, body)
         except ProviderError as error:
             if error.failure.failure_class is FailureClass.AUTH:
-                raise await self._after_refusal(error.failure, authorization) from None
+                raise await self._after_refusal(error.failure, endpoint) from None
             raise
 
     async def reload_key(self) -> None:
         """Read the key again; later calls use it. Raises ConfigError if it cannot be read."""
-        self._authorization = await asyncio.to_thread(self._read_authorization)
+        self._endpoint = await asyncio.to_thread(self._read_endpoint)
 
     async def aclose(self) -> None:
         """Close all connections, where no other lane shares them; idempotent."""
@@ -106,11 +106,10 @@ class HttpProvider:
             await self._transport.aclose()
 
     async def _exchange(
-        self, call: ProviderCall, authorization: RawHeaders
+        self, call: ProviderCall, endpoint: Endpoint
     ) -> tuple[int, Mapping[str, str], bytes]:
         call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
-        sent = (*self._headers, *authorization, call_id)
-        request = post_request(self._url, sent, call.body, self._timeout)
+        request = PostRequest(endpoint, (call_id,), call.body, self._timeout)
         try:
             async with asyncio.timeout(call.timeout):
                 response = await self._transport.handle_async_request(request)
@@ -119,14 +118,12 @@ class HttpProvider:
             raise timed_out(call.timeout) from None
         except TRANSPORT_ERRORS as error:
             raise connection_failed(error) from error
-        headers, good = response.headers, 200 <= response.status_code < 300
-        # A good answer needs one look at its headers, a bad one many.
-        return response.status_code, headers if good else _plain(headers), body
+        return response.status_code, header_values(response), body
 
-    async def _after_refusal(self, failure: ProviderFailure, refused: RawHeaders) -> ProviderError:
+    async def _after_refusal(self, failure: ProviderFailure, refused: Endpoint) -> ProviderError:
         """Read the key again, once for all calls that the old one failed."""
         async with self._reloading:
-            if self._key is None or self._authorization is not refused:
+            if self._key is None or self._endpoint is not refused:
                 return ProviderError(failure)
             try:
                 await self.reload_key()
@@ -135,16 +132,17 @@ class HttpProvider:
                 return ProviderError(replace(failure, message=redact(message)))
         return ProviderError(failure)
 
-    def _read_authorization(self) -> RawHeaders:
+    def _read_endpoint(self) -> Endpoint:
         if self._key is None:
-            return ()
+            return Endpoint(self._url, self._headers)
         key = self._key().get_secret_value()
         if not key or not key.isascii() or not key.isprintable():
             raise ConfigError(
                 f"the key of provider {self._lane.provider_name} is empty or has characters that "
                 "no HTTP header may have: check what its reference points to"
             )
-        return ((b"Authorization", b"Bearer " + key.encode()),)
+        authorization = (b"Authorization", b"Bearer " + key.encode())
+        return Endpoint(self._url, (*self._headers, authorization))
 
 
 def _static_headers(configured: Mapping[str, str]) -> RawHeaders:
@@ -160,8 +158,3 @@ def _static_headers(configured: Mapping[str, str]) -> RawHeaders:
     )
     headers.update(configured)
     return tuple(headers.raw)
-
-
-def _plain(headers: httpx.Headers) -> dict[str, str]:
-    """Lower-case names in a plain dict: httpx's own takes 1 us for each look."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers.raw}

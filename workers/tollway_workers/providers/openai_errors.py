@@ -43,6 +43,9 @@ _WRONG_PATH = (
 _REDIRECTED = "the server redirects to another address, which is never followed: check base_url"
 
 
+_LONGEST_ID = 256
+
+
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
     """What the answer of a failed call means. Never raises, whatever the body holds."""
     return _failure(status, headers, read_error(body), body)
@@ -58,9 +61,21 @@ def _failure(
         scope=_scope(status, failure_class, detail),
         status=status,
         provider_code=_code(detail),
-        provider_request_id=headers.get("x-request-id"),
+        provider_request_id=request_id(headers),
         retry_after=retry_after(headers, detail.message),
         body=body,
+    )
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The provider's own name for a call; what is not ASCII in it could not be written as JSON."""
+    said = headers.get("x-request-id")
+    if not said:
+        return None
+    return (
+        said[:_LONGEST_ID]
+        if said.isascii()
+        else said[:_LONGEST_ID].encode("ascii", "replace").decode()
     )
 
 

@@ -15,7 +15,7 @@ from tollway_schemas.request import ToolCall, ToolCallFunction
 from tollway_schemas.usage import PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.openai_errors import classify, classify_in_answer
+from tollway_workers.providers.openai_errors import classify, classify_in_answer, request_id
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
 SCRIPTED_FINGERPRINT = "scripted"
@@ -75,7 +75,7 @@ def _completion(
         finish_reason=reason,
         usage=_usage(parsed),
         model_served=_text(parsed.get("model")),
-        provider_request_id=headers.get("x-request-id") or _text(parsed.get("id")),
+        provider_request_id=request_id(headers) or _text(parsed.get("id")),
         status=status,
         scripted=parsed.get("system_fingerprint") == SCRIPTED_FINGERPRINT,
         body=body,

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from tollway_workers.kafka.partitioner import partition_of
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
-from tollway_workers.kafka.sink import partition_of
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.record import ReceivedRecord
 
@@ -64,8 +64,7 @@ class MemoryBroker:
         partitions = self.topics[record.topic]
         partition = record.partition
         if partition is None or partition >= len(partitions):
-            everything = list(range(len(partitions)))
-            partition = partition_of(record.key, everything, everything)
+            partition = partition_of(record.key, len(partitions))
         partitions[partition].append(record)
         async with self.news:
             self.news.notify_all()

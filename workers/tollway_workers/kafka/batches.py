@@ -1,0 +1,109 @@
+"""Records of one partition that travel together, and are acknowledged together.
+
+aiokafka's `send` costs more than the rest of a small record's way: a future each, and a dozen steps
+to find the batch that the last record went into. Here a batch fills while the one before it is on
+its way (one is anyhow: more would break the order of an idempotent producer), and one
+acknowledgement stands for all that is in it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Generator
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from tollway_workers.kafka.ports import OutgoingRecord
+
+Place = tuple[str, int]
+
+
+class Batch:
+    """Records on their way. Any number of tasks may await it; each may be cancelled alone.
+
+    Awaiting it raises what Kafka's client said if the batch was not written.
+    """
+
+    __slots__ = ("_builder", "_ended", "_error", "_waiting")
+
+    def __init__(self, builder: BatchBuilder) -> None:
+        self._builder = builder
+        self._waiting: list[asyncio.Future[None]] = []
+        self._ended = False
+        self._error: BaseException | None = None
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if not self._ended:
+            # One each: who is cancelled takes nothing from the others.
+            ended = asyncio.get_running_loop().create_future()
+            self._waiting.append(ended)
+            yield from ended
+        if self._error is not None:
+            raise self._error
+
+    def add(self, record: OutgoingRecord) -> bool:
+        """Whether there was room for it; there always is for the first."""
+        added = self._builder.append(
+            timestamp=None, key=record.key, value=record.value, headers=record.headers
+        )
+        return added is not None
+
+    async def write(self, producer: AIOKafkaProducer, place: Place) -> None:
+        """Write it, and tell all who wait. Nothing may be added from here on."""
+        topic, partition = place
+        try:
+            await (await producer.send_batch(self._builder, topic, partition=partition))
+        except asyncio.CancelledError:
+            self._end(ConnectionAbortedError("the batch was abandoned"))
+            raise
+        except Exception as error:  # noqa: BLE001 those who await it are told, whatever it is
+            self._end(error)
+        else:
+            self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._ended, self._error = True, error
+        for ended in self._waiting:
+            if not ended.done():
+                ended.set_result(None)
+        self._waiting.clear()
+
+
+class Batches:
+    """The batches of one producer, by partition: one on its way, those behind it still filling.
+
+    State: `_filling` (a partition is in it as long as a task of `_writing` works on it).
+    """
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._filling: dict[Place, deque[Batch]] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def add(self, place: Place, record: OutgoingRecord) -> Batch:
+        """The batch that the record travels in."""
+        filling = self._filling.get(place)
+        if filling is None:
+            filling = self._filling[place] = deque()
+            task = asyncio.create_task(self._write(place, filling), name="batches")
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+        elif filling and filling[-1].add(record):
+            return filling[-1]
+        batch = Batch(self._producer.create_batch())
+        batch.add(record)
+        filling.append(batch)
+        return batch
+
+    async def flush(self) -> None:
+        """Return when everything added has been written, or has failed."""
+        while self._writing:
+            await asyncio.wait(self._writing)
+
+    async def _write(self, place: Place, filling: deque[Batch]) -> None:
+        try:
+            while filling:
+                await filling.popleft().write(self._producer, place)
+        finally:
+            del self._filling[place]
