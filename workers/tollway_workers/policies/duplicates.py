@@ -1,0 +1,82 @@
+"""Which jobs were here a moment ago: a copy gets the reply of the first instead of a call.
+
+Best effort: it is this process' memory, of as many replies as it was given room for. Two copies of
+a job meet in one shard because their key is the job id.
+"""
+
+from typing import Generic, NamedTuple, TypeVar
+
+Copy = TypeVar("Copy")
+
+
+class Identity(NamedTuple):
+    """What two copies have in common. A job that went on from here differs in its last two."""
+
+    job_id: str
+    generation: int
+    #: Calls made so far: a job that comes back for its next one is no copy.
+    calls: int = 0
+    #: Nor is one that was forwarded.
+    hops: int = 0
+
+
+class ReplyPlace(NamedTuple):
+    """Where a reply stands."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Duplicates(Generic[Copy]):
+    """Jobs that are here or were replied to not long ago.
+
+    State: `_here` (copies that wait for the end of the first, by its identity) and `_replied`
+    (where replies stand, oldest first).
+    """
+
+    def __init__(self, most_replies: int) -> None:
+        """`most_replies`: how many replies are remembered, at about 500 bytes each."""
+        self._most = most_replies
+        self._here: dict[Identity, list[Copy]] = {}
+        self._replied: dict[Identity, ReplyPlace] = {}
+
+    def admit(self, identity: Identity, job: Copy) -> bool | ReplyPlace:
+        """True: it is the first. False: it waits for the first's end. Else: its reply stands there.
+
+        The place may be wrong or gone; `begin` then makes the copy the first.
+        """
+        waiting = self._here.get(identity)
+        if waiting is not None:
+            waiting.append(job)
+            return False
+        place = self._replied.get(identity)
+        if place is not None:
+            return place
+        self._here[identity] = []
+        return True
+
+    def begin(self, identity: Identity) -> None:
+        """A job that `admit` took for a copy is worked on after all."""
+        self._replied.pop(identity, None)
+        self._here.setdefault(identity, [])
+
+    def replied(self, identity: Identity, place: ReplyPlace | None) -> list[Copy]:
+        """Its reply is safely written; the copies that waited for it. None: nobody knows where."""
+        if place is not None:
+            self._replied.pop(identity, None)
+            self._replied[identity] = place
+            if len(self._replied) > self._most:
+                del self._replied[next(iter(self._replied))]
+        return self._here.pop(identity, [])
+
+    def left(self, identity: Identity) -> list[Copy]:
+        """It went elsewhere without a reply; the copies that waited for it."""
+        return self._here.pop(identity, [])
+
+    def __repr__(self) -> str:
+        waiting = sum(map(len, self._here.values()))
+        return (
+            f"<Duplicates [{len(self._here)} here | {waiting} copies wait | "
+            f"{len(self._replied)} replies]>"
+        )

@@ -1,0 +1,73 @@
+"""Where a job goes when its retry tier lets it go. Pure: the record's headers decide."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tollway_schemas import headers
+from tollway_schemas.headers import Headers
+from tollway_schemas.job import Priority
+from tollway_schemas.topics import TopicNames
+from tollway_workers.policies.tiers import tier_for
+from tollway_workers.policies.travel import deadline_of
+
+#: A job that says neither has waited long enough, and has no time to lose.
+_NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """Where jobs can go in this fleet."""
+
+    names: TopicNames
+    #: First lane of each route.
+    first_lanes: Mapping[str, str]
+    #: All lanes that are configured, those in no route too; at least one.
+    lanes: frozenset[str]
+    #: Delays in seconds, ascending.
+    tiers: tuple[float, ...]
+
+
+def is_due(carried: Headers, now: float) -> bool:
+    """Whether a record's tier lets it go; `now` is seconds since 1970."""
+    return (headers.number(carried, headers.DUE) or 0.0) <= now
+
+
+def onward(carried: Headers, ways: Ways, now: float) -> tuple[str, list[tuple[str, bytes]]]:
+    """Topic and headers with which a job goes on that its tier has let go.
+
+    A lane that nobody has any more is replaced by the first of the job's route, else by any: the
+    worker that reads it there knows what becomes of a job without a route.
+    """
+    not_before = headers.number(carried, headers.NOT_BEFORE) or 0.0
+    deadline = deadline_of(carried)
+    wait = tier_for(
+        not_before, deadline=_NEVER if deadline is None else deadline, now=now, tiers=ways.tiers
+    )
+    if wait is not None:
+        times = {headers.DUE: f"{wait.due:.3f}", headers.NOT_BEFORE: f"{wait.not_before:.3f}"}
+        return ways.names.retry(wait.tier), _with(carried, times)
+    asked = headers.get(carried, headers.LANE)
+    lane = asked if asked in ways.lanes else _stand_in(carried, ways)
+    changed = {headers.LANE: lane}
+    if lane != asked:
+        hops = headers.number(carried, headers.HOPS) or 0
+        changed[headers.HOPS] = str(int(hops) + 1)
+    return ways.names.lane(lane, _priority(carried)), _with(carried, changed)
+
+
+def _stand_in(carried: Headers, ways: Ways) -> str:
+    route = headers.get(carried, headers.ROUTE)
+    return ways.first_lanes.get(route or "") or min(ways.lanes)
+
+
+def _priority(carried: Headers) -> Priority:
+    try:
+        return Priority(headers.get(carried, headers.PRIORITY))
+    except ValueError:
+        return Priority.BULK
+
+
+def _with(carried: Headers, changed: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """The headers with those given anew, and without the time that its tier let it go."""
+    kept = [each for each in carried if each[0] not in changed and each[0] != headers.DUE]
+    return kept + headers.encode(changed.items())

@@ -1,0 +1,164 @@
+"""What travels with a job between workers: its own bytes, and what was tried, in headers.
+
+The value is the job as its service wrote it, unknown fields included. All that the fleet adds are
+headers, which are believed on lane and retry topics alone: those only the fleet may write to.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from tollway_schemas import headers
+from tollway_schemas.attempt import Attempt
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.errors import UndecodableRecord
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.headers import Headers
+from tollway_schemas.history import JobHistory
+from tollway_schemas.job import Job, Priority, Visit
+from tollway_workers.policies.left_out import filled_in
+from tollway_workers.policies.outgoing import instant
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.record import ReceivedRecord
+
+#: Forwards of one job from lane to lane; whoever would forward it once more gives it up.
+MOST_HOPS = 8
+#: Failed connects that travel: nothing was sent, and there may be any number of them.
+_MOST_CONNECTS = 8
+#: A bad answer that travels has at most one part in so many of a record.
+_SHARES = 8
+
+
+class Arrival(NamedTuple):
+    """A job that came to a lane from another worker."""
+
+    job: Job
+    history: JobHistory
+    #: No call before it, in seconds since 1970; 0 where it may be called at once.
+    not_before: float
+
+
+def arrival(record: ReceivedRecord, priority: Priority) -> Arrival:
+    """The job in a record of a lane topic of `priority`, and where it has been.
+
+    Raises:
+        UndecodableRecord: it holds no job, or its history cannot be read.
+        UnsupportedVersion: either was written by a newer major version.
+    """
+    value = headers.get(record.headers, headers.HISTORY)
+    history = JobHistory() if value is None else decode(JobHistory, value.encode())
+    try:
+        job = decode(Job, record.value)
+    except UndecodableRecord:
+        whole = filled_in(record.value, _said(record.headers, history, priority))
+        if whole is None:
+            raise
+        job = decode(Job, whole)
+    hops = int(headers.number(record.headers, headers.HOPS) or 0)
+    job = job.model_copy(update={"priority": priority, "visits": history.visits, "hops": hops})
+    return Arrival(job, history, headers.number(record.headers, headers.NOT_BEFORE) or 0.0)
+
+
+def departure(
+    progress: JobProgress,
+    *,
+    lane: str,
+    not_before: float = 0.0,
+    due: float | None = None,
+    most_bytes: int,
+) -> list[tuple[str, bytes]]:
+    """The headers of a job that leaves for `lane`, of which `not_before` is to be respected.
+
+    `due`: when its tier lets it go, where it is written to one. Records are to be at most about
+    `most_bytes` long: what was tried is told with fewer words where they would not be.
+    """
+    job = progress.job
+    forwarded = lane != progress.lane
+    about = headers.of_the_service(progress.record.headers) + headers.encode(
+        (
+            (headers.JOB_ID, job.id),
+            (headers.GENERATION, str(job.generation)),
+            (headers.ROUTE, job.route),
+            (headers.PRIORITY, job.priority.value),
+            (headers.TENANT, job.tenant),
+            (headers.RUN, job.run),
+            (headers.DEADLINE, job.deadline.isoformat()),
+            (headers.LANE, lane),
+            (headers.HOPS, str(job.hops + forwarded)),
+            (headers.ATTEMPTS, str(len(progress.attempts))),
+            (headers.DUE, None if due is None else f"{due:.3f}"),
+            (headers.NOT_BEFORE, f"{not_before:.3f}" if not_before else None),
+        )
+    )
+    history = JobHistory(
+        created_at=job.created_at,
+        attempts=tuple(progress.attempts),
+        bad_answers=tuple(progress.bad_answers),
+        visits=(*job.visits, _visit(progress)) if forwarded else job.visits,
+    )
+    room = most_bytes - size_of(progress.record.value, about)
+    return [*about, (headers.HISTORY, _fitting(history, room))]
+
+
+def deadline_of(carried: Headers) -> float | None:
+    """The deadline in a travelling job's headers, in seconds since 1970; None where it is none."""
+    try:
+        return datetime.fromisoformat(headers.get(carried, headers.DEADLINE) or "").timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def size_of(value: bytes | None, carried: Headers) -> int:
+    """Bytes of a record, roughly."""
+    return len(value or b"") + sum(len(name) + len(text or b"") + 16 for name, text in carried)
+
+
+def _said(carried: Headers, history: JobHistory, priority: Priority) -> dict[str, object]:
+    """What a job that does not say it itself was taken to say when it was first read."""
+    said: dict[str, object] = {
+        "id": headers.get(carried, headers.JOB_ID),
+        "route": headers.get(carried, headers.ROUTE),
+        "deadline": headers.get(carried, headers.DEADLINE),
+        "created_at": history.created_at,
+        "priority": priority.value,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _visit(progress: JobProgress) -> Visit:
+    """Its stay on the lane that it leaves."""
+    lane, job = progress.lane, progress.job
+    calls = sum(attempt.charged for attempt in progress.attempts if attempt.lane == lane)
+    before = sum(visit.attempts for visit in job.visits if visit.lane == lane)
+    return Visit(
+        lane=lane, at=instant(max(progress.record.timestamp, 0.0)), attempts=max(calls - before, 0)
+    )
+
+
+def _fitting(history: JobHistory, room: int) -> bytes:
+    """A history as JSON, in `room` bytes where that can be done by leaving out words."""
+    history = history.model_copy(update={"attempts": _without_old_connects(history)})
+    encoded = encode(history)
+    if len(encoded) <= room:
+        return encoded
+    # A character of JSON takes up to six bytes.
+    share = max(room, 0) // _SHARES // 6
+    return encode(
+        history.model_copy(
+            update={
+                "attempts": tuple(
+                    attempt.model_copy(update={"message": None, "provider_request_id": None})
+                    for attempt in history.attempts
+                ),
+                "bad_answers": tuple(
+                    answer.model_copy(update={"text": answer.text[:share], "problems": ()})
+                    for answer in history.bad_answers
+                ),
+            }
+        )
+    )
+
+
+def _without_old_connects(history: JobHistory) -> tuple[Attempt, ...]:
+    connects = [a for a in history.attempts if a.failure_class is FailureClass.CONNECT]
+    dropped = {attempt.number for attempt in connects[:-_MOST_CONNECTS]}
+    return tuple(attempt for attempt in history.attempts if attempt.number not in dropped)
