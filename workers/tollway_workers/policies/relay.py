@@ -62,7 +62,7 @@ def _stand_in(carried: Headers, ways: Ways) -> str:
 
 def _priority(carried: Headers) -> Priority:
     try:
-        return Priority(headers.get(carried, headers.PRIORITY))
+        return Priority(headers.get(carried, headers.PRIORITY) or "")
     except ValueError:
         return Priority.BULK
 

@@ -1,7 +1,7 @@
 """Where a job waits for its next call: in memory, or in a retry topic so that its offset completes.
 
-A tier lets each of its records go after one and the same delay, so those at the head of a partition
-are due first and a relay needs to look at nothing else. A wait is rounded up to a tier: never early.
+A tier lets each of its records go after one and the same delay, so those at the head of a
+partition are due first and a relay looks at nothing else. Waits are rounded up: never early.
 """
 
 from collections.abc import Sequence
