@@ -209,3 +209,9 @@ def test_no_file_raises_anything_but_a_config_error(
         load_fleet(file, environ={})
     except ConfigError as error:
         assert str(error).startswith(str(file))
+
+
+def test_retry_tiers_are_read_as_seconds() -> None:
+    tiers = FleetSettings.model_validate({"retry": {"tiers": ["15s", "5m", "2h"]}}).retry.seconds
+
+    assert tiers == (15.0, 300.0, 7200.0)

@@ -14,6 +14,7 @@ from tollway_workers.config.provider import (
     ProviderSettings,
     TokenRule,
 )
+from tollway_workers.config.retry import RetryTopicSettings
 from tollway_workers.config.route import RouteSettings
 
 DEFAULT_CALL_TIMEOUT = 120.0
@@ -48,6 +49,7 @@ class FleetSettings(Section):
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    retry: RetryTopicSettings = RetryTopicSettings()
     providers: dict[Name, ProviderSettings] = Field(default_factory=dict)
     limit_groups: dict[Name, LimitGroupSettings] = Field(default_factory=dict)
     lanes: dict[Name, LaneSettings] = Field(default_factory=dict)

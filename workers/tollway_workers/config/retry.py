@@ -1,0 +1,47 @@
+"""`[retry]`: the topics in which jobs wait that may not be called again for a while."""
+
+import re
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from tollway_workers.config.model import Section
+
+_DELAY = re.compile(r"([1-9]\d{0,5})([smh])")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+#: Seconds: shorter waits are kept in memory; jobs hardly live longer than a day.
+_SHORTEST, _LONGEST = 10, 86_400
+
+
+def _seconds(delay: str) -> int:
+    match = _DELAY.fullmatch(delay)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not _SHORTEST <= seconds <= _LONGEST:
+        raise ValueError(
+            'has a delay that is none between 10s and 24h; write them like "15s", "5m", "2h"'
+        )
+    return seconds
+
+
+def _ascending(tiers: tuple[str, ...]) -> tuple[str, ...]:
+    seconds = [_seconds(tier) for tier in tiers]
+    if any(one >= next_one for one, next_one in zip(seconds, seconds[1:], strict=False)):
+        raise ValueError("is not in order; give the shortest delay first, each once")
+    return tiers
+
+
+class RetryTopicSettings(Section):
+    """`[retry]`: the topics in which jobs wait that may not be called again for a while."""
+
+    tiers: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, max_length=12, strict=False),
+        AfterValidator(_ascending),
+    ] = ("15s", "60s", "5m", "30m")
+    """Delays of the retry topics, shortest first. Waits over 10 seconds are rounded up to one."""
+
+    @cached_property
+    def seconds(self) -> tuple[float, ...]:
+        """The delays in seconds, ascending."""
+        return tuple(float(_seconds(tier)) for tier in self.tiers)
