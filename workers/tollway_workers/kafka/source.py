@@ -15,6 +15,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
+from tollway_workers.kafka.commits import commits_of
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.policies.offsets import OffsetTracker
@@ -252,9 +253,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         while partitions:
             try:
                 assert self._admin is not None  # noqa: S101 open as long as the consumer
-                found = await self._admin.list_consumer_group_offsets(
-                    self._settings.group, partitions=list(partitions)
-                )
+                found = await commits_of(self._admin, self._settings.group, partitions)
             except KafkaError as error:
                 log.warning("cannot read committed offsets", error=type(error).__name__)
                 await self._clock.sleep(_RETRY_WAIT)
