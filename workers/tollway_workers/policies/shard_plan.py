@@ -1,0 +1,209 @@
+"""Who owns which shard. Pure: the leader of the group plans, everybody else does as it says.
+
+aiokafka is eager: a rebalance takes everything from everybody. So the plan makes it harmless. What
+a living member owns and has not released stays with it, whatever balance would like; what should
+move is *marked*, its owner finishes with it and lists it as released, and the next plan moves it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tollway_workers.policies.sharding import ShardGroup, shard_of
+
+#: A topic and one of its partitions.
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What a member says of itself when it joins."""
+
+    name: str
+    #: Topics it can be given.
+    topics: frozenset[str]
+    #: When it was given what it owns: a newer claim wins.
+    epoch: int = -1
+    owned: frozenset[Place] = frozenset()
+    #: Of what it owns: finished with, free to go.
+    released: frozenset[Place] = frozenset()
+    #: It is about to go: it gets nothing more.
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What each member is given, and what of it is to be released. Members are named in both."""
+
+    given: Mapping[str, frozenset[Place]]
+    marks: Mapping[str, frozenset[Place]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    group: str
+    number: int
+    places: tuple[Place, ...]
+    #: Names of those who may own it.
+    eligible: frozenset[str]
+
+
+class _Loads:
+    """Who shall own which shard, while that is being found out.
+
+    Mutable state: `held` (shards by owner and group) and `total` (shards by owner), both changed by
+    `give` alone.
+    """
+
+    def __init__(self) -> None:
+        self.held: defaultdict[tuple[str, str], set[_Shard]] = defaultdict(set)
+        self.total: Counter[str] = Counter()
+
+    def give(self, shard: _Shard, to: str, before: str | None = None) -> None:
+        if before is not None:
+            self.held[before, shard.group].remove(shard)
+            self.total[before] -= 1
+        self.held[to, shard.group].add(shard)
+        self.total[to] += 1
+
+    def of(self, member: str, group: str) -> tuple[int, int, str]:
+        """What the least loaded for a group has least of; its name settles a tie."""
+        return len(self.held[member, group]), self.total[member], member
+
+
+def plan(
+    members: Sequence[Member], groups: Iterable[ShardGroup], partitions: Mapping[str, int]
+) -> Plan:
+    """Give every partition to at most one member: to its living owner until that has released it.
+
+    `groups` name each topic at most once; `partitions` says how many each topic has. Shards are
+    balanced in number, and each group's shards over all who may own it; what balance would move is
+    marked. Planned again once all marks are released, it comes to rest.
+    """
+    owners = _owners(members, partitions)
+    staying = {member.name: member for member in members if not member.leaving}
+    shards = [shard for group in groups for shard in _shards_of(group, staying, partitions)]
+    targets = _targets(shards, owners)
+    given: dict[str, set[Place]] = {member.name: set() for member in members}
+    marks: dict[str, set[Place]] = {member.name: set() for member in members}
+    for shard in shards:
+        for place in shard.places:
+            holder = owners.get(place)
+            heir = _heir(place, targets.get(shard), holder, staying)
+            if (to := holder or heir) is not None:
+                given[to].add(place)
+            if holder is not None and holder != heir:
+                marks[holder].add(place)
+    return Plan(
+        {name: frozenset(places) for name, places in given.items()},
+        {name: frozenset(places) for name, places in marks.items()},
+    )
+
+
+def _owners(members: Iterable[Member], partitions: Mapping[str, int]) -> dict[Place, str]:
+    """The living owner of each partition that has one and is not released by it."""
+    newest: dict[Place, Member] = {}
+    for member in sorted(members, key=lambda each: (-each.epoch, each.name)):
+        for place in member.owned:
+            newest.setdefault(place, member)
+    return {
+        place: member.name
+        for place, member in newest.items()
+        if place not in member.released
+        and place[0] in member.topics
+        and place[1] < partitions.get(place[0], 0)
+    }
+
+
+def _shards_of(
+    group: ShardGroup, staying: Mapping[str, Member], partitions: Mapping[str, int]
+) -> Iterator[_Shard]:
+    topics = frozenset(group.topics)
+    members = staying.values()
+    eligible = frozenset(m.name for m in members if group.ownership_topic in m.topics)
+    # Workers of an older configuration may know some of its topics only.
+    eligible = eligible or frozenset(m.name for m in members if topics & m.topics)
+    places: dict[int, list[Place]] = {}
+    for topic in group.topics:
+        for partition in range(partitions.get(topic, 0)):
+            places.setdefault(shard_of(partition, group.shards), []).append((topic, partition))
+    for number in sorted(places):
+        # Whoever has the first of them has the shard.
+        places[number].sort(key=lambda place: place != (group.ownership_topic, number))
+        yield _Shard(group.name, number, tuple(places[number]), eligible)
+
+
+def _targets(shards: Sequence[_Shard], owners: Mapping[Place, str]) -> dict[_Shard, str]:
+    """Who shall own each shard: its owner, unless balance would have another."""
+    loads = _Loads()
+    free: list[_Shard] = []
+    for shard in shards:
+        owner = _owner_of(shard, owners)
+        if owner in shard.eligible:
+            loads.give(shard, owner)
+        elif shard.eligible:
+            free.append(shard)
+    for shard in free:
+        loads.give(shard, min(shard.eligible, key=lambda m: loads.of(m, shard.group)))
+    eligible = {shard.group: sorted(shard.eligible) for shard in shards if shard.eligible}
+    _balance(loads, eligible, frozenset(free))
+    return {shard: owner for (owner, _), held in loads.held.items() for shard in held}
+
+
+def _owner_of(shard: _Shard, owners: Mapping[Place, str]) -> str:
+    """The owner of its first partition; where that has none, of most others."""
+    if shard.places[0] in owners:
+        return owners[shard.places[0]]
+    parts = Counter(owners[place] for place in shard.places if place in owners)
+    return min(parts, key=lambda name: (-parts[name], name), default="")
+
+
+def _balance(loads: _Loads, eligible: Mapping[str, Sequence[str]], free: frozenset[_Shard]) -> None:
+    """Move shards while that makes the loads more equal: each group's first, then all together.
+
+    The first lowers the sum of squares of the groups' loads, the second leaves that and lowers the
+    sum of squares of all loads: so it ends.
+    """
+    for group, members in eligible.items():
+        while True:
+            by_load = sorted(members, key=lambda m: loads.of(m, group))
+            light, heavy = by_load[0], by_load[-1]
+            if len(loads.held[heavy, group]) - len(loads.held[light, group]) < 2:
+                break
+            _move(loads, group, heavy, light, free)
+    while (found := _uneven(loads, eligible)) is not None:
+        _move(loads, *found, free)
+
+
+def _uneven(loads: _Loads, eligible: Mapping[str, Sequence[str]]) -> tuple[str, str, str] | None:
+    """A group, and two of its members between whom a shard can move to make all loads more equal
+    and the group's no less."""
+    names = {name for members in eligible.values() for name in members}
+    by_load = sorted(names, key=lambda name: (loads.total[name], name))
+    for heavy in reversed(by_load):
+        for light in by_load:
+            if loads.total[heavy] - loads.total[light] < 2:
+                break
+            for group, members in eligible.items():
+                more = len(loads.held[heavy, group]) > len(loads.held[light, group])
+                if more and light in members:
+                    return group, heavy, light
+    return None
+
+
+def _move(loads: _Loads, group: str, heavy: str, light: str, free: frozenset[_Shard]) -> None:
+    # What nobody owns yet moves for nothing.
+    shard = max(loads.held[heavy, group], key=lambda shard: (shard in free, shard.number))
+    loads.give(shard, light, heavy)
+
+
+def _heir(
+    place: Place, target: str | None, holder: str | None, staying: Mapping[str, Member]
+) -> str | None:
+    """Who shall have a partition in the end: its shard's owner, if that reads the topic at all."""
+    topic = place[0]
+    if target is not None and topic in staying[target].topics:
+        return target
+    if holder in staying:
+        return holder
+    return min((m.name for m in staying.values() if topic in m.topics), default=None)
