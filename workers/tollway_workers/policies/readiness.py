@@ -1,0 +1,40 @@
+"""Whether a worker is ready, and why not, in one sentence."""
+
+from dataclasses import dataclass
+
+from tollway_workers.policies.lag import MOST_LAG
+
+#: Seconds since the last commit after which a worker that owns partitions is not ready.
+STALE_COMMIT = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """How a worker is at one moment."""
+
+    draining: bool
+    #: Kafka did not answer an independent client when it was last asked.
+    kafka_away: bool
+    #: The group has given it its part, which may be empty: a standby is ready.
+    joined: bool
+    #: Partitions that it reads.
+    owned: int
+    #: Seconds since the last commit that succeeded was sent.
+    commit_age: float
+    #: Seconds that the event loop was late, the worst of late.
+    loop_lag: float
+
+
+def why_not_ready(condition: Condition) -> str | None:
+    """The first reason that an operator should hear; None where it is ready."""
+    if condition.draining:
+        return "draining"
+    if condition.kafka_away:
+        return "Kafka is away: answers are held, nothing new starts, all waits for it"
+    if not condition.joined:
+        return "not (or not yet again) a stable member of the group"
+    if condition.owned and condition.commit_age > STALE_COMMIT:
+        return "offsets were not committed for some seconds"
+    if condition.loop_lag > MOST_LAG:
+        return f"the event loop was {condition.loop_lag:.1f} s late: too much to do"
+    return None
