@@ -2,6 +2,7 @@
 
 import re
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -26,7 +27,7 @@ def _seconds(delay: str) -> int:
 
 def _ascending(tiers: tuple[str, ...]) -> tuple[str, ...]:
     seconds = [_seconds(tier) for tier in tiers]
-    if any(one >= next_one for one, next_one in zip(seconds, seconds[1:], strict=False)):
+    if any(one >= next_one for one, next_one in pairwise(seconds)):
         raise ValueError("is not in order; give the shortest delay first, each once")
     return tiers
 
