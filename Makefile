@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := schemas producers workers tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test check unit format bench schemas wheel pythons lowest clean
+.PHONY: help setup demo demo-llm test check unit format bench chaos schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: $(VENV)/.dev ## Rewrite the code in the house's format
 bench: $(VENV)/.dev ## CPU per job against a bare loop of the same run; writes bench.json
 	@$(BIN)/python tests/benchmarks/bench.py
 
+chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; SEEDS=5, SEED=7, ONLY=churn,planned
+	@$(BIN)/python tests/chaos/chaos.py --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1) --only "$(ONLY)"
+
 schemas: $(VENV)/.dev ## Write schemas/json from the models
 	$(BIN)/python -m tollway_schemas.export schemas/json
 
@@ -57,7 +60,7 @@ lowest: $(VENV)/.dev ## Unit tests with the oldest versions that pyproject.toml 
 	@sh tests/acceptance/lowest.sh
 
 clean: ## Remove what make has made here (not the local Kafka's data: tollway kafka stop)
-	rm -rf $(VENV) .venv-* dist build .demo .coverage .coverage.* bench.json .pytest_cache \
+	rm -rf $(VENV) .venv-* dist build .chaos .demo .coverage .coverage.* bench.json .pytest_cache \
 		.mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:

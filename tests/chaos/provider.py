@@ -1,0 +1,90 @@
+"""The simulator as a process of its own, and its list of calls."""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+from judge import Call
+
+#: The command of this environment.
+TOLLWAY = (sys.executable, "-m", "tollway_workers.cli.entry")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What a process of the run is told: nothing that would overrule its configuration."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TOLLWAY_")}
+    return kept | {"XDG_STATE_HOME": str(folder)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """How the provider answers."""
+
+    #: Options of `tollway simulator` that say how long an answer takes.
+    latency: tuple[str, ...] = ("--profile", "sonnet")
+    #: A fault script, TOML.
+    faults: str = ""
+    seed: int = 0
+
+
+@dataclass
+class Provider:
+    """For the time of an `async with`. Each worker calls under its own name, as a source."""
+
+    folder: Path
+    behaviour: Behaviour
+    url: str = ""
+    _process: asyncio.subprocess.Process | None = field(default=None, init=False)
+
+    async def __aenter__(self) -> Self:
+        faults = self.folder / "faults.toml"
+        faults.write_text(self.behaviour.faults)
+        with (self.folder / "simulator.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(*TOLLWAY, "simulator", "--port", "0", "--json", "--faults", str(faults)),
+                *("--seed", str(self.behaviour.seed), *self.behaviour.latency),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=environment(self.folder),
+            )
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the simulator did not start: see {log.name}")
+        self.url = json.loads(line)["url"]
+        self._session = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._session.close()
+        assert self._process is not None
+        self._process.terminate()
+        await self._process.wait()
+
+    def base_url(self, worker: str) -> str:
+        """Where a worker sends its calls."""
+        return f"{self.url}/s/{worker}/v1"
+
+    async def calls(self, *, since: float = 0.0) -> list[Call]:
+        """Every call that started at `since` or later."""
+        query = {"format": "jsonl", "since": str(since)}
+        async with self._session.get(f"{self.url}/calls", params=query) as response:
+            body = await response.read()
+        return [_call(json.loads(line)) for line in body.splitlines()]
+
+
+def _call(entry: dict[str, object]) -> Call:
+    ended = entry["ended"]
+    return Call(
+        worker=str(entry["source"]),
+        job_id=str(entry["job_id"]),
+        model=str(entry["model"]),
+        started=float(str(entry["started"])),
+        ended=None if ended is None else float(str(ended)),
+        ending=str(entry["ending"]),
+    )
