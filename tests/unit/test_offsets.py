@@ -126,6 +126,32 @@ def test_foreign_metadata_offers_everything_from_the_committed_offset(metadata: 
     assert [tracker.start(offset) for offset in (2, 3, 4)] == [False, True, True]
 
 
+def test_the_oldest_record_that_is_not_complete_is_the_lowest() -> None:
+    tracker = OffsetTracker(0)
+    for offset in range(3):
+        tracker.start(offset, since=100.0 - offset)
+
+    tracker.finish(0)
+
+    assert tracker.oldest == 99.0
+    tracker.finish(1)
+    tracker.finish(2)
+    assert tracker.oldest is None
+
+
+def test_what_is_outstanding_is_the_lag_without_what_is_complete_behind_a_running_record() -> None:
+    before = OffsetTracker(10)
+    for offset in range(10, 15):
+        before.start(offset)
+    for offset in (11, 13):
+        before.finish(offset)
+
+    after = OffsetTracker(*before.committable())
+
+    assert [tracker.outstanding(end=20) for tracker in (before, after)] == [8, 8]
+    assert OffsetTracker(10).outstanding(end=9) == 0
+
+
 def test_it_shows_its_state_in_a_line() -> None:
     tracker = OffsetTracker(5)
     tracker.start(5)

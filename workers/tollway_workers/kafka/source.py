@@ -217,7 +217,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 tracker,
             )
             for record in records
-            if tracker.start(record.offset)
+            if tracker.start(record.offset, record.timestamp / 1000)
         ]
 
     def _committable(

@@ -175,7 +175,7 @@ class MemorySource:
             log = self._broker.topics[topic][partition]
             while len(taken) < most and tracker.next_offset < len(log) and tracker.has_room:
                 offset = tracker.next_offset
-                if tracker.start(offset):
+                if tracker.start(offset, self._broker.now):
                     taken.append(self._received(topic, partition, offset, tracker))
         return taken
 
