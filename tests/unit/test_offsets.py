@@ -28,7 +28,7 @@ class PartitionModel(RuleBasedStateMachine):
     def read(self, count: int) -> None:
         for offset in [each for each in self.log if each >= self.position][:count]:
             self.position = offset + 1
-            if self.tracker.start(offset):
+            if offset not in self.open and self.tracker.start(offset):
                 assert offset not in self.safe, "a record that was committed as done came again"
                 assert offset not in self.open
                 self.open.add(offset)
@@ -43,6 +43,14 @@ class PartitionModel(RuleBasedStateMachine):
         self.tracker.finish(offset)
         self.done.add(offset)
         self.written.add(offset)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        for offset in data.draw(st.lists(st.sampled_from(sorted(self.open)), unique=True)):
+            self.open.remove(offset)
+            self.tracker.give_back(offset)
+        self.position = self.tracker.next_offset
 
     @rule(idle=st.booleans())
     def commit(self, idle: bool) -> None:

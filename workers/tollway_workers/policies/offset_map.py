@@ -3,13 +3,16 @@
 The text is `o1:` + base64(checksum (2 bytes) + kind (1 byte) + body). The body is the smallest of
 run lengths (varints: gap, run, gap, run...) and a bitset, deflated where that helps. The broker
 keeps at most 4,096 characters (offset.metadata.max.bytes, counted as UTF-16 units): a window of
-20,000 offsets never needs more than 3,343, whatever the pattern.
+20,000 offsets never needs more than 3,343, whatever the pattern. Other sections of the metadata
+(commit_note.py) stand behind a semicolon.
 """
 
 import base64
 import binascii
 import zlib
 from collections.abc import Iterable, Set
+
+from tollway_workers.policies import varints
 
 #: Most offsets between the committed one and the highest started: the map then always fits.
 OFFSET_WINDOW = 20_000
@@ -46,10 +49,12 @@ def encode(base: int, done: Set[int]) -> str:
 
 def decode(base: int, metadata: str | None) -> set[int]:
     """The completed offsets above `base`. Damaged or foreign metadata means: nothing is done."""
-    if not metadata or not metadata.startswith(_PREFIX):
+    sections = (metadata or "").split(";")
+    text = next((each for each in sections if each.startswith(_PREFIX)), None)
+    if text is None:
         return set()
     try:
-        raw = base64.b64decode(metadata[len(_PREFIX) :], validate=True)
+        raw = base64.b64decode(text[len(_PREFIX) :], validate=True)
         checksum, kind, body = raw[:2], raw[2:3], raw[3:]
         if checksum != _checksum(base, raw[2:]):
             return set()
@@ -81,13 +86,13 @@ def _runs(base: int, offsets: list[int]) -> bytes:
         j = i
         while j + 1 < len(offsets) and offsets[j + 1] == offsets[j] + 1:
             j += 1
-        body += _varint(offsets[i] - expected) + _varint(j - i + 1)
+        body += varints.encode(offsets[i] - expected) + varints.encode(j - i + 1)
         expected, i = offsets[j] + 1, j + 1
     return bytes(body)
 
 
 def _from_runs(base: int, body: bytes) -> set[int]:
-    numbers = _varints(body)
+    numbers = varints.decode(body)
     done: set[int] = set()
     position = base
     for gap, length in zip(numbers[::2], numbers[1::2], strict=True):
@@ -111,25 +116,3 @@ def _from_bits(base: int, body: bytes) -> Iterable[int]:
         for bit in range(8):
             if byte >> bit & 1:
                 yield base + index * 8 + bit
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _varints(body: bytes) -> list[int]:
-    numbers, current, shift = [], 0, 0
-    for byte in body:
-        current |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            numbers.append(current)
-            current = shift = 0
-    if shift:
-        raise ValueError("cut in the middle of a number")
-    return numbers

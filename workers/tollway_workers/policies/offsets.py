@@ -6,19 +6,29 @@ What may be committed is the lowest incomplete offset, with the map of what is c
 
 from collections.abc import Set
 
-from tollway_workers.policies import offset_map
+from tollway_workers.policies import commit_note, offset_map
+from tollway_workers.policies.commit_note import CommitNote
 
 
 class OffsetTracker:
     """What is taken, incomplete and complete in one partition since it became ours.
 
-    Mutable state, all of it changed by the three methods below: `_base` (all below it is complete),
+    Mutable state, all of it changed by the methods below: `_base` (all below it is complete),
     `_next` (all below it has been read), `_incomplete` (with the time of each record), and `_done`
     (complete offsets from `_base` on, which includes offsets that an earlier owner completed and we
-    have not read yet).
+    have not read yet), `finished`. Others raise the flags `owned`, `releasing` and `aborted`.
     """
 
-    __slots__ = ("_base", "_done", "_incomplete", "_next", "owned")
+    __slots__ = (
+        "_base",
+        "_done",
+        "_incomplete",
+        "_next",
+        "aborted",
+        "finished",
+        "owned",
+        "releasing",
+    )
 
     def __init__(self, committed: int, metadata: str | None = "") -> None:
         self._base = self._next = committed
@@ -26,6 +36,12 @@ class OffsetTracker:
         self._incomplete: dict[int, float] = {}
         #: Falls once, when the partition goes to another worker: what is taken is then theirs.
         self.owned = True
+        #: Nothing more of it may start: it is about to go to another worker.
+        self.releasing = False
+        #: A call of it was broken off and may go on at its provider.
+        self.aborted = False
+        #: Offsets completed since it became ours.
+        self.finished = 0
 
     def start(self, offset: int, since: float = 0.0) -> bool:
         """Take the record at `offset`; False if it is complete or taken already.
@@ -36,19 +52,30 @@ class OffsetTracker:
             return False
         # Offsets that never arrive (transaction markers, compacted records) are passed over here.
         self._next = offset + 1
-        if offset in self._done:
+        if offset in self._done or offset in self._incomplete:
             return False
+        again = offset < next(reversed(self._incomplete), -1)
         self._incomplete[offset] = since
+        if again:
+            self._incomplete = dict(sorted(self._incomplete.items()))
         return True
+
+    def give_back(self, offset: int) -> None:
+        """The record at `offset` was taken and not begun: it is to be read again."""
+        if self._incomplete.pop(offset, None) is not None:
+            self._next = min(self._next, offset)
 
     def finish(self, offset: int) -> None:
         """The outcome of the record at `offset` is safely written."""
         if offset in self._incomplete:
             del self._incomplete[offset]
             self._done.add(offset)
+            self.finished += 1
 
-    def committable(self, position: int | None = None) -> tuple[int, str]:
-        """The offset and the metadata to commit.
+    def committable(
+        self, position: int | None = None, note: CommitNote | None = None
+    ) -> tuple[int, str]:
+        """The offset and the metadata to commit, with a note for the next owner.
 
         `position` is the consumer's own: where nothing is incomplete it passes what never arrives
         at the end of the log, so that an idle partition commits its end.
@@ -59,7 +86,7 @@ class OffsetTracker:
         if base > self._base:
             self._base = base
             self._done = {offset for offset in self._done if offset >= base}
-        return self._base, offset_map.encode(self._base, self._done)
+        return self._base, commit_note.write(self._base, self._done, note)
 
     @property
     def next_offset(self) -> int:
@@ -81,9 +108,18 @@ class OffsetTracker:
         return max(0, end - self._base - len(self._done))
 
     @property
+    def base(self) -> int:
+        """The offset that was committed last, or would be: all below it is complete."""
+        return self._base
+
+    def unfinished(self, end: int) -> list[int]:
+        """Offsets from the base to `end` that are not known to be complete, in ascending order."""
+        return [offset for offset in range(self._base, end) if offset not in self._done]
+
+    @property
     def _oldest_offset(self) -> int:
-        """The lowest incomplete one: they are taken in ascending order, so it is the first."""
-        return next(iter(self._incomplete), self._next)
+        """The lowest that is not complete: they are kept in ascending order, so the first."""
+        return min(next(iter(self._incomplete), self._next), self._next)
 
     @property
     def has_room(self) -> bool:

@@ -1,0 +1,96 @@
+"""What a commit says of its partition besides offsets: who left it how, for whoever has it next.
+
+The metadata of a commit is sections with semicolons between, each with a prefix and a checksum of
+its own: the offset map (`o1:`, offset_map.py) and this note (`n1:`). The note is base64 of checksum
+(2 bytes), flags, generation, owner (4 bytes each), then varints, offsets relative to the committed
+one. It takes at most 40 characters; with the largest map that is below the broker's limit.
+"""
+
+import base64
+import binascii
+import struct
+import zlib
+from collections.abc import Set
+from dataclasses import dataclass
+
+from tollway_workers.policies import offset_map, varints
+
+_PREFIX = "n1:"
+_SEPARATOR = ";"
+_FINAL, _NAMED = 1, 2
+_FIXED = struct.Struct(">BII")
+#: More takeovers or deaths than this are not told apart.
+_MOST = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitNote:
+    """How a partition was left. Offsets are Kafka's own."""
+
+    #: Nothing of it runs any more, and nothing will: the next owner may begin at once.
+    final: bool = False
+    #: Shards and generation of its limit group when this was written.
+    shards: int = 0
+    generation: int = 0
+    #: A number of the process that wrote it.
+    owner: int = 0
+    #: Owners in a row that ended without a last word and without one offset completed.
+    takeovers: int = 0
+    #: Offsets below this one may have been started.
+    started: int = 0
+    #: The offset that runs alone, because it may be what ends its workers.
+    named: int | None = None
+    #: Owners that ended while it ran alone.
+    deaths: int = 0
+
+
+def write(base: int, done: Set[int], note: CommitNote | None) -> str:
+    """The metadata for a commit of `base`; `done` holds completed offsets above it."""
+    sections = [offset_map.encode(base, done), "" if note is None else _text(base, note)]
+    return _SEPARATOR.join(filter(None, sections))
+
+
+def read(base: int, metadata: str | None) -> CommitNote | None:
+    """The note beside `base`; None where there is none, or it is damaged or foreign."""
+    for section in (metadata or "").split(_SEPARATOR):
+        if section.startswith(_PREFIX):
+            try:
+                return _note(base, base64.b64decode(section[len(_PREFIX) :], validate=True))
+            except (ValueError, binascii.Error, struct.error):
+                return None
+    return None
+
+
+def _text(base: int, note: CommitNote) -> str:
+    named = note.named is not None
+    flags = _FINAL * note.final | _NAMED * named
+    body = _FIXED.pack(flags, note.generation & 0xFFFFFFFF, note.owner & 0xFFFFFFFF)
+    numbers = [note.shards, min(note.takeovers, _MOST), max(note.started - base, 0)]
+    if note.named is not None:
+        numbers += [max(note.named - base, 0), min(note.deaths, _MOST)]
+    body += b"".join(map(varints.encode, numbers))
+    return _PREFIX + base64.b64encode(_checksum(base, body) + body).decode("ascii")
+
+
+def _note(base: int, raw: bytes) -> CommitNote:
+    checksum, body = raw[:2], raw[2:]
+    if checksum != _checksum(base, body):
+        raise ValueError("damaged")
+    flags, generation, owner = _FIXED.unpack_from(body)
+    numbers = varints.decode(body[_FIXED.size :])
+    shards, takeovers, started = numbers[:3]
+    named, deaths = numbers[3:5] if flags & _NAMED else (None, 0)
+    return CommitNote(
+        final=bool(flags & _FINAL),
+        shards=shards,
+        generation=generation,
+        owner=owner,
+        takeovers=takeovers,
+        started=base + started,
+        named=None if named is None else base + named,
+        deaths=deaths,
+    )
+
+
+def _checksum(base: int, body: bytes) -> bytes:
+    return (zlib.crc32(base.to_bytes(8, "big") + body) & 0xFFFF).to_bytes(2, "big")
