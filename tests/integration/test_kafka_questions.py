@@ -4,8 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiokafka import TopicPartition
 
+from tollway_workers.clock import SystemClock
+from tollway_workers.kafka.backlog import Backlog
+from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
+from tollway_workers.kafka.settings import SinkSettings
+from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.topic_limits import topic_limits
 
 pytestmark = pytest.mark.kafka
@@ -49,5 +55,34 @@ async def test_the_limit_of_a_topic_is_read_where_it_may_be(
     topic = await make_topic(None, 1, {"max.message.bytes": "70000"})
     client = {"bootstrap_servers": bootstrap_servers}
 
-    assert await topic_limits(client, [topic, f"{topic_prefix}-not-there"]) == {topic: 70_000}
+    found: dict[str, int] = {}
+    async with asyncio.timeout(20):
+        # The broker that is asked may not have heard of the topic yet.
+        while not found:
+            found = await topic_limits(client, [topic, f"{topic_prefix}-not-there"])
+
+    assert found == {topic: 70_000}
     assert await topic_limits(client, []) == {}
+
+
+async def test_the_ends_of_the_partitions_that_are_ours_are_read(
+    bootstrap_servers: str, make_topic: MakeTopic
+) -> None:
+    client = {"bootstrap_servers": bootstrap_servers}
+    ours = [TopicPartition(await make_topic(None, 2), 1)]
+    sink = KafkaSink(SinkSettings(client=client, most_bytes=1_000), SystemClock())
+    await sink.start()
+    for _ in range(3):
+        await (await sink.send(OutgoingRecord(ours[0].topic, b"key", b"value", [], 1)))
+    await sink.stop()
+
+    backlog = Backlog(client, lambda: ours, SystemClock())
+    reading = asyncio.create_task(backlog.run())
+    deadline = asyncio.get_running_loop().time() + 20.0
+    while not backlog.ends:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+    assert backlog.ends == {ours[0]: 3}

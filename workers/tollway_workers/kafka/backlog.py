@@ -1,0 +1,61 @@
+"""Where partitions end, for the metric of what is left to do."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two readings.
+_INTERVAL = 5.0
+
+
+class Backlog:
+    """Reads ends with a consumer that does nothing else.
+
+    The working consumer answers such a question only after its long poll, half a second later.
+    `ends` holds the last reading, by topic and partition: that of a while ago while Kafka is away.
+    """
+
+    def __init__(
+        self,
+        client: dict[str, Any],
+        partitions: Callable[[], Collection[TopicPartition]],
+        clock: Clock,
+    ) -> None:
+        """`client`: arguments that every aiokafka client takes; `partitions`: which to ask for."""
+        self._client = client
+        self._partitions = partitions
+        self._clock = clock
+        self.ends: dict[TopicPartition, int] = {}
+
+    async def run(self) -> None:
+        """Read until cancelled. Raises BrokerUnavailable if it cannot begin."""
+        consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False)
+        await started(consumer, self._client)
+        try:
+            while True:
+                await self._read(consumer)
+                await self._clock.sleep(_INTERVAL)
+        finally:
+            await given_up_after(STOP_TIMEOUT, consumer.stop(), "the reader of partition ends")
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        partitions = list(self._partitions())
+        if not partitions:
+            self.ends = {}
+            return
+        if set(partitions) != consumer.assignment():
+            # Ends are asked for where the client knows the leaders: of what it is assigned.
+            consumer.assign(partitions)
+            consumer.pause(*partitions)
+        try:
+            self.ends = await consumer.end_offsets(partitions)
+        except KafkaError as error:
+            log.info("cannot read where partitions end", error=type(error).__name__)
