@@ -1,0 +1,113 @@
+"""The relay: puts jobs back on their lane when their retry tier lets them go.
+
+Every worker has one, in a consumer group of their own. It calls no provider and keeps no timers:
+each turn it looks at the head of each partition, where the earliest due record of its tier is.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from tollway_schemas import headers
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
+from tollway_workers.kafka.tiers import TierSource
+from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.relay import Ways, is_due, onward
+
+log = structlog.get_logger(__name__)
+
+#: Records written before the next commit: what comes twice at most where a process is killed.
+_MOST_AT_ONCE = 500
+#: Seconds between tries to write what Kafka does not take.
+_WRITE_AGAIN = 1.0
+
+#: Writes a dead letter of a record's bytes, for a route.
+GiveUp = Callable[[ReceivedRecord, Failure, str], Awaitable[None]]
+
+
+class Relay:
+    """Runs until it is stopped, or cancelled: the batch at hand may then come twice."""
+
+    def __init__(
+        self, source: TierSource, sink: RecordSink, ways: Ways, clock: Clock, give_up: GiveUp
+    ) -> None:
+        """`give_up` is for records that became too large: no job may block those behind it."""
+        self._source = source
+        self._sink = sink
+        self._ways = ways
+        self._clock = clock
+        self._give_up = give_up
+        self._stopping = False
+        #: Jobs put back so far.
+        self.relayed = 0
+        self._latest = 0.0
+
+    async def run(self) -> None:
+        """Put back what is due, until `stop`. Raises BrokerUnavailable if it cannot begin."""
+        await self._source.start()
+        try:
+            while not self._stopping:
+                await self._source.poll()
+                await self.pass_on()
+        finally:
+            await self._source.leave()
+
+    def stop(self) -> None:
+        """Finish the batch at hand and leave; idempotent."""
+        self._stopping = True
+
+    def take_latest(self) -> float:
+        """Seconds that the latest job was late since this was last asked."""
+        latest, self._latest = self._latest, 0.0
+        return latest
+
+    async def pass_on(self) -> None:
+        """Put back all that is due and was read, batch by batch, each committed at once."""
+        while taken := self._source.take(self._is_due, _MOST_AT_ONCE):
+            todo: list[ReceivedRecord] = taken
+            while todo := await self._unwritten(todo):
+                await self._clock.sleep(_WRITE_AGAIN)
+            await self._source.commit(taken)
+            self._note(taken)
+
+    def _is_due(self, record: ReceivedRecord) -> bool:
+        return is_due(record.headers, self._clock.now())
+
+    async def _unwritten(self, records: Iterable[ReceivedRecord]) -> list[ReceivedRecord]:
+        """Write records; those that Kafka did not take are returned."""
+        todo = list(records)
+        ended = await asyncio.gather(*map(self._write, todo), return_exceptions=True)
+        failed = [(record, error) for record, error in zip(todo, ended, strict=True) if error]
+        if not failed:
+            return []
+        kinds = sorted({type(error).__name__ for _, error in failed})
+        log.warning("jobs were not put back, trying again", jobs=len(failed), errors=kinds)
+        try:
+            await self._sink.recover()
+        except Exception as error:  # noqa: BLE001 Kafka is away: the jobs are held all the same
+            log.warning("the way to Kafka could not be renewed", error=type(error).__name__)
+        return [record for record, _ in failed]
+
+    async def _write(self, record: ReceivedRecord) -> None:
+        topic, about = onward(record.headers, self._ways, self._clock.now())
+        outgoing = OutgoingRecord(topic, record.key, record.value or b"", about)
+        try:
+            written = await self._sink.send(outgoing)
+        except RecordTooLarge:
+            failure = Failure(
+                failure_class=FailureClass.INVALID_JOB,
+                message="the job is larger than records may be",
+            )
+            await self._give_up(record, failure, headers.get(about, headers.ROUTE) or "")
+            return
+        await written
+
+    def _note(self, taken: Iterable[ReceivedRecord]) -> None:
+        now = self._clock.now()
+        for record in taken:
+            self.relayed += 1
+            due = headers.number(record.headers, headers.DUE)
+            self._latest = max(self._latest, 0.0 if due is None else now - due)

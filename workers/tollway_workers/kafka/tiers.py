@@ -1,0 +1,236 @@
+"""Retry topics as a relay reads them: of each partition the first records, until they are due."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.settings import SourceSettings
+from tollway_workers.policies.offsets import OffsetTracker
+from tollway_workers.policies.record import ReceivedRecord
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two looks at the heads of partitions: what is due is at most so late here.
+TICK = 0.25
+#: Bytes of a partition's records that one fetch brings, so what waits in memory is bounded by it.
+_MOST_FETCHED = 65_536
+#: Seconds that a rebalance waits for a batch that is being written, so that none is repeated.
+_BATCH_WAIT = 5.0
+#: Seconds between tries to read committed offsets while the broker is away.
+_RETRY_WAIT = 0.5
+
+
+class TierSource(Protocol):
+    """The heads of retry topics' partitions. What was taken and not committed comes again."""
+
+    async def start(self) -> None:
+        """Join the relays' group. Raises BrokerUnavailable."""
+        ...
+
+    async def poll(self) -> None:
+        """Read on where nothing of a partition waits; waits a moment. Never cancel it."""
+        ...
+
+    def take(self, due: Callable[[ReceivedRecord], bool], most: int) -> list[ReceivedRecord]:
+        """At most `most` records that are due, from the head of each partition on."""
+        ...
+
+    async def commit(self, taken: Collection[ReceivedRecord]) -> None:
+        """What was taken is safely written elsewhere. Failing is no error: it comes again."""
+        ...
+
+    async def leave(self) -> None:
+        """Give the partitions to others at once; idempotent."""
+        ...
+
+
+def take_due(
+    heads: Iterable[deque[ReceivedRecord]], due: Callable[[ReceivedRecord], bool], most: int
+) -> list[ReceivedRecord]:
+    """Remove and return what is due at the heads: what is behind a record that is not, is not."""
+    taken: list[ReceivedRecord] = []
+    for head in heads:
+        while head and len(taken) < most and due(head[0]):
+            taken.append(head.popleft())
+    return taken
+
+
+class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """One consumer of the relays' group.
+
+    Mutable state: `_trackers` and `_heads` (of the partitions that are ours, with the records that
+    were read and not taken), `_written` (set unless a batch that was taken is not committed).
+    """
+
+    def __init__(self, settings: SourceSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._trackers: dict[TopicPartition, OffsetTracker] = {}
+        self._heads: dict[TopicPartition, deque[ReceivedRecord]] = {}
+        self._written = asyncio.Event()
+        self._written.set()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._admin: AIOKafkaAdminClient | None = None
+
+    async def start(self) -> None:
+        """Join the group. Raises BrokerUnavailable."""
+        session = int(self._settings.session_timeout * 1000)
+        self._admin = AIOKafkaAdminClient(**self._settings.client)
+        await started(self._admin, self._settings.client)
+        self._consumer = AIOKafkaConsumer(
+            **self._settings.client,
+            group_id=self._settings.group,
+            group_instance_id=self._settings.instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_MOST_FETCHED,
+            session_timeout_ms=session,
+            heartbeat_interval_ms=1_000,
+            rebalance_timeout_ms=session,
+            # JoinGroup waits for the slowest member, with the ordinary request timeout.
+            request_timeout_ms=session + 10_000,
+            metadata_max_age_ms=30_000,
+            partition_assignment_strategy=[RoundRobinPartitionAssignor],
+        )
+        self._consumer.subscribe(list(self._settings.topics), listener=self)
+        await started(self._consumer, self._settings.client)
+
+    async def poll(self) -> None:
+        """Read on where nothing of a partition waits; waits a moment."""
+        assert self._consumer is not None  # noqa: S101 a source is started before it is polled
+        self._pause_where_heads_wait(self._consumer)
+        try:
+            # Always asked, even for nothing: Kafka must see that we live.
+            batches = await self._consumer.getmany(timeout_ms=int(TICK * 1000))
+        except KafkaError as error:
+            log.warning("poll failed, trying again", error=type(error).__name__)
+            await self._clock.sleep(_RETRY_WAIT)
+            return
+        for partition, records in batches.items():
+            # Records arrive for partitions just revoked, too, and before `on_partitions_assigned`
+            # has set where ours begin.
+            if (tracker := self._trackers.get(partition)) is not None:
+                self._heads[partition] += self._received(partition, records, tracker)
+
+    def take(self, due: Callable[[ReceivedRecord], bool], most: int) -> list[ReceivedRecord]:
+        """At most `most` records that are due, from the head of each partition on."""
+        taken = take_due(self._heads.values(), due, most)
+        if taken:
+            self._written.clear()
+        return taken
+
+    async def commit(self, taken: Collection[ReceivedRecord]) -> None:
+        """What was taken is safely written elsewhere. Failing is no error: it comes again."""
+        for record in taken:
+            record.tracker.finish(record.offset)
+        places = {TopicPartition(record.topic, record.partition) for record in taken}
+        offsets = {
+            place: self._trackers[place].committable() for place in places & self._trackers.keys()
+        }
+        try:
+            if self._consumer is not None and offsets:
+                await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.info("commit overtaken by a rebalance", error=type(error).__name__)
+        except KafkaError as error:
+            log.warning("commit failed, the next one says it again", error=type(error).__name__)
+        finally:
+            self._written.set()
+
+    async def leave(self) -> None:
+        """Give the partitions to others at once; idempotent."""
+        self._written.set()
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            if consumer._coordinator is not None:
+                # Static members send no LeaveGroup on stop(): private, and there is no other way.
+                consumer._coordinator._group_instance_id = None  # pyright: ignore
+            await given_up_after(STOP_TIMEOUT, consumer.stop(), "leaving the relays")
+        if self._admin is not None:
+            admin, self._admin = self._admin, None
+            await admin.close()
+
+    # The two callbacks may be coroutines: aiokafka says so, its annotations do not.
+    async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, revoked: Iterable[TopicPartition]
+    ) -> None:
+        """A rebalance begins: what is being written is committed first, else it came twice."""
+        await given_up_after(_BATCH_WAIT, self._written.wait(), "a batch of the relay")
+        self._trackers.clear()
+        self._heads.clear()
+
+    async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, assigned: Iterable[TopicPartition]
+    ) -> None:
+        """A rebalance is over: go on where the relay before us was."""
+        partitions = set(assigned)
+        assert self._consumer is not None  # noqa: S101 only a started consumer is assigned anything
+        committed = await self._committed(partitions)
+        fresh = partitions - committed.keys()
+        if fresh:
+            await self._consumer.seek_to_beginning(*fresh)
+        for partition, offset in committed.items():
+            self._consumer.seek(partition, offset)
+        for partition in partitions:
+            begin = committed.get(partition, 0)
+            self._trackers[partition] = OffsetTracker(begin)
+            self._heads[partition] = deque()
+        log.info("retry partitions assigned", owned=len(partitions))
+
+    async def _committed(self, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
+        """Committed offsets, of those that have any; waits for a broker that is away."""
+        while partitions and self._admin is not None:
+            try:
+                found = await self._admin.list_consumer_group_offsets(
+                    self._settings.group, partitions=list(partitions)
+                )
+            except KafkaError as error:
+                log.warning("cannot read committed offsets", error=type(error).__name__)
+                await self._clock.sleep(_RETRY_WAIT)
+                continue
+            return {
+                place: found[place].offset
+                for place in partitions
+                if place in found and found[place].offset >= 0
+            }
+        return {}
+
+    def _pause_where_heads_wait(self, consumer: AIOKafkaConsumer) -> None:
+        ours = consumer.assignment()
+        waiting = [place for place, head in self._heads.items() if head and place in ours]
+        paused = consumer.paused()
+        consumer.resume(*(paused - set(waiting)))
+        # Pausing drops what was fetched ahead: only where it is new.
+        consumer.pause(*(place for place in waiting if place not in paused))
+
+    def _received(
+        self, partition: TopicPartition, records: Iterable[Any], tracker: OffsetTracker
+    ) -> list[ReceivedRecord]:
+        return [
+            ReceivedRecord(
+                partition.topic,
+                partition.partition,
+                record.offset,
+                record.key,
+                record.value,
+                record.headers,
+                record.timestamp / 1000,
+                tracker,
+            )
+            for record in records
+            if tracker.start(record.offset)
+        ]
+
+    def __repr__(self) -> str:
+        waiting = sum(map(len, self._heads.values()))
+        return f"<KafkaTierSource [{len(self._heads)} partitions | {waiting} records wait]>"

@@ -1,0 +1,47 @@
+"""Retry topics of a `MemoryBroker`, as a relay reads them."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection
+
+from tollway_workers.kafka.tiers import take_due
+from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.testing.memory_broker import MemoryBroker, MemorySource, Place
+
+#: Records read by one poll at most.
+_MOST_READ = 100
+
+
+class MemoryTierSource:
+    """A `TierSource` over a `MemoryBroker`. State: `_heads`, what was read and not taken."""
+
+    def __init__(
+        self, broker: MemoryBroker, topics: Collection[str], *, group: str, instance_id: str
+    ) -> None:
+        self._source = MemorySource(broker, topics, group=group, instance_id=instance_id)
+        self._heads: defaultdict[Place, deque[ReceivedRecord]] = defaultdict(deque)
+
+    async def start(self) -> None:
+        """Join the group."""
+        await self._source.start()
+
+    async def poll(self) -> None:
+        """Read on; waits a moment."""
+        for place, head in tuple(self._heads.items()):
+            if head and not head[0].tracker.owned:
+                del self._heads[place]
+        for record in await self._source.poll(_MOST_READ):
+            self._heads[record.topic, record.partition].append(record)
+
+    def take(self, due: Callable[[ReceivedRecord], bool], most: int) -> list[ReceivedRecord]:
+        """At most `most` records that are due, from the head of each partition on."""
+        return take_due(self._heads.values(), due, most)
+
+    async def commit(self, taken: Collection[ReceivedRecord]) -> None:
+        """What was taken is safely written elsewhere."""
+        for record in taken:
+            self._source.complete(record)
+        await self._source.commit()
+
+    async def leave(self) -> None:
+        """Give the partitions to others at once; idempotent."""
+        await self._source.leave()
