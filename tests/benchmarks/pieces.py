@@ -88,6 +88,7 @@ class Sample:
             deadline=self.job.deadline.timestamp(),
             request=self.job.request,
         )
+        self.progress.schema = self.validator.check(self.job.output)
         self.completion = self.parse()
         self.answer = asyncio.run(self.validator.validate(self.job.output, self.completion))
         self.call = Call(lane, self.build(), time.time(), time.monotonic(), 0.5, self.completion)
@@ -117,7 +118,9 @@ class Sample:
     def validate(self) -> None:
         """The answer against its schema."""
         with suppress(StopIteration):
-            self.validator.validate(self.job.output, self.completion).send(None)
+            self.validator.validate(
+                self.job.output, self.completion, self.progress.schema
+            ).send(None)
 
     def complete(self) -> tuple[Outcome, outgoing.Exchange]:
         """The attempt's record and the outcome."""

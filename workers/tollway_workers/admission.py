@@ -107,7 +107,7 @@ class Admission:
         request = progress.request
         tokens = token_cost(
             self.lane.token_rule,
-            prompt_tokens=prompt_tokens(request, progress.job.output),
+            prompt_tokens=prompt_tokens(request, progress.job.output, progress.schema),
             output_limit=request.max_output_tokens or _ASSUMED_OUTPUT,
         )
         progress.cost = Cost(tokens=tokens)

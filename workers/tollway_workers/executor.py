@@ -75,7 +75,9 @@ class JobExecutor:
             with permit:
                 call = self._prepare(progress)
                 completion = await self._send(call, progress, permit)
-            answer = await self._validator.validate(progress.job.output, completion)
+            answer = await self._validator.validate(
+                progress.job.output, completion, progress.schema
+            )
         except (ProviderError, InvalidResult) as error:
             exchange = self._note_failure(progress, call, error)
             outcome = self._policy.decide(progress, error, now=self._clock.now())

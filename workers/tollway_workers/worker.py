@@ -171,7 +171,7 @@ class Worker:
         if not self._parts.publisher.may_reply_to(progress.job.reply_to):
             return invalid_job("reply_to.topic: is not a topic that this fleet replies to")
         try:
-            self._parts.validator.check(progress.job.output)
+            progress.schema = self._parts.validator.check(progress.job.output)
         except TollwayError as error:
             return invalid_job(f"output.json_schema: {error}")
         return None

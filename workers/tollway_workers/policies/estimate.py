@@ -45,17 +45,24 @@ def text_tokens(text: str) -> int:
     data = text.encode("utf-8", "surrogatepass")
     size = len(data)
     kinds = _ASCII_WEIGHTS if text.isascii() else _WEIGHTS
-    tokens = sum((size - len(data.translate(None, kind))) * weight for kind, weight in kinds)
+    tokens = 0.0
+    for kind, weight in kinds:
+        tokens += (size - len(data.translate(None, kind))) * weight
     return int(tokens * _MARGIN) + 1
 
 
-def prompt_tokens(request: ChatRequest, output: OutputSchema | None) -> int:
-    """Tokens of a whole prompt: messages, tools, and the schema where the provider is given it."""
-    tokens = sum(_message_tokens(message) for message in request.messages)
+def prompt_tokens(request: ChatRequest, output: OutputSchema | None, schema: bytes = b"") -> int:
+    """Tokens of a whole prompt: messages, tools, and the schema where the provider is given it.
+
+    `schema` is that of `output` as JSON, where somebody has it already.
+    """
+    tokens = 0
+    if output is not None and output.mode == "json_schema":
+        tokens = int(len(schema or orjson.dumps(output.json_schema)) / _JSON_PER_TOKEN)
+    for message in request.messages:
+        tokens += _message_tokens(message)
     for tool in request.tools or ():
         tokens += int(len(orjson.dumps(tool.model_dump(exclude_none=True))) / _JSON_PER_TOKEN)
-    if output is not None and output.mode == "json_schema":
-        tokens += int(len(orjson.dumps(output.json_schema)) / _JSON_PER_TOKEN)
     return tokens
 
 

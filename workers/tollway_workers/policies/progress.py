@@ -1,6 +1,6 @@
 """What has happened to a job in this worker so far."""
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -29,10 +29,12 @@ class JobProgress:
     deadline: float
     #: What the next call asks: the job's request, or a longer or a re-asking one.
     request: ChatRequest
+    #: The schema of its answer as JSON, empty where it has none.
+    schema: bytes = b""
     #: Whether the next call feeds errors back.
     reasking: bool = False
     attempts: list[Attempt] = field(default_factory=list)
-    failures: Counter[FailureClass] = field(default_factory=Counter)
+    failures: defaultdict[FailureClass, int] = field(default_factory=lambda: defaultdict(int))
     bad_answers: list[BadAnswer] = field(default_factory=list)
     #: What the next call reserves; made once, and again when the request changes.
     cost: "Cost | None" = None

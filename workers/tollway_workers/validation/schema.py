@@ -63,15 +63,18 @@ class CompiledSchemas:
     def __repr__(self) -> str:
         return f"<CompiledSchemas {len(self._compiled)} schemas, {self._bytes} bytes>"
 
-    def get(self, schema: Schema) -> CompiledSchema:
-        """The schema compiled. Raises InvalidSchema if it cannot be used."""
-        key = _encoded(schema)
-        found = self._compiled.get(key)
+    def get(self, schema: Schema, encoded: bytes = b"") -> CompiledSchema:
+        """The schema compiled; `encoded` is the same as JSON, where somebody has it already.
+
+        Raises InvalidSchema if it cannot be used.
+        """
+        encoded = encoded or encoded_schema(schema)
+        found = self._compiled.get(encoded)
         if found is not None:
-            self._compiled.move_to_end(key)
+            self._compiled.move_to_end(encoded)
             return found
-        compiled = _compile(schema, len(key))
-        self._compiled[key] = compiled
+        compiled = _compile(schema, len(encoded))
+        self._compiled[encoded] = compiled
         self._bytes += compiled.size
         while len(self._compiled) > MOST_KEPT or self._bytes > MOST_KEPT_BYTES:
             _, oldest = self._compiled.popitem(last=False)
@@ -79,7 +82,8 @@ class CompiledSchemas:
         return compiled
 
 
-def _encoded(schema: Schema) -> bytes:
+def encoded_schema(schema: Schema) -> bytes:
+    """The schema as JSON. Raises InvalidSchema if it cannot be written so, or is too large."""
     try:
         encoded = orjson.dumps(schema)
     except (orjson.JSONEncodeError, RecursionError):

@@ -11,7 +11,7 @@ from tollway_workers.errors import InvalidResult
 from tollway_workers.providers.base import Completion
 from tollway_workers.validation.extract import json_values, without_reasoning
 from tollway_workers.validation.finish import check_finish
-from tollway_workers.validation.schema import CompiledSchema, CompiledSchemas
+from tollway_workers.validation.schema import CompiledSchema, CompiledSchemas, encoded_schema
 
 #: Characters of an answer above which the work is done in a thread.
 _LARGEST_INLINE = 64 * 1024
@@ -23,13 +23,21 @@ class ResultValidator:
     def __init__(self) -> None:
         self._schemas = CompiledSchemas()
 
-    def check(self, output: OutputSchema | None) -> None:
-        """Raise InvalidSchema if no answer could ever be held against `output`."""
-        if output is not None:
-            self._schemas.get(output.json_schema)
+    def check(self, output: OutputSchema | None) -> bytes:
+        """The schema of `output` as JSON, for `validate`; empty where there is none.
 
-    async def validate(self, output: OutputSchema | None, completion: Completion) -> Answer:
-        """The answer in a completion.
+        Raises InvalidSchema if no answer could ever be held against it.
+        """
+        if output is None:
+            return b""
+        encoded = encoded_schema(output.json_schema)
+        self._schemas.get(output.json_schema, encoded)
+        return encoded
+
+    async def validate(
+        self, output: OutputSchema | None, completion: Completion, encoded: bytes = b""
+    ) -> Answer:
+        """The answer in a completion; `encoded` is what `check` gave for `output`, if it was asked.
 
         Raises ProviderError if the completion is none (cut, refused, empty), InvalidResult if it
         breaks the schema, InvalidSchema if the schema cannot be used.
@@ -43,7 +51,7 @@ class ResultValidator:
             return Answer(text=text, tool_calls=calls, finish_reason=completion.finish_reason)
         if output is None or text is None:
             return Answer(text=text, finish_reason=completion.finish_reason)
-        schema = self._schemas.get(output.json_schema)
+        schema = self._schemas.get(output.json_schema, encoded)
         want_object = output.mode == "json_object"
         if len(text) > _LARGEST_INLINE:
             parsed = await asyncio.to_thread(_matching, text, schema, want_object)
