@@ -1,0 +1,77 @@
+"""What keeps a worker process honest: its loop's lag, the watchdog, and whether it is ready."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+
+import structlog
+
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
+from tollway_workers.kafka.progress import Source, SourceProgress
+from tollway_workers.kafka.watchdog import KafkaWatchdog
+from tollway_workers.policies.readiness import Condition, why_not_ready
+from tollway_workers.policies.watchdog import Watchdog
+from tollway_workers.telemetry.loop_lag import LoopLag
+
+log = structlog.get_logger(__name__)
+
+#: What a process ends with whose clients are stuck: EX_SOFTWARE of sysexits.h. Supervisors restart.
+STUCK = 70
+
+
+def end_stuck_process(why: str) -> None:
+    """End this process now, with one sentence and without cancelling what waits for Kafka."""
+    log.error(why)
+    sys.stderr.flush()
+    os._exit(STUCK)
+
+
+class Liveness:
+    """Runs beside a worker from its start to its end."""
+
+    def __init__(
+        self,
+        source: Source,
+        probe: ProbeSettings,
+        *,
+        session: float,
+        release: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        """`session`: seconds of a silent member's grace; `release` lets all shards go."""
+        self._source = source
+        self._clock = clock
+        self.lag = LoopLag(release)
+        self._watchdog = KafkaWatchdog(
+            Watchdog(session),
+            SourceProgress(source, clock),
+            lambda: kafka_is_well(probe),
+            end_stuck_process,
+            clock,
+        )
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with asyncio.TaskGroup() as watching:
+            watching.create_task(self.lag.run(), name="loop lag")
+            watching.create_task(self._watchdog.run(), name="watchdog")
+
+    @property
+    def commit_age(self) -> float:
+        """Seconds since the last commit that succeeded was sent."""
+        last = self._source.last_commit
+        return float("inf") if last is None else self._clock.monotonic() - last
+
+    def why_not_ready(self, *, draining: bool) -> str | None:
+        """Why the worker is not ready, in one sentence; None where it is."""
+        condition = Condition(
+            draining=draining,
+            kafka_away=self._watchdog.away,
+            joined=self._source.joined,
+            owned=self._source.owned,
+            commit_age=self.commit_age,
+            loop_lag=self.lag.worst,
+        )
+        return why_not_ready(condition)
