@@ -46,7 +46,7 @@ class Fixture:
     async def until_relayed(self, count: int, *others: Relay) -> None:
         async with asyncio.timeout(10):
             while sum(relay.relayed for relay in (self.relay, *others)) < count:
-                self.clock.advance(0.1)
+                self.clock.advance(0.01)
                 await asyncio.sleep(0.001)
 
     @property
