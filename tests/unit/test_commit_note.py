@@ -18,7 +18,7 @@ _WORD = st.integers(0, 2**32 - 1)
     base=st.integers(0, 2**62),
     ahead=st.integers(0, 24_000),
     named=st.none() | st.integers(0, 24_000),
-    counts=st.tuples(st.integers(0, 100), st.integers(0, 100)),
+    counts=st.tuples(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100)),
     words=st.tuples(_WORD, _WORD),
     final=st.booleans(),
 )
@@ -26,7 +26,7 @@ def test_a_note_says_what_was_put_in_and_the_map_beside_it_too(
     base: int,
     ahead: int,
     named: int | None,
-    counts: tuple[int, int],
+    counts: tuple[int, int, int],
     words: tuple[int, int],
     final: bool,
 ) -> None:
@@ -36,6 +36,7 @@ def test_a_note_says_what_was_put_in_and_the_map_beside_it_too(
         generation=words[0],
         owner=words[1],
         takeovers=counts[0],
+        stuck=counts[2],
         started=base + ahead,
         named=None if named is None else base + named,
         deaths=0 if named is None else counts[1],
@@ -58,6 +59,7 @@ def test_the_largest_note_beside_the_largest_map_fits_in_the_broker_s_limit() ->
         generation=word,
         owner=word,
         takeovers=10**9,
+        stuck=10**9,
         started=base + 24_000,
         named=base + 24_000,
         deaths=10**9,

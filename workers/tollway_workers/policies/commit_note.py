@@ -36,6 +36,8 @@ class CommitNote:
     owner: int = 0
     #: Owners in a row that ended without a last word and without one offset completed.
     takeovers: int = 0
+    #: Owners in a row that ended without a last word and without the lowest offset completed.
+    stuck: int = 0
     #: Offsets below this one may have been started.
     started: int = 0
     #: The offset that runs alone, because it may be what ends its workers.
@@ -65,7 +67,12 @@ def _text(base: int, note: CommitNote) -> str:
     named = note.named is not None
     flags = _FINAL * note.final | _NAMED * named
     body = _FIXED.pack(flags, note.generation & 0xFFFFFFFF, note.owner & 0xFFFFFFFF)
-    numbers = [note.shards, min(note.takeovers, _MOST), max(note.started - base, 0)]
+    numbers = [
+        note.shards,
+        min(note.takeovers, _MOST),
+        min(note.stuck, _MOST),
+        max(note.started - base, 0),
+    ]
     if note.named is not None:
         numbers += [max(note.named - base, 0), min(note.deaths, _MOST)]
     body += b"".join(map(varints.encode, numbers))
@@ -78,14 +85,15 @@ def _note(base: int, raw: bytes) -> CommitNote:
         raise ValueError("damaged")
     flags, generation, owner = _FIXED.unpack_from(body)
     numbers = varints.decode(body[_FIXED.size :])
-    shards, takeovers, started = numbers[:3]
-    named, deaths = numbers[3:5] if flags & _NAMED else (None, 0)
+    shards, takeovers, stuck, started = numbers[:4]
+    named, deaths = numbers[4:6] if flags & _NAMED else (None, 0)
     return CommitNote(
         final=bool(flags & _FINAL),
         shards=shards,
         generation=generation,
         owner=owner,
         takeovers=takeovers,
+        stuck=stuck,
         started=base + started,
         named=None if named is None else base + named,
         deaths=deaths,

@@ -108,9 +108,9 @@ class OffsetTracker:
         return max(0, end - self._base - len(self._done))
 
     @property
-    def base(self) -> int:
-        """The offset that was committed last, or would be: all below it is complete."""
-        return self._base
+    def lowest(self) -> int:
+        """The lowest offset that is not complete: what the next commit begins with."""
+        return self._oldest_offset
 
     def unfinished(self, end: int) -> list[int]:
         """Offsets from the base to `end` that are not known to be complete, in ascending order."""

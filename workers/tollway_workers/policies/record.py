@@ -6,6 +6,9 @@ from tollway_schemas.dead_letter import Origin
 from tollway_schemas.headers import Headers
 from tollway_workers.policies.offsets import OffsetTracker
 
+#: Deaths of workers while a job ran alone, after which it was no accident.
+KILLER_DEATHS = 2
+
 
 class ReceivedRecord(NamedTuple):
     """One record of a jobs topic, and the tracker of the partition it holds open."""
@@ -19,6 +22,13 @@ class ReceivedRecord(NamedTuple):
     #: Kafka's own time of the record, in seconds since 1970.
     timestamp: float
     tracker: OffsetTracker
+    #: Workers that ended while it ran alone.
+    deaths: int = 0
+
+    @property
+    def kills(self) -> bool:
+        """Whether it is what ends the workers that run it."""
+        return self.deaths >= KILLER_DEATHS
 
     @property
     def origin(self) -> Origin:

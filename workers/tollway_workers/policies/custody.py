@@ -1,0 +1,189 @@
+"""One partition from when it becomes ours until it is not: when it opens, and what may begin.
+
+A partition whose last owner left no last word was lost in a crash. Its calls may still run, so it
+opens one lease later. And one of its jobs may be what ended the worker: until something of the
+partition is complete, few begin, and none before a commit says so. After two such owners in a row
+the jobs that the last one had begun run one at a time, each named in a commit before it begins. One
+that was named at two deaths is a killer. Where others are completed while a killer is at work, it
+is what stays behind: after some owners that did not get past the same offset, that one runs alone.
+"""
+
+from dataclasses import dataclass
+
+from tollway_workers.policies import commit_note
+from tollway_workers.policies.commit_note import CommitNote
+from tollway_workers.policies.offsets import OffsetTracker
+from tollway_workers.policies.record import KILLER_DEATHS, ReceivedRecord
+
+#: Seconds that a worker may start calls after it sent a commit that succeeded.
+LEASE = 5.0
+#: Jobs of a partition that begin before the first one after a crash is complete.
+_FEW = 64
+#: Takeovers with nothing completed, after which jobs run one at a time.
+_SUSPICIOUS = 2
+#: Takeovers with the same offset lowest, after which that one runs alone.
+_STUCK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under which rules a partition is ours; written into every commit of it."""
+
+    #: A number of this process.
+    owner: int
+    shards: int
+    generation: int
+
+
+class Custody:
+    """A partition that is ours.
+
+    Mutable state: `terms`, `_waiting` (records read and not handed over, by offset), `_written`
+    (the note of our last commit), `_bound` (offsets below it may begin while we are cautious),
+    `_suspects` (offsets that are to run alone, first come first) and `_named` (the one that does).
+    """
+
+    def __init__(self, found: tuple[int, str], terms: Terms, *, fresh: bool, now: float) -> None:
+        """`found`: offset and metadata of the last commit; `fresh`: nobody ever made one.
+
+        `now`: seconds on the clock that counts suspend.
+        """
+        offset, metadata = found
+        left = commit_note.read(offset, metadata) or CommitNote()
+        calm = fresh or left.final
+        same = fresh or (left.shards, left.generation) == (terms.shards, terms.generation)
+        self.tracker = OffsetTracker(offset, metadata)
+        self.terms = terms
+        #: When the lease of the owner before us is over.
+        self.opens_at = now if calm and same else now + LEASE
+        self._waiting: dict[int, ReceivedRecord] = {}
+        self._written: CommitNote | None = None
+        self._bound = offset
+        self._suspects: list[int] = []
+        self._named: int | None = None
+        self._deaths = 0
+        # An owner that had begun nothing was not ended by any of these jobs.
+        begun = left.takeovers == 0 or left.started > offset
+        self._takeovers = left.takeovers + (begun and not calm)
+        self._first = self.tracker.lowest
+        self._stuck = left.stuck + (left.started > offset and not calm)
+        self._suspect(left, died=not calm)
+
+    def _suspect(self, left: CommitNote, *, died: bool) -> None:
+        begun = self.tracker.unfinished(left.started)
+        named = left.named if left.named in begun else None
+        if named is None and self._takeovers < _SUSPICIOUS:
+            if self._stuck < _STUCK:
+                return
+            begun = begun[:1]
+        self._bound = max(left.started, self._bound)
+        # What was named before comes first: it is cleared, or known for what it is.
+        self._suspects = sorted(begun, key=lambda offset: (offset != named, offset))
+        if named is not None:
+            self._deaths = left.deaths + died
+
+    @property
+    def ours(self) -> bool:
+        """Whether a commit of our own stands."""
+        return self._written is not None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether more of its records are to be read."""
+        if not self._waiting:
+            return self.tracker.has_room
+        return bool(self._suspects) and self.tracker.next_offset <= max(self._suspects)
+
+    @property
+    def alone(self) -> bool:
+        """Whether one of its jobs runs alone, or is about to."""
+        self._settle()
+        return self._named is not None
+
+    def is_open(self, now: float) -> bool:
+        """Whether its records may be read and begin."""
+        return self.ours and now >= self.opens_at and not self.tracker.releasing
+
+    def take(self, record: ReceivedRecord) -> None:
+        """Keep a record that was read, until it may begin; nothing if it is complete or taken."""
+        if self.tracker.start(record.offset, record.timestamp):
+            self._waiting[record.offset] = record
+
+    def begin(self, *, alone_elsewhere: bool = False) -> list[ReceivedRecord]:
+        """Hand over the records that may begin now; `alone_elsewhere`: another job runs alone."""
+        self._settle()
+        if self._suspects:
+            chosen = self._one(alone_elsewhere)
+        elif self._cautious:
+            chosen = self._announced()
+        else:
+            chosen = list(self._waiting.values())
+        for record in chosen:
+            del self._waiting[record.offset]
+        return chosen
+
+    def give_back(self) -> None:
+        """What was read and has not begun is to be read again, by whoever has the partition."""
+        for offset in self._waiting:
+            self.tracker.give_back(offset)
+        self._waiting.clear()
+
+    def note(self, *, final: bool = False) -> CommitNote:
+        """What the next commit says of it. Final: nothing of it runs, nothing more will begin."""
+        self._settle()
+        careful = self._cautious or bool(self._suspects)
+        named = self._named
+        if final:
+            # The next owner goes on with what is held against it, and adds nothing.
+            named = self._suspects[0] if self._deaths and not self.tracker.aborted else None
+        return CommitNote(
+            final=final and not self.tracker.aborted,
+            shards=self.terms.shards,
+            generation=self.terms.generation,
+            owner=self.terms.owner,
+            takeovers=self._takeovers if self._cautious else 0,
+            stuck=self._stuck if self.tracker.lowest == self._first else 0,
+            started=self._bound if careful else self.tracker.next_offset,
+            named=named,
+            deaths=self._deaths,
+        )
+
+    def written(self, note: CommitNote) -> None:
+        """A commit with this note has succeeded."""
+        self._written = note
+
+    @property
+    def _cautious(self) -> bool:
+        """Whether the owner before us died and nothing was completed since."""
+        return self._takeovers > 0 and self.tracker.finished == 0
+
+    def _one(self, alone_elsewhere: bool) -> list[ReceivedRecord]:
+        first = self._suspects[0]
+        if first not in self._waiting:
+            # It runs, or has not been read yet.
+            return []
+        if self._deaths >= KILLER_DEATHS:
+            return [self._waiting[first]._replace(deaths=self._deaths)]
+        if not alone_elsewhere:
+            self._named = first
+        written = None if self._written is None else self._written.named
+        return [self._waiting[first]] if self._named == first == written else []
+
+    def _announced(self) -> list[ReceivedRecord]:
+        begun = len(self.tracker.incomplete) - len(self._waiting)
+        few = list(self._waiting)[: max(_FEW - begun, 0)]
+        if few:
+            self._bound = max(self._bound, few[-1] + 1)
+        written = 0 if self._written is None else self._written.started
+        return [self._waiting[offset] for offset in few if offset < written]
+
+    def _settle(self) -> None:
+        """Strike off suspects that are complete, and those that were never there."""
+        tracker = self.tracker
+        while self._suspects:
+            first = self._suspects[0]
+            if first >= tracker.next_offset or first in tracker.incomplete:
+                return
+            del self._suspects[0]
+            self._named, self._deaths = None, 0
+        self._named = None
