@@ -131,7 +131,11 @@ async def make_topic(bootstrap_servers: str, topic_prefix: str) -> AsyncIterator
         name: str | None = None, partitions: int = 1, config: dict[str, str] | None = None
     ) -> str:
         topic = name or f"{topic_prefix}-{len(made)}"
-        await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=config or {})])
+        new = NewTopic(topic, partitions, 1, topic_configs=config or {})
+        # aiokafka raises no error of this: it returns them.
+        answer: Any = await admin.create_topics([new])
+        ((_, error, why),) = answer.topic_errors
+        assert not error, f"Kafka did not make {topic}: {why}"
         made.append(topic)
         return topic
 

@@ -12,15 +12,13 @@ from tollway.errors import InvalidNewJob
 from tollway.output import Output, OutputReader, T
 from tollway_schemas import ChatRequest, Job, Message, Priority, ReplyAddress, headers
 from tollway_schemas.codec import explain
+from tollway_schemas.job import LONGEST_DEADLINE
 
 #: How long a job has if it does not say.
 DEFAULT_DEADLINES: Mapping[Priority, timedelta] = {
     Priority.INTERACTIVE: timedelta(minutes=2),
     Priority.BULK: timedelta(hours=24),
 }
-
-#: Half of what job topics keep (7 days by default): no job may vanish before its deadline.
-LONGEST_DEADLINE = timedelta(days=3, hours=12)
 
 
 # Without slots: a frozen, slotted, generic dataclass cannot be made as `NewJob[Invoice](...)`.

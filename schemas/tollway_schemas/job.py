@@ -1,5 +1,6 @@
 """The job: one LLM request to be answered once."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,6 +11,9 @@ from tollway_schemas.request import ChatRequest, OutputSchema
 
 #: Major version of everything we write; readers refuse a newer one (see codec.py).
 SCHEMA_VERSION = 1
+
+#: The latest that a deadline may be. Topics keep jobs for twice as long, at the least.
+LONGEST_DEADLINE = timedelta(days=3, hours=12)
 
 JobId = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
 RouteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]

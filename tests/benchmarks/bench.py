@@ -36,7 +36,8 @@ from tollway_workers.kafka import topics
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.policies.outcome import Completed, Outcome
 from tollway_workers.policies.progress import JobProgress
-from tollway_workers.policies.topic_plan import TopicPlan, TopicSpec, wanted_topics
+from tollway_workers.policies.topic_plan import TopicPlan
+from tollway_workers.policies.topic_specs import TopicSpec, wanted_topics
 from tollway_workers.telemetry.logs import configure_logs
 
 #: Most that our job may cost, in bare jobs.
@@ -113,7 +114,7 @@ async def compare(servers: str, rounds: int, jobs: int) -> tuple[Side, Side]:
             for name in (bare.topic, f"{bare.topic}.replies")
         )
         client = {"bootstrap_servers": servers}
-        await topics.apply(TopicPlan(specs, {}, ()), client)
+        await topics.apply(TopicPlan(create=specs), client)
         app = WorkerApp(settings, WorkerOptions(instance_id="bench-0"))
         count(app, ours)
         loop = BareLoop(client, bare.topic, f"{url}/chat/completions", bare.on_done)

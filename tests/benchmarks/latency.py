@@ -12,7 +12,8 @@ from tollway import JobProducer
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.kafka import topics
-from tollway_workers.policies.topic_plan import TopicPlan, wanted_topics
+from tollway_workers.policies.topic_plan import TopicPlan
+from tollway_workers.policies.topic_specs import wanted_topics
 
 #: Seconds that the provider takes for every answer.
 PROVIDER_SECONDS = 0.05
@@ -34,7 +35,7 @@ async def measure(servers: str, console: Console) -> dict[str, float]:
             }
         )
         await topics.apply(
-            TopicPlan(wanted_topics(settings), {}, ()), {"bootstrap_servers": servers}
+            TopicPlan(create=wanted_topics(settings)), {"bootstrap_servers": servers}
         )
         app = WorkerApp(settings, WorkerOptions(instance_id="latency-0"))
         working = asyncio.create_task(app.run())

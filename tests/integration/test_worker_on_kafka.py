@@ -18,6 +18,7 @@ from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
+from tollway_workers.config.load import load_fleet
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
 from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.settings import SinkSettings
@@ -29,6 +30,7 @@ from tollway_workers.local.simulator import (
     Simulator,
     SimulatorOptions,
 )
+from tollway_workers.policies.topic_specs import wanted_topics
 from tollway_workers.testing.samples import job
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -72,10 +74,8 @@ class Fleet:
         )
 
     async def open(self, make_topic: MakeTopic) -> None:
-        names = self.names
-        jobs = [names.jobs("extract", priority) for priority in Priority]
-        for topic in (*jobs, names.replies, names.dead_letters, names.journal):
-            await make_topic(topic, 4)
+        for topic in wanted_topics(load_fleet(self.config, environ={})):
+            await make_topic(topic.name, topic.partitions, dict(topic.config))
         await self._sink.start()
         await self._reader.start()
 

@@ -27,10 +27,14 @@ class Admin:
         return self._answer
 
 
+def admin_that_says(answer: dict[TopicPartition, Any]) -> Any:
+    return Admin(answer)
+
+
 async def test_an_answer_names_every_partition_even_those_without_a_commit() -> None:
     answer = {HERE: OffsetAndMetadata(7, "o1:"), THERE: NOTHING}
 
-    assert await commits_of(Admin(answer), "g", {HERE, THERE}) == answer
+    assert await commits_of(admin_that_says(answer), "g", {HERE, THERE}) == answer
 
 
 @pytest.mark.parametrize("answer", [{}, {HERE: NOTHING}])
@@ -38,4 +42,4 @@ async def test_a_partition_that_is_not_spoken_of_is_an_error_and_not_a_beginning
     answer: dict[TopicPartition, Any],
 ) -> None:
     with pytest.raises(GroupCoordinatorNotAvailableError):
-        await commits_of(Admin(answer), "g", [HERE, THERE])
+        await commits_of(admin_that_says(answer), "g", [HERE, THERE])

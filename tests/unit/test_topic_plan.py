@@ -1,14 +1,14 @@
-"""Which topics a fleet needs, and what is to be done to get them."""
+"""What is to be done to get the topics that a fleet needs."""
 
+from dataclasses import replace
 from typing import Any
 
 from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.policies.topic_plan import (
-    TopicPlan,
-    largest_record,
-    plan_topics,
-    wanted_topics,
-)
+from tollway_workers.policies.topic_plan import TopicPlan, TopicState, plan_topics
+from tollway_workers.policies.topic_specs import TopicSpec, wanted_topics
+
+JOURNAL = "tollway.journal"
+JOBS = "tollway.jobs.a.bulk"
 
 
 def settings(**kafka: Any) -> FleetSettings:
@@ -22,67 +22,119 @@ def settings(**kafka: Any) -> FleetSettings:
     )
 
 
-def plan(existing: dict[str, int], **kafka: Any) -> TopicPlan:
-    return plan_topics(wanted_topics(settings(**kafka)), existing)
-
-
-ALL = {
-    "tollway.jobs.a.interactive": 12,
-    "tollway.jobs.a.bulk": 12,
-    "tollway.jobs.b.interactive": 12,
-    "tollway.jobs.b.bulk": 12,
-    "tollway.replies": 12,
-    "tollway.dead-letters": 12,
-    "tollway.journal": 12,
-}
-
-
-def test_a_new_fleet_needs_all_its_topics() -> None:
-    assert {topic.name: topic.partitions for topic in plan({}).create} == ALL
-
-
-def test_a_fleet_that_has_all_its_topics_needs_nothing() -> None:
-    done = plan(ALL | {"somebody.else": 3})
-
-    assert (done.done, done.create, done.grow, done.remarks) == (True, (), {}, ())
-
-
-def test_what_is_missing_is_made_and_what_is_too_small_grows() -> None:
-    existing = {name: count for name, count in ALL.items() if name != "tollway.journal"}
-
-    half = plan(existing | {"tollway.replies": 6})
-
-    assert [topic.name for topic in half.create] == ["tollway.journal"]
-    assert half.grow == {"tollway.replies": 12}
-    assert not half.done
-
-
-def test_partitions_cannot_be_taken_away_and_that_is_said() -> None:
-    large = plan(ALL | {"tollway.replies": 24})
-
-    assert large.done
-    assert large.remarks == (
-        "tollway.replies has 24 partitions, more than the 12 configured: Kafka cannot take "
-        "partitions away; set kafka.partitions to that",
+def as_made(spec: TopicSpec) -> TopicState:
+    """A topic as it is after it was made by the plan, with a broker's default beside."""
+    return TopicState(
+        partitions=spec.partitions,
+        replicas=spec.replication_factor,
+        config={**spec.config, "flush.ms": "1000"},
+        overrides=spec.config,
     )
 
 
-def test_no_record_of_ours_is_larger_than_its_topic_takes() -> None:
-    given = settings(max_job_bytes=100_000)
-    limits = {topic.name: int(topic.config["max.message.bytes"]) for topic in wanted_topics(given)}
-
-    largest = largest_record(given.kafka)
-
-    assert limits["tollway.jobs.a.bulk"] >= 100_000
-    for name in ("replies", "dead-letters", "journal"):
-        assert limits[f"tollway.{name}"] > largest >= 200_000
+ALL = {spec.name: as_made(spec) for spec in wanted_topics(settings())}
 
 
-def test_topics_keep_records_by_time_and_never_by_size() -> None:
-    topics = wanted_topics(settings(jobs_retention_hours=48.0, min_insync_replicas=2))
-    jobs = next(topic for topic in topics if topic.name == "tollway.jobs.a.bulk")
+def plan(existing: dict[str, TopicState], **kafka: Any) -> TopicPlan:
+    return plan_topics(wanted_topics(settings(**kafka)), existing)
 
-    assert jobs.config["retention.ms"] == "172800000"
-    assert {topic.config["retention.bytes"] for topic in topics} == {"-1"}
-    assert {topic.config["cleanup.policy"] for topic in topics} == {"delete"}
-    assert {topic.config["min.insync.replicas"] for topic in topics} == {"2"}
+
+def test_a_new_fleet_needs_all_its_topics() -> None:
+    assert plan({}).create == wanted_topics(settings())
+
+
+def test_a_fleet_that_has_all_its_topics_needs_nothing() -> None:
+    done = plan({**ALL, "somebody.else": replace(ALL[JOURNAL], partitions=3)})
+
+    assert done == TopicPlan()
+    assert done.done
+
+
+def test_what_is_missing_is_made_and_what_is_too_small_grows() -> None:
+    existing = {name: state for name, state in ALL.items() if name != JOURNAL}
+    existing[JOBS] = replace(ALL[JOBS], partitions=6)
+
+    half = plan(existing)
+
+    assert [topic.name for topic in half.create] == [JOURNAL]
+    assert half.grow == {JOBS: 12}
+    assert not half.done
+
+
+def test_ownership_topics_grow_last() -> None:
+    small = {name: replace(state, partitions=2) for name, state in ALL.items()}
+
+    grown = list(plan(small).grow)
+
+    assert grown[-1] == "tollway.lanes.main.interactive"
+    assert grown.index(JOBS) < grown.index("tollway.lanes.main.bulk")
+
+
+def test_partitions_of_jobs_cannot_be_taken_away_and_that_is_refused() -> None:
+    large = plan({**ALL, JOBS: replace(ALL[JOBS], partitions=24)})
+
+    assert large.done
+    assert [str(mistake) for mistake in large.refusals] == [
+        f"kafka.partitions: is 12, and {JOBS} has 24: Kafka cannot take partitions away; set 24"
+    ]
+
+
+def test_more_partitions_of_other_topics_are_no_mistake() -> None:
+    large = plan({**ALL, JOURNAL: replace(ALL[JOURNAL], partitions=24)})
+
+    assert large.done
+    assert large.refusals == ()
+    assert "has 24 partitions, more than the 12 configured" in large.remarks[0]
+
+
+def test_a_setting_that_differs_is_changed_and_all_others_are_sent_along() -> None:
+    config = {**ALL[JOBS].config, "retention.bytes": "1000"}  # type: ignore[dict-item] # it was made above
+    overrides = {**ALL[JOBS].overrides, "retention.bytes": "1000", "compression.type": "zstd"}
+    state = replace(ALL[JOBS], config=config, overrides=overrides)
+
+    (change,) = plan({**ALL, JOBS: state}).alter
+
+    assert change.topic == JOBS
+    assert change.settings == {"retention.bytes": ("1000", "-1")}
+    assert change.complete == {**ALL[JOBS].overrides, "compression.type": "zstd"}
+
+
+def test_a_setting_that_only_the_broker_gives_is_as_good_as_one_of_the_topic() -> None:
+    assert plan({**ALL, JOBS: replace(ALL[JOBS], overrides={})}).done
+
+
+def test_a_longer_retention_is_a_change_of_all_topics_that_hold_jobs() -> None:
+    changes = plan(ALL, jobs_retention_hours=480.0).alter
+
+    assert {change.topic for change in changes} == {
+        name for name in ALL if name.split(".")[1] in ("jobs", "lanes", "retry")
+    }
+    assert {change.settings["retention.ms"] for change in changes} == {("1209600000", "1728000000")}
+
+
+def test_where_configurations_may_not_be_seen_they_are_not_compared_and_that_is_said() -> None:
+    blind = plan({**ALL, JOBS: replace(ALL[JOBS], config=None, overrides={})})
+
+    assert blind.done
+    assert blind.remarks == (
+        f"{JOBS}: this user may not see its configuration (needs DescribeConfigs), so it was not "
+        "compared",
+    )
+
+
+def test_missing_copies_are_for_the_clusters_operators_to_add() -> None:
+    (first, *_) = plan(ALL, replication_factor=3).remarks
+
+    assert first.endswith(
+        "has 1 of the 3 replicas configured: its operators add copies with "
+        "kafka-reassign-partitions.sh"
+    )
+
+
+def test_a_run_that_makes_what_is_missing_changes_no_setting() -> None:
+    existing = {name: state for name, state in ALL.items() if name != JOURNAL}
+
+    additions = plan(existing, jobs_retention_hours=480.0).additions()
+
+    assert [topic.name for topic in additions.create] == [JOURNAL]
+    assert additions.alter == ()

@@ -26,7 +26,7 @@ from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.topics import existing_topics
 from tollway_workers.policies.gate import LaneState
 from tollway_workers.policies.retry import RetryPolicy
-from tollway_workers.policies.topic_plan import largest_record, plan_topics, wanted_topics
+from tollway_workers.policies.topic_specs import largest_record, wanted_topics
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.loop_lag import LoopLag
@@ -153,10 +153,9 @@ class WorkerApp:
 
     async def _require_topics(self) -> None:
         existing = await existing_topics(self._client)
-        missing = [
-            spec.name for spec in plan_topics(wanted_topics(self._settings), existing).create
-        ]
-        missing += [name for name in self._settings.kafka.reply_topics if name not in existing]
+        wanted = [spec.name for spec in wanted_topics(self._settings)]
+        wanted += self._settings.kafka.reply_topics
+        missing = [name for name in wanted if name not in existing]
         if missing:
             raise BrokerUnavailable(
                 f"Kafka lacks {len(missing)} topic(s), {missing[0]} for one: "

@@ -12,12 +12,12 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
+from tollway_workers.app.topics import make_missing
 from tollway_workers.cli.output import count
 from tollway_workers.cli.run.settings import with_bootstrap_servers, with_simulator
 from tollway_workers.cli.run.worker_process import WorkerPlan
 from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.cli.run.workers import RunWorkers
-from tollway_workers.cli.topics import make_topics
 from tollway_workers.config.environment import CONFIG_VARIABLE
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
@@ -112,7 +112,7 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
         if settings.kafka.bootstrap_servers is None:
             broker = await stack.enter_async_context(LocalKafka(on_progress=tell).shared())
             settings = with_bootstrap_servers(settings, broker.bootstrap_servers)
-        made = await make_topics(settings)
+        made = await make_missing(settings)
         if not made.done:
             tell(f"made {count(len(made.create), 'topic')}, grew {len(made.grow)}")
         if plan.simulator is not None:

@@ -4,13 +4,16 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.kafka import KafkaSettings, SecuritySettings
 from tollway_workers.config.network import is_loopback
 from tollway_workers.errors import ConfigMistake
 
-#: Hours that a bulk job has unless its service says otherwise.
-LONGEST_DEFAULT_DEADLINE_HOURS = 24.0
+#: Hours that jobs topics keep a record at the least: a job must not vanish before its deadline.
+_LEAST_RETENTION = 2 * LONGEST_DEADLINE.total_seconds() / 3600
+#: What survives the loss of a broker.
+_REPLICAS, _IN_SYNC = 3, 2
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
@@ -29,8 +32,21 @@ def kafka_warnings(kafka: KafkaSettings) -> Iterator[ConfigMistake]:
             problem="equals replication_factor, so one broker that is away stops all writing",
             remedy=f"set {kafka.min_insync_replicas - 1}",
         )
+    if kafka.replication_factor < _REPLICAS and not _is_local(kafka):
+        yield ConfigMistake(
+            key="kafka.replication_factor",
+            problem=f"is {kafka.replication_factor}, so a broker that is lost takes jobs along or "
+            "stops all writing",
+            remedy=f"set {_REPLICAS}, and min_insync_replicas = {_IN_SYNC}",
+        )
+    elif kafka.min_insync_replicas < _IN_SYNC and not _is_local(kafka):
+        yield ConfigMistake(
+            key="kafka.min_insync_replicas",
+            problem="is 1, so what only one broker has counts as written",
+            remedy=f"set {_IN_SYNC}",
+        )
     clear = kafka.security.protocol == "SASL_PLAINTEXT" and kafka.security.mechanism == "PLAIN"
-    if clear and not all(is_loopback(host) for host in _hosts(kafka)):
+    if clear and not _is_local(kafka):
         yield ConfigMistake(
             key="kafka.security.protocol",
             problem="sends the password unencrypted",
@@ -52,9 +68,11 @@ def _servers(kafka: KafkaSettings) -> Iterator[ConfigMistake]:
             return
 
 
-def _hosts(kafka: KafkaSettings) -> list[str]:
-    servers = (kafka.bootstrap_servers or "").split(",")
-    return [server.strip().rpartition(":")[0].strip("[]") for server in servers]
+def _is_local(kafka: KafkaSettings) -> bool:
+    """Whether the broker is on this machine, or none is named."""
+    servers = kafka.bootstrap_servers.split(",") if kafka.bootstrap_servers else []
+    hosts = [server.strip().rpartition(":")[0].strip("[]") for server in servers]
+    return all(is_loopback(host) for host in hosts)
 
 
 def _copies(kafka: KafkaSettings) -> Iterator[ConfigMistake]:
@@ -64,12 +82,12 @@ def _copies(kafka: KafkaSettings) -> Iterator[ConfigMistake]:
             problem=f"is more than the {kafka.replication_factor} copies that there are",
             remedy="set at most replication_factor; in production 2 of 3",
         )
-    if kafka.jobs_retention_hours < 2 * LONGEST_DEFAULT_DEADLINE_HOURS:
+    if kafka.jobs_retention_hours < _LEAST_RETENTION:
         yield ConfigMistake(
             key="kafka.jobs_retention_hours",
             problem="is less than twice the longest deadline, so jobs could vanish unread",
-            remedy=f"set at least {2 * LONGEST_DEFAULT_DEADLINE_HOURS:g}: bulk jobs have "
-            f"{LONGEST_DEFAULT_DEADLINE_HOURS:g} hours unless a service says otherwise",
+            remedy=f"set at least {_LEAST_RETENTION:g}: services may give a job "
+            f"{_LEAST_RETENTION / 2:g} hours",
         )
 
 

@@ -1,16 +1,20 @@
-"""Reading and making topics. aiokafka returns errors of create and delete: it raises none."""
+"""Looking at topics and making them. aiokafka returns most errors of these: it raises none."""
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started
-from tollway_workers.policies.topic_plan import TopicPlan
+from tollway_workers.policies.topic_plan import TopicPlan, TopicState
 
 #: Kafka's error code of a topic that somebody made in between.
 _EXISTS = 36
+#: Where a setting comes from, in Kafka's numbers: it was given to this topic.
+_OF_TOPIC = 1
 
 
 async def existing_topics(client: dict[str, Any]) -> dict[str, int]:
@@ -20,38 +24,126 @@ async def existing_topics(client: dict[str, Any]) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
-async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
-    """Make what a plan asks for.
+async def topic_states(client: dict[str, Any], names: Collection[str]) -> dict[str, TopicState]:
+    """Those of the topics that are there, with their settings. Raises BrokerUnavailable."""
+    async with _Admin(client) as admin:
+        described = {
+            topic["topic"]: topic["partitions"]
+            for topic in await admin.describe_topics()
+            if topic["topic"] in names
+        }
+        configs = await _configs(admin, ConfigResourceType.TOPIC, described)
+    return {name: _state(partitions, configs.get(name)) for name, partitions in described.items()}
 
-    Raises:
-        BrokerUnavailable: the broker is away, or refuses; the text says what to ask for.
+
+async def broker_settings(client: dict[str, Any], settings: Collection[str]) -> dict[str, str]:
+    """These settings of one broker, those left out that we may not see. Raises BrokerUnavailable.
+
+    All brokers of a cluster are taken to have the same.
     """
     async with _Admin(client) as admin:
-        new = [
-            NewTopic(
-                topic.name,
-                topic.partitions,
-                topic.replication_factor,
-                topic_configs=dict(topic.config),
-            )
-            for topic in plan.create
-        ]
-        if new:
-            _check(await admin.create_topics(new))
-        if plan.grow:
-            await admin.create_partitions(
-                {name: NewPartitions(count) for name, count in plan.grow.items()}
-            )
+        cluster = await admin.describe_cluster()
+        node = str(cluster["brokers"][0]["node_id"])
+        entries = await _configs(admin, ConfigResourceType.BROKER, [node])
+    return {
+        name: value
+        for name, value, *_ in entries.get(node, ())
+        if name in settings and value is not None
+    }
 
 
-def _check(response: Any) -> None:
-    for topic, code, *rest in response.topic_errors:
-        if code not in (0, _EXISTS):
-            message = f": {rest[0]}" if rest and rest[0] else ""
-            raise BrokerUnavailable(
-                f"Kafka did not make topic {topic} ({for_code(code).__name__}{message}); "
-                "ask its operators for what `tollway topics plan` prints"
-            )
+async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
+    """Make what a plan asks for, as much of it as Kafka allows.
+
+    Raises:
+        BrokerUnavailable: the broker is away, or refuses a part; the text says what and why.
+    """
+    refused: list[str] = []
+    async with _Admin(client) as admin:
+        refused += await _create(admin, plan)
+        refused += await _grow(admin, plan.grow)
+        refused += await _alter(admin, plan)
+    if refused:
+        more = f", and refuses {len(refused) - 1} more" if len(refused) > 1 else ""
+        raise BrokerUnavailable(
+            f"Kafka does not {refused[0]}{more}; "
+            "ask its operators for what `tollway topics apply` prints"
+        )
+
+
+async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan) -> list[str]:
+    new = [
+        NewTopic(
+            topic.name,
+            topic.partitions,
+            topic.replication_factor,
+            topic_configs=dict(topic.config),
+        )
+        for topic in plan.create
+    ]
+    response: Any = await admin.create_topics(new) if new else None
+    return [
+        f"make topic {topic} ({_reason(code, *rest)})"
+        for topic, code, *rest in (response.topic_errors if response else ())
+        if code not in (0, _EXISTS)
+    ]
+
+
+async def _grow(admin: AIOKafkaAdminClient, grow: Mapping[str, int]) -> list[str]:
+    """One after the other: their order is the plan's."""
+    refused = []
+    for name, total in grow.items():
+        try:
+            await admin.create_partitions({name: NewPartitions(total)})
+        except KafkaError as error:
+            refused.append(f"grow topic {name} ({type(error).__name__})")
+    return refused
+
+
+async def _alter(admin: AIOKafkaAdminClient, plan: TopicPlan) -> list[str]:
+    changes = [
+        ConfigResource(ConfigResourceType.TOPIC, change.topic, dict(change.complete))
+        for change in plan.alter
+    ]
+    responses = await admin.alter_configs(changes) if changes else ()
+    return [
+        f"change topic {name} ({_reason(code, message)})"
+        for code, message, _, name in _resources(responses)
+        if code
+    ]
+
+
+async def _configs(
+    admin: AIOKafkaAdminClient, kind: ConfigResourceType, names: Collection[str]
+) -> dict[str, Sequence[tuple[Any, ...]]]:
+    """Entries (setting, value, read-only, source, ...) of those that we may look at."""
+    if not names:
+        return {}
+    resources = [ConfigResource(kind, name) for name in names]
+    responses = await admin.describe_configs(resources)
+    return {name: entries for code, _, _, name, entries in _resources(responses) if not code}
+
+
+def _resources(responses: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """aiokafka's types do not say what a response has."""
+    return [resource for response in responses for resource in response.resources]
+
+
+def _state(
+    partitions: Sequence[Mapping[str, Any]], entries: Sequence[tuple[Any, ...]] | None
+) -> TopicState:
+    return TopicState(
+        partitions=len(partitions),
+        replicas=min(len(partition["replicas"]) for partition in partitions),
+        config=None if entries is None else {name: value for name, value, *_ in entries},
+        overrides={
+            name: value for name, value, _, source, *_ in entries or () if source == _OF_TOPIC
+        },
+    )
+
+
+def _reason(code: int, message: str | None = None) -> str:
+    return f"{for_code(code).__name__}: {message}" if message else str(for_code(code).__name__)
 
 
 class _Admin:

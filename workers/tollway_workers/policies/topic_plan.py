@@ -1,97 +1,122 @@
-"""Which topics a fleet needs, and what to do to get them. Pure: what exists is an argument."""
+"""What to do so that a fleet has the topics it needs. Pure: what there is, is an argument.
+
+Nothing is ever taken away: where a configuration asks for that, the plan says why it cannot be.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tollway_schemas.job import Priority
-from tollway_schemas.topics import TopicNames
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.kafka import KafkaSettings
-
-#: Answers and dead letters carry a job and what came of it.
-_LARGER = 2
-#: Room for keys, headers and a batch's own fields.
-RECORD_OVERHEAD = 4_096
+from tollway_workers.errors import ConfigMistake
+from tollway_workers.policies.topic_specs import TopicSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TopicSpec:
-    """One topic with its complete configuration."""
+class TopicState:
+    """A topic as it is."""
 
-    name: str
     partitions: int
-    replication_factor: int
-    config: Mapping[str, str]
+    #: Of the partition that has the fewest.
+    replicas: int
+    #: Settings in effect, the broker's defaults among them; None where we may not look.
+    config: Mapping[str, str] | None
+    #: Settings that somebody gave to this topic itself.
+    overrides: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicChange:
+    """A topic whose configuration has to change."""
+
+    topic: str
+    #: Setting to what it is (None: unset) and what it becomes.
+    settings: Mapping[str, tuple[str | None, str]]
+    #: All that is to be sent: Kafka drops the settings of a topic that an alteration leaves out.
+    complete: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
     """What has to change, and what is not as it should be but is not ours to change."""
 
-    create: tuple[TopicSpec, ...]
-    #: Partitions to add: topic to new count.
-    grow: Mapping[str, int]
+    create: tuple[TopicSpec, ...] = ()
+    #: Topic to new count of partitions, in the order in which they may grow.
+    grow: Mapping[str, int] = field(default_factory=dict)
     #: One sentence each.
-    remarks: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+    alter: tuple[TopicChange, ...] = ()
+    #: What cannot be as configured. Nothing is to be done before that is mended.
+    refusals: tuple[ConfigMistake, ...] = ()
 
     @property
     def done(self) -> bool:
         """Whether nothing has to change."""
-        return not self.create and not self.grow
+        return not (self.create or self.grow or self.alter)
+
+    def additions(self) -> "TopicPlan":
+        """The part of it that touches no setting of a topic that is there."""
+        return TopicPlan(self.create, self.grow, self.remarks)
 
 
-def wanted_topics(settings: FleetSettings) -> tuple[TopicSpec, ...]:
-    """All topics of a fleet."""
-    kafka = settings.kafka
-    names = TopicNames(kafka.prefix)
-    jobs = [
-        _spec(kafka, names.jobs(route, priority), hours=kafka.jobs_retention_hours, times=1)
-        for route in sorted(settings.routes)
-        for priority in Priority
-    ]
-    return (
-        *jobs,
-        _spec(kafka, names.replies, hours=kafka.replies_retention_hours, times=_LARGER),
-        _spec(
-            kafka, names.dead_letters, hours=24 * kafka.dead_letters_retention_days, times=_LARGER
-        ),
-        _spec(kafka, names.journal, hours=24 * kafka.journal_retention_days, times=_LARGER),
-    )
-
-
-def plan_topics(wanted: tuple[TopicSpec, ...], existing: Mapping[str, int]) -> TopicPlan:
-    """What to do, given the partition counts of the topics that exist."""
-    create = tuple(topic for topic in wanted if topic.name not in existing)
-    grow = {
-        topic.name: topic.partitions
-        for topic in wanted
-        if existing.get(topic.name, topic.partitions) < topic.partitions
-    }
-    remarks = tuple(
-        f"{topic.name} has {existing[topic.name]} partitions, more than the {topic.partitions} "
-        "configured: Kafka cannot take partitions away; set kafka.partitions to that"
-        for topic in wanted
-        if existing.get(topic.name, 0) > topic.partitions
-    )
-    return TopicPlan(create, grow, remarks)
-
-
-def largest_record(kafka: KafkaSettings) -> int:
-    """Bytes that the largest record of ours may have: a dead letter or a journal record."""
-    return _LARGER * kafka.max_job_bytes + RECORD_OVERHEAD
-
-
-def _spec(kafka: KafkaSettings, name: str, *, hours: float, times: int) -> TopicSpec:
-    return TopicSpec(
-        name=name,
-        partitions=kafka.partitions,
-        replication_factor=kafka.replication_factor,
-        config={
-            "cleanup.policy": "delete",
-            "retention.ms": str(int(hours * 3_600_000)),
-            # Retention is a promise in time: never cut short by size.
-            "retention.bytes": "-1",
-            "max.message.bytes": str(times * kafka.max_job_bytes + 2 * RECORD_OVERHEAD),
-            "min.insync.replicas": str(kafka.min_insync_replicas),
+def plan_topics(wanted: tuple[TopicSpec, ...], existing: Mapping[str, TopicState]) -> TopicPlan:
+    """What to do about the topics that are wanted, given those that exist."""
+    present = [(spec, existing[spec.name]) for spec in wanted if spec.name in existing]
+    changes = [_change(spec, state) for spec, state in present]
+    return TopicPlan(
+        create=tuple(spec for spec in wanted if spec.name not in existing),
+        grow={
+            spec.name: spec.partitions
+            for spec, state in present
+            if state.partitions < spec.partitions
         },
+        remarks=tuple(remark for spec, state in present for remark in _remarks(spec, state)),
+        alter=tuple(change for change in changes if change is not None),
+        refusals=tuple(
+            _no_shrinking(spec, state)
+            for spec, state in present
+            if spec.fixed and state.partitions > spec.partitions
+        ),
+    )
+
+
+def _change(spec: TopicSpec, state: TopicState) -> TopicChange | None:
+    if state.config is None:
+        return None
+    settings = {
+        key: (state.config.get(key), value)
+        for key, value in spec.config.items()
+        if state.config.get(key) != value
+    }
+    if not settings:
+        return None
+    # What operators set besides stays as they set it.
+    complete = {**state.overrides, **spec.config}
+    return TopicChange(topic=spec.name, settings=settings, complete=complete)
+
+
+def _remarks(spec: TopicSpec, state: TopicState) -> list[str]:
+    remarks = []
+    if state.partitions > spec.partitions and not spec.fixed:
+        remarks.append(
+            f"{spec.name} has {state.partitions} partitions, more than the {spec.partitions} "
+            "configured, which does no harm"
+        )
+    if state.replicas < spec.replication_factor:
+        remarks.append(
+            f"{spec.name} has {state.replicas} of the {spec.replication_factor} replicas "
+            "configured: its operators add copies with kafka-reassign-partitions.sh"
+        )
+    if state.config is None:
+        remarks.append(
+            f"{spec.name}: this user may not see its configuration (needs DescribeConfigs), so "
+            "it was not compared"
+        )
+    return remarks
+
+
+def _no_shrinking(spec: TopicSpec, state: TopicState) -> ConfigMistake:
+    return ConfigMistake(
+        key="kafka.partitions",
+        problem=f"is {spec.partitions}, and {spec.name} has {state.partitions}: Kafka cannot take "
+        "partitions away",
+        remedy=f"set {state.partitions}",
     )

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
-from tollway_workers.app.connection import client_options
+from tollway_workers.app.topics import make_missing
 from tollway_workers.cli.run.lane_lock import digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, with_simulator
@@ -18,9 +18,7 @@ from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.cli.run.workers import RunWorkers
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
-from tollway_workers.kafka.topics import apply, existing_topics
 from tollway_workers.local.kafka import LocalKafka
-from tollway_workers.policies.topic_plan import plan_topics, wanted_topics
 
 Tell = Callable[[str], None]
 
@@ -43,12 +41,8 @@ async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
 
     Without knowing the fleet nothing is made: then its operators have.
     """
-    if not plan.knows_routes:
-        return
-    client = client_options(settings.kafka)
-    wanted = plan_topics(wanted_topics(settings), await existing_topics(client))
-    if not wanted.done:
-        await apply(wanted, client)
+    if plan.knows_routes:
+        await make_missing(settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from tollway_workers.errors import InvalidSchema
 from tollway_workers.kafka.log_reader import LogReader
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.policies.topic_plan import RECORD_OVERHEAD
+from tollway_workers.policies.topic_specs import RECORD_OVERHEAD
 from tollway_workers.validation.validator import ResultValidator
 
 

@@ -1,0 +1,118 @@
+"""Which topics a fleet needs, and how each is configured."""
+
+from typing import Any
+
+import pytest
+
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.policies.sharding import shard_groups
+from tollway_workers.policies.topic_specs import (
+    REASONS,
+    TopicSpec,
+    largest_record,
+    wanted_topics,
+)
+
+HOUR = 3_600_000
+
+
+def settings(**kafka: Any) -> FleetSettings:
+    return FleetSettings.model_validate(
+        {
+            "kafka": kafka,
+            "providers": {"p": {"base_url": "http://127.0.0.1/v1"}},
+            "lanes": {"main": {"provider": "p", "model": "m", "concurrency": 4}},
+            "routes": {"a": {"lanes": ["main"]}, "b": {"lanes": ["main"]}},
+        }
+    )
+
+
+def topics(**kafka: Any) -> dict[str, TopicSpec]:
+    return {
+        topic.name.removeprefix("tollway."): topic for topic in wanted_topics(settings(**kafka))
+    }
+
+
+def test_a_fleet_has_these_topics() -> None:
+    assert {name: topic.partitions for name, topic in topics().items()} == {
+        "jobs.a.interactive": 12,
+        "jobs.a.bulk": 12,
+        "jobs.b.interactive": 12,
+        "jobs.b.bulk": 12,
+        "retry.15s": 3,
+        "retry.60s": 3,
+        "retry.5m": 3,
+        "retry.30m": 3,
+        "replies": 12,
+        "dead-letters": 12,
+        "journal": 12,
+        "lanes.main.bulk": 12,
+        "lanes.main.interactive": 12,
+    }
+
+
+def test_ownership_topics_grow_last() -> None:
+    given = settings()
+    names = [topic.name for topic in wanted_topics(given)]
+
+    owners = {group.ownership_topic for group in shard_groups(given)}
+
+    assert owners <= set(names[-len(given.lanes) :])
+    assert all(topic.fixed for topic in wanted_topics(given) if topic.name in _sharded(given))
+
+
+def _sharded(given: FleetSettings) -> set[str]:
+    return {topic for group in shard_groups(given) for topic in group.topics}
+
+
+def test_no_record_of_ours_is_larger_than_its_topic_takes() -> None:
+    found = topics(max_job_bytes=100_000)
+    limits = {name: int(topic.config["max.message.bytes"]) for name, topic in found.items()}
+
+    largest = largest_record(settings(max_job_bytes=100_000).kafka)
+
+    assert limits["jobs.a.bulk"] >= 100_000
+    for name in ("replies", "dead-letters", "journal", "retry.5m", "lanes.main.bulk"):
+        assert limits[name] > largest >= 200_000
+
+
+def test_records_are_kept_by_their_time_of_arrival_and_never_by_size() -> None:
+    for topic in topics().values():
+        assert topic.config["cleanup.policy"] == "delete"
+        assert topic.config["retention.bytes"] == "-1"
+        assert topic.config["message.timestamp.type"] == "LogAppendTime"
+
+
+@pytest.mark.parametrize(
+    ("topic", "hours"),
+    [
+        ("jobs.a.bulk", 336),
+        ("lanes.main.bulk", 336),
+        ("retry.30m", 336),
+        ("replies", 168),
+        ("dead-letters", 90 * 24),
+        ("journal", 30 * 24),
+    ],
+)
+def test_every_topic_keeps_records_for_its_own_time(topic: str, hours: int) -> None:
+    assert topics()[topic].config["retention.ms"] == str(hours * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("retention", "segment"), [(0.5, 1.0), (100.0, 10.0), (1_000.0, 100.0), (10_000.0, 168.0)]
+)
+def test_records_go_not_much_later_than_they_may(retention: float, segment: float) -> None:
+    found = topics(replies_retention_hours=retention)["replies"]
+
+    assert found.config["segment.ms"] == str(int(segment * HOUR))
+
+
+def test_copies_are_as_configured_and_one_that_lacks_records_never_leads() -> None:
+    for topic in topics(replication_factor=3, min_insync_replicas=2).values():
+        assert topic.replication_factor == 3
+        assert topic.config["min.insync.replicas"] == "2"
+        assert topic.config["unclean.leader.election.enable"] == "false"
+
+
+def test_every_setting_has_its_reason() -> None:
+    assert {key for topic in topics().values() for key in topic.config} == REASONS.keys()

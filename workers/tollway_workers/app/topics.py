@@ -1,0 +1,73 @@
+"""Compares what a fleet needs with the topics that its Kafka has, and makes what is missing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from tollway_schemas.topics import TopicNames
+from tollway_workers.app.connection import client_options
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.kafka.topics import apply, broker_settings, existing_topics, topic_states
+from tollway_workers.kafka.unfinished import unfinished_records
+from tollway_workers.policies import topic_leftovers
+from tollway_workers.policies.broker_plan import BROKER_SETTINGS, broker_remarks
+from tollway_workers.policies.topic_plan import TopicPlan, plan_topics
+from tollway_workers.policies.topic_specs import wanted_topics
+
+
+async def look_and_plan(settings: FleetSettings) -> TopicPlan:
+    """All that there is to do and to say. Raises BrokerUnavailable, ConfigError."""
+    client = client_options(settings.kafka)
+    names = await existing_topics(client)
+    planned = await _plan(settings, names)
+    left = topic_leftovers.leftovers(settings, names)
+    unfinished = await _unfinished(settings, left)
+    brokers = await broker_settings(client, BROKER_SETTINGS)
+    return replace(
+        planned,
+        refusals=(*planned.refusals, *topic_leftovers.refusals(left, unfinished)),
+        remarks=(
+            *planned.remarks,
+            *topic_leftovers.remarks(left, unfinished),
+            *_missing_reply_topics(settings, names),
+            *broker_remarks(settings.kafka, brokers),
+        ),
+    )
+
+
+async def make_missing(settings: FleetSettings) -> TopicPlan:
+    """Make missing topics and partitions, change nothing else, and return what was made.
+
+    Raises BrokerUnavailable, ConfigError.
+    """
+    client = client_options(settings.kafka)
+    planned = (await _plan(settings, await existing_topics(client))).additions()
+    if not planned.done:
+        await apply(planned, client)
+    return planned
+
+
+async def _plan(settings: FleetSettings, existing: Mapping[str, int]) -> TopicPlan:
+    wanted = wanted_topics(settings)
+    names = {spec.name for spec in wanted} & existing.keys()
+    return plan_topics(wanted, await topic_states(client_options(settings.kafka), names))
+
+
+async def _unfinished(
+    settings: FleetSettings, left: Iterable[topic_leftovers.Leftover]
+) -> dict[str, int]:
+    names, client = TopicNames(settings.kafka.prefix), client_options(settings.kafka)
+    tiers = [each.topic for each in left if each.is_tier]
+    others = [each.topic for each in left if not each.is_tier]
+    return {
+        **await unfinished_records(client, names.relay_group, tiers),
+        **await unfinished_records(client, names.worker_group, others),
+    }
+
+
+def _missing_reply_topics(settings: FleetSettings, existing: Mapping[str, int]) -> list[str]:
+    return [
+        f"{name} does not exist, and workers do not start without it: kafka.reply_topics are made "
+        "by the services that read them"
+        for name in settings.kafka.reply_topics
+        if name not in existing
+    ]

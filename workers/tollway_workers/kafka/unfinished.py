@@ -1,0 +1,67 @@
+"""How many records of topics are not done, by what their consumer group committed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
+
+from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.kafka.commits import commits_of
+from tollway_workers.kafka.connect import started
+from tollway_workers.kafka.log_reader import LogReader
+from tollway_workers.policies.unfinished import unfinished
+
+#: A cluster whose groups were never used makes the place for their offsets when first asked.
+_TRIES, _SECONDS_BETWEEN = 20, 0.5
+
+
+async def unfinished_records(
+    client: dict[str, Any], group: str, topics: Collection[str]
+) -> dict[str, int]:
+    """For each topic, how many records the group has not completed. Raises BrokerUnavailable."""
+    if not topics:
+        return {}
+    reader = LogReader(client)
+    await reader.start()
+    try:
+        ends = await reader.ends(topics)
+        begins = await reader.starts(ends, since=None)
+    finally:
+        await reader.stop()
+    commits = await _commits(client, group, [TopicPartition(*place) for place in ends])
+    found = Counter(dict.fromkeys(topics, 0))
+    for place, end in ends.items():
+        commit = commits[TopicPartition(*place)]
+        found[place[0]] += unfinished(begins[place], end, commit.offset, commit.metadata)
+    return dict(found)
+
+
+async def _commits(
+    client: dict[str, Any], group: str, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, Any]:
+    admin = AIOKafkaAdminClient(**client)
+    await started(admin, client)
+    try:
+        return await _answer(admin, group, partitions)
+    except KafkaError as error:
+        raise BrokerUnavailable(
+            f"Kafka does not say what group {group} has done ({type(error).__name__}): "
+            "check the rights of this user"
+        ) from error
+    finally:
+        await admin.close()
+
+
+async def _answer(
+    admin: AIOKafkaAdminClient, group: str, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, Any]:
+    for _ in range(_TRIES):
+        try:
+            return await commits_of(admin, group, partitions)
+        except GroupCoordinatorNotAvailableError:
+            await asyncio.sleep(_SECONDS_BETWEEN)
+    raise GroupCoordinatorNotAvailableError

@@ -1,0 +1,104 @@
+"""Which topics a fleet needs, each with its complete configuration. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tollway_schemas.job import Priority
+from tollway_schemas.topics import TopicNames
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.kafka import KafkaSettings
+
+#: What carries a job and what came of it may be so many times as large as a job.
+_LARGER = 2
+_TIER_PARTITIONS = 3
+#: Room for keys, headers and a batch's own fields.
+RECORD_OVERHEAD = 4_096
+
+_HOUR = 3_600_000
+#: Kafka deletes whole segments, so one segment is what a record may outlive its time by.
+_LONGEST_SEGMENT = 7 * 24 * _HOUR
+
+#: Why a topic is configured as it is, for those who are asked to change it.
+REASONS: Mapping[str, str] = {
+    "cleanup.policy": "no record gives way to a later one of its key",
+    "retention.ms": "records stay as long as was promised",
+    "retention.bytes": "records stay as long as was promised, however many come",
+    "segment.ms": "records go within a tenth of their time (an hour, a week at most) after it",
+    "max.message.bytes": "the largest record that may be written fits",
+    "message.timestamp.type": "time counts from arrival, whatever clock the writer has",
+    "min.insync.replicas": "a record that is acknowledged survives a broker",
+    "unclean.leader.election.enable": "a copy that lacks acknowledged records never leads",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """One topic with its complete configuration."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+    #: Keys find their shard by it: exactly so many partitions, neither fewer nor more.
+    fixed: bool = False
+
+
+def wanted_topics(settings: FleetSettings) -> tuple[TopicSpec, ...]:
+    """All topics of a fleet, in the order in which they may be made and may grow.
+
+    Lanes come last, and `interactive` after `bulk`: there are the ownership topics, and a shard
+    must have its partitions of all its topics before anybody can own it.
+    """
+    kafka = settings.kafka
+    names = TopicNames(kafka.prefix)
+    jobs, journal = kafka.jobs_retention_hours, kafka.journal_retention_days
+    dead_letters = kafka.dead_letters_retention_days
+    return (
+        *(
+            _spec(kafka, names.jobs(route, priority), hours=jobs, fixed=True)
+            for route in sorted(settings.routes)
+            for priority in Priority
+        ),
+        *(_tier(kafka, names.retry(delay)) for delay in settings.retry.seconds),
+        _spec(kafka, names.replies, hours=kafka.replies_retention_hours, times=_LARGER),
+        _spec(kafka, names.dead_letters, hours=24 * dead_letters, times=_LARGER),
+        _spec(kafka, names.journal, hours=24 * journal, times=_LARGER),
+        *(
+            _spec(kafka, names.lane(lane, priority), hours=jobs, times=_LARGER, fixed=True)
+            for priority in (Priority.BULK, Priority.INTERACTIVE)
+            for lane in sorted(settings.lanes)
+        ),
+    )
+
+
+def largest_record(kafka: KafkaSettings) -> int:
+    """Bytes that the largest record of ours may have: a dead letter or a journal record."""
+    return _LARGER * kafka.max_job_bytes + RECORD_OVERHEAD
+
+
+def _tier(kafka: KafkaSettings, name: str) -> TopicSpec:
+    """A retry topic: few partitions, because its relay looks at the head of each."""
+    spec = _spec(kafka, name, hours=kafka.jobs_retention_hours, times=_LARGER)
+    return replace(spec, partitions=min(_TIER_PARTITIONS, kafka.partitions))
+
+
+def _spec(
+    kafka: KafkaSettings, name: str, *, hours: float, times: int = 1, fixed: bool = False
+) -> TopicSpec:
+    retention = int(hours * _HOUR)
+    return TopicSpec(
+        name=name,
+        partitions=kafka.partitions,
+        replication_factor=kafka.replication_factor,
+        fixed=fixed,
+        config={
+            "cleanup.policy": "delete",
+            "retention.ms": str(retention),
+            "retention.bytes": "-1",
+            "segment.ms": str(min(_LONGEST_SEGMENT, max(_HOUR, retention // 10))),
+            "max.message.bytes": str(times * kafka.max_job_bytes + 2 * RECORD_OVERHEAD),
+            "message.timestamp.type": "LogAppendTime",
+            "min.insync.replicas": str(kafka.min_insync_replicas),
+            "unclean.leader.election.enable": "false",
+        },
+    )
