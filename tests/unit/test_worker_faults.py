@@ -10,6 +10,9 @@ from tollway_schemas.failure import FailureClass
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.policies import outgoing
+from tollway_workers.policies.outcome import Completed
+from tollway_workers.policies.progress import JobProgress
 from tollway_workers.testing.memory_broker import MemoryBroker, Place
 from tollway_workers.testing.memory_fleet import MemoryFleet, memory_broker
 from tollway_workers.testing.samples import job, lane
@@ -95,6 +98,31 @@ async def test_a_worker_that_dies_at_a_write_loses_nothing(point: int) -> None:
 
     twice = Counter(record.key for record in broker.records("tollway.replies"))
     assert max(twice.values()) <= 2
+
+
+@pytest.mark.parametrize("name", ["reply", "journal_record", "dead_letter"])
+async def test_a_bug_while_a_record_is_built_is_a_dead_letter_and_no_endless_try(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, provider = memory_broker("extract"), ScriptedProvider(_TURNS)
+    build = getattr(outgoing, name)
+
+    def break_once_for_each_answer(progress: JobProgress, what: object, **rest: object) -> bytes:
+        if name == "dead_letter" or isinstance(what, Completed | outgoing.Exchange):
+            raise TypeError("secret prompt")
+        return build(progress, what, **rest)  # type: ignore[no-any-return]  # as the original
+
+    monkeypatch.setattr(outgoing, name, break_once_for_each_answer)
+    fleet = fleet_on(broker, provider)
+    await fleet.publish(job("job-0"))
+
+    async with fleet:
+        await fleet.until(lambda: fleet.lag == 0)
+
+    assert len(provider.calls) <= 2
+    assert (len(fleet.dead_letters) == 1) or name == "dead_letter"
+    assert "secret" not in str([letter.value for letter in fleet.dead_letters])
+    assert fleet.worker.writer.held == 0
 
 
 @pytest.mark.parametrize("point", range(8))

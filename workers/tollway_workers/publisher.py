@@ -1,6 +1,6 @@
 """Writes outcomes: journal, reply, dead letter. Only then is the record's offset complete."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -34,6 +34,14 @@ class PublisherSettings:
     most_bytes: int
 
 
+class Unbuildable(Exception):
+    """A record could not be put together: a bug, which a second try would meet again."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(type(cause).__name__)
+        self.cause = cause
+
+
 class OutcomePublisher:
     """The only writer of a worker. Every method returns when Kafka has safely what it wrote."""
 
@@ -58,6 +66,9 @@ class OutcomePublisher:
 
         Where it returns, the record may be completed, unless the outcome is to retry. Cancelled, it
         may have written some of it: the job then comes again and readers drop what comes twice.
+
+        Raises:
+            Unbuildable: a record could not be put together; others may have been written.
         """
         written: list[Awaitable[object]] = []
         if exchange is not None and progress.route.journal != "off":
@@ -150,8 +161,10 @@ class OutcomePublisher:
         about = _about(job, progress.record) + headers.encode(
             ((headers.STATUS, status), (headers.PROVENANCE, provenance))
         )
-        value = outgoing.reply(
-            progress, ending, dead=dead, worker=settings.worker, now=self._clock.now()
+        value = _built(
+            lambda: outgoing.reply(
+                progress, ending, dead=dead, worker=settings.worker, now=self._clock.now()
+            )
         )
         return await self._sink.send(
             OutgoingRecord(
@@ -165,8 +178,10 @@ class OutcomePublisher:
 
     async def _journal(self, progress: JobProgress, exchange: Exchange) -> Awaitable[object]:
         settings = self._settings
-        value = outgoing.journal_record(
-            progress, exchange, worker=settings.worker, most_bytes=settings.most_bytes
+        value = _built(
+            lambda: outgoing.journal_record(
+                progress, exchange, worker=settings.worker, most_bytes=settings.most_bytes
+            )
         )
         return await self._sink.send(
             OutgoingRecord(settings.topics.journal, job_key(progress.job.id), value, [])
@@ -174,12 +189,14 @@ class OutcomePublisher:
 
     async def _dead_letter(self, progress: JobProgress, outcome: DeadLettered) -> None:
         job, settings = progress.job, self._settings
-        value = outgoing.dead_letter(
-            progress,
-            outcome,
-            worker=settings.worker,
-            now=self._clock.now(),
-            most_bytes=settings.most_bytes,
+        value = _built(
+            lambda: outgoing.dead_letter(
+                progress,
+                outcome,
+                worker=settings.worker,
+                now=self._clock.now(),
+                most_bytes=settings.most_bytes,
+            )
         )
         about = _about(job, progress.record) + headers.encode(
             (
@@ -196,6 +213,14 @@ class OutcomePublisher:
     async def _send(self, record: OutgoingRecord) -> None:
         """Send and wait: what follows depends on it."""
         await (await self._sink.send(record))
+
+
+def _built(build: Callable[[], bytes]) -> bytes:
+    """What `build` makes. Raises Unbuildable."""
+    try:
+        return build()
+    except Exception as error:
+        raise Unbuildable(error) from error
 
 
 def _size(passed: list[tuple[str, bytes]]) -> int:

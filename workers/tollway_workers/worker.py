@@ -26,6 +26,7 @@ from tollway_workers.policies.retry import expired
 from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.telemetry.events import FleetEvents
 from tollway_workers.validation.validator import ResultValidator
+from tollway_workers.writing import OutcomeWriter
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +35,6 @@ log = structlog.get_logger(__name__)
 COMMIT_INTERVAL = 0.25
 #: Records taken by one poll at most: decoding them holds up the event loop.
 _MOST_POLLED = 500
-#: Seconds between tries to write an outcome that Kafka does not take.
-_WRITE_AGAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +77,7 @@ class Worker:
         self.dispatcher = Dispatcher(
             admissions, parts.clock, self._start, self._forget, self._expire
         )
+        self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
         self._topics_of_lane: dict[str, list[str]] = {name: [] for name in parts.lanes}
         for topic, (route, _) in intake.topics.items():
             self._topics_of_lane[intake.routes[route].lanes[0]].append(topic)
@@ -183,9 +183,7 @@ class Worker:
         self._go(self._write_refusal(record, route, failure))
 
     async def _write_refusal(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
-        publisher = self._parts.publisher
-        while not await self._written(publisher.publish_undecodable(record, failure, route)):
-            await self._clock.sleep(_WRITE_AGAIN)
+        await self.writer.refuse(record, route, failure)
         self._done_with(record)
         self._parts.events.record_refused(route, failure)
 
@@ -217,9 +215,7 @@ class Worker:
         self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
     ) -> None:
         """Write the outcome, however long that takes, and act on it."""
-        publisher = self._parts.publisher
-        while not await self._written(publisher.publish(progress, outcome, exchange)):
-            await self._clock.sleep(_WRITE_AGAIN)
+        outcome = await self.writer.write(progress, outcome, exchange)
         if isinstance(outcome, RetryLater):
             self._again(progress, outcome)
             return
@@ -234,20 +230,6 @@ class Worker:
             left = progress.deadline - self._clock.now()
             self.dispatcher.retry(progress, min(outcome.delay, max(left, 0.0)))
         self.dispatcher.pump(progress.lane)
-
-    async def _written(self, writing: Coroutine[None, None, None]) -> bool:
-        try:
-            await writing
-        except Exception as error:  # noqa: BLE001 whatever Kafka's client says, a paid answer is held
-            self._parts.events.write_failed(error)
-            log.warning("an outcome was not written, trying again", error=type(error).__name__)
-        else:
-            return True
-        try:
-            await self._parts.sink.recover()
-        except Exception as error:  # noqa: BLE001 Kafka is away: the outcome is held all the same
-            log.warning("the way to Kafka could not be renewed", error=type(error).__name__)
-        return False
 
     def _done_with(self, record: ReceivedRecord) -> None:
         self._parts.source.complete(record)

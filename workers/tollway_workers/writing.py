@@ -1,0 +1,121 @@
+"""Holds outcomes until Kafka has them: what is paid for is never given up."""
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import structlog
+
+from tollway_schemas.failure import Failure
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.ports import RecordSink
+from tollway_workers.policies.endings import bug, place_of
+from tollway_workers.policies.outcome import Outcome
+from tollway_workers.policies.outgoing import Exchange
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.publisher import OutcomePublisher, Unbuildable
+from tollway_workers.telemetry.events import FleetEvents
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between tries to write an outcome that Kafka does not take.
+_WRITE_AGAIN = 1.0
+
+
+class OutcomeWriter:
+    """Writes each outcome however long that takes; bounded by the records that may be in memory.
+
+    What hangs is waited for: Kafka's client writes it when the broker is back. What fails is
+    written again. What cannot be built is a bug, and would fail for ever: the job becomes a dead
+    letter. State: `_held` (since when each outcome is held, the oldest first).
+    """
+
+    def __init__(
+        self, publisher: OutcomePublisher, sink: RecordSink, events: FleetEvents, clock: Clock
+    ) -> None:
+        self._publisher = publisher
+        self._sink = sink
+        self._events = events
+        self._clock = clock
+        self._held: dict[int, float] = {}
+        self._tickets = count()
+
+    @property
+    def held(self) -> int:
+        """Outcomes that Kafka has not acknowledged yet."""
+        return len(self._held)
+
+    @property
+    def held_for(self) -> float:
+        """Seconds that the oldest of them is held."""
+        oldest = next(iter(self._held.values()), None)
+        return 0.0 if oldest is None else self._clock.monotonic() - oldest
+
+    async def write(
+        self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
+    ) -> Outcome:
+        """Return once it is written, with the outcome that was: a dead letter if it had a bug.
+
+        Cancelled, some of it may be written: the job then comes again.
+        """
+        publisher = self._publisher
+        with self._holding():
+            try:
+                await self._until(lambda: publisher.publish(progress, outcome, exchange))
+            except Unbuildable as unbuildable:
+                log.error("an outcome could not be put together", **_about(unbuildable))
+                return await self._write_bug(progress, unbuildable.cause)
+            return outcome
+
+    async def refuse(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
+        """Return once a record that holds no job is a dead letter with its raw bytes."""
+        with self._holding():
+            await self._until(lambda: self._publisher.publish_undecodable(record, failure, route))
+
+    async def _write_bug(self, progress: JobProgress, cause: Exception) -> Outcome:
+        """Give the job up: with all that is known of it, or as the bytes that were read."""
+        publisher, given_up = self._publisher, bug(cause, progress.lane)
+        try:
+            await self._until(lambda: publisher.publish(progress, given_up, None))
+        except Unbuildable as unbuildable:
+            log.error("a dead letter could not be put together", **_about(unbuildable))
+            failure, route = given_up.failure, progress.job.route
+            await self._until(
+                lambda: publisher.publish_undecodable(progress.record, failure, route)
+            )
+        return given_up
+
+    async def _until(self, write: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Write until it is written. Raises Unbuildable where that would be never."""
+        while True:
+            try:
+                return await write()
+            except Unbuildable:
+                raise
+            except Exception as error:  # noqa: BLE001 whatever Kafka's client says, it is held
+                self._events.write_failed(error)
+                log.warning("an outcome was not written, trying again", error=type(error).__name__)
+            await self._recover()
+            await self._clock.sleep(_WRITE_AGAIN)
+
+    async def _recover(self) -> None:
+        try:
+            await self._sink.recover()
+        except Exception as error:  # noqa: BLE001 Kafka is away: the outcome is held all the same
+            log.warning("the way to Kafka could not be renewed", error=type(error).__name__)
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        ticket = next(self._tickets)
+        self._held[ticket] = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            del self._held[ticket]
+
+
+def _about(unbuildable: Unbuildable) -> dict[str, str]:
+    """Type and place alone: an exception's text may quote what it choked on."""
+    cause = unbuildable.cause
+    return {"error": type(cause).__name__, "at": place_of(cause)}
