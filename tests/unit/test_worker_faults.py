@@ -104,7 +104,9 @@ async def test_a_worker_that_dies_at_a_write_loses_nothing(point: int) -> None:
 async def test_a_bug_while_a_record_is_built_is_a_dead_letter_and_no_endless_try(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker, provider = memory_broker("extract"), ScriptedProvider(_TURNS)
+    # A reply is built of an answer, a dead letter of a refusal.
+    turns = [completion("fine")] if name == "reply" else _TURNS
+    broker, provider = memory_broker("extract"), ScriptedProvider(turns)
     build = getattr(outgoing, name)
 
     def break_once_for_each_answer(progress: JobProgress, what: object, **rest: object) -> bytes:
