@@ -22,18 +22,20 @@ Place = tuple[str, int]
 class Batch:
     """Records on their way. Any number of tasks may await it; each may be cancelled alone.
 
-    Awaiting it raises what Kafka's client said if the batch was not written.
+    Awaiting it gives where its first record lies (aiokafka's RecordMetadata), and raises what
+    Kafka's client said if the batch was not written.
     """
 
-    __slots__ = ("_builder", "_ended", "_error", "_waiting")
+    __slots__ = ("_builder", "_ended", "_error", "_waiting", "_written")
 
     def __init__(self, builder: BatchBuilder) -> None:
         self._builder = builder
         self._waiting: list[asyncio.Future[None]] = []
         self._ended = False
         self._error: BaseException | None = None
+        self._written: Any = None
 
-    def __await__(self) -> Generator[Any, None, None]:
+    def __await__(self) -> Generator[Any, None, Any]:
         if not self._ended:
             # One each: who is cancelled takes nothing from the others.
             ended = asyncio.get_running_loop().create_future()
@@ -41,6 +43,7 @@ class Batch:
             yield from ended
         if self._error is not None:
             raise self._error
+        return self._written
 
     def add(self, record: OutgoingRecord) -> bool:
         """Whether there was room for it; there always is for the first."""
@@ -53,7 +56,8 @@ class Batch:
         """Write it, and tell all who wait. Nothing may be added from here on."""
         topic, partition = place
         try:
-            await (await producer.send_batch(self._builder, topic, partition=partition))
+            sent = await producer.send_batch(self._builder, topic, partition=partition)
+            self._written = await sent
         except asyncio.CancelledError:
             self._end(ConnectionAbortedError("the batch was abandoned"))
             raise

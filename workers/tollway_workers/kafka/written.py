@@ -10,7 +10,10 @@ from tollway_workers.kafka.log_reader import Place
 
 
 async def place_of(acknowledgement: Awaitable[Any]) -> tuple[Place, int]:
-    """The place and the offset. Raises BrokerUnavailable if Kafka did not take it."""
+    """The place, and an offset that the record does not lie before: that of its batch.
+
+    Raises BrokerUnavailable if Kafka did not take it.
+    """
     try:
         written = await acknowledgement
     except KafkaError as error:
