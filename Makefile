@@ -22,9 +22,7 @@ demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this ma
 	@$(BIN)/python producers/examples/demo_llm.py
 
 test: $(VENV)/.dev check ## Everything CI runs: check, all tests on a real Kafka, wheel, other Pythons
-	$(BIN)/coverage run -m pytest
-	@$(BIN)/coverage combine -q 2>/dev/null || true
-	$(BIN)/coverage report --skip-covered
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov
 	@$(MAKE) wheel pythons
 
 check: $(VENV)/.dev ## Formatting, lint, types, import rules
