@@ -12,6 +12,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
+from tollway_workers.kafka.commits import commits_of
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.policies.offsets import OffsetTracker
@@ -119,8 +120,8 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         for partition, records in batches.items():
             # Records arrive for partitions just revoked, too, and before `on_partitions_assigned`
             # has set where ours begin.
-            if (tracker := self._trackers.get(partition)) is not None:
-                self._heads[partition] += self._received(partition, records, tracker)
+            if (head := self._heads.get(partition)) is not None:
+                head += self._received(partition, records, self._trackers[partition])
 
     def take(self, due: Callable[[ReceivedRecord], bool], most: int) -> list[ReceivedRecord]:
         """At most `most` records that are due, from the head of each partition on."""
@@ -165,9 +166,10 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self, revoked: Iterable[TopicPartition]
     ) -> None:
         """A rebalance begins: what is being written is committed first, else it came twice."""
+        # At once, so that no further batch is taken while the one at hand is waited for.
+        self._heads.clear()
         await given_up_after(_BATCH_WAIT, self._written.wait(), "a batch of the relay")
         self._trackers.clear()
-        self._heads.clear()
 
     async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, assigned: Iterable[TopicPartition]
@@ -191,9 +193,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         """Committed offsets, of those that have any; waits for a broker that is away."""
         while partitions and self._admin is not None:
             try:
-                found = await self._admin.list_consumer_group_offsets(
-                    self._settings.group, partitions=list(partitions)
-                )
+                found = await commits_of(self._admin, self._settings.group, partitions)
             except KafkaError as error:
                 log.warning("cannot read committed offsets", error=type(error).__name__)
                 await self._clock.sleep(_RETRY_WAIT)
