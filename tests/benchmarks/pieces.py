@@ -118,9 +118,9 @@ class Sample:
     def validate(self) -> None:
         """The answer against its schema."""
         with suppress(StopIteration):
-            self.validator.validate(
-                self.job.output, self.completion, self.progress.schema
-            ).send(None)
+            self.validator.validate(self.job.output, self.completion, self.progress.schema).send(
+                None
+            )
 
     def complete(self) -> tuple[Outcome, outgoing.Exchange]:
         """The attempt's record and the outcome."""
