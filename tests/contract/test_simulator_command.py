@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,10 @@ def test_a_killed_one_loses_no_call(tmp_path: Path) -> None:
     books = ["--calls-file", str(tmp_path / "calls.jsonl")]
     with _started(*books) as (process, facts):
         _ask(facts, "a")
+        # Its answer is here a moment before its ending is in the books.
+        until = time.monotonic() + 10
+        while httpx.get(f"{facts['url']}/calls").json()[0]["ending"] != "ok":
+            assert time.monotonic() < until
         process.kill()
         process.wait(timeout=10)
 
