@@ -6,18 +6,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from tollway_schemas.errors import TollwayError, UndecodableRecord, UnsupportedVersion
-from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import Job, Priority
 from tollway_workers.admission import Permit
 from tollway_workers.clock import Clock
-from tollway_workers.config.route import RouteSettings
 from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
 from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.intake import Ended, Intake, Refused
 from tollway_workers.kafka.ports import RecordSink, RecordSource
-from tollway_workers.policies.endings import bug, invalid_job, place_of
+from tollway_workers.policies.endings import bug, place_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
-from tollway_workers.policies.intake import read_job
 from tollway_workers.policies.outcome import Outcome, RetryLater
 from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
@@ -25,7 +21,6 @@ from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
 from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.telemetry.events import FleetEvents
-from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.writing import OutcomeWriter
 
 log = structlog.get_logger(__name__)
@@ -38,28 +33,19 @@ _MOST_POLLED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
-    """What a worker takes, and how much of it."""
-
-    #: Route and priority of each topic it reads.
-    topics: Mapping[str, tuple[str, Priority]]
-    routes: Mapping[str, RouteSettings]
-    #: Bytes of records that may be in memory.
-    memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a worker is put together from."""
 
     source: RecordSource
     sink: RecordSink
+    intake: Intake
     lanes: Mapping[str, Lane]
     executor: JobExecutor
     publisher: OutcomePublisher
-    validator: ResultValidator
     events: FleetEvents
     clock: Clock
+    #: Bytes of records that may be in memory.
+    memory_bytes: int
 
 
 class Worker:
@@ -69,8 +55,7 @@ class Worker:
     (topics that are not read because their lane holds all it may).
     """
 
-    def __init__(self, intake: Intake, parts: Parts) -> None:
-        self._intake = intake
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._clock = parts.clock
         admissions = {name: lane.admission for name, lane in parts.lanes.items()}
@@ -78,9 +63,7 @@ class Worker:
             admissions, parts.clock, self._start, self._forget, self._expire
         )
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
-        self._topics_of_lane: dict[str, list[str]] = {name: [] for name in parts.lanes}
-        for topic, (route, _) in intake.topics.items():
-            self._topics_of_lane[intake.routes[route].lanes[0]].append(topic)
+        self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
         self._running: set[asyncio.Task[None]] = set()
         self._bytes = 0
         self._full: list[str] = []
@@ -121,7 +104,7 @@ class Worker:
     async def _take_jobs(self) -> None:
         source = self._parts.source
         while not self.draining:
-            room = _MOST_POLLED if self._bytes < self._intake.memory_bytes else 0
+            room = _MOST_POLLED if self._bytes < self._parts.memory_bytes else 0
             lanes = set()
             records = await source.poll(room)
             if self.draining:
@@ -129,63 +112,28 @@ class Worker:
                 return
             for record in records:
                 self._bytes += record.size
-                if (progress := self._admit_record(record)) is not None:
+                if (progress := self._take(record)) is not None:
                     self.dispatcher.offer(progress)
                     lanes.add(progress.lane)
             for lane in lanes:
                 self.dispatcher.pump(lane)
             self._hold_back()
 
-    def _admit_record(self, record: ReceivedRecord) -> JobProgress | None:
+    def _take(self, record: ReceivedRecord) -> JobProgress | None:
         """The job that waits for its lane; None where it is on its way to an end already."""
-        route, priority = self._intake.topics[record.topic]
-        try:
-            job = read_job(record, route, priority)
-        except UnsupportedVersion as error:
-            self._refuse(record, route, FailureClass.UNSUPPORTED_VERSION, error)
-            return None
-        except UndecodableRecord as error:
-            self._refuse(record, route, FailureClass.UNDECODABLE, error)
-            return None
-        progress = self._progress(job, record)
-        if (outcome := self._refusal(progress)) is not None:
-            self._go(self._end(progress, outcome, None))
-            return None
-        return progress
-
-    def _progress(self, job: Job, record: ReceivedRecord) -> JobProgress:
-        route = self._intake.routes[job.route]
-        return JobProgress(
-            job=job,
-            record=record,
-            route=route,
-            lane=route.lanes[0],
-            deadline=job.deadline.timestamp(),
-            request=job.request,
-        )
-
-    def _refusal(self, progress: JobProgress) -> Outcome | None:
-        """The outcome of a job that need not be called at all."""
-        if progress.deadline <= self._clock.now():
-            return expired(progress)
-        if not self._parts.publisher.may_reply_to(progress.job.reply_to):
-            return invalid_job("reply_to.topic: is not a topic that this fleet replies to")
-        try:
-            progress.schema = self._parts.validator.check(progress.job.output)
-        except TollwayError as error:
-            return invalid_job(f"output.json_schema: {error}")
+        taken = self._parts.intake.take(record)
+        if isinstance(taken, JobProgress):
+            return taken
+        if isinstance(taken, Ended):
+            self._go(self._end(taken.progress, taken.outcome, None))
+        else:
+            self._go(self._refuse(taken))
         return None
 
-    def _refuse(
-        self, record: ReceivedRecord, route: str, kind: FailureClass, error: TollwayError
-    ) -> None:
-        failure = Failure(failure_class=kind, message=str(error))
-        self._go(self._write_refusal(record, route, failure))
-
-    async def _write_refusal(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
-        await self.writer.refuse(record, route, failure)
-        self._done_with(record)
-        self._parts.events.record_refused(route, failure)
+    async def _refuse(self, refused: Refused) -> None:
+        await self.writer.refuse(*refused)
+        self._done_with(refused.record)
+        self._parts.events.record_refused(refused.route, refused.failure)
 
     def _start(self, progress: JobProgress, permit: Permit) -> None:
         self._parts.events.call_started(progress.lane)

@@ -20,6 +20,7 @@ from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.share import share_of
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource
@@ -33,7 +34,7 @@ from tollway_workers.telemetry.loop_lag import LoopLag
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
 from tollway_workers.validation.validator import ResultValidator
-from tollway_workers.worker import Intake, Parts, Worker
+from tollway_workers.worker import Parts, Worker
 
 log = structlog.get_logger(__name__)
 
@@ -134,22 +135,19 @@ class WorkerApp:
             ),
             clock,
         )
+        reads = IntakeSettings(jobs=_topics(settings), routes=settings.routes)
         parts = Parts(
             source=self._source,
             sink=sink,
+            intake=Intake(reads, publisher, validator, clock),
             lanes=self._lanes,
             executor=JobExecutor(self._lanes, validator, RetryPolicy(SystemRandom()), clock),
             publisher=publisher,
-            validator=validator,
             events=self.metrics,
             clock=clock,
-        )
-        intake = Intake(
-            topics=_topics(settings),
-            routes=settings.routes,
             memory_bytes=settings.worker.memory_mib * 2**20,
         )
-        return Worker(intake, parts)
+        return Worker(parts)
 
     async def _require_topics(self) -> None:
         existing = await existing_topics(self._client)

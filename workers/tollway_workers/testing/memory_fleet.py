@@ -15,6 +15,7 @@ from tollway_workers.admission import Admission
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.providers.base import Provider
@@ -24,7 +25,7 @@ from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource
 from tollway_workers.testing.samples import NOW
 from tollway_workers.validation.validator import ResultValidator
-from tollway_workers.worker import Intake, Parts, Worker
+from tollway_workers.worker import Parts, Worker
 
 NAMES = TopicNames()
 #: Seconds of real time that a test waits for what it expects.
@@ -78,9 +79,9 @@ class MemoryFleet:
             ),
             self.clock,
         )
-        self.worker = Worker(
-            Intake(topics=topics, routes=routes, memory_bytes=memory_bytes), self._parts()
-        )
+        reads = IntakeSettings(jobs=topics, routes=routes)
+        self.intake = Intake(reads, self.publisher, self.validator, self.clock)
+        self.worker = Worker(self._parts(memory_bytes))
         self.running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "MemoryFleet":
@@ -174,14 +175,15 @@ class MemoryFleet:
             for partition, log in enumerate(self.broker.topics[topic])
         )
 
-    def _parts(self) -> Parts:
+    def _parts(self, memory_bytes: int) -> Parts:
         return Parts(
             source=self.source,
             sink=self.sink,
+            intake=self.intake,
             lanes=self.lanes,
             executor=self.executor,
             publisher=self.publisher,
-            validator=self.validator,
             events=self.metrics,
             clock=self.clock,
+            memory_bytes=memory_bytes,
         )
