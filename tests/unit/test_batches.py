@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
+from tollway_workers.clock import SystemClock
 from tollway_workers.kafka.batches import Batches
 from tollway_workers.kafka.ports import OutgoingRecord
 
@@ -59,7 +60,7 @@ def producer() -> _Producer:
 @pytest.fixture
 def batches(producer: _Producer) -> Batches:
     untyped: Any = producer
-    return Batches(untyped)
+    return Batches(untyped, SystemClock())
 
 
 def _record(value: int) -> OutgoingRecord:
@@ -118,3 +119,21 @@ async def test_a_batch_that_failed_says_so_to_all_and_the_next_is_tried(
     _, ended = await producer.next(2)
     ended.set_result(None)
     await third
+
+
+async def test_where_writing_is_broken_off_nobody_waits_for_ever(
+    producer: _Producer, batches: Batches
+) -> None:
+    first = batches.add(_PLACE, _record(0))
+    await producer.next(1)
+    behind = [batches.add(_PLACE, _record(value)) for value in range(1, 6)]
+
+    (writing,) = batches._writing
+    writing.cancel()
+
+    async with asyncio.timeout(5):
+        for batch in (first, *behind):
+            with pytest.raises(ConnectionAbortedError):
+                await batch
+    assert len(producer.sent) == 1
+    assert batches.oldest is None

@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import OutgoingRecord
 
 Place = tuple[str, int]
@@ -53,18 +54,30 @@ class Batch:
         return added is not None
 
     async def write(self, producer: AIOKafkaProducer, place: Place) -> None:
-        """Write it, and tell all who wait. Nothing may be added from here on."""
+        """Write it, and tell all who wait. Nothing may be added from here on.
+
+        However long Kafka takes, it is waited for: a batch given up on may be written all the same.
+        """
         topic, partition = place
         try:
             sent = await producer.send_batch(self._builder, topic, partition=partition)
             self._written = await sent
         except asyncio.CancelledError:
-            self._end(ConnectionAbortedError("the batch was abandoned"))
+            self.abandon()
             raise
         except Exception as error:  # noqa: BLE001 those who await it are told, whatever it is
             self._end(error)
         else:
             self._end(None)
+
+    def abandon(self) -> None:
+        """Tell all who wait that it is not written, as far as is known here."""
+        self._end(ConnectionAbortedError("the batch was abandoned"))
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was not written, as far as is known here."""
+        return self._error is not None
 
     def _end(self, error: BaseException | None) -> None:
         self._ended, self._error = True, error
@@ -77,13 +90,19 @@ class Batch:
 class Batches:
     """The batches of one producer, by partition: one on its way, those behind it still filling.
 
-    State: `_filling` (a partition is in it as long as a task of `_writing` works on it).
+    State: `_filling` (a partition is in it as long as a task of `_writing` works on it), `_sent`
+    (since when the batch of a partition is on its way), `_retired`, `broken`.
     """
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, producer: AIOKafkaProducer, clock: Clock) -> None:
         self._producer = producer
+        self._clock = clock
         self._filling: dict[Place, deque[Batch]] = {}
+        self._sent: dict[Place, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self._retired = False
+        #: Whether a batch was not written: aiokafka does not mend a broken sequence itself.
+        self.broken = False
 
     def add(self, place: Place, record: OutgoingRecord) -> Batch:
         """The batch that the record travels in."""
@@ -100,14 +119,29 @@ class Batches:
         filling.append(batch)
         return batch
 
+    def retire(self) -> None:
+        """Hand over nothing more: what waits is abandoned, what is on its way may still arrive."""
+        self._retired = True
+
     async def flush(self) -> None:
         """Return when everything added has been written, or has failed."""
         while self._writing:
             await asyncio.wait(self._writing)
 
+    @property
+    def oldest(self) -> float | None:
+        """Monotonic seconds: since when Kafka owes an answer; None where it owes none."""
+        return min(self._sent.values(), default=None)
+
     async def _write(self, place: Place, filling: deque[Batch]) -> None:
         try:
-            while filling:
-                await filling.popleft().write(self._producer, place)
+            while filling and not self._retired:
+                self._sent[place] = self._clock.monotonic()
+                batch = filling.popleft()
+                await batch.write(self._producer, place)
+                self.broken = self.broken or batch.failed
         finally:
             del self._filling[place]
+            self._sent.pop(place, None)
+            for behind in filling:
+                behind.abandon()

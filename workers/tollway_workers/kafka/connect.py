@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 #: Seconds to wait for a broker at start.
 START_TIMEOUT = 30.0
 #: Seconds to wait for one at the end.
-STOP_TIMEOUT = 10.0
+STOP_TIMEOUT = 5.0
 
 
 class KafkaClient(Protocol):

@@ -19,10 +19,6 @@ log = structlog.get_logger(__name__)
 #: Bytes. With the default of 16 kB every sender of a full batch wakes at once: at 2,000 calls in
 #: flight and journal records of 3 kB that costs more than the rest of the job.
 BATCH_BYTES = 1_048_576
-#: Seconds between two renewals of a broken producer.
-_RENEWAL_WAIT = 1.0
-
-
 #: Seconds that a topic's number of partitions is remembered: topics grow.
 _REMEMBERED = 30.0
 #: Bytes that a record takes in its batch at most besides its own, with `_HEADER_BYTES` a header.
@@ -46,7 +42,8 @@ class KafkaSink:
         self._clock = clock
         self._producing: _Producing | None = None
         self._renewing = asyncio.Lock()
-        self._renewed_at = 0.0
+        #: Producers that were replaced, by the task that waits for what is on its way.
+        self._retired: dict[asyncio.Task[None], _Producing] = {}
         #: By topic: its number of partitions, and until when that is believed.
         self._partitions: dict[str, tuple[int, float]] = {}
 
@@ -68,23 +65,40 @@ class KafkaSink:
         return self._producing.batches.add((record.topic, partition), record)
 
     async def recover(self) -> None:
-        """Replace a producer whose writes fail: aiokafka does not mend a broken sequence itself."""
+        """Replace the producer if a write of its failed; others of its may still arrive.
+
+        Raises BrokerUnavailable.
+        """
         async with self._renewing:
-            if self._clock.monotonic() - self._renewed_at < _RENEWAL_WAIT:
+            old = self._producing
+            if old is None or not old.batches.broken:
                 return
-            old, self._producing = self._producing, await self._new_producer()
-            self._renewed_at = self._clock.monotonic()
+            self._producing = await self._new_producer()
             log.warning("the producer was replaced after a failed write")
-            if old is not None:
-                await old.producer.stop()
+            old.batches.retire()
+            retiring = asyncio.create_task(_retire(old), name="a replaced producer")
+            self._retired[retiring] = old
+            retiring.add_done_callback(self._retired.pop)
 
     async def stop(self) -> None:
         """Write what was handed over, then disconnect; idempotent."""
+        retiring = list(self._retired)
         if self._producing is not None:
             last, self._producing = self._producing, None
+            retiring.append(asyncio.create_task(_retire(last), name="the last producer"))
+        if retiring:
+            # Acknowledgements alone take long: a producer without any stops at once.
             unfinished = "records not yet acknowledged"
-            await given_up_after(STOP_TIMEOUT, last.batches.flush(), unfinished)
-            await given_up_after(STOP_TIMEOUT, last.producer.stop(), unfinished)
+            await given_up_after(STOP_TIMEOUT, asyncio.wait(retiring), unfinished)
+        for each in retiring:
+            each.cancel()
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Monotonic seconds: since when Kafka owes an acknowledgement; None where it owes none."""
+        producing = [*self._retired.values(), *([self._producing] if self._producing else [])]
+        owed = (each.batches.oldest for each in producing)
+        return min((since for since in owed if since is not None), default=None)
 
     async def _new_producer(self) -> _Producing:
         producer = AIOKafkaProducer(
@@ -98,13 +112,19 @@ class KafkaSink:
             max_request_size=self._settings.most_bytes,
         )
         await started(producer, self._settings.client)
-        return _Producing(producer, Batches(producer))
+        return _Producing(producer, Batches(producer, self._clock))
 
     async def _count_partitions(self, topic: str) -> tuple[int, float]:
         assert self._producing is not None  # noqa: S101 as in send
         count = len(await self._producing.producer.partitions_for(topic))
         known = self._partitions[topic] = count, self._clock.monotonic() + _REMEMBERED
         return known
+
+
+async def _retire(old: _Producing) -> None:
+    """Wait for what is on its way, however long that takes, and disconnect."""
+    await old.batches.flush()
+    await given_up_after(STOP_TIMEOUT, old.producer.stop(), "disconnecting a producer")
 
 
 def _size(record: OutgoingRecord) -> int:
