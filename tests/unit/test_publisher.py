@@ -9,12 +9,12 @@ from tollway_schemas.attempt import Attempt
 from tollway_schemas.codec import decode
 from tollway_schemas.dead_letter import BadAnswer, DeadLetter
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import ReplyAddress
+from tollway_schemas.job import Priority, ReplyAddress
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.kafka.ports import OutgoingRecord
-from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, RetryLater
+from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, Forwarded, RetryLater
 from tollway_workers.policies.outgoing import Exchange, instant
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
@@ -27,6 +27,7 @@ _NAMES = TopicNames()
 _FAILURE = Failure(failure_class=FailureClass.CONTENT_POLICY, message="no", lane="main")
 _DEAD = DeadLettered(_FAILURE, "filter")
 _MOST = 36_864
+_LANE = _NAMES.lane("other", Priority.BULK)
 
 
 class Desk:
@@ -35,6 +36,8 @@ class Desk:
     def __init__(self) -> None:
         self.broker: MemoryBroker = memory_broker("extract")
         self.broker.create_topic("mine", 8)
+        for topic in (_LANE, _NAMES.retry(15.0), _NAMES.retry(60.0)):
+            self.broker.create_topic(topic, 4)
         self.broker.most_bytes = _MOST
         self.order: list[str] = []
         self.publisher = OutcomePublisher(
@@ -44,6 +47,7 @@ class Desk:
                 worker="w-0",
                 reply_topics=frozenset({"mine"}),
                 most_bytes=_MOST,
+                tiers=(15.0, 60.0),
             ),
             ManualClock(NOW),
         )
@@ -113,6 +117,49 @@ async def test_a_retry_writes_the_journal_alone(desk: Desk) -> None:
     assert desk.order == [_NAMES.journal]
 
 
+async def test_a_forwarded_job_goes_to_its_lane_as_it_came_with_what_was_tried(desk: Desk) -> None:
+    subject = progress(headers=[("mine", b"1"), (headers.HOPS, b"7")])
+    subject.attempts.append(exchange().attempt)
+
+    ended = await desk.publisher.publish(subject, Forwarded("other", "retired"), exchange())
+
+    assert ended == Forwarded("other", "retired")
+    assert sorted(desk.order) == [_NAMES.journal, _LANE]
+    (written,) = desk.broker.records(_LANE)
+    assert (written.key, written.value) == (b"job-1", subject.record.value)
+    about = headers_of(written)
+    assert (about["mine"], about[headers.HOPS], about[headers.ATTEMPTS]) == (b"1", b"1", b"1")
+    assert headers.DUE not in about
+
+
+@pytest.mark.parametrize(
+    ("wait", "tier", "due"), [(9.0, None, None), (30.0, 60.0, 60.0), (100.0, 60.0, 60.0)]
+)
+async def test_a_job_that_may_not_be_called_for_long_waits_in_a_retry_topic(
+    desk: Desk, wait: float, tier: float | None, due: float | None
+) -> None:
+    outcome = Forwarded("other", "retry", NOW + wait)
+
+    ended = await desk.publisher.publish(progress(), outcome, None)
+
+    assert ended == Forwarded("other", "retry", NOW + wait, tier)
+    (written,) = desk.broker.records(_LANE if tier is None else _NAMES.retry(tier))
+    assert headers.number(written.headers, headers.DUE) == (None if due is None else NOW + due)
+    # Rounded up to the tier, but where one stay is not enough.
+    not_before = NOW + max(wait, due or 0.0)
+    assert headers.number(written.headers, headers.NOT_BEFORE) == not_before
+
+
+async def test_a_job_that_no_lane_s_topic_can_hold_is_a_dead_letter(desk: Desk) -> None:
+    subject = progress(job(labels={"x": "y" * _MOST}))
+
+    ended = await desk.publisher.publish(subject, Forwarded("other", "release"), None)
+
+    assert isinstance(ended, DeadLettered)
+    assert desk.order == [_NAMES.dead_letters, _NAMES.replies]
+    assert ended.failure.failure_class is FailureClass.INVALID_JOB
+
+
 async def test_a_route_without_journal_has_none(desk: Desk) -> None:
     route = RouteSettings(lanes=("main",), journal="off")
 
@@ -153,8 +200,9 @@ async def test_no_job_can_have_its_reply_written_elsewhere(desk: Desk, topic: st
 
 
 async def test_an_answer_that_no_reply_can_hold_is_a_dead_letter(desk: Desk) -> None:
-    await desk.publisher.publish(progress(), completed("x" * _MOST), None)
+    ended = await desk.publisher.publish(progress(), completed("x" * _MOST), None)
 
+    assert isinstance(ended, DeadLettered)
     assert desk.order == [_NAMES.dead_letters, _NAMES.replies]
     failure = desk.reply().failure
     assert failure is not None

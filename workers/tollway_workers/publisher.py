@@ -1,24 +1,32 @@
 """Writes outcomes: journal, reply, dead letter. Only then is the record's offset complete."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import assert_never
+from dataclasses import dataclass, replace
+from typing import TypeVar, assert_never
 
 from tollway_schemas import headers
-from tollway_schemas.failure import Failure, FailureClass, fingerprint
+from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job, ReplyAddress
 from tollway_schemas.keys import dead_letter_key, job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.policies import outgoing
-from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, Outcome, RetryLater
+from tollway_workers.policies.leaving import leaving
+from tollway_workers.policies.outcome import (
+    Completed,
+    DeadLettered,
+    Failed,
+    Forwarded,
+    Outcome,
+    RetryLater,
+)
 from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.raw_letter import raw_dead_letter
 from tollway_workers.policies.record import ReceivedRecord
 
-#: Bytes that the description of an undecodable record takes at most, roughly.
-_OUR_HEADERS = 8_192
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +38,10 @@ class PublisherSettings:
     worker: str
     #: Topics of services that jobs may name for their replies.
     reply_topics: frozenset[str]
-    #: Largest dead letter and journal record.
+    #: Largest dead letter, journal record and job on its way to a lane.
     most_bytes: int
+    #: Delays of the retry topics in seconds, ascending.
+    tiers: tuple[float, ...] = ()
 
 
 class Unbuildable(Exception):
@@ -61,11 +71,13 @@ class OutcomePublisher:
 
     async def publish(
         self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
-    ) -> None:
+    ) -> Outcome:
         """Write what an outcome asks for, and the call that led to it.
 
-        Where it returns, the record may be completed, unless the outcome is to retry. Cancelled, it
-        may have written some of it: the job then comes again and readers drop what comes twice.
+        Where it returns, the record may be completed, unless the outcome is to retry. What it
+        returns is what was written: a dead letter where a record was too large for anything else.
+        Cancelled, it may have written some of it: the job then comes again and readers drop what
+        comes twice.
 
         Raises:
             Unbuildable: a record could not be put together; others may have been written.
@@ -73,66 +85,67 @@ class OutcomePublisher:
         written: list[Awaitable[object]] = []
         if exchange is not None and progress.route.journal != "off":
             written.append(await self._journal(progress, exchange))
-        match outcome:
-            case Completed():
-                written.append(await self._completed(progress, outcome))
-            case Failed(failure):
-                written.append(await self._reply(progress, failure, dead=False))
-            case DeadLettered():
-                written.append(await self._given_up(progress, outcome))
-            case RetryLater():
-                pass
-            case _:
-                assert_never(outcome)
+        if isinstance(outcome, RetryLater):
+            ended: Outcome = outcome
+        else:
+            ended, last = await self._write(progress, outcome)
+            written.append(last)
         for acknowledged in written:
             await acknowledged
+        return ended
 
     async def publish_undecodable(
         self, record: ReceivedRecord, failure: Failure, route: str
     ) -> None:
         """A record that holds no job: a dead letter of its raw bytes, described in its headers."""
-        origin = f"{record.topic}-{record.partition}-{record.offset}"
-        job_id = headers.get(record.headers, headers.JOB_ID) or origin
-        passed = headers.of_the_service(record.headers)
-        most = self._settings.most_bytes - _OUR_HEADERS
-        if _size(passed) > most // 2:
-            passed = []
-        value, kind = record.value or b"", "raw"
-        if len(value) > (room := most - _size(passed)):
-            value, kind = value[: min(outgoing.HEAD_BYTES, max(room, 0))], "raw-head"
-        described = headers.encode(
-            (
-                (headers.JOB_ID, job_id[:256]),
-                (headers.GENERATION, "1"),
-                (headers.ROUTE, route),
-                (headers.VALUE_KIND, kind),
-                (headers.FAILURE_CLASS, failure.failure_class.value),
-                (headers.FAILURE_MESSAGE, failure.message[:1000]),
-                (headers.FINGERPRINT, fingerprint(route, failure.failure_class)),
-                (headers.ORIGIN, origin),
-                (headers.DEAD_AT, outgoing.instant(self._clock.now()).isoformat()),
-                (headers.WORKER, self._settings.worker),
-            )
+        settings = self._settings
+        key, value, about = raw_dead_letter(
+            record,
+            failure,
+            route,
+            worker=settings.worker,
+            now=self._clock.now(),
+            most_bytes=settings.most_bytes,
         )
-        await self._send(
-            OutgoingRecord(
-                self._settings.topics.dead_letters,
-                dead_letter_key(origin, 1),
-                value,
-                passed + described,
-            )
-        )
+        await self._send(OutgoingRecord(settings.topics.dead_letters, key, value, about))
 
-    async def _completed(self, progress: JobProgress, outcome: Completed) -> Awaitable[object]:
-        try:
-            return await self._send_reply(progress, outcome, dead=False)
-        except RecordTooLarge:
-            failure = Failure(
-                failure_class=FailureClass.REPLY_TOO_LARGE,
-                message="the answer is larger than the reply topic takes",
-                lane=outcome.lane,
+    async def _write(
+        self, progress: JobProgress, outcome: Completed | Failed | DeadLettered | Forwarded
+    ) -> tuple[Outcome, Awaitable[object]]:
+        """Hand over what an outcome asks for: what became of it, and its last acknowledgement."""
+        match outcome:
+            case Completed() | Forwarded():
+                try:
+                    if isinstance(outcome, Forwarded):
+                        return await self._forward(progress, outcome)
+                    return outcome, await self._send_reply(progress, outcome, dead=False)
+                except RecordTooLarge:
+                    too_large = DeadLettered(_too_large(outcome, progress.lane))
+                    return too_large, await self._given_up(progress, too_large)
+            case Failed(failure):
+                return outcome, await self._reply(progress, failure, dead=False)
+            case DeadLettered():
+                return outcome, await self._given_up(progress, outcome)
+            case _:
+                assert_never(outcome)
+
+    async def _forward(
+        self, progress: JobProgress, outcome: Forwarded
+    ) -> tuple[Forwarded, Awaitable[object]]:
+        settings, job = self._settings, progress.job
+        way = _built(
+            lambda: leaving(
+                progress,
+                outcome,
+                names=settings.topics,
+                tiers=settings.tiers,
+                now=self._clock.now(),
+                most_bytes=settings.most_bytes,
             )
-            return await self._given_up(progress, DeadLettered(failure))
+        )
+        value = progress.record.value or b""
+        record = OutgoingRecord(way.topic, job_key(job.id), value, way.headers)
+        return replace(outcome, tier=way.tier), await self._sink.send(record)
 
     async def _given_up(self, progress: JobProgress, outcome: DeadLettered) -> Awaitable[object]:
         """The dead letter is safe before anybody is told of it."""
@@ -215,16 +228,26 @@ class OutcomePublisher:
         await (await self._sink.send(record))
 
 
-def _built(build: Callable[[], bytes]) -> bytes:
+def _too_large(outcome: Completed | Forwarded, lane: str) -> Failure:
+    if isinstance(outcome, Forwarded):
+        return Failure(
+            failure_class=FailureClass.INVALID_JOB,
+            message="the job and what was tried are larger than a lane's topic takes",
+            lane=lane,
+        )
+    return Failure(
+        failure_class=FailureClass.REPLY_TOO_LARGE,
+        message="the answer is larger than the reply topic takes",
+        lane=lane,
+    )
+
+
+def _built(build: Callable[[], Made]) -> Made:
     """What `build` makes. Raises Unbuildable."""
     try:
         return build()
     except Exception as error:
         raise Unbuildable(error) from error
-
-
-def _size(passed: list[tuple[str, bytes]]) -> int:
-    return sum(len(name) + len(value or b"") + 16 for name, value in passed)
 
 
 def _about(job: Job, record: ReceivedRecord) -> list[tuple[str, bytes]]:

@@ -14,7 +14,7 @@ from tollway_workers.intake import Ended, Intake, Refused
 from tollway_workers.kafka.ports import RecordSink, RecordSource
 from tollway_workers.policies.endings import bug, place_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
-from tollway_workers.policies.outcome import Outcome, RetryLater
+from tollway_workers.policies.outcome import Forwarded, Outcome, RetryLater
 from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 #: Seconds between commits: what is complete and may still be called twice after a crash is at most
 #: this old. Their number grows with partitions, not with workers, so they may be frequent.
 COMMIT_INTERVAL = 0.25
+#: Seconds until what has left for elsewhere is committed: it would be called there and here.
+_COMMIT_SOON = 0.02
 #: Records taken by one poll at most: decoding them holds up the event loop.
 _MOST_POLLED = 500
 
@@ -68,6 +70,7 @@ class Worker:
         self._bytes = 0
         self._full: list[str] = []
         self._draining = asyncio.Event()
+        self._commit_due = asyncio.Event()
 
     async def run(self, drain_timeout: float) -> None:
         """Work until `drain` is called, then finish what is begun, commit and leave.
@@ -168,7 +171,11 @@ class Worker:
             self._again(progress, outcome)
             return
         self._done_with(progress.record)
-        self._parts.events.job_ended(progress, outcome)
+        if isinstance(outcome, Forwarded):
+            self._clock.call_later(_COMMIT_SOON, self._commit_due.set)
+            self._parts.events.job_forwarded(outcome)
+        else:
+            self._parts.events.job_ended(progress, outcome)
 
     def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
         last = progress.attempts[-1].failure_class
@@ -202,7 +209,10 @@ class Worker:
 
     async def _commit_often(self) -> None:
         while True:
-            await self._clock.sleep(COMMIT_INTERVAL)
+            timer = self._clock.call_later(COMMIT_INTERVAL, self._commit_due.set)
+            await self._commit_due.wait()
+            timer.cancel()
+            self._commit_due.clear()
             await self._parts.source.commit()
 
     async def _answer_expired(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import TypeVar
 
 import structlog
 
@@ -18,6 +19,8 @@ from tollway_workers.publisher import OutcomePublisher, Unbuildable
 from tollway_workers.telemetry.events import FleetEvents
 
 log = structlog.get_logger(__name__)
+
+Written = TypeVar("Written")
 
 #: Seconds between tries to write an outcome that Kafka does not take.
 _WRITE_AGAIN = 1.0
@@ -55,18 +58,17 @@ class OutcomeWriter:
     async def write(
         self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
     ) -> Outcome:
-        """Return once it is written, with the outcome that was: a dead letter if it had a bug.
+        """Return once it is written, with the outcome that was: a dead letter if it had to be.
 
         Cancelled, some of it may be written: the job then comes again.
         """
         publisher = self._publisher
         with self._holding():
             try:
-                await self._until(lambda: publisher.publish(progress, outcome, exchange))
+                return await self._until(lambda: publisher.publish(progress, outcome, exchange))
             except Unbuildable as unbuildable:
                 log.error("an outcome could not be put together", **_about(unbuildable))
                 return await self._write_bug(progress, unbuildable.cause)
-            return outcome
 
     async def refuse(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
         """Return once a record that holds no job is a dead letter with its raw bytes."""
@@ -86,7 +88,7 @@ class OutcomeWriter:
             )
         return given_up
 
-    async def _until(self, write: Callable[[], Coroutine[None, None, None]]) -> None:
+    async def _until(self, write: Callable[[], Coroutine[None, None, Written]]) -> Written:
         """Write until it is written. Raises Unbuildable where that would be never."""
         while True:
             try:

@@ -49,4 +49,17 @@ class RetryLater:
     ask: Ask = Ask.SAME
 
 
-Outcome = Completed | Failed | DeadLettered | RetryLater
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """It leaves for a lane's topic, its own lane's perhaps, with all that was tried."""
+
+    lane: str
+    #: A stable word for metrics: retry, release, retired.
+    reason: str
+    #: No call before it, in seconds since 1970; 0: at once.
+    not_before: float = 0.0
+    #: Delay in seconds of the retry topic that it waits in; filled in by who writes it.
+    tier: float | None = None
+
+
+Outcome = Completed | Failed | DeadLettered | RetryLater | Forwarded

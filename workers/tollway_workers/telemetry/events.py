@@ -4,7 +4,7 @@ from typing import Protocol
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import Failure
-from tollway_workers.policies.outcome import Outcome
+from tollway_workers.policies.outcome import Forwarded, Outcome
 from tollway_workers.policies.progress import JobProgress
 
 
@@ -20,7 +20,11 @@ class FleetEvents(Protocol):
         ...
 
     def job_ended(self, progress: JobProgress, outcome: Outcome) -> None:
-        """A job's outcome is safely written (not called for retries)."""
+        """A job has ended, its outcome is safely written."""
+        ...
+
+    def job_forwarded(self, outcome: Forwarded) -> None:
+        """A job has left for a lane's topic or a retry topic."""
         ...
 
     def record_refused(self, route: str, failure: Failure) -> None:

@@ -7,7 +7,7 @@ from tollway_schemas.failure import Failure
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, Outcome, RetryLater
+from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, Forwarded, Outcome
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.telemetry import definitions as d
 from tollway_workers.telemetry.definitions import Metric
@@ -17,7 +17,6 @@ _OUTCOMES: dict[type, str] = {
     Completed: "completed",
     Failed: "failed",
     DeadLettered: "dead_lettered",
-    RetryLater: "retried",
 }
 
 
@@ -56,6 +55,10 @@ class Metrics:
         self._clock = clock
         self.jobs = self._numbers(d.JOBS)
         self.job_seconds = self._spreads(d.JOB_SECONDS)
+        self.forwarded = self._numbers(d.FORWARDED)
+        self.relayed = self._numbers(d.RELAYED).labels()
+        self.relay_lateness = self._numbers(d.RELAY_LATENESS).labels()
+        self.relay_failures = self._numbers(d.RELAY_FAILURES).labels()
         self.refused = self._numbers(d.REFUSED)
         self.attempts = self._numbers(d.ATTEMPTS)
         self.call_seconds = self._spreads(d.CALL_SECONDS)
@@ -109,6 +112,11 @@ class Metrics:
             self._routes[key] = children
         children[0].inc()
         children[1].observe(max(0.0, self._clock.now() - progress.job.created_at.timestamp()))
+
+    def job_forwarded(self, outcome: Forwarded) -> None:
+        """A job has left for a lane's topic or a retry topic."""
+        tier = "none" if outcome.tier is None else f"{outcome.tier:g}"
+        self.forwarded.labels(outcome.lane, outcome.reason, tier).inc()
 
     def record_refused(self, route: str, failure: Failure) -> None:
         """A record held no job and went to the dead letters."""

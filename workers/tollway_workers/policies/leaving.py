@@ -1,0 +1,40 @@
+"""Where a job goes that leaves its worker for a lane, and what it takes along. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tollway_schemas.topics import TopicNames
+from tollway_workers.policies.outcome import Forwarded
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.tiers import tier_for
+from tollway_workers.policies.travel import departure
+
+
+class Leaving(NamedTuple):
+    """A record without its key and value, which stay what they are."""
+
+    topic: str
+    headers: list[tuple[str, bytes]]
+    #: Delay in seconds of the retry topic that it is; None: it is the lane's.
+    tier: float | None
+
+
+def leaving(
+    progress: JobProgress,
+    outcome: Forwarded,
+    *,
+    names: TopicNames,
+    tiers: Sequence[float],
+    now: float,
+    most_bytes: int,
+) -> Leaving:
+    """To the lane's topic, or to a retry topic where no call may come soon; `now`: seconds UTC."""
+    wait = tier_for(outcome.not_before, deadline=progress.deadline, now=now, tiers=tiers)
+    lane = outcome.lane
+    if wait is None:
+        about = departure(progress, lane=lane, not_before=outcome.not_before, most_bytes=most_bytes)
+        return Leaving(names.lane(lane, progress.job.priority), about, None)
+    about = departure(
+        progress, lane=lane, not_before=wait.not_before, due=wait.due, most_bytes=most_bytes
+    )
+    return Leaving(names.retry(wait.tier), about, wait.tier)
