@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from tollway_workers.clock import SystemClock
 from tollway_workers.kafka.batches import Batches
 from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.kafka.topic_limits import TopicLimits
 
 _PLACE = ("replies", 0)
 
@@ -60,7 +61,8 @@ def producer() -> _Producer:
 @pytest.fixture
 def batches(producer: _Producer) -> Batches:
     untyped: Any = producer
-    return Batches(untyped, SystemClock())
+    clock = SystemClock()
+    return Batches(untyped, TopicLimits({}, 1_000, clock), clock)
 
 
 def _record(value: int) -> OutgoingRecord:
@@ -70,9 +72,9 @@ def _record(value: int) -> OutgoingRecord:
 async def test_what_comes_while_a_batch_is_on_its_way_travels_in_the_next(
     producer: _Producer, batches: Batches
 ) -> None:
-    first = batches.add(_PLACE, _record(0))
+    first = batches.add(_PLACE, _record(0), 1)
     values, ended = await producer.next(1)
-    later = [batches.add(_PLACE, _record(value)) for value in range(1, 6)]
+    later = [batches.add(_PLACE, _record(value), 1) for value in range(1, 6)]
 
     ended.set_result(None)
     await first
@@ -91,7 +93,7 @@ async def test_one_who_is_cancelled_takes_nothing_from_the_others(
     producer: _Producer, batches: Batches
 ) -> None:
     async def acknowledged(value: int) -> int:
-        await batches.add(_PLACE, _record(value))
+        await batches.add(_PLACE, _record(value), 1)
         return value
 
     waiting = [asyncio.create_task(acknowledged(value)) for value in range(3)]
@@ -107,9 +109,9 @@ async def test_one_who_is_cancelled_takes_nothing_from_the_others(
 async def test_a_batch_that_failed_says_so_to_all_and_the_next_is_tried(
     producer: _Producer, batches: Batches
 ) -> None:
-    first, second = batches.add(_PLACE, _record(0)), batches.add(_PLACE, _record(1))
+    first, second = batches.add(_PLACE, _record(0), 1), batches.add(_PLACE, _record(1), 1)
     _, ended = await producer.next(1)
-    third = batches.add(_PLACE, _record(2))
+    third = batches.add(_PLACE, _record(2), 1)
 
     ended.set_exception(KafkaError("no"))
 
@@ -124,9 +126,9 @@ async def test_a_batch_that_failed_says_so_to_all_and_the_next_is_tried(
 async def test_where_writing_is_broken_off_nobody_waits_for_ever(
     producer: _Producer, batches: Batches
 ) -> None:
-    first = batches.add(_PLACE, _record(0))
+    first = batches.add(_PLACE, _record(0), 1)
     await producer.next(1)
-    behind = [batches.add(_PLACE, _record(value)) for value in range(1, 6)]
+    behind = [batches.add(_PLACE, _record(value), 1) for value in range(1, 6)]
 
     (writing,) = batches._writing
     writing.cancel()

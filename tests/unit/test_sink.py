@@ -8,6 +8,7 @@ import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
 
 from tollway_workers.kafka import sink as sink_module
+from tollway_workers.kafka import topic_limits as limits_module
 from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
@@ -84,10 +85,15 @@ class Stage:
             await broken
 
 
+async def _no_limits(client: object, topics: object) -> dict[str, int]:
+    return {}
+
+
 @pytest.fixture
 async def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage()
     monkeypatch.setattr(sink_module, "AIOKafkaProducer", stage.produce)
+    monkeypatch.setattr(limits_module, "topic_limits", _no_limits)
     monkeypatch.setattr(sink_module, "STOP_TIMEOUT", 0.05)
     await stage.sink.start()
     return stage

@@ -12,10 +12,12 @@ from collections.abc import Generator
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.kafka.topic_limits import TopicLimits
 
 Place = tuple[str, int]
 
@@ -27,13 +29,16 @@ class Batch:
     Kafka's client said if the batch was not written.
     """
 
-    __slots__ = ("_builder", "_ended", "_error", "_waiting", "_written")
+    __slots__ = ("_builder", "_ended", "_waiting", "_written", "error", "records", "size")
 
     def __init__(self, builder: BatchBuilder) -> None:
         self._builder = builder
+        #: Records in it, and their bytes.
+        self.records = self.size = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._ended = False
-        self._error: BaseException | None = None
+        #: Why it is not written, as far as is known here.
+        self.error: BaseException | None = None
         self._written: Any = None
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -42,16 +47,22 @@ class Batch:
             ended = asyncio.get_running_loop().create_future()
             self._waiting.append(ended)
             yield from ended
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._written
 
-    def add(self, record: OutgoingRecord) -> bool:
-        """Whether there was room for it; there always is for the first."""
+    def add(self, record: OutgoingRecord, size: int, most: int) -> bool:
+        """Whether there was room for it within `most` bytes; there always is for the first."""
+        if self.records and self.size + size > most:
+            return False
         added = self._builder.append(
             timestamp=None, key=record.key, value=record.value, headers=record.headers
         )
-        return added is not None
+        if added is None:
+            return False
+        self.records += 1
+        self.size += size
+        return True
 
     async def write(self, producer: AIOKafkaProducer, place: Place) -> None:
         """Write it, and tell all who wait. Nothing may be added from here on.
@@ -74,13 +85,8 @@ class Batch:
         """Tell all who wait that it is not written, as far as is known here."""
         self._end(ConnectionAbortedError("the batch was abandoned"))
 
-    @property
-    def failed(self) -> bool:
-        """Whether it was not written, as far as is known here."""
-        return self._error is not None
-
     def _end(self, error: BaseException | None) -> None:
-        self._ended, self._error = True, error
+        self._ended, self.error = True, error
         for ended in self._waiting:
             if not ended.done():
                 ended.set_result(None)
@@ -94,8 +100,9 @@ class Batches:
     (since when the batch of a partition is on its way), `_retired`, `broken`.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, clock: Clock) -> None:
+    def __init__(self, producer: AIOKafkaProducer, limits: TopicLimits, clock: Clock) -> None:
         self._producer = producer
+        self._limits = limits
         self._clock = clock
         self._filling: dict[Place, deque[Batch]] = {}
         self._sent: dict[Place, float] = {}
@@ -104,18 +111,19 @@ class Batches:
         #: Whether a batch was not written: aiokafka does not mend a broken sequence itself.
         self.broken = False
 
-    def add(self, place: Place, record: OutgoingRecord) -> Batch:
-        """The batch that the record travels in."""
+    def add(self, place: Place, record: OutgoingRecord, size: int) -> Batch:
+        """The batch that the record, of `size` bytes, travels in."""
+        most = self._limits.of_batch(place[0])
         filling = self._filling.get(place)
         if filling is None:
             filling = self._filling[place] = deque()
             task = asyncio.create_task(self._write(place, filling), name="batches")
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
-        elif filling and filling[-1].add(record):
+        elif filling and filling[-1].add(record, size, most):
             return filling[-1]
         batch = Batch(self._producer.create_batch())
-        batch.add(record)
+        batch.add(record, size, most)
         filling.append(batch)
         return batch
 
@@ -139,9 +147,15 @@ class Batches:
                 self._sent[place] = self._clock.monotonic()
                 batch = filling.popleft()
                 await batch.write(self._producer, place)
-                self.broken = self.broken or batch.failed
+                if batch.error is not None:
+                    self._failed(place, batch)
         finally:
             del self._filling[place]
             self._sent.pop(place, None)
             for behind in filling:
                 behind.abandon()
+
+    def _failed(self, place: Place, batch: Batch) -> None:
+        self.broken = True
+        if isinstance(batch.error, MessageSizeTooLargeError):
+            self._limits.refused(place[0], batch.size, batch.records)

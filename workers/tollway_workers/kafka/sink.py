@@ -1,7 +1,7 @@
 """Outcomes to Kafka: one idempotent producer, acknowledged by all in-sync replicas."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
 
 import structlog
@@ -13,6 +13,7 @@ from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
 from tollway_workers.kafka.partitioner import partition_of
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.kafka.settings import SinkSettings
+from tollway_workers.kafka.topic_limits import TopicLimits
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +38,12 @@ class _Producing:
 class KafkaSink:
     """Writes records in order of handing over, each at least once, acknowledged by all replicas."""
 
-    def __init__(self, settings: SinkSettings, clock: Clock) -> None:
+    def __init__(self, settings: SinkSettings, clock: Clock, topics: Collection[str] = ()) -> None:
+        """`topics`: those that will be written; others are met one by one."""
         self._settings = settings
+        self._topics = topics
+        self._limits = TopicLimits(settings.client, settings.most_bytes, clock)
+        self._reading_limits: asyncio.Task[None] | None = None
         self._clock = clock
         self._producing: _Producing | None = None
         self._renewing = asyncio.Lock()
@@ -49,11 +54,16 @@ class KafkaSink:
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailable."""
+        await self._limits.ask(self._topics)
         self._producing = await self._new_producer()
+        self._reading_limits = asyncio.create_task(self._limits.run(), name="topic limits")
 
     async def send(self, record: OutgoingRecord) -> Awaitable[object]:
         """Hand a record over; what is returned is done when Kafka has it safely."""
-        if _size(record) > self._settings.most_bytes:
+        size, most = _size(record), self._limits.known(record.topic)
+        if most is None:
+            most = await self._limits.of(record.topic)
+        if size > most:
             raise RecordTooLarge(f"a record for {record.topic} is too large")
         known = self._partitions.get(record.topic)
         if known is None or known[1] < self._clock.monotonic():
@@ -62,7 +72,7 @@ class KafkaSink:
         if partition is None or partition >= known[0]:
             partition = partition_of(record.key, known[0])
         assert self._producing is not None  # noqa: S101 a sink is started before it is written to
-        return self._producing.batches.add((record.topic, partition), record)
+        return self._producing.batches.add((record.topic, partition), record, size)
 
     async def recover(self) -> None:
         """Replace the producer if a write of its failed; others of its may still arrive.
@@ -82,6 +92,8 @@ class KafkaSink:
 
     async def stop(self) -> None:
         """Write what was handed over, then disconnect; idempotent."""
+        if self._reading_limits is not None:
+            self._reading_limits.cancel()
         retiring = list(self._retired)
         if self._producing is not None:
             last, self._producing = self._producing, None
@@ -112,7 +124,7 @@ class KafkaSink:
             max_request_size=self._settings.most_bytes,
         )
         await started(producer, self._settings.client)
-        return _Producing(producer, Batches(producer, self._clock))
+        return _Producing(producer, Batches(producer, self._limits, self._clock))
 
     async def _count_partitions(self, topic: str) -> tuple[int, float]:
         assert self._producing is not None  # noqa: S101 as in send

@@ -1,0 +1,103 @@
+"""Records for topics that take less than ours: refused before they break the producer."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from tollway_workers.clock import SystemClock
+from tollway_workers.kafka.log_reader import LogReader
+from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.kafka.settings import SinkSettings
+from tollway_workers.kafka.sink import KafkaSink
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
+
+MakeTopic = Callable[..., Awaitable[str]]
+_LIMIT = 20_000
+
+
+class Sink:
+    """A sink, and what a topic holds."""
+
+    def __init__(self, servers: str) -> None:
+        self._client = {"bootstrap_servers": servers}
+        self.sink = KafkaSink(SinkSettings(client=self._client, most_bytes=500_000), SystemClock())
+
+    async def write(self, topic: str, size: int) -> Awaitable[object]:
+        """Bytes that no compression makes fewer."""
+        return await self.sink.send(OutgoingRecord(topic, b"key", os.urandom(size), []))
+
+    async def write_for_long(self, topic: str, size: int) -> None:
+        """Write as a worker does: again, however often Kafka refuses."""
+        while True:
+            try:
+                await (await self.write(topic, size))
+            except (KafkaError, ConnectionError):
+                await self.sink.recover()
+            else:
+                return
+
+    async def lower_limit(self, topic: str, most: int) -> None:
+        config = {"max.message.bytes": str(most)}
+        admin = AIOKafkaAdminClient(**self._client)
+        await admin.start()
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
+        await admin.close()
+
+    async def sizes(self, topic: str) -> list[int]:
+        reader = LogReader(self._client)
+        await reader.start()
+        try:
+            ends = await reader.ends([topic])
+            starts = dict.fromkeys(ends, 0)
+            return sorted([len(each.value or b"") async for each in reader.between(starts, ends)])
+        finally:
+            await reader.stop()
+
+
+@pytest.fixture
+async def kafka(bootstrap_servers: str) -> AsyncIterator[Sink]:
+    opened = Sink(bootstrap_servers)
+    await opened.sink.start()
+    yield opened
+    await opened.sink.stop()
+
+
+async def test_what_a_topic_does_not_take_is_refused_before_it_is_sent(
+    kafka: Sink, make_topic: MakeTopic
+) -> None:
+    small = await make_topic(None, 1, {"max.message.bytes": str(_LIMIT)})
+    large = await make_topic(None, 1, {"max.message.bytes": "600000"})
+
+    with pytest.raises(RecordTooLarge):
+        await kafka.write(small, _LIMIT)
+    await (await kafka.write(large, _LIMIT))
+    # Together they are too large for one batch: a batch counts as one record.
+    for written in [await kafka.write(small, 5_000 + n) for n in range(40)]:
+        await written
+
+    assert await kafka.sizes(small) == [5_000 + n for n in range(40)]
+    assert await kafka.sizes(large) == [_LIMIT]
+
+
+async def test_a_limit_that_was_lowered_since_is_learned_from_what_kafka_refuses(
+    kafka: Sink, make_topic: MakeTopic
+) -> None:
+    topic = await make_topic(None, 1, {"max.message.bytes": "600000"})
+    await kafka.write_for_long(topic, 1)
+    await kafka.lower_limit(topic, _LIMIT)
+
+    async with asyncio.timeout(30):
+        ended = await asyncio.gather(
+            *(kafka.write_for_long(topic, size) for size in (5_000, 8_000, 30_000, 9_000)),
+            return_exceptions=True,
+        )
+
+    assert [type(each) for each in ended if each is not None] == [RecordTooLarge]
+    assert isinstance(ended[2], RecordTooLarge)
+    assert {5_000, 8_000, 9_000} <= set(await kafka.sizes(topic))
