@@ -13,7 +13,8 @@ from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.policies import outgoing
 from tollway_workers.policies.outcome import Completed
 from tollway_workers.policies.progress import JobProgress
-from tollway_workers.testing.memory_broker import MemoryBroker, Place
+from tollway_workers.policies.shard_plan import Place
+from tollway_workers.testing.memory_broker import MemoryBroker
 from tollway_workers.testing.memory_fleet import MemoryFleet, memory_broker
 from tollway_workers.testing.samples import job, lane
 from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion

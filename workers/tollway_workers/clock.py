@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+#: Where there is no clock of that name (macOS), the monotonic one counts sleep.
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Timer(Protocol):
     """Something due that can be called off."""
@@ -15,7 +18,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """Two readings and a sleep, all in seconds."""
+    """Three readings and a sleep, all in seconds."""
 
     def now(self) -> float:
         """Wall time in seconds since 1970 (UTC): for deadlines that cross processes."""
@@ -23,6 +26,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go backwards: for durations and rates within a process."""
+        ...
+
+    def boottime(self) -> float:
+        """Seconds that go on while the machine sleeps: for leases, which others see run out."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -42,6 +49,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def boottime(self) -> float:
+        return time.clock_gettime(_BOOTTIME)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

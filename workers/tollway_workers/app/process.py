@@ -27,6 +27,7 @@ from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.topics import existing_topics
 from tollway_workers.policies.gate import LaneState
 from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.policies.sharding import shard_groups
 from tollway_workers.policies.topic_specs import largest_record, wanted_topics
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
@@ -111,6 +112,7 @@ class WorkerApp:
             group=names.worker_group,
             instance_id=self._options.instance_id,
             session_timeout=kafka.session_timeout,
+            groups=shard_groups(self._settings),
         )
         return KafkaSource(settings, self._clock)
 
@@ -181,7 +183,7 @@ class WorkerApp:
             metrics.parked.labels(name).set(lane.admission.state is LaneState.PARKED)
         metrics.partitions.set(self._source.owned)
         metrics.commit_age.set(self._commit_age())
-        metrics.commit_failures.inc(self._source.take_commit_failures())
+        metrics.commit_failures.inc(self._source.committer.take_failures())
         metrics.loop_lag.set(self._lag.worst)
 
 

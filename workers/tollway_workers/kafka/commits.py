@@ -1,11 +1,21 @@
 """Reading what a group committed, metadata included, without taking an error for "nothing"."""
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
-from aiokafka import TopicPartition
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, IllegalStateError, KafkaError
+
+from tollway_workers.policies.holdings import Found
+from tollway_workers.policies.shard_plan import Place
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between tries to read committed offsets while the broker is away.
+_RETRY_WAIT = 0.5
 
 
 async def commits_of(
@@ -24,3 +34,42 @@ async def commits_of(
     if not found.keys() >= set(wanted):
         raise GroupCoordinatorNotAvailableError
     return found
+
+
+async def left_at(
+    consumer: AIOKafkaConsumer,
+    admin: AIOKafkaAdminClient,
+    group: str,
+    partitions: Collection[TopicPartition],
+) -> dict[Place, Found]:
+    """Where each partition was left: its last commit, else its beginning.
+
+    The partitions must be assigned to `consumer`. Waits for a broker that is away.
+    """
+    while partitions:
+        try:
+            found = await commits_of(admin, group, partitions)
+            fresh = [partition for partition in partitions if found[partition].offset < 0]
+            if fresh:
+                await consumer.seek_to_beginning(*fresh)
+            beginnings = {partition: await consumer.position(partition) for partition in fresh}
+        except KafkaError as error:
+            log.warning("cannot read committed offsets", error=type(error).__name__)
+            await asyncio.sleep(_RETRY_WAIT)
+            continue
+        return {
+            partition: Found(offset=beginnings[partition], fresh=True)
+            if partition in beginnings
+            else Found(offset=found[partition].offset, metadata=found[partition].metadata or "")
+            for partition in partitions
+        }
+    return {}
+
+
+async def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """Where reading goes on, past transaction markers and the like; None if it is not ours."""
+    try:
+        where: int = await consumer.position(partition)
+    except IllegalStateError:
+        return None
+    return where

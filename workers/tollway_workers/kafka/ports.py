@@ -29,9 +29,9 @@ class RecordSource(Protocol):
         ...
 
     async def poll(self, most: int) -> list[ReceivedRecord]:
-        """At most `most` new records, each once while its partition is ours; waits a moment.
+        """About `most` new records, each once while its partition is ours; waits a moment.
 
-        Never cancel it: let it return.
+        Never cancel it: let it return. Raises InstanceIdInUse.
         """
         ...
 
@@ -43,8 +43,28 @@ class RecordSource(Protocol):
         """The outcome of a record is safely written: it never comes again."""
         ...
 
+    def may_start(self, record: ReceivedRecord) -> bool:
+        """Whether a call for it may start now: its partition is provably ours, and stays."""
+        ...
+
+    def give_back(self, record: ReceivedRecord) -> None:
+        """A record was taken and not begun: it comes again, to whoever has its partition next."""
+        ...
+
     async def commit(self) -> None:
-        """Write down what is complete. Failing is no error: the next commit says it again."""
+        """Write down what is complete. Failing is no error: the next commit says it again.
+
+        A partition that is to go elsewhere goes once nothing of it is taken and not complete.
+        """
+        ...
+
+    @property
+    def releasing(self) -> bool:
+        """Whether something of ours is to go elsewhere: its trackers say so."""
+        ...
+
+    def drain(self) -> None:
+        """Let everything go elsewhere as it ends, and want nothing more."""
         ...
 
     async def leave(self) -> None:

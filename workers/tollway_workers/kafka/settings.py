@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tollway_workers.policies.sharding import ShardGroup
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
@@ -15,6 +17,8 @@ class SourceSettings:
     instance_id: str
     #: Seconds after which a silent member loses its partitions.
     session_timeout: float
+    #: The limit groups that the topics belong to; one in none is divided by its partitions.
+    groups: tuple[ShardGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

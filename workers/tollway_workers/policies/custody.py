@@ -48,6 +48,8 @@ class Custody:
 
         `now`: seconds on the clock that counts suspend.
         """
+        #: Offset and metadata that it was left with.
+        self.found = found
         offset, metadata = found
         left = commit_note.read(offset, metadata) or CommitNote()
         calm = fresh or left.final
@@ -84,8 +86,18 @@ class Custody:
 
     @property
     def ours(self) -> bool:
-        """Whether a commit of our own stands."""
-        return self._written is not None
+        """Whether a commit of our own stands, and is not our last word."""
+        return self._written is not None and not self._written.final
+
+    @property
+    def waiting(self) -> bool:
+        """Whether records were read that may not begin yet."""
+        return bool(self._waiting)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether jobs of it are to run alone."""
+        return bool(self._suspects)
 
     @property
     def wanted(self) -> bool:
@@ -103,6 +115,10 @@ class Custody:
     def is_open(self, now: float) -> bool:
         """Whether its records may be read and begin."""
         return self.ours and now >= self.opens_at and not self.tracker.releasing
+
+    def ended(self, now: float) -> bool:
+        """Whether nothing of it runs: neither ours nor, by its lease, of the owner before us."""
+        return now >= self.opens_at and not self.tracker.incomplete
 
     def take(self, record: ReceivedRecord) -> None:
         """Keep a record that was read, until it may begin; nothing if it is complete or taken."""

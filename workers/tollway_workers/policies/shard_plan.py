@@ -78,7 +78,8 @@ def plan(
 
     `groups` name each topic at most once; `partitions` says how many each topic has. Shards are
     balanced in number, and each group's shards over all who may own it; what balance would move is
-    marked. Planned again once all marks are released, it comes to rest.
+    marked, and so is what a leaving member owns, if anybody stays. Planned again once all marks are
+    released, it comes to rest.
     """
     owners = _owners(members, partitions)
     staying = {member.name: member for member in members if not member.leaving}
@@ -92,7 +93,7 @@ def plan(
             heir = _heir(place, targets.get(shard), holder, staying)
             if (to := holder or heir) is not None:
                 given[to].add(place)
-            if holder is not None and holder != heir:
+            if holder is not None and heir not in (None, holder):
                 marks[holder].add(place)
     return Plan(
         {name: frozenset(places) for name, places in given.items()},

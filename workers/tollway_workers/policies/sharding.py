@@ -7,8 +7,10 @@ import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import orjson
+from pydantic import Field
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
@@ -21,7 +23,8 @@ class ShardGroup:
     """A limit group as its shards are moved: what is owned together, and under which rules."""
 
     name: str
-    shards: int
+    #: At least one: whoever reads a layout of another process relies on it.
+    shards: Annotated[int, Field(ge=1)]
     ownership_topic: str
     #: Every topic whose partitions belong to its shards, the ownership topic among them.
     topics: tuple[str, ...]

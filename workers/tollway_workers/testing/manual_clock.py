@@ -40,6 +40,10 @@ class ManualClock:
         """Seconds since the clock was made."""
         return self._elapsed
 
+    def boottime(self) -> float:
+        """The same: it never sleeps."""
+        return self._elapsed
+
     async def sleep(self, seconds: float) -> None:
         """Return once `advance` has moved the clock by `seconds`."""
         woken = asyncio.Event()

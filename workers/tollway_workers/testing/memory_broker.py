@@ -1,28 +1,35 @@
 """A broker in memory: topics, partitions, groups, commits with metadata. For tests alone.
 
 It holds to what `tests/contract/test_broker_contract.py` demands of Kafka too; what is not there
-(replication, transactions, sessions, time) it does not have.
+(replication, transactions, sessions, leases, time) it does not have.
 """
 
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import count
 
 from tollway_workers.kafka.partitioner import partition_of
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.policies.holdings import Found, Holdings
+from tollway_workers.policies.layout import merged
+from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.shard_plan import Member, Place, plan
+from tollway_workers.policies.sharding import ShardGroup
 
-#: A topic and one of its partitions.
-Place = tuple[str, int]
-
+#: There are no leases in memory: it is always late enough.
+_NOW = float("inf")
+#: A number for each source.
+_OWNERS = count(1)
 #: Seconds that a poll waits for records: real ones, whatever a test's clock says.
 _POLL_WAIT = 0.01
 
 
 @dataclass(slots=True)
 class _Group:
-    """Members in the order of their names, what each owns, and what was committed."""
+    """Members in the order of their names, and what was committed."""
 
     members: dict[str, "MemorySource"] = field(default_factory=dict)
     committed: dict[Place, tuple[int, str]] = field(default_factory=dict)
@@ -73,14 +80,14 @@ class MemoryBroker:
     def join(self, group: str, member: "MemorySource") -> None:
         """Let a member in, in the place of an earlier one of its name, and share anew."""
         self._group(group).members[member.instance_id] = member
-        self._share(group)
+        self.share(group)
 
     def leave(self, group: str, member: "MemorySource") -> None:
         """Let a member go and share what it had among the others."""
         members = self._group(group).members
         if members.get(member.instance_id) is member:
             del members[member.instance_id]
-            self._share(group)
+            self.share(group)
 
     def commit(self, group: str, member: "MemorySource", at: dict[Place, tuple[int, str]]) -> bool:
         """Keep offsets of partitions that are the member's; False if it is not one any more."""
@@ -89,32 +96,52 @@ class MemoryBroker:
         self._group(group).committed.update(at)
         return True
 
+    def share(self, name: str) -> None:
+        """A rebalance: all members write down what is complete, then each is given its part."""
+        group = self._group(name)
+        members = dict(sorted(group.members.items()))
+        for member in members.values():
+            member.write_down()
+        partitions = {
+            topic: len(self.topics[topic]) for each in members.values() for topic in each.topics
+        }
+        layout = merged([each.groups for each in members.values()], partitions)
+        planned = plan([each.claim() for each in members.values()], layout, partitions)
+        for instance_id, member in members.items():
+            orders = Orders(marks=planned.marks[instance_id], layout=layout, partitions=partitions)
+            found = {
+                place: _left(group.committed.get(place)) for place in planned.given[instance_id]
+            }
+            member.holdings.assign(found, orders, _NOW)
+
     def _group(self, name: str) -> _Group:
         return self._groups.setdefault(name, _Group())
 
-    def _share(self, name: str) -> None:
-        """A rebalance: all members write down what is complete, then each is given its part."""
-        group = self._group(name)
-        members = [group.members[each] for each in sorted(group.members)]
-        for member in members:
-            group.committed.update(member.committable())
-        topics = sorted({topic for member in members for topic in member.topics})
-        places = [(topic, q) for topic in topics for q in range(len(self.topics[topic]))]
-        for index, member in enumerate(members):
-            member.assign(set(places[index :: len(members)]), group.committed)
+
+def _left(committed: tuple[int, str] | None) -> Found:
+    if committed is None:
+        return Found(offset=0, fresh=True)
+    return Found(offset=committed[0], metadata=committed[1])
 
 
 class MemorySource:
     """A `RecordSource` over a `MemoryBroker`. State as in `KafkaSource`."""
 
     def __init__(
-        self, broker: MemoryBroker, topics: Collection[str], *, group: str, instance_id: str
+        self,
+        broker: MemoryBroker,
+        topics: Collection[str],
+        *,
+        group: str,
+        instance_id: str,
+        groups: tuple[ShardGroup, ...] = (),
     ) -> None:
         self.topics = tuple(topics)
+        self.groups = groups
         self.instance_id = instance_id
+        self.holdings = Holdings(next(_OWNERS))
         self._broker = broker
         self._group = group
-        self._trackers: dict[Place, OffsetTracker] = {}
         self._held_back: frozenset[str] = frozenset()
 
     async def start(self) -> None:
@@ -122,7 +149,9 @@ class MemorySource:
         self._broker.join(self._group, self)
 
     async def poll(self, most: int) -> list[ReceivedRecord]:
-        """At most `most` new records, each once while its partition is ours; waits a moment."""
+        """About `most` new records, each once while its partition is ours; waits a moment."""
+        if self.holdings.unclaimed or self.holdings.waiting:
+            await self.commit()
         taken = self._take(most)
         if not taken:
             try:
@@ -137,51 +166,82 @@ class MemorySource:
         """Read nothing more from exactly these topics, until told otherwise."""
         self._held_back = frozenset(topics)
 
+    def may_start(self, record: ReceivedRecord) -> bool:
+        """Whether a call for it may start now."""
+        return record.tracker.owned and not record.tracker.releasing
+
     def complete(self, record: ReceivedRecord) -> None:
         """The outcome of a record is safely written: it never comes again."""
         record.tracker.finish(record.offset)
 
+    def give_back(self, record: ReceivedRecord) -> None:
+        """A record was not begun: it comes again, to whoever has its partition next."""
+        record.tracker.give_back(record.offset)
+
     async def commit(self) -> None:
-        """Write down what is complete."""
-        self._broker.commit(self._group, self, self.committable())
+        """Write down what is complete; what is released then goes to others."""
+        self.write_down()
+        if self.holdings.released:
+            self._broker.share(self._group)
+
+    def drain(self) -> None:
+        """Release all that is ours, shard by shard as they end, and want nothing more."""
+        self.holdings.drain()
 
     async def leave(self) -> None:
         """Commit, and give the partitions to others at once; idempotent."""
-        await self.commit()
+        self.holdings.drain()
+        self.write_down()
         self._broker.leave(self._group, self)
-        self._trackers.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing is ours any more: what a crash leaves of a process."""
+        self.holdings.assign({}, Orders(partitions={}), _NOW)
+
+    @property
+    def releasing(self) -> bool:
+        """Whether something of ours is about to go."""
+        return self.holdings.releasing > 0
 
     @property
     def owned(self) -> int:
         """Partitions that are ours now."""
-        return len(self._trackers)
+        return len(self.holdings)
 
-    def committable(self) -> dict[Place, tuple[int, str]]:
-        """What is complete, by partition."""
-        return {place: tracker.committable() for place, tracker in self._trackers.items()}
+    def claim(self) -> Member:
+        """What it says of itself when it joins."""
+        return Member(
+            name=self.instance_id,
+            topics=frozenset(self.topics),
+            epoch=0,
+            owned=frozenset(self.holdings),
+            released=frozenset(self.holdings.released),
+            leaving=self.holdings.leaving,
+        )
 
-    def assign(self, places: set[Place], committed: dict[Place, tuple[int, str]]) -> None:
-        """The group's new part for us: what stays goes on, the rest starts where it was left."""
-        for place in self._trackers.keys() - places:
-            self._trackers.pop(place).owned = False
-        for place in sorted(places - self._trackers.keys()):
-            self._trackers[place] = OffsetTracker(*committed.get(place, (0, "")))
+    def write_down(self) -> None:
+        """Commit what is complete."""
+        commits = self.holdings.commits({}, _NOW)
+        at = {place: (each.offset, each.metadata) for place, each in commits.items()}
+        if self._broker.commit(self._group, self, at):
+            self.holdings.written(commits)
 
     def _take(self, most: int) -> list[ReceivedRecord]:
-        taken: list[ReceivedRecord] = []
-        for (topic, partition), tracker in self._trackers.items():
-            if topic in self._held_back:
+        left = most
+        for place in self.holdings:
+            topic, partition = place
+            if topic in self._held_back or not self.holdings.wanted(place, _NOW):
                 continue
+            tracker = self.holdings.tracker(place)
             log = self._broker.topics[topic][partition]
-            while len(taken) < most and tracker.next_offset < len(log) and tracker.has_room:
-                offset = tracker.next_offset
-                if tracker.start(offset, self._broker.now):
-                    taken.append(self._received(topic, partition, offset, tracker))
-        return taken
+            offsets = range(tracker.next_offset, min(len(log), tracker.next_offset + left))
+            left -= len(offsets)
+            self.holdings.take(place, [self._received(place, at, tracker) for at in offsets])
+        return self.holdings.begin(_NOW) if most > 0 else []
 
-    def _received(
-        self, topic: str, partition: int, offset: int, tracker: OffsetTracker
-    ) -> ReceivedRecord:
+    def _received(self, place: Place, offset: int, tracker: OffsetTracker) -> ReceivedRecord:
+        topic, partition = place
         record = self._broker.topics[topic][partition][offset]
         return ReceivedRecord(
             topic,
@@ -195,7 +255,7 @@ class MemorySource:
         )
 
     def __repr__(self) -> str:
-        return f"<MemorySource {self.instance_id} [{len(self._trackers)} partitions]>"
+        return f"<MemorySource {self.instance_id} [{len(self.holdings)} partitions]>"
 
 
 class MemorySink:

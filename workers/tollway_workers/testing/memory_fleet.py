@@ -110,7 +110,7 @@ class MemoryFleet:
     async def crash(self) -> None:
         """End the worker's tasks as a killed process does: nothing is committed any more."""
         self.broker.leave(NAMES.worker_group, self.source)
-        self.source.assign(set(), {})
+        self.source.forget()
         if self.running is not None:
             self.running.cancel()
             await asyncio.gather(self.running, return_exceptions=True)

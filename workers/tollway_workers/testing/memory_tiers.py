@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection
 
 from tollway_workers.kafka.tiers import take_due
 from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.testing.memory_broker import MemoryBroker, MemorySource, Place
+from tollway_workers.policies.shard_plan import Place
+from tollway_workers.testing.memory_broker import MemoryBroker, MemorySource
 
 #: Records read by one poll at most.
 _MOST_READ = 100
@@ -27,8 +28,9 @@ class MemoryTierSource:
     async def poll(self) -> None:
         """Read on; waits a moment."""
         for place, head in tuple(self._heads.items()):
-            if head and not head[0].tracker.owned:
-                del self._heads[place]
+            if head and (head[0].tracker.releasing or not head[0].tracker.owned):
+                for record in self._heads.pop(place):
+                    self._source.give_back(record)
         for record in await self._source.poll(_MOST_READ):
             self._heads[record.topic, record.partition].append(record)
 

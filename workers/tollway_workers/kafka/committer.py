@@ -1,0 +1,84 @@
+"""Writes down what is complete of what is ours; a commit that succeeds is also our lease."""
+
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.commits import position
+from tollway_workers.policies.custody import LEASE
+from tollway_workers.policies.holdings import Holdings
+
+log = structlog.get_logger(__name__)
+
+
+class Committer:
+    """Commits a member's holdings.
+
+    State: `last` (when the last commit that succeeded was sent, monotonic seconds), the same on the
+    clock that counts suspend, and the commits that failed.
+    """
+
+    def __init__(self, holdings: Holdings, clock: Clock) -> None:
+        self._holdings = holdings
+        self._clock = clock
+        self.last: float | None = None
+        self._lease_from = float("-inf")
+        self._failures = 0
+
+    async def commit(self, consumer: AIOKafkaConsumer, stable: Callable[[], bool]) -> bool:
+        """Whether Kafka knows all that is complete. Cancelled, the commit may have been made.
+
+        `stable` says whether no rebalance goes on. While one does, a commit would wait behind the
+        join, carry the old generation, and cost us our membership.
+        """
+        holdings, clock = self._holdings, self._clock
+        positions = await self._positions(consumer)
+        if not stable():
+            return False
+        commits = holdings.commits(positions, clock.boottime())
+        if not commits:
+            return True
+        lease, sent = clock.boottime(), clock.monotonic()
+        try:
+            await consumer.commit(
+                {TopicPartition(*at): (each.offset, each.metadata) for at, each in commits.items()}
+            )
+        except (CommitFailedError, IllegalStateError) as error:
+            # A rebalance overtook us: it has committed itself, or the next commit says it again.
+            self._failures += 1
+            log.info("commit overtaken by a rebalance", error=type(error).__name__)
+            return False
+        except KafkaError as error:
+            self._failures += 1
+            log.warning("commit failed, the next one says it again", error=type(error).__name__)
+            return False
+        self._lease_from, self.last = lease, sent
+        holdings.written(commits)
+        return True
+
+    @property
+    def lease_age(self) -> float:
+        """Seconds since we last proved that what is ours is ours."""
+        return self._clock.boottime() - self._lease_from
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether calls may start."""
+        return self.lease_age < LEASE
+
+    def take_failures(self) -> int:
+        """Commits that failed since this was last asked."""
+        failures, self._failures = self._failures, 0
+        return failures
+
+    async def _positions(self, consumer: AIOKafkaConsumer) -> dict[tuple[str, int], int | None]:
+        """Of what is idle: it may have passed what never arrives."""
+        holdings = self._holdings
+        return {
+            place: await position(consumer, TopicPartition(*place))
+            for place in tuple(holdings)
+            if place in holdings and holdings.idle(place)
+        }

@@ -1,0 +1,118 @@
+"""A consumer's place in its group: when to ask for another plan, and when somebody has our name.
+
+aiokafka has no public way to ask for a rebalance, to leave as a static member, or to see the
+group's generation: all of its private names that we need are here.
+"""
+
+from collections.abc import Set
+from dataclasses import replace
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+
+from tollway_workers.clock import Clock
+from tollway_workers.kafka.assignor import ShardAssignor
+from tollway_workers.kafka.instance import InstanceIdInUse
+from tollway_workers.policies.membership import Next, after_join, outgrown
+from tollway_workers.policies.shard_plan import Place
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two requests for a rebalance: one that is made during a join is lost.
+_ASK_INTERVAL = 1.0
+#: Seconds between two looks at the topics' partitions.
+_GROWTH_INTERVAL = 10.0
+#: Seconds that a member stands back which cannot keep up.
+_STANDBY = 30.0
+
+
+class Membership:
+    """Asks for rebalances until they have brought what they should.
+
+    State: `_wanted` (a rebalance is), `_first` (this process has not joined yet), `_in_use` (a
+    newer process has our name), `_standby_until`, and when what was done last.
+    """
+
+    def __init__(self, assignor: ShardAssignor, instance_id: str, clock: Clock) -> None:
+        self.assignor = assignor
+        self._instance_id = instance_id
+        self._clock = clock
+        self._wanted = False
+        self._first = True
+        self._in_use = False
+        self._standby_until: float | None = None
+        self._asked = self._looked = clock.monotonic()
+
+    def joined(self, consumer: AIOKafkaConsumer) -> None:
+        """A rebalance is over, and the assignor has its orders."""
+        assignor = self.assignor
+        next_step = after_join(assignor.claim, assignor.orders, first=self._first)
+        self._first = False
+        self._in_use = next_step is Next.END
+        self._wanted = next_step is Next.REJOIN
+        generation = consumer._coordinator.generation  # pyright: ignore
+        assignor.claim = replace(assignor.claim, epoch=generation)
+
+    def check(self) -> None:
+        """Raises InstanceIdInUse where a process that started later has our name."""
+        if self._in_use:
+            raise InstanceIdInUse(
+                f"a process that started later is the worker {self._instance_id!r} too, so this "
+                "one ends: give each process an --instance-id of its own"
+            )
+
+    def released(self, places: Set[Place]) -> None:
+        """These are finished with, and may go; the next plan should know."""
+        claim = self.assignor.claim
+        if places != claim.released:
+            self.assignor.claim = replace(claim, released=frozenset(places))
+            self._ask_soon(wanted=self._wanted)
+
+    def leave_soon(self) -> None:
+        """Want nothing more; there is no way back."""
+        self._standby_until = None
+        self._leaving(True)
+
+    def stand_back(self) -> None:
+        """Want nothing for a while, so that others have the shards; idempotent."""
+        self._standby_until = self._clock.monotonic() + _STANDBY
+        self._leaving(True)
+
+    def look(self, consumer: AIOKafkaConsumer) -> None:
+        """Ask for a rebalance if one is due; call it a few times a second."""
+        now = self._clock.monotonic()
+        if self._standby_until is not None and now >= self._standby_until:
+            self._standby_until = None
+            self._leaving(False)
+        if now - self._looked >= _GROWTH_INTERVAL:
+            self._looked = now
+            self._wanted = self._wanted or self._outgrown(consumer)
+        if (self._wanted or self.assignor.claim.released) and now - self._asked >= _ASK_INTERVAL:
+            self._asked = now
+            consumer._coordinator.request_rejoin()  # pyright: ignore
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a process that started later has our name."""
+        return self._in_use
+
+    def _leaving(self, leaving: bool) -> None:
+        claim = self.assignor.claim
+        if claim.leaving != leaving:
+            self.assignor.claim = replace(claim, leaving=leaving)
+            self._ask_soon(wanted=True)
+
+    def _ask_soon(self, *, wanted: bool) -> None:
+        self._wanted = wanted
+        self._asked = self._clock.monotonic() - _ASK_INTERVAL
+
+    def _outgrown(self, consumer: AIOKafkaConsumer) -> bool:
+        orders = self.assignor.orders
+        now = {t: len(consumer.partitions_for_topic(t) or ()) for t in orders.partitions}
+        return outgrown(orders, now)
+
+
+def say_goodbye(consumer: AIOKafkaConsumer) -> None:
+    """Let `stop` tell the group that we leave, which a static member does not do by itself."""
+    if consumer._coordinator is not None:  # pyright: ignore
+        consumer._coordinator._group_instance_id = None  # pyright: ignore

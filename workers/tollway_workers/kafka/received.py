@@ -1,0 +1,29 @@
+"""From aiokafka's records to ours."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from tollway_workers.policies.offsets import OffsetTracker
+from tollway_workers.policies.record import ReceivedRecord
+
+
+def received(
+    partition: TopicPartition, records: Iterable[Any], tracker: OffsetTracker
+) -> list[ReceivedRecord]:
+    """Records of one partition, in their order."""
+    topic, number = partition
+    return [
+        ReceivedRecord(
+            topic,
+            number,
+            record.offset,
+            record.key,
+            record.value,
+            record.headers,
+            record.timestamp / 1000,
+            tracker,
+        )
+        for record in records
+    ]

@@ -1,0 +1,152 @@
+"""What members of the group and their leader tell each other whenever they join, as bytes.
+
+Each member sends a claim, the leader answers with orders: JSON, compressed, behind a version byte.
+Kafka carries both as user data of its own protocol. Whatever cannot be read claims nothing.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tollway_workers.policies.shard_plan import Place
+from tollway_workers.policies.sharding import ShardGroup
+
+_VERSION = b"\x01"
+#: Bytes that a claim or orders may have once they are inflated: 50 times a large fleet's.
+_MOST_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """Which process speaks for a member: of two, the one that started later is the newer."""
+
+    #: Milliseconds since 1970.
+    start: int
+    #: A number of its own.
+    nonce: int
+
+    def newer_than(self, other: "Process") -> bool:
+        """Whether it started later; the number settles a tie."""
+        return (self.start, self.nonce) > (other.start, other.nonce)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a member says of itself when it joins."""
+
+    process: Process
+    #: The group's generation in which it was given what it owns.
+    epoch: int = -1
+    owned: frozenset[Place] = frozenset()
+    #: Of what it owns: finished with, free to go.
+    released: frozenset[Place] = frozenset()
+    #: It is about to go: it wants nothing more.
+    leaving: bool = False
+    #: Joins so far: Kafka takes a claim with the bytes of the last one for no news.
+    joins: int = 0
+    #: The limit groups of its configuration, and a number that is equal for equal ones.
+    layout: tuple[ShardGroup, ...] = ()
+    fingerprint: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What the leader tells a member besides its partitions."""
+
+    #: Of what it is given: to be finished with and released.
+    marks: frozenset[Place] = frozenset()
+    #: The groups as all members have them now.
+    layout: tuple[ShardGroup, ...] = ()
+    #: Partitions that each of its topics had.
+    partitions: dict[str, int]
+    #: What the leader read in the member's claim; None where it could not read it.
+    process: Process | None = None
+    fingerprint: int = 0
+    leaving: bool = False
+
+
+class Next(Enum):
+    """What a member does once it has joined."""
+
+    #: Work by its orders.
+    WORK = "work"
+    #: Join again: the plan was made without knowing it as it is.
+    REJOIN = "rejoin"
+    #: End: a process that started later has its name.
+    END = "end"
+
+
+def after_join(claim: Claim, orders: Orders, *, first: bool) -> Next:
+    """What follows from orders, of which a static member may be given those of its predecessor.
+
+    `first`: this process has not joined before. Only then may another process have been in its
+    place: later, whoever finds the orders of an older one asks for new ones, so that the older one
+    finds those of a newer one, and ends.
+    """
+    if orders.process is None:
+        return Next.WORK
+    if orders.process != claim.process:
+        newer = orders.process.newer_than(claim.process)
+        if not first:
+            return Next.END if newer else Next.REJOIN
+        if newer:
+            # Two hosts whose clocks differ: with our name in the orders, all else follows.
+            return Next.REJOIN
+    same = (orders.fingerprint, orders.leaving) == (claim.fingerprint, claim.leaving)
+    return Next.WORK if same else Next.REJOIN
+
+
+def outgrown(orders: Orders, partitions: Mapping[str, int]) -> bool:
+    """Whether topics have more partitions than the leader knew of."""
+    return any(count > orders.partitions.get(topic, count) for topic, count in partitions.items())
+
+
+_Message = TypeVar("_Message", Claim, Orders)
+_CLAIM = TypeAdapter(Claim)
+_ORDERS = TypeAdapter(Orders)
+
+
+def fingerprint_of(layout: Collection[ShardGroup], topics: Collection[str]) -> int:
+    """A number of 32 bits that is equal for equal groups and topics."""
+    text = repr((sorted(layout, key=lambda group: group.name), sorted(topics)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def write_claim(claim: Claim) -> bytes:
+    """A claim as user data."""
+    return _written(_CLAIM, claim)
+
+
+def read_claim(data: bytes | None) -> Claim | None:
+    """The claim in user data; None where it is damaged, foreign or of another version."""
+    return _read(_CLAIM, data)
+
+
+def write_orders(orders: Orders) -> bytes:
+    """Orders as user data."""
+    return _written(_ORDERS, orders)
+
+
+def read_orders(data: bytes | None) -> Orders | None:
+    """The orders in user data; None where they are damaged, foreign or of another version."""
+    return _read(_ORDERS, data)
+
+
+def _written(kind: TypeAdapter[_Message], message: _Message) -> bytes:
+    return _VERSION + zlib.compress(kind.dump_json(message), 1)
+
+
+def _read(kind: TypeAdapter[_Message], data: bytes | None) -> _Message | None:
+    if not data or data[:1] != _VERSION:
+        return None
+    inflating = zlib.decompressobj()
+    try:
+        text = inflating.decompress(data[1:], _MOST_BYTES)
+        return kind.validate_json(text) if inflating.eof else None
+    except (zlib.error, ValidationError):
+        return None
