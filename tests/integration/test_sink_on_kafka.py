@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -25,7 +26,7 @@ class Sink:
     """A sink, and what a topic holds."""
 
     def __init__(self, servers: str) -> None:
-        self._client = {"bootstrap_servers": servers}
+        self._client: dict[str, Any] = {"bootstrap_servers": servers}
         self.sink = KafkaSink(SinkSettings(client=self._client, most_bytes=500_000), SystemClock())
 
     async def write(self, topic: str, size: int) -> Awaitable[object]:

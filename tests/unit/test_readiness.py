@@ -7,7 +7,7 @@ import pytest
 from tollway_workers.policies.readiness import Condition, why_not_ready
 
 WELL = Condition(
-    draining=False, kafka_away=False, joined=True, owned=4, commit_age=0.3, loop_lag=0.01
+    draining=False, kafka_away=False, joined=True, owned=4, commit_age=0.3, loop_lag=0.01, held=0
 )
 
 
@@ -23,9 +23,13 @@ def test_a_standby_is_ready_without_ever_committing() -> None:
     ("trouble", "reason"),
     [
         ({"draining": True, "joined": False}, "draining"),
-        ({"kafka_away": True, "commit_age": 60.0}, "Kafka is away"),
+        (
+            {"kafka_away": True, "commit_age": 60.0, "held": 7},
+            "Kafka is away: nothing new starts, 7 answer(s) are held",
+        ),
         ({"joined": False, "owned": 0}, "not (or not yet again) a stable member"),
-        ({"commit_age": 5.1}, "offsets were not committed"),
+        ({"commit_age": 7.1}, "offsets were last committed 7 s ago"),
+        ({"commit_age": float("inf")}, "offsets were not committed yet"),
         ({"loop_lag": 2.5}, "the event loop was 2.5 s late"),
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",

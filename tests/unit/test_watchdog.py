@@ -13,14 +13,14 @@ SESSION = 15.0
 class Stage:
     """A worker and a Kafka that a test makes well or sick, and what the watchdog did."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: float = SESSION) -> None:
         self.clock = ManualClock()
-        self.commits_go_on = self.polls_go_on = self.kafka_is_well = True
+        self.commits_go_on = self.polls_go_on = self.writes_go_on = self.kafka_is_well = True
         self.questions = 0
         self.ended: list[str] = []
-        self._progress = Progress(commits=0.0, polls=0.0)
+        self._progress = Progress(commits=0.0, polls=0.0, writes=0.0)
         self.watchdog = KafkaWatchdog(
-            Watchdog(SESSION), self.progress, self.probe, self.ended.append, self.clock
+            Watchdog(session), self.progress, self.probe, self.ended.append, self.clock
         )
 
     def progress(self) -> Progress:
@@ -28,6 +28,7 @@ class Stage:
         self._progress = Progress(
             commits=now if self.commits_go_on else before.commits,
             polls=now if self.polls_go_on else before.polls,
+            writes=now if self.writes_go_on else before.writes,
         )
         return self._progress
 
@@ -52,7 +53,7 @@ async def test_a_worker_that_gets_on_is_left_alone_and_kafka_is_not_asked() -> N
     assert stage.questions == 0
 
 
-@pytest.mark.parametrize("part", ["commits", "polls"])
+@pytest.mark.parametrize("part", ["commits", "polls", "writes"])
 async def test_a_worker_that_is_stuck_while_kafka_is_well_ends_after_two_sessions(
     part: str,
 ) -> None:
@@ -66,6 +67,17 @@ async def test_a_worker_that_is_stuck_while_kafka_is_well_ends_after_two_session
 
     assert len(stage.ended) == 1
     assert stage.ended[0].startswith(f"{part} have made no progress for 3")
+
+
+async def test_short_sessions_leave_a_client_the_time_to_mend_a_dead_connection() -> None:
+    stage = Stage(session=6.0)
+    stage.writes_go_on = False
+
+    await stage.live(28)
+    assert stage.ended == []
+    await stage.live(10)
+
+    assert len(stage.ended) == 1
 
 
 async def test_while_kafka_is_away_a_worker_waits_for_ever_and_says_so() -> None:

@@ -9,7 +9,7 @@ import structlog
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
-from tollway_workers.kafka.progress import Source, SourceProgress
+from tollway_workers.kafka.progress import ClientProgress, Sink, Source
 from tollway_workers.kafka.watchdog import KafkaWatchdog
 from tollway_workers.policies.readiness import Condition, why_not_ready
 from tollway_workers.policies.watchdog import Watchdog
@@ -29,11 +29,12 @@ def end_stuck_process(why: str) -> None:
 
 
 class Liveness:
-    """Runs beside a worker from its start to its end."""
+    """Runs beside a worker from its start to its end; what fails in it fails nothing else."""
 
     def __init__(
         self,
         source: Source,
+        sink: Sink,
         probe: ProbeSettings,
         *,
         session: float,
@@ -46,7 +47,7 @@ class Liveness:
         self.lag = LoopLag(release)
         self._watchdog = KafkaWatchdog(
             Watchdog(session),
-            SourceProgress(source, clock),
+            ClientProgress(source, sink, clock),
             lambda: kafka_is_well(probe),
             end_stuck_process,
             clock,
@@ -64,14 +65,23 @@ class Liveness:
         last = self._source.last_commit
         return float("inf") if last is None else self._clock.monotonic() - last
 
-    def why_not_ready(self, *, draining: bool) -> str | None:
-        """Why the worker is not ready, in one sentence; None where it is."""
+    @property
+    def kafka_away(self) -> bool:
+        """Whether Kafka did not answer an independent client when it was last asked."""
+        return self._watchdog.away
+
+    def why_not_ready(self, *, draining: bool, held: int) -> str | None:
+        """Why the worker is not ready, in one sentence; None where it is.
+
+        `held`: outcomes that Kafka has not acknowledged yet.
+        """
         condition = Condition(
             draining=draining,
-            kafka_away=self._watchdog.away,
+            kafka_away=self.kafka_away,
             joined=self._source.joined,
             owned=self._source.owned,
             commit_age=self.commit_age,
             loop_lag=self.lag.worst,
+            held=held,
         )
         return why_not_ready(condition)

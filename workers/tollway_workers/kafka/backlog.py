@@ -1,6 +1,6 @@
 """Where partitions end, for the metric of what is left to do."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tollway_workers.clock import Clock
+from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
 
 log = structlog.get_logger(__name__)
@@ -26,17 +27,26 @@ class Backlog:
     def __init__(
         self,
         client: dict[str, Any],
-        partitions: Callable[[], Collection[TopicPartition]],
+        partitions: Callable[[], Collection[tuple[str, int]]],
         clock: Clock,
     ) -> None:
         """`client`: arguments that every aiokafka client takes; `partitions`: which to ask for."""
         self._client = client
         self._partitions = partitions
         self._clock = clock
-        self.ends: dict[TopicPartition, int] = {}
+        self.ends: Mapping[tuple[str, int], int] = {}
 
     async def run(self) -> None:
-        """Read until cancelled. Raises BrokerUnavailable if it cannot begin."""
+        """Read until cancelled."""
+        while True:
+            try:
+                await self._read_often()
+            except BrokerUnavailable:
+                # The last reading stays; whoever needs Kafka for its work says that it is away.
+                log.info("cannot ask where partitions end")
+            await self._clock.sleep(_INTERVAL)
+
+    async def _read_often(self) -> None:
         consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False)
         await started(consumer, self._client)
         try:
@@ -47,7 +57,7 @@ class Backlog:
             await given_up_after(STOP_TIMEOUT, consumer.stop(), "the reader of partition ends")
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        partitions = list(self._partitions())
+        partitions = [TopicPartition(*place) for place in self._partitions()]
         if not partitions:
             self.ends = {}
             return

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 #: Bytes. With the default of 16 kB every sender of a full batch wakes at once: at 2,000 calls in
 #: flight and journal records of 3 kB that costs more than the rest of the job.
 BATCH_BYTES = 1_048_576
+#: Seconds after which an unanswered request is sent again, over a new connection. Less than the
+#: watchdog's patience: a connection that died is mended before the process is given up.
+_REQUEST_TIMEOUT = 20.0
 #: Seconds that a topic's number of partitions is remembered: topics grow.
 _REMEMBERED = 30.0
 #: Bytes that a record takes in its batch at most besides its own, with `_HEADER_BYTES` a header.
@@ -119,6 +122,7 @@ class KafkaSink:
             enable_idempotence=True,
             compression_type="zstd",
             linger_ms=0,
+            request_timeout_ms=int(_REQUEST_TIMEOUT * 1000),
             # A batch counts as one record against its topic's limit.
             max_batch_size=min(BATCH_BYTES, self._settings.most_bytes),
             max_request_size=self._settings.most_bytes,

@@ -40,7 +40,10 @@ class KafkaWatchdog:
         """Look until cancelled."""
         while True:
             await self._clock.sleep(_LOOK_INTERVAL)
-            await self.look()
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 a look that fails is no reason to stop looking
+                log.warning("could not look how Kafka is", error=type(error).__name__)
 
     async def look(self) -> None:
         """Ask Kafka if the worker does not get on, and end the process if that is ours alone."""

@@ -1,6 +1,7 @@
 """Whether a worker is ready, and why not, in one sentence."""
 
 from dataclasses import dataclass
+from math import inf
 
 from tollway_workers.policies.lag import MOST_LAG
 
@@ -23,6 +24,8 @@ class Condition:
     commit_age: float
     #: Seconds that the event loop was late, the worst of late.
     loop_lag: float
+    #: Outcomes that Kafka has not acknowledged yet.
+    held: int
 
 
 def why_not_ready(condition: Condition) -> str | None:
@@ -30,11 +33,13 @@ def why_not_ready(condition: Condition) -> str | None:
     if condition.draining:
         return "draining"
     if condition.kafka_away:
-        return "Kafka is away: answers are held, nothing new starts, all waits for it"
+        return f"Kafka is away: nothing new starts, {condition.held} answer(s) are held for it"
     if not condition.joined:
         return "not (or not yet again) a stable member of the group"
+    if condition.owned and condition.commit_age == inf:
+        return "offsets were not committed yet: nothing new starts"
     if condition.owned and condition.commit_age > STALE_COMMIT:
-        return "offsets were not committed for some seconds"
+        return f"offsets were last committed {condition.commit_age:.0f} s ago: nothing new starts"
     if condition.loop_lag > MOST_LAG:
         return f"the event loop was {condition.loop_lag:.1f} s late: too much to do"
     return None

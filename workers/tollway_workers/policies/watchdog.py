@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 SUSPICIOUS = 5.0
 #: Sessions without progress, Kafka being well all the time, after which the process ends.
 SESSIONS = 2
+#: Seconds, at least: a client finds a connection dead by its requests' timeout, and mends it.
+LEAST_PATIENCE = 30.0
 #: Seconds between two answers of Kafka beyond which nothing is known of the time between.
 _BLIND = 10.0
 
@@ -21,6 +23,8 @@ class Progress:
 
     commits: float
     polls: float
+    #: Of records that were handed over, those whose acknowledgement is owed for longest.
+    writes: float
 
     def slowest(self) -> tuple[str, float]:
         """The part that has made no progress for longest, and since when."""
@@ -34,7 +38,7 @@ class Watchdog:
 
     def __init__(self, session: float) -> None:
         """`session`: seconds of a silent member's grace, the measure of patience."""
-        self._patience = SESSIONS * session
+        self._patience = max(SESSIONS * session, LEAST_PATIENCE)
         self._well_since: float | None = None
         self._last_seen = 0.0
 

@@ -1,8 +1,8 @@
-"""What counts as progress of a source: commits of what it owns, or being a standby."""
+"""What counts as progress: commits of what is owned, or being a standby; acknowledged writes."""
 
 from dataclasses import dataclass
 
-from tollway_workers.kafka.progress import SourceProgress
+from tollway_workers.kafka.progress import ClientProgress
 from tollway_workers.testing.manual_clock import ManualClock
 
 
@@ -16,9 +16,16 @@ class Marks:
     last_poll: float = 0.0
 
 
+@dataclass
+class Writing:
+    """A sink's mark, as a test sets it."""
+
+    waiting_since: float | None = None
+
+
 def test_an_owner_gets_on_by_its_commits_alone() -> None:
     clock, source = ManualClock(), Marks(owned=4, last_commit=3.0, last_poll=9.0)
-    progress = SourceProgress(source, clock)
+    progress = ClientProgress(source, Writing(), clock)
 
     clock.advance(10.0)
 
@@ -27,7 +34,7 @@ def test_an_owner_gets_on_by_its_commits_alone() -> None:
 
 def test_a_standby_gets_on_without_commits_and_starts_anew_when_it_is_given_something() -> None:
     clock, source = ManualClock(), Marks(last_commit=None)
-    progress = SourceProgress(source, clock)
+    progress = ClientProgress(source, Writing(), clock)
     clock.advance(100.0)
     standby = progress().commits
 
@@ -40,8 +47,19 @@ def test_a_standby_gets_on_without_commits_and_starts_anew_when_it_is_given_some
 
 def test_a_member_that_is_given_nothing_not_even_an_empty_part_does_not_get_on() -> None:
     clock, source = ManualClock(), Marks(joined=False, last_commit=2.0)
-    progress = SourceProgress(source, clock)
+    progress = ClientProgress(source, Writing(), clock)
 
     clock.advance(100.0)
 
     assert progress().commits == 2.0
+
+
+def test_a_sink_gets_on_unless_an_acknowledgement_is_owed() -> None:
+    clock, sink = ManualClock(), Writing()
+    progress = ClientProgress(Marks(), sink, clock)
+    clock.advance(100.0)
+    idle = progress().writes
+
+    sink.waiting_since = 70.0
+
+    assert (idle, progress().writes) == (100.0, 70.0)
