@@ -39,7 +39,7 @@ def test_a_release_has_two_minutes_to_help() -> None:
 
 
 async def test_what_blocks_the_loop_is_measured() -> None:
-    lag = LoopLag()
+    lag = LoopLag(lambda: None)
     measuring = asyncio.create_task(lag.run())
     await asyncio.sleep(0)
 

@@ -15,23 +15,25 @@ from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.admission import Admission
 from tollway_workers.app.connection import client_options
+from tollway_workers.app.gauges import Gauges, Watched
+from tollway_workers.app.liveness import Liveness
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.share import share_of
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
+from tollway_workers.kafka.backlog import Backlog
+from tollway_workers.kafka.probe import ProbeSettings
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.topics import existing_topics
-from tollway_workers.policies.gate import LaneState
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.sharding import shard_groups
 from tollway_workers.policies.topic_specs import largest_record, wanted_topics
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
-from tollway_workers.telemetry.loop_lag import LoopLag
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
 from tollway_workers.validation.validator import ResultValidator
@@ -42,8 +44,6 @@ log = structlog.get_logger(__name__)
 #: Allocations between collections of the youngest generation, against Python's 700: at 5,000 calls
 #: in flight the default halves throughput.
 _GC_THRESHOLD = 140_000
-#: Seconds since the last commit after which a worker that owns partitions is not ready.
-_STALE_COMMIT = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +68,30 @@ class WorkerApp:
         self._client = client_options(settings.kafka)
         lanes = {name: self._share(name) for name in _used_lanes(settings)}
         self.metrics = Metrics(lanes, self._clock)
-        self._lag = LoopLag()
         self._source = self._new_source()
+        self._sink = self._new_sink()
         self.worker = self._new_worker(lanes)
-        self._telemetry = TelemetryServer(self.metrics.registry, self._refresh, self.why_not_ready)
+        self._liveness = self._new_liveness()
+        holdings = self._source.holdings
+        self._backlog = Backlog(self._client, lambda: tuple(holdings), self._clock)
+        watched = Watched(
+            source=self._source,
+            worker=self.worker,
+            lanes=self._lanes,
+            liveness=self._liveness,
+            backlog=self._backlog,
+        )
+        gauges = Gauges(self.metrics.state, watched, self._clock)
+        self._telemetry = TelemetryServer(self.metrics.registry, gauges.refresh, self.why_not_ready)
 
     async def run(self) -> None:
         """Serve until `worker.drain` is called. Raises FleetError where it cannot start."""
         await self._require_topics()
         await self._serve_telemetry()
-        lag = asyncio.create_task(self._lag.run(), name="loop lag")
+        background = [
+            asyncio.create_task(self._liveness.run(), name="liveness"),
+            asyncio.create_task(self._backlog.run(), name="backlog"),
+        ]
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)
@@ -85,19 +99,17 @@ class WorkerApp:
         try:
             await self.worker.run(self._settings.worker.drain_timeout)
         finally:
-            lag.cancel()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
             await self._telemetry.stop()
         log.info("worker has left", worker=self._options.instance_id)
 
     def why_not_ready(self) -> str | None:
-        """Why it is not ready; None where it is a member, and commits if it owns anything."""
-        if self.worker.draining:
-            return "draining"
-        if not self._source.joined:
-            return "not (or not yet again) a stable member of the group"
-        if self._source.owned and self._commit_age() > _STALE_COMMIT:
-            return "offsets were not committed for some seconds"
-        return None
+        """Why it is not ready, in one sentence; None where it is."""
+        return self._liveness.why_not_ready(
+            draining=self.worker.draining, held=self.worker.writer.held
+        )
 
     def _share(self, name: str) -> LaneConfig:
         lane = resolve_lane(name, self._settings)
@@ -116,6 +128,29 @@ class WorkerApp:
         )
         return KafkaSource(settings, self._clock)
 
+    def _new_sink(self) -> KafkaSink:
+        settings = SinkSettings(
+            client=self._client, most_bytes=largest_record(self._settings.kafka)
+        )
+        return KafkaSink(settings, self._clock, _needed_topics(self._settings))
+
+    def _new_liveness(self) -> Liveness:
+        kafka = self._settings.kafka
+        probe = ProbeSettings(
+            client=self._client,
+            group=TopicNames(kafka.prefix).worker_group,
+            topics=tuple(_needed_topics(self._settings)),
+            min_insync_replicas=kafka.min_insync_replicas,
+        )
+        return Liveness(
+            self._source,
+            self._sink,
+            probe,
+            session=kafka.session_timeout,
+            release=self._source.release_all,
+            clock=self._clock,
+        )
+
     def _new_worker(self, configs: Mapping[str, LaneConfig]) -> Worker:
         settings, clock = self._settings, self._clock
         kafka = settings.kafka
@@ -124,23 +159,21 @@ class WorkerApp:
             name: Lane(config, Admission(config, clock), providers.open(config))
             for name, config in configs.items()
         }
-        most_bytes = largest_record(kafka)
-        sink = KafkaSink(SinkSettings(client=self._client, most_bytes=most_bytes), clock)
         validator = ResultValidator()
         publisher = OutcomePublisher(
-            sink,
+            self._sink,
             PublisherSettings(
                 topics=TopicNames(kafka.prefix),
                 worker=self._options.instance_id,
                 reply_topics=frozenset(kafka.reply_topics),
-                most_bytes=most_bytes,
+                most_bytes=largest_record(kafka),
             ),
             clock,
         )
         reads = IntakeSettings(jobs=_topics(settings), routes=settings.routes)
         parts = Parts(
             source=self._source,
-            sink=sink,
+            sink=self._sink,
             intake=Intake(reads, publisher, validator, clock),
             lanes=self._lanes,
             executor=JobExecutor(self._lanes, validator, RetryPolicy(SystemRandom()), clock),
@@ -153,9 +186,7 @@ class WorkerApp:
 
     async def _require_topics(self) -> None:
         existing = await existing_topics(self._client)
-        wanted = [spec.name for spec in wanted_topics(self._settings)]
-        wanted += self._settings.kafka.reply_topics
-        missing = [name for name in wanted if name not in existing]
+        missing = [name for name in _needed_topics(self._settings) if name not in existing]
         if missing:
             raise BrokerUnavailable(
                 f"Kafka lacks {len(missing)} topic(s), {missing[0]} for one: "
@@ -171,20 +202,10 @@ class WorkerApp:
         if self._options.announce is not None:
             _announce(self._options.announce, url)
 
-    def _commit_age(self) -> float:
-        last = self._source.last_commit
-        return float("inf") if last is None else self._clock.monotonic() - last
 
-    def _refresh(self) -> None:
-        """Read what is only worth reading when somebody asks."""
-        metrics = self.metrics
-        for name, lane in self._lanes.items():
-            metrics.waiting.labels(name).set(self.worker.dispatcher.held(name))
-            metrics.parked.labels(name).set(lane.admission.state is LaneState.PARKED)
-        metrics.partitions.set(self._source.owned)
-        metrics.commit_age.set(self._commit_age())
-        metrics.commit_failures.inc(self._source.committer.take_failures())
-        metrics.loop_lag.set(self._lag.worst)
+def _needed_topics(settings: FleetSettings) -> list[str]:
+    """All that is read or written."""
+    return [*(spec.name for spec in wanted_topics(settings)), *settings.kafka.reply_topics]
 
 
 def _used_lanes(settings: FleetSettings) -> list[str]:

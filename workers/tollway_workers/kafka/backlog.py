@@ -8,7 +8,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tollway_workers.clock import Clock
-from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
 
 log = structlog.get_logger(__name__)
@@ -41,9 +40,8 @@ class Backlog:
         while True:
             try:
                 await self._read_often()
-            except BrokerUnavailable:
-                # The last reading stays; whoever needs Kafka for its work says that it is away.
-                log.info("cannot ask where partitions end")
+            except Exception as error:  # noqa: BLE001 a number to look at: the last reading stays
+                log.info("cannot ask where partitions end", error=type(error).__name__)
             await self._clock.sleep(_INTERVAL)
 
     async def _read_often(self) -> None:

@@ -141,11 +141,36 @@ PARTITIONS = Metric(
     "Partitions this worker reads.",
     "Zero on a standby; zero on all workers means that the group is not working.",
 )
+SHARDS = Metric(
+    "tollway_shards_owned",
+    "gauge",
+    "Shards of a limit group that are this worker's: so much of the group's limits is its to use.",
+    "The sum over workers is the group's `shards`; less for a minute: its jobs wait, look at logs.",
+    ("group",),
+)
+RELEASING = Metric(
+    "tollway_partitions_releasing",
+    "gauge",
+    "Partitions that are about to go to another worker: nothing new of them starts here.",
+    "Above zero for longer than the longest call_timeout: what holds them up runs that long.",
+)
 COMMIT_AGE = Metric(
     "tollway_commit_age_seconds",
     "gauge",
-    "Seconds since offsets were last committed.",
+    "Seconds since offsets were last committed; 0 where nothing is owned.",
     "Above a few seconds: Kafka is away or this worker was put out of the group.",
+)
+LEASE_AGE = Metric(
+    "tollway_lease_age_seconds",
+    "gauge",
+    "Seconds since this worker last proved that it owns its shards; 0 where it owns none.",
+    "From 5 on it starts no call: see tollway_kafka_away and tollway_commit_age_seconds.",
+)
+KAFKA_AWAY = Metric(
+    "tollway_kafka_away",
+    "gauge",
+    "1 while Kafka does not answer this worker as it must to be read, written and committed to.",
+    "Mend Kafka, leave the workers alone: they hold what is paid for, and go on by themselves.",
 )
 COMMIT_FAILURES = Metric(
     "tollway_commit_failures_total",
@@ -159,9 +184,34 @@ WRITE_FAILURES = Metric(
     "Outcomes that Kafka did not take at first; they are held and written again.",
     "Kafka is in trouble; nothing is lost.",
 )
+HELD = Metric(
+    "tollway_outcomes_held",
+    "gauge",
+    "Outcomes on their way to Kafka, which has not acknowledged them yet.",
+    "Hundreds are usual under load; it matters how long: see tollway_outcome_held_seconds.",
+)
+HELD_FOR = Metric(
+    "tollway_outcome_held_seconds",
+    "gauge",
+    "How long the oldest of the outcomes on their way is held.",
+    "Above some seconds with tollway_kafka_away at 0: one topic takes nothing, the log says why.",
+)
+OUTSTANDING = Metric(
+    "tollway_jobs_outstanding",
+    "gauge",
+    "Records of this worker's partitions of a topic that are not finished, read or not.",
+    "Unlike lag it leaves out what is finished behind a running job. Rising: the lane is too slow.",
+    ("topic",),
+)
+OLDEST_JOB = Metric(
+    "tollway_oldest_job_age_seconds",
+    "gauge",
+    "How long ago the oldest job that this worker has read and not finished was written.",
+    "Beyond the usual waits and calls: its lane is slow or parked, or it is stuck.",
+)
 LOOP_LAG = Metric(
     "tollway_event_loop_lag_seconds",
     "gauge",
     "How late the event loop ran what was due, the worst of the last seconds.",
-    "The worker has too much to do: add workers.",
+    "The worker has too much to do: add workers. Above 2 s again and again it gives up its shards.",
 )

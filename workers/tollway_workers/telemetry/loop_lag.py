@@ -22,7 +22,7 @@ class LoopLag:
     `release` is called when the loop was so late, so often, that others should have the shards.
     """
 
-    def __init__(self, release: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, release: Callable[[], None]) -> None:
         self._lags: deque[float] = deque(maxlen=_KEPT)
         self._verdict = LagVerdict()
         self._release = release

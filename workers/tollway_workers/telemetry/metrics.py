@@ -12,6 +12,7 @@ from tollway_workers.policies.progress import JobProgress
 from tollway_workers.telemetry import definitions as d
 from tollway_workers.telemetry.definitions import Metric
 from tollway_workers.telemetry.numbers import Number, Numbers, Spread, Spreads
+from tollway_workers.telemetry.state import StateGauges
 
 _OUTCOMES: dict[type, str] = {
     Completed: "completed",
@@ -66,13 +67,8 @@ class Metrics:
         self.cost = self._numbers(d.COST)
         self.unpriced = self._numbers(d.UNPRICED)
         self.in_flight = self._numbers(d.IN_FLIGHT)
-        self.waiting = self._numbers(d.WAITING)
-        self.parked = self._numbers(d.PARKED)
-        self.partitions = self._numbers(d.PARTITIONS).labels()
-        self.commit_age = self._numbers(d.COMMIT_AGE).labels()
-        self.commit_failures = self._numbers(d.COMMIT_FAILURES).labels()
         self.write_failures = self._numbers(d.WRITE_FAILURES).labels()
-        self.loop_lag = self._numbers(d.LOOP_LAG).labels()
+        self.state = StateGauges(self.registry)
         self._lanes = {name: LaneMetrics(self, lane) for name, lane in lanes.items()}
         self._routes: dict[tuple[str, type], tuple[Number, Spread]] = {}
 

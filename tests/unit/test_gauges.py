@@ -1,0 +1,133 @@
+"""What a worker's gauges say of its assignment, its proofs of life and its unfinished work."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tollway_workers.app.gauges import Gauges, Watched
+from tollway_workers.kafka.settings import SourceSettings
+from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.policies.holdings import Found
+from tollway_workers.policies.membership import Orders
+from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.telemetry.state import StateGauges
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.samples import NOW
+
+_INTERACTIVE, _BULK = "tollway.lanes.main.interactive", "tollway.lanes.main.bulk"
+_GROUP = ShardGroup(
+    name="main",
+    shards=2,
+    ownership_topic=_INTERACTIVE,
+    topics=(_INTERACTIVE, _BULK),
+    generation=1,
+)
+_PARTITIONS = {_INTERACTIVE: 4, _BULK: 4}
+
+
+class Stage:
+    """A source that a test gives partitions, and the gauges of its worker."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(NOW)
+        self.registry = CollectorRegistry()
+        settings = SourceSettings(
+            client={},
+            topics=_GROUP.topics,
+            group="workers",
+            instance_id="one",
+            session_timeout=15.0,
+            groups=(_GROUP,),
+        )
+        self.source = KafkaSource(settings, self.clock)
+        self.worker: Any = SimpleNamespace(writer=SimpleNamespace(held=0, held_for=0.0))
+        self.liveness: Any = SimpleNamespace(
+            commit_age=float("inf"), lag=SimpleNamespace(worst=0.5), kafka_away=False
+        )
+        self.backlog: Any = SimpleNamespace(ends={})
+        parts: dict[str, Any] = {
+            "worker": self.worker,
+            "liveness": self.liveness,
+            "backlog": self.backlog,
+        }
+        watched = Watched(source=self.source, lanes={}, **parts)
+        self._gauges = Gauges(StateGauges(self.registry), watched, self.clock)
+
+    def give(
+        self, *places: tuple[str, int], marks: frozenset[tuple[str, int]] = frozenset()
+    ) -> None:
+        orders = Orders(marks=marks, layout=(_GROUP,), partitions=_PARTITIONS)
+        found = {place: Found(offset=100) for place in places}
+        self.source.holdings.assign(found, orders, self.clock.boottime())
+        self.source.joined = True
+
+    def value(self, name: str, **labels: str) -> float | None:
+        self._gauges.refresh()
+        return self.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_the_assignment_is_shown_with_shards_by_group_and_what_is_about_to_go(stage: Stage) -> None:
+    stage.give((_INTERACTIVE, 1), (_INTERACTIVE, 3), (_BULK, 1), marks=frozenset({(_BULK, 1)}))
+
+    assert stage.value("tollway_partitions_owned") == 3
+    assert stage.value("tollway_partitions_releasing") == 1
+    assert stage.value("tollway_shards_owned", group="main") == 1
+
+
+def test_what_went_to_others_is_shown_as_zero(stage: Stage) -> None:
+    stage.give((_INTERACTIVE, 0))
+    before = stage.value("tollway_shards_owned", group="main")
+
+    stage.give()
+
+    assert before == 1
+    assert stage.value("tollway_shards_owned", group="main") == 0
+    assert stage.value("tollway_jobs_outstanding", topic=_INTERACTIVE) == 0
+
+
+def test_a_standby_has_no_commit_and_no_lease_that_could_be_old(stage: Stage) -> None:
+    stage.give()
+
+    assert stage.value("tollway_commit_age_seconds") == 0
+    assert stage.value("tollway_lease_age_seconds") == 0
+
+
+def test_an_owner_that_has_not_committed_has_no_lease(stage: Stage) -> None:
+    stage.give((_BULK, 0))
+
+    assert stage.value("tollway_commit_age_seconds") == float("inf")
+    assert stage.value("tollway_lease_age_seconds") == float("inf")
+
+
+def test_outstanding_work_leaves_out_what_is_finished_behind_a_running_job(stage: Stage) -> None:
+    stage.give((_BULK, 0), (_BULK, 1))
+    tracker = stage.source.holdings.tracker((_BULK, 0))
+    for offset in range(100, 110):
+        tracker.start(offset, NOW + offset)
+    for offset in range(101, 106):
+        tracker.finish(offset)
+    unread = stage.value("tollway_jobs_outstanding", topic=_BULK)
+
+    stage.backlog.ends = {(_BULK, 0): 108, (_BULK, 1): 107}
+    stage.clock.advance(160.0)
+
+    assert unread == 5
+    assert stage.value("tollway_jobs_outstanding", topic=_BULK) == 5 + 7
+    assert stage.value("tollway_oldest_job_age_seconds") == 60
+
+
+def test_what_is_held_for_kafka_and_that_it_is_away_are_shown(stage: Stage) -> None:
+    stage.worker.writer = SimpleNamespace(held=7, held_for=12.5)
+    stage.liveness.kafka_away = True
+
+    assert stage.value("tollway_outcomes_held") == 7
+    assert stage.value("tollway_outcome_held_seconds") == 12.5
+    assert stage.value("tollway_kafka_away") == 1
+    assert stage.value("tollway_event_loop_lag_seconds") == 0.5

@@ -1,0 +1,92 @@
+"""Numbers that are only worth reading when somebody asks: how the worker is at this moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+
+from tollway_workers.app.liveness import Liveness
+from tollway_workers.clock import Clock
+from tollway_workers.executor import Lane
+from tollway_workers.kafka.backlog import Backlog
+from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.policies.gate import LaneState
+from tollway_workers.telemetry.state import StateGauges
+from tollway_workers.worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What is looked at."""
+
+    source: KafkaSource
+    worker: Worker
+    lanes: Mapping[str, Lane]
+    liveness: Liveness
+    backlog: Backlog
+
+
+class Gauges:
+    """Sets a worker's gauges. State: `_groups` and `_topics` that were named, to be zero later."""
+
+    def __init__(self, state: StateGauges, watched: Watched, clock: Clock) -> None:
+        self._state = state
+        self._watched = watched
+        self._clock = clock
+        self._groups: set[str] = set()
+        self._topics: set[str] = set()
+
+    def refresh(self) -> None:
+        """Set them all to what holds now."""
+        self._lanes()
+        self._assignment()
+        self._proofs()
+        self._work()
+
+    def _lanes(self) -> None:
+        state, watched = self._state, self._watched
+        for name, lane in watched.lanes.items():
+            state.waiting.labels(name).set(watched.worker.dispatcher.held(name))
+            state.parked.labels(name).set(lane.admission.state is LaneState.PARKED)
+
+    def _assignment(self) -> None:
+        state, source = self._state, self._watched.source
+        state.partitions.set(source.owned)
+        state.releasing.set(source.holdings.releasing)
+        shards = source.holdings.shards() if source.joined else {}
+        self._groups |= shards.keys()
+        for group in self._groups:
+            state.shards.labels(group).set(shards.get(group, 0))
+
+    def _proofs(self) -> None:
+        """What shows that the worker is alive, and Kafka too."""
+        state, source, liveness = self._state, self._watched.source, self._watched.liveness
+        # A standby has nothing to commit, and needs no lease.
+        owns = len(source.holdings) > 0
+        state.commit_age.set(liveness.commit_age if owns else 0.0)
+        state.lease_age.set(source.committer.lease_age if owns else 0.0)
+        state.commit_failures.inc(source.committer.take_failures())
+        state.loop_lag.set(liveness.lag.worst)
+        state.kafka_away.set(liveness.kafka_away)
+
+    def _work(self) -> None:
+        """What is not done yet."""
+        state, watched = self._state, self._watched
+        writer, holdings, ends = (
+            watched.worker.writer,
+            watched.source.holdings,
+            watched.backlog.ends,
+        )
+        state.held.set(writer.held)
+        state.held_for.set(writer.held_for)
+        outstanding: dict[str, int] = dict.fromkeys(self._topics, 0)
+        oldest = inf
+        for place in holdings:
+            tracker = holdings.tracker(place)
+            # The reading of ends is some seconds old: what we have read since is known to be there.
+            end = max(ends.get(place, 0), tracker.next_offset)
+            outstanding[place[0]] = outstanding.get(place[0], 0) + tracker.outstanding(end)
+            oldest = min(oldest, inf if tracker.oldest is None else tracker.oldest)
+        self._topics |= outstanding.keys()
+        for topic, count in outstanding.items():
+            state.outstanding.labels(topic).set(count)
+        state.oldest_job.set(0.0 if oldest == inf else max(0.0, self._clock.now() - oldest))
