@@ -13,18 +13,13 @@ from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.policies.cost import cost_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE
-from tollway_workers.policies.outcome import Ask, Completed, Outcome, RetryLater
+from tollway_workers.policies.outcome import Completed, Outcome, RetryLater
 from tollway_workers.policies.outgoing import HEAD_BYTES, Exchange, instant
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.retry import CallError, RetryPolicy, failure_class_of
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
-from tollway_workers.validation.reask import reask
+from tollway_workers.validation.asking import ask_next
 from tollway_workers.validation.validator import ResultValidator
-
-#: Answer limit of the second try of a truncated answer, against the first.
-_LARGER = 2
-#: Answer limit that is doubled where the request named none.
-_ASSUMED_LIMIT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +77,8 @@ class JobExecutor:
             exchange = self._note_failure(progress, call, error)
             outcome = self._policy.decide(progress, error, now=self._clock.now())
             if isinstance(outcome, RetryLater):
-                _ask_next(progress, outcome.ask, error)
+                bad = (error.answer, error.problems) if isinstance(error, InvalidResult) else None
+                ask_next(progress, outcome.ask, bad)
             return outcome, exchange
         return self.complete(progress, call, completion, answer)
 
@@ -98,7 +94,7 @@ class JobExecutor:
             completion = await call.lane.provider.complete(
                 ProviderCall(
                     body=call.body,
-                    call_id=f"{job.id}/{job.generation}/{len(progress.attempts) + 1}",
+                    call_id=f"{job.id}/{job.generation}/{progress.calls + 1}",
                     timeout=min(
                         call.lane.config.call_timeout, max(progress.deadline - call.started, 0.001)
                     ),
@@ -155,7 +151,7 @@ class JobExecutor:
         usage = completion.usage if completion else (failure.usage if failure else None)
         status = completion.status if completion else (failure.status if failure else None)
         attempt = Attempt.trusted(
-            number=len(progress.attempts) + 1,
+            number=progress.calls + 1,
             lane=config.name,
             provider=config.provider_name,
             model=config.model,
@@ -193,14 +189,3 @@ def _request_id(completion: Completion | None, error: CallError | None) -> str |
     if completion is not None:
         return completion.provider_request_id
     return error.failure.provider_request_id if isinstance(error, ProviderError) else None
-
-
-def _ask_next(progress: JobProgress, ask: Ask, error: CallError) -> None:
-    """Change what the job's next call asks."""
-    job = progress.job
-    if ask is Ask.LARGER:
-        limit = _LARGER * (progress.request.max_output_tokens or _ASSUMED_LIMIT)
-        larger = progress.request.model_copy(update={"max_output_tokens": limit})
-        progress.ask(larger, reasking=progress.reasking)
-    elif ask is Ask.REASK and isinstance(error, InvalidResult):
-        progress.ask(reask(job.request, error.answer, error.problems), reasking=True)

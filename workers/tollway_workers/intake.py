@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tollway_schemas import headers
 from tollway_schemas.errors import TollwayError, UndecodableRecord, UnsupportedVersion
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import Job, Priority
+from tollway_schemas.job import Priority
 from tollway_workers.clock import Clock
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.policies.endings import invalid_job
@@ -15,7 +16,10 @@ from tollway_workers.policies.outcome import Outcome
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
+from tollway_workers.policies.routing import towards, unknown_route
+from tollway_workers.policies.travel import arrival
 from tollway_workers.publisher import OutcomePublisher
+from tollway_workers.validation.asking import ask_on
 from tollway_workers.validation.validator import ResultValidator
 
 
@@ -25,6 +29,8 @@ class IntakeSettings:
 
     #: Route and priority of each jobs topic.
     jobs: Mapping[str, tuple[str, Priority]]
+    #: Lane and priority of each lane topic, those of lanes in no route included.
+    lanes: Mapping[str, tuple[str, Priority]]
     routes: Mapping[str, RouteSettings]
 
 
@@ -57,31 +63,37 @@ class Intake:
         self._publisher = publisher
         self._validator = validator
         self._clock = clock
+        self._served = {lane for route in settings.routes.values() for lane in route.lanes}
 
     def topics_of(self, lane: str) -> list[str]:
         """The topics that a lane's jobs come from."""
-        routes = self._settings.routes
-        return [
+        reads = self._settings
+        begin = [
             topic
-            for topic, (route, _) in self._settings.jobs.items()
-            if routes[route].lanes[0] == lane
+            for topic, (route, _) in reads.jobs.items()
+            if reads.routes[route].lanes[0] == lane
         ]
+        return begin + [topic for topic, (name, _) in reads.lanes.items() if name == lane]
 
     def take(self, record: ReceivedRecord) -> JobProgress | Ended | Refused:
-        """A job that is to wait for its lane, or how it ends at once."""
-        route, priority = self._settings.jobs[record.topic]
+        """A job that is to wait for its lane, or how it ends or goes on at once."""
+        begins = self._settings.jobs.get(record.topic)
+        route = begins[0] if begins else headers.get(record.headers, headers.ROUTE) or ""
         try:
-            job = read_job(record, route, priority)
+            progress = self._begin(record, *begins) if begins else self._go_on(record)
         except UnsupportedVersion as error:
             return _refused(record, route, FailureClass.UNSUPPORTED_VERSION, error)
         except UndecodableRecord as error:
             return _refused(record, route, FailureClass.UNDECODABLE, error)
-        progress = self._progress(job, record)
         outcome = self._refusal(progress)
+        if outcome is None and begins is None:
+            outcome = self._onward(progress)
         return progress if outcome is None else Ended(progress, outcome)
 
-    def _progress(self, job: Job, record: ReceivedRecord) -> JobProgress:
-        route = self._settings.routes[job.route]
+    def _begin(self, record: ReceivedRecord, route_name: str, priority: Priority) -> JobProgress:
+        """A service's job: nothing is believed but the job itself."""
+        job = read_job(record, route_name, priority)
+        route = self._settings.routes[route_name]
         return JobProgress(
             job=job,
             record=record,
@@ -90,6 +102,38 @@ class Intake:
             deadline=job.deadline.timestamp(),
             request=job.request,
         )
+
+    def _go_on(self, record: ReceivedRecord) -> JobProgress:
+        """A job that a worker sent here, with what was tried: the topic says which lane."""
+        lane, priority = self._settings.lanes[record.topic]
+        job, history, not_before = arrival(record, priority)
+        progress = JobProgress(
+            job=job,
+            record=record,
+            # Of a route that is gone, nothing is left to know but that.
+            route=self._settings.routes.get(job.route) or RouteSettings(lanes=(lane,)),
+            lane=lane,
+            deadline=job.deadline.timestamp(),
+            request=job.request,
+            attempts=list(history.attempts),
+            bad_answers=list(history.bad_answers),
+            not_before=not_before,
+        )
+        progress.last_elsewhere = progress.calls
+        for attempt in history.attempts:
+            if attempt.failure_class is not None:
+                progress.failures[attempt.failure_class] += 1
+        ask_on(progress)
+        return progress
+
+    def _onward(self, progress: JobProgress) -> Outcome | None:
+        """The outcome of a job whose lane, or whose route, is none any more."""
+        route = self._settings.routes.get(progress.job.route)
+        if route is None:
+            return unknown_route(progress)
+        if progress.lane not in self._served:
+            return towards(progress, route.lanes[0], "retired")
+        return None
 
     def _refusal(self, progress: JobProgress) -> Outcome | None:
         """The outcome of a job that need not be called at all."""

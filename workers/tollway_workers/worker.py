@@ -116,7 +116,7 @@ class Worker:
             for record in records:
                 self._bytes += record.size
                 if (progress := self._take(record)) is not None:
-                    self.dispatcher.offer(progress)
+                    self._wait(progress)
                     lanes.add(progress.lane)
             for lane in lanes:
                 self.dispatcher.pump(lane)
@@ -132,6 +132,13 @@ class Worker:
         else:
             self._go(self._refuse(taken))
         return None
+
+    def _wait(self, progress: JobProgress) -> None:
+        if progress.attempts or progress.not_before:
+            until = min(progress.not_before, progress.deadline)
+            self.dispatcher.retry(progress, until - self._clock.now())
+        else:
+            self.dispatcher.offer(progress)
 
     async def _refuse(self, refused: Refused) -> None:
         await self.writer.refuse(*refused)

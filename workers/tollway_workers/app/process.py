@@ -120,7 +120,7 @@ class WorkerApp:
         names = TopicNames(kafka.prefix)
         settings = SourceSettings(
             client=self._client,
-            topics=tuple(_topics(self._settings)),
+            topics=(*_jobs_topics(self._settings), *_lane_topics(self._settings)),
             group=names.worker_group,
             instance_id=self._options.instance_id,
             session_timeout=kafka.session_timeout,
@@ -167,10 +167,13 @@ class WorkerApp:
                 worker=self._options.instance_id,
                 reply_topics=frozenset(kafka.reply_topics),
                 most_bytes=largest_record(kafka),
+                tiers=settings.retry.seconds,
             ),
             clock,
         )
-        reads = IntakeSettings(jobs=_topics(settings), routes=settings.routes)
+        reads = IntakeSettings(
+            jobs=_jobs_topics(settings), lanes=_lane_topics(settings), routes=settings.routes
+        )
         parts = Parts(
             source=self._source,
             sink=self._sink,
@@ -212,11 +215,21 @@ def _used_lanes(settings: FleetSettings) -> list[str]:
     return sorted({lane for route in settings.routes.values() for lane in route.lanes})
 
 
-def _topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
+def _jobs_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
     names = TopicNames(settings.kafka.prefix)
     return {
         names.jobs(route, priority): (route, priority)
         for route in settings.routes
+        for priority in Priority
+    }
+
+
+def _lane_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
+    """Those of lanes in no route too: what they hold is forwarded, which takes no provider."""
+    names = TopicNames(settings.kafka.prefix)
+    return {
+        names.lane(lane, priority): (lane, priority)
+        for lane in settings.lanes
         for priority in Priority
     }
 

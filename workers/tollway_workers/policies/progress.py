@@ -36,6 +36,10 @@ class JobProgress:
     attempts: list[Attempt] = field(default_factory=list)
     failures: defaultdict[FailureClass, int] = field(default_factory=lambda: defaultdict(int))
     bad_answers: list[BadAnswer] = field(default_factory=list)
+    #: The number of its last call before it came to this worker.
+    last_elsewhere: int = 0
+    #: Seconds since 1970: no call starts before it.
+    not_before: float = 0.0
     #: What the next call reserves; made once, and again when the request changes.
     cost: "Cost | None" = None
     _encoded: tuple[Attempt, bytes] | None = None
@@ -44,6 +48,16 @@ class JobProgress:
     def interactive(self) -> bool:
         """Whether it goes before bulk jobs."""
         return self.job.priority is Priority.INTERACTIVE
+
+    @property
+    def calls(self) -> int:
+        """The number of its last call; higher than there are attempts where some were left out."""
+        return self.attempts[-1].number if self.attempts else 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether this worker has called for it: what its record does not say, only we know."""
+        return self.calls > self.last_elsewhere
 
     @property
     def charged(self) -> int:

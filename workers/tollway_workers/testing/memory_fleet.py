@@ -1,12 +1,12 @@
 """One whole worker over a broker in memory, a scripted provider and a clock that a test moves."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from random import Random
 
 from tollway_schemas.attempt import JournalRecord
 from tollway_schemas.codec import decode, encode
-from tollway_schemas.headers import Headers
+from tollway_schemas.headers import PREFIX, Headers
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
@@ -17,7 +17,9 @@ from tollway_workers.config.route import RouteSettings
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.policies.travel import departure
 from tollway_workers.providers.base import Provider
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
@@ -28,18 +30,24 @@ from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker import Parts, Worker
 
 NAMES = TopicNames()
+#: Delays of the retry topics, in seconds.
+TIERS = (15.0, 60.0, 300.0, 1800.0)
 #: Seconds of real time that a test waits for what it expects.
 _PATIENCE = 10.0
 
 
-def memory_broker(*routes: str, partitions: int = 4) -> MemoryBroker:
-    """A broker with the topics of a fleet that has these routes."""
+def memory_broker(
+    *routes: str, lanes: Iterable[str] = (), tiers: Iterable[float] = (), partitions: int = 4
+) -> MemoryBroker:
+    """A broker with the topics of a fleet that has these routes, lanes and retry topics."""
     broker = MemoryBroker(most_bytes=200_000, now=NOW)
-    for name in (NAMES.replies, NAMES.dead_letters, NAMES.journal):
+    for name in (NAMES.replies, NAMES.dead_letters, NAMES.journal, *map(NAMES.retry, tiers)):
         broker.create_topic(name, partitions)
-    for route in routes:
-        for priority in Priority:
+    for priority in Priority:
+        for route in routes:
             broker.create_topic(NAMES.jobs(route, priority), partitions)
+        for lane in lanes:
+            broker.create_topic(NAMES.lane(lane, priority), partitions)
     return broker
 
 
@@ -53,10 +61,19 @@ class MemoryFleet:
         *,
         broker: MemoryBroker | None = None,
         memory_bytes: int = 2**20,
+        retired: Collection[str] = (),
+        tiers: tuple[float, ...] = TIERS,
     ) -> None:
+        """`retired`: lanes that are configured and in no route; of them nothing is called."""
+        names = [*(config.name for config in lanes), *retired]
         self.clock = ManualClock(NOW)
-        self.broker = broker or memory_broker(*routes)
-        topics = {NAMES.jobs(r, p): (r, p) for r in routes for p in Priority}
+        self.broker = broker or memory_broker(*routes, lanes=names, tiers=tiers)
+        reads = IntakeSettings(
+            jobs={NAMES.jobs(r, p): (r, p) for r in routes for p in Priority},
+            lanes={NAMES.lane(name, p): (name, p) for name in names for p in Priority},
+            routes=routes,
+        )
+        topics = [topic for topic in (*reads.jobs, *reads.lanes) if topic in self.broker.topics]
         self.source = MemorySource(
             self.broker, topics, group=NAMES.worker_group, instance_id="worker-0"
         )
@@ -76,10 +93,10 @@ class MemoryFleet:
                 worker="worker-0",
                 reply_topics=frozenset(),
                 most_bytes=self.broker.most_bytes,
+                tiers=tiers,
             ),
             self.clock,
         )
-        reads = IntakeSettings(jobs=topics, routes=routes)
         self.intake = Intake(reads, self.publisher, self.validator, self.clock)
         self.worker = Worker(self._parts(memory_bytes))
         self.running: asyncio.Task[None] | None = None
@@ -132,6 +149,17 @@ class MemoryFleet:
         """Put any record where a service would put a job."""
         topic = NAMES.jobs(route, priority)
         await self.broker.append(OutgoingRecord(topic, key, value, list(headers)))
+
+    async def send_on(
+        self, progress: JobProgress, lane: str, *, not_before: float = 0.0, **changed: str
+    ) -> None:
+        """Put a job where another worker would that forwards it; `changed`: headers of ours."""
+        about = departure(progress, lane=lane, not_before=not_before, most_bytes=10**6)
+        other = {f"{PREFIX}{name}": value.encode() for name, value in changed.items()}
+        about = [each for each in about if each[0] not in other] + list(other.items())
+        topic = NAMES.lane(lane, progress.job.priority)
+        value = progress.record.value or b""
+        await self.broker.append(OutgoingRecord(topic, job_key(progress.job.id), value, about))
 
     async def until(self, true: Callable[[], bool], *, step: float = 0.05) -> None:
         """Let time pass, `step` seconds of the clock at a time, until something is true."""

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from tollway_schemas.attempt import Attempt
 from tollway_schemas.codec import encode
+from tollway_schemas.failure import FailureClass
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, Message
@@ -50,6 +52,20 @@ def progress(
         deadline=the_job.deadline.timestamp(),
         request=the_job.request,
     )
+
+
+def attempt(number: int = 1, failure_class: FailureClass | None = None, **fields: Any) -> Attempt:
+    """A call of the lane `main` that took a second."""
+    given: dict[str, Any] = {
+        "number": number,
+        "lane": "main",
+        "provider": "scripted",
+        "model": "scripted",
+        "started_at": datetime.fromtimestamp(NOW, UTC),
+        "latency": 1.0,
+        "failure_class": failure_class,
+    }
+    return Attempt(**{**given, **fields})
 
 
 def lane(name: str = "main", **fields: Any) -> LaneConfig:

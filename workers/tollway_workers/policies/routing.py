@@ -1,0 +1,30 @@
+"""Which lane a job goes to that cannot stay where it is. Pure."""
+
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_workers.policies.outcome import DeadLettered, Forwarded
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.travel import MOST_HOPS
+
+
+def towards(progress: JobProgress, lane: str, reason: str) -> Forwarded | DeadLettered:
+    """To another lane; given up where it has been sent around too often."""
+    if progress.job.hops < MOST_HOPS:
+        return Forwarded(lane, reason, progress.not_before)
+    return DeadLettered(
+        Failure(
+            failure_class=FailureClass.HOPS_EXHAUSTED,
+            message=f"it was forwarded {progress.job.hops} times and would be once more",
+            lane=progress.lane,
+        )
+    )
+
+
+def unknown_route(progress: JobProgress) -> DeadLettered:
+    """Nobody knows any more who is to answer it."""
+    return DeadLettered(
+        Failure(
+            failure_class=FailureClass.UNKNOWN_ROUTE,
+            message="its route is not configured any more",
+            lane=progress.lane,
+        )
+    )
