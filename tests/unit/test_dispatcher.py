@@ -22,6 +22,7 @@ class Desk:
     config: LaneConfig
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
     started: list[tuple[str, Permit]] = field(default_factory=list)
+    barred: set[str] = field(default_factory=set)
     forgotten: list[str] = field(default_factory=list)
     expired: list[str] = field(default_factory=list)
 
@@ -30,6 +31,7 @@ class Desk:
         self.dispatcher = Dispatcher(
             {"main": self.admission},
             self.clock,
+            lambda each: each.job.id not in self.barred,
             lambda each, permit: self.started.append((each.job.id, permit)),
             lambda each: self.forgotten.append(each.job.id),
             lambda each: self.expired.append(each.job.id),
@@ -161,19 +163,33 @@ def test_jobs_of_a_lost_partition_are_forgotten_and_never_started(one_at_a_time:
     assert (desk.order, desk.forgotten) == (["holder", "kept"], ["lost-0", "lost-1"])
 
 
-def test_a_drain_keeps_what_was_begun_and_drops_the_rest(one_at_a_time: Desk) -> None:
+def test_what_is_taken_out_neither_starts_nor_falls_due(one_at_a_time: Desk) -> None:
     desk = one_at_a_time
-    begun = waiting("begun")
-    begun.attempts.append(object())  # type: ignore[arg-type]  # any attempt will do
-    desk.offer(waiting("holder"), waiting("new"), begun)
-    desk.dispatcher.retry(waiting("retry"), 3.0)
+    stays, goes, retry = waiting("stays"), waiting("goes"), waiting("retry")
+    desk.offer(waiting("holder"), goes, stays)
+    desk.dispatcher.retry(retry, 3.0)
 
-    desk.dispatcher.drop_new()
+    taken = desk.dispatcher.take(lambda each: each is not stays)
     desk.end()
     desk.clock.advance(3.0)
     desk.end()
 
-    assert desk.order == ["holder", "begun", "retry"]
+    assert taken == [goes, retry]
+    assert desk.order == ["holder", "stays"]
+    assert desk.dispatcher.waiting == 0
+
+
+def test_a_job_that_is_not_provably_ours_waits_until_it_is(one_at_a_time: Desk) -> None:
+    desk = one_at_a_time
+    desk.barred = {"first"}
+    desk.offer(waiting("first"), waiting("second"))
+    before = desk.order
+
+    desk.barred = set()
+    desk.dispatcher.pump_all()
+
+    assert before == []
+    assert desk.order == ["first"]
 
 
 def test_nothing_starts_after_a_stop_whatever_falls_due(one_at_a_time: Desk) -> None:

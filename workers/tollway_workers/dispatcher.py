@@ -14,6 +14,7 @@ SWEEP_INTERVAL = 0.5
 #: Jobs a lane holds in memory besides those in flight, so that it never runs dry between polls.
 _LEAST_HELD = 1_000
 
+MayStart = Callable[[JobProgress], bool]
 Start = Callable[[JobProgress, Permit], None]
 Forget = Callable[[JobProgress], None]
 Expire = Callable[[JobProgress], None]
@@ -26,7 +27,7 @@ class LaneQueue:
     admission: Admission
     interactive: deque[JobProgress] = field(default_factory=deque)
     bulk: deque[JobProgress] = field(default_factory=deque)
-    retries: int = 0
+    retries: dict[JobProgress, Timer] = field(default_factory=dict)
     timer: Timer | None = None
 
     @property
@@ -38,7 +39,7 @@ class LaneQueue:
     @property
     def held(self) -> int:
         """Jobs that wait, for a slot or for a retry."""
-        return len(self.interactive) + len(self.bulk) + self.retries
+        return len(self.interactive) + len(self.bulk) + len(self.retries)
 
     def queue_of(self, progress: JobProgress) -> deque[JobProgress]:
         """The queue of its priority."""
@@ -48,21 +49,24 @@ class LaneQueue:
 class Dispatcher:
     """Holds jobs in their lanes and starts each as soon as its lane admits it.
 
-    `start` is called with the job and its permit, and must give the permit back; `forget` with a
-    job whose partition went to another worker before it was called; `expire` with one whose
-    deadline passed at the head of its queue. Everything here is synchronous.
+    `may_start` is asked last: whether the job is provably ours at this moment. `start` is called
+    with the job and its permit, and must give the permit back; `forget` with a job whose partition
+    went to another worker before it was called; `expire` with one whose deadline passed at the head
+    of its queue. Everything here is synchronous.
     """
 
     def __init__(
         self,
         admissions: dict[str, Admission],
         clock: Clock,
+        may_start: MayStart,
         start: Start,
         forget: Forget,
         expire: Expire,
     ) -> None:
         self._lanes = {name: LaneQueue(admission) for name, admission in admissions.items()}
         self._clock = clock
+        self._may_start = may_start
         self._start = start
         self._forget = forget
         self._expire = expire
@@ -78,8 +82,7 @@ class Dispatcher:
         if delay <= 0.0:
             lane.queue_of(progress).appendleft(progress)
             return
-        lane.retries += 1
-        self._clock.call_later(delay, lambda: self._due(lane, progress))
+        lane.retries[progress] = self._clock.call_later(delay, lambda: self._due(lane, progress))
 
     def requeue(self, progress: JobProgress) -> None:
         """A job that met its lane's fault: behind the others, so that none uses up its calls."""
@@ -89,6 +92,9 @@ class Dispatcher:
         """Start whatever the lane admits now; called when a job came, a call ended, time passed."""
         lane = self._lanes[lane_name]
         while not self._stopped and (queue := self._head(lane)) is not None:
+            if not self._may_start(queue[0]):
+                # Whoever has its partition next will, or we once a commit has succeeded.
+                return
             leave = lane.admission.admit(queue[0])
             if isinstance(leave, Permit):
                 self._start(queue.popleft(), leave)
@@ -100,24 +106,27 @@ class Dispatcher:
 
     def take_expired(self, now: float) -> list[JobProgress]:
         """Remove and return the waiting jobs whose deadline has passed (`now`: seconds UTC)."""
+        return self.take(lambda progress: progress.deadline <= now and progress.owned)
+
+    def take(self, leaves: Callable[[JobProgress], bool]) -> list[JobProgress]:
+        """Remove and return the waiting jobs that `leaves` says yes to, retries included."""
         taken: list[JobProgress] = []
         for lane in self._lanes.values():
             for queue in (lane.interactive, lane.bulk):
-                late = [p for p in queue if p.deadline <= now and p.owned]
-                if late:
-                    kept = [p for p in queue if p.deadline > now or not p.owned]
+                if going := [progress for progress in queue if leaves(progress)]:
+                    kept = [progress for progress in queue if not leaves(progress)]
                     queue.clear()
                     queue.extend(kept)
-                    taken += late
+                    taken += going
+            for progress in [progress for progress in lane.retries if leaves(progress)]:
+                lane.retries.pop(progress).cancel()
+                taken.append(progress)
         return taken
 
-    def drop_new(self) -> None:
-        """A drain: jobs that were never called are left to others; those begun may still end."""
-        for lane in self._lanes.values():
-            for queue in (lane.interactive, lane.bulk):
-                begun = [progress for progress in queue if progress.attempts]
-                queue.clear()
-                queue.extend(begun)
+    def pump_all(self) -> None:
+        """Start whatever all lanes admit: nothing could start for a while, and may now."""
+        for name in self._lanes:
+            self.pump(name)
 
     def stop(self) -> None:
         """Start nothing more, whatever ends or falls due; idempotent."""
@@ -150,7 +159,7 @@ class Dispatcher:
         return None
 
     def _due(self, lane: LaneQueue, progress: JobProgress) -> None:
-        lane.retries -= 1
+        del lane.retries[progress]
         lane.queue_of(progress).appendleft(progress)
         self.pump(progress.lane)
 

@@ -20,6 +20,7 @@ from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
 from tollway_workers.publisher import OutcomePublisher
+from tollway_workers.release import Releases
 from tollway_workers.telemetry.events import FleetEvents
 from tollway_workers.writing import OutcomeWriter
 
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 COMMIT_INTERVAL = 0.25
 #: Seconds until what has left for elsewhere is committed: it would be called there and here.
 _COMMIT_SOON = 0.02
+#: Seconds that a call may outlive its timeout before it is broken off to release its shard.
+_RELEASE_GRACE = 1.0
 #: Records taken by one poll at most: decoding them holds up the event loop.
 _MOST_POLLED = 500
 
@@ -53,8 +56,8 @@ class Parts:
 class Worker:
     """Runs until it is told to drain, then until its calls have ended.
 
-    State: `_running` (tasks that call or write), `_bytes` (of records that wait or run), `_full`
-    (topics that are not read because their lane holds all it may).
+    State: `_running` (tasks that call or write), `_calls` (those that call), `_bytes` (of records
+    that wait or run), `_full` (topics that are not read because their lane holds all it may).
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -62,11 +65,19 @@ class Worker:
         self._clock = parts.clock
         admissions = {name: lane.admission for name, lane in parts.lanes.items()}
         self.dispatcher = Dispatcher(
-            admissions, parts.clock, self._start, self._forget, self._expire
+            admissions, parts.clock, self._may_start, self._start, self._forget, self._expire
         )
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
         self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
         self._running: set[asyncio.Task[None]] = set()
+        self._calls: dict[JobProgress, asyncio.Task[None]] = {}
+        self._releases = Releases(
+            parts.source,
+            self.dispatcher,
+            self._calls,
+            parts.clock,
+            bound=_longest_call(parts.lanes) + _RELEASE_GRACE,
+        )
         self._bytes = 0
         self._full: list[str] = []
         self._draining = asyncio.Event()
@@ -97,7 +108,8 @@ class Worker:
     def drain(self) -> None:
         """Take nothing more; `run` returns when what is begun has ended. Idempotent."""
         self._draining.set()
-        self.dispatcher.drop_new()
+        self._parts.source.drain()
+        self._let_go()
 
     @property
     def draining(self) -> bool:
@@ -110,9 +122,6 @@ class Worker:
             room = _MOST_POLLED if self._bytes < self._parts.memory_bytes else 0
             lanes = set()
             records = await source.poll(room)
-            if self.draining:
-                # They are not complete, and so are left to others.
-                return
             for record in records:
                 self._bytes += record.size
                 if (progress := self._take(record)) is not None:
@@ -120,6 +129,7 @@ class Worker:
                     lanes.add(progress.lane)
             for lane in lanes:
                 self.dispatcher.pump(lane)
+            self._let_go()
             self._hold_back()
 
     def _take(self, record: ReceivedRecord) -> JobProgress | None:
@@ -145,9 +155,12 @@ class Worker:
         self._done_with(refused.record)
         self._parts.events.record_refused(refused.route, refused.failure)
 
+    def _may_start(self, progress: JobProgress) -> bool:
+        return self._parts.source.may_start(progress.record)
+
     def _start(self, progress: JobProgress, permit: Permit) -> None:
         self._parts.events.call_started(progress.lane)
-        self._go(self._call(progress, permit))
+        self._calls[progress] = self._go(self._call(progress, permit))
 
     async def _call(self, progress: JobProgress, permit: Permit) -> None:
         calls_before = len(progress.attempts)
@@ -159,7 +172,13 @@ class Worker:
                 "a job met a bug in the worker", error=type(error).__name__, at=place_of(error)
             )
             outcome, exchange = bug(error, progress.lane), None
+        except asyncio.CancelledError:
+            # It may go on at its provider: whoever has it next must not count on its end.
+            progress.record.tracker.aborted = True
+            self._give_back(progress)
+            raise
         finally:
+            del self._calls[progress]
             permit.release()
             self.dispatcher.pump(progress.lane)
             if self._full:
@@ -189,8 +208,10 @@ class Worker:
         if last is not None and FAILURE_TABLE[last].next in (Next.PARK_LANE, Next.WAIT_FOR_LANE):
             self.dispatcher.requeue(progress)
         else:
-            left = progress.deadline - self._clock.now()
-            self.dispatcher.retry(progress, min(outcome.delay, max(left, 0.0)))
+            now = self._clock.now()
+            progress.not_before = min(now + outcome.delay, progress.deadline)
+            self.dispatcher.retry(progress, progress.not_before - now)
+        self._let_go()
         self.dispatcher.pump(progress.lane)
 
     def _done_with(self, record: ReceivedRecord) -> None:
@@ -200,13 +221,27 @@ class Worker:
     def _forget(self, progress: JobProgress) -> None:
         self._bytes -= progress.record.size
 
+    def _give_back(self, progress: JobProgress) -> None:
+        self._parts.source.give_back(progress.record)
+        self._forget(progress)
+
+    def _let_go(self) -> None:
+        """Of what waits and whose partition leaves: its next call is another's."""
+        for progress in self._releases.take():
+            if progress.begun:
+                onward = Forwarded(progress.lane, "released", progress.not_before)
+                self._go(self._end(progress, onward, None))
+            else:
+                self._give_back(progress)
+
     def _expire(self, progress: JobProgress) -> None:
         self._go(self._end(progress, expired(progress), None))
 
-    def _go(self, work: Coroutine[None, None, None]) -> None:
+    def _go(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
     def _hold_back(self) -> None:
         self._full = [
@@ -221,6 +256,8 @@ class Worker:
             timer.cancel()
             self._commit_due.clear()
             await self._parts.source.commit()
+            # A commit renews the lease, without which nothing starts.
+            self.dispatcher.pump_all()
 
     async def _answer_expired(self) -> None:
         while True:
@@ -229,11 +266,12 @@ class Worker:
                 self._expire(progress)
 
     async def _finish_begun(self, drain_timeout: float) -> None:
-        """Calls in flight and jobs between two calls may end; what was never called is left."""
+        """What runs may end; what waits is let go of, to be called by others."""
         until = self._clock.monotonic() + drain_timeout
         while (self._running or self.dispatcher.waiting) and self._clock.monotonic() < until:
             # Kafka must see that we live; nothing new is taken.
             await self._parts.source.poll(0)
+            self._let_go()
 
     async def _stop(self) -> None:
         # A call that is cancelled gives its permit back: nobody may have it any more.
@@ -245,3 +283,7 @@ class Worker:
         await self._parts.sink.stop()
         for lane in self._parts.lanes.values():
             await lane.provider.aclose()
+
+
+def _longest_call(lanes: Mapping[str, Lane]) -> float:
+    return max((lane.config.call_timeout for lane in lanes.values()), default=0.0)

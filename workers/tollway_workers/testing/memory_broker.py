@@ -110,7 +110,8 @@ class MemoryBroker:
         for instance_id, member in members.items():
             orders = Orders(marks=planned.marks[instance_id], layout=layout, partitions=partitions)
             found = {
-                place: _left(group.committed.get(place)) for place in planned.given[instance_id]
+                place: _left(group.committed.get(place))
+                for place in sorted(planned.given[instance_id])
             }
             member.holdings.assign(found, orders, _NOW)
 
