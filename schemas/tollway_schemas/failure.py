@@ -35,6 +35,7 @@ class FailureClass(StrEnum):
     UNSUPPORTED_VERSION = "unsupported_version"
     REPLY_TOO_LARGE = "reply_too_large"
     HOPS_EXHAUSTED = "hops_exhausted"
+    WORKER_CRASHED = "worker_crashed"
 
 
 class ErrorScope(StrEnum):

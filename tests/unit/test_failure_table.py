@@ -10,7 +10,14 @@ from tollway_schemas.failure import FailureClass
 from tollway_workers.config.route import RetrySettings, RouteSettings
 from tollway_workers.errors import InvalidResult, ProviderError, ProviderFailure
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
-from tollway_workers.policies.outcome import Ask, DeadLettered, Failed, Outcome, RetryLater
+from tollway_workers.policies.outcome import (
+    Ask,
+    DeadLettered,
+    Failed,
+    Forwarded,
+    Outcome,
+    RetryLater,
+)
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.retry import MOST_CALLS, CallError, RetryPolicy
@@ -43,6 +50,7 @@ TABLE = {
     F.UNSUPPORTED_VERSION: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
     F.REPLY_TOO_LARGE: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
     F.HOPS_EXHAUSTED: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.WORKER_CRASHED: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
 }
 
 
@@ -115,6 +123,7 @@ WALKS = {
     F.UNSUPPORTED_VERSION: "d",
     F.REPLY_TOO_LARGE: "d",
     F.HOPS_EXHAUSTED: "d",
+    F.WORKER_CRASHED: "d",
 }
 
 
@@ -202,6 +211,30 @@ def test_the_provider_s_wait_is_a_lower_bound() -> None:
 
     assert isinstance(outcome, RetryLater)
     assert outcome.delay == 77.0
+
+
+@pytest.mark.parametrize(("asked", "leaves"), [(10.0, False), (10.5, True), (4_000.0, True)])
+def test_a_job_that_has_to_wait_long_leaves_for_a_retry_topic(asked: float, leaves: bool) -> None:
+    subject = progress(job(seconds=5_000))
+    fail(subject, F.TRANSIENT)
+
+    outcome = RetryPolicy(Random(1), (15.0, 60.0)).decide(
+        subject, error_of(F.TRANSIENT, retry_after=asked), now=NOW
+    )
+
+    assert outcome == (Forwarded("main", "retry", NOW + asked) if leaves else RetryLater(asked))
+
+
+@pytest.mark.parametrize("failure_class", [F.RATE_LIMIT, F.QUOTA_EXHAUSTED, F.CONNECT])
+def test_what_waits_for_its_lane_does_not_leave_it(failure_class: FailureClass) -> None:
+    subject = progress()
+    fail(subject, failure_class)
+
+    outcome = RetryPolicy(Random(1), (15.0, 60.0)).decide(
+        subject, error_of(failure_class, retry_after=60.0), now=NOW
+    )
+
+    assert outcome == RetryLater(0.0)
 
 
 def test_a_route_without_re_asks_dead_letters_a_bad_answer() -> None:

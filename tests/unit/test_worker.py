@@ -342,7 +342,12 @@ async def test_a_move_calls_no_job_twice_and_gives_back_the_bytes_of_what_went()
 
 async def both(one: MemoryFleet, other: MemoryFleet, true: Callable[[], bool]) -> None:
     """Let time pass for two workers, each with a clock of its own."""
-    await one.until(lambda: other.clock.advance(0.05) or true())
+
+    def pass_for_the_other() -> bool:
+        other.clock.advance(0.05)
+        return true()
+
+    await one.until(pass_for_the_other)
 
 
 async def test_memory_is_bounded_and_reading_goes_on_when_there_is_room() -> None:

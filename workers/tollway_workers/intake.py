@@ -10,7 +10,7 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Priority
 from tollway_workers.clock import Clock
 from tollway_workers.config.route import RouteSettings
-from tollway_workers.policies.endings import invalid_job
+from tollway_workers.policies.endings import crashed, invalid_job
 from tollway_workers.policies.intake import read_job
 from tollway_workers.policies.outcome import Outcome
 from tollway_workers.policies.progress import JobProgress
@@ -64,6 +64,11 @@ class Intake:
         self._validator = validator
         self._clock = clock
         self._served = {lane for route in settings.routes.values() for lane in route.lanes}
+
+    @property
+    def homes(self) -> dict[str, str]:
+        """A topic of each lane, by which its limit group is known."""
+        return {lane: topic for topic, (lane, _) in self._settings.lanes.items()}
 
     def topics_of(self, lane: str) -> list[str]:
         """The topics that a lane's jobs come from."""
@@ -137,6 +142,8 @@ class Intake:
 
     def _refusal(self, progress: JobProgress) -> Outcome | None:
         """The outcome of a job that need not be called at all."""
+        if progress.record.kills:
+            return crashed(progress.record.deaths)
         if progress.deadline <= self._clock.now():
             return expired(progress)
         if not self._publisher.may_reply_to(progress.job.reply_to):

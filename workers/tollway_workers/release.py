@@ -1,4 +1,5 @@
-"""Lets go of the jobs of partitions that are to go to another worker.
+"""Lets go of jobs whose next call is another worker's: their partition goes there, or their lane
+is in a limit group of which no shard is here (workers differ while a configuration is deployed).
 
 What was never called is given back: whoever has the partition next reads it. What waits for its
 next call goes to its lane's topic with its attempts, so that it need not be waited for. What runs
@@ -37,27 +38,35 @@ class Releases:
         calls: Mapping[JobProgress, Cancellable],
         clock: Clock,
         *,
+        homes: Mapping[str, str],
         bound: float,
     ) -> None:
-        """`calls`: those in flight; `bound`: seconds that they may take once a release began."""
+        """`calls`: those in flight; `homes`: a topic of each lane, by which its group is known.
+
+        `bound`: seconds that calls may take once a release began.
+        """
         self._source = source
         self._dispatcher = dispatcher
         self._calls = calls
         self._clock = clock
+        self._homes = homes
         self._bound = bound
         self._since: dict[OffsetTracker, float] = {}
 
     def take(self) -> list[JobProgress]:
-        """Break off what has run too long, and return what waits; cheap where nothing is to go."""
-        if not self._source.releasing:
+        """Break off what has run too long, and return what waits and is not to be called here."""
+        if self._source.releasing:
+            self._break_off()
+        else:
             self._since.clear()
+        foreign = {lane for lane, home in self._homes.items() if not self._source.serves(home)}
+        if not foreign and not self._source.releasing:
             return []
-        self._break_off()
-        return self._dispatcher.take(_leaves)
+        return self._dispatcher.take(lambda each: leaves(each) or each.lane in foreign)
 
     def _break_off(self) -> None:
         now = self._clock.monotonic()
-        running = {p.record.tracker for p in self._calls if _leaves(p)}
+        running = {p.record.tracker for p in self._calls if leaves(p)}
         self._since = {tracker: self._since.get(tracker, now) for tracker in running}
         late = {tracker for tracker, since in self._since.items() if now - since > self._bound}
         for progress, call in tuple(self._calls.items()):
@@ -66,5 +75,6 @@ class Releases:
                 call.cancel()
 
 
-def _leaves(progress: JobProgress) -> bool:
+def leaves(progress: JobProgress) -> bool:
+    """Whether the partition that a job came from is to go to another worker."""
     return progress.record.tracker.releasing

@@ -12,6 +12,7 @@ from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Ended, Intake, Refused
 from tollway_workers.kafka.ports import RecordSink, RecordSource
+from tollway_workers.kafka.relay import Relay
 from tollway_workers.policies.endings import bug, place_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.outcome import Forwarded, Outcome, RetryLater
@@ -20,7 +21,7 @@ from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
 from tollway_workers.publisher import OutcomePublisher
-from tollway_workers.release import Releases
+from tollway_workers.release import Releases, leaves
 from tollway_workers.telemetry.events import FleetEvents
 from tollway_workers.writing import OutcomeWriter
 
@@ -33,6 +34,8 @@ COMMIT_INTERVAL = 0.25
 _COMMIT_SOON = 0.02
 #: Seconds that a call may outlive its timeout before it is broken off to release its shard.
 _RELEASE_GRACE = 1.0
+#: Seconds that the relay may take to write its last batch and to leave.
+_RELAY_LEAVES = 10.0
 #: Records taken by one poll at most: decoding them holds up the event loop.
 _MOST_POLLED = 500
 
@@ -43,6 +46,7 @@ class Parts:
 
     source: RecordSource
     sink: RecordSink
+    relay: Relay
     intake: Intake
     lanes: Mapping[str, Lane]
     executor: JobExecutor
@@ -69,6 +73,7 @@ class Worker:
         )
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
         self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
+        self._homes = parts.intake.homes
         self._running: set[asyncio.Task[None]] = set()
         self._calls: dict[JobProgress, asyncio.Task[None]] = {}
         self._releases = Releases(
@@ -76,6 +81,7 @@ class Worker:
             self.dispatcher,
             self._calls,
             parts.clock,
+            homes=self._homes,
             bound=_longest_call(parts.lanes) + _RELEASE_GRACE,
         )
         self._bytes = 0
@@ -97,9 +103,11 @@ class Worker:
                 tasks = [
                     background.create_task(self._commit_often(), name="commits"),
                     background.create_task(self._answer_expired(), name="deadlines"),
+                    relaying := background.create_task(parts.relay.keep_running(), name="relay"),
                 ]
                 await self._take_jobs()
                 await self._finish_begun(drain_timeout)
+                await asyncio.wait({relaying}, timeout=_RELAY_LEAVES)
                 for task in tasks:
                     task.cancel()
         finally:
@@ -109,6 +117,7 @@ class Worker:
         """Take nothing more; `run` returns when what is begun has ended. Idempotent."""
         self._draining.set()
         self._parts.source.drain()
+        self._parts.relay.stop()
         self._let_go()
 
     @property
@@ -156,7 +165,8 @@ class Worker:
         self._parts.events.record_refused(refused.route, refused.failure)
 
     def _may_start(self, progress: JobProgress) -> bool:
-        return self._parts.source.may_start(progress.record)
+        source = self._parts.source
+        return source.may_start(progress.record) and source.serves(self._homes[progress.lane])
 
     def _start(self, progress: JobProgress, permit: Permit) -> None:
         self._parts.events.call_started(progress.lane)
@@ -226,13 +236,13 @@ class Worker:
         self._forget(progress)
 
     def _let_go(self) -> None:
-        """Of what waits and whose partition leaves: its next call is another's."""
+        """Of what waits and is not to be called here: it is read, or goes on, elsewhere."""
         for progress in self._releases.take():
-            if progress.begun:
+            if leaves(progress) and not progress.begun:
+                self._give_back(progress)
+            else:
                 onward = Forwarded(progress.lane, "released", progress.not_before)
                 self._go(self._end(progress, onward, None))
-            else:
-                self._give_back(progress)
 
     def _expire(self, progress: JobProgress) -> None:
         self._go(self._end(progress, expired(progress), None))

@@ -47,6 +47,10 @@ class RecordSource(Protocol):
         """Whether a call for it may start now: its partition is provably ours, and stays."""
         ...
 
+    def serves(self, topic: str) -> bool:
+        """Whether a shard of the topic's limit group is ours: calls to its lanes may start here."""
+        ...
+
     def give_back(self, record: ReceivedRecord) -> None:
         """A record was taken and not begun: it comes again, to whoever has its partition next."""
         ...

@@ -127,6 +127,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         tracker = record.tracker
         return tracker.owned and not tracker.releasing and self.committer.holds_lease
 
+    def serves(self, topic: str) -> bool:
+        """Whether a shard of the topic's limit group is ours: calls to its lanes may start here."""
+        return self.holdings.serves(topic)
+
     def complete(self, record: ReceivedRecord) -> None:
         """The outcome of a record is safely written: it never comes again."""
         record.tracker.finish(record.offset)

@@ -17,6 +17,15 @@ def invalid_job(problem: str) -> DeadLettered:
     return DeadLettered(failure, problem.partition(":")[0])
 
 
+def crashed(deaths: int) -> DeadLettered:
+    """The job is what ended the workers that called it: it ran alone in so many of them."""
+    failure = Failure(
+        failure_class=FailureClass.WORKER_CRASHED,
+        message=f"the worker process ended {deaths} times while this job ran alone in it",
+    )
+    return DeadLettered(failure)
+
+
 def bug(error: Exception, lane: str) -> DeadLettered:
     """The worker met a bug in itself. An exception's text may quote anything: its type alone."""
     failure = Failure(

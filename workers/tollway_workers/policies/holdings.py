@@ -15,7 +15,7 @@ from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup, shard_of
+from tollway_workers.policies.sharding import ShardGroup, ownership, shard_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,8 @@ class Holdings:
         self._owner = owner
         self._custodies: dict[Place, Custody] = {}
         self._groups: dict[str, ShardGroup] = {}
+        self._layout: tuple[ShardGroup, ...] = ()
+        self._unserved: frozenset[str] = frozenset()
         self._unclaimed: set[Place] = set()
         self._waiting: set[Place] = set()
         self.leaving = False
@@ -65,6 +67,7 @@ class Holdings:
         What stays goes on as it was, unless others had it meanwhile, or we were done with it. Marks
         replace all earlier ones, so one that is gone ends its release.
         """
+        self._layout = orders.layout
         self._groups = {topic: group for group in orders.layout for topic in group.topics}
         for place in self._custodies.keys() - found.keys():
             self._drop(place)
@@ -87,6 +90,10 @@ class Holdings:
         """Release all that is ours, and whatever else may come; there is no way back."""
         self.leaving = True
         self._mark(frozenset())
+
+    def serves(self, topic: str) -> bool:
+        """Whether a shard of the topic's limit group is ours, and stays."""
+        return topic not in self._unserved
 
     def wanted(self, place: Place, now: float) -> bool:
         """Whether more of a partition's records are to be read."""
@@ -171,12 +178,8 @@ class Holdings:
 
     def shards(self) -> dict[str, int]:
         """Shards that are ours, by limit group."""
-        owned: dict[str, int] = {}
-        for topic, partition in self._custodies:
-            group = self._groups.get(topic)
-            if group and topic == group.ownership_topic and partition < group.shards:
-                owned[group.name] = owned.get(group.name, 0) + 1
-        return owned
+        owned = {group.name: self._custodies.keys() & ownership(group) for group in self._layout}
+        return {name: len(places) for name, places in owned.items() if places}
 
     def __contains__(self, place: Place) -> bool:
         return place in self._custodies
@@ -192,6 +195,10 @@ class Holdings:
 
     def _one_alone_but(self, custody: Custody) -> bool:
         return any(each.alone for each in self._custodies.values() if each is not custody)
+
+    def _stays(self, place: Place) -> bool:
+        custody = self._custodies.get(place)
+        return custody is not None and not custody.tracker.releasing
 
     def _drop(self, place: Place) -> None:
         self._waiting.discard(place)
@@ -218,6 +225,12 @@ class Holdings:
             if custody.tracker.releasing:
                 custody.give_back()
                 self._waiting.discard(place)
+        self._unserved = frozenset(
+            topic
+            for group in self._layout
+            if not any(self._stays(place) for place in ownership(group))
+            for topic in group.topics
+        )
 
     def _ending(self, now: float) -> set[Place]:
         """Partitions that are being released, of shards of which nothing runs any more.

@@ -37,6 +37,11 @@ def shard_of(partition: int, shards: int) -> int:
     return partition % shards
 
 
+def ownership(group: ShardGroup) -> list[tuple[str, int]]:
+    """The partitions whose owner owns the shard: the first of the group's ownership topic."""
+    return [(group.ownership_topic, shard) for shard in range(group.shards)]
+
+
 def shard_groups(settings: FleetSettings) -> tuple[ShardGroup, ...]:
     """The groups of a fleet with all their topics, by name."""
     return tuple(

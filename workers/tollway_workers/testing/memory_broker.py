@@ -171,6 +171,10 @@ class MemorySource:
         """Whether a call for it may start now."""
         return record.tracker.owned and not record.tracker.releasing
 
+    def serves(self, topic: str) -> bool:
+        """Whether a shard of the topic's limit group is ours."""
+        return self.holdings.serves(topic)
+
     def complete(self, record: ReceivedRecord) -> None:
         """The outcome of a record is safely written: it never comes again."""
         record.tracker.finish(record.offset)
