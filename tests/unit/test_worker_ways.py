@@ -241,6 +241,73 @@ async def test_headers_of_ours_on_a_jobs_topic_are_not_believed() -> None:
     assert fleet.clock.now() < NOW + 5
 
 
+def overloaded(retry_after: float) -> ProviderFailure:
+    return ProviderFailure(
+        failure_class=FailureClass.OVERLOADED, message="no", status=503, retry_after=retry_after
+    )
+
+
+async def test_a_long_wait_leaves_memory_with_what_was_tried_and_holds_up_no_offset() -> None:
+    async with fleet_of(overloaded(40.0), completion()) as fleet:
+        await fleet.publish(job())
+        await fleet.until(lambda: len(fleet.broker.records(NAMES.retry(60.0))) == 1)
+        await fleet.until(lambda: fleet.lag == 0)
+
+    (waits,) = fleet.broker.records(NAMES.retry(60.0))
+    due = headers.number(waits.headers, headers.DUE)
+    assert due is not None
+    assert NOW + 60 <= due < NOW + 62
+    assert headers.get(waits.headers, headers.LANE) == "main"
+    assert headers.get(waits.headers, headers.ATTEMPTS) == "1"
+    assert len(fleet.journal) == 1
+    assert not fleet.replies
+    assert fleet.metrics.registry.get_sample_value(
+        "tollway_jobs_forwarded_total", {"lane": "main", "reason": "retry", "tier": "60"}
+    )
+
+
+async def test_a_job_comes_back_from_its_retry_topic_and_goes_on() -> None:
+    async with fleet_of(overloaded(40.0), completion()) as fleet:
+        await fleet.publish(job())
+        await fleet.until(lambda: "job-1" in fleet.replies and fleet.lag == 0, step=0.2)
+        took = fleet.clock.now() - NOW
+
+    attempts = fleet.replies["job-1"].attempts
+    assert [each.failure_class for each in attempts] == [FailureClass.OVERLOADED, None]
+    assert [call.call_id for call in provider_of(fleet).calls] == ["job-1/1/1", "job-1/1/2"]
+    assert 60 <= took < 66
+    assert fleet.relay.relayed == 1
+    late = fleet.metrics.registry.get_sample_value("tollway_relay_lateness_seconds_sum")
+    assert late is not None
+    assert late < 2.0
+
+
+async def test_a_wait_past_all_retry_topics_is_made_of_several_stays() -> None:
+    async with fleet_of(overloaded(100.0), completion(), tiers=(15.0, 60.0)) as fleet:
+        await fleet.publish(job())
+        await fleet.until(lambda: "job-1" in fleet.replies, step=0.2)
+        started = fleet.replies["job-1"].attempts[-1].started_at.timestamp()
+
+    assert len(fleet.broker.records(NAMES.retry(60.0))) == 2
+    assert NOW + 100 <= started < NOW + 130
+
+
+async def test_a_drain_leaves_the_relays_group_too() -> None:
+    async with fleet_of() as fleet:
+        await fleet.until(lambda: fleet.tiers.owned > 0)
+
+    assert fleet.tiers.owned == 0
+
+
+async def test_where_no_retry_topic_is_short_enough_a_job_waits_in_memory() -> None:
+    async with fleet_of(overloaded(12.0), completion(), tiers=(60.0,)) as fleet:
+        await fleet.publish(job(seconds=20))
+        await fleet.until(lambda: "job-1" in fleet.replies)
+
+    assert fleet.replies["job-1"].status == "completed"
+    assert not fleet.broker.records(NAMES.retry(60.0))
+
+
 async def test_a_full_lane_s_own_topics_are_not_read_either() -> None:
     fleet = fleet_of(concurrency=1, memory_bytes=2**30)
     provider_of(fleet).hold.clear()

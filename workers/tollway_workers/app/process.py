@@ -25,10 +25,13 @@ from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.backlog import Backlog
 from tollway_workers.kafka.probe import ProbeSettings
+from tollway_workers.kafka.relay import Relay
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.topics import existing_topics
+from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.sharding import shard_groups
 from tollway_workers.policies.topic_specs import largest_record, wanted_topics
@@ -160,6 +163,7 @@ class WorkerApp:
             for name, config in configs.items()
         }
         validator = ResultValidator()
+        policy = RetryPolicy(SystemRandom(), settings.retry.seconds)
         publisher = OutcomePublisher(
             self._sink,
             PublisherSettings(
@@ -177,15 +181,41 @@ class WorkerApp:
         parts = Parts(
             source=self._source,
             sink=self._sink,
+            relay=self._new_relay(publisher),
             intake=Intake(reads, publisher, validator, clock),
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, RetryPolicy(SystemRandom()), clock),
+            executor=JobExecutor(self._lanes, validator, policy, clock),
             publisher=publisher,
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
         )
         return Worker(parts)
+
+    def _new_relay(self, publisher: OutcomePublisher) -> Relay:
+        settings = self._settings
+        names = TopicNames(settings.kafka.prefix)
+        source = SourceSettings(
+            client=self._client,
+            topics=tuple(map(names.retry, settings.retry.seconds)),
+            group=names.relay_group,
+            instance_id=self._options.instance_id,
+            session_timeout=settings.kafka.session_timeout,
+        )
+        ways = Ways(
+            names=names,
+            first_lanes={name: route.lanes[0] for name, route in settings.routes.items()},
+            lanes=frozenset(settings.lanes),
+            tiers=settings.retry.seconds,
+        )
+        return Relay(
+            KafkaTierSource(source, self._clock),
+            self._sink,
+            ways,
+            self._clock,
+            publisher.publish_undecodable,
+            self.metrics,
+        )
 
     async def _require_topics(self) -> None:
         existing = await existing_topics(self._client)

@@ -6,6 +6,7 @@ each turn it looks at the head of each partition, where the earliest due record 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
 
 import structlog
 
@@ -14,6 +15,7 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.tiers import TierSource
+from tollway_workers.policies.endings import place_of
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.relay import Ways, is_due, onward
 
@@ -23,16 +25,36 @@ log = structlog.get_logger(__name__)
 _MOST_AT_ONCE = 500
 #: Seconds between tries to write what Kafka does not take.
 _WRITE_AGAIN = 1.0
+#: Seconds after which a relay that failed is started again.
+_RUN_AGAIN = 2.0
 
 #: Writes a dead letter of a record's bytes, for a route.
 GiveUp = Callable[[ReceivedRecord, Failure, str], Awaitable[None]]
+
+
+class RelayEvents(Protocol):
+    """What a relay tells of itself; metrics listen."""
+
+    def job_relayed(self, late: float) -> None:
+        """A job was put back on its lane, `late` seconds after its retry topic let it go."""
+        ...
+
+    def relay_failed(self, error: Exception) -> None:
+        """The relay ended and is to be started again."""
+        ...
 
 
 class Relay:
     """Runs until it is stopped, or cancelled: the batch at hand may then come twice."""
 
     def __init__(
-        self, source: TierSource, sink: RecordSink, ways: Ways, clock: Clock, give_up: GiveUp
+        self,
+        source: TierSource,
+        sink: RecordSink,
+        ways: Ways,
+        clock: Clock,
+        give_up: GiveUp,
+        events: RelayEvents | None = None,
     ) -> None:
         """`give_up` is for records that became too large: no job may block those behind it."""
         self._source = source
@@ -40,10 +62,26 @@ class Relay:
         self._ways = ways
         self._clock = clock
         self._give_up = give_up
+        self._events = events
         self._stopping = False
         #: Jobs put back so far.
         self.relayed = 0
-        self._latest = 0.0
+
+    async def keep_running(self) -> None:
+        """Run until `stop`, and again where it failed: it must not take its worker along."""
+        while not self._stopping:
+            try:
+                await self.run()
+            except Exception as error:  # noqa: BLE001 whatever it was, jobs wait to be put back
+                # The place alone: an exception's text may quote what it choked on.
+                log.error(
+                    "the relay failed, starting it again",
+                    error=type(error).__name__,
+                    at=place_of(error),
+                )
+                if self._events is not None:
+                    self._events.relay_failed(error)
+                await self._clock.sleep(_RUN_AGAIN)
 
     async def run(self) -> None:
         """Put back what is due, until `stop`. Raises BrokerUnavailable if it cannot begin."""
@@ -58,11 +96,6 @@ class Relay:
     def stop(self) -> None:
         """Finish the batch at hand and leave; idempotent."""
         self._stopping = True
-
-    def take_latest(self) -> float:
-        """Seconds that the latest job was late since this was last asked."""
-        latest, self._latest = self._latest, 0.0
-        return latest
 
     async def pass_on(self) -> None:
         """Put back all that is due and was read, batch by batch, each committed at once."""
@@ -110,4 +143,5 @@ class Relay:
         for record in taken:
             self.relayed += 1
             due = headers.number(record.headers, headers.DUE)
-            self._latest = max(self._latest, 0.0 if due is None else now - due)
+            if self._events is not None:
+                self._events.job_relayed(0.0 if due is None else max(0.0, now - due))

@@ -54,7 +54,7 @@ class Forwarded:
     """It leaves for a lane's topic, its own lane's perhaps, with all that was tried."""
 
     lane: str
-    #: A stable word for metrics: retry, release, retired.
+    #: A stable word for metrics: retry, released, retired.
     reason: str
     #: No call before it, in seconds since 1970; 0: at once.
     not_before: float = 0.0

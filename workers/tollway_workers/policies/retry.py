@@ -1,13 +1,22 @@
 """From a failed call to the job's next step. Pure: time and dice are arguments."""
 
+from collections.abc import Sequence
 from random import Random
 
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.policies.backoff import full_jitter
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next, Row
-from tollway_workers.policies.outcome import Ask, DeadLettered, Failed, Outcome, RetryLater
+from tollway_workers.policies.outcome import (
+    Ask,
+    DeadLettered,
+    Failed,
+    Forwarded,
+    Outcome,
+    RetryLater,
+)
 from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.tiers import tier_for
 
 #: Most calls for one job generation, those that are not charged included.
 MOST_CALLS = 10
@@ -39,8 +48,10 @@ def expired(progress: JobProgress) -> Failed:
 class RetryPolicy:
     """Decides what becomes of a job whose call failed: `FAILURE_TABLE` and the route's limits."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, tiers: Sequence[float] = ()) -> None:
+        """`tiers`: delays of the retry topics in seconds, ascending; what waits long goes there."""
         self._rng = rng
+        self._tiers = tiers
 
     def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Outcome:
         """The job's outcome, once its failed call stands in `progress`; `now` is seconds UTC."""
@@ -51,7 +62,7 @@ class RetryPolicy:
         if self._may_go_on(progress, failure_class, row):
             if now >= progress.deadline:
                 return expired(progress)
-            return self._again(progress, failure_class, row, error)
+            return self._again(progress, failure_class, row, error, now)
         return DeadLettered(_failure(progress, failure_class, error), _detail(error))
 
     def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
@@ -66,15 +77,25 @@ class RetryPolicy:
         )
 
     def _again(
-        self, progress: JobProgress, failure_class: FailureClass, row: Row, error: CallError
-    ) -> RetryLater:
+        self,
+        progress: JobProgress,
+        failure_class: FailureClass,
+        row: Row,
+        error: CallError,
+        now: float,
+    ) -> RetryLater | Forwarded:
         match row.next:
             case Next.RETRY_LARGER:
                 return RetryLater(0.0, Ask.LARGER)
             case Next.REASK:
                 return RetryLater(0.0, Ask.REASK)
             case Next.RETRY:
-                return RetryLater(self._wait(progress, failure_class, row, error))
+                wait = self._wait(progress, failure_class, row, error)
+                not_before = now + wait
+                stay = tier_for(not_before, deadline=progress.deadline, now=now, tiers=self._tiers)
+                if stay is None:
+                    return RetryLater(wait)
+                return Forwarded(progress.lane, "retry", not_before)
             case _:
                 # The lane's gate holds the job as long as it has to.
                 return RetryLater(0.0)

@@ -41,23 +41,19 @@ JOB_SECONDS = Metric(
 FORWARDED = Metric(
     "tollway_jobs_forwarded_total",
     "counter",
-    "Jobs that left for a lane's topic, by why (`retry`: a long wait, `release`: a shard moves, "
+    "Jobs that left for a lane's topic, by why (`retry`: a long wait, `released`: a shard moves, "
     "`retired`: their lane is in no route) and by the seconds of the retry topic they wait in.",
-    "retry: compare tollway_attempts_total; release: workers join and leave often; retired goes on "
-    "until the lane's topics are empty.",
+    "retry: compare tollway_attempts_total; released: workers join and leave often; retired goes "
+    "on until the lane's topics are empty.",
     ("lane", "reason", "tier"),
-)
-RELAYED = Metric(
-    "tollway_jobs_relayed_total",
-    "counter",
-    "Jobs that this worker put back on their lane when their retry topic let them go.",
-    "As many as wait in retry topics; zero on a worker that has none of their partitions.",
 )
 RELAY_LATENESS = Metric(
     "tollway_relay_lateness_seconds",
-    "gauge",
-    "How late the latest job was put back since this was last read.",
-    "Above some seconds: Kafka is in trouble, or workers were away.",
+    "histogram",
+    "How late this worker put jobs back on their lane after their retry topic let them go.",
+    "Above some seconds: workers were away, Kafka is in trouble, or a worker has too much to do.",
+    (),
+    _SECONDS,
 )
 RELAY_FAILURES = Metric(
     "tollway_relay_failures_total",

@@ -27,6 +27,14 @@ class FleetEvents(Protocol):
         """A job has left for a lane's topic or a retry topic."""
         ...
 
+    def job_relayed(self, late: float) -> None:
+        """A job was put back on its lane, `late` seconds after its retry topic let it go."""
+        ...
+
+    def relay_failed(self, error: Exception) -> None:
+        """The relay ended and is to be started again."""
+        ...
+
     def record_refused(self, route: str, failure: Failure) -> None:
         """A record held no job and went to the dead letters."""
         ...

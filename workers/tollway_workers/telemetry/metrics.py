@@ -57,8 +57,7 @@ class Metrics:
         self.jobs = self._numbers(d.JOBS)
         self.job_seconds = self._spreads(d.JOB_SECONDS)
         self.forwarded = self._numbers(d.FORWARDED)
-        self.relayed = self._numbers(d.RELAYED).labels()
-        self.relay_lateness = self._numbers(d.RELAY_LATENESS).labels()
+        self.relay_lateness = self._spreads(d.RELAY_LATENESS).labels()
         self.relay_failures = self._numbers(d.RELAY_FAILURES).labels()
         self.refused = self._numbers(d.REFUSED)
         self.attempts = self._numbers(d.ATTEMPTS)
@@ -113,6 +112,14 @@ class Metrics:
         """A job has left for a lane's topic or a retry topic."""
         tier = "none" if outcome.tier is None else f"{outcome.tier:g}"
         self.forwarded.labels(outcome.lane, outcome.reason, tier).inc()
+
+    def job_relayed(self, late: float) -> None:
+        """A job was put back on its lane, `late` seconds after its retry topic let it go."""
+        self.relay_lateness.observe(late)
+
+    def relay_failed(self, error: Exception) -> None:
+        """The relay ended and is to be started again."""
+        self.relay_failures.inc()
 
     def record_refused(self, route: str, failure: Failure) -> None:
         """A record held no job and went to the dead letters."""

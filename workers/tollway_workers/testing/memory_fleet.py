@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
 from random import Random
 
 from tollway_schemas.attempt import JournalRecord
@@ -17,7 +18,9 @@ from tollway_workers.config.route import RouteSettings
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.kafka.relay import Relay
 from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.travel import departure
 from tollway_workers.providers.base import Provider
@@ -25,6 +28,7 @@ from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource
+from tollway_workers.testing.memory_tiers import MemoryTierSource
 from tollway_workers.testing.samples import NOW
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker import Parts, Worker
@@ -32,6 +36,8 @@ from tollway_workers.worker import Parts, Worker
 NAMES = TopicNames()
 #: Delays of the retry topics, in seconds.
 TIERS = (15.0, 60.0, 300.0, 1800.0)
+#: Each relay has a name of its own, whatever its worker is called.
+_RELAYS = count()
 #: Seconds of real time that a test waits for what it expects.
 _PATIENCE = 10.0
 
@@ -85,7 +91,8 @@ class MemoryFleet:
         self.metrics = Metrics({config.name: config for config in lanes}, self.clock)
         self.validator = ResultValidator()
         dice = Random(7)  # noqa: S311 the same dice in every test
-        self.executor = JobExecutor(self.lanes, self.validator, RetryPolicy(dice), self.clock)
+        policy = RetryPolicy(dice, tiers)
+        self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)
         self.publisher = OutcomePublisher(
             self.sink,
             PublisherSettings(
@@ -98,6 +105,13 @@ class MemoryFleet:
             self.clock,
         )
         self.intake = Intake(reads, self.publisher, self.validator, self.clock)
+        self.tiers = MemoryTierSource(
+            self.broker,
+            [topic for topic in map(NAMES.retry, tiers) if topic in self.broker.topics],
+            group=NAMES.relay_group,
+            instance_id=f"relay-{next(_RELAYS)}",
+        )
+        self.relay = self._new_relay(routes, names, tiers)
         self.worker = Worker(self._parts(memory_bytes))
         self.running: asyncio.Task[None] | None = None
 
@@ -128,6 +142,7 @@ class MemoryFleet:
         """End the worker's tasks as a killed process does: nothing is committed any more."""
         self.broker.leave(NAMES.worker_group, self.source)
         self.source.forget()
+        self.tiers.crash()
         if self.running is not None:
             self.running.cancel()
             await asyncio.gather(self.running, return_exceptions=True)
@@ -203,10 +218,23 @@ class MemoryFleet:
             for partition, log in enumerate(self.broker.topics[topic])
         )
 
+    def _new_relay(
+        self, routes: Mapping[str, RouteSettings], lanes: Iterable[str], tiers: tuple[float, ...]
+    ) -> Relay:
+        ways = Ways(
+            names=NAMES,
+            first_lanes={name: route.lanes[0] for name, route in routes.items()},
+            lanes=frozenset(lanes),
+            tiers=tiers,
+        )
+        give_up = self.publisher.publish_undecodable
+        return Relay(self.tiers, self.sink, ways, self.clock, give_up, self.metrics)
+
     def _parts(self, memory_bytes: int) -> Parts:
         return Parts(
             source=self.source,
             sink=self.sink,
+            relay=self.relay,
             intake=self.intake,
             lanes=self.lanes,
             executor=self.executor,

@@ -18,11 +18,19 @@ class MemoryTierSource:
     def __init__(
         self, broker: MemoryBroker, topics: Collection[str], *, group: str, instance_id: str
     ) -> None:
-        self._source = MemorySource(broker, topics, group=group, instance_id=instance_id)
+        self._broker = broker
+        self._topics = tuple(topics)
+        self._group = group
+        self._instance_id = instance_id
+        self._source = self._new_source()
+        self._left = False
         self._heads: defaultdict[Place, deque[ReceivedRecord]] = defaultdict(deque)
 
     async def start(self) -> None:
-        """Join the group."""
+        """Join the group, as a new member after it was left."""
+        if self._left:
+            self._source, self._left = self._new_source(), False
+            self._heads.clear()
         await self._source.start()
 
     async def poll(self) -> None:
@@ -46,4 +54,21 @@ class MemoryTierSource:
 
     async def leave(self) -> None:
         """Give the partitions to others at once; idempotent."""
+        self._left = True
         await self._source.leave()
+
+    @property
+    def owned(self) -> int:
+        """Partitions that are ours now."""
+        return self._source.owned
+
+    def crash(self) -> None:
+        """Be gone as a killed process is: nothing is committed any more."""
+        self._broker.leave(self._group, self._source)
+        self._source.forget()
+        self._heads.clear()
+
+    def _new_source(self) -> MemorySource:
+        return MemorySource(
+            self._broker, self._topics, group=self._group, instance_id=self._instance_id
+        )
