@@ -1,5 +1,6 @@
 """Logs in an outage: few lines, a count of the others, and nothing that may not be said."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 
@@ -16,12 +17,13 @@ CLIENT = logging.getLogger("aiokafka.client")
 
 @pytest.fixture(autouse=True)
 def _client_logs() -> Iterator[None]:
-    """aiokafka's logger is left as it was."""
-    logger = logging.getLogger("aiokafka")
-    before = logger.handlers, logger.propagate, logger.level
+    """The loggers are left as they were."""
+    loggers = [logging.getLogger(name) for name in ("aiokafka", "asyncio")]
+    before = [(each.handlers, each.propagate, each.level) for each in loggers]
     yield
-    logger.handlers, logger.propagate = before[0], before[1]
-    logger.setLevel(before[2])
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 def written(limit: RepeatLimit, event: str, times: int = 1) -> list[dict[str, object]]:
@@ -91,3 +93,23 @@ def test_an_exception_that_the_client_logs_is_named_by_its_type_alone() -> None:
 
     assert [line["error"] for line in lines] == ["RuntimeError"]
     assert "secret" not in str(lines)
+
+
+async def test_a_task_that_the_client_left_behind_is_one_line_without_the_text_of_its_error() -> (
+    None
+):
+    pass_on_client_logs()
+    error = RuntimeError("secret prompt")
+
+    with capture_logs() as lines:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "Task exception was never retrieved", "exception": error, "task": error}
+        )
+
+    assert lines == [
+        {
+            "event": "the event loop: Task exception was never retrieved",
+            "error": "RuntimeError",
+            "log_level": "warning",
+        }
+    ]

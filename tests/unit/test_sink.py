@@ -94,7 +94,8 @@ async def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage()
     monkeypatch.setattr(sink_module, "AIOKafkaProducer", stage.produce)
     monkeypatch.setattr(limits_module, "topic_limits", _no_limits)
-    monkeypatch.setattr(sink_module, "STOP_TIMEOUT", 0.05)
+    monkeypatch.setattr(sink_module, "STOP_TIMEOUT", 0.1)
+    monkeypatch.setattr(sink_module, "_DISCONNECT_TIMEOUT", 0.05)
     await stage.sink.start()
     return stage
 

@@ -23,6 +23,8 @@ BATCH_BYTES = 1_048_576
 #: Seconds after which an unanswered request is sent again, over a new connection. Less than the
 #: watchdog's patience: a connection that died is mended before the process is given up.
 _REQUEST_TIMEOUT = 20.0
+#: Seconds that a producer has to disconnect once nothing is on its way, or is waited for.
+_DISCONNECT_TIMEOUT = 1.0
 #: Seconds that a topic's number of partitions is remembered: topics grow.
 _REMEMBERED = 30.0
 #: Bytes that a record takes in its batch at most besides its own, with `_HEADER_BYTES` a header.
@@ -101,12 +103,14 @@ class KafkaSink:
         if self._producing is not None:
             last, self._producing = self._producing, None
             retiring.append(asyncio.create_task(_retire(last), name="the last producer"))
-        if retiring:
-            # Acknowledgements alone take long: a producer without any stops at once.
-            unfinished = "records not yet acknowledged"
-            await given_up_after(STOP_TIMEOUT, asyncio.wait(retiring), unfinished)
-        for each in retiring:
-            each.cancel()
+        if not retiring:
+            return
+        _, waiting = await asyncio.wait(retiring, timeout=STOP_TIMEOUT - _DISCONNECT_TIMEOUT)
+        if waiting:
+            log.warning("Kafka is away, going without its acknowledgements")
+            for each in waiting:
+                each.cancel()
+            await asyncio.wait(waiting)
 
     @property
     def waiting_since(self) -> float | None:
@@ -139,8 +143,10 @@ class KafkaSink:
 
 async def _retire(old: _Producing) -> None:
     """Wait for what is on its way, however long that takes, and disconnect."""
-    await old.batches.flush()
-    await given_up_after(STOP_TIMEOUT, old.producer.stop(), "disconnecting a producer")
+    try:
+        await old.batches.flush()
+    finally:
+        await given_up_after(_DISCONNECT_TIMEOUT, old.producer.stop(), "disconnecting a producer")
 
 
 def _size(record: OutgoingRecord) -> int:

@@ -1,8 +1,8 @@
-"""What Kafka's client says of its troubles, as lines of our own.
+"""What Kafka's client, and the event loop for it, say of their troubles, as lines of our own.
 
 While a broker is away aiokafka logs an error a second and node; here they pass through our limit
 (telemetry/log_limit.py). Only numbers, names and types of errors are kept of what it wants to say:
-the text of an error may quote anything.
+the text of an error may quote anything. The loop speaks where the client leaves a task behind.
 """
 
 import logging
@@ -21,20 +21,27 @@ class _ToOurs(logging.Handler):
     Lower, because the client mends by itself nearly everything that it complains about.
     """
 
+    def __init__(self, speaker: str) -> None:
+        super().__init__(logging.WARNING)
+        self._speaker = speaker
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
         fields = {"error": error} if error else {}
         write = log.warning if record.levelno >= logging.ERROR else log.info
-        write(f"Kafka's client: {_text(record)}"[:_LONGEST], **fields)
+        # What follows the first line quotes whole objects, an error's text in them.
+        said = _text(record).partition("\n")[0]
+        write(f"{self._speaker}: {said}"[:_LONGEST], **fields)
 
 
 def pass_on_client_logs() -> None:
-    """From now on aiokafka's warnings and errors are lines of our own log, and nothing else."""
-    client = logging.getLogger("aiokafka")
-    client.handlers = [_ToOurs(logging.WARNING)]
-    client.propagate = False
-    client.setLevel(logging.WARNING)
+    """From now on their warnings and errors are lines of our own log, and nothing else."""
+    for name, speaker in (("aiokafka", "Kafka's client"), ("asyncio", "the event loop")):
+        logger = logging.getLogger(name)
+        logger.handlers = [_ToOurs(speaker)]
+        logger.propagate = False
+        logger.setLevel(logging.WARNING)
 
 
 def _text(record: logging.LogRecord) -> str:
