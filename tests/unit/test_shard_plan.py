@@ -90,6 +90,7 @@ def _fleets(draw: st.DrawFn) -> tuple[list[Member], list[ShardGroup]]:
             owned=(owned := draw(some)),
             released=draw(some) & owned,
             leaving=draw(st.booleans()),
+            standby=draw(st.booleans()),
         )
         for n in range(draw(st.integers(1, 6)))
     ]
@@ -356,21 +357,26 @@ def test_a_topic_that_only_old_workers_read_stays_with_them_whoever_owns_the_sha
     assert not any(planned.marks.values())
 
 
-def test_the_newest_layout_that_names_a_topic_or_a_group_decides() -> None:
-    new = [
-        ShardGroup(name="a", shards=2, ownership_topic="a", topics=("a",), generation=2),
-        ShardGroup(name="b", shards=4, ownership_topic="b", topics=("b", "jobs"), generation=2),
-    ]
-    old = [
-        ShardGroup(name="a", shards=4, ownership_topic="a", topics=("a", "jobs"), generation=1),
-        ShardGroup(name="gone", shards=3, ownership_topic="g", topics=("g", "x"), generation=1),
-    ]
+def test_what_a_leaving_member_owns_is_marked_only_where_somebody_stays() -> None:
+    groups = [group("a", 2)]
+    own = frozenset(_all("a-0", _PARTITIONS) + _all("a-1", _PARTITIONS))
+    goes = member("goes", groups, epoch=1, owned=own, leaving=True)
 
-    layout = merged([new, old], {"a": 4, "b": 4, "jobs": 4, "x": 4, "other": 2})
+    alone = plan([goes], groups, partitions_of(groups))
+    with_another = plan([goes, member("stays", groups)], groups, partitions_of(groups))
 
-    assert {each.name: (each.shards, each.ownership_topic, each.topics) for each in layout} == {
-        "a": (2, "a", ("a",)),
-        "b": (4, "b", ("b", "jobs")),
-        "gone": (3, "x", ("x",)),
-        "topic:other": (2, "other", ("other",)),
-    }
+    assert (alone.given["goes"], alone.marks["goes"]) == (own, frozenset())
+    assert (with_another.given["goes"], with_another.marks["goes"]) == (own, own)
+
+
+def test_a_standby_gets_what_nobody_else_can_have() -> None:
+    both, one = group("a", 2), group("b", 1)
+    standby = member("standby", [both, one], standby=True)
+    other = member("other", [both])
+
+    _, planned = settled([standby, other], [both, one], partitions_of([both, one]))
+    _, alone = settled([standby], [both, one], partitions_of([both, one]))
+
+    assert {topic for topic, _ in planned.given["standby"]} == set(one.topics)
+    assert {topic for topic, _ in planned.given["other"]} == set(both.topics)
+    assert {topic for topic, _ in alone.given["standby"]} == {*both.topics, *one.topics}

@@ -107,6 +107,7 @@ def _member(name: str, claim: Claim, topics: frozenset[str]) -> Member:
         owned=claim.owned,
         released=claim.released,
         leaving=claim.leaving,
+        standby=claim.standby,
     )
 
 
@@ -121,7 +122,11 @@ def _orders(
     if claim is None:
         return orders
     return replace(
-        orders, process=claim.process, fingerprint=claim.fingerprint, leaving=claim.leaving
+        orders,
+        process=claim.process,
+        fingerprint=claim.fingerprint,
+        leaving=claim.leaving,
+        standby=claim.standby,
     )
 
 

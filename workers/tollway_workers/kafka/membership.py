@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.assignor import ShardAssignor
 from tollway_workers.kafka.instance import InstanceIdInUse
-from tollway_workers.policies.membership import Next, after_join, outgrown
+from tollway_workers.policies.membership import Claim, Next, after_join, outgrown
 from tollway_workers.policies.shard_plan import Place
 
 log = structlog.get_logger(__name__)
@@ -70,20 +70,19 @@ class Membership:
 
     def leave_soon(self) -> None:
         """Want nothing more; there is no way back."""
-        self._standby_until = None
-        self._leaving(True)
+        self._say(replace(self.assignor.claim, leaving=True))
 
     def stand_back(self) -> None:
-        """Want nothing for a while, so that others have the shards; idempotent."""
+        """Want nothing for a while that others can have; idempotent."""
         self._standby_until = self._clock.monotonic() + _STANDBY
-        self._leaving(True)
+        self._say(replace(self.assignor.claim, standby=True))
 
     def look(self, consumer: AIOKafkaConsumer) -> None:
         """Ask for a rebalance if one is due; call it a few times a second."""
         now = self._clock.monotonic()
         if self._standby_until is not None and now >= self._standby_until:
             self._standby_until = None
-            self._leaving(False)
+            self._say(replace(self.assignor.claim, standby=False))
         if now - self._looked >= _GROWTH_INTERVAL:
             self._looked = now
             self._wanted = self._wanted or self._outgrown(consumer)
@@ -96,10 +95,9 @@ class Membership:
         """Whether a process that started later has our name."""
         return self._in_use
 
-    def _leaving(self, leaving: bool) -> None:
-        claim = self.assignor.claim
-        if claim.leaving != leaving:
-            self.assignor.claim = replace(claim, leaving=leaving)
+    def _say(self, claim: Claim) -> None:
+        if claim != self.assignor.claim:
+            self.assignor.claim = claim
             self._ask_soon(wanted=True)
 
     def _ask_soon(self, *, wanted: bool) -> None:

@@ -47,6 +47,8 @@ class Claim:
     released: frozenset[Place] = frozenset()
     #: It is about to go: it wants nothing more.
     leaving: bool = False
+    #: It cannot keep up: others should have its shards, if there are others.
+    standby: bool = False
     #: Joins so far: Kafka takes a claim with the bytes of the last one for no news.
     joins: int = 0
     #: The limit groups of its configuration, and a number that is equal for equal ones.
@@ -68,6 +70,7 @@ class Orders:
     process: Process | None = None
     fingerprint: int = 0
     leaving: bool = False
+    standby: bool = False
 
 
 class Next(Enum):
@@ -97,8 +100,9 @@ def after_join(claim: Claim, orders: Orders, *, first: bool) -> Next:
         if newer:
             # Two hosts whose clocks differ: with our name in the orders, all else follows.
             return Next.REJOIN
-    same = (orders.fingerprint, orders.leaving) == (claim.fingerprint, claim.leaving)
-    return Next.WORK if same else Next.REJOIN
+    told = (orders.fingerprint, orders.leaving, orders.standby)
+    said = (claim.fingerprint, claim.leaving, claim.standby)
+    return Next.WORK if told == said else Next.REJOIN
 
 
 def outgrown(orders: Orders, partitions: Mapping[str, int]) -> bool:

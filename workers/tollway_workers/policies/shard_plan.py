@@ -6,7 +6,7 @@ move is *marked*, its owner finishes with it and lists it as released, and the n
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tollway_workers.policies.sharding import ShardGroup, shard_of
@@ -29,6 +29,8 @@ class Member:
     released: frozenset[Place] = frozenset()
     #: It is about to go: it gets nothing more.
     leaving: bool = False
+    #: It cannot keep up: it gets nothing that another can have.
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,7 @@ def _owners(members: Iterable[Member], partitions: Mapping[str, int]) -> dict[Pl
 def _shards_of(
     group: ShardGroup, staying: Mapping[str, Member], partitions: Mapping[str, int]
 ) -> Iterator[_Shard]:
-    topics = frozenset(group.topics)
-    members = staying.values()
-    eligible = frozenset(m.name for m in members if group.ownership_topic in m.topics)
-    # Workers of an older configuration may know some of its topics only.
-    eligible = eligible or frozenset(m.name for m in members if topics & m.topics)
+    eligible = _eligible(group, staying.values())
     places: dict[int, list[Place]] = {}
     for topic in group.topics:
         for partition in range(partitions.get(topic, 0)):
@@ -132,6 +130,18 @@ def _shards_of(
         # Whoever has the first of them has the shard.
         places[number].sort(key=lambda place: place != (group.ownership_topic, number))
         yield _Shard(group.name, number, tuple(places[number]), eligible)
+
+
+def _eligible(group: ShardGroup, staying: Collection[Member]) -> frozenset[str]:
+    """Who may own a group's shards: those who can keep up before others, if there are any.
+
+    Workers of an older configuration may know some of its topics only.
+    """
+    topics = frozenset(group.topics)
+    keen = [member for member in staying if not member.standby]
+    whole = [{m.name for m in ms if group.ownership_topic in m.topics} for ms in (keen, staying)]
+    parts = [{m.name for m in ms if topics & m.topics} for ms in (keen, staying)]
+    return frozenset(next(filter(None, whole + parts), ()))
 
 
 def _targets(shards: Sequence[_Shard], owners: Mapping[Place, str]) -> dict[_Shard, str]:

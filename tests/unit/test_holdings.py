@@ -1,0 +1,294 @@
+"""What one member owns, from one assignment to the next."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from tollway_workers.policies import commit_note
+from tollway_workers.policies.custody import LEASE
+from tollway_workers.policies.holdings import Found, Holdings
+from tollway_workers.policies.membership import Orders
+from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.shard_plan import Place
+from tollway_workers.policies.sharding import ShardGroup
+
+_NOW = 1_000.0
+_A = ShardGroup(name="a", shards=2, ownership_topic="a", topics=("a", "jobs"), generation=7)
+_B = ShardGroup(name="b", shards=1, ownership_topic="b", topics=("b",), generation=7)
+#: The four partitions of shard 1 of group a, where topics have four.
+_SHARD: tuple[Place, ...] = (("a", 1), ("a", 3), ("jobs", 1), ("jobs", 3))
+
+
+class Member:
+    """A member, and what Kafka keeps for its group."""
+
+    def __init__(self, owner: int = 1, kept: dict[Place, Found] | None = None) -> None:
+        self.holdings = Holdings(owner)
+        self.kept = {} if kept is None else kept
+        self.now = _NOW
+
+    def assign(
+        self,
+        places: Collection[Place],
+        *,
+        marks: Collection[Place] = (),
+        layout: tuple[ShardGroup, ...] = (_A, _B),
+    ) -> None:
+        fresh = Found(offset=0, fresh=True)
+        found = {place: self.kept.get(place, fresh) for place in places}
+        orders = Orders(marks=frozenset(marks), layout=layout, partitions={})
+        self.holdings.assign(found, orders, self.now)
+
+    def commit(self, positions: Mapping[Place, int] | None = None) -> None:
+        commits = self.holdings.commits(positions or {}, self.now)
+        for place, each in commits.items():
+            self.kept[place] = Found(offset=each.offset, metadata=each.metadata)
+        self.holdings.written(commits)
+
+    def take(self, place: Place, count: int) -> list[ReceivedRecord]:
+        tracker = self.holdings.tracker(place)
+        first = tracker.next_offset
+        self.holdings.take(
+            place,
+            [
+                ReceivedRecord(*place, offset, None, b"", (), 0.0, tracker)
+                for offset in range(first, first + count)
+            ],
+        )
+        return self.holdings.begin(self.now)
+
+    def final(self, place: Place) -> bool:
+        note = commit_note.read(self.kept[place].offset, self.kept[place].metadata)
+        return note is not None and note.final
+
+
+def offsets(records: Collection[ReceivedRecord]) -> list[int]:
+    return [record.offset for record in records]
+
+
+def test_nothing_begins_before_our_own_commit_stands() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    before = member.take(("a", 1), 3)
+    was_unclaimed = member.holdings.unclaimed
+
+    member.commit()
+
+    assert (before, was_unclaimed, member.holdings.unclaimed) == ([], True, False)
+    assert offsets(member.holdings.begin(_NOW)) == [0, 1, 2]
+
+
+def test_a_shard_gets_its_last_word_when_nothing_of_any_of_its_partitions_runs() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    (record,) = member.take(("jobs", 3), 1)
+
+    member.assign(_SHARD, marks=_SHARD)
+    member.commit()
+    while_it_runs = [member.final(place) for place in _SHARD]
+    record.tracker.finish(record.offset)
+    member.commit()
+
+    assert not any(while_it_runs)
+    assert all(member.final(place) for place in _SHARD)
+    assert member.holdings.released == set(_SHARD)
+    assert member.kept["jobs", 3].offset == 1
+
+
+def test_other_shards_do_not_wait_for_it() -> None:
+    other: tuple[Place, ...] = (("a", 0), ("a", 2), ("b", 0))
+    member = Member()
+    member.assign((*_SHARD, *other))
+    member.commit()
+    member.take(("a", 1), 1)
+
+    member.assign((*_SHARD, *other), marks=(*_SHARD, *other))
+    member.commit()
+
+    assert member.holdings.released == set(other)
+
+
+def test_what_was_read_and_has_not_begun_is_given_back_by_a_mark_and_read_again_later() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.take(("a", 1), 3)
+
+    member.assign(_SHARD, marks=_SHARD)
+    given_back = member.holdings.tracker(("a", 1)).next_offset
+    while_marked = member.take(("a", 1), 3)
+    member.assign(_SHARD)
+    member.commit()
+
+    assert (given_back, while_marked) == (0, [])
+    assert offsets(member.take(("a", 1), 3)) == [0, 1, 2]
+
+
+def test_a_position_past_what_was_given_back_is_not_committed() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    member.assign(_SHARD, marks=_SHARD)
+    member.take(("a", 1), 3)
+
+    member.commit({("a", 1): 3})
+
+    assert member.kept["a", 1].offset == 0
+
+
+def test_what_stays_goes_on_with_what_runs() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    (record,) = member.take(("a", 1), 1)
+    member.commit()
+
+    member.assign([("a", 1)])
+    record.tracker.finish(record.offset)
+    member.commit()
+
+    assert record.tracker.owned
+    assert member.kept["a", 1].offset == 1
+
+
+def test_what_others_had_meanwhile_is_taken_over_anew() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    (record,) = member.take(("a", 1), 1)
+    other = Member(owner=2, kept=member.kept)
+    other.assign(_SHARD)
+    other.commit()
+
+    member.assign(_SHARD)
+    member.commit()
+
+    assert not record.tracker.owned
+    assert not member.holdings.wanted(("a", 1), _NOW)
+    assert member.holdings.wanted(("a", 1), _NOW + LEASE)
+
+
+def test_a_mark_that_crossed_our_release_leaves_it_released() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    member.assign(_SHARD, marks=_SHARD)
+    member.commit()
+
+    member.assign(_SHARD, marks=_SHARD)
+    member.commit()
+
+    assert member.holdings.released == set(_SHARD)
+    assert all(member.final(place) for place in _SHARD)
+    assert not member.holdings.unclaimed
+
+
+def test_what_we_released_and_get_back_is_ours_again_after_a_commit_that_is_not_final() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    member.assign(_SHARD, marks=_SHARD)
+    member.commit()
+
+    member.assign(_SHARD)
+    before = member.take(("a", 1), 1)
+    member.commit()
+
+    assert member.holdings.released == set()
+    assert before == []
+    assert not any(member.final(place) for place in _SHARD)
+    assert offsets(member.holdings.begin(_NOW)) == [0]
+
+
+def test_a_mark_that_is_withdrawn_while_our_last_word_is_on_its_way_is_no_release() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    member.assign(_SHARD, marks=_SHARD)
+    commits = member.holdings.commits({}, _NOW)
+    member.assign(_SHARD)
+
+    member.holdings.written(commits)
+    before = member.take(("a", 1), 1)
+    claimed_again = member.holdings.unclaimed
+    member.commit()
+
+    assert member.holdings.released == set()
+    assert (before, claimed_again) == ([], True)
+    assert offsets(member.holdings.begin(_NOW)) == [0]
+
+
+def test_no_last_word_is_said_for_an_owner_whose_calls_may_still_run() -> None:
+    dead = Member(owner=2)
+    dead.assign(_SHARD)
+    dead.commit()
+    dead.take(("a", 1), 1)
+    dead.commit()
+    member = Member(kept=dead.kept)
+    member.assign(_SHARD, marks=_SHARD)
+
+    member.commit()
+    early = [member.final(place) for place in _SHARD]
+    member.now += LEASE
+    member.commit()
+
+    assert not any(early)
+    assert all(member.final(place) for place in _SHARD)
+
+
+def test_a_partition_whose_call_was_broken_off_goes_without_a_last_word() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    (record,) = member.take(("a", 1), 1)
+    member.assign(_SHARD, marks=_SHARD)
+
+    record.tracker.aborted = True
+    record.tracker.give_back(record.offset)
+    member.commit()
+
+    assert [place for place in _SHARD if not member.final(place)] == [("a", 1)]
+    assert member.holdings.released == set(_SHARD)
+
+
+def test_a_drain_releases_all_and_what_comes_later_too() -> None:
+    member = Member()
+    member.assign([("a", 0)])
+    member.commit()
+
+    member.holdings.drain()
+    member.commit()
+    member.assign([("a", 1)])
+    member.commit()
+
+    assert member.final(("a", 0))
+    assert member.holdings.released == {("a", 1)}
+    assert not member.holdings.wanted(("a", 1), _NOW + LEASE)
+
+
+def test_a_lane_is_served_where_a_shard_of_its_group_is_ours_and_stays() -> None:
+    member = Member()
+    member.assign([("a", 1), ("jobs", 1), ("jobs", 0)])
+    with_a_shard = [member.holdings.serves(topic) for topic in ("a", "jobs", "b", "unknown")]
+    shards = member.holdings.shards()
+
+    member.assign([("a", 1), ("jobs", 1), ("jobs", 0)], marks=[("a", 1)])
+    marked = member.holdings.serves("jobs")
+    member.assign([("jobs", 1), ("a", 3)])
+    without = member.holdings.serves("jobs")
+
+    assert with_a_shard == [True, True, False, True]
+    assert shards == {"a": 1}
+    assert (marked, without) == (False, False)
+
+
+def test_other_shards_and_limits_hold_for_what_stays_from_the_next_commit_on() -> None:
+    member = Member()
+    member.assign([("a", 1)])
+    member.commit()
+
+    member.assign([("a", 1)], layout=(replace(_A, shards=4, generation=8), _B))
+    member.commit()
+
+    note = commit_note.read(member.kept["a", 1].offset, member.kept["a", 1].metadata)
+    assert note is not None
+    assert (note.shards, note.generation) == (4, 8)
