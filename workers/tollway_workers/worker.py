@@ -289,8 +289,8 @@ class Worker:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        await self._parts.source.leave()
-        await self._parts.sink.stop()
+        # At once: while Kafka is away each takes as long as it may.
+        await asyncio.gather(self._parts.source.leave(), self._parts.sink.stop())
         for lane in self._parts.lanes.values():
             await lane.provider.aclose()
 

@@ -159,6 +159,11 @@ class _Admin:
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         await self._admin.close()
+        if isinstance(error, KafkaError) and error.retriable:
+            raise BrokerUnavailable(
+                f"Kafka cannot answer about topics yet ({type(error).__name__}): "
+                "its brokers start or recover, try again"
+            ) from error
         if isinstance(error, KafkaError):
             raise BrokerUnavailable(
                 f"Kafka refused a request about topics ({type(error).__name__}): "
