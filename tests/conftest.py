@@ -1,5 +1,6 @@
 """What every test may use: a real broker, names of its own, and no way out of this machine."""
 
+import asyncio
 import os
 import re
 import socket
@@ -137,6 +138,9 @@ async def make_topic(bootstrap_servers: str, topic_prefix: str) -> AsyncIterator
         ((_, error, why),) = answer.topic_errors
         assert not error, f"Kafka did not make {topic}: {why}"
         made.append(topic)
+        # A broker that is busy deleting the last test's topics knows of it some seconds later.
+        while topic not in await admin.list_topics():
+            await asyncio.sleep(0.05)
         return topic
 
     try:
