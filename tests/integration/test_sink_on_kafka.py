@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,19 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from tollway_schemas.codec import decode
+from tollway_schemas.failure import FailureClass
+from tollway_schemas.job import ReplyAddress
+from tollway_schemas.reply import Answer, Provenance, Reply
+from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
 from tollway_workers.kafka.log_reader import LogReader
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
+from tollway_workers.policies.outcome import Completed
+from tollway_workers.publisher import OutcomePublisher, PublisherSettings
+from tollway_workers.testing.samples import job, progress
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 
@@ -51,12 +60,15 @@ class Sink:
         await admin.close()
 
     async def sizes(self, topic: str) -> list[int]:
+        return sorted(map(len, await self.values(topic)))
+
+    async def values(self, topic: str) -> list[bytes]:
         reader = LogReader(self._client)
         await reader.start()
         try:
             ends = await reader.ends([topic])
             starts = dict.fromkeys(ends, 0)
-            return sorted([len(each.value or b"") async for each in reader.between(starts, ends)])
+            return [each.value or b"" async for each in reader.between(starts, ends)]
         finally:
             await reader.stop()
 
@@ -102,3 +114,34 @@ async def test_a_limit_that_was_lowered_since_is_learned_from_what_kafka_refuses
     assert [type(each) for each in ended if each is not None] == [RecordTooLarge]
     assert isinstance(ended[2], RecordTooLarge)
     assert {5_000, 8_000, 9_000} <= set(await kafka.sizes(topic))
+
+
+async def test_an_answer_that_a_services_topic_does_not_take_ends_as_a_dead_letter(
+    kafka: Sink, make_topic: MakeTopic, topic_prefix: str
+) -> None:
+    names = TopicNames(topic_prefix)
+    for ours in (names.replies, names.dead_letters):
+        await make_topic(ours)
+    theirs = await make_topic(None, 2, {"max.message.bytes": "4000"})
+    settings = PublisherSettings(
+        topics=names, worker="w-0", reply_topics=frozenset({theirs}), most_bytes=500_000
+    )
+    publisher = OutcomePublisher(kafka.sink, settings, SystemClock())
+    answer = Completed(Answer(text="x" * 5_000), Provenance.LIVE, "main", None)
+
+    async with asyncio.timeout(20):
+        large = progress(job("large", reply_to=ReplyAddress(topic=theirs, partition=1)))
+        await publisher.publish(large, answer, None)
+        small = progress(job("small", reply_to=ReplyAddress(topic=theirs, partition=1)))
+        await publisher.publish(small, replace(answer, answer=Answer(text="yes")), None)
+
+    replies = {reply.job_id: reply for reply in map(_reply, await kafka.values(theirs))}
+    assert len(await kafka.values(names.dead_letters)) == 1
+    assert replies["small"].status == "completed"
+    failure = replies["large"].failure
+    assert failure is not None
+    assert failure.failure_class is FailureClass.REPLY_TOO_LARGE
+
+
+def _reply(value: bytes) -> Reply:
+    return decode(Reply, value)

@@ -13,7 +13,7 @@ from tollway_schemas.job import Priority, ReplyAddress
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.route import RouteSettings
-from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, Forwarded, RetryLater
 from tollway_workers.policies.outgoing import Exchange, instant
 from tollway_workers.policies.progress import JobProgress
@@ -40,6 +40,8 @@ class Desk:
             self.broker.create_topic(topic, 4)
         self.broker.most_bytes = _MOST
         self.order: list[str] = []
+        #: Topics that take less.
+        self.limits: dict[str, int] = {}
         self.publisher = OutcomePublisher(
             self._Noting(self),
             PublisherSettings(
@@ -58,6 +60,8 @@ class Desk:
             self._desk = desk
 
         async def send(self, record: OutgoingRecord) -> Any:
+            if len(record.value) > self._desk.limits.get(record.topic, _MOST):
+                raise RecordTooLarge
             handed = await super().send(record)
             self._desk.order.append(record.topic)
             return handed
@@ -201,6 +205,21 @@ async def test_no_job_can_have_its_reply_written_elsewhere(desk: Desk, topic: st
 
 async def test_an_answer_that_no_reply_can_hold_is_a_dead_letter(desk: Desk) -> None:
     ended = await desk.publisher.publish(progress(), completed("x" * _MOST), None)
+
+    assert isinstance(ended, DeadLettered)
+    assert desk.order == [_NAMES.dead_letters, _NAMES.replies]
+    failure = desk.reply().failure
+    assert failure is not None
+    assert failure.failure_class is FailureClass.REPLY_TOO_LARGE
+
+
+async def test_a_topic_that_takes_no_reply_at_all_has_its_failures_in_the_fleets_own(
+    desk: Desk,
+) -> None:
+    desk.limits["mine"] = 100
+    mine = progress(job(reply_to=ReplyAddress(topic="mine", partition=5)))
+
+    ended = await desk.publisher.publish(mine, completed(), None)
 
     assert isinstance(ended, DeadLettered)
     assert desk.order == [_NAMES.dead_letters, _NAMES.replies]

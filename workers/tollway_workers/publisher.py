@@ -161,13 +161,23 @@ class OutcomePublisher:
         try:
             return await self._send_reply(progress, failure, dead=dead)
         except RecordTooLarge:
-            return await self._send_reply(progress.bare(), failure, dead=dead)
+            bare = progress.bare()
+        try:
+            return await self._send_reply(bare, failure, dead=dead)
+        except RecordTooLarge:
+            # The topic of a service takes next to nothing: ours takes this.
+            return await self._send_reply(bare, failure, dead=dead, ours=True)
 
     async def _send_reply(
-        self, progress: JobProgress, ending: Completed | Failure, *, dead: bool
+        self,
+        progress: JobProgress,
+        ending: Completed | Failure,
+        *,
+        dead: bool,
+        ours: bool = False,
     ) -> Awaitable[object]:
         job, settings = progress.job, self._settings
-        address = job.reply_to if self.may_reply_to(job.reply_to) else None
+        address = None if ours or not self.may_reply_to(job.reply_to) else job.reply_to
         status, provenance = "failed", None
         if isinstance(ending, Completed):
             status, provenance = "completed", ending.provenance.value
