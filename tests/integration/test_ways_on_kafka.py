@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,17 +13,29 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_schemas import headers
-from tollway_schemas.failure import Failure
-from tollway_schemas.job import Priority
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.dead_letter import DeadLetter
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.job import Job, Priority
+from tollway_schemas.keys import job_key
+from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
+from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.clock import SystemClock
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
 from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.tiers import KafkaTierSource
+from tollway_workers.kafka.unfinished import unfinished_records
+from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.relay import Ways
+from tollway_workers.policies.topic_specs import wanted_topics
+from tollway_workers.policies.travel import MOST_HOPS, departure
+from tollway_workers.testing.samples import NOW, attempt, job, progress
 
 pytestmark = pytest.mark.kafka
 
@@ -191,3 +204,146 @@ async def test_after_a_crash_another_relay_goes_on_and_nothing_is_lost(ground: G
     assert relay.relayed == 50
     assert len(back) == 100
     assert sum(map(len, back.values())) == 100
+
+
+@dataclass
+class Fleet:
+    """One whole worker with lanes `main` and `old`, of which no route has the second."""
+
+    settings: FleetSettings
+    sink: KafkaSink
+    reader: LogReader
+
+    @property
+    def names(self) -> TopicNames:
+        return TopicNames(self.settings.kafka.prefix)
+
+    async def send(self, topic: str, the_job: Job, about: list[tuple[str, bytes]]) -> None:
+        record = OutgoingRecord(topic, job_key(the_job.id), encode(the_job), about)
+        await (await self.sink.send(record))
+
+    async def records(self, topic: str) -> list[LoggedRecord]:
+        ends = await self.reader.ends([topic])
+        return [each async for each in self.reader.between(dict.fromkeys(ends, 0), ends)]
+
+    async def until_answered(self, count: int) -> dict[str, Reply]:
+        """The replies by job, once there are so many."""
+        worker = WorkerApp(self.settings, WorkerOptions(instance_id="one"))
+        running = asyncio.create_task(worker.run())
+        replies: list[Reply] = []
+        async with asyncio.timeout(60):
+            while len(replies) < count and not running.done():
+                found = await self.records(self.names.replies)
+                replies = [decode(Reply, each.value) for each in found]
+        worker.worker.drain()
+        await running
+        assert len({reply.job_id for reply in replies}) == len(replies)
+        return {reply.job_id: reply for reply in replies}
+
+    async def left_to_do(self, group: str, topics: list[str]) -> int:
+        return sum((await unfinished_records(self.sink._settings.client, group, topics)).values())
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """Tells each job whose name begins with `later` to come back in eleven seconds."""
+    later = tuple(f"later-{number}" for number in range(10))
+    fault = Fault(
+        kind=FaultKind.UNAVAILABLE, jobs=later, first_attempts=1, retry_after_seconds=11.0
+    )
+    async with Simulator(SimulatorOptions(faults=(fault,), latency_scale=0.05)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def fleet(
+    simulator: Simulator, bootstrap_servers: str, topic_prefix: str, make_topic: MakeTopic
+) -> AsyncIterator[Fleet]:
+    lane = {"provider": "simulator", "model": "scripted", "concurrency": 24}
+    settings = FleetSettings.model_validate(
+        {
+            "kafka": {
+                "bootstrap_servers": bootstrap_servers,
+                "prefix": topic_prefix,
+                "partitions": _PARTITIONS,
+            },
+            "retry": {"tiers": ["12s", "60s"]},
+            "providers": {"simulator": {"base_url": simulator.base_url}},
+            "lanes": {"main": lane, "old": lane},
+            "routes": {"extract": {"lanes": ["main"]}},
+        }
+    )
+    for topic in wanted_topics(settings):
+        await make_topic(topic.name, topic.partitions, dict(topic.config))
+    client = {"bootstrap_servers": bootstrap_servers}
+    sink = KafkaSink(SinkSettings(client=client, most_bytes=100_000), SystemClock())
+    reader = LogReader(client)
+    await sink.start()
+    await reader.start()
+    yield Fleet(settings, sink, reader)
+    await sink.stop()
+    await reader.stop()
+
+
+def jobs(kind: str, count: int) -> list[Job]:
+    return [job(f"{kind}-{n}", seconds=time.time() - NOW + 600) for n in range(count)]
+
+
+async def test_a_long_wait_goes_through_a_retry_topic_and_comes_back_with_its_attempts(
+    fleet: Fleet, simulator: Simulator
+) -> None:
+    topic = fleet.names.jobs("extract", Priority.BULK)
+    for each in jobs("later", 10) + jobs("soon", 10):
+        await fleet.send(topic, each, [("mine", b"1")])
+
+    replies = await fleet.until_answered(20)
+
+    assert {reply.status for reply in replies.values()} == {"completed"}
+    assert Counter(len(reply.attempts) for reply in replies.values()) == {1: 10, 2: 10}
+    for reply in replies.values():
+        assert [each.number for each in reply.attempts] == list(range(1, len(reply.attempts) + 1))
+    lane = fleet.names.lane("main", Priority.BULK)
+    came_back = {each.key: each.timestamp for each in await fleet.records(lane)}
+    tier = fleet.names.retry(12.0)
+    due = {r.key: headers.number(r.headers, headers.DUE) or 0.0 for r in await fleet.records(tier)}
+    assert len(due) == 10
+    late = [came_back[key] - at for key, at in due.items()]
+    # Records carry the producer's time in whole milliseconds.
+    assert min(late) > -0.002
+    assert max(late) < 2.0
+    for first, *more in (reply.attempts for reply in replies.values()):
+        assert all(each.started_at - first.started_at >= timedelta(seconds=12) for each in more)
+    assert len(simulator.calls) == 30
+    assert await fleet.left_to_do(fleet.names.relay_group, [tier]) == 0
+    assert await fleet.left_to_do(fleet.names.worker_group, [topic, lane]) == 0
+    answered = await fleet.records(fleet.names.replies)
+    assert all(("mine", b"1") in reply.headers for reply in answered)
+
+
+async def test_a_retired_lane_is_emptied_and_no_job_is_sent_around_for_ever(
+    fleet: Fleet, simulator: Simulator
+) -> None:
+    topic = fleet.names.lane("old", Priority.BULK)
+    for number, each in enumerate(jobs("held", 12)):
+        subject = progress(each)
+        subject.attempts.append(attempt(1, FailureClass.TRANSIENT, lane="old"))
+        about = departure(subject, lane="old", most_bytes=100_000)
+        around = str(MOST_HOPS if number == 0 else number % MOST_HOPS)
+        about = [(name, value) for name, value in about if name != headers.HOPS]
+        await fleet.send(topic, each, [*about, (headers.HOPS, around.encode())])
+
+    replies = await fleet.until_answered(12)
+
+    (letter,) = [decode(DeadLetter, r.value) for r in await fleet.records(fleet.names.dead_letters)]
+    assert (letter.job_id, letter.failure.failure_class) == (
+        "held-0",
+        FailureClass.HOPS_EXHAUSTED,
+    )
+    assert [each.number for each in letter.attempts] == [1]
+    assert {call.job_id for call in simulator.calls} == replies.keys() - {"held-0"}
+    assert all(
+        [each.number for each in reply.attempts] == [1, 2]
+        for reply in replies.values()
+        if reply.job_id != "held-0"
+    )
+    assert await fleet.left_to_do(fleet.names.worker_group, [topic]) == 0
