@@ -179,7 +179,10 @@ def test_a_worker_that_is_stopped_has_time_for_its_calls() -> None:
 
     assert ("STOPSIGNAL", "SIGTERM") in _DOCKERFILE
     for worker in _WORKERS.values():
-        assert longest < fleet.worker.drain_timeout < _seconds(worker["stop_grace_period"])
+        # Leaving may take ten seconds more, while Kafka does not answer.
+        stopped = fleet.worker.drain_timeout + 10.0
+        assert longest < fleet.worker.drain_timeout
+        assert stopped < _seconds(worker["stop_grace_period"])
 
 
 def test_who_waits_for_another_s_health_waits_for_a_health_check() -> None:

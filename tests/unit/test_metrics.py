@@ -1,5 +1,7 @@
 """Metrics: each defined once, each with its advice, counted as a worker tells."""
 
+from pathlib import Path
+
 from prometheus_client import generate_latest
 
 from tollway_schemas.attempt import Attempt, Billed
@@ -44,6 +46,14 @@ def test_every_definition_is_served() -> None:
 
     for each in ALL:
         assert f"# HELP {each.name} " in text
+
+
+def test_the_operations_page_says_of_every_metric_what_the_code_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+    for each in ALL:
+        labels = "".join(f" `{label}`" for label in each.labels)
+        assert f"| `{each.name}`{labels} | {each.meaning} | {each.advice} |\n" in page
 
 
 def test_a_call_is_counted_by_its_ending_tokens_and_money() -> None:
