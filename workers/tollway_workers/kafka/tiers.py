@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -14,6 +14,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.commits import commits_of
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.consumer_options import group_member
+from tollway_workers.kafka.membership import say_goodbye
+from tollway_workers.kafka.received import received
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.record import ReceivedRecord
@@ -84,23 +87,11 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
-        session = int(self._settings.session_timeout * 1000)
         self._admin = AIOKafkaAdminClient(**self._settings.client)
         await started(self._admin, self._settings.client)
         self._consumer = AIOKafkaConsumer(
-            **self._settings.client,
-            group_id=self._settings.group,
-            group_instance_id=self._settings.instance_id,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
+            **group_member(self._settings),
             max_partition_fetch_bytes=_MOST_FETCHED,
-            session_timeout_ms=session,
-            heartbeat_interval_ms=1_000,
-            rebalance_timeout_ms=session,
-            # JoinGroup waits for the slowest member, with the ordinary request timeout.
-            request_timeout_ms=session + 10_000,
-            metadata_max_age_ms=30_000,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
         )
         self._consumer.subscribe(list(self._settings.topics), listener=self)
@@ -121,7 +112,10 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             # Records arrive for partitions just revoked, too, and before `on_partitions_assigned`
             # has set where ours begin.
             if (head := self._heads.get(partition)) is not None:
-                head += self._received(partition, records, self._trackers[partition])
+                tracker = self._trackers[partition]
+                head += [
+                    r for r in received(partition, records, tracker) if tracker.start(r.offset)
+                ]
 
     def take(self, due: Callable[[ReceivedRecord], bool], most: int) -> list[ReceivedRecord]:
         """At most `most` records that are due, from the head of each partition on."""
@@ -153,9 +147,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._written.set()
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            if consumer._coordinator is not None:
-                # Static members send no LeaveGroup on stop(): private, and there is no other way.
-                consumer._coordinator._group_instance_id = None  # pyright: ignore
+            say_goodbye(consumer)
             await given_up_after(STOP_TIMEOUT, consumer.stop(), "leaving the relays")
         if self._admin is not None:
             admin, self._admin = self._admin, None
@@ -212,24 +204,6 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         consumer.resume(*(paused - set(waiting)))
         # Pausing drops what was fetched ahead: only where it is new.
         consumer.pause(*(place for place in waiting if place not in paused))
-
-    def _received(
-        self, partition: TopicPartition, records: Iterable[Any], tracker: OffsetTracker
-    ) -> list[ReceivedRecord]:
-        return [
-            ReceivedRecord(
-                partition.topic,
-                partition.partition,
-                record.offset,
-                record.key,
-                record.value,
-                record.headers,
-                record.timestamp / 1000,
-                tracker,
-            )
-            for record in records
-            if tracker.start(record.offset)
-        ]
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._heads.values()))

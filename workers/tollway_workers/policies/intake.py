@@ -7,11 +7,10 @@ priority (the topic's own). What only the fleet may write is not believed here.
 
 from datetime import UTC, datetime, timedelta
 
-import orjson
-
 from tollway_schemas.codec import decode
 from tollway_schemas.errors import UndecodableRecord
 from tollway_schemas.job import Job, Priority
+from tollway_workers.policies.left_out import filled_in
 from tollway_workers.policies.record import ReceivedRecord
 
 #: How long a job waits for its answer where it does not say.
@@ -47,23 +46,13 @@ def read_job(record: ReceivedRecord, route: str, priority: Priority) -> Job:
 
 def _completed(record: ReceivedRecord, route: str, priority: Priority) -> bytes | None:
     """The record's value with what it leaves out filled in; None where that cannot be."""
-    try:
-        fields = orjson.loads(record.value or b"")
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(fields, dict):
-        return None
     # A producer may claim any time for its record.
     created = datetime.fromtimestamp(min(max(record.timestamp, 0.0), _LAST_INSTANT), UTC)
-    defaults = {
+    said = {
         "id": f"{record.topic}-{record.partition}-{record.offset}",
         "created_at": created,
         "deadline": created + DEFAULT_DEADLINES[priority],
         "route": route,
         "priority": priority.value,
     }
-    try:
-        return orjson.dumps({**defaults, **{k: v for k, v in fields.items() if v is not None}})
-    except orjson.JSONEncodeError:
-        # orjson reads what is nested deeper than what it writes.
-        return None
+    return filled_in(record.value, said)
