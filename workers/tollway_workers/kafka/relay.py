@@ -85,8 +85,8 @@ class Relay:
 
     async def run(self) -> None:
         """Put back what is due, until `stop`. Raises BrokerUnavailable if it cannot begin."""
-        await self._source.start()
         try:
+            await self._source.start()
             while not self._stopping:
                 await self._source.poll()
                 await self.pass_on()

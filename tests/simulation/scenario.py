@@ -1,0 +1,108 @@
+"""The jobs of a run: one for each way that a job can take through a worker."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.job import Job
+from tollway_schemas.request import OutputSchema
+from tollway_workers.errors import ProviderFailure
+from tollway_workers.policies import outgoing
+from tollway_workers.policies.outcome import Completed
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.providers.base import Completion, ProviderCall
+from tollway_workers.testing.samples import job
+from tollway_workers.testing.scripted_provider import completion
+
+#: A record that holds no job.
+GARBAGE = b"\x00 no job"
+#: Larger than what the validator looks at on the event loop.
+_LONG = '{"n": 1, "text": "' + "x" * 70_000 + '"}'
+#: Larger than a reply may be.
+_TOO_LONG = "x" * 250_000
+
+
+def failing(failure_class: FailureClass, retry_after: float | None = None) -> ProviderFailure:
+    return ProviderFailure(
+        failure_class=failure_class, message="no", status=500, retry_after=retry_after
+    )
+
+
+@dataclass(frozen=True)
+class Way:
+    """A job, what the provider says to it call by call, and how it has to end."""
+
+    job: Job
+    says: tuple[Completion | ProviderFailure, ...]
+    #: None: completed.
+    ends: FailureClass | None = None
+    dead: bool = False
+    #: It comes by the topic of a lane that is in no route any more.
+    forwarded: bool = False
+
+
+_FINE = completion('{"n": 1}')
+_SCHEMA = OutputSchema(
+    json_schema={
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["n"],
+    }
+)
+_NO = failing(FailureClass.TRANSIENT, retry_after=0.5)
+
+_WAYS = (
+    Way(job("plain"), (_FINE,)),
+    Way(job("repeated"), (_NO, _FINE)),
+    Way(job("limited"), (failing(FailureClass.RATE_LIMIT, retry_after=0.5), _FINE)),
+    Way(job("put-off"), (failing(FailureClass.TRANSIENT, retry_after=12.0), _FINE)),
+    Way(job("forwarded"), (_FINE,), forwarded=True),
+    Way(job("cursed"), (_FINE,), FailureClass.UNKNOWN, dead=True),
+    Way(job("asked-again", output=_SCHEMA), (completion('{"n": "x"}'), _FINE)),
+    Way(job("long", output=_SCHEMA), (completion(_LONG),)),
+    Way(job("too-late", seconds=-1.0), (), FailureClass.EXPIRED),
+    Way(
+        job("later", seconds=5.0),
+        (failing(FailureClass.TRANSIENT, retry_after=60.0),),
+        FailureClass.EXPIRED,
+    ),
+    Way(
+        job("refused"),
+        (failing(FailureClass.CONTENT_POLICY),),
+        FailureClass.CONTENT_POLICY,
+        dead=True,
+    ),
+    Way(
+        job("unanswerable"),
+        (completion(_TOO_LONG),),
+        FailureClass.REPLY_TOO_LARGE,
+        dead=True,
+    ),
+)
+WAYS = {way.job.id: way for way in _WAYS}
+
+
+def said(call: ProviderCall) -> Completion | ProviderFailure:
+    """What the provider says: the same to every call of one number, whoever makes it."""
+    name, _, number = call.call_id.split("/")
+    says = WAYS[name].says
+    return says[min(int(number), len(says)) - 1]
+
+
+@contextmanager
+def cursed() -> Iterator[None]:
+    """While it lasts, the reply to one job meets a bug."""
+    build = outgoing.reply
+
+    def reply(progress: JobProgress, ending: Completed | Failure, **about: Any) -> bytes:
+        if progress.job.id == "cursed" and isinstance(ending, Completed):
+            raise TypeError
+        return build(progress, ending, **about)
+
+    outgoing.reply = reply
+    try:
+        yield
+    finally:
+        outgoing.reply = build
