@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 _POLL_WAIT = 0.2
 #: Seconds that a full worker may go without polling; Kafka allows 300 (max_poll_interval_ms).
 _FULL_WAIT = 1.0
+#: Seconds that a poll waits for a commit before which nothing begins.
+_CLAIM_WAIT = 1.0
 #: Seconds after a poll that failed.
 _RETRY_WAIT = 0.5
 #: Seconds between tries of the last commit, while a rebalance goes on.
@@ -84,13 +86,14 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         assert self._consumer is not None  # noqa: S101 a source is started before it is polled
         self._membership.check()
         if self.holdings.unclaimed:
-            await self._commit()
+            await self._claim()
         if most > 0 and (begun := await self._begin_what_waits()):
             return begun
         wanted = self._wanted() if most > 0 else []
         wait = int(_POLL_WAIT * 1000)
         if self.joined and self.holdings and not wanted:
-            if await self._wait_for_room():
+            polled = self._clock.monotonic() - self.last_poll < _FULL_WAIT
+            if await self._wait_for_room() and polled:
                 return []
             # Kafka must see that we live, and nothing more may be read.
             wanted, wait = [TopicPartition(*place) for place in self.holdings], 0
@@ -237,11 +240,19 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             return False
         return True
 
+    async def _claim(self) -> None:
+        """Say that what we were given is ours; a poll must return even while Kafka is away."""
+        try:
+            async with asyncio.timeout(_CLAIM_WAIT):
+                await self._commit()
+        except TimeoutError:
+            log.info("Kafka has not taken our claim yet")
+
     async def _begin_what_waits(self) -> list[ReceivedRecord]:
         """Records that were read before and may begin, some only once a commit says so."""
         begun = self._begin()
         if not begun and self.holdings.waiting:
-            await self._commit()
+            await self._claim()
             begun = self._begin()
         return begun
 

@@ -1,0 +1,96 @@
+"""A source polls on, whatever else goes on: Kafka and the watchdog must see that it lives."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tollway_workers.kafka import source as source_module
+from tollway_workers.kafka.settings import SourceSettings
+from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.policies.holdings import Found
+from tollway_workers.policies.membership import Orders
+from tollway_workers.testing.manual_clock import ManualClock
+
+_TOPIC = "tollway.jobs.extract.bulk"
+
+
+class _Consumer:
+    """Brings nothing, and commits only while Kafka is there."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+        self.kafka_is_there = asyncio.Event()
+
+    def pause(self, *partitions: object) -> None: ...
+
+    def resume(self, *partitions: object) -> None: ...
+
+    def paused(self) -> set[object]:
+        return set()
+
+    async def position(self, partition: object) -> int:
+        return 0
+
+    async def getmany(self, *partitions: object, **options: object) -> dict[Any, Any]:
+        self.polls += 1
+        return {}
+
+    async def commit(self, offsets: object) -> None:
+        await self.kafka_is_there.wait()
+
+
+@pytest.fixture
+def consumer() -> _Consumer:
+    return _Consumer()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def source(consumer: _Consumer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> KafkaSource:
+    """A source that was just given a partition."""
+    monkeypatch.setattr(source_module, "_CLAIM_WAIT", 0.02)
+    settings = SourceSettings(
+        client={}, topics=(_TOPIC,), group="workers", instance_id="one", session_timeout=15.0
+    )
+    source = KafkaSource(settings, clock)
+    untyped: Any = consumer
+    source._consumer = untyped
+    source.holdings.assign(
+        {(_TOPIC, 0): Found(offset=0)}, Orders(partitions={_TOPIC: 1}), clock.boottime()
+    )
+    source.joined = True
+    return source
+
+
+async def test_a_poll_returns_while_kafka_takes_no_claim(
+    source: KafkaSource, consumer: _Consumer
+) -> None:
+    async with asyncio.timeout(5):
+        await source.poll(10)
+        before = consumer.polls
+        consumer.kafka_is_there.set()
+        await source.poll(10)
+
+    assert before == 1
+    assert not source.holdings.unclaimed
+
+
+async def test_a_full_source_that_is_woken_all_the_time_polls_all_the_same(
+    source: KafkaSource, consumer: _Consumer, clock: ManualClock
+) -> None:
+    consumer.kafka_is_there.set()
+    source.hold_back([_TOPIC])
+
+    async with asyncio.timeout(5):
+        for _ in range(100):
+            asyncio.get_running_loop().call_later(0.001, source._room.set)
+            await source.poll(10)
+            clock.advance(0.1)
+
+    assert 5 <= consumer.polls <= 15
+    assert clock.monotonic() - source.last_poll < 2.0
