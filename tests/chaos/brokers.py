@@ -85,7 +85,11 @@ async def _judge(here: Ground, run: "_Run", full: float, elected: float) -> list
         Figure(name="jobs acknowledged", value=len(traffic.acknowledged)),
         Figure(name="jobs lost", value=len(lost), bound=0),
         Figure(name="paid answers lost", value=wasted.total(), bound=0),
-        Figure(name="calls beyond one per job", value=judge.extra_calls(calls).total(), bound=0),
+        Figure(
+            name="calls beyond one per job",
+            value=judge.extra_calls(calls, traffic.replies).total(),
+            bound=0,
+        ),
         *(
             Figure(name=f"longest pause, {what}, s", value=judge.longest_pause(starts, begin, end))
             for what, begin, end in run.phases

@@ -52,7 +52,7 @@ async def churn(stage: Stage, size: Size = CHURN) -> list[Figure]:
         in_flight = sum(len(each.in_flight) for each in excuses)
         uncommitted = sum(len(each.uncommitted) for each in excuses)
         aborted = len(judge.aborted_in_release(calls, blows, setting.call_timeout))
-        extra = judge.extra_calls(calls)
+        extra = judge.extra_calls(calls, here.traffic.replies)
         left = judge.unexplained(extra, [each.in_flight | each.uncommitted for each in excuses])
         return [
             *_common(here, size, steps),
@@ -82,7 +82,7 @@ async def planned(stage: Stage, size: Size = PLANNED) -> list[Figure]:
     steps = schedule.planned(stage.seed, WORKERS, size.seconds)
     async with ground(stage, _setting(stage)) as here:
         await _run(stage, here, steps, size, rolling)
-        extra = judge.extra_calls(await here.provider.calls())
+        extra = judge.extra_calls(await here.provider.calls(), here.traffic.replies)
         return [
             *_common(here, size, steps + rolling),
             Figure(name="jobs called twice", value=len(extra), bound=0),

@@ -109,7 +109,7 @@ async def _judge(here: Ground, how: How, alone: Sequence[str], size: Size) -> li
         ),
         Figure(
             name="calls beyond one per job",
-            value=judge.extra_calls(calls).total(),
+            value=judge.extra_calls(calls, here.traffic.replies).total(),
             bound=sum(len(each.in_flight) + len(each.uncommitted) for each in excuses),
             note="in flight or not committed at the kills",
         ),

@@ -39,6 +39,8 @@ class Ending:
     status: str
     #: When its worker handed it over to Kafka.
     at: float
+    #: Calls that its worker knew of: one that timed out at its provider was rightly made again.
+    calls: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +71,13 @@ def lost(jobs: Collection[str], replies: Iterable[Ending]) -> set[str]:
     return set(jobs) - {reply.job_id for reply in replies if reply.status == "completed"}
 
 
-def extra_calls(calls: Iterable[Call]) -> Counter[str]:
-    """Calls beyond the first of each job, by job."""
+def extra_calls(calls: Iterable[Call], endings: Iterable[Ending]) -> Counter[str]:
+    """Calls that no ending of their job tells of, by job: made twice, not made again."""
+    told: defaultdict[str, int] = defaultdict(lambda: 1)
+    for ending in endings:
+        told[ending.job_id] = max(told[ending.job_id], ending.calls)
     counts = Counter(call.job_id for call in calls)
-    return Counter({job: count - 1 for job, count in counts.items() if count > 1})
+    return Counter({job: n - told[job] for job, n in counts.items() if n > told[job]})
 
 
 def exposed(

@@ -23,6 +23,8 @@ kind = "hang"
 jobs = ["{KILLER}"]
 """
 _MOST_DEATHS = 4
+#: Short, because suspects run one at a time.
+_LATENCY = ("--profile", "flash-lite", "--latency-scale", "0.5")
 #: Seconds between two looks at the list of calls.
 _LOOK = 0.05
 
@@ -40,7 +42,8 @@ FULL = Size()
 
 async def killer(stage: Stage, size: Size = FULL) -> list[Figure]:
     """It becomes a dead letter after a few deaths; all others are answered."""
-    setting = Setting(lanes=LANES, behaviour=Behaviour(faults=_FAULTS, seed=stage.seed))
+    behaviour = Behaviour(latency=_LATENCY, faults=_FAULTS, seed=stage.seed)
+    setting = Setting(lanes=LANES, behaviour=behaviour)
     async with ground(stage, setting) as here:
         await here.fleet.start_all(WORKERS)
         wanted = jobs(size.jobs, ROUTES)
@@ -57,7 +60,8 @@ async def killer(stage: Stage, size: Size = FULL) -> list[Figure]:
         others = here.traffic.acknowledged - {KILLER}
         kinds = ", ".join(sorted({letter.status for letter in here.traffic.letters})) or "none"
         excuses = judge.exposed(here.fleet.blows, calls, here.traffic.replies)
-        extra = judge.extra_calls(call for call in calls if call.job_id != KILLER)
+        innocent = [call for call in calls if call.job_id != KILLER]
+        extra = judge.extra_calls(innocent, here.traffic.replies)
         most = sum(len(each.in_flight) + len(each.uncommitted) for each in excuses)
         return [
             Figure(name="deaths", value=deaths, bound=_MOST_DEATHS),

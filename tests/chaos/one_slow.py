@@ -51,7 +51,7 @@ async def one_slow(stage: Stage, size: Size = FULL) -> list[Figure]:
         stage.say("killed and started again: the slow one is left")
         await here.traffic.until_answered(size.jobs + 1, patience=PATIENCE)
         calls = await here.provider.calls()
-        extra = judge.extra_calls(calls)
+        extra = judge.extra_calls(calls, here.traffic.replies)
         lost = judge.lost(here.traffic.acknowledged, here.traffic.replies)
         return [
             Figure(name="jobs a second without it", value=without),

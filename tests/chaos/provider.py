@@ -26,7 +26,8 @@ class Behaviour:
     """How the provider answers."""
 
     #: Options of `tollway simulator` that say how long an answer takes.
-    latency: tuple[str, ...] = ("--profile", "sonnet")
+    #: Halved, because twice the usual tail is longer than calls may take, twice in a row even.
+    latency: tuple[str, ...] = ("--profile", "sonnet", "--latency-scale", "0.5")
     #: A fault script, TOML.
     faults: str = ""
     seed: int = 0

@@ -155,6 +155,7 @@ class Traffic:
             worker=value.get("worker") or "",
             status=value["status"] if is_reply else failure["failure_class"],
             at=record.timestamp / 1000,
+            calls=max(len(value.get("attempts") or ()), 1),
         )
         if is_reply:
             self.replies.append(ending)

@@ -10,8 +10,10 @@ def call(job_id: str, started: float, ended: float | None = None, **fields: str)
     return Call(job_id=job_id, started=started, ended=ended, **{**given, **fields})
 
 
-def reply(job_id: str, at: float, *, worker: str = "w0", status: str = "completed") -> Ending:
-    return Ending(job_id=job_id, worker=worker, status=status, at=at)
+def reply(
+    job_id: str, at: float, *, worker: str = "w0", status: str = "completed", calls: int = 1
+) -> Ending:
+    return Ending(job_id=job_id, worker=worker, status=status, at=at, calls=calls)
 
 
 def blow(at: float, *, committed: float = 0.0, born: float = 0.0) -> Blow:
@@ -24,10 +26,11 @@ def test_a_job_without_a_completed_reply_is_lost() -> None:
     assert judge.lost(["a", "b", "c"], replies) == {"b", "c"}
 
 
-def test_calls_beyond_the_first_are_counted_by_job() -> None:
-    calls = [call("a", 1), call("b", 1), call("a", 2, worker="w1"), call("a", 3)]
+def test_calls_that_no_ending_tells_of_are_counted_by_job() -> None:
+    calls = [call("a", 1), call("b", 1), call("a", 2, worker="w1"), call("a", 3), call("b", 4)]
 
-    assert judge.extra_calls(calls) == {"a": 2}
+    assert judge.extra_calls(calls, [reply("a", 4), reply("b", 5, calls=2)]) == {"a": 2}
+    assert judge.extra_calls(calls, []) == {"a": 2, "b": 1}
 
 
 def test_a_kill_excuses_what_was_in_flight_at_its_worker_alone() -> None:
