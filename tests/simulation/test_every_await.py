@@ -28,6 +28,8 @@ _ELSEWHERE = {
     "publish_undecodable(progress.record": "a dead letter that meets a bug too",
     "bare": "a letter or a reply without an answer that is too large all the same",
     "_give_up(": "a job that became too large while it waited in a retry topic",
+    "publish_copy(": "a copy of a job, of which this scenario has none",
+    "_reply_record(copy": "the same",
     "gather(*self._running": "calls that outlive a drain",
 }
 #: Wrong runs that are told of at most.

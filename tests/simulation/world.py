@@ -27,6 +27,8 @@ _CRIPPLED = 100
 _IN_THE_MIDST = 4
 #: Seconds of the loop's time that a step takes, and of the worker's: more where nothing happens.
 _STEP, _LEAST, _MOST = 0.004, 0.05, 0.5
+#: Seconds after which an answer is known to whoever comes next: a second, and a step.
+_COMMITTED = 1.0 + _MOST
 
 
 class Fault(Enum):
@@ -56,7 +58,7 @@ class World:
     """One run; `wrong` says what it should not have done.
 
     State: `_steps` (how long the first process goes on), `_processes` (that live), `_met` (the port
-    that failed) and `_held` (what was in memory of those that left).
+    that failed), `_answered` (when, by job) and `_held` (what was in memory of those that left).
     """
 
     def __init__(self, fault: Fault, at: int | None, *, leaves: bool) -> None:
@@ -67,6 +69,7 @@ class World:
         self._fault = fault
         self._steps = _IN_THE_MIDST if leaves else _CRIPPLED if fault is Fault.TASK else _MOST_STEPS
         self._met = ""
+        self._answered: dict[str, float] = {}
         self._held: list[tuple[int, int, int]] = []
         self._processes: list[Process] = []
         self.edge.on_commit = self._after_commit
@@ -133,6 +136,8 @@ class World:
                     return
                 step, version = _LEAST, self.edge.version
             await self._pass(step)
+            for name in self.books.answered() - self._answered.keys():
+                self._answered[name] = self._elapsed
         if most == _MOST_STEPS:
             self.wrong.append(f"it comes to no end: {sorted({*WAYS, ''} - self.books.answered())}")
 
@@ -152,6 +157,10 @@ class World:
                 await self.edge.pay_all()
             self.edge.owed.clear()
             left = self.books.live()
+            for name in {copy.job_id for copy in left} & self._answered.keys():
+                since = self._elapsed - self._answered[name]
+                if since > _COMMITTED:
+                    self.wrong.append(f"{name}: answered {since:.2f} s ago, and taken again")
             await self._processes[0].fleet.crash()
             self.edge.frozen = False
             return still_allowed(left)
