@@ -125,7 +125,7 @@ async def test_a_forwarded_job_goes_to_its_lane_as_it_came_with_what_was_tried(d
     subject = progress(headers=[("mine", b"1"), (headers.HOPS, b"7")])
     subject.attempts.append(exchange().attempt)
 
-    ended = await desk.publisher.publish(subject, Forwarded("other", "retired"), exchange())
+    ended, _ = await desk.publisher.publish(subject, Forwarded("other", "retired"), exchange())
 
     assert ended == Forwarded("other", "retired")
     assert sorted(desk.order) == [_NAMES.journal, _LANE]
@@ -144,7 +144,7 @@ async def test_a_job_that_may_not_be_called_for_long_waits_in_a_retry_topic(
 ) -> None:
     outcome = Forwarded("other", "retry", NOW + wait)
 
-    ended = await desk.publisher.publish(progress(), outcome, None)
+    ended, _ = await desk.publisher.publish(progress(), outcome, None)
 
     assert ended == Forwarded("other", "retry", NOW + wait, tier)
     (written,) = desk.broker.records(_LANE if tier is None else _NAMES.retry(tier))
@@ -157,7 +157,7 @@ async def test_a_job_that_may_not_be_called_for_long_waits_in_a_retry_topic(
 async def test_a_job_that_no_lane_s_topic_can_hold_is_a_dead_letter(desk: Desk) -> None:
     subject = progress(job(labels={"x": "y" * _MOST}))
 
-    ended = await desk.publisher.publish(subject, Forwarded("other", "release"), None)
+    ended, _ = await desk.publisher.publish(subject, Forwarded("other", "release"), None)
 
     assert isinstance(ended, DeadLettered)
     assert desk.order == [_NAMES.dead_letters, _NAMES.replies]
@@ -204,7 +204,7 @@ async def test_no_job_can_have_its_reply_written_elsewhere(desk: Desk, topic: st
 
 
 async def test_an_answer_that_no_reply_can_hold_is_a_dead_letter(desk: Desk) -> None:
-    ended = await desk.publisher.publish(progress(), completed("x" * _MOST), None)
+    ended, _ = await desk.publisher.publish(progress(), completed("x" * _MOST), None)
 
     assert isinstance(ended, DeadLettered)
     assert desk.order == [_NAMES.dead_letters, _NAMES.replies]
@@ -219,7 +219,7 @@ async def test_a_topic_that_takes_no_reply_at_all_has_its_failures_in_the_fleets
     desk.limits["mine"] = 100
     mine = progress(job(reply_to=ReplyAddress(topic="mine", partition=5)))
 
-    ended = await desk.publisher.publish(mine, completed(), None)
+    ended, _ = await desk.publisher.publish(mine, completed(), None)
 
     assert isinstance(ended, DeadLettered)
     assert desk.order == [_NAMES.dead_letters, _NAMES.replies]

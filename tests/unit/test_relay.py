@@ -199,7 +199,7 @@ async def test_a_relay_that_fails_is_started_again_and_says_so() -> None:
     async def give_up(record: ReceivedRecord, failure: Failure, route: str) -> None:
         raise AssertionError(failure.message)
 
-    source.poll = poll_that_fails_once  # type: ignore[method-assign]
+    source.poll = poll_that_fails_once  # type: ignore[method-assign]  # a failure
     relay = Relay(source, MemorySink(broker), WAYS, clock, give_up, events)
     running = asyncio.create_task(relay.keep_running())
     about = headers.encode(((headers.LANE, "main"), (headers.DUE, f"{NOW:.3f}")))

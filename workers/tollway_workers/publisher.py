@@ -2,16 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar, assert_never
+from typing import NamedTuple, TypeVar, assert_never
 
 from tollway_schemas import headers
-from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.failure import Failure
 from tollway_schemas.job import Job, ReplyAddress
 from tollway_schemas.keys import dead_letter_key, job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.policies import outgoing
+from tollway_workers.policies.duplicates import ReplyPlace
+from tollway_workers.policies.endings import too_large
 from tollway_workers.policies.leaving import leaving
 from tollway_workers.policies.outcome import (
     Completed,
@@ -44,6 +46,16 @@ class PublisherSettings:
     tiers: tuple[float, ...] = ()
 
 
+class Written(NamedTuple):
+    """What was written: the outcome, and where its reply stands, if it has one and that is known.
+
+    The place may be that of an earlier record of the same batch.
+    """
+
+    outcome: Outcome
+    reply: ReplyPlace | None
+
+
 class Unbuildable(Exception):
     """A record could not be put together: a bug, which a second try would meet again."""
 
@@ -71,13 +83,12 @@ class OutcomePublisher:
 
     async def publish(
         self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
-    ) -> Outcome:
+    ) -> Written:
         """Write what an outcome asks for, and the call that led to it.
 
-        Where it returns, the record may be completed, unless the outcome is to retry. What it
-        returns is what was written: a dead letter where a record was too large for anything else.
-        Cancelled, it may have written some of it: the job then comes again and readers drop what
-        comes twice.
+        Where it returns, the record may be completed, unless the outcome is to retry. What was
+        written is a dead letter where a record was too large for anything else. Cancelled, it may
+        have written some of it: the job then comes again and readers drop what comes twice.
 
         Raises:
             Unbuildable: a record could not be put together; others may have been written.
@@ -85,14 +96,24 @@ class OutcomePublisher:
         written: list[Awaitable[object]] = []
         if exchange is not None and progress.route.journal != "off":
             written.append(await self._journal(progress, exchange))
-        if isinstance(outcome, RetryLater):
-            ended: Outcome = outcome
-        else:
+        ended: Outcome = outcome
+        if not isinstance(outcome, RetryLater):
             ended, last = await self._write(progress, outcome)
             written.append(last)
+        lies: object = None
         for acknowledged in written:
-            await acknowledged
-        return ended
+            lies = await acknowledged
+        replied = not isinstance(ended, RetryLater | Forwarded)
+        return Written(ended, _place(lies) if replied else None)
+
+    async def publish_copy(self, copy: JobProgress, value: bytes, about: headers.Headers) -> None:
+        """The reply that the first of two copies has had, to where the second asks for its own."""
+        ours = [(name, text) for name, text in about if name.startswith(headers.PREFIX)]
+        passed = headers.of_the_service(copy.record.headers)
+        try:
+            await self._send(self._reply_record(copy.job, value, passed + ours))
+        except RecordTooLarge:
+            await self._send(self._reply_record(copy.job, value, ours, ours=True))
 
     async def publish_undecodable(
         self, record: ReceivedRecord, failure: Failure, route: str
@@ -120,8 +141,8 @@ class OutcomePublisher:
                         return await self._forward(progress, outcome)
                     return outcome, await self._send_reply(progress, outcome, dead=False)
                 except RecordTooLarge:
-                    too_large = DeadLettered(_too_large(outcome, progress.lane))
-                    return too_large, await self._given_up(progress, too_large)
+                    given_up = too_large(outcome, progress.lane)
+                    return given_up, await self._given_up(progress, given_up)
             case Failed(failure):
                 return outcome, await self._reply(progress, failure, dead=False)
             case DeadLettered():
@@ -177,7 +198,6 @@ class OutcomePublisher:
         ours: bool = False,
     ) -> Awaitable[object]:
         job, settings = progress.job, self._settings
-        address = None if ours or not self.may_reply_to(job.reply_to) else job.reply_to
         status, provenance = "failed", None
         if isinstance(ending, Completed):
             status, provenance = "completed", ending.provenance.value
@@ -189,15 +209,16 @@ class OutcomePublisher:
                 progress, ending, dead=dead, worker=settings.worker, now=self._clock.now()
             )
         )
-        return await self._sink.send(
-            OutgoingRecord(
-                address.topic if address else settings.topics.replies,
-                job_key(job.id),
-                value,
-                about,
-                address.partition if address else None,
-            )
-        )
+        return await self._sink.send(self._reply_record(job, value, about, ours=ours))
+
+    def _reply_record(
+        self, job: Job, value: bytes, about: list[tuple[str, bytes]], *, ours: bool = False
+    ) -> OutgoingRecord:
+        """Where the job asks for it, or in the fleet's own topic."""
+        address = job.reply_to
+        if ours or address is None or not self.may_reply_to(address):
+            return OutgoingRecord(self._settings.topics.replies, job_key(job.id), value, about)
+        return OutgoingRecord(address.topic, job_key(job.id), value, about, address.partition)
 
     async def _journal(self, progress: JobProgress, exchange: Exchange) -> Awaitable[object]:
         settings = self._settings
@@ -238,26 +259,21 @@ class OutcomePublisher:
         await (await self._sink.send(record))
 
 
-def _too_large(outcome: Completed | Forwarded, lane: str) -> Failure:
-    if isinstance(outcome, Forwarded):
-        return Failure(
-            failure_class=FailureClass.INVALID_JOB,
-            message="the job and what was tried are larger than a lane's topic takes",
-            lane=lane,
-        )
-    return Failure(
-        failure_class=FailureClass.REPLY_TOO_LARGE,
-        message="the answer is larger than the reply topic takes",
-        lane=lane,
-    )
-
-
 def _built(build: Callable[[], Made]) -> Made:
     """What `build` makes. Raises Unbuildable."""
     try:
         return build()
     except Exception as error:
         raise Unbuildable(error) from error
+
+
+def _place(lies: object) -> ReplyPlace | None:
+    """From what a sink says of a record that is written: Kafka's client and doubles differ."""
+    match lies:
+        case object(topic=str() as topic, partition=int() as partition, offset=int() as offset):
+            return ReplyPlace(topic, partition, offset)
+        case _:
+            return None
 
 
 def _about(job: Job, record: ReceivedRecord) -> list[tuple[str, bytes]]:

@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
 
 import structlog
 
 from tollway_workers.admission import Permit
-from tollway_workers.clock import Clock
+from tollway_workers.copies import Copies
 from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
-from tollway_workers.executor import JobExecutor, Lane
-from tollway_workers.intake import Ended, Intake, Refused
-from tollway_workers.kafka.ports import RecordSink, RecordSource
-from tollway_workers.kafka.relay import Relay
+from tollway_workers.executor import Lane
+from tollway_workers.intake import Ended, Refused
+from tollway_workers.parts import Parts
 from tollway_workers.policies.endings import bug, place_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.outcome import Forwarded, Outcome, RetryLater
@@ -20,9 +18,7 @@ from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
-from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.release import Releases, leaves
-from tollway_workers.telemetry.events import FleetEvents
 from tollway_workers.writing import OutcomeWriter
 
 log = structlog.get_logger(__name__)
@@ -40,23 +36,6 @@ _RELAY_LEAVES = 10.0
 _MOST_POLLED = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What a worker is put together from."""
-
-    source: RecordSource
-    sink: RecordSink
-    relay: Relay
-    intake: Intake
-    lanes: Mapping[str, Lane]
-    executor: JobExecutor
-    publisher: OutcomePublisher
-    events: FleetEvents
-    clock: Clock
-    #: Bytes of records that may be in memory.
-    memory_bytes: int
-
-
 class Worker:
     """Runs until it is told to drain, then until its calls have ended.
 
@@ -72,6 +51,14 @@ class Worker:
             admissions, parts.clock, self._may_start, self._start, self._forget, self._expire
         )
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
+        self._copies = Copies(
+            parts.replies,
+            self.writer,
+            parts.events,
+            go=self._go,
+            work_on=self._work_on,
+            done_with=lambda copy: self._done_with(copy.record),
+        )
         self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
         self._homes = parts.intake.homes
         self._running: set[asyncio.Task[None]] = set()
@@ -133,7 +120,8 @@ class Worker:
             records = await source.poll(room)
             for record in records:
                 self._bytes += record.size
-                if (progress := self._take(record)) is not None:
+                progress = self._take(record)
+                if progress is not None and self._copies.is_first(progress):
                     self._wait(progress)
                     lanes.add(progress.lane)
             for lane in lanes:
@@ -151,6 +139,16 @@ class Worker:
         else:
             self._go(self._refuse(taken))
         return None
+
+    def _work_on(self, copy: JobProgress) -> None:
+        """A copy whose first has no reply: it is a job like any other."""
+        if not copy.owned:
+            self._forget(copy)
+        elif copy.record.tracker.releasing:
+            self._give_back(copy)
+        elif self._copies.is_first(copy):
+            self._wait(copy)
+            self.dispatcher.pump(copy.lane)
 
     def _wait(self, progress: JobProgress) -> None:
         if progress.attempts or progress.not_before:
@@ -202,7 +200,7 @@ class Worker:
         self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
     ) -> None:
         """Write the outcome, however long that takes, and act on it."""
-        outcome = await self.writer.write(progress, outcome, exchange)
+        outcome, reply = await self.writer.write(progress, outcome, exchange)
         if isinstance(outcome, RetryLater):
             self._again(progress, outcome)
             return
@@ -210,8 +208,10 @@ class Worker:
         if isinstance(outcome, Forwarded):
             self._clock.call_later(_COMMIT_SOON, self._commit_due.set)
             self._parts.events.job_forwarded(outcome)
+            self._copies.left(progress)
         else:
             self._parts.events.job_ended(progress, outcome)
+            self._copies.replied(progress, reply)
 
     def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
         last = progress.attempts[-1].failure_class
@@ -230,6 +230,7 @@ class Worker:
 
     def _forget(self, progress: JobProgress) -> None:
         self._bytes -= progress.record.size
+        self._copies.left(progress)
 
     def _give_back(self, progress: JobProgress) -> None:
         self._parts.source.give_back(progress.record)

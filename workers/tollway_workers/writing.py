@@ -8,6 +8,7 @@ from typing import TypeVar
 import structlog
 
 from tollway_schemas.failure import Failure
+from tollway_schemas.headers import Headers
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import RecordSink
 from tollway_workers.policies.endings import bug, place_of
@@ -15,12 +16,12 @@ from tollway_workers.policies.outcome import Outcome
 from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.publisher import OutcomePublisher, Unbuildable
+from tollway_workers.publisher import OutcomePublisher, Unbuildable, Written
 from tollway_workers.telemetry.events import FleetEvents
 
 log = structlog.get_logger(__name__)
 
-Written = TypeVar("Written")
+Result = TypeVar("Result")
 
 #: Seconds between tries to write an outcome that Kafka does not take.
 _WRITE_AGAIN = 1.0
@@ -57,7 +58,7 @@ class OutcomeWriter:
 
     async def write(
         self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
-    ) -> Outcome:
+    ) -> Written:
         """Return once it is written, with the outcome that was: a dead letter if it had to be.
 
         Cancelled, some of it may be written: the job then comes again.
@@ -75,20 +76,25 @@ class OutcomeWriter:
         with self._holding():
             await self._until(lambda: self._publisher.publish_undecodable(record, failure, route))
 
-    async def _write_bug(self, progress: JobProgress, cause: Exception) -> Outcome:
+    async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> None:
+        """Return once the reply of the first is the copy's, too."""
+        with self._holding():
+            await self._until(lambda: self._publisher.publish_copy(copy, value, about))
+
+    async def _write_bug(self, progress: JobProgress, cause: Exception) -> Written:
         """Give the job up: with all that is known of it, or as the bytes that were read."""
         publisher, given_up = self._publisher, bug(cause, progress.lane)
         try:
-            await self._until(lambda: publisher.publish(progress, given_up, None))
+            return await self._until(lambda: publisher.publish(progress, given_up, None))
         except Unbuildable as unbuildable:
             log.error("a dead letter could not be put together", **_about(unbuildable))
             failure, route = given_up.failure, progress.job.route
             await self._until(
                 lambda: publisher.publish_undecodable(progress.record, failure, route)
             )
-        return given_up
+        return Written(given_up, None)
 
-    async def _until(self, write: Callable[[], Coroutine[None, None, Written]]) -> Written:
+    async def _until(self, write: Callable[[], Coroutine[None, None, Result]]) -> Result:
         """Write until it is written. Raises Unbuildable where that would be never."""
         while True:
             try:

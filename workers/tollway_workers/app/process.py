@@ -20,10 +20,11 @@ from tollway_workers.app.liveness import Liveness
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.share import share_of
-from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.errors import BrokerUnavailable, FleetError
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.backlog import Backlog
+from tollway_workers.kafka.one_record import KafkaReplies
 from tollway_workers.kafka.probe import ProbeSettings
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
@@ -31,6 +32,7 @@ from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.topics import existing_topics
+from tollway_workers.parts import Parts
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.sharding import shard_groups
@@ -40,7 +42,7 @@ from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
 from tollway_workers.validation.validator import ResultValidator
-from tollway_workers.worker import Parts, Worker
+from tollway_workers.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +90,10 @@ class WorkerApp:
         self._telemetry = TelemetryServer(self.metrics.registry, gauges.refresh, self.why_not_ready)
 
     async def run(self) -> None:
-        """Serve until `worker.drain` is called. Raises FleetError where it cannot start."""
+        """Serve until `worker.drain` is called.
+
+        Raises FleetError where it cannot start, or where a newer process has its instance id.
+        """
         await self._require_topics()
         await self._serve_telemetry()
         background = [
@@ -99,14 +104,19 @@ class WorkerApp:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)
         log.info("worker starts", worker=self._options.instance_id, lanes=sorted(self._lanes))
+        mistake: FleetError | ExceptionGroup[FleetError] | None = None
         try:
             await self.worker.run(self._settings.worker.drain_timeout)
+        except* FleetError as mistakes:
+            mistake = mistakes.exceptions[0]
         finally:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             await self._telemetry.stop()
         log.info("worker has left", worker=self._options.instance_id)
+        if mistake is not None:
+            raise mistake
 
     def why_not_ready(self) -> str | None:
         """Why it is not ready, in one sentence; None where it is."""
@@ -182,6 +192,7 @@ class WorkerApp:
             source=self._source,
             sink=self._sink,
             relay=self._new_relay(publisher),
+            replies=KafkaReplies(self._client, clock),
             intake=Intake(reads, publisher, validator, clock),
             lanes=self._lanes,
             executor=JobExecutor(self._lanes, validator, policy, clock),

@@ -44,7 +44,7 @@ class Duplicates(Generic[Copy]):
     def admit(self, identity: Identity, job: Copy) -> bool | ReplyPlace:
         """True: it is the first. False: it waits for the first's end. Else: its reply stands there.
 
-        The place may be wrong or gone; `begin` then makes the copy the first.
+        The place may be wrong or gone; after `forget` the copy may be the first.
         """
         waiting = self._here.get(identity)
         if waiting is not None:
@@ -56,10 +56,10 @@ class Duplicates(Generic[Copy]):
         self._here[identity] = []
         return True
 
-    def begin(self, identity: Identity) -> None:
-        """A job that `admit` took for a copy is worked on after all."""
-        self._replied.pop(identity, None)
-        self._here.setdefault(identity, [])
+    def forget(self, identity: Identity, place: ReplyPlace) -> None:
+        """A reply cannot be read where it was said to stand: the next copy is the first."""
+        if self._replied.get(identity) == place:
+            del self._replied[identity]
 
     def replied(self, identity: Identity, place: ReplyPlace | None) -> list[Copy]:
         """Its reply is safely written; the copies that waited for it. None: nobody knows where."""

@@ -4,7 +4,7 @@ import traceback
 from pathlib import Path
 
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_workers.policies.outcome import DeadLettered
+from tollway_workers.policies.outcome import Completed, DeadLettered, Forwarded
 
 
 def invalid_job(problem: str) -> DeadLettered:
@@ -24,6 +24,17 @@ def crashed(deaths: int) -> DeadLettered:
         message=f"the worker process ended {deaths} times while this job ran alone in it",
     )
     return DeadLettered(failure)
+
+
+def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
+    """Its topic does not take what was to be written."""
+    if isinstance(outcome, Forwarded):
+        kind = FailureClass.INVALID_JOB
+        message = "the job and what was tried are larger than a lane's topic takes"
+    else:
+        kind = FailureClass.REPLY_TOO_LARGE
+        message = "the answer is larger than the reply topic takes"
+    return DeadLettered(Failure(failure_class=kind, message=message, lane=lane))
 
 
 def bug(error: Exception, lane: str) -> DeadLettered:

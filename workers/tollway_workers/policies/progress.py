@@ -42,6 +42,8 @@ class JobProgress:
     not_before: float = 0.0
     #: What the next call reserves; made once, and again when the request changes.
     cost: "Cost | None" = None
+    #: Whether copies of it that come meanwhile wait for its end.
+    first: bool = False
     _encoded: tuple[Attempt, bytes] | None = None
 
     @property

@@ -47,6 +47,13 @@ FORWARDED = Metric(
     "on until the lane's topics are empty.",
     ("lane", "reason", "tier"),
 )
+COPIES = Metric(
+    "tollway_copies_answered_total",
+    "counter",
+    "Copies of jobs (the same id and generation) that got the reply of the first without a call.",
+    "A service publishes jobs twice: nothing is paid twice, but see why.",
+    ("route",),
+)
 RELAY_LATENESS = Metric(
     "tollway_relay_lateness_seconds",
     "histogram",

@@ -27,6 +27,10 @@ class FleetEvents(Protocol):
         """A job has left for a lane's topic or a retry topic."""
         ...
 
+    def copy_answered(self, route: str) -> None:
+        """A copy of a job was given the reply of the first."""
+        ...
+
     def job_relayed(self, late: float) -> None:
         """A job was put back on its lane, `late` seconds after its retry topic let it go."""
         ...

@@ -57,6 +57,7 @@ class Metrics:
         self.jobs = self._numbers(d.JOBS)
         self.job_seconds = self._spreads(d.JOB_SECONDS)
         self.forwarded = self._numbers(d.FORWARDED)
+        self.copies = self._numbers(d.COPIES)
         self.relay_lateness = self._spreads(d.RELAY_LATENESS).labels()
         self.relay_failures = self._numbers(d.RELAY_FAILURES).labels()
         self.refused = self._numbers(d.REFUSED)
@@ -112,6 +113,10 @@ class Metrics:
         """A job has left for a lane's topic or a retry topic."""
         tier = "none" if outcome.tier is None else f"{outcome.tier:g}"
         self.forwarded.labels(outcome.lane, outcome.reason, tier).inc()
+
+    def copy_answered(self, route: str) -> None:
+        """A copy of a job was given the reply of the first."""
+        self.copies.labels(route).inc()
 
     def job_relayed(self, late: float) -> None:
         """A job was put back on its lane, `late` seconds after its retry topic let it go."""

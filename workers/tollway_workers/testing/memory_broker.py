@@ -11,6 +11,7 @@ from itertools import count
 
 from tollway_workers.kafka.partitioner import partition_of
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.policies.duplicates import ReplyPlace
 from tollway_workers.policies.holdings import Found, Holdings
 from tollway_workers.policies.layout import merged
 from tollway_workers.policies.membership import Orders
@@ -266,8 +267,7 @@ class MemorySource:
 class MemorySink:
     """A `RecordSink` over a `MemoryBroker`.
 
-    While `failures` is above zero, each write fails with ConnectionError and takes one off it:
-    half of them before the record is there, half after, as with a real broker.
+    While `failures` is above zero each write takes one off and fails: half of them once written.
     """
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -287,7 +287,8 @@ class MemorySink:
             if self.failures % 2:
                 await self._broker.append(record)
             raise ConnectionError("the broker is away, as the test asked")
-        acknowledged.set_result(await self._broker.append(record))
+        topic, q = await self._broker.append(record)
+        acknowledged.set_result(ReplyPlace(topic, q, len(self._broker.topics[topic][q]) - 1))
         return acknowledged
 
     async def recover(self) -> None:

@@ -19,6 +19,7 @@ from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.relay import Relay
+from tollway_workers.parts import Parts
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
@@ -28,10 +29,11 @@ from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource
+from tollway_workers.testing.memory_replies import MemoryReplies
 from tollway_workers.testing.memory_tiers import MemoryTierSource
 from tollway_workers.testing.samples import NOW
 from tollway_workers.validation.validator import ResultValidator
-from tollway_workers.worker import Parts, Worker
+from tollway_workers.worker import Worker
 
 NAMES = TopicNames()
 #: Delays of the retry topics, in seconds.
@@ -93,17 +95,7 @@ class MemoryFleet:
         dice = Random(7)  # noqa: S311 the same dice in every test
         policy = RetryPolicy(dice, tiers)
         self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)
-        self.publisher = OutcomePublisher(
-            self.sink,
-            PublisherSettings(
-                topics=NAMES,
-                worker="worker-0",
-                reply_topics=frozenset(),
-                most_bytes=self.broker.most_bytes,
-                tiers=tiers,
-            ),
-            self.clock,
-        )
+        self.publisher = self._new_publisher(tiers)
         self.intake = Intake(reads, self.publisher, self.validator, self.clock)
         self.tiers = MemoryTierSource(
             self.broker,
@@ -111,6 +103,7 @@ class MemoryFleet:
             group=NAMES.relay_group,
             instance_id=f"relay-{next(_RELAYS)}",
         )
+        self.finder = MemoryReplies(self.broker)
         self.relay = self._new_relay(routes, names, tiers)
         self.worker = Worker(self._parts(memory_bytes))
         self.running: asyncio.Task[None] | None = None
@@ -218,6 +211,19 @@ class MemoryFleet:
             for partition, log in enumerate(self.broker.topics[topic])
         )
 
+    def _new_publisher(self, tiers: tuple[float, ...]) -> OutcomePublisher:
+        return OutcomePublisher(
+            self.sink,
+            PublisherSettings(
+                topics=NAMES,
+                worker="worker-0",
+                reply_topics=frozenset(),
+                most_bytes=self.broker.most_bytes,
+                tiers=tiers,
+            ),
+            self.clock,
+        )
+
     def _new_relay(
         self, routes: Mapping[str, RouteSettings], lanes: Iterable[str], tiers: tuple[float, ...]
     ) -> Relay:
@@ -235,6 +241,7 @@ class MemoryFleet:
             source=self.source,
             sink=self.sink,
             relay=self.relay,
+            replies=self.finder,
             intake=self.intake,
             lanes=self.lanes,
             executor=self.executor,

@@ -1,0 +1,79 @@
+"""Reads a reply that was written a while ago, by its place."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from tollway_schemas import headers
+from tollway_workers.clock import Clock
+from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after
+from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
+from tollway_workers.policies.duplicates import Identity, ReplyPlace
+
+log = structlog.get_logger(__name__)
+
+#: Seconds that are spent on one reply.
+_PATIENCE = 5.0
+
+
+class ReplyFinder(Protocol):
+    """Finds replies of this worker again."""
+
+    async def find(self, place: ReplyPlace, identity: Identity) -> LoggedRecord | None:
+        """A job's reply, at its place or in the same batch; None where it cannot be read."""
+        ...
+
+    async def stop(self) -> None:
+        """Disconnect; idempotent."""
+        ...
+
+
+class KafkaReplies:
+    """One consumer without a group, from the first reply that is looked for on."""
+
+    def __init__(self, client: Mapping[str, Any], clock: Clock) -> None:
+        """`client`: arguments that every aiokafka client takes, servers and security."""
+        self._client = dict(client)
+        self._clock = clock
+        self._reader: LogReader | None = None
+        self._alone = asyncio.Lock()
+
+    async def find(self, place: ReplyPlace, identity: Identity) -> LoggedRecord | None:
+        """A job's reply, at its place or in the same batch; None where it cannot be read."""
+        async with self._alone:
+            try:
+                return await self._read(place, identity)
+            except (KafkaError, BrokerUnavailable) as error:
+                log.warning("a reply could not be read again", error=type(error).__name__)
+                return None
+
+    async def stop(self) -> None:
+        """Disconnect; idempotent."""
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            await given_up_after(STOP_TIMEOUT, reader.stop(), "the reader of replies")
+
+    async def _read(self, place: ReplyPlace, identity: Identity) -> LoggedRecord | None:
+        if self._reader is None:
+            reader = LogReader(self._client)
+            await reader.start()
+            self._reader = reader
+        self._reader.follow({(place.topic, place.partition): place.offset})
+        until = self._clock.monotonic() + _PATIENCE
+        while self._clock.monotonic() < until:
+            for record in await self._reader.read():
+                if is_reply_to(record, identity):
+                    return record
+        return None
+
+
+def is_reply_to(record: LoggedRecord, identity: Identity) -> bool:
+    """Whether it is the reply to this generation of the job."""
+    return (
+        headers.get(record.headers, headers.JOB_ID) == identity.job_id
+        and headers.number(record.headers, headers.GENERATION) == identity.generation
+    )

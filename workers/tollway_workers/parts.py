@@ -1,0 +1,31 @@
+"""What a worker is put together from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tollway_workers.clock import Clock
+from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.intake import Intake
+from tollway_workers.kafka.one_record import ReplyFinder
+from tollway_workers.kafka.ports import RecordSink, RecordSource
+from tollway_workers.kafka.relay import Relay
+from tollway_workers.publisher import OutcomePublisher
+from tollway_workers.telemetry.events import FleetEvents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a worker is put together from."""
+
+    source: RecordSource
+    sink: RecordSink
+    relay: Relay
+    replies: ReplyFinder
+    intake: Intake
+    lanes: Mapping[str, Lane]
+    executor: JobExecutor
+    publisher: OutcomePublisher
+    events: FleetEvents
+    clock: Clock
+    #: Bytes of records that may be in memory.
+    memory_bytes: int

@@ -1,0 +1,26 @@
+"""Replies of a `MemoryBroker`, found again."""
+
+from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.kafka.one_record import is_reply_to
+from tollway_workers.policies.duplicates import Identity, ReplyPlace
+from tollway_workers.testing.memory_broker import MemoryBroker
+
+
+class MemoryReplies:
+    """A `ReplyFinder` over a `MemoryBroker`; `away`: it finds nothing."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+        self.away = False
+
+    async def find(self, place: ReplyPlace, identity: Identity) -> LoggedRecord | None:
+        """A job's reply, at its place."""
+        if self.away:
+            return None
+        topic, partition, offset = place
+        record = self._broker.topics[topic][partition][offset]
+        found = LoggedRecord((topic, partition), offset, record.key, record.value, record.headers)
+        return found if is_reply_to(found, identity) else None
+
+    async def stop(self) -> None:
+        """Nothing to disconnect; idempotent."""
