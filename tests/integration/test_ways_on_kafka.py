@@ -226,18 +226,18 @@ class Fleet:
         ends = await self.reader.ends([topic])
         return [each async for each in self.reader.between(dict.fromkeys(ends, 0), ends)]
 
-    async def until_answered(self, count: int) -> dict[str, Reply]:
-        """The replies by job, once there are so many."""
+    async def until_answered(self, count: int, *, each: int = 1) -> dict[str, Reply]:
+        """The replies by job, once there are so many, `each` for a job."""
         worker = WorkerApp(self.settings, WorkerOptions(instance_id="one"))
         running = asyncio.create_task(worker.run())
         replies: list[Reply] = []
         async with asyncio.timeout(60):
             while len(replies) < count and not running.done():
                 found = await self.records(self.names.replies)
-                replies = [decode(Reply, each.value) for each in found]
+                replies = [decode(Reply, record.value) for record in found]
         worker.worker.drain()
         await running
-        assert len({reply.job_id for reply in replies}) == len(replies)
+        assert set(Counter(reply.job_id for reply in replies).values()) == {each}
         return {reply.job_id: reply for reply in replies}
 
     async def left_to_do(self, group: str, topics: list[str]) -> int:
@@ -346,4 +346,20 @@ async def test_a_retired_lane_is_emptied_and_no_job_is_sent_around_for_ever(
         for reply in replies.values()
         if reply.job_id != "held-0"
     )
+    assert await fleet.left_to_do(fleet.names.worker_group, [topic]) == 0
+
+
+async def test_copies_of_a_job_are_called_once_and_each_has_the_reply(
+    fleet: Fleet, simulator: Simulator
+) -> None:
+    topic = fleet.names.jobs("extract", Priority.BULK)
+    twice = jobs("soon", 30)
+    for each in twice + twice:
+        await fleet.send(topic, each, [])
+
+    replies = await fleet.until_answered(60, each=2)
+
+    assert len(replies) == len(simulator.calls) == 30
+    written = await fleet.records(fleet.names.replies)
+    assert len({(record.key, record.value) for record in written}) == 30
     assert await fleet.left_to_do(fleet.names.worker_group, [topic]) == 0
