@@ -120,7 +120,7 @@ class Ground:
 
     def __init__(self, servers: str, prefix: str, folder: Path, base_url: str) -> None:
         self.names = TopicNames(prefix)
-        self.client = {"bootstrap_servers": servers}
+        self.client: dict[str, Any] = {"bootstrap_servers": servers}
         self.log = folder / "worker.log"
         self._folder = folder
         self._producer = AIOKafkaProducer(**self.client, max_request_size=2_000_000)
