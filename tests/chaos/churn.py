@@ -146,7 +146,12 @@ def _common(here: Ground, size: Size, steps: Sequence[Step]) -> list[Figure]:
             bound=0,
             note=f"of {size.jobs:,}; failed and dead-lettered count as lost",
         ),
-        Figure(name="dead letters", value=len(traffic.letters), bound=0),
+        Figure(
+            name="dead letters",
+            value=len(traffic.letters),
+            bound=0,
+            note=", ".join(sorted({letter.status for letter in traffic.letters})),
+        ),
         Figure(
             name="replies beyond one per job",
             value=len(traffic.replies) - len(traffic.answered),

@@ -302,7 +302,7 @@ async def test_a_request_that_is_lost_in_a_join_is_made_again(
 ) -> None:
     one = await world.join("one")
     await until(lambda: one.places == world.everything)
-    coordinator = one.source._consumer._coordinator  # type: ignore[union-attr]
+    coordinator: Any = one.source._consumer._coordinator  # type: ignore[union-attr]  # pyright: ignore
     ask = coordinator.request_rejoin
     lost: list[None] = []
 

@@ -83,15 +83,19 @@ class Fleet:
         await self._sink.stop()
         await self._reader.stop()
 
-    async def worker(self, name: str) -> asyncio.subprocess.Process:
-        log = (self._folder / f"{name}.log").open("ab")
+    async def worker(self, name: str, host: str = "here") -> asyncio.subprocess.Process:
+        """A process; on another `host` nobody sees the lock files of this one."""
+        log = self.log(name, host).open("ab")
         with log:
             return await asyncio.create_subprocess_exec(
                 str(Path(sys.executable).with_name("tollway")),
                 *("worker", "--config", str(self.config), "--instance-id", name),
                 stderr=log,
-                env=os.environ | {"XDG_STATE_HOME": str(self._folder)},
+                env=os.environ | {"XDG_STATE_HOME": str(self._folder / host)},
             )
+
+    def log(self, name: str, host: str = "here") -> Path:
+        return self._folder / f"{name}-{host}.log"
 
     async def publish(self, *jobs: Job) -> None:
         await self.publish_raw({job_key(each.id): encode(each) for each in jobs})
@@ -264,3 +268,24 @@ async def test_two_workers_share_the_work_and_one_may_leave(fleet: Fleet) -> Non
     assert (first.returncode, second.returncode) == (0, 0)
     assert {reply.status for reply in replies} == {"completed"}
     assert len({reply.job_id for reply in replies}) == count + 200
+
+
+async def test_of_two_workers_with_one_name_on_two_hosts_the_older_ends_with_a_sentence(
+    fleet: Fleet,
+) -> None:
+    older = await fleet.worker("same", "here")
+    async with ending(older):
+        await fleet.publish(*jobs(5))
+        await fleet.until_answered(5)
+        newer = await fleet.worker("same", "there")
+        async with ending(newer):
+            code = await asyncio.wait_for(older.wait(), 30)
+            await fleet.publish(*jobs(10)[5:])
+            replies = await fleet.until_answered(10)
+
+    said = fleet.log("same", "here").read_text()
+    assert code == 2
+    assert "a process that started later is the worker 'same' too" in said
+    assert "Traceback" not in said
+    assert len({reply.job_id for reply in replies}) == 10
+    assert newer.returncode == 0

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between two requests for a rebalance: one that is made during a join is lost.
 _ASK_INTERVAL = 1.0
+#: Seconds between two that are made right after a join.
+_ASK_AGAIN = 0.1
 #: Seconds between two looks at the topics' partitions.
 _GROWTH_INTERVAL = 10.0
 #: Seconds that a member stands back which cannot keep up.
@@ -52,6 +54,10 @@ class Membership:
         self._wanted = next_step is Next.REJOIN
         generation = consumer._coordinator.generation  # pyright: ignore
         assignor.claim = replace(assignor.claim, epoch=generation)
+        if self._wanted and self._clock.monotonic() - self._asked >= _ASK_AGAIN:
+            # At once: a process that has our name would soon be the member in our place, and a
+            # static member that takes another's place is given the old orders again.
+            self._ask(consumer)
 
     def check(self) -> None:
         """Raises InstanceIdInUse where a process that started later has our name."""
@@ -87,13 +93,16 @@ class Membership:
             self._looked = now
             self._wanted = self._wanted or self._outgrown(consumer)
         if (self._wanted or self.assignor.claim.released) and now - self._asked >= _ASK_INTERVAL:
-            self._asked = now
-            consumer._coordinator.request_rejoin()  # pyright: ignore
+            self._ask(consumer)
 
     @property
     def in_use(self) -> bool:
         """Whether a process that started later has our name."""
         return self._in_use
+
+    def _ask(self, consumer: AIOKafkaConsumer) -> None:
+        self._asked = self._clock.monotonic()
+        consumer._coordinator.request_rejoin()  # pyright: ignore
 
     def _say(self, claim: Claim) -> None:
         if claim != self.assignor.claim:

@@ -11,10 +11,13 @@ class Source(Protocol):
 
     #: Whether the group has given this member its (perhaps empty) part.
     joined: bool
-    #: Monotonic seconds: when the last commit that succeeded was sent.
-    last_commit: float | None
     #: Monotonic seconds: when Kafka last answered a poll, or nothing was to be read.
     last_poll: float
+
+    @property
+    def last_commit(self) -> float | None:
+        """Monotonic seconds: when the last commit that succeeded was sent."""
+        ...
 
     @property
     def owned(self) -> int:

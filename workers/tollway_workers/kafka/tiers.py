@@ -12,7 +12,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.commits import commits_of
+from tollway_workers.kafka.commits import left_at
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
 from tollway_workers.kafka.consumer_options import group_member
 from tollway_workers.kafka.membership import say_goodbye
@@ -164,38 +164,19 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._trackers.clear()
 
     async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, assigned: Iterable[TopicPartition]
+        self, assigned: Collection[TopicPartition]
     ) -> None:
         """A rebalance is over: go on where the relay before us was."""
-        partitions = set(assigned)
-        assert self._consumer is not None  # noqa: S101 only a started consumer is assigned anything
-        committed = await self._committed(partitions)
-        fresh = partitions - committed.keys()
-        if fresh:
-            await self._consumer.seek_to_beginning(*fresh)
-        for partition, offset in committed.items():
-            self._consumer.seek(partition, offset)
-        for partition in partitions:
-            begin = committed.get(partition, 0)
-            self._trackers[partition] = OffsetTracker(begin)
+        consumer, admin = self._consumer, self._admin
+        if consumer is None or admin is None:
+            # It has left meanwhile.
+            return
+        for place, left in (await left_at(consumer, admin, self._settings.group, assigned)).items():
+            partition = TopicPartition(*place)
+            consumer.seek(partition, left.offset)
+            self._trackers[partition] = OffsetTracker(left.offset)
             self._heads[partition] = deque()
-        log.info("retry partitions assigned", owned=len(partitions))
-
-    async def _committed(self, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
-        """Committed offsets, of those that have any; waits for a broker that is away."""
-        while partitions and self._admin is not None:
-            try:
-                found = await commits_of(self._admin, self._settings.group, partitions)
-            except KafkaError as error:
-                log.warning("cannot read committed offsets", error=type(error).__name__)
-                await self._clock.sleep(_RETRY_WAIT)
-                continue
-            return {
-                place: found[place].offset
-                for place in partitions
-                if place in found and found[place].offset >= 0
-            }
-        return {}
+        log.info("retry partitions assigned", owned=len(self._heads))
 
     def _pause_where_heads_wait(self, consumer: AIOKafkaConsumer) -> None:
         ours = consumer.assignment()
