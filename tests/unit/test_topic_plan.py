@@ -74,6 +74,7 @@ def test_partitions_of_jobs_cannot_be_taken_away_and_that_is_refused() -> None:
     large = plan({**ALL, JOBS: replace(ALL[JOBS], partitions=24)})
 
     assert large.done
+    assert large.remarks == ()
     assert [str(mistake) for mistake in large.refusals] == [
         f"kafka.partitions: is 12, and {JOBS} has 24: Kafka cannot take partitions away; set 24"
     ]
@@ -92,8 +93,10 @@ def test_a_setting_that_differs_is_changed_and_all_others_are_sent_along() -> No
     overrides = {**ALL[JOBS].overrides, "retention.bytes": "1000", "compression.type": "zstd"}
     state = replace(ALL[JOBS], config=config, overrides=overrides)
 
-    (change,) = plan({**ALL, JOBS: state}).alter
+    planned = plan({**ALL, JOBS: state})
 
+    (change,) = planned.alter
+    assert not planned.done
     assert change.topic == JOBS
     assert change.settings == {"retention.bytes": ("1000", "-1")}
     assert change.complete == {**ALL[JOBS].overrides, "compression.type": "zstd"}
