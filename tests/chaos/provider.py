@@ -26,8 +26,8 @@ class Behaviour:
     """How the provider answers."""
 
     #: Options of `tollway simulator` that say how long an answer takes.
-    #: Halved, because twice the usual tail is longer than calls may take, twice in a row even.
-    latency: tuple[str, ...] = ("--profile", "sonnet", "--latency-scale", "0.5")
+    #: Shortened: the usual tail is longer than calls may take, for one job in 10,000 even twice.
+    latency: tuple[str, ...] = ("--profile", "sonnet", "--latency-scale", "0.25")
     #: A fault script, TOML.
     faults: str = ""
     seed: int = 0

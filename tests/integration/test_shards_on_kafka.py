@@ -251,10 +251,9 @@ async def test_a_shard_that_comes_back_opens_at_once_after_a_last_word(world: Wo
     asked = asyncio.get_running_loop().time()
     await world.write()
     await until(world.all_begun)
-    took = asyncio.get_running_loop().time() - asked
 
     assert set(world.books.values()) == {1}
-    assert took < LEASE
+    assert asyncio.get_running_loop().time() - asked < LEASE
 
 
 async def test_what_a_crash_left_opens_one_lease_later_and_what_ran_is_begun_again(
@@ -302,8 +301,8 @@ async def test_a_request_that_is_lost_in_a_join_is_made_again(
 ) -> None:
     one = await world.join("one")
     await until(lambda: one.places == world.everything)
-    coordinator: Any = one.source._consumer._coordinator  # type: ignore[union-attr]  # pyright: ignore
-    ask = coordinator.request_rejoin
+    consumer: Any = one.source._consumer
+    ask = consumer._coordinator.request_rejoin
     lost: list[None] = []
 
     def lose_two() -> None:
@@ -312,7 +311,7 @@ async def test_a_request_that_is_lost_in_a_join_is_made_again(
         else:
             ask()
 
-    monkeypatch.setattr(coordinator, "request_rejoin", lose_two)
+    monkeypatch.setattr(consumer._coordinator, "request_rejoin", lose_two)
     two = await world.join("two")
     await until(lambda: shared(world, one, two))
 
@@ -365,7 +364,6 @@ async def test_shards_that_change_in_number_move_only_once_they_are_released(wor
 async def test_of_two_processes_with_one_name_the_older_ends_and_says_so(world: World) -> None:
     older = await world.join("same")
     await until(lambda: older.places == world.everything)
-    await asyncio.sleep(0)
     newer = await world.join("same")
 
     async with asyncio.timeout(_PATIENCE):

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
@@ -317,37 +316,6 @@ async def test_completed_offsets_behind_a_running_one_survive_a_crash() -> None:
 def done_above(fleet: MemoryFleet) -> list[set[int]]:
     """What is committed as complete behind something that is not, partition by partition."""
     return [offset_map.decode(*at) for at in fleet.broker.committed(NAMES.worker_group).values()]
-
-
-async def test_a_move_calls_no_job_twice_and_gives_back_the_bytes_of_what_went() -> None:
-    provider, other = ScriptedProvider(), ScriptedProvider()
-    provider.hold.clear()
-    fleet = fleet_of(provider, concurrency=1)
-    await fleet.publish(*jobs(40))
-    fleet.start()
-    await fleet.until(lambda: len(provider.calls) == 1)
-
-    second = MemoryFleet({lane(concurrency=4): other}, {"extract": ROUTE}, broker=fleet.broker)
-    second.source.instance_id = "worker-1"
-    async with second:
-        await both(fleet, second, lambda: len(other.calls) > 4)
-        provider.hold.set()
-        await both(fleet, second, lambda: len(fleet.replies) == 40)
-        fleet.worker.drain()
-        await both(fleet, second, lambda: fleet.running is not None and fleet.running.done())
-
-    assert Counter(called(provider) + called(other)).most_common(1)[0][1] == 1
-    assert fleet.worker._bytes == second.worker._bytes == 0
-
-
-async def both(one: MemoryFleet, other: MemoryFleet, true: Callable[[], bool]) -> None:
-    """Let time pass for two workers, each with a clock of its own."""
-
-    def pass_for_the_other() -> bool:
-        other.clock.advance(0.05)
-        return true()
-
-    await one.until(pass_for_the_other)
 
 
 async def test_memory_is_bounded_and_reading_goes_on_when_there_is_room() -> None:

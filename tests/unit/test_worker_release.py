@@ -101,6 +101,25 @@ async def test_what_was_never_called_is_given_back_and_read_by_the_next() -> Non
     assert set((names(provider) + names(other)).values()) == {1}
 
 
+async def test_a_move_calls_no_job_twice_and_gives_back_the_bytes_of_what_went() -> None:
+    provider, other = ScriptedProvider(), ScriptedProvider()
+    provider.hold.clear()
+    fleet = fleet_of(provider)
+    await fleet.publish(*(job(f"j{n}") for n in range(40)))
+    fleet.start()
+    await fleet.until(lambda: len(provider.calls) == 8)
+
+    async with fleet_of(other, fleet.broker, name="worker-1") as second:
+        await both(fleet, second, lambda: fleet.source.releasing)
+        provider.hold.set()
+        await both(fleet, second, lambda: len(fleet.replies) == 40 and len(other.calls) > 0)
+        fleet.worker.drain()
+        await both(fleet, second, lambda: fleet.running is not None and fleet.running.done())
+
+    assert set((names(provider) + names(other)).values()) == {1}
+    assert fleet.worker._bytes == second.worker._bytes == 0
+
+
 async def test_a_call_that_outlives_its_release_is_broken_off_and_its_partition_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
