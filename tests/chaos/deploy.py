@@ -100,7 +100,12 @@ async def _judge(here: Ground, how: How, alone: Sequence[str], size: Size) -> li
             bound=0,
             note=f"of {size.jobs:,}",
         ),
-        Figure(name="calls where the worker owned no shard", value=len(strays), bound=0),
+        Figure(
+            name="calls where the worker owned no shard",
+            value=len(strays),
+            bound=0,
+            note=", ".join(f"{each.worker} {each.model} {each.started:.2f}" for each in strays[:3]),
+        ),
         Figure(
             name="partitions without one owner",
             value=len(alone),

@@ -2,13 +2,16 @@
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from prometheus_client import CollectorRegistry
 
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.policies.custody import LEASE
 from tollway_workers.policies.holdings import Found
 from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.sharding import ShardGroup
@@ -63,6 +66,11 @@ class Stage:
         self.source.holdings.assign(found, orders, self.clock.boottime())
         self.source.joined = True
 
+    async def commit(self) -> None:
+        """Let Kafka take a commit of all that was given."""
+        consumer = AsyncMock(AIOKafkaConsumer, position=AsyncMock(return_value=100))
+        assert await self.source.committer.commit(consumer, lambda: True)
+
     def value(self, name: str, **labels: str) -> float | None:
         self._gauges.refresh()
         return self.registry.get_sample_value(name, labels)
@@ -73,16 +81,34 @@ def stage() -> Stage:
     return Stage()
 
 
-def test_the_assignment_is_shown_with_shards_by_group_and_what_is_about_to_go(stage: Stage) -> None:
+async def test_the_assignment_is_shown_with_shards_by_group_and_what_is_about_to_go(
+    stage: Stage,
+) -> None:
     stage.give((_INTERACTIVE, 1), (_INTERACTIVE, 3), (_BULK, 1), marks=frozenset({(_BULK, 1)}))
+    await stage.commit()
 
     assert stage.value("tollway_partitions_owned") == 3
     assert stage.value("tollway_partitions_releasing") == 1
     assert stage.value("tollway_shards_owned", group="main") == 1
 
 
-def test_what_went_to_others_is_shown_as_zero(stage: Stage) -> None:
+async def test_shards_are_shown_for_as_long_as_calls_for_them_may_start(stage: Stage) -> None:
     stage.give((_INTERACTIVE, 0))
+    before = stage.value("tollway_shards_owned", group="main")
+    await stage.commit()
+    stage.source.joined = False
+    in_a_rebalance = stage.value("tollway_shards_owned", group="main")
+
+    stage.clock.advance(LEASE)
+
+    assert before is None
+    assert in_a_rebalance == 1
+    assert stage.value("tollway_shards_owned", group="main") == 0
+
+
+async def test_what_went_to_others_is_shown_as_zero(stage: Stage) -> None:
+    stage.give((_INTERACTIVE, 0))
+    await stage.commit()
     before = stage.value("tollway_shards_owned", group="main")
 
     stage.give()

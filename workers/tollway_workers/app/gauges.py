@@ -52,7 +52,8 @@ class Gauges:
         state, source = self._state, self._watched.source
         state.partitions.set(source.owned)
         state.releasing.set(source.holdings.releasing)
-        shards = source.holdings.shards() if source.joined else {}
+        # While a rebalance goes on, what was ours is ours to call for, as long as we prove it.
+        shards = source.holdings.shards() if source.committer.holds_lease else {}
         self._groups |= shards.keys()
         for group in self._groups:
             state.shards.labels(group).set(shards.get(group, 0))

@@ -147,7 +147,7 @@ PARTITIONS = Metric(
 SHARDS = Metric(
     "tollway_shards_owned",
     "gauge",
-    "Shards of a limit group that are this worker's: so much of the group's limits is its to use.",
+    "Shards of a limit group that this worker owns with a lease: calls for them may start.",
     "The sum over workers is the group's `shards`; less for a minute: its jobs wait, look at logs.",
     ("group",),
 )
