@@ -30,7 +30,7 @@ _ELSEWHERE = {
     "_give_up(": "a job that became too large while it waited in a retry topic",
     "publish_copy(": "a copy of a job, of which this scenario has none",
     "_reply_record(copy": "the same",
-    "gather(*self._running": "calls that outlive a drain",
+    "_tasks.end(": "calls that outlive a drain",
 }
 #: Wrong runs that are told of at most.
 _TOLD = 5

@@ -146,6 +146,25 @@ async def test_a_call_that_outlives_its_release_is_broken_off_and_its_partition_
     assert held < 6 * 1_000
 
 
+async def test_a_retry_that_a_drain_breaks_off_goes_on_with_its_attempts() -> None:
+    provider, other = ScriptedProvider([failing()]), ScriptedProvider()
+    fleet = fleet_of(provider)
+    await fleet.publish(job("tried"))
+    fleet.start(drain_timeout=1.0)
+    await fleet.until(lambda: fleet.worker.dispatcher.waiting == 1)
+    provider.hold.clear()
+    await fleet.until(lambda: len(provider.calls) == 2)
+
+    await fleet.drain()
+    async with fleet_of(other, fleet.broker, name="worker-1") as second:
+        await second.until(lambda: "tried" in second.replies)
+
+    # The call that was broken off is nobody's mistake: it is made again.
+    assert [call.call_id for call in other.calls] == ["tried/1/2"]
+    assert [each.number for each in second.replies["tried"].attempts] == [1, 2]
+    assert fleet.worker._bytes == 0
+
+
 async def test_a_partition_that_goes_after_a_call_was_broken_off_has_no_last_word() -> None:
     provider = ScriptedProvider()
     provider.hold.clear()

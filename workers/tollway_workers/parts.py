@@ -29,3 +29,8 @@ class Parts:
     clock: Clock
     #: Bytes of records that may be in memory.
     memory_bytes: int
+
+    @property
+    def longest_call(self) -> float:
+        """Seconds that a call may take on the slowest of the lanes."""
+        return max((lane.config.call_timeout for lane in self.lanes.values()), default=0.0)

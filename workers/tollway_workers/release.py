@@ -3,7 +3,8 @@ is in a limit group of which no shard is here (workers differ while a configurat
 
 What was never called is given back: whoever has the partition next reads it. What waits for its
 next call goes to its lane's topic with its attempts, so that it need not be waited for. What runs
-may end, within a bound; past it the call is broken off, and the partition goes without a last word.
+may end, within a bound; past it the call is broken off, its job goes the same two ways, and the
+partition goes without a last word.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.progress import JobProgress
 
 log = structlog.get_logger(__name__)
+
+#: Seconds that a call may outlive its timeout before it is broken off to release its shard.
+_GRACE = 1.0
 
 
 class Cancellable(Protocol):
@@ -39,18 +43,18 @@ class Releases:
         clock: Clock,
         *,
         homes: Mapping[str, str],
-        bound: float,
+        longest_call: float,
     ) -> None:
         """`calls`: those in flight; `homes`: a topic of each lane, by which its group is known.
 
-        `bound`: seconds that calls may take once a release began.
+        `longest_call`: seconds; calls may take so long, and a little more, once a release began.
         """
         self._source = source
         self._dispatcher = dispatcher
         self._calls = calls
         self._clock = clock
         self._homes = homes
-        self._bound = bound
+        self._bound = longest_call + _GRACE
         self._since: dict[OffsetTracker, float] = {}
 
     def take(self) -> list[JobProgress]:

@@ -1,14 +1,12 @@
 """One process of the fleet: takes jobs, calls lanes, writes outcomes, commits."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
 
 import structlog
 
 from tollway_workers.admission import Permit
 from tollway_workers.copies import Copies
 from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
-from tollway_workers.executor import Lane
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
 from tollway_workers.policies.endings import bug, place_of
@@ -19,6 +17,7 @@ from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
 from tollway_workers.release import Releases, leaves
+from tollway_workers.tasks import Tasks
 from tollway_workers.writing import OutcomeWriter
 
 log = structlog.get_logger(__name__)
@@ -28,8 +27,8 @@ log = structlog.get_logger(__name__)
 COMMIT_INTERVAL = 0.25
 #: Seconds until what has left for elsewhere is committed: it would be called there and here.
 _COMMIT_SOON = 0.02
-#: Seconds that a call may outlive its timeout before it is broken off to release its shard.
-_RELEASE_GRACE = 1.0
+#: Seconds that jobs whose calls were broken off by a drain may take to be sent on.
+_SENDING_ON = 2.0
 #: Seconds that the relay may take to write its last batch and to leave.
 _RELAY_LEAVES = 10.0
 #: Records taken by one poll at most: decoding them holds up the event loop.
@@ -39,8 +38,8 @@ _MOST_POLLED = 500
 class Worker:
     """Runs until it is told to drain, then until its calls have ended.
 
-    State: `_running` (tasks that call or write), `_calls` (those that call), `_bytes` (of records
-    that wait or run), `_full` (topics that are not read because their lane holds all it may).
+    State: `_tasks` (what calls or writes), `_calls` (those that call), `_bytes` (of records that
+    wait or run), `_full` (topics that are not read because their lane holds all it may).
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -50,18 +49,18 @@ class Worker:
         self.dispatcher = Dispatcher(
             admissions, parts.clock, self._may_start, self._start, self._forget, self._expire
         )
+        self._tasks = Tasks()
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
         self._copies = Copies(
             parts.replies,
             self.writer,
             parts.events,
-            go=self._go,
+            go=self._tasks.go,
             work_on=self._work_on,
             done_with=lambda copy: self._done_with(copy.record),
         )
         self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
         self._homes = parts.intake.homes
-        self._running: set[asyncio.Task[None]] = set()
         self._calls: dict[JobProgress, asyncio.Task[None]] = {}
         self._releases = Releases(
             parts.source,
@@ -69,7 +68,7 @@ class Worker:
             self._calls,
             parts.clock,
             homes=self._homes,
-            bound=_longest_call(parts.lanes) + _RELEASE_GRACE,
+            longest_call=parts.longest_call,
         )
         self._bytes = 0
         self._full: list[str] = []
@@ -135,9 +134,9 @@ class Worker:
         if isinstance(taken, JobProgress):
             return taken
         if isinstance(taken, Ended):
-            self._go(self._end(taken.progress, taken.outcome, None))
+            self._tasks.go(self._end(taken.progress, taken.outcome, None))
         else:
-            self._go(self._refuse(taken))
+            self._tasks.go(self._refuse(taken))
         return None
 
     def _work_on(self, copy: JobProgress) -> None:
@@ -168,7 +167,7 @@ class Worker:
 
     def _start(self, progress: JobProgress, permit: Permit) -> None:
         self._parts.events.call_started(progress.lane)
-        self._calls[progress] = self._go(self._call(progress, permit))
+        self._calls[progress] = self._tasks.go(self._call(progress, permit))
 
     async def _call(self, progress: JobProgress, permit: Permit) -> None:
         calls_before = len(progress.attempts)
@@ -183,7 +182,10 @@ class Worker:
         except asyncio.CancelledError:
             # It may go on at its provider: whoever has it next must not count on its end.
             progress.record.tracker.aborted = True
-            self._give_back(progress)
+            if progress.owned and leaves(progress):
+                self._part_with(progress)
+            else:
+                self._give_back(progress)
             raise
         finally:
             del self._calls[progress]
@@ -239,20 +241,17 @@ class Worker:
     def _let_go(self) -> None:
         """Of what waits and is not to be called here: it is read, or goes on, elsewhere."""
         for progress in self._releases.take():
-            if leaves(progress) and not progress.begun:
-                self._give_back(progress)
-            else:
-                onward = Forwarded(progress.lane, "released", progress.not_before)
-                self._go(self._end(progress, onward, None))
+            self._part_with(progress)
+
+    def _part_with(self, progress: JobProgress) -> None:
+        if leaves(progress) and not progress.begun:
+            self._give_back(progress)
+        else:
+            onward = Forwarded(progress.lane, "released", progress.not_before)
+            self._tasks.go(self._end(progress, onward, None))
 
     def _expire(self, progress: JobProgress) -> None:
-        self._go(self._end(progress, expired(progress), None))
-
-    def _go(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+        self._tasks.go(self._end(progress, expired(progress), None))
 
     def _hold_back(self) -> None:
         self._full = [
@@ -279,7 +278,7 @@ class Worker:
     async def _finish_begun(self, drain_timeout: float) -> None:
         """What runs may end; what waits is let go of, to be called by others."""
         until = self._clock.monotonic() + drain_timeout
-        while (self._running or self.dispatcher.waiting) and self._clock.monotonic() < until:
+        while (self._tasks or self.dispatcher.waiting) and self._clock.monotonic() < until:
             # Kafka must see that we live; nothing new is taken.
             await self._parts.source.poll(0)
             self._let_go()
@@ -287,14 +286,8 @@ class Worker:
     async def _stop(self) -> None:
         # A call that is cancelled gives its permit back: nobody may have it any more.
         self.dispatcher.stop()
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._tasks.end(_SENDING_ON)
         # At once: while Kafka is away each takes as long as it may.
         await asyncio.gather(self._parts.source.leave(), self._parts.sink.stop())
         for lane in self._parts.lanes.values():
             await lane.provider.aclose()
-
-
-def _longest_call(lanes: Mapping[str, Lane]) -> float:
-    return max((lane.config.call_timeout for lane in lanes.values()), default=0.0)

@@ -72,7 +72,8 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
     """One consumer of the relays' group.
 
     Mutable state: `_trackers` and `_heads` (of the partitions that are ours, with the records that
-    were read and not taken), `_written` (set unless a batch that was taken is not committed).
+    were read and not taken), `_written` (set unless a batch is being written), `_unsaid`
+    (partitions of which something is written elsewhere and not committed).
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock) -> None:
@@ -82,6 +83,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._heads: dict[TopicPartition, deque[ReceivedRecord]] = {}
         self._written = asyncio.Event()
         self._written.set()
+        self._unsaid: set[TopicPartition] = set()
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
 
@@ -100,6 +102,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
     async def poll(self) -> None:
         """Read on where nothing of a partition waits; waits a moment."""
         assert self._consumer is not None  # noqa: S101 a source is started before it is polled
+        await self._say()
         self._pause_where_heads_wait(self._consumer)
         try:
             # Always asked, even for nothing: Kafka must see that we live.
@@ -128,17 +131,9 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         """What was taken is safely written elsewhere. Failing is no error: it comes again."""
         for record in taken:
             record.tracker.finish(record.offset)
-        places = {TopicPartition(record.topic, record.partition) for record in taken}
-        offsets = {
-            place: self._trackers[place].committable() for place in places & self._trackers.keys()
-        }
+        self._unsaid |= {TopicPartition(record.topic, record.partition) for record in taken}
         try:
-            if self._consumer is not None and offsets:
-                await self._consumer.commit(offsets)
-        except (CommitFailedError, IllegalStateError) as error:
-            log.info("commit overtaken by a rebalance", error=type(error).__name__)
-        except KafkaError as error:
-            log.warning("commit failed, the next one says it again", error=type(error).__name__)
+            await self._say()
         finally:
             self._written.set()
 
@@ -161,7 +156,9 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         # At once, so that no further batch is taken while the one at hand is waited for.
         self._heads.clear()
         await given_up_after(_BATCH_WAIT, self._written.wait(), "a batch of the relay")
+        await given_up_after(_BATCH_WAIT, self._say(), "a commit of the relay")
         self._trackers.clear()
+        self._unsaid.clear()
 
     async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, assigned: Collection[TopicPartition]
@@ -177,6 +174,23 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             self._trackers[partition] = OffsetTracker(left.offset)
             self._heads[partition] = deque()
         log.info("retry partitions assigned", owned=len(self._heads))
+
+    async def _say(self) -> None:
+        """Commit what is not committed yet; failing, it is said again with the next poll."""
+        offsets = {
+            place: self._trackers[place].committable()
+            for place in self._unsaid & self._trackers.keys()
+        }
+        if self._consumer is None or not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.info("commit overtaken by a rebalance", error=type(error).__name__)
+        except KafkaError as error:
+            log.warning("commit failed, the next poll says it again", error=type(error).__name__)
+        else:
+            self._unsaid -= offsets.keys()
 
     def _pause_where_heads_wait(self, consumer: AIOKafkaConsumer) -> None:
         ours = consumer.assignment()
