@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
 
 from tollway_workers.kafka import source as source_module
 from tollway_workers.kafka.settings import SourceSettings
@@ -21,8 +23,14 @@ class _Consumer:
     def __init__(self) -> None:
         self.polls = 0
         self.kafka_is_there = asyncio.Event()
+        self.assigned = {TopicPartition(_TOPIC, 0)}
 
-    def pause(self, *partitions: object) -> None: ...
+    def assignment(self) -> set[TopicPartition]:
+        return set(self.assigned)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        if not self.assigned.issuperset(partitions):
+            raise IllegalStateError("No current assignment")
 
     def resume(self, *partitions: object) -> None: ...
 
@@ -94,3 +102,21 @@ async def test_a_full_source_that_is_woken_all_the_time_polls_all_the_same(
 
     assert 5 <= consumer.polls <= 15
     assert clock.monotonic() - source.last_poll < 2.0
+
+
+async def test_a_full_source_polls_on_while_a_rebalance_takes_its_partitions(
+    source: KafkaSource, consumer: _Consumer
+) -> None:
+    consumer.kafka_is_there.set()
+    await source.commit()
+    source.last_poll = float("-inf")
+    polling = asyncio.create_task(source.poll(0))
+    await asyncio.sleep(0)
+
+    source.joined = False
+    consumer.assigned.clear()
+    source._room.set()
+
+    async with asyncio.timeout(5):
+        assert await polling == []
+    assert consumer.polls == 1

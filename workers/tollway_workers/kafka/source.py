@@ -95,8 +95,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             polled = self._clock.monotonic() - self.last_poll < _FULL_WAIT
             if await self._wait_for_room() and polled:
                 return []
-            # Kafka must see that we live, and nothing more may be read.
-            wanted, wait = [TopicPartition(*place) for place in self.holdings], 0
+            # Kafka must see that we live, and nothing more may be read. While we waited a rebalance
+            # may have begun: only what is assigned can be paused.
+            wanted, wait = list(self._consumer.assignment()), 0
             self._consumer.pause(*wanted)
         else:
             self._consumer.resume(*self._consumer.paused())
