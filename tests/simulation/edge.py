@@ -13,6 +13,7 @@ from scenario import said
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Priority
 from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.policies.duplicates import ReplyPlace
 from tollway_workers.policies.shard_plan import Place
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySource
 from tollway_workers.testing.memory_fleet import NAMES, memory_broker
@@ -123,10 +124,11 @@ class Edge:
         if not self.owed:
             return
         record, acknowledged = self.owed.pop(0)
-        written = await self._write(record)
+        topic, q = await self._write(record)
         self._changes += 1
         if not acknowledged.done():
-            acknowledged.set_result(written)
+            log = self.broker.topics[topic][q]
+            acknowledged.set_result(ReplyPlace(topic, q, len(log) - 1))
 
     def _commit_of_the_living(
         self, group: str, member: MemorySource, at: dict[Place, tuple[int, str]]

@@ -67,6 +67,7 @@ class Process:
 
     def _step_by_step(self, edge: Edge) -> None:
         source, sink, tiers = self.fleet.source, self.fleet.sink, self.fleet.tiers
+        finder = self.fleet.finder
         start, poll = tiers.start, source.poll
 
         async def in_order(most: int) -> list[ReceivedRecord]:
@@ -82,6 +83,7 @@ class Process:
             (tiers, "poll"): edge.port("tiers.poll", tiers.poll),
             (tiers, "commit"): edge.port("tiers.commit", tiers.commit),
             (tiers, "leave"): edge.port("tiers.leave", tiers.leave),
+            (finder, "find"): edge.port("replies.find", finder.find),
             (sink, "send"): edge.port("sink.send", edge.send),
             (sink, "recover"): edge.port("sink.recover", sink.recover),
             (sink, "stop"): edge.port("sink.stop", edge.pay_all),

@@ -41,6 +41,8 @@ class Way:
     dead: bool = False
     #: It comes by the topic of a lane that is in no route any more.
     forwarded: bool = False
+    #: Its service publishes it twice.
+    twice: bool = False
 
 
 _FINE = completion('{"n": 1}')
@@ -59,6 +61,7 @@ _WAYS = (
     Way(job("limited"), (failing(FailureClass.RATE_LIMIT, retry_after=0.5), _FINE)),
     Way(job("put-off"), (failing(FailureClass.TRANSIENT, retry_after=12.0), _FINE)),
     Way(job("forwarded"), (_FINE,), forwarded=True),
+    Way(job("copied"), (_FINE,), twice=True),
     Way(job("cursed"), (_FINE,), FailureClass.UNKNOWN, dead=True),
     Way(job("asked-again", output=_SCHEMA), (completion('{"n": "x"}'), _FINE)),
     Way(job("long", output=_SCHEMA), (completion(_LONG),)),

@@ -20,6 +20,7 @@ _MODULES = (
     "admission.py",
     "publisher.py",
     "writing.py",
+    "copies.py",
     "validation/*.py",
     "kafka/relay.py",
 )
@@ -28,8 +29,7 @@ _ELSEWHERE = {
     "publish_undecodable(progress.record": "a dead letter that meets a bug too",
     "bare": "a letter or a reply without an answer that is too large all the same",
     "_give_up(": "a job that became too large while it waited in a retry topic",
-    "publish_copy(": "a copy of a job, of which this scenario has none",
-    "_reply_record(copy": "the same",
+    "ours, ours=True": "a copy whose service's own reply topic does not take its reply",
     "_tasks.end(": "calls that outlive a drain",
 }
 #: Wrong runs that are told of at most.
@@ -68,6 +68,13 @@ def test_two_runs_in_which_nothing_happens_are_the_same() -> None:
 
     assert first.awaits.points == second.awaits.points
     assert len(first.awaits.points) > 200
+
+
+def test_a_copy_has_a_reply_of_its_own_and_no_call() -> None:
+    books = World.run().books
+
+    assert len(books.replies()["copied"]) == 2
+    assert books.calls()["copied"] == 1
 
 
 def test_every_await_between_read_and_commit_is_met() -> None:

@@ -121,7 +121,8 @@ class World:
                 lane = NAMES.lane("old", Priority.BULK)
                 await self.edge.publish(lane, job_key(name), encode(way.job), about)
             else:
-                await self.edge.publish(topic, job_key(name), encode(way.job))
+                for _ in range(1 + way.twice):
+                    await self.edge.publish(topic, job_key(name), encode(way.job))
         await self.edge.publish(topic, b"none", GARBAGE)
 
     async def _live(self, most: int = _MOST_STEPS) -> None:
@@ -157,7 +158,8 @@ class World:
                 await self.edge.pay_all()
             self.edge.owed.clear()
             left = self.books.live()
-            for name in {copy.job_id for copy in left} & self._answered.keys():
+            twice = {name for name, way in WAYS.items() if way.twice}
+            for name in {copy.job_id for copy in left} & self._answered.keys() - twice:
                 since = self._elapsed - self._answered[name]
                 if since > _COMMITTED:
                     self.wrong.append(f"{name}: answered {since:.2f} s ago, and taken again")
@@ -213,6 +215,9 @@ class World:
     def _judge(self, before: Counter[str], allowed: Counter[str]) -> None:
         scripted = Counter({name: len(way.says) for name, way in WAYS.items()})
         scripted += self.books.written_twice()
+        if self._fault is Fault.JOIN:
+            # Who takes a partition over does not know the replies to its jobs.
+            scripted += Counter(name for name, way in WAYS.items() if way.twice)
         made = self.books.calls()
         met = frozenset[str]()
         if self._fault is Fault.TASK or self._met.startswith("provider"):
