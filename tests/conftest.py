@@ -35,6 +35,7 @@ settings.register_profile("tollway", deadline=None, suppress_health_check=[Healt
 settings.load_profile("tollway")
 
 MakeTopic = Callable[..., Awaitable[str]]
+CreateTopics = Callable[..., Awaitable[None]]
 
 #: Hosts a test may reach beside loopback: those of the broker it was given.
 _allowed_hosts: set[str] = set()
@@ -117,6 +118,32 @@ def topic_prefix(unique: str) -> str:
     return f"test-{unique}"
 
 
+async def _create(admin: AIOKafkaAdminClient, *topics: NewTopic) -> None:
+    # aiokafka raises no error of this: it returns them.
+    answer: Any = await admin.create_topics(list(topics))
+    for topic, error, why in answer.topic_errors:
+        assert not error, f"Kafka did not make {topic}: {why}"
+    # A broker shows a topic some time after it said that it is made: late, where it is busy.
+    names = {topic.name for topic in topics}
+    while not names <= set(await admin.list_topics()):  # noqa: ASYNC110 brokers set no events
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def create_topics() -> CreateTopics:
+    """`await create_topics(*names, **client_options)`: each with one partition, at any broker."""
+
+    async def create(*names: str, **client_options: Any) -> None:
+        admin = AIOKafkaAdminClient(**client_options)
+        await admin.start()
+        try:
+            await _create(admin, *(NewTopic(name, 1, 1) for name in names))
+        finally:
+            await admin.close()
+
+    return create
+
+
 @pytest.fixture
 async def make_topic(bootstrap_servers: str, topic_prefix: str) -> AsyncIterator[MakeTopic]:
     """Create topics and delete them afterwards.
@@ -132,15 +159,8 @@ async def make_topic(bootstrap_servers: str, topic_prefix: str) -> AsyncIterator
         name: str | None = None, partitions: int = 1, config: dict[str, str] | None = None
     ) -> str:
         topic = name or f"{topic_prefix}-{len(made)}"
-        new = NewTopic(topic, partitions, 1, topic_configs=config or {})
-        # aiokafka raises no error of this: it returns them.
-        answer: Any = await admin.create_topics([new])
-        ((_, error, why),) = answer.topic_errors
-        assert not error, f"Kafka did not make {topic}: {why}"
+        await _create(admin, NewTopic(topic, partitions, 1, topic_configs=config or {}))
         made.append(topic)
-        # A broker that is busy deleting the last test's topics knows of it some seconds later.
-        while topic not in await admin.list_topics():  # noqa: ASYNC110 brokers set no events
-            await asyncio.sleep(0.05)
         return topic
 
     try:

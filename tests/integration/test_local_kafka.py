@@ -9,18 +9,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tollway_workers.errors import LocalError
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka
 from tollway_workers.local.kafka.jars import read_lock
 from tollway_workers.local.kafka.nodes import NodeFolder
+
+CreateTopics = Callable[..., Awaitable[None]]
 
 #: Seconds. Each test starts a broker or two, on machines that may be busy with others.
 pytestmark = pytest.mark.timeout(120)
@@ -99,18 +100,13 @@ async def read_one(servers: str, topic: str) -> object:
         return (await consumer.getone()).value
 
 
-async def create_topic(servers: str, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 1, 1)])
-    await admin.close()
-
-
-async def test_a_broker_keeps_its_data_and_its_port_over_a_restart(folder: Path) -> None:
+async def test_a_broker_keeps_its_data_and_its_port_over_a_restart(
+    folder: Path, create_topics: CreateTopics
+) -> None:
     said: list[str] = []
     kafka = LocalKafka(folder, on_progress=said.append)
     first = await asyncio.to_thread(kafka.start)
-    await create_topic(first.bootstrap_servers, "kept")
+    await create_topics("kept", bootstrap_servers=first.bootstrap_servers)
     await write(first.bootstrap_servers, "kept", b"a job")
     assert await asyncio.to_thread(kafka.stop)
     assert kafka.status() is None
@@ -311,7 +307,9 @@ def test_a_start_that_fails_shows_the_end_of_the_log_and_leaves_nothing(folder: 
     assert kafka.status() is None
 
 
-async def test_an_event_loop_shares_it_and_a_cancelled_start_leaves_nothing(folder: Path) -> None:
+async def test_an_event_loop_shares_it_and_a_cancelled_start_leaves_nothing(
+    folder: Path, create_topics: CreateTopics
+) -> None:
     reached = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -332,5 +330,5 @@ async def test_an_event_loop_shares_it_and_a_cancelled_start_leaves_nothing(fold
     assert kafka.status() is None
 
     async with kafka.shared() as broker:
-        await create_topic(broker.bootstrap_servers, "shared")
+        await create_topics("shared", bootstrap_servers=broker.bootstrap_servers)
     assert kafka.status() is None

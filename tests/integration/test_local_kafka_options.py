@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError
 
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, RunningBroker
+
+CreateTopics = Callable[..., Awaitable[None]]
 
 #: Seconds. Three nodes share the cores of one machine.
 pytestmark = pytest.mark.timeout(180)
@@ -90,14 +93,14 @@ def client_settings(secure: Secure, password: str) -> dict[str, Any]:
     }
 
 
-async def test_the_secure_listener_lets_the_right_password_in(secure_kafka: Secure) -> None:
-    admin = AIOKafkaAdminClient(**client_settings(secure_kafka, secure_kafka.password))
-    await admin.start()
+async def test_the_secure_listener_lets_the_right_password_in(
+    secure_kafka: Secure, create_topics: CreateTopics
+) -> None:
+    settings = client_settings(secure_kafka, secure_kafka.password)
+    await create_topics("secret", **settings)
 
-    await admin.create_topics([NewTopic("secret", 1, 1)])
-
-    assert "secret" in await admin.list_topics()
-    await admin.close()
+    async with AIOKafkaConsumer("secret", **settings) as consumer:
+        assert consumer.assignment()
 
 
 async def test_the_secure_listener_refuses_a_wrong_password(secure_kafka: Secure) -> None:

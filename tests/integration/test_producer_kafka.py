@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tollway import JobProducer, KafkaConnection, NewJob, Security
 from tollway.errors import BrokerUnreachable, JobTooLarge, NotAcknowledged, UnknownTopic
@@ -25,6 +24,9 @@ EXAMPLES = Path(__file__).parents[2] / "producers" / "examples"
 INVOICE = {"number": "A-17", "total": 42.5}
 
 MakeTopic = Callable[..., Awaitable[str]]
+CreateTopics = Callable[..., Awaitable[None]]
+
+TOPICS = ("tollway.replies", "tollway.jobs.extract.bulk")
 Answer = Callable[[Job], Awaitable[None]]
 
 
@@ -149,7 +151,9 @@ async def test_a_job_the_broker_itself_refuses_harms_no_later_one(
                 await producer.enqueue(job())
 
 
-async def test_tls_and_scram_let_the_right_client_in_and_no_other(secure_kafka: Any) -> None:
+async def test_tls_and_scram_let_the_right_client_in_and_no_other(
+    secure_kafka: Any, create_topics: CreateTopics
+) -> None:
     def secured(password: str) -> KafkaConnection:
         security = Security(
             ca_file=str(secure_kafka.ca_file),
@@ -160,11 +164,7 @@ async def test_tls_and_scram_let_the_right_client_in_and_no_other(secure_kafka: 
         return KafkaConnection(secure_kafka.bootstrap_servers, security)
 
     right, wrong = secured(secure_kafka.password), secured("battery-staple")
-    admin = AIOKafkaAdminClient(**right.client_options())
-    await admin.start()
-    await admin.create_topics([NewTopic("tollway.replies", 1, 1)])
-    await admin.create_topics([NewTopic("tollway.jobs.extract.bulk", 1, 1)])
-    await admin.close()
+    await create_topics(*TOPICS, **right.client_options())
 
     async with JobProducer(right) as producer:
         handle = await producer.enqueue(job())
@@ -190,17 +190,13 @@ def answered(job_id: str) -> Job:
 
 @pytest.mark.timeout(120)
 async def test_a_broker_restart_is_a_pause_for_producer_and_listener(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, create_topics: CreateTopics
 ) -> None:
     kafka = LocalKafka(tmp_path / "kafka")
     broker = await asyncio.to_thread(kafka.start)
     servers = broker.bootstrap_servers
     try:
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-        await admin.start()
-        names = ["tollway.replies", "tollway.jobs.extract.bulk"]
-        await admin.create_topics([NewTopic(name, 1, 1) for name in names])
-        await admin.close()
+        await create_topics(*TOPICS, bootstrap_servers=servers)
         async with JobProducer(servers, acknowledge_timeout=0.5) as producer:
             first = await producer.enqueue(job())
             waiting = asyncio.ensure_future(first.result())

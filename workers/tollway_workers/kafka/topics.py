@@ -1,6 +1,7 @@
 """Looking at topics and making them. aiokafka returns most errors of these: it raises none."""
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -13,6 +14,8 @@ from tollway_workers.policies.topic_plan import TopicPlan, TopicState
 
 #: Kafka's error code of a topic that somebody made in between.
 _EXISTS = 36
+#: Seconds until a broker must show a topic that it has made.
+_SHOWN_WITHIN = 10
 #: Where a setting comes from, in Kafka's numbers: it was given to this topic.
 _OF_TOPIC = 1
 
@@ -20,8 +23,7 @@ _OF_TOPIC = 1
 async def existing_topics(client: dict[str, Any]) -> dict[str, int]:
     """Partition count of every topic that we may see. Raises BrokerUnavailable."""
     async with _Admin(client) as admin:
-        described = await admin.describe_topics()
-    return {topic["topic"]: len(topic["partitions"]) for topic in described}
+        return _partition_counts(await admin.describe_topics())
 
 
 async def topic_states(client: dict[str, Any], names: Collection[str]) -> dict[str, TopicState]:
@@ -53,22 +55,49 @@ async def broker_settings(client: dict[str, Any], settings: Collection[str]) -> 
 
 
 async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
-    """Make what a plan asks for, as much of it as Kafka allows.
+    """Make what a plan asks for, as much of it as Kafka allows, until a look at Kafka shows it.
 
     Raises:
-        BrokerUnavailable: the broker is away, or refuses a part; the text says what and why.
+        BrokerUnavailable: the broker is away, refuses a part (the text says what and why), or
+            does not show a topic 10 s after it made it.
     """
     refused: list[str] = []
     async with _Admin(client) as admin:
         refused += await _create(admin, plan)
         refused += await _grow(admin, plan.grow)
         refused += await _alter(admin, plan)
+        if not refused:
+            made = {topic.name: 1 for topic in plan.create}
+            await _until_shown(admin, {**made, **plan.grow})
     if refused:
         more = f", and refuses {len(refused) - 1} more" if len(refused) > 1 else ""
         raise BrokerUnavailable(
             f"Kafka does not {refused[0]}{more}; "
             "ask its operators for what `tollway topics apply` prints"
         )
+
+
+async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> None:
+    """A controller says that it is done before the brokers that answer questions know of it."""
+    behind = list(partitions)
+    try:
+        async with asyncio.timeout(_SHOWN_WITHIN):
+            while behind and (behind := await _behind(admin, partitions)):  # noqa: ASYNC110 no event
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise BrokerUnavailable(
+            f"Kafka made or grew topic {behind[0]} and does not show it after {_SHOWN_WITHIN} s: "
+            "its brokers start or recover, try again"
+        ) from error
+
+
+async def _behind(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> list[str]:
+    shown = _partition_counts(await admin.describe_topics())
+    return [name for name, count in partitions.items() if shown.get(name, 0) < count]
+
+
+def _partition_counts(described: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
 async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan) -> list[str]:
