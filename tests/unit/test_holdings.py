@@ -217,6 +217,48 @@ def test_a_mark_that_is_withdrawn_while_our_last_word_is_on_its_way_is_no_releas
     assert offsets(member.holdings.begin(_NOW)) == [0]
 
 
+def test_a_last_word_that_kafka_has_and_we_do_not_know_of_is_answered_by_a_claim() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    member.commit()
+    member.assign(_SHARD, marks=_SHARD)
+    for place, each in member.holdings.commits({}, _NOW).items():
+        member.kept[place] = Found(offset=each.offset, metadata=each.metadata)
+
+    member.assign(_SHARD)
+    before = member.take(("a", 1), 1)
+    member.commit()
+
+    assert before == []
+    assert offsets(member.holdings.begin(_NOW)) == [0]
+    assert not any(member.final(place) for place in _SHARD)
+
+
+def test_a_commit_that_another_owner_has_overtaken_is_no_claim() -> None:
+    member = Member()
+    member.assign(_SHARD)
+    commits = member.holdings.commits({}, _NOW)
+
+    theirs = Member(2, member.kept)
+    theirs.assign(_SHARD)
+    theirs.commit()
+    member.assign(_SHARD)
+    member.holdings.written(commits)
+
+    assert member.holdings.unclaimed
+    assert member.take(("a", 1), 1) == []
+
+
+def test_after_its_last_word_nothing_more_is_said_of_a_partition() -> None:
+    member = Member()
+    member.assign([("a", 0), ("b", 0)])
+    member.commit()
+    member.assign([("a", 0), ("b", 0)], marks=[("a", 0)])
+    member.commit()
+
+    assert member.holdings.commits({}, _NOW).keys() == {("b", 0)}
+
+
 def test_no_last_word_is_said_for_an_owner_whose_calls_may_still_run() -> None:
     dead = Member(owner=2)
     dead.assign(_SHARD)
