@@ -16,12 +16,14 @@ from tollway_schemas.job import Job, Priority
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.groups import lane_contract
 from tollway_workers.executor import Call, JobExecutor, Lane
 from tollway_workers.policies import outgoing
 from tollway_workers.policies.intake import read_job
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.outcome import Completed, Outcome
 from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.quota import whole
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.providers import openai_request, openai_response
@@ -71,7 +73,8 @@ class Sample:
     def __init__(self) -> None:
         settings, clock = fleet(), SystemClock()
         self.config = resolve_lane("bench", settings)
-        self.admission = Admission(self.config, clock)
+        quota = whole(lane_contract(self.config), clock.monotonic())
+        self.admission = Admission(self.config, quota.of("bench"), clock)
         self.metrics = Metrics({"bench": self.config}, clock)
         self.validator = ResultValidator()
         provider = ProviderRegistry(settings.providers).open(self.config)

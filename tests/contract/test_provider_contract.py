@@ -10,7 +10,7 @@ from aiohttp import web
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.config.provider import LimitSettings, ProviderSettings
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Provider, ProviderCall
 from tollway_workers.providers.registry import ProviderRegistry
@@ -79,11 +79,8 @@ _LANE = LaneConfig(
     name="lane",
     provider_name="p",
     model="m",
-    concurrency=1,
-    requests_per_minute=None,
-    tokens_per_minute=None,
+    limits=LimitSettings(),
     token_rule="openai_max",
-    burst=6.0,
     call_timeout=60.0,
     connect_timeout=2.0,
     max_tokens_field="max_completion_tokens",

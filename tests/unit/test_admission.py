@@ -10,12 +10,12 @@ from tollway_schemas.usage import Usage
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.policies.gate import LaneState
 from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import job, lane, progress
+from tollway_workers.testing.samples import admission_of, job, lane, progress
 
 
-def admission_of(**limits: Any) -> tuple[Admission, ManualClock]:
+def opened(**limits: Any) -> tuple[Admission, ManualClock]:
     clock = ManualClock()
-    return Admission(lane(**limits), clock), clock
+    return admission_of(lane(**limits), clock), clock
 
 
 def permit_of(admission: Admission) -> Permit:
@@ -25,7 +25,7 @@ def permit_of(admission: Admission) -> Permit:
 
 
 def test_no_more_calls_are_in_flight_than_the_lane_allows() -> None:
-    admission, _ = admission_of(concurrency=2)
+    admission, _ = opened(concurrency=2)
     first, _second = permit_of(admission), permit_of(admission)
 
     refused = admission.admit(progress())
@@ -36,7 +36,7 @@ def test_no_more_calls_are_in_flight_than_the_lane_allows() -> None:
 
 
 def test_a_permit_given_back_twice_counts_once() -> None:
-    admission, _ = admission_of(concurrency=2)
+    admission, _ = opened(concurrency=2)
     permit_of(admission)
     permit = permit_of(admission)
 
@@ -48,7 +48,7 @@ def test_a_permit_given_back_twice_counts_once() -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError, KeyboardInterrupt])
 def test_a_permit_comes_back_however_its_call_ends(error: type[BaseException]) -> None:
-    admission, _ = admission_of(concurrency=1)
+    admission, _ = opened(concurrency=1)
 
     with pytest.raises(error), permit_of(admission):
         raise error
@@ -57,7 +57,7 @@ def test_a_permit_comes_back_however_its_call_ends(error: type[BaseException]) -
 
 
 def test_what_is_refused_reserves_nothing() -> None:
-    admission, clock = admission_of(requests_per_minute=60, tokens_per_minute=60, burst=1.0)
+    admission, clock = opened(requests_per_minute=60, tokens_per_minute=60, burst=1.0)
     permit_of(admission)
     waits = [admission.admit(progress()) for _ in range(50)]
     assert isinstance(waits[0], float)
@@ -69,7 +69,7 @@ def test_what_is_refused_reserves_nothing() -> None:
 
 
 def test_a_closed_gate_says_how_long_and_takes_no_rate() -> None:
-    admission, clock = admission_of(requests_per_minute=60, burst=1.0)
+    admission, clock = opened(requests_per_minute=60, burst=1.0)
     admission.on_failure(FailureClass.RATE_LIMIT, 7.0)
 
     waits = [admission.admit(progress()) for _ in range(3)]
@@ -80,7 +80,7 @@ def test_a_closed_gate_says_how_long_and_takes_no_rate() -> None:
 
 
 def test_tokens_are_estimated_once_for_each_request_a_job_makes() -> None:
-    admission, _ = admission_of(tokens_per_minute=1e6)
+    admission, _ = opened(tokens_per_minute=1e6)
     subject = progress(job())
     permit = admission.admit(subject)
     first = subject.cost
@@ -97,13 +97,13 @@ def test_tokens_are_estimated_once_for_each_request_a_job_makes() -> None:
 
 
 def test_a_lane_without_token_limit_estimates_nothing() -> None:
-    admission, _ = admission_of(concurrency=1)
+    admission, _ = opened(concurrency=1)
 
     assert permit_of(admission).cost.tokens == 0
 
 
 def test_settling_owes_what_was_underestimated() -> None:
-    admission, _ = admission_of(tokens_per_minute=60_000, burst=1.0)
+    admission, _ = opened(tokens_per_minute=60_000, burst=1.0)
     permit = permit_of(admission)
 
     permit.settle(Usage(input_total=5_000, output_total=5_000))
@@ -112,7 +112,7 @@ def test_settling_owes_what_was_underestimated() -> None:
 
 
 def test_an_answer_opens_what_a_failure_closed() -> None:
-    admission, _ = admission_of(concurrency=4)
+    admission, _ = opened(concurrency=4)
     admission.on_failure(FailureClass.AUTH, None)
     parked = admission.state
 

@@ -11,6 +11,7 @@ from tollway_schemas import InvalidValue
 from tollway_workers.cli.run.batch_line import BadLine, BatchJob, read_line
 from tollway_workers.cli.run.chat_body import read_body
 from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.provider import LimitSettings
 from tollway_workers.providers.openai_request import build
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -224,11 +225,8 @@ LANE = LaneConfig(
     name="lane",
     provider_name="provider",
     model="lane-model",
-    concurrency=1,
-    requests_per_minute=None,
-    tokens_per_minute=None,
+    limits=LimitSettings(),
     token_rule="openai_max",
-    burst=6,
     call_timeout=60,
     connect_timeout=5,
     max_tokens_field="max_completion_tokens",

@@ -15,11 +15,9 @@ import yaml
 from typer.main import get_command
 
 from tollway_workers.cli.main import app
-from tollway_workers.cli.worker import _share
 from tollway_workers.config.check import warnings_in
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.load import load_fleet
-from tollway_workers.config.share import share_of
 from tollway_workers.local.kafka.lock import ROOTS
 from tollway_workers.local.kafka.properties import MESSAGE_MAX_BYTES
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
@@ -157,14 +155,11 @@ def test_the_fleet_loads_and_asks_only_what_is_there() -> None:
 
 def test_the_workers_together_stay_below_what_the_simulator_allows() -> None:
     fleet = _fleet()
-    shares = sorted(_share(_values(worker, "--share")) for worker in _WORKERS.values())
-    lane = resolve_lane("simulated", fleet)
-    parts = [share_of(lane, workers, slot) for slot, workers in shares]
+    limits = resolve_lane("simulated", fleet).limits
 
-    assert shares == [(slot, len(_WORKERS)) for slot in range(len(_WORKERS))]
     for limit, option in (("requests_per_minute", "--rpm"), ("tokens_per_minute", "--tpm")):
         allowed = float(_values(_SERVICES["simulator"], option))
-        assert sum(getattr(part, limit) for part in parts) <= allowed
+        assert getattr(limits, limit) <= allowed
 
 
 def test_each_worker_has_an_instance_id_that_stays() -> None:

@@ -10,9 +10,7 @@ from tollway_workers.config.check import warnings_in
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.load import build_fleet, load_fleet
 from tollway_workers.config.render import MASK, resolved_document, resolved_toml
-from tollway_workers.config.share import share_of
 from tollway_workers.config.template import starting_file
-from tollway_workers.errors import ConfigError
 
 _EXAMPLE = Path(__file__).parents[2] / "deploy" / "fleet.example.toml"
 
@@ -68,32 +66,3 @@ def test_the_starting_file_loads_without_a_warning(key_env: str | None) -> None:
     assert settings.lanes["main"].model == 'odd "name"\\$x'
     reference = settings.providers["main"].api_key
     assert (reference.env if reference else None) == key_env
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3, 7, 64])
-def test_the_shares_of_all_workers_add_up_to_the_lane(
-    settings: FleetSettings, workers: int
-) -> None:
-    lane = resolve_lane("fast", settings)
-
-    shares = [share_of(lane, workers, slot) for slot in range(workers)]
-
-    calls = [share.concurrency or 0 for share in shares]
-    assert sum(calls) == lane.concurrency
-    assert calls == sorted(calls, reverse=True)
-    assert max(calls) - min(calls) <= 1
-    assert sum(s.tokens_per_minute or 0 for s in shares) == pytest.approx(lane.tokens_per_minute)
-    assert {s.burst for s in shares} == {lane.burst}
-
-
-def test_more_workers_than_calls_are_refused_for_every_slot(settings: FleetSettings) -> None:
-    lane = resolve_lane("fast", settings)
-
-    for slot in range(65):
-        with pytest.raises(ConfigError, match="concurrency 64 cannot be divided by 65 workers"):
-            share_of(lane, 65, slot)
-
-
-def test_a_slot_that_does_not_exist_is_a_mistake_of_the_caller(settings: FleetSettings) -> None:
-    with pytest.raises(ValueError, match="slot 2 is none of 2"):
-        share_of(resolve_lane("fast", settings), 2, 2)

@@ -7,12 +7,12 @@ import pytest
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
-from tollway_workers.admission import Admission, Permit
+from tollway_workers.admission import Permit
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.dispatcher import Dispatcher
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, job, lane, progress
+from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Desk:
     expired: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.admission = Admission(self.config, self.clock)
+        self.admission = admission_of(self.config, self.clock)
         self.dispatcher = Dispatcher(
             {"main": self.admission},
             self.clock,

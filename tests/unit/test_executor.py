@@ -11,7 +11,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_schemas.usage import Usage
-from tollway_workers.admission import Admission, Permit
+from tollway_workers.admission import Permit
 from tollway_workers.config.provider import Price
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.executor import JobExecutor, Lane
@@ -21,7 +21,7 @@ from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.providers.base import Finish
 from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, job, lane, progress
+from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
 from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
 from tollway_workers.validation.validator import ResultValidator
 
@@ -35,7 +35,7 @@ class Desk:
         self.clock = ManualClock(NOW)
         self.provider = ScriptedProvider(turns)
         config = lane(concurrency=4, call_timeout=30.0, price=_PRICE)
-        self.admission = Admission(config, self.clock)
+        self.admission = admission_of(config, self.clock)
         self._executor = JobExecutor(
             {"main": Lane(config, self.admission, self.provider)},
             ResultValidator(),

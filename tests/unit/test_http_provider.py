@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.config.provider import LimitSettings, ProviderSettings
 from tollway_workers.config.secret import SecretReference
 from tollway_workers.errors import ConfigError, ProviderError
 from tollway_workers.providers.base import ProviderCall
@@ -28,11 +28,8 @@ LANE = LaneConfig(
     name="lane",
     provider_name="p",
     model="m",
-    concurrency=1,
-    requests_per_minute=None,
-    tokens_per_minute=None,
+    limits=LimitSettings(),
     token_rule="openai_max",
-    burst=6.0,
     call_timeout=60.0,
     connect_timeout=2.5,
     max_tokens_field="max_completion_tokens",

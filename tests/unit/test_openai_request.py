@@ -9,6 +9,7 @@ import pytest
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, OutputSchema
 from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.provider import LimitSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.openai_request import build
 
@@ -16,11 +17,8 @@ LANE = LaneConfig(
     name="lane",
     provider_name="p",
     model="gpt-5-mini",
-    concurrency=1,
-    requests_per_minute=None,
-    tokens_per_minute=None,
+    limits=LimitSettings(),
     token_rule="openai_max",
-    burst=6.0,
     call_timeout=60.0,
     connect_timeout=5.0,
     max_tokens_field="max_completion_tokens",

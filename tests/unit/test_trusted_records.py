@@ -9,14 +9,14 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.model import Record
 from tollway_schemas.request import OutputSchema
 from tollway_schemas.usage import Usage
-from tollway_workers.admission import Admission, Permit
+from tollway_workers.admission import Permit
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.policies.outcome import Completed
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.providers import openai_response
 from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, job, lane, progress
+from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
 from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
 from tollway_workers.validation.validator import ResultValidator
 
@@ -62,7 +62,7 @@ FAILURE = ProviderFailure(failure_class=FailureClass.TRANSIENT, message="cut", s
 )
 async def test_attempts_and_answers_are(turn: Turn) -> None:
     clock, config = ManualClock(NOW), lane()
-    admission = Admission(config, clock)
+    admission = admission_of(config, clock)
     lanes = {"main": Lane(config, admission, ScriptedProvider([turn]))}
     executor = JobExecutor(lanes, ResultValidator(), RetryPolicy(Random(1)), clock)
     subject = progress(job(output=OutputSchema(json_schema={"type": "object"})))

@@ -7,14 +7,16 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.policies.bucket import Cost, RateLimiter, token_cost
+from tollway_workers.policies.call_cost import Cost, counted, token_cost
 from tollway_workers.policies.estimate import prompt_tokens
 from tollway_workers.policies.gate import LaneGate, LaneState
 from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.quota import LaneQuota
 
 #: Answer limit that is reserved where a request names none.
 _ASSUMED_OUTPUT = 1024
 _NO_TOKENS = Cost()
+_NOTHING = Cost(requests=0.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -30,9 +32,13 @@ class Permit:
 
     def settle(self, usage: Usage) -> None:
         """Correct the reservation by what the provider counted."""
-        self.admission.limiter.settle(
-            self.cost, input_tokens=usage.input_total, output_tokens=usage.output_total
-        )
+        self.admission.correct(self.cost, usage)
+
+    def withdraw(self) -> None:
+        """Nothing was sent: give back all that was reserved, and the slot."""
+        if self._open:
+            self.admission.quota.correct(self.cost, _NOTHING)
+        self.release()
 
     def release(self) -> None:
         """Give the slot back; idempotent."""
@@ -55,41 +61,68 @@ class Permit:
 class Admission:
     """Who may call a lane now. Synchronous throughout: nothing is reserved and then awaited.
 
-    State: `in_flight` (permits out) here, levels in the limiter, refusals in the gate.
+    State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate.
     """
 
-    def __init__(self, lane: LaneConfig, clock: Clock) -> None:
+    def __init__(self, lane: LaneConfig, quota: LaneQuota, clock: Clock) -> None:
         self.lane = lane
+        self.quota = quota
         self.in_flight = 0
         self.gate = LaneGate()
         self._clock = clock
-        self.limiter = RateLimiter(lane, clock.monotonic())
 
     def admit(self, progress: JobProgress) -> Permit | float | None:
-        """A permit; or seconds until there might be one; or None: when a call has ended."""
-        lane = self.lane
-        if lane.concurrency is not None and self.in_flight >= lane.concurrency:
-            return None
+        """A permit; or seconds until there might be one; or None: when something has changed."""
         now = self._clock.monotonic()
         wait = self.gate.wait(self.in_flight, now)
         if wait != 0.0:
             return wait
-        cost = progress.cost or self._cost(progress)
-        wait = self.limiter.wait(cost, now)
-        if wait > 0.0:
+        cost = progress.cost or self.cost_of(progress)
+        wait = self.quota.wait(cost, now)
+        if wait != 0.0:
             return wait
-        self.limiter.reserve(cost)
+        self.quota.reserve(cost)
         self.in_flight += 1
         return Permit(self, cost)
 
     def release(self) -> None:
         """A call has ended, however it did."""
         self.in_flight -= 1
+        self.quota.free()
+
+    def correct(self, reserved: Cost, usage: Usage) -> None:
+        """A call's tokens are known."""
+        self.quota.correct(
+            reserved,
+            counted(
+                self.lane.token_rule,
+                reserved,
+                input_tokens=usage.input_total,
+                output_tokens=usage.output_total,
+            ),
+        )
+
+    def cost_of(self, progress: JobProgress) -> Cost:
+        """What its next call takes of the limits, estimated once for each request it makes."""
+        if progress.cost is None:
+            progress.cost = self._estimated(progress)
+        return progress.cost
+
+    def never(self, progress: JobProgress) -> str | None:
+        """Why its next call can never be made here, in one sentence; None where it can."""
+        limit = self.quota.beyond(self.cost_of(progress))
+        if limit is None:
+            return None
+        needs = self.cost_of(progress)[limit.resource]
+        return (
+            f"it needs {needs:,.0f} tokens at once, more than {limit.name} of lane "
+            f"{self.lane.name} ever lets through: raise largest_request, or lower shards"
+        )
 
     def on_answer(self) -> None:
         """The provider answered, well or badly: the lane is alive."""
         self.gate.on_answer()
-        self.gate.lift(self.lane.concurrency, self.in_flight)
+        self.gate.lift(self.quota.most_calls, self.in_flight)
 
     def on_failure(self, failure_class: FailureClass, retry_after: float | None) -> None:
         """A call failed: the gate learns of it."""
@@ -100,18 +133,15 @@ class Admission:
         """The gate's state, for people and metrics."""
         return self.gate.state
 
-    def _cost(self, progress: JobProgress) -> Cost:
-        if not self.limiter.counts_tokens:
-            progress.cost = _NO_TOKENS
+    def _estimated(self, progress: JobProgress) -> Cost:
+        if not self.quota.counts_tokens:
             return _NO_TOKENS
         request = progress.request
-        tokens = token_cost(
+        return token_cost(
             self.lane.token_rule,
             prompt_tokens=prompt_tokens(request, progress.job.output, progress.schema),
             output_limit=request.max_output_tokens or _ASSUMED_OUTPUT,
         )
-        progress.cost = Cost(tokens=tokens)
-        return progress.cost
 
     def __repr__(self) -> str:
         return f"<Admission {self.lane.name} [{self.in_flight} in flight | {self.state}]>"

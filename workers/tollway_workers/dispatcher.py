@@ -33,8 +33,7 @@ class LaneQueue:
     @property
     def capacity(self) -> int:
         """Jobs it may hold before its topics are no longer read."""
-        concurrency = self.admission.lane.concurrency or 0
-        return max(_LEAST_HELD, 2 * concurrency)
+        return max(_LEAST_HELD, 2 * (self.admission.quota.most_calls or 0))
 
     @property
     def held(self) -> int:

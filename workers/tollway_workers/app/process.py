@@ -19,7 +19,7 @@ from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
-from tollway_workers.config.share import share_of
+from tollway_workers.config.groups import contract_of, limit_groups
 from tollway_workers.errors import BrokerUnavailable, FleetError
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
@@ -33,6 +33,7 @@ from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.topics import existing_topics
 from tollway_workers.parts import Parts
+from tollway_workers.policies.quota import LaneQuota, Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.sharding import shard_groups
@@ -56,9 +57,6 @@ class WorkerOptions:
     """What belongs to one process rather than to the fleet."""
 
     instance_id: str
-    #: This process is slot `slot` of `workers`, and takes that part of every limit.
-    slot: int = 0
-    workers: int = 1
     #: Where to write `{"pid": ..., "url": ...}` once metrics are served.
     announce: Path | None = None
 
@@ -71,7 +69,11 @@ class WorkerApp:
         self._options = options
         self._clock = SystemClock()
         self._client = client_options(settings.kafka)
-        lanes = {name: self._share(name) for name in _used_lanes(settings)}
+        lanes = {name: resolve_lane(name, settings) for name in _used_lanes(settings)}
+        self._quotas = {
+            group.name: Quota(contract_of(group, settings), self._clock.monotonic())
+            for group in limit_groups(settings)
+        }
         self.metrics = Metrics(lanes, self._clock)
         self._source = self._new_source()
         self._sink = self._new_sink()
@@ -124,10 +126,6 @@ class WorkerApp:
             draining=self.worker.draining, held=self.worker.writer.held
         )
 
-    def _share(self, name: str) -> LaneConfig:
-        lane = resolve_lane(name, self._settings)
-        return share_of(lane, self._options.workers, self._options.slot)
-
     def _new_source(self) -> KafkaSource:
         kafka = self._settings.kafka
         names = TopicNames(kafka.prefix)
@@ -139,7 +137,7 @@ class WorkerApp:
             session_timeout=kafka.session_timeout,
             groups=shard_groups(self._settings),
         )
-        return KafkaSource(settings, self._clock)
+        return KafkaSource(settings, self._clock, self._quotas)
 
     def _new_sink(self) -> KafkaSink:
         settings = SinkSettings(
@@ -169,7 +167,9 @@ class WorkerApp:
         kafka = settings.kafka
         providers = ProviderRegistry(settings.providers)
         self._lanes = {
-            name: Lane(config, Admission(config, clock), providers.open(config))
+            name: Lane(
+                config, Admission(config, self._quota_of(name), clock), providers.open(config)
+            )
             for name, config in configs.items()
         }
         validator = ResultValidator()
@@ -202,6 +202,10 @@ class WorkerApp:
             memory_bytes=settings.worker.memory_mib * 2**20,
         )
         return Worker(parts)
+
+    def _quota_of(self, lane: str) -> LaneQuota:
+        group = self._settings.lanes[lane].limit_group or lane
+        return self._quotas[group].of(lane)
 
     def _new_relay(self, publisher: OutcomePublisher) -> Relay:
         settings = self._settings

@@ -19,9 +19,8 @@ from tollway_workers.cli.run.worker_process import WorkerPlan
 from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.cli.run.workers import RunWorkers
 from tollway_workers.config.environment import CONFIG_VARIABLE
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
-from tollway_workers.config.share import share_of
 from tollway_workers.errors import LocalError
 from tollway_workers.local.kafka import LocalKafka
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
@@ -89,9 +88,6 @@ def plan_up(
     else:
         source, simulate = "the built-in demo fleet", True
         settings = build_fleet(_DEMO_FLEET, source=source, environ=environ)
-    for lane in {lane for route in settings.routes.values() for lane in route.lanes}:
-        # Before anything is started, what every worker would say of its own share.
-        share_of(resolve_lane(lane, settings), workers, slot=0)
     return UpPlan(
         settings=settings,
         source=source,

@@ -13,7 +13,6 @@ import typer
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import load_fleet
-from tollway_workers.errors import InputError
 from tollway_workers.kafka.instance import take_instance_id
 from tollway_workers.telemetry.client_logs import pass_on_client_logs
 from tollway_workers.telemetry.logs import configure_logs
@@ -35,9 +34,6 @@ def worker(
         str | None,
         typer.Option(help="Name that stays over restarts (default: the host's first free slot)."),
     ] = None,
-    share: Annotated[
-        str, typer.Option(help="I/N: this is worker I (from 0) of N that share every limit.")
-    ] = "0/1",
     announce: Annotated[
         Path | None, typer.Option(help="Write pid and metrics address to this file when serving.")
     ] = None,
@@ -51,16 +47,15 @@ def worker(
 
     Examples:
       tollway worker --config fleet.toml
-      tollway worker --share 0/2 & tollway worker --share 1/2
+      tollway worker & tollway worker
     """
     overrides = {"telemetry.port": 0} if announce is not None else {}
     settings = load_fleet(config, environ=os.environ, overrides=overrides)
     configure_logs(settings.telemetry.log_level, settings.telemetry.log_format)
     pass_on_client_logs()
-    slot, workers = _share(share)
     wait = settings.worker.drain_timeout + _HANDOVER
     name, lock = take_instance_id(instance_id, prefix=settings.kafka.prefix, wait=wait)
-    options = WorkerOptions(instance_id=name, slot=slot, workers=workers, announce=announce)
+    options = WorkerOptions(instance_id=name, announce=announce)
     try:
         asyncio.run(_serve(settings, options, exit_with_stdin))
     finally:
@@ -97,10 +92,3 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, app: WorkerApp) -> None:
         loop.call_soon_threadsafe(app.worker.drain)
 
     threading.Thread(target=watch, name="stdin", daemon=True).start()
-
-
-def _share(text: str) -> tuple[int, int]:
-    slot, _, workers = text.partition("/")
-    if slot.isdecimal() and workers.isdecimal() and int(slot) < int(workers):
-        return int(slot), int(workers)
-    raise InputError(f"--share {text!r} is not I/N with I from 0 to N-1, such as 0/2")

@@ -23,8 +23,8 @@ def errors_in(
     mistakes = [*kafka_errors(settings.kafka), *_references(settings, broken)]
     for name, provider in settings.providers.items():
         mistakes += provider_errors(name, provider)
-    for name, lane in settings.lanes.items():
-        mistakes += lane_errors(name, lane)
+    for name in settings.lanes:
+        mistakes += lane_errors(name, settings)
     mistakes += group_errors(settings)
     return tuple(mistakes)
 

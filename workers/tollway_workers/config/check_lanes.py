@@ -4,31 +4,32 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.provider import LaneSettings, Price
+from tollway_workers.config.provider import Price
 from tollway_workers.errors import ConfigMistake
-
-#: Tokens of a large but usual request: what a burst should hold.
-LARGE_REQUEST_TOKENS = 4_000
 
 #: US dollars per million tokens between which list prices lie; 0 is a model of one's own.
 _CHEAPEST = Decimal("0.001")
 _DEAREST = Decimal(1000)
 
 
-def lane_errors(name: str, lane: LaneSettings) -> Iterator[ConfigMistake]:
+def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
     """What keeps a lane from being used."""
-    if lane.tokens_per_minute is None and "token_rule" in lane.model_fields_set:
+    lane = settings.lanes[name]
+    group = settings.limit_groups.get(lane.limit_group or "")
+    if not lane.given and not (group is not None and group.given):
+        yield ConfigMistake(
+            key=f"lanes.{name}",
+            problem="has no limit, and a lane without any does not start",
+            remedy="give concurrency, requests_per_minute or tokens_per_minute",
+        )
+    by_rule = [each for each in (lane, group) if each is not None]
+    if "token_rule" in lane.model_fields_set and not any(
+        each.tokens_per_minute or each.tokens_per_day for each in by_rule
+    ):
         yield ConfigMistake(
             key=f"lanes.{name}.token_rule",
             problem="has no effect without tokens_per_minute",
             remedy="remove it, or add tokens_per_minute",
-        )
-    no_rate = lane.requests_per_minute is lane.tokens_per_minute is None
-    if no_rate and "burst" in lane.model_fields_set:
-        yield ConfigMistake(
-            key=f"lanes.{name}.burst",
-            problem="has no effect without requests_per_minute or tokens_per_minute",
-            remedy="remove it, or add one of them",
         )
 
 
@@ -42,15 +43,6 @@ def lane_warnings(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]
             f"({settings.worker.drain_timeout:g} s), so a worker told to stop may break off calls",
             remedy=f"raise worker.drain_timeout above {lane.call_timeout:g}",
         )
-    if lane.tokens_per_minute is not None:
-        at_once = lane.tokens_per_minute * lane.burst / 60
-        if at_once < LARGE_REQUEST_TOKENS:
-            yield ConfigMistake(
-                key=f"lanes.{name}.burst",
-                problem=f"lets {at_once:,.0f} tokens through at once, fewer than one large "
-                f"request ({LARGE_REQUEST_TOKENS:,})",
-                remedy="raise burst, or keep prompts and answer limits of its jobs below that",
-            )
     if lane.price is not None:
         yield from _price_warnings(f"lanes.{name}.price", lane.price)
 

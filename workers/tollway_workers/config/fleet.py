@@ -10,6 +10,7 @@ from tollway_workers.config.model import Name, Section
 from tollway_workers.config.provider import (
     LaneSettings,
     LimitGroupSettings,
+    LimitSettings,
     Price,
     ProviderSettings,
     TokenRule,
@@ -63,13 +64,9 @@ class LaneConfig:
     name: str
     provider_name: str
     model: str
-    #: Most calls in flight in this process; None: no such limit.
-    concurrency: int | None
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
+    #: The lane's own; those of its group hold besides.
+    limits: LimitSettings
     token_rule: TokenRule
-    #: Seconds of the rate that may be spent at once.
-    burst: float
     #: Seconds.
     call_timeout: float
     connect_timeout: float
@@ -86,11 +83,8 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         name=name,
         provider_name=lane.provider,
         model=lane.model,
-        concurrency=lane.concurrency,
-        requests_per_minute=lane.requests_per_minute,
-        tokens_per_minute=lane.tokens_per_minute,
+        limits=LimitSettings(**{name: getattr(lane, name) for name in LimitSettings.model_fields}),
         token_rule=lane.token_rule,
-        burst=lane.burst,
         call_timeout=lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT,
         connect_timeout=lane.connect_timeout or provider.connect_timeout or DEFAULT_CONNECT_TIMEOUT,
         max_tokens_field=(

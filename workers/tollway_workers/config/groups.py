@@ -1,13 +1,36 @@
 """Limit groups: the lanes that a provider counts together, and the parts they are divided into."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.contract import (
+    GOOD_SHARE,
+    CallLimit,
+    Contract,
+    RateLimit,
+    Resource,
+)
+from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
+from tollway_workers.config.provider import LimitSettings
 
 #: Shards of a group that does not say: few, because each is a slice of the limits.
 DEFAULT_SHARDS = 4
+#: Seconds of a rate that may be spent at once.
+DEFAULT_BURST = 3.0
+#: The part of a day's limit that may be spent at once.
+_BURST_OF_DAY = 0.25
+_MINUTE, _DAY = 60.0, 86_400.0
+#: Setting, what it counts, and seconds. Levels are written down in this order.
+_RATES = (
+    ("requests_per_minute", Resource.REQUESTS, _MINUTE),
+    ("tokens_per_minute", Resource.TOKENS, _MINUTE),
+    ("input_tokens_per_minute", Resource.INPUT_TOKENS, _MINUTE),
+    ("output_tokens_per_minute", Resource.OUTPUT_TOKENS, _MINUTE),
+    ("requests_per_day", Resource.REQUESTS, _DAY),
+    ("tokens_per_day", Resource.TOKENS, _DAY),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +56,7 @@ def limit_groups(settings: FleetSettings) -> tuple[LimitGroup, ...]:
         LimitGroup(
             name=group,
             lanes=lanes,
-            shards=_shards_given(group, settings) or default_shards(lanes, settings),
+            shards=_shards_given(group, settings) or default_shards(group, lanes, settings),
             ownership_topic=names.lane(lanes[0], Priority.INTERACTIVE),
         )
         for group, lanes in lanes_by_group(settings).items()
@@ -48,20 +71,98 @@ def lanes_by_group(settings: FleetSettings) -> dict[str, tuple[str, ...]]:
     return {group: tuple(lanes) for group, lanes in sorted(groups.items())}
 
 
-def default_shards(lanes: tuple[str, ...], settings: FleetSettings) -> int:
-    """The most shards up to four that leave each a call of every lane and divide the partitions."""
-    most = min(DEFAULT_SHARDS, least_concurrency(lanes, settings) or DEFAULT_SHARDS)
+def contract_of(group: LimitGroup, settings: FleetSettings) -> Contract:
+    """What its provider allows a group. The settings must be free of errors."""
+    kept = _kept_by(group.name, settings)
+    longest = max(resolve_lane(lane, settings).call_timeout for lane in group.lanes)
+    limits = tuple(_limits(group.name, group.lanes, settings))
+    return _contract(group.name, group.shards, kept, limits, longest)
+
+
+def lane_contract(lane: LaneConfig) -> Contract:
+    """What its provider allows a lane that is a group of its own."""
+    kept = lane.limits
+    return _contract(lane.name, kept.shards or 1, kept, ((lane.name, kept),), lane.call_timeout)
+
+
+def rate_limits(group: str, lanes: tuple[str, ...], settings: FleetSettings) -> Iterator[RateLimit]:
+    """The rates of a group and of each of its lanes, always in the same order."""
+    return _rates(_kept_by(group, settings), _limits(group, lanes, settings))
+
+
+def default_shards(group: str, lanes: tuple[str, ...], settings: FleetSettings) -> int:
+    """The most shards up to four that leave each a call of every lane, divide the partitions, and
+    leave most of every rate usable."""
+    most = min(DEFAULT_SHARDS, least_concurrency(group, lanes, settings) or DEFAULT_SHARDS)
     partitions = settings.kafka.partitions
-    return max(shards for shards in range(1, most + 1) if partitions % shards == 0)
+    rates = tuple(rate_limits(group, lanes, settings))
+    return max(
+        shards
+        for shards in range(1, most + 1)
+        if partitions % shards == 0
+        and (shards == 1 or all(rate.share(shards) >= GOOD_SHARE for rate in rates))
+    )
 
 
-def least_concurrency(lanes: tuple[str, ...], settings: FleetSettings) -> int | None:
-    """The fewest calls in flight that one of the lanes may have; None if none limits them."""
-    given = (settings.lanes[lane].concurrency for lane in lanes)
+def least_concurrency(group: str, lanes: tuple[str, ...], settings: FleetSettings) -> int | None:
+    """The fewest calls in flight that the group or one of its lanes may have; None: no limit."""
+    given = (limits.concurrency for _, limits in _limits(group, lanes, settings))
     return min((each for each in given if each is not None), default=None)
 
 
-def _shards_given(group: str, settings: FleetSettings) -> int | None:
+def _contract(
+    name: str,
+    shards: int,
+    kept: LimitSettings,
+    limits: tuple[tuple[str | None, LimitSettings], ...],
+    longest_call: float,
+) -> Contract:
+    return Contract(
+        group=name,
+        shards=shards,
+        rates=tuple(_rates(kept, limits)),
+        calls=tuple(
+            CallLimit(lane=lane, most=each.concurrency)
+            for lane, each in limits
+            if each.concurrency is not None
+        ),
+        withheld=longest_call if kept.strict_concurrency else 0.0,
+    )
+
+
+def _rates(
+    kept: LimitSettings, limits: Iterable[tuple[str | None, LimitSettings]]
+) -> Iterator[RateLimit]:
+    burst = (DEFAULT_BURST if kept.burst is None else kept.burst) / _MINUTE
+    for lane, each in limits:
+        for name, resource, period in _RATES:
+            amount = getattr(each, name)
+            if amount is not None:
+                yield RateLimit(
+                    name=name,
+                    lane=lane,
+                    resource=resource,
+                    amount=amount,
+                    period=period,
+                    burst=burst if period == _MINUTE else _BURST_OF_DAY,
+                    largest=1.0 if resource is Resource.REQUESTS else kept.largest_request,
+                )
+
+
+def _limits(
+    group: str, lanes: tuple[str, ...], settings: FleetSettings
+) -> Iterator[tuple[str | None, LimitSettings]]:
+    """Each set of limits, with the lane that it is for; None: all lanes of the group together."""
     if group in settings.limit_groups:
-        return settings.limit_groups[group].shards
-    return settings.lanes[group].shards
+        yield None, settings.limit_groups[group]
+    for lane in lanes:
+        yield lane, settings.lanes[lane]
+
+
+def _kept_by(group: str, settings: FleetSettings) -> LimitSettings:
+    """The settings that say how a group's limits are kept: its own, or those of its only lane."""
+    return settings.limit_groups.get(group) or settings.lanes[group]
+
+
+def _shards_given(group: str, settings: FleetSettings) -> int | None:
+    return _kept_by(group, settings).shards

@@ -4,7 +4,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.config.model import Section
@@ -75,41 +75,67 @@ class ProviderSettings(CallSettings):
     """PEM file of a certificate authority besides the system's own."""
 
 
-class LaneSettings(CallSettings):
-    """`[lanes.<name>]`: one provider and model with its limits, for all workers of one command."""
+class LimitSettings(Section):
+    """What an account allows; each limit holds for all workers of the fleet together."""
 
-    provider: str
-    """Name of a `[providers.<name>]`."""
-    model: Annotated[str, Field(min_length=1)]
-    """The model in the provider's word."""
     concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Most calls in flight."""
     requests_per_minute: Annotated[float, Field(gt=0, le=1e9)] | None = None
     """Most calls a minute."""
     tokens_per_minute: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """Most tokens a minute, counted by `token_rule`."""
+    """Most tokens a minute, counted by the lane's `token_rule`."""
+    input_tokens_per_minute: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """Most prompt tokens a minute, where the provider counts them apart (Anthropic)."""
+    output_tokens_per_minute: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """Most answer tokens a minute, where the provider counts them apart (Anthropic)."""
+    requests_per_day: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """Most calls in 24 hours; a quarter of them may be made at once."""
+    tokens_per_day: Annotated[float, Field(gt=0, le=1e15)] | None = None
+    """Most tokens in 24 hours, counted by the lane's `token_rule`; a quarter of them may be spent
+    at once."""
+    burst: Annotated[float, Field(gt=0, le=30)] | None = None
+    """Seconds of a rate that may be spent at once (default 3)."""
+    largest_request: Annotated[float, Field(ge=1, le=1e9)] | None = None
+    """Tokens of the largest call; a larger one is refused. The steady rate gives way to it: what
+    shards may spend at once is taken from the limit."""
+    strict_concurrency: bool | None = None
+    """Whether the slots of a worker that crashed stay empty for `call_timeout`: its calls may still
+    run at the provider (default: they are used, and `concurrency` may be passed meanwhile)."""
+    shards: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Parts that it is divided into, each for one worker: the most workers that it can have."""
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any limit."""
+        return any(getattr(self, name) is not None for name in LIMITS)
+
+
+#: The limits themselves, among the settings that say how they are kept.
+LIMITS = (
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "input_tokens_per_minute",
+    "output_tokens_per_minute",
+    "requests_per_day",
+    "tokens_per_day",
+)
+
+
+class LaneSettings(CallSettings, LimitSettings):
+    """`[lanes.<name>]`: one provider and model with its limits, for the whole fleet."""
+
+    provider: str
+    """Name of a `[providers.<name>]`."""
+    model: Annotated[str, Field(min_length=1)]
+    """The model in the provider's word."""
     token_rule: TokenRule = "openai_max"  # noqa: S105 - these tokens are no passwords
     """What a call charges: the larger of prompt and answer limit (OpenAI), their sum (Azure, Groq),
     or the prompt alone (Gemini)."""
-    burst: Annotated[float, Field(gt=0, le=60)] = 6.0
-    """Seconds of the rate that may be spent at once."""
     limit_group: str | None = None
     """Name of a `[limit_groups.<name>]`, where the provider counts several lanes together."""
-    shards: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Parts that the lane is divided into, each for one worker: the most workers it can have."""
-
-    @model_validator(mode="after")
-    def _some_limit(self) -> "LaneSettings":
-        if self.concurrency is self.requests_per_minute is self.tokens_per_minute is None:
-            raise ValueError(
-                "has no limit, and a lane without any does not start; "
-                "give concurrency, requests_per_minute or tokens_per_minute"
-            )
-        return self
 
 
-class LimitGroupSettings(Section):
-    """`[limit_groups.<name>]`: lanes that their provider counts together."""
-
-    shards: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Parts that the group is divided into, each for one worker: the most workers it can have."""
+class LimitGroupSettings(LimitSettings):
+    """`[limit_groups.<name>]`: lanes that their provider counts together, and what it allows them
+    together. Their own limits hold besides."""

@@ -31,11 +31,7 @@ def resolved_toml(settings: FleetSettings) -> str:
 
 
 def _resolved(lane: LaneConfig) -> dict[str, Any]:
-    no_rate = lane.requests_per_minute is lane.tokens_per_minute is None
     return {
-        # What has no effect is not shown: a configuration that gives it is refused.
-        "token_rule": None if lane.tokens_per_minute is None else lane.token_rule,
-        "burst": None if no_rate else lane.burst,
         "call_timeout": lane.call_timeout,
         "connect_timeout": lane.connect_timeout,
         "max_tokens_field": lane.max_tokens_field,

@@ -6,7 +6,8 @@ policies/holdings.py, and reading goes on where it was.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ from tollway_workers.kafka.received import received
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.policies.holdings import Holdings
 from tollway_workers.policies.membership import Process
+from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.record import ReceivedRecord
 
 log = structlog.get_logger(__name__)
@@ -48,11 +50,16 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     `_held_back` (topics of full lanes), and when things were last done.
     """
 
-    def __init__(self, settings: SourceSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: SourceSettings,
+        clock: Clock,
+        quotas: Mapping[str, Quota] = MappingProxyType({}),
+    ) -> None:
         self._settings = settings
         self._clock = clock
         process = Process(start=int(clock.now() * 1000), nonce=secrets.randbits(32))
-        self.holdings = Holdings(process.nonce)
+        self.holdings = Holdings(process.nonce, quotas)
         self.committer = Committer(self.holdings, clock)
         self._membership = Membership(
             ShardAssignor(process, settings.groups, settings.topics), settings.instance_id, clock

@@ -1,21 +1,28 @@
 """What a commit says of its partition besides offsets: who left it how, for whoever has it next.
 
 The metadata of a commit is sections with semicolons between, each with a prefix and a checksum of
-its own: the offset map (`o1:`, offset_map.py) and this note (`n1:`). The note is base64 of checksum
-(2 bytes), flags, generation, owner (4 bytes each), then varints, offsets relative to the committed
-one. It takes at most 40 characters; with the largest map that is below the broker's limit.
+its own: the offset map (`o1:`, offset_map.py), this note (`n1:`) and what is left of its shard's
+slices of the limits (`q1:`). The note is base64 of checksum (2 bytes), flags, generation, owner (4
+bytes each), then varints, offsets relative to the committed one. It takes at most 40 characters,
+the levels (base64 of checksum and 32-bit floats) at most 400; with the largest map that is below
+the broker's limit. Levels of more limits than that are left out, and the next owner begins with
+none.
 """
 
 import base64
 import binascii
+import math
 import struct
 import zlib
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tollway_workers.policies import offset_map, varints
 
 _PREFIX = "n1:"
+_LEVELS = "q1:"
+#: Levels that fit into 400 characters.
+_MOST_LEVELS = 72
 _SEPARATOR = ";"
 _FINAL, _NAMED = 1, 2
 _FIXED = struct.Struct(">BII")
@@ -44,23 +51,54 @@ class CommitNote:
     named: int | None = None
     #: Owners that ended while it ran alone.
     deaths: int = 0
+    #: In a last word: what is left of its shard's slice of each limit, in the contract's order.
+    levels: tuple[float, ...] = ()
 
 
 def write(base: int, done: Set[int], note: CommitNote | None) -> str:
     """The metadata for a commit of `base`; `done` holds completed offsets above it."""
-    sections = [offset_map.encode(base, done), "" if note is None else _text(base, note)]
+    sections = [offset_map.encode(base, done)]
+    if note is not None:
+        sections += [_text(base, note), _levels_text(base, note.levels)]
     return _SEPARATOR.join(filter(None, sections))
 
 
 def read(base: int, metadata: str | None) -> CommitNote | None:
     """The note beside `base`; None where there is none, or it is damaged or foreign."""
+    raw, levels = _section(_PREFIX, metadata), _section(_LEVELS, metadata)
+    if raw is None:
+        return None
+    try:
+        note = _note(base, raw)
+    except (ValueError, struct.error):
+        return None
+    return note if levels is None else replace(note, levels=_read_levels(base, levels))
+
+
+def _section(prefix: str, metadata: str | None) -> bytes | None:
     for section in (metadata or "").split(_SEPARATOR):
-        if section.startswith(_PREFIX):
+        if section.startswith(prefix):
             try:
-                return _note(base, base64.b64decode(section[len(_PREFIX) :], validate=True))
-            except (ValueError, binascii.Error, struct.error):
+                return base64.b64decode(section[len(prefix) :], validate=True)
+            except (ValueError, binascii.Error):
                 return None
     return None
+
+
+def _levels_text(base: int, levels: tuple[float, ...]) -> str:
+    if not 0 < len(levels) <= _MOST_LEVELS:
+        return ""
+    body = struct.pack(f">{len(levels)}f", *levels)
+    return _LEVELS + base64.b64encode(_checksum(base, body) + body).decode("ascii")
+
+
+def _read_levels(base: int, raw: bytes) -> tuple[float, ...]:
+    """None at all where they are damaged: a limit that nobody knows the rest of has no rest."""
+    checksum, body = raw[:2], raw[2:]
+    if checksum != _checksum(base, body) or len(body) % 4:
+        return ()
+    levels = struct.unpack(f">{len(body) // 4}f", body)
+    return levels if all(map(math.isfinite, levels)) else ()
 
 
 def _text(base: int, note: CommitNote) -> str:

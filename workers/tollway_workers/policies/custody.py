@@ -40,7 +40,8 @@ class Custody:
 
     Mutable state: `terms`, `_waiting` (records read and not handed over, by offset), `_written`
     (the note of our last commit), `_bound` (offsets below it may begin while we are cautious),
-    `_suspects` (offsets that are to run alone, first come first) and `_named` (the one that does).
+    `_suspects` (offsets that are to run alone, first come first), `_named` (the one that does),
+    `levels` (what is left of its slices of the limits while nobody uses them) and `fresh`.
     """
 
     def __init__(self, found: tuple[int, str], terms: Terms, *, fresh: bool, now: float) -> None:
@@ -58,6 +59,10 @@ class Custody:
         self.terms = terms
         #: When the lease of the owner before us is over.
         self.opens_at = now if calm and same else now + LEASE
+        self._calm = calm and same
+        self.levels = left.levels if left.final and same else ()
+        #: Nobody has used its slices of the limits, ever.
+        self.fresh = fresh
         self._waiting: dict[int, ReceivedRecord] = {}
         self._written: CommitNote | None = None
         self._bound = offset
@@ -120,6 +125,10 @@ class Custody:
         """Whether nothing of it runs: neither ours nor, by its lease, of the owner before us."""
         return now >= self.opens_at and not self.tracker.incomplete
 
+    def withheld(self, seconds: float) -> float:
+        """Seconds after it opens until its slots are free: calls of a crashed owner may go on."""
+        return 0.0 if self._calm else seconds
+
     def take(self, record: ReceivedRecord) -> None:
         """Keep a record that was read, until it may begin; nothing if it is complete or taken."""
         if self.tracker.start(record.offset, record.timestamp):
@@ -163,6 +172,10 @@ class Custody:
             named=named,
             deaths=self._deaths,
         )
+
+    def take_leave(self) -> None:
+        """A last word is on its way: from here on nothing begins before another commit stands."""
+        self._written = None
 
     def written(self, note: CommitNote) -> None:
         """A commit with this note has succeeded."""

@@ -6,16 +6,19 @@ shard go together, because their calls count against one slice of the limits.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from tollway_workers.policies import commit_note
 from tollway_workers.policies.commit_note import CommitNote
 from tollway_workers.policies.custody import Custody, Terms
 from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.offsets import OffsetTracker
+from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.shard_plan import Place
 from tollway_workers.policies.sharding import ShardGroup, ownership, shard_of
+from tollway_workers.policies.slices import Slices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +52,10 @@ class Holdings:
     that may not begin yet).
     """
 
-    def __init__(self, owner: int) -> None:
-        """`owner`: a number of this process."""
+    def __init__(self, owner: int, quotas: Mapping[str, Quota] = MappingProxyType({})) -> None:
+        """`owner`: a number of this process. `quotas`: what it may use of each limit group."""
         self._owner = owner
+        self._slices = Slices(quotas)
         self._custodies: dict[Place, Custody] = {}
         self._groups: dict[str, ShardGroup] = {}
         self._layout: tuple[ShardGroup, ...] = ()
@@ -69,8 +73,9 @@ class Holdings:
         """
         self._layout = orders.layout
         self._groups = {topic: group for group in orders.layout for topic in group.topics}
+        self._slices.arrange(orders.layout, now)
         for place in self._custodies.keys() - found.keys():
-            self._drop(place)
+            self._drop(place, now)
         # A mark that is still there: the plan was made before we said that it is released.
         self.released &= orders.marks & found.keys()
         for place, left in found.items():
@@ -78,13 +83,14 @@ class Holdings:
             if custody is not None and self._continues(custody, left):
                 custody.terms = self._terms(place)
             else:
-                self._drop(place)
+                self._drop(place, now)
                 self._custodies[place] = Custody(
                     (left.offset, left.metadata), self._terms(place), fresh=left.fresh, now=now
                 )
                 self._unclaimed.add(place)
         self._unclaimed -= self.released
         self._mark(orders.marks)
+        self._slices.use(self._custodies, now)
 
     def drain(self) -> None:
         """Release all that is ours, and whatever else may come; there is no way back."""
@@ -113,7 +119,8 @@ class Holdings:
         self._waiting.add(place)
 
     def begin(self, now: float) -> list[ReceivedRecord]:
-        """Hand over the records that may begin now, each once."""
+        """Hand over the records that may begin now, each once; use the limits that are ours now."""
+        self._slices.use(self._custodies, now)
         begun: list[ReceivedRecord] = []
         for place in tuple(self._waiting):
             custody = self._custodies[place]
@@ -127,9 +134,10 @@ class Holdings:
 
     def commits(self, positions: Mapping[Place, int | None], now: float) -> dict[Place, Commit]:
         """What to commit now; `positions` are the reader's own, where nothing is incomplete."""
+        self._slices.use(self._custodies, now)
         ending = self._ending(now)
         return {
-            place: self._commit(place, positions.get(place), release=place in ending)
+            place: self._commit(place, positions.get(place), now, release=place in ending)
             for place in self._custodies
             if place not in self.released
         }
@@ -200,7 +208,8 @@ class Holdings:
         custody = self._custodies.get(place)
         return custody is not None and not custody.tracker.releasing
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: Place, now: float) -> None:
+        self._slices.lose(place, now)
         self._waiting.discard(place)
         self._unclaimed.discard(place)
         if (custody := self._custodies.pop(place, None)) is not None:
@@ -235,7 +244,8 @@ class Holdings:
     def _ending(self, now: float) -> set[Place]:
         """Partitions that are being released, of shards of which nothing runs any more.
 
-        Nothing of an owner before us, either: a last word of ours would speak for it too.
+        Nothing of an owner before us, either: a last word of ours would speak for it too. And not
+        before the calls in flight fit into what stays: the next owner uses its slots at once.
         """
         shards: dict[tuple[str, int], list[Place]] = {}
         for place, custody in self._custodies.items():
@@ -243,8 +253,8 @@ class Holdings:
                 shards.setdefault(self._shard(place), []).append(place)
         return {
             place
-            for places in shards.values()
-            if all(self._custodies[each].ended(now) for each in places)
+            for (group, _), places in shards.items()
+            if self._slices.fits(group) and all(self._custodies[each].ended(now) for each in places)
             for place in places
         }
 
@@ -255,9 +265,13 @@ class Holdings:
             return topic, partition
         return group.name, shard_of(partition, group.shards)
 
-    def _commit(self, place: Place, position: int | None, *, release: bool) -> Commit:
+    def _commit(self, place: Place, position: int | None, now: float, *, release: bool) -> Commit:
         custody = self._custodies[place]
         note = custody.note(final=release)
+        if release:
+            custody.take_leave()
+            self._unclaimed.add(place)
+            note = replace(note, levels=self._slices.last_levels(place, custody, now))
         # What is given back would be passed over by the reader's position.
         passed = None if custody.tracker.releasing else position
         offset, metadata = custody.tracker.committable(passed, note)

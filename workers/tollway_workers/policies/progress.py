@@ -14,7 +14,7 @@ from tollway_workers.config.route import RouteSettings
 from tollway_workers.policies.record import ReceivedRecord
 
 if TYPE_CHECKING:
-    from tollway_workers.policies.bucket import Cost
+    from tollway_workers.policies.call_cost import Cost
 
 
 @dataclass(slots=True, eq=False)

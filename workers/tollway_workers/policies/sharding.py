@@ -6,7 +6,7 @@ So a route may change its first lane, and S may change, without touching a topic
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import orjson
@@ -14,8 +14,9 @@ from pydantic import Field
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.groups import LimitGroup, limit_groups
+from tollway_workers.config.contract import Contract
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.groups import LimitGroup, contract_of, limit_groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class ShardGroup:
     topics: tuple[str, ...]
     #: A number for the group's shards and limits: workers with the same number agree on both.
     generation: int
+    #: Each limit by its key in the group's contract, for workers with another configuration.
+    limits: tuple[tuple[str, float], ...] = ()
 
 
 def shard_of(partition: int, shards: int) -> int:
@@ -50,9 +53,11 @@ def shard_groups(settings: FleetSettings) -> tuple[ShardGroup, ...]:
             shards=group.shards,
             ownership_topic=group.ownership_topic,
             topics=topics_of(group, settings),
-            generation=_generation(group, settings),
+            generation=_generation(contract),
+            limits=tuple(sorted(contract.amounts.items())),
         )
         for group in limit_groups(settings)
+        for contract in (contract_of(group, settings),)
     )
 
 
@@ -78,19 +83,7 @@ def fitting_partitions(wanted: int, shards: Iterable[int]) -> int:
     return -(-wanted // step) * step
 
 
-def _generation(group: LimitGroup, settings: FleetSettings) -> int:
-    lanes = [resolve_lane(name, settings) for name in group.lanes]
-    limits = [
-        (
-            lane.name,
-            lane.provider_name,
-            lane.concurrency,
-            lane.requests_per_minute,
-            lane.tokens_per_minute,
-            lane.token_rule,
-            lane.burst,
-        )
-        for lane in lanes
-    ]
-    text = orjson.dumps([group.name, group.shards, limits])
+def _generation(contract: Contract) -> int:
+    """Equal for equal contracts: whoever reads levels of another's takes them for the same."""
+    text = orjson.dumps(asdict(contract))
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")

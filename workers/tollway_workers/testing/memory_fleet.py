@@ -12,7 +12,6 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
-from tollway_workers.admission import Admission
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.executor import JobExecutor, Lane
@@ -31,7 +30,7 @@ from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource
 from tollway_workers.testing.memory_replies import MemoryReplies
 from tollway_workers.testing.memory_tiers import MemoryTierSource
-from tollway_workers.testing.samples import NOW
+from tollway_workers.testing.samples import NOW, admission_of
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker import Worker
 
@@ -87,7 +86,7 @@ class MemoryFleet:
         )
         self.sink = MemorySink(self.broker)
         self.lanes = {
-            config.name: Lane(config, Admission(config, self.clock), provider)
+            config.name: Lane(config, admission_of(config, self.clock), provider)
             for config, provider in lanes.items()
         }
         self.metrics = Metrics({config.name: config for config in lanes}, self.clock)

@@ -9,10 +9,15 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, Message
+from tollway_workers.admission import Admission
+from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.groups import lane_contract
+from tollway_workers.config.provider import LimitSettings
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.quota import whole
 from tollway_workers.policies.record import ReceivedRecord
 
 #: The time of all samples, in seconds since 1970; a ManualClock begins here too.
@@ -69,16 +74,14 @@ def attempt(number: int = 1, failure_class: FailureClass | None = None, **fields
 
 
 def lane(name: str = "main", **fields: Any) -> LaneConfig:
-    """A lane without limits, unless they are given."""
+    """A lane without limits, unless they are given by their names in the configuration."""
+    limits = {key: fields.pop(key) for key in LimitSettings.model_fields if key in fields}
     given: dict[str, Any] = {
         "name": name,
         "provider_name": "scripted",
         "model": "scripted",
-        "concurrency": None,
-        "requests_per_minute": None,
-        "tokens_per_minute": None,
+        "limits": LimitSettings(**limits),
         "token_rule": "openai_max",
-        "burst": 6.0,
         "call_timeout": 30.0,
         "connect_timeout": 5.0,
         "max_tokens_field": "max_completion_tokens",
@@ -86,3 +89,9 @@ def lane(name: str = "main", **fields: Any) -> LaneConfig:
         "price": None,
     }
     return LaneConfig(**{**given, **fields})
+
+
+def admission_of(config: LaneConfig, clock: Clock) -> Admission:
+    """A lane of which all limits are here, as in a fleet of one worker."""
+    quota = whole(lane_contract(config), clock.monotonic())
+    return Admission(config, quota.of(config.name), clock)

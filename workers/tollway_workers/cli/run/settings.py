@@ -7,9 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
-from tollway_workers.config.share import share_of
 from tollway_workers.errors import InputError
 
 #: The route, the lane and the provider of a run without a configuration.
@@ -72,9 +71,6 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
     if route is not None and knows_routes and route not in settings.routes:
         known = ", ".join(sorted(settings.routes))
         raise InputError(f"--route: there is no route {route!r}; the configuration has: {known}")
-    for name in settings.lanes if workers else ():
-        # Raises ConfigError here, not in each worker's log.
-        share_of(resolve_lane(name, settings), workers, 0)
     return FleetPlan(
         settings=settings,
         route=route,

@@ -140,7 +140,6 @@ def _announcement(plan: WorkerPlan, slot: int) -> Path:
 def _command(plan: WorkerPlan, slot: int) -> list[str]:
     command = [sys.executable, "-m", "tollway_workers.cli.entry", "worker", "--exit-with-stdin"]
     command += ["--config", str(plan.config), "--instance-id", f"{plan.name}-{slot}"]
-    command += ["--share", f"{slot}/{plan.count}"]
     return [*command, "--announce", str(_announcement(plan, slot))]
 
 

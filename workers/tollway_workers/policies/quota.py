@@ -1,0 +1,269 @@
+"""What this worker may use of one limit group: the slices of its shards, pooled.
+
+Levels are kept for all slices together, so that a shard with many jobs may use what others leave;
+a slice that goes takes an equal part of the level along. So nothing is ever spent twice: what a
+pool lets through is what its slices brought and what refilled them since.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tollway_workers.config.contract import CallLimit, Contract, RateLimit
+from tollway_workers.policies.call_cost import Cost
+
+#: Levels are sums of floats: what is missing by less than this is there.
+_EPSILON = 1e-6
+
+
+class Pool:
+    """One rate limit. State: `slices` (how many), `level` as of `_at`, and what they allow.
+
+    `pace` is the part of the rate that the provider bears at the moment.
+    """
+
+    __slots__ = ("_at", "_slice_rate", "capacity", "level", "limit", "pace", "rate", "slices")
+
+    def __init__(self, limit: RateLimit, shards: int, now: float) -> None:
+        self.slices = 0
+        self.level = 0.0
+        self.pace = 1.0
+        self._at = now
+        self.limit = limit
+        self._slice_rate = limit.rate(shards)
+        #: Units that one slice may spend at once.
+        self.capacity = limit.capacity(shards)
+        #: Units a second, of all slices.
+        self.rate = 0.0
+
+    def adopt(self, limit: RateLimit, shards: int, now: float) -> None:
+        """Other terms from now on; what was saved up beyond them is gone, nothing is added."""
+        self.refill(now)
+        self.limit = limit
+        self._slice_rate = limit.rate(shards)
+        self.capacity = limit.capacity(shards)
+        self._rated()
+
+    def refill(self, now: float) -> None:
+        """Add what the time since the last refill brought."""
+        if now > self._at:
+            full = self.slices * self.capacity
+            self.level = min(full, self.level + (now - self._at) * self.rate)
+            self._at = now
+
+    def wait(self, amount: float) -> float | None:
+        """Seconds until `amount` may be taken; 0 if it may be now, None if never as things are."""
+        missing = amount - self.level
+        if missing <= _EPSILON:
+            return 0.0
+        if amount > self.slices * self.capacity + _EPSILON or self.rate <= 0.0:
+            return None
+        return missing / self.rate
+
+    def change(self, amount: float) -> None:
+        """Add to the level, or take from it where `amount` is negative; it may become a debt."""
+        self.level = min(self.slices * self.capacity, self.level + amount)
+
+    def join(self, level: float, now: float) -> None:
+        """One slice more, with what it was left with."""
+        self.refill(now)
+        self.slices += 1
+        self._rated()
+        self.change(min(level, self.capacity))
+
+    def leave(self, now: float) -> float:
+        """One slice less; returns the part of the level that it takes along."""
+        self.refill(now)
+        part = self.level / self.slices
+        self.slices -= 1
+        self._rated()
+        self.level -= part
+        return part
+
+    def believe(self, most: float, now: float) -> None:
+        """There is no more left than this, by the provider's own count."""
+        self.refill(now)
+        self.level = min(self.level, most)
+
+    def slow(self, pace: float, now: float) -> None:
+        """Use this part of the rate."""
+        self.refill(now)
+        self.pace = pace
+        self._rated()
+
+    def _rated(self) -> None:
+        self.rate = self.slices * self._slice_rate * self.pace
+        self.level = min(self.level, self.slices * self.capacity)
+
+
+@dataclass(slots=True, eq=False)
+class Slots:
+    """Calls in flight. State: `most` that our shards allow, and how many there are."""
+
+    limit: CallLimit
+    most: int = 0
+    used: int = 0
+
+
+class Quota:
+    """One limit group in this worker.
+
+    State: the pools and slots, `_joined` (shards whose slices are in the pools), `_open` (shards
+    whose slots may be used).
+    """
+
+    def __init__(self, contract: Contract, now: float) -> None:
+        self._own = self.contract = contract
+        self.pools = tuple(Pool(limit, contract.shards, now) for limit in contract.rates)
+        self.slots = tuple(Slots(limit) for limit in contract.calls)
+        self._joined: set[int] = set()
+        self._open: frozenset[int] = frozenset()
+
+    def adopt(self, shards: int, amounts: Mapping[str, float], now: float) -> bool:
+        """Divide the group as the fleet does now; whether the number of shards has changed.
+
+        Then no slice is ours any more: others may still use those of the old division.
+        """
+        changed = shards != self.contract.shards
+        if changed:
+            for shard in tuple(self._joined):
+                self.leave(shard, now)
+        self.contract = self._own.at_most(amounts, shards)
+        for pool, rate in zip(self.pools, self.contract.rates, strict=True):
+            pool.adopt(rate, shards, now)
+        for slots, calls in zip(self.slots, self.contract.calls, strict=True):
+            slots.limit = calls
+        self._count_slots()
+        return changed
+
+    def join(self, shard: int, levels: Sequence[float], now: float) -> None:
+        """Use a slice, with the levels that it was left with; empty where they are unknown."""
+        known = len(levels) == len(self.pools)
+        self._joined.add(shard)
+        for index, pool in enumerate(self.pools):
+            pool.join(levels[index] if known else 0.0, now)
+
+    def leave(self, shard: int, now: float) -> tuple[float, ...]:
+        """Use a slice no more; returns the levels that it takes along."""
+        self._joined.remove(shard)
+        self.open(self._open - {shard})
+        return tuple(pool.leave(now) for pool in self.pools)
+
+    def open(self, shards: Collection[int]) -> None:
+        """Calls may be in flight for exactly these shards' slots."""
+        if self._open != shards:
+            self._open = frozenset(shards)
+            self._count_slots()
+
+    @property
+    def joined(self) -> frozenset[int]:
+        """Shards whose slices are in use."""
+        return frozenset(self._joined)
+
+    @property
+    def fits(self) -> bool:
+        """Whether no more calls are in flight than the open shards' slots allow."""
+        return all(slots.used <= slots.most for slots in self.slots)
+
+    def full_levels(self) -> tuple[float, ...]:
+        """What a slice has that nobody ever used."""
+        return tuple(pool.capacity for pool in self.pools)
+
+    def part(self) -> float:
+        """Which part of the group's limits is here."""
+        return len(self._joined) / self.contract.shards
+
+    def of(self, lane: str) -> "LaneQuota":
+        """The limits that a call to one lane meets."""
+        return LaneQuota(
+            tuple(each for each in self.slots if each.limit.lane in (None, lane)),
+            tuple(pool for pool in self.pools if pool.limit.lane in (None, lane)),
+        )
+
+    def _count_slots(self) -> None:
+        shards = self.contract.shards
+        for slots in self.slots:
+            slots.most = sum(slots.limit.slots(shard, shards) for shard in self._open)
+
+    def __repr__(self) -> str:
+        shards = f"{len(self._joined)} of {self.contract.shards} shards"
+        return f"<Quota {self.contract.group} [{shards}]>"
+
+
+class LaneQuota:
+    """The limits that a call to one lane meets, reserved together or not at all."""
+
+    __slots__ = ("binding", "pools", "slots")
+
+    def __init__(self, slots: tuple[Slots, ...], pools: tuple[Pool, ...]) -> None:
+        self.slots = slots
+        self.pools = pools
+        #: The limit that the last call that was looked at waits for; None: for none.
+        self.binding: str | None = None
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether a call's tokens matter, and so need to be estimated."""
+        return any(pool.limit.resource for pool in self.pools)
+
+    @property
+    def most_calls(self) -> int | None:
+        """Calls that may be in flight; None: any number."""
+        return min((slots.most for slots in self.slots), default=None)
+
+    def wait(self, cost: Cost, now: float) -> float | None:
+        """Seconds until `cost` could be reserved; 0 if it can be now.
+
+        None: when a call has ended, or when shards or limits have changed.
+        """
+        for slots in self.slots:
+            if slots.used >= slots.most:
+                self.binding = "concurrency"
+                return None
+        longest = 0.0
+        for pool in self.pools:
+            pool.refill(now)
+            wait = pool.wait(cost[pool.limit.resource])
+            if wait is None:
+                self.binding = pool.limit.name
+                return None
+            if wait > longest:
+                self.binding = pool.limit.name
+                longest = wait
+        if longest == 0.0:
+            self.binding = None
+        return longest
+
+    def reserve(self, cost: Cost) -> None:
+        """Take `cost` and a slot; call it where `wait` just answered 0."""
+        for slots in self.slots:
+            slots.used += 1
+        for pool in self.pools:
+            pool.level -= cost[pool.limit.resource]
+
+    def free(self) -> None:
+        """A call has ended: its slot is free."""
+        for slots in self.slots:
+            slots.used -= 1
+
+    def correct(self, reserved: Cost, counted: Cost) -> None:
+        """Replace what was reserved by what the provider has counted."""
+        for pool in self.pools:
+            resource = pool.limit.resource
+            pool.change(reserved[resource] - counted[resource])
+
+    def beyond(self, cost: Cost) -> RateLimit | None:
+        """The limit that never lets `cost` through; None without one."""
+        for pool in self.pools:
+            if cost[pool.limit.resource] > pool.capacity + _EPSILON:
+                return pool.limit
+        return None
+
+
+def whole(contract: Contract, now: float) -> Quota:
+    """All of a group in one worker, at rest: for a fleet of one process."""
+    quota = Quota(contract, now)
+    shards: Iterable[int] = range(contract.shards)
+    for shard in shards:
+        quota.join(shard, quota.full_levels(), now)
+    quota.open(frozenset(range(contract.shards)))
+    return quota
