@@ -31,6 +31,7 @@ class FailureClass(StrEnum):
     EXPIRED = "expired"
     UNKNOWN_ROUTE = "unknown_route"
     INVALID_JOB = "invalid_job"
+    BEYOND_LIMITS = "beyond_limits"
     UNDECODABLE = "undecodable"
     UNSUPPORTED_VERSION = "unsupported_version"
     REPLY_TOO_LARGE = "reply_too_large"

@@ -57,7 +57,7 @@ def test_a_permit_comes_back_however_its_call_ends(error: type[BaseException]) -
 
 
 def test_what_is_refused_reserves_nothing() -> None:
-    admission, clock = opened(requests_per_minute=60, tokens_per_minute=60, burst=1.0)
+    admission, clock = opened(requests_per_minute=60, tokens_per_minute=60_000, burst=1.0)
     permit_of(admission)
     waits = [admission.admit(progress()) for _ in range(50)]
     assert isinstance(waits[0], float)
@@ -106,7 +106,7 @@ def test_settling_owes_what_was_underestimated() -> None:
     admission, _ = opened(tokens_per_minute=60_000, burst=1.0)
     permit = permit_of(admission)
 
-    permit.settle(Usage(input_total=5_000, output_total=5_000))
+    permit.settle(Usage(input_total=50_000, output_total=5_000))
 
     assert isinstance(admission.admit(progress()), float)
 
@@ -120,3 +120,41 @@ def test_an_answer_opens_what_a_failure_closed() -> None:
 
     assert (parked, admission.state) == (LaneState.PARKED, LaneState.OPEN)
     assert repr(admission) == "<Admission main [0 in flight | open]>"
+
+
+def test_a_call_that_was_never_sent_gives_back_all_that_it_reserved() -> None:
+    admission, _ = opened(requests_per_minute=60, burst=1.0, concurrency=1)
+    permit_of(admission).withdraw()
+
+    assert isinstance(admission.admit(progress()), Permit)
+
+
+def test_a_job_that_the_limits_never_let_through_is_named_with_its_remedy() -> None:
+    admission, _ = opened(tokens_per_minute=60_000, largest_request=8_000)
+    fits, large = progress(), progress()
+    large.ask(large.request.model_copy(update={"max_output_tokens": 8_001}), reasking=False)
+
+    assert admission.never(fits) is None
+    why = admission.never(large) or ""
+    assert "it needs 8,001 tokens at once" in why
+    assert "tokens_per_minute of lane main" in why
+    assert "raise largest_request" in why
+
+
+def test_what_binds_is_known_while_it_binds() -> None:
+    admission, clock = opened(requests_per_minute=60, concurrency=2, burst=1.0)
+    first = permit_of(admission)
+    admission.admit(progress())
+    by_rate = admission.quota.binding
+    clock.advance(2.0)
+    second = permit_of(admission)
+    free = admission.quota.binding
+    admission.admit(progress())
+
+    assert (by_rate, free, admission.quota.binding) == (
+        "requests_per_minute",
+        None,
+        "concurrency",
+    )
+    first.release()
+    second.release()

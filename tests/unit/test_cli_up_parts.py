@@ -135,5 +135,3 @@ def test_a_configuration_keeps_its_providers_unless_they_are_simulated(
     assert simulated.simulator is options
     with pytest.raises(ConfigError, match="does not exist"):
         plan_up(Path("no.toml"), environ={}, simulate=False, simulator=options, workers=2)
-    with pytest.raises(ConfigError, match="cannot be divided by 3 workers"):
-        plan_up(None, environ={}, simulate=True, simulator=options, workers=3)

@@ -31,7 +31,6 @@ def test_a_plain_configuration_has_no_warning() -> None:
     ("lane", "key"),
     [
         ({"call_timeout": 200}, "lanes.l.call_timeout"),
-        ({"tokens_per_minute": 30_000}, "lanes.l.burst"),
         (_price(input=0.000002), "lanes.l.price.input"),
         (_price(output=5000), "lanes.l.price.output"),
         (_price(output=0.5), "lanes.l.price.output"),

@@ -98,9 +98,9 @@ def test_a_retry_that_is_due_starts_by_itself_where_there_is_room(one_at_a_time:
 
 
 def test_a_large_request_at_the_head_is_not_overtaken_by_small_ones() -> None:
-    desk = Desk(lane(tokens_per_minute=6_000, burst=1.0))
+    desk = Desk(lane(tokens_per_minute=6_000, largest_request=3_000))
     large = waiting("large")
-    large.ask(large.request.model_copy(update={"max_output_tokens": 5_000}), reasking=False)
+    large.ask(large.request.model_copy(update={"max_output_tokens": 3_000}), reasking=False)
     small = [waiting(f"small-{n}") for n in range(3)]
     for each in small:
         each.ask(each.request.model_copy(update={"max_output_tokens": 50}), reasking=False)
@@ -119,7 +119,8 @@ def test_a_lane_wakes_itself_when_its_rate_allows_the_next_call() -> None:
     desk.offer(*(waiting(f"j{n}") for n in range(4)))
     counts = [len(desk.order)]
     for _ in range(3):
-        desk.clock.advance(1.0)
+        # 95 % of the rate.
+        desk.clock.advance(1.06)
         counts.append(len(desk.order))
 
     assert counts == [1, 2, 3, 4]

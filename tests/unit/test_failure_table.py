@@ -50,6 +50,7 @@ TABLE = {
     F.UNSUPPORTED_VERSION: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
     F.REPLY_TOO_LARGE: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
     F.HOPS_EXHAUSTED: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
+    F.BEYOND_LIMITS: (N.DEAD_LETTER, 0, True, 8.0, False, False, True),
     F.WORKER_CRASHED: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
 }
 
@@ -123,6 +124,7 @@ WALKS = {
     F.UNSUPPORTED_VERSION: "d",
     F.REPLY_TOO_LARGE: "d",
     F.HOPS_EXHAUSTED: "d",
+    F.BEYOND_LIMITS: "d",
     F.WORKER_CRASHED: "d",
 }
 

@@ -114,8 +114,6 @@ def test_a_lane_named_on_the_command_line_is_a_fleet_of_one_lane() -> None:
 
 def test_one_call_at_a_time_is_one_worker() -> None:
     assert plan_fleet(options(simulate=True, concurrency=1), {}).workers == 1
-    with pytest.raises(ConfigError, match="cannot be divided by 3 workers"):
-        plan_fleet(options(simulate=True, concurrency=2, workers=3), {})
 
 
 def test_nothing_answers_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from tollway_workers.copies import Copies
 from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
-from tollway_workers.policies.endings import bug, place_of
+from tollway_workers.policies.endings import beyond_limits, bug, place_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.outcome import Forwarded, Outcome, RetryLater
 from tollway_workers.policies.outgoing import Exchange
@@ -150,11 +150,19 @@ class Worker:
             self.dispatcher.pump(copy.lane)
 
     def _wait(self, progress: JobProgress) -> None:
+        if self._can_never_start(progress):
+            return
         if progress.attempts or progress.not_before:
             until = min(progress.not_before, progress.deadline)
             self.dispatcher.retry(progress, until - self._clock.now())
         else:
             self.dispatcher.offer(progress)
+
+    def _can_never_start(self, progress: JobProgress) -> bool:
+        why = self._parts.lanes[progress.lane].admission.never(progress)
+        if why is not None:
+            self._tasks.go(self._end(progress, beyond_limits(why, progress.lane), None))
+        return why is not None
 
     async def _refuse(self, refused: Refused) -> None:
         await self.writer.refuse(*refused)
@@ -216,6 +224,8 @@ class Worker:
             self._copies.replied(progress, reply)
 
     def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
+        if self._can_never_start(progress):
+            return
         last = progress.attempts[-1].failure_class
         if last is not None and FAILURE_TABLE[last].next in (Next.PARK_LANE, Next.WAIT_FOR_LANE):
             self.dispatcher.requeue(progress)

@@ -7,8 +7,10 @@ from typing import Any
 import tomlkit
 from tomlkit.items import InlineTable
 
+from tollway_workers.config.contract import Resource
 from tollway_workers.config.fields import looks_like_key
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
+from tollway_workers.config.groups import DEFAULT_BURST, rate_limits
 
 MASK = "***"
 _SECRET_WORDS = ("key", "token", "secret", "auth", "password", "cookie")
@@ -19,7 +21,7 @@ def resolved_document(settings: FleetSettings) -> dict[str, Any]:
     """The settings as JSON can hold them: every default filled in, absent ones None, masked."""
     document = settings.model_dump()
     for name, lane in document["lanes"].items():
-        lane.update(_resolved(resolve_lane(name, settings)))
+        lane.update(_resolved(resolve_lane(name, settings)), **_effective(name, settings))
     for provider in document["providers"].values():
         provider["headers"] = {n: _masked(n, v) for n, v in provider["headers"].items()}
     return {table: _plain(section) for table, section in document.items()}
@@ -38,6 +40,16 @@ def _resolved(lane: LaneConfig) -> dict[str, Any]:
         "structured_output": lane.structured_output,
         "price": None if lane.price is None else lane.price.model_dump(),
     }
+
+
+def _effective(name: str, settings: FleetSettings) -> dict[str, Any]:
+    """What has no effect is not shown: a configuration that gives it is refused."""
+    lane = settings.lanes[name]
+    group = lane.limit_group or name
+    rates = [r for r in rate_limits(group, (name,), settings) if r.lane in (None, name)]
+    by_rule = any(rate.resource is Resource.TOKENS for rate in rates)
+    burst = None if lane.limit_group or not rates else lane.burst or DEFAULT_BURST
+    return {"token_rule": lane.token_rule if by_rule else None, "burst": burst}
 
 
 def _masked(header: str, value: str) -> str:

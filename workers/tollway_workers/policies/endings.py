@@ -26,6 +26,12 @@ def crashed(deaths: int) -> DeadLettered:
     return DeadLettered(failure)
 
 
+def beyond_limits(why: str, lane: str) -> DeadLettered:
+    """Its next call can never be made within the lane's limits."""
+    failure = Failure(failure_class=FailureClass.BEYOND_LIMITS, message=why, lane=lane)
+    return DeadLettered(failure)
+
+
 def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
     """Its topic does not take what was to be written."""
     if isinstance(outcome, Forwarded):

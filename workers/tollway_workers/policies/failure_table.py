@@ -79,6 +79,7 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
     FailureClass.EXPIRED: Row(next=Next.FAIL),
     FailureClass.UNKNOWN_ROUTE: _AT_ONCE,
     FailureClass.INVALID_JOB: _AT_ONCE,
+    FailureClass.BEYOND_LIMITS: Row(next=Next.DEAD_LETTER, forward=True),
     FailureClass.UNDECODABLE: _AT_ONCE,
     FailureClass.UNSUPPORTED_VERSION: _AT_ONCE,
     FailureClass.REPLY_TOO_LARGE: _AT_ONCE,
