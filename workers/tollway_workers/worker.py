@@ -150,19 +150,14 @@ class Worker:
             self.dispatcher.pump(copy.lane)
 
     def _wait(self, progress: JobProgress) -> None:
-        if self._can_never_start(progress):
-            return
-        if progress.attempts or progress.not_before:
+        why = self._parts.lanes[progress.lane].admission.never(progress)
+        if why is not None:
+            self._tasks.go(self._end(progress, beyond_limits(why, progress.lane), None))
+        elif progress.attempts or progress.not_before:
             until = min(progress.not_before, progress.deadline)
             self.dispatcher.retry(progress, until - self._clock.now())
         else:
             self.dispatcher.offer(progress)
-
-    def _can_never_start(self, progress: JobProgress) -> bool:
-        why = self._parts.lanes[progress.lane].admission.never(progress)
-        if why is not None:
-            self._tasks.go(self._end(progress, beyond_limits(why, progress.lane), None))
-        return why is not None
 
     async def _refuse(self, refused: Refused) -> None:
         await self.writer.refuse(*refused)
@@ -224,15 +219,12 @@ class Worker:
             self._copies.replied(progress, reply)
 
     def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
-        if self._can_never_start(progress):
-            return
         last = progress.attempts[-1].failure_class
         if last is not None and FAILURE_TABLE[last].next in (Next.PARK_LANE, Next.WAIT_FOR_LANE):
             self.dispatcher.requeue(progress)
         else:
-            now = self._clock.now()
-            progress.not_before = min(now + outcome.delay, progress.deadline)
-            self.dispatcher.retry(progress, progress.not_before - now)
+            progress.not_before = self._clock.now() + outcome.delay
+            self._wait(progress)
         self._let_go()
         self.dispatcher.pump(progress.lane)
 

@@ -6,7 +6,7 @@ policies/holdings.py, and reading goes on where it was.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +26,7 @@ from tollway_workers.kafka.received import received
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.policies.holdings import Holdings
 from tollway_workers.policies.membership import Process
-from tollway_workers.policies.quota import Quota
+from tollway_workers.policies.quota import Quotas
 from tollway_workers.policies.record import ReceivedRecord
 
 log = structlog.get_logger(__name__)
@@ -51,10 +51,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     """
 
     def __init__(
-        self,
-        settings: SourceSettings,
-        clock: Clock,
-        quotas: Mapping[str, Quota] = MappingProxyType({}),
+        self, settings: SourceSettings, clock: Clock, quotas: Quotas = MappingProxyType({})
     ) -> None:
         self._settings = settings
         self._clock = clock

@@ -14,7 +14,7 @@ from tollway_workers.policies.commit_note import CommitNote
 from tollway_workers.policies.custody import Custody, Terms
 from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.quota import Quota
+from tollway_workers.policies.quota import Quotas
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.shard_plan import Place
 from tollway_workers.policies.sharding import ShardGroup, ownership, shard_of
@@ -52,7 +52,7 @@ class Holdings:
     that may not begin yet).
     """
 
-    def __init__(self, owner: int, quotas: Mapping[str, Quota] = MappingProxyType({})) -> None:
+    def __init__(self, owner: int, quotas: Quotas = MappingProxyType({})) -> None:
         """`owner`: a number of this process. `quotas`: what it may use of each limit group."""
         self._owner = owner
         self._slices = Slices(quotas)

@@ -5,7 +5,7 @@ a slice that goes takes an equal part of the level along. So nothing is ever spe
 pool lets through is what its slices brought and what refilled them since.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tollway_workers.config.contract import CallLimit, Contract, RateLimit
@@ -259,11 +259,14 @@ class LaneQuota:
         return None
 
 
+#: What a worker may use, by limit group.
+Quotas = Mapping[str, Quota]
+
+
 def whole(contract: Contract, now: float) -> Quota:
     """All of a group in one worker, at rest: for a fleet of one process."""
     quota = Quota(contract, now)
-    shards: Iterable[int] = range(contract.shards)
-    for shard in shards:
+    for shard in range(contract.shards):
         quota.join(shard, quota.full_levels(), now)
     quota.open(frozenset(range(contract.shards)))
     return quota

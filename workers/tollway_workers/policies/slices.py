@@ -8,7 +8,7 @@ one when the partition is taken from us; whoever has it next then begins with no
 from collections.abc import Iterable, Mapping
 
 from tollway_workers.policies.custody import LEASE, Custody
-from tollway_workers.policies.quota import Quota
+from tollway_workers.policies.quota import Quota, Quotas
 from tollway_workers.policies.shard_plan import Place
 from tollway_workers.policies.sharding import ShardGroup, ownership
 
@@ -17,7 +17,7 @@ class Slices:
     """State: `_places` (the quota of each ownership partition), `_joined` (those in use),
     `_not_before` (when the slices of a group that is divided anew may be used)."""
 
-    def __init__(self, quotas: Mapping[str, Quota]) -> None:
+    def __init__(self, quotas: Quotas) -> None:
         self._quotas = quotas
         self._places: dict[Place, Quota] = {}
         self._joined: set[Place] = set()

@@ -1,0 +1,265 @@
+"""Slices of limits in several workers: never over the contract, nothing leaked, nobody starved."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tollway_workers.config.contract import CallLimit, Contract, RateLimit, Resource
+from tollway_workers.policies.call_cost import Cost
+from tollway_workers.policies.custody import LEASE
+from tollway_workers.policies.quota import LaneQuota, Pool, Quota, whole
+
+_PERIOD = 60.0
+_SHARDS = 4
+_REQUESTS, _TOKENS, _CALLS, _LARGEST = 120.0, 60_000.0, 6, 3_000.0
+
+
+def limit(name: str, resource: Resource, amount: float, largest: float) -> RateLimit:
+    return RateLimit(
+        name=name,
+        lane=None,
+        resource=resource,
+        amount=amount,
+        period=_PERIOD,
+        burst=0.05,
+        largest=largest,
+    )
+
+
+CONTRACT = Contract(
+    group="g",
+    shards=_SHARDS,
+    rates=(
+        limit("requests_per_minute", Resource.REQUESTS, _REQUESTS, 1.0),
+        limit("tokens_per_minute", Resource.TOKENS, _TOKENS, _LARGEST),
+    ),
+    calls=(CallLimit(lane="l", most=_CALLS),),
+)
+
+
+@dataclass(eq=False)
+class Worker:
+    """One worker's quota, and the calls that it has in flight."""
+
+    quota: Quota
+    lane: LaneQuota
+    calls: list[Cost] = field(default_factory=list)
+    releasing: set[int] = field(default_factory=set)
+
+    def open(self) -> None:
+        self.quota.open(self.quota.joined - self.releasing)
+
+
+class Fleet(RuleBasedStateMachine):
+    """Workers that reserve, settle, hand shards on, crash and are told other limits."""
+
+    @initialize(workers=st.integers(1, 3))
+    def start(self, workers: int) -> None:
+        self.now = 0.0
+        self.granted: list[tuple[float, Cost]] = []
+        self.workers = []
+        for _ in range(workers):
+            quota = Quota(CONTRACT, 0.0)
+            self.workers.append(Worker(quota, quota.of("l")))
+        #: Shards that nobody uses: their levels, and when they may be used.
+        self.free = {
+            shard: (tuple(rate.capacity(_SHARDS) for rate in CONTRACT.rates), 0.0)
+            for shard in range(_SHARDS)
+        }
+
+    @rule(seconds=st.one_of(st.floats(0.001, 2.0), st.floats(2.0, 90.0)))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(pick=st.randoms(use_true_random=False), tokens=st.floats(1.0, _LARGEST))
+    def a_call_starts(self, pick: object, tokens: float) -> None:
+        worker = pick.choice(self.workers)  # type: ignore[attr-defined]  # a Random
+        cost = Cost(tokens=tokens)
+        wait = worker.lane.wait(cost, self.now)
+        assert wait is None or wait >= 0.0
+        assert (worker.lane.binding is None) == (wait == 0.0)
+        if wait == 0.0:
+            worker.lane.reserve(cost)
+            worker.calls.append(cost)
+            self.granted.append((self.now, cost))
+
+    @precondition(lambda self: any(worker.calls for worker in self.workers))
+    @rule(pick=st.randoms(use_true_random=False))
+    def a_call_ends(self, pick: object) -> None:
+        worker = pick.choice([w for w in self.workers if w.calls])  # type: ignore[attr-defined]
+        worker.calls.pop(0)
+        worker.lane.free()
+
+    @rule(pick=st.randoms(use_true_random=False), tokens=st.floats(1.0, _LARGEST))
+    def a_call_is_never_sent(self, pick: object, tokens: float) -> None:
+        worker = pick.choice(self.workers)  # type: ignore[attr-defined]
+        cost = Cost(tokens=tokens)
+        if worker.lane.wait(cost, self.now) == 0.0:
+            worker.lane.reserve(cost)
+            worker.lane.correct(cost, Cost(requests=0.0))
+            worker.lane.free()
+            assert worker.lane.wait(cost, self.now) == 0.0
+
+    @precondition(lambda self: any(w.quota.joined for w in self.workers))
+    @rule(pick=st.randoms(use_true_random=False))
+    def a_shard_is_released_once_what_runs_fits(self, pick: object) -> None:
+        worker = pick.choice([w for w in self.workers if w.quota.joined])  # type: ignore[attr-defined]
+        shard = min(worker.quota.joined)
+        worker.releasing.add(shard)
+        worker.open()
+        if worker.quota.fits:
+            worker.releasing.remove(shard)
+            self.free[shard] = worker.quota.leave(shard, self.now), self.now
+            worker.open()
+
+    @precondition(lambda self: self.free)
+    @rule(pick=st.randoms(use_true_random=False))
+    def a_shard_is_taken(self, pick: object) -> None:
+        shard = min(self.free)
+        levels, opens_at = self.free[shard]
+        assume(self.now >= opens_at)
+        del self.free[shard]
+        worker = pick.choice(self.workers)  # type: ignore[attr-defined]
+        worker.quota.join(shard, levels, self.now)
+        worker.open()
+
+    @rule(pick=st.randoms(use_true_random=False))
+    def a_worker_crashes_and_its_calls_end_with_it(self, pick: object) -> None:
+        worker = pick.choice(self.workers)  # type: ignore[attr-defined]
+        for shard in tuple(worker.quota.joined):
+            worker.quota.leave(shard, self.now)
+            self.free[shard] = (), self.now + LEASE
+        quota = Quota(CONTRACT, self.now)
+        self.workers[self.workers.index(worker)] = Worker(quota, quota.of("l"))
+
+    @rule(
+        pick=st.randoms(use_true_random=False),
+        requests=st.floats(_REQUESTS / 4, 2 * _REQUESTS),
+        pace=st.floats(0.05, 1.0),
+    )
+    def limits_change_or_the_provider_slows(
+        self, pick: object, requests: float, pace: float
+    ) -> None:
+        worker = pick.choice(self.workers)  # type: ignore[attr-defined]
+        worker.quota.adopt(_SHARDS, {":requests_per_minute": requests}, self.now)
+        for pool in worker.quota.pools:
+            pool.slow(pace, self.now)
+
+    @invariant()
+    def no_window_passes_the_contract(self) -> None:
+        for resource, most in ((Resource.REQUESTS, _REQUESTS), (Resource.TOKENS, _TOKENS)):
+            seen = 0.0
+            for at, cost in reversed(getattr(self, "granted", [])):
+                if at <= self.now - _PERIOD:
+                    break
+                seen += cost[resource]
+            assert seen <= most + 1e-6
+
+    @invariant()
+    def calls_in_flight_are_within_the_slots_that_planned_moves_leave(self) -> None:
+        workers = getattr(self, "workers", [])
+        assert sum(len(worker.calls) for worker in workers) <= _CALLS
+        for worker in workers:
+            assert [slots.used for slots in worker.quota.slots] == [len(worker.calls)]
+
+    @invariant()
+    def nobody_starves(self) -> None:
+        largest = Cost(tokens=_LARGEST)
+        for worker in getattr(self, "workers", []):
+            if worker.quota.joined:
+                waits = [pool.wait(largest[pool.limit.resource]) for pool in worker.quota.pools]
+                assert None not in waits
+
+
+Fleet.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestFleet = Fleet.TestCase
+
+
+def test_a_shard_with_all_the_jobs_may_use_what_others_leave() -> None:
+    quota = whole(CONTRACT, 0.0)
+    lane, now, granted = quota.of("l"), 0.0, 0
+    while now < 600.0:
+        wait = lane.wait(Cost(tokens=10.0), now)
+        assert wait is not None
+        if wait == 0.0:
+            lane.reserve(Cost(tokens=10.0))
+            lane.free()
+            granted += 1
+        now += wait
+
+    assert granted >= 10 * CONTRACT.rates[0].share(_SHARDS) * _REQUESTS
+
+
+def test_a_large_call_waits_a_bounded_time_and_is_named_with_its_limit() -> None:
+    lane = whole(CONTRACT, 0.0).of("l")
+    for _ in range(4):
+        assert lane.wait(Cost(tokens=_LARGEST), 0.0) == 0.0
+        lane.reserve(Cost(tokens=_LARGEST))
+
+    wait = lane.wait(Cost(tokens=_LARGEST), 0.0)
+
+    share = CONTRACT.rates[1].share(_SHARDS)
+    assert wait == pytest.approx(_LARGEST / (share * _TOKENS / _PERIOD))
+    assert lane.binding == "tokens_per_minute"
+
+
+def test_a_slice_takes_its_part_of_the_level_along_and_nothing_for_the_time_between() -> None:
+    one, other = whole(CONTRACT, 0.0), Quota(CONTRACT, 0.0)
+    one.of("l").reserve(Cost(requests=4.0, tokens=4_000.0))
+
+    levels = one.leave(3, 0.0)
+    other.join(3, levels, 1_000.0)
+
+    requests, tokens = (rate.capacity(_SHARDS) for rate in CONTRACT.rates)
+    assert levels == (requests - 1.0, tokens - 1_000.0)
+    assert [pool.level for pool in other.pools] == list(levels)
+    assert [pool.slices for pool in one.pools] == [3, 3]
+
+
+def test_a_limit_that_is_raised_brings_no_burst() -> None:
+    pool = Pool(limit("tokens_per_minute", Resource.TOKENS, 1_000.0, 10.0), 1, 0.0)
+    pool.join(pool.capacity, 0.0)
+    before = pool.level
+
+    pool.adopt(limit("tokens_per_minute", Resource.TOKENS, 100_000.0, 10.0), 1, 0.0)
+
+    assert pool.level == before
+    assert pool.capacity > before
+
+
+def test_a_limit_that_is_lowered_holds_at_once() -> None:
+    pool = Pool(limit("tokens_per_minute", Resource.TOKENS, 100_000.0, 10.0), 1, 0.0)
+    pool.join(pool.capacity, 0.0)
+
+    pool.adopt(limit("tokens_per_minute", Resource.TOKENS, 1_000.0, 10.0), 1, 0.0)
+
+    assert pool.level == pool.capacity == 50.0
+
+
+def test_another_number_of_shards_takes_all_slices_away() -> None:
+    quota = whole(CONTRACT, 0.0)
+
+    changed = quota.adopt(2, CONTRACT.amounts, 0.0)
+
+    assert changed
+    assert quota.joined == frozenset()
+    assert quota.of("l").wait(Cost(tokens=1.0), 1_000.0) is None
+
+
+def test_the_smaller_limit_holds_while_configurations_differ() -> None:
+    quota = Quota(CONTRACT, 0.0)
+
+    quota.adopt(_SHARDS, {":requests_per_minute": 40.0, ":tokens_per_minute": 1e9}, 0.0)
+
+    assert quota.contract.amounts[":requests_per_minute"] == 40.0
+    assert quota.contract.amounts[":tokens_per_minute"] == _TOKENS
+
+
+def test_without_a_shard_nothing_starts() -> None:
+    quota = Quota(CONTRACT, 0.0)
+
+    assert quota.of("l").wait(Cost(tokens=1.0), 0.0) is None
+    assert repr(quota) == "<Quota g [0 of 4 shards]>"
