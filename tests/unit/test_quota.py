@@ -311,15 +311,28 @@ def test_without_a_shard_nothing_starts() -> None:
 def test_a_slice_that_is_handed_on_and_on_brings_nothing_new() -> None:
     one, other, granted = whole(CONTRACT, 0.0), Quota(CONTRACT, 0.0), 0
     for giver, taker in [(one, other), (other, one)] * 20:
-        lane = giver.of("l")
+        taker.join(0, giver.leave(0, 0.0), 0.0)
+        taker.open(taker.joined)
+    for lane in (one.of("l"), other.of("l")):
         while lane.wait(Cost(tokens=1.0), 0.0) == 0.0:
             lane.reserve(Cost(tokens=1.0))
             lane.free()
             granted += 1
-        taker.join(0, giver.leave(0, 0.0), 0.0)
-        taker.open(taker.joined)
 
     assert granted == _SHARDS * CONTRACT.rates[0].capacity(_SHARDS)
+
+
+def test_an_empty_pool_refills_by_its_slices_part_of_the_limit() -> None:
+    quota = Quota(CONTRACT, 0.0)
+    for shard in (0, 1):
+        quota.join(shard, (0.0, -200.0), 0.0)
+
+    for pool in quota.pools:
+        pool.refill(2.0)
+
+    requests, tokens = (rate.share(_SHARDS) for rate in CONTRACT.rates)
+    assert quota.pools[0].level == pytest.approx(2.0 * requests * _REQUESTS / 2 / _PERIOD)
+    assert quota.pools[1].level == pytest.approx(-400.0 + 2.0 * tokens * _TOKENS / 2 / _PERIOD)
 
 
 def test_a_slice_of_which_nobody_knows_the_level_is_empty() -> None:
@@ -338,6 +351,13 @@ def test_slots_go_with_their_shard_and_it_waits_for_the_calls_that_are_in_them()
         assert lane.wait(Cost(tokens=1.0), 0.0) == 0.0
         lane.reserve(Cost(tokens=1.0))
 
+    for _ in range(4):
+        assert lane.wait(Cost(tokens=1.0), 60.0) == 0.0
+        lane.reserve(Cost(tokens=1.0))
+    assert lane.wait(Cost(tokens=1.0), 120.0) is None
+    assert lane.binding == "concurrency"
+    for _ in range(4):
+        lane.free()
     quota.open(frozenset({3}))
     full = (lane.most_calls, quota.fits)
     lane.free()

@@ -74,9 +74,9 @@ class Pool:
         """One slice less; returns the part of the level that it takes along."""
         self.refill(now)
         part = self.level / self.slices
+        self.level -= part
         self.slices -= 1
         self._rated()
-        self.level -= part
         return part
 
     def believe(self, most: float, now: float) -> None:
