@@ -96,3 +96,41 @@ def test_a_damaged_note_is_none(flip: int, bit: int) -> None:
     raw[flip % len(raw)] ^= 1 << bit
 
     assert read(5, "n1:" + base64.b64encode(raw).decode()) is None
+
+
+@given(st.lists(st.floats(-1e9, 1e9, width=32), min_size=1, max_size=72))
+def test_levels_are_read_as_they_were_written_and_fit(levels: list[float]) -> None:
+    text = write(5, set(), CommitNote(final=True, levels=tuple(levels)))
+    note = read(5, text)
+
+    assert note is not None
+    assert note.levels == tuple(levels)
+    assert len(text) <= 40 + 1 + 400
+
+
+def test_more_levels_than_fit_are_left_out() -> None:
+    note = read(5, write(5, set(), CommitNote(final=True, levels=(1.0,) * 73)))
+
+    assert note is not None
+    assert (note.final, note.levels) == (True, ())
+
+
+@given(flip=st.integers(0, 1_000), bit=st.integers(0, 7))
+def test_damaged_levels_are_none_and_the_note_stands(flip: int, bit: int) -> None:
+    text = write(5, set(), CommitNote(final=True, levels=(1.0, 2.0)))
+    note_text, _, levels = text.partition(";q1:")
+    raw = bytearray(base64.b64decode(levels))
+    raw[flip % len(raw)] ^= 1 << bit
+
+    note = read(5, f"{note_text};q1:{base64.b64encode(raw).decode()}")
+
+    assert note is not None
+    assert (note.final, note.levels) == (True, ())
+
+
+@given(st.binary(max_size=60))
+def test_no_levels_raise(raw: bytes) -> None:
+    note_text = write(5, set(), CommitNote(final=True))
+    checksum = commit_note._checksum(5, raw)
+    read(5, f"{note_text};q1:{base64.b64encode(checksum + raw).decode()}")
+    read(5, f"{note_text};q1:{raw.decode('latin-1')}")

@@ -78,7 +78,10 @@ class Slices:
 
     def _join(self, place: Place, custody: Custody, quota: Quota, now: float) -> None:
         self._joined.add(place)
-        quota.join(place[1], quota.full_levels() if custody.fresh else custody.levels, now)
+        # Of a group that was divided anew, a partition that was never committed may be of a slice
+        # that was used.
+        fresh = custody.fresh and quota.contract.group not in self._not_before
+        quota.join(place[1], quota.full_levels() if fresh else custody.levels, now)
         custody.levels, custody.fresh = (), False
 
     def _start_anew(self, quota: Quota, now: float) -> None:
