@@ -12,6 +12,7 @@ from tollway_workers.config.contract import (
     RateLimit,
     Resource,
 )
+from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.groups import DEFAULT_BURST, contract_of, limit_groups
 from tollway_workers.config.load import build_fleet
 from tollway_workers.config.provider import TokenRule
@@ -31,7 +32,7 @@ def tokens(amount: float, largest: float | None = None, burst: float = 0.01) -> 
     )
 
 
-def fleet(**lane: object) -> object:
+def fleet(**lane: object) -> FleetSettings:
     document = {
         "providers": {"p": {"base_url": "https://h/v1"}},
         "lanes": {"l": {"provider": "p", "model": "m", **lane}},
@@ -42,8 +43,8 @@ def fleet(**lane: object) -> object:
 
 def shards_of(**lane: object) -> int:
     settings = fleet(**lane)
-    (group,) = limit_groups(settings)  # type: ignore[arg-type]  # as build_fleet's own
-    return contract_of(group, settings).shards  # type: ignore[arg-type]
+    (group,) = limit_groups(settings)
+    return contract_of(group, settings).shards
 
 
 @pytest.mark.parametrize(

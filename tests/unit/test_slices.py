@@ -85,8 +85,8 @@ class Member:
         self.holdings.begin(self.now)
 
     @property
-    def joined(self) -> frozenset[int]:
-        return self.quota.joined
+    def joined(self) -> set[int]:
+        return set(self.quota.joined)
 
     @property
     def level(self) -> float:
@@ -100,8 +100,13 @@ def told_levels(member: Member, place: Place) -> tuple[float, ...]:
     return () if note is None else note.levels
 
 
-def holding(*places: Place, kept: dict[Place, Found] | None = None, **more: float) -> Member:
-    member = Member(kept, **more)  # type: ignore[arg-type]  # the names of its own
+def holding(
+    *places: Place,
+    kept: dict[Place, Found] | None = None,
+    withheld: float = 0.0,
+    owner: int = 1,
+) -> Member:
+    member = Member(kept, withheld=withheld, owner=owner)
     member.assign(places)
     member.commit()
     return member
@@ -115,12 +120,12 @@ def test_a_slice_is_used_once_our_own_commit_stands() -> None:
 
     member.commit()
 
-    assert (before, member.joined) == (frozenset(), {0})
+    assert (before, member.joined) == (set(), {0})
     assert member.lane.most_calls == 2
 
 
 def test_only_the_first_partition_of_a_shard_brings_its_slice() -> None:
-    assert holding(_PLACES[2]).joined == frozenset()
+    assert holding(_PLACES[2]).joined == set()
     assert holding(_PLACES[0]).joined == {0}
 
 
@@ -141,7 +146,7 @@ def test_a_last_word_carries_the_level_and_the_next_owner_goes_on_with_it_at_onc
     nobody, told = member.joined, told_levels(member, _PLACES[0])
     heir = holding(*_ZERO, kept=member.kept, owner=2)
 
-    assert (nobody, told) == (frozenset(), (left,))
+    assert (nobody, told) == (set(), (left,))
     assert heir.joined == {0}
     assert heir.level == left
 
@@ -154,7 +159,7 @@ def test_what_a_crash_left_is_used_one_lease_later_and_empty() -> None:
     heir.now += LEASE
     heir.commit()
 
-    assert (at_once, heir.joined) == (frozenset(), {0})
+    assert (at_once, heir.joined) == (set(), {0})
     assert heir.level == 0.0
 
 
@@ -179,11 +184,11 @@ def test_a_shard_that_is_to_go_has_no_slots_and_waits_for_calls_that_do_not_fit(
 
     member.assign(_PLACES, marks=_ONE)
     member.commit()
-    while_they_run = (member.lane.most_calls, frozenset(member.holdings.released))
+    while_they_run = (member.lane.most_calls, set(member.holdings.released))
     member.lane.free()
     member.commit()
 
-    assert while_they_run == (2, frozenset())
+    assert while_they_run == (2, set())
     assert member.holdings.released == set(_ONE)
     assert member.joined == {0}
 
@@ -207,7 +212,7 @@ def test_a_last_word_of_which_we_do_not_know_that_it_arrived_ends_the_slice_all_
     before = member.joined
     member.commit()
 
-    assert (before, member.joined) == (frozenset(), {0})
+    assert (before, member.joined) == (set(), {0})
     assert member.level == member.quota.pools[0].capacity
 
 
@@ -221,7 +226,7 @@ def test_a_last_word_that_may_have_arrived_ends_the_slice_until_another_commit_s
     before = (member.joined, member.holdings.unclaimed)
     member.commit()
 
-    assert before == (frozenset(), True)
+    assert before == (set(), True)
     assert member.joined == {0}
 
 
@@ -245,7 +250,7 @@ def test_where_another_topic_says_who_owns_a_shard_its_slice_begins_anew() -> No
     member.now += LEASE
     member.commit()
 
-    assert (at_once, member.joined, member.level) == (frozenset(), {0}, 0.0)
+    assert (at_once, member.joined, member.level) == (set(), {0}, 0.0)
 
 
 def test_a_last_word_that_failed_is_said_again_with_the_same_level() -> None:
@@ -271,7 +276,7 @@ def test_another_number_of_shards_begins_one_lease_later_with_nothing() -> None:
     member.now += LEASE
     member.commit()
 
-    assert (at_once, member.joined) == (frozenset(), {0, 1, 2, 3})
+    assert (at_once, member.joined) == (set(), {0, 1, 2, 3})
     assert member.level == 0.0
 
 
@@ -299,7 +304,7 @@ def test_levels_of_other_limits_are_not_taken_for_ours() -> None:
     heir.now += LEASE
     heir.commit()
 
-    assert (at_once, heir.joined, heir.level) == (frozenset(), {0}, 0.0)
+    assert (at_once, heir.joined, heir.level) == (set(), {0}, 0.0)
 
 
 def test_a_drain_gives_up_all_slices_with_their_levels() -> None:
@@ -309,5 +314,5 @@ def test_a_drain_gives_up_all_slices_with_their_levels() -> None:
     member.holdings.drain()
     member.commit()
 
-    assert member.joined == frozenset()
+    assert member.joined == set()
     assert [told_levels(member, place) for place in _PLACES[:2]] == [(capacity,)] * 2

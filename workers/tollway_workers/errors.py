@@ -8,6 +8,7 @@ TollwayError
     ├── LocalError          the local Kafka, simulator or model cannot start or stop
     ├── InputError          a file or argument of a command cannot be used
     ├── InvalidSchema       a job's output schema that cannot be used
+    ├── CallNotSent         a call was not made after all: it is no longer ours to make
     ├── ProviderError       a call failed: its class decides (policies/failure_table.py)
     └── InvalidResult       an answer that does not satisfy the job's output schema
 """
@@ -100,6 +101,10 @@ class ProviderError(FleetError):
     def __init__(self, failure: ProviderFailure) -> None:
         self.failure = failure
         super().__init__(f"{failure.failure_class.value}: {failure.message}")
+
+
+class CallNotSent(FleetError):
+    """Nothing of a call was sent: when it was to be, it was no longer ours to make."""
 
 
 class InvalidResult(FleetError):

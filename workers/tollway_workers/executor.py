@@ -1,6 +1,6 @@
 """One call for one job, to exactly one outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tollway_schemas.attempt import Attempt, Billed
@@ -10,12 +10,13 @@ from tollway_schemas.reply import Answer, Provenance
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.errors import InvalidResult, ProviderError
+from tollway_workers.errors import CallNotSent, InvalidResult, ProviderError
 from tollway_workers.policies.cost import cost_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.outcome import Completed, Outcome, RetryLater
 from tollway_workers.policies.outgoing import HEAD_BYTES, Exchange, instant
 from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import CallError, RetryPolicy, failure_class_of
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.validation.asking import ask_next
@@ -52,18 +53,22 @@ class JobExecutor:
         validator: ResultValidator,
         policy: RetryPolicy,
         clock: Clock,
+        may_send: Callable[[ReceivedRecord], bool] = lambda record: True,
     ) -> None:
+        """`may_send`: whether a call for this record may be sent at this moment."""
         self._lanes = lanes
         self._validator = validator
         self._policy = policy
         self._clock = clock
+        self._may_send = may_send
 
     async def execute(
         self, progress: JobProgress, permit: Permit
     ) -> tuple[Outcome, Exchange | None]:
         """The job's outcome after one more call, and that call for the journal.
 
-        Raises nothing but cancellation, which closes the connection and gives the permit back.
+        Raises CallNotSent where the job was no longer ours when the call was to be sent; nothing
+        was, and nothing has changed. Cancellation closes the connection; the permit comes back.
         """
         call: Call | None = None
         try:
@@ -98,8 +103,12 @@ class JobExecutor:
                     timeout=min(
                         call.lane.config.call_timeout, max(progress.deadline - call.started, 0.001)
                     ),
+                    may_send=lambda: self._may_send(progress.record),
                 )
             )
+        except CallNotSent:
+            permit.withdraw()
+            raise
         except ProviderError as error:
             call.latency = self._clock.monotonic() - call.started_monotonic
             admission.on_failure(error.failure.failure_class, error.failure.retry_after)

@@ -7,6 +7,7 @@ import structlog
 from tollway_workers.admission import Permit
 from tollway_workers.copies import Copies
 from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
+from tollway_workers.errors import CallNotSent
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
 from tollway_workers.policies.endings import beyond_limits, bug, place_of
@@ -174,14 +175,16 @@ class Worker:
 
     async def _call(self, progress: JobProgress, permit: Permit) -> None:
         calls_before = len(progress.attempts)
+        ended: tuple[Outcome, Exchange | None] | None = None
         try:
-            outcome, exchange = await self._parts.executor.execute(progress, permit)
+            ended = await self._parts.executor.execute(progress, permit)
+        except CallNotSent:
+            # It waits until a commit has proved that it is ours, or goes to whoever has it next.
+            self.dispatcher.retry(progress, 0.0)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
             # The place alone: an exception's text may quote what it choked on.
-            log.error(
-                "a job met a bug in the worker", error=type(error).__name__, at=place_of(error)
-            )
-            outcome, exchange = bug(error, progress.lane), None
+            log.error("a job met a bug in us", error=type(error).__name__, at=place_of(error))
+            ended = bug(error, progress.lane), None
         except asyncio.CancelledError:
             # It may go on at its provider: whoever has it next must not count on its end.
             progress.record.tracker.aborted = True
@@ -199,7 +202,8 @@ class Worker:
                 self._hold_back()
         called = len(progress.attempts) > calls_before
         self._parts.events.call_ended(progress.lane, progress.attempts[-1] if called else None)
-        await self._end(progress, outcome, exchange)
+        if ended is not None:
+            await self._end(progress, *ended)
 
     async def _end(
         self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None

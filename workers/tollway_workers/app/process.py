@@ -195,7 +195,7 @@ class WorkerApp:
             replies=KafkaReplies(self._client, clock),
             intake=Intake(reads, publisher, validator, clock),
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, policy, clock),
+            executor=JobExecutor(self._lanes, validator, policy, clock, self._source.may_start),
             publisher=publisher,
             events=self.metrics,
             clock=clock,

@@ -1,5 +1,6 @@
 """The seam to a provider: one call in, one completion or one ProviderError out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -28,6 +29,8 @@ class ProviderCall:
     call_id: str
     #: Seconds for all of it, connecting included.
     timeout: float
+    #: Asked again once connected: a worker that was frozen meanwhile may not call any more.
+    may_send: Callable[[], bool] = lambda: True
 
 
 class Completion(NamedTuple):
@@ -60,6 +63,7 @@ class Provider(Protocol):
 
         Raises:
             ProviderError: it failed, in one of the classes of FailureClass.
+            CallNotSent: `may_send` said no, and nothing was sent.
 
         Cancellation closes the connection; the provider may bill the call all the same.
         """

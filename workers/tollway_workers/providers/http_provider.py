@@ -12,7 +12,13 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, OutputSchema
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.provider import ProviderSettings
-from tollway_workers.errors import ConfigError, FleetError, ProviderError, ProviderFailure
+from tollway_workers.errors import (
+    CallNotSent,
+    ConfigError,
+    FleetError,
+    ProviderError,
+    ProviderFailure,
+)
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http_errors import TRANSPORT_ERRORS, connection_failed, timed_out
 from tollway_workers.providers.lean_http import Endpoint, PostRequest, header_values
@@ -82,7 +88,8 @@ class HttpProvider:
     async def complete(self, call: ProviderCall) -> Completion:
         """Send one call and wait for all of its answer. No redirect is followed.
 
-        Raises ProviderError. Cancellation closes the connection; the call may be billed.
+        Raises ProviderError, CallNotSent. Cancellation closes the connection; the call may be
+        billed.
         """
         endpoint = self._endpoint
         try:
@@ -109,7 +116,9 @@ class HttpProvider:
         self, call: ProviderCall, endpoint: Endpoint
     ) -> tuple[int, Mapping[str, str], bytes]:
         call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
-        request = PostRequest(endpoint, (call_id,), call.body, self._timeout)
+        request = PostRequest(endpoint, (call_id,), call.body, self._timeout, call.may_send)
+        if not call.may_send():
+            raise CallNotSent
         try:
             async with asyncio.timeout(call.timeout):
                 response = await self._transport.handle_async_request(request)

@@ -5,7 +5,7 @@ a call needs a body, a status and one header. These are httpx's own in every oth
 transport takes them; a test holds their attributes to httpx's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import aiohttp
@@ -28,7 +28,7 @@ class Endpoint:
 class PostRequest(httpx.Request):
     """A POST of bytes to an endpoint; `own` are the headers of this request alone.
 
-    `timeout`: seconds, by httpx's names for them.
+    `timeout`: seconds, by httpx's names for them. `may_send` is asked once there is a connection.
     """
 
     def __init__(
@@ -37,8 +37,10 @@ class PostRequest(httpx.Request):
         own: RawHeaders,
         body: bytes,
         timeout: Mapping[str, float | None],
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         self.method = "POST"
+        self.may_send = may_send
         self.endpoint = endpoint
         self.own = own
         self.url = endpoint.url

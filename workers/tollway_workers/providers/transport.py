@@ -5,18 +5,22 @@ than bare aiohttp, which takes 90. Redirects are never followed, cookies never k
 handed on as it came: httpx unpacks it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from multidict import CIMultiDict, istr
 from yarl import URL
 
 from tollway_workers.config.network import is_loopback
-from tollway_workers.errors import ConfigError
+from tollway_workers.errors import CallNotSent, ConfigError
 from tollway_workers.providers.lean_http import Endpoint, LeanResponse, PostRequest, RawHeaders
 from tollway_workers.providers.response_body import BodyTooLarge, ResponseBody, read_body
 from tollway_workers.providers.transport_errors import (
@@ -49,6 +53,33 @@ _AUTOMATIC = tuple(map(istr, ("Accept", "Accept-Encoding", "Content-Type", "User
 _FRAMING = {b"content-length", b"transfer-encoding"}
 
 
+#: Whether the request of this task may still be sent.
+_MAY_SEND: ContextVar[Callable[[], bool]] = ContextVar("may_send")
+
+
+class _AskingConnector(aiohttp.TCPConnector):
+    """Asks whether a request may still be sent, once it has its connection.
+
+    It is written right after that, without another wait: connecting may take seconds.
+    """
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 the parameter is aiohttp's own
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        if not _MAY_SEND.get(_always)():
+            connection.release()
+            raise CallNotSent
+        return connection
+
+
+def _always() -> bool:
+    return True
+
+
 class _Way(NamedTuple):
     """What aiohttp is told about a request, but for its body."""
 
@@ -68,6 +99,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     address nor body. Cancellation closes the connection of that call alone.
 
     Raises:
+        CallNotSent: the request's `may_send` said no once it was connected; nothing was sent.
         ConfigError: when made: the CA file or the proxy's address cannot be used.
     """
 
@@ -87,6 +119,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             headers = way.headers.copy()
             if isinstance(request, PostRequest):
                 _add(headers, request.own)
+                _MAY_SEND.set(request.may_send)
             response = await session.request(
                 request.method,
                 way.target,
@@ -109,7 +142,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
     def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = _AskingConnector(
             limit=0,
             keepalive_timeout=self._options.keepalive_seconds,
             ttl_dns_cache=60,
