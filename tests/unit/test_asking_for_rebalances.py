@@ -12,6 +12,7 @@ from tollway_workers.kafka.instance import InstanceIdInUse
 from tollway_workers.kafka.membership import Membership
 from tollway_workers.policies.membership import Orders, Process
 from tollway_workers.policies.shard_plan import Place
+from tollway_workers.policies.sharding import ShardGroup
 from tollway_workers.testing.manual_clock import ManualClock
 
 _TOPIC = "tollway.jobs.extract.bulk"
@@ -151,3 +152,19 @@ def test_a_member_says_in_which_generation_it_was_given_what_it_has(stage: Stage
     stage.join()
 
     assert stage.assignor.claim.epoch == stage.consumer._coordinator.generation == 2
+
+
+def test_a_configuration_that_was_read_again_is_newer_and_asks_to_be_followed(
+    stage: Stage,
+) -> None:
+    group = ShardGroup(name="g", shards=1, ownership_topic=_TOPIC, topics=(_TOPIC,), generation=1)
+    before = stage.assignor.claim.configured
+
+    stage.membership.configure((group,), (_TOPIC,))
+    asked = stage.looks(0.25)
+    stage.join()
+    stage.membership.configure((group,), (_TOPIC,))
+
+    assert (asked, stage.looks(5)) == (1, 0)
+    assert stage.assignor.claim.layout == (group,)
+    assert stage.assignor.claim.configured > before

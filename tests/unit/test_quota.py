@@ -1,6 +1,6 @@
 """Slices of limits in several workers: never over the contract, nothing leaked, nobody starved."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
@@ -8,36 +8,27 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tollway_workers.config.contract import CallLimit, Contract, RateLimit, Resource
+from tollway_workers.config.contract import Contract, RateLimit, Resource
+from tollway_workers.config.groups import lane_contract
 from tollway_workers.policies.call_cost import Cost
 from tollway_workers.policies.custody import LEASE
 from tollway_workers.policies.quota import LaneQuota, Pool, Quota, whole
+from tollway_workers.testing.samples import lane
 
 _PERIOD = 60.0
 _SHARDS = 4
 _REQUESTS, _TOKENS, _CALLS, _LARGEST = 24.0, 6_000.0, 6, 400.0
 
 
-def limit(name: str, resource: Resource, amount: float, largest: float) -> RateLimit:
-    return RateLimit(
-        name=name,
-        lane=None,
-        resource=resource,
-        amount=amount,
-        period=_PERIOD,
-        burst=0.05,
-        largest=largest,
+CONTRACT = lane_contract(
+    lane(
+        "l",
+        requests_per_minute=_REQUESTS,
+        tokens_per_minute=_TOKENS,
+        concurrency=_CALLS,
+        largest_request=_LARGEST,
+        shards=_SHARDS,
     )
-
-
-CONTRACT = Contract(
-    group="g",
-    shards=_SHARDS,
-    rates=(
-        limit("requests_per_minute", Resource.REQUESTS, _REQUESTS, 1.0),
-        limit("tokens_per_minute", Resource.TOKENS, _TOKENS, _LARGEST),
-    ),
-    calls=(CallLimit(lane="l", most=_CALLS),),
 )
 
 
@@ -155,7 +146,7 @@ class Fleet(RuleBasedStateMachine):
     )
     def limits_change_or_the_provider_slows(self, pick: int, requests: float, pace: float) -> None:
         worker = self._one(pick, self.workers)
-        worker.quota.adopt(_SHARDS, {":requests_per_minute": requests}, self.now)
+        worker.quota.adopt(_SHARDS, {"l:requests_per_minute": requests}, self.now)
         for pool in worker.quota.pools:
             pool.slow(pace, self.now)
 
@@ -262,24 +253,58 @@ def test_a_slice_takes_its_part_of_the_level_along_and_nothing_for_the_time_betw
     assert [pool.slices for pool in one.pools] == [3, 3]
 
 
+def tokens(amount: float) -> RateLimit:
+    limits = lane(tokens_per_minute=amount, largest_request=10)
+    return lane_contract(limits).rates[0]
+
+
 def test_a_limit_that_is_raised_brings_no_burst() -> None:
-    pool = Pool(limit("tokens_per_minute", Resource.TOKENS, 1_000.0, 10.0), 1, 0.0)
+    pool = Pool(tokens(1_000.0), 1, 0.0)
     pool.join(pool.capacity, 0.0)
     before = pool.level
 
-    pool.adopt(limit("tokens_per_minute", Resource.TOKENS, 100_000.0, 10.0), 1, 0.0)
+    pool.adopt(tokens(100_000.0), 1, 0.0)
 
     assert pool.level == before
     assert pool.capacity > before
 
 
 def test_a_limit_that_is_lowered_holds_at_once() -> None:
-    pool = Pool(limit("tokens_per_minute", Resource.TOKENS, 100_000.0, 10.0), 1, 0.0)
+    pool = Pool(tokens(100_000.0), 1, 0.0)
     pool.join(pool.capacity, 0.0)
 
-    pool.adopt(limit("tokens_per_minute", Resource.TOKENS, 1_000.0, 10.0), 1, 0.0)
+    pool.adopt(tokens(1_000.0), 1, 0.0)
 
     assert pool.level == pool.capacity == 50.0
+
+
+def test_our_own_lower_limit_holds_at_once_and_a_higher_one_when_the_fleet_knows() -> None:
+    quota = whole(CONTRACT, 0.0)
+    quota.adopt(_SHARDS, CONTRACT.amounts, 0.0)
+    rate = quota.pools[0].rate
+
+    quota.configure(_with_requests(_REQUESTS / 2), 0.0)
+    lowered = quota.pools[0].rate
+    quota.configure(_with_requests(_REQUESTS * 2), 0.0)
+    waiting = quota.pools[0].rate
+    level = quota.pools[0].level
+    quota.adopt(_SHARDS, _with_requests(_REQUESTS * 2).amounts, 0.0)
+
+    assert lowered < rate * 0.6
+    assert waiting == rate
+    assert quota.pools[0].rate > 2 * rate
+    assert quota.pools[0].level == level
+
+
+def test_limits_that_come_or_go_take_a_restart() -> None:
+    quota = whole(CONTRACT, 0.0)
+
+    with pytest.raises(ValueError, match="the limits of l are others"):
+        quota.configure(replace(CONTRACT, calls=()), 0.0)
+
+
+def _with_requests(amount: float) -> Contract:
+    return replace(CONTRACT, rates=(replace(CONTRACT.rates[0], amount=amount), CONTRACT.rates[1]))
 
 
 def test_another_number_of_shards_takes_all_slices_away() -> None:
@@ -295,17 +320,17 @@ def test_another_number_of_shards_takes_all_slices_away() -> None:
 def test_the_smaller_limit_holds_while_configurations_differ() -> None:
     quota = Quota(CONTRACT, 0.0)
 
-    quota.adopt(_SHARDS, {":requests_per_minute": 14.0, ":tokens_per_minute": 1e9}, 0.0)
+    quota.adopt(_SHARDS, {"l:requests_per_minute": 14.0, "l:tokens_per_minute": 1e9}, 0.0)
 
-    assert quota.contract.amounts[":requests_per_minute"] == 14.0
-    assert quota.contract.amounts[":tokens_per_minute"] == _TOKENS
+    assert quota.contract.amounts["l:requests_per_minute"] == 14.0
+    assert quota.contract.amounts["l:tokens_per_minute"] == _TOKENS
 
 
 def test_without_a_shard_nothing_starts() -> None:
     quota = Quota(CONTRACT, 0.0)
 
     assert quota.of("l").wait(Cost(tokens=1.0), 0.0) is None
-    assert repr(quota) == "<Quota g [0 of 4 shards]>"
+    assert repr(quota) == "<Quota l [0 of 4 shards]>"
 
 
 def test_a_slice_that_is_handed_on_and_on_brings_nothing_new() -> None:

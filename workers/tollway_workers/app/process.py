@@ -11,16 +11,16 @@ from random import SystemRandom
 import orjson
 import structlog
 
-from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.admission import Admission
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
+from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
-from tollway_workers.config.groups import contract_of, limit_groups
-from tollway_workers.errors import BrokerUnavailable, FleetError
+from tollway_workers.config.groups import contract_of, limit_groups, without_limits
+from tollway_workers.errors import BrokerUnavailable, ConfigError, FleetError
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.backlog import Backlog
@@ -37,7 +37,7 @@ from tollway_workers.policies.quota import LaneQuota, Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.sharding import shard_groups
-from tollway_workers.policies.topic_specs import largest_record, wanted_topics
+from tollway_workers.policies.topic_specs import largest_record
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
@@ -69,7 +69,7 @@ class WorkerApp:
         self._options = options
         self._clock = SystemClock()
         self._client = client_options(settings.kafka)
-        lanes = {name: resolve_lane(name, settings) for name in _used_lanes(settings)}
+        lanes = {name: resolve_lane(name, settings) for name in used_lanes(settings)}
         self._quotas = {
             group.name: Quota(contract_of(group, settings), self._clock.monotonic())
             for group in limit_groups(settings)
@@ -126,12 +126,29 @@ class WorkerApp:
             draining=self.worker.draining, held=self.worker.writer.held
         )
 
+    def reconfigure(self, settings: FleetSettings) -> None:
+        """Follow other limits and numbers of shards; the fleet follows too. No level rises.
+
+        Raises ConfigError where anything else is different: that takes a restart.
+        """
+        before = self._settings
+        if without_limits(settings) != without_limits(before):
+            raise ConfigError(
+                "more than the amounts of limits has changed: restart the worker for the rest"
+            )
+        self._settings = settings
+        for group in limit_groups(settings):
+            self._quotas[group.name].configure(
+                contract_of(group, settings), self._clock.monotonic()
+            )
+        self._source.configure(shard_groups(settings))
+
     def _new_source(self) -> KafkaSource:
         kafka = self._settings.kafka
         names = TopicNames(kafka.prefix)
         settings = SourceSettings(
             client=self._client,
-            topics=(*_jobs_topics(self._settings), *_lane_topics(self._settings)),
+            topics=(*jobs_topics(self._settings), *lane_topics(self._settings)),
             group=names.worker_group,
             instance_id=self._options.instance_id,
             session_timeout=kafka.session_timeout,
@@ -143,14 +160,14 @@ class WorkerApp:
         settings = SinkSettings(
             client=self._client, most_bytes=largest_record(self._settings.kafka)
         )
-        return KafkaSink(settings, self._clock, _needed_topics(self._settings))
+        return KafkaSink(settings, self._clock, needed_topics(self._settings))
 
     def _new_liveness(self) -> Liveness:
         kafka = self._settings.kafka
         probe = ProbeSettings(
             client=self._client,
             group=TopicNames(kafka.prefix).worker_group,
-            topics=tuple(_needed_topics(self._settings)),
+            topics=tuple(needed_topics(self._settings)),
             min_insync_replicas=kafka.min_insync_replicas,
         )
         return Liveness(
@@ -186,7 +203,7 @@ class WorkerApp:
             clock,
         )
         reads = IntakeSettings(
-            jobs=_jobs_topics(settings), lanes=_lane_topics(settings), routes=settings.routes
+            jobs=jobs_topics(settings), lanes=lane_topics(settings), routes=settings.routes
         )
         parts = Parts(
             source=self._source,
@@ -234,7 +251,7 @@ class WorkerApp:
 
     async def _require_topics(self) -> None:
         existing = await existing_topics(self._client)
-        missing = [name for name in _needed_topics(self._settings) if name not in existing]
+        missing = [name for name in needed_topics(self._settings) if name not in existing]
         if missing:
             raise BrokerUnavailable(
                 f"Kafka lacks {len(missing)} topic(s), {missing[0]} for one: "
@@ -249,34 +266,6 @@ class WorkerApp:
         log.info("metrics are served", url=url)
         if self._options.announce is not None:
             _announce(self._options.announce, url)
-
-
-def _needed_topics(settings: FleetSettings) -> list[str]:
-    """All that is read or written."""
-    return [*(spec.name for spec in wanted_topics(settings)), *settings.kafka.reply_topics]
-
-
-def _used_lanes(settings: FleetSettings) -> list[str]:
-    return sorted({lane for route in settings.routes.values() for lane in route.lanes})
-
-
-def _jobs_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
-    names = TopicNames(settings.kafka.prefix)
-    return {
-        names.jobs(route, priority): (route, priority)
-        for route in settings.routes
-        for priority in Priority
-    }
-
-
-def _lane_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
-    """Those of lanes in no route too: what they hold is forwarded, which takes no provider."""
-    names = TopicNames(settings.kafka.prefix)
-    return {
-        names.lane(lane, priority): (lane, priority)
-        for lane in settings.lanes
-        for priority in Priority
-    }
 
 
 def _announce(path: Path, url: str) -> None:

@@ -5,17 +5,22 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import load_fleet
+from tollway_workers.errors import FleetError
 from tollway_workers.kafka.instance import take_instance_id
 from tollway_workers.telemetry.client_logs import pass_on_client_logs
 from tollway_workers.telemetry.logs import configure_logs
+
+log = structlog.get_logger(__name__)
 
 #: Seconds that a successor waits for the process that has its instance id, over the drain itself.
 _HANDOVER = 30.0
@@ -44,6 +49,7 @@ def worker(
     """Run one worker until SIGTERM or SIGINT, then finish the calls in flight and leave.
 
     A second signal ends it at once: nothing is lost, what was in flight runs again elsewhere.
+    SIGHUP: read the configuration again and follow its limits and shards.
 
     Examples:
       tollway worker --config fleet.toml
@@ -55,14 +61,23 @@ def worker(
     pass_on_client_logs()
     wait = settings.worker.drain_timeout + _HANDOVER
     name, lock = take_instance_id(instance_id, prefix=settings.kafka.prefix, wait=wait)
+
+    def again() -> FleetSettings:
+        return load_fleet(config, environ=os.environ, overrides=overrides)
+
     options = WorkerOptions(instance_id=name, announce=announce)
     try:
-        asyncio.run(_serve(settings, options, exit_with_stdin))
+        asyncio.run(_serve(settings, options, exit_with_stdin, again))
     finally:
         lock.release()
 
 
-async def _serve(settings: FleetSettings, options: WorkerOptions, exit_with_stdin: bool) -> None:
+async def _serve(
+    settings: FleetSettings,
+    options: WorkerOptions,
+    exit_with_stdin: bool,
+    read_again: Callable[[], FleetSettings],
+) -> None:
     app = WorkerApp(settings, options)
     loop = asyncio.get_running_loop()
     running = asyncio.ensure_future(app.run())
@@ -74,6 +89,7 @@ async def _serve(settings: FleetSettings, options: WorkerOptions, exit_with_stdi
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, _follow, app, read_again)
     if exit_with_stdin:
         _watch_stdin(loop, app)
     try:
@@ -81,6 +97,16 @@ async def _serve(settings: FleetSettings, options: WorkerOptions, exit_with_stdi
     except asyncio.CancelledError:
         # The second signal: what was in flight runs again elsewhere.
         sys.exit(130)
+
+
+def _follow(app: WorkerApp, read_again: Callable[[], FleetSettings]) -> None:
+    """A mistake in the configuration is said, and the worker goes on with the one it has."""
+    try:
+        app.reconfigure(read_again())
+    except FleetError as error:
+        log.error("the configuration is not followed", reason=str(error))
+    else:
+        log.info("the configuration was read again")
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, app: WorkerApp) -> None:

@@ -13,7 +13,7 @@ from tollway_workers.config.contract import (
     Resource,
 )
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
-from tollway_workers.config.provider import LimitSettings
+from tollway_workers.config.provider import LIMITS, LimitSettings
 
 #: Shards of a group that does not say: few, because each is a slice of the limits.
 DEFAULT_SHARDS = 4
@@ -88,6 +88,19 @@ def lane_contract(lane: LaneConfig) -> Contract:
 def rate_limits(group: str, lanes: tuple[str, ...], settings: FleetSettings) -> Iterator[RateLimit]:
     """The rates of a group and of each of its lanes, always in the same order."""
     return _rates(_kept_by(group, settings), _limits(group, lanes, settings))
+
+
+def without_limits(settings: FleetSettings) -> dict[str, object]:
+    """The settings without what a running worker can follow: the amounts of limits that there are,
+    how they are kept, and shards. Equal where nothing else differs."""
+    document = settings.model_dump()
+    for table in ("lanes", "limit_groups"):
+        for entry in document[table].values():
+            for name in LimitSettings.model_fields:
+                given = entry.pop(name)
+                if name in LIMITS:
+                    entry[f"{name} is limited"] = given is not None
+    return document
 
 
 def default_shards(group: str, lanes: tuple[str, ...], settings: FleetSettings) -> int:

@@ -47,7 +47,10 @@ class ShardAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafk
         self, process: Process, layout: tuple[ShardGroup, ...], topics: Collection[str]
     ) -> None:
         self.claim = Claim(
-            process=process, layout=layout, fingerprint=fingerprint_of(layout, topics)
+            process=process,
+            configured=process.start,
+            layout=layout,
+            fingerprint=fingerprint_of(layout, topics),
         )
         self.orders = Orders(partitions={})
 
@@ -95,7 +98,7 @@ class ShardAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafk
 
 def _newest_first(claims: Iterable[Claim | None]) -> list[tuple[ShardGroup, ...]]:
     readable = [claim for claim in claims if claim is not None]
-    readable.sort(key=lambda claim: (claim.process.start, claim.process.nonce), reverse=True)
+    readable.sort(key=lambda claim: (claim.configured, claim.process.nonce), reverse=True)
     return [claim.layout for claim in readable]
 
 

@@ -4,7 +4,7 @@ aiokafka has no public way to ask for a rebalance, to leave as a static member, 
 group's generation: all of its private names that we need are here.
 """
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from dataclasses import replace
 
 import structlog
@@ -13,8 +13,15 @@ from aiokafka import AIOKafkaConsumer
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.assignor import ShardAssignor
 from tollway_workers.kafka.instance import InstanceIdInUse
-from tollway_workers.policies.membership import Claim, Next, after_join, outgrown
+from tollway_workers.policies.membership import (
+    Claim,
+    Next,
+    after_join,
+    fingerprint_of,
+    outgrown,
+)
 from tollway_workers.policies.shard_plan import Place
+from tollway_workers.policies.sharding import ShardGroup
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +89,14 @@ class Membership:
         """Want nothing for a while that others can have; idempotent."""
         self._standby_until = self._clock.monotonic() + _STANDBY
         self._say(replace(self.assignor.claim, standby=True))
+
+    def configure(self, layout: tuple[ShardGroup, ...], topics: Collection[str]) -> None:
+        """Our configuration has changed: it is the newest, so the next plan is to follow it."""
+        claim = self.assignor.claim
+        fingerprint = fingerprint_of(layout, topics)
+        if fingerprint != claim.fingerprint:
+            configured = int(self._clock.now() * 1000)
+            self._say(replace(claim, configured=configured, layout=layout, fingerprint=fingerprint))
 
     def look(self, consumer: AIOKafkaConsumer) -> None:
         """Ask for a rebalance if one is due; call it a few times a second."""

@@ -5,6 +5,7 @@ policies/holdings.py, and reading goes on where it was.
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Collection, Iterable
 from types import MappingProxyType
@@ -28,6 +29,7 @@ from tollway_workers.policies.holdings import Holdings
 from tollway_workers.policies.membership import Process
 from tollway_workers.policies.quota import Quotas
 from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.sharding import ShardGroup
 
 log = structlog.get_logger(__name__)
 
@@ -164,6 +166,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._membership.leave_soon()
         self._room.set()
 
+    def configure(self, groups: tuple[ShardGroup, ...]) -> None:
+        """The limit groups are these from now on; the fleet follows by a rebalance."""
+        self._membership.configure(groups, self._settings.topics)
+
     def release_all(self) -> None:
         """Let others have all shards, if there are others, and want none for a while."""
         self._membership.stand_back()
@@ -171,8 +177,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def leave(self) -> None:
         """Commit, and give the partitions to others at once; idempotent.
 
-        Where Kafka does not take the last commit, the group is not told either: until the session
-        is over nobody begins what has been paid for and is not known to be.
+        Where Kafka takes no last commit, the group is not told: until the session is over nobody
+        begins what has been paid for and is not known to be.
         """
         if self._consumer is not None:
             known = await self._last_word()
@@ -204,11 +210,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, revoked: Iterable[TopicPartition]
     ) -> None:
-        """A rebalance begins: write down what is complete and wait for nothing else.
-
-        From here to the new assignment nothing is committed: the request would wait behind the
-        join, carry the old generation, and cost us our membership.
-        """
+        """A rebalance begins: write down what is complete, and wait for nothing else."""
         await self._commit()
         self.joined = False
 
@@ -239,19 +241,15 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _wait_for_room(self) -> bool:
         self._room.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._room.wait(), _FULL_WAIT)
-        except TimeoutError:
-            return False
-        return True
+        return self._room.is_set()
 
     async def _claim(self) -> None:
         """Say that what we were given is ours; a poll must return even while Kafka is away."""
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLAIM_WAIT):
                 await self._commit()
-        except TimeoutError:
-            log.info("Kafka has not taken our claim yet")
 
     async def _begin_what_waits(self) -> list[ReceivedRecord]:
         """Records that were read before and may begin, some only once a commit says so."""

@@ -51,6 +51,8 @@ class Claim:
     standby: bool = False
     #: Joins so far: Kafka takes a claim with the bytes of the last one for no news.
     joins: int = 0
+    #: When its configuration was read, in milliseconds since 1970: of two, the later one holds.
+    configured: int = 0
     #: The limit groups of its configuration, and a number that is equal for equal ones.
     layout: tuple[ShardGroup, ...] = ()
     fingerprint: int = 0

@@ -113,6 +113,7 @@ class Quota:
 
     def __init__(self, contract: Contract, now: float) -> None:
         self._own = self.contract = contract
+        self._amounts: Mapping[str, float] = {}
         self.pools = tuple(Pool(limit, contract.shards, now) for limit in contract.rates)
         self.slots = tuple(Slots(limit) for limit in contract.calls)
         self._joined: set[int] = set()
@@ -127,13 +128,20 @@ class Quota:
         if changed:
             for shard in tuple(self._joined):
                 self.leave(shard, now)
-        self.contract = self._own.at_most(amounts, shards)
-        for pool, rate in zip(self.pools, self.contract.rates, strict=True):
-            pool.adopt(rate, shards, now)
-        for slots, calls in zip(self.slots, self.contract.calls, strict=True):
-            slots.limit = calls
-        self._count_slots()
+        self._amounts = amounts
+        self._keep(self._own.at_most(amounts, shards), now)
         return changed
+
+    def configure(self, contract: Contract, now: float) -> None:
+        """Our own configuration has changed. What is lowered holds at once; what is raised, and
+        another number of shards, when the fleet has heard of it. No level rises.
+
+        Raises ValueError where limits came or went: calls in flight would not be counted.
+        """
+        if contract.amounts.keys() != self._own.amounts.keys():
+            raise ValueError(f"the limits of {contract.group} are others")
+        self._own = contract
+        self._keep(contract.at_most(self._amounts, self.contract.shards), now)
 
     def join(self, shard: int, levels: Sequence[float], now: float) -> None:
         """Use a slice, with the levels that it was left with; empty where they are unknown."""
@@ -178,6 +186,14 @@ class Quota:
             tuple(each for each in self.slots if each.limit.lane in (None, lane)),
             tuple(pool for pool in self.pools if pool.limit.lane in (None, lane)),
         )
+
+    def _keep(self, contract: Contract, now: float) -> None:
+        self.contract = contract
+        for pool, rate in zip(self.pools, contract.rates, strict=True):
+            pool.adopt(rate, contract.shards, now)
+        for slots, calls in zip(self.slots, contract.calls, strict=True):
+            slots.limit = calls
+        self._count_slots()
 
     def _count_slots(self) -> None:
         shards = self.contract.shards

@@ -1,0 +1,36 @@
+"""What a worker reads and writes, by its configuration."""
+
+from tollway_schemas.job import Priority
+from tollway_schemas.topics import TopicNames
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.policies.topic_specs import wanted_topics
+
+
+def needed_topics(settings: FleetSettings) -> list[str]:
+    """All topics that are read or written."""
+    return [*(spec.name for spec in wanted_topics(settings)), *settings.kafka.reply_topics]
+
+
+def used_lanes(settings: FleetSettings) -> list[str]:
+    """Lanes in a route: those that are called."""
+    return sorted({lane for route in settings.routes.values() for lane in route.lanes})
+
+
+def jobs_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
+    """What services publish to, with the route and the priority of each."""
+    names = TopicNames(settings.kafka.prefix)
+    return {
+        names.jobs(route, priority): (route, priority)
+        for route in settings.routes
+        for priority in Priority
+    }
+
+
+def lane_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
+    """Those of lanes in no route too: what they hold is forwarded, which takes no provider."""
+    names = TopicNames(settings.kafka.prefix)
+    return {
+        names.lane(lane, priority): (lane, priority)
+        for lane in settings.lanes
+        for priority in Priority
+    }
