@@ -8,11 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tollway_workers.config.contract import Contract, RateLimit, Resource
+from tollway_workers.config.contract import Contract, Resource
 from tollway_workers.config.groups import lane_contract
 from tollway_workers.policies.call_cost import Cost
 from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.quota import LaneQuota, Pool, Quota, whole
+from tollway_workers.policies.quota import LaneQuota, Quota, whole
 from tollway_workers.testing.samples import lane
 
 _PERIOD = 60.0
@@ -253,31 +253,6 @@ def test_a_slice_takes_its_part_of_the_level_along_and_nothing_for_the_time_betw
     assert [pool.slices for pool in one.pools] == [3, 3]
 
 
-def tokens(amount: float) -> RateLimit:
-    limits = lane(tokens_per_minute=amount, largest_request=10)
-    return lane_contract(limits).rates[0]
-
-
-def test_a_limit_that_is_raised_brings_no_burst() -> None:
-    pool = Pool(tokens(1_000.0), 1, 0.0)
-    pool.join(pool.capacity, 0.0)
-    before = pool.level
-
-    pool.adopt(tokens(100_000.0), 1, 0.0)
-
-    assert pool.level == before
-    assert pool.capacity > before
-
-
-def test_a_limit_that_is_lowered_holds_at_once() -> None:
-    pool = Pool(tokens(100_000.0), 1, 0.0)
-    pool.join(pool.capacity, 0.0)
-
-    pool.adopt(tokens(1_000.0), 1, 0.0)
-
-    assert pool.level == pool.capacity == 50.0
-
-
 def test_our_own_lower_limit_holds_at_once_and_a_higher_one_when_the_fleet_knows() -> None:
     quota = whole(CONTRACT, 0.0)
     quota.adopt(_SHARDS, CONTRACT.amounts, 0.0)
@@ -339,10 +314,10 @@ def test_a_slice_that_is_handed_on_and_on_brings_nothing_new() -> None:
     for giver, taker in [(one, other), (other, one)] * 20:
         taker.join(0, giver.leave(0, 0.0), 0.0)
         taker.open(taker.joined)
-    for lane in (one.of("l"), other.of("l")):
-        while lane.wait(Cost(tokens=1.0), 0.0) == 0.0:
-            lane.reserve(Cost(tokens=1.0))
-            lane.free()
+    for limits in (one.of("l"), other.of("l")):
+        while limits.wait(Cost(tokens=1.0), 0.0) == 0.0:
+            limits.reserve(Cost(tokens=1.0))
+            limits.free()
             granted += 1
 
     assert granted == _SHARDS * CONTRACT.rates[0].capacity(_SHARDS) - 2

@@ -1,0 +1,31 @@
+"""One limit's pool while its terms change: nothing is added, and what is lowered holds at once."""
+
+from tollway_workers.config.contract import RateLimit
+from tollway_workers.config.groups import lane_contract
+from tollway_workers.policies.quota import Pool
+from tollway_workers.testing.samples import lane
+
+
+def tokens(amount: float) -> RateLimit:
+    limits = lane(tokens_per_minute=amount, largest_request=10)
+    return lane_contract(limits).rates[0]
+
+
+def test_a_limit_that_is_raised_brings_no_burst() -> None:
+    pool = Pool(tokens(1_000.0), 1, 0.0)
+    pool.join(pool.capacity, 0.0)
+    before = pool.level
+
+    pool.adopt(tokens(100_000.0), 1, 0.0)
+
+    assert pool.level == before
+    assert pool.capacity > before
+
+
+def test_a_limit_that_is_lowered_holds_at_once() -> None:
+    pool = Pool(tokens(100_000.0), 1, 0.0)
+    pool.join(pool.capacity, 0.0)
+
+    pool.adopt(tokens(1_000.0), 1, 0.0)
+
+    assert pool.level == pool.capacity == 50.0
