@@ -9,6 +9,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.policies.gate import LaneState
+from tollway_workers.providers.retry_after import RateHeaders
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import admission_of, job, lane, progress
 
@@ -70,7 +71,7 @@ def test_what_is_refused_reserves_nothing() -> None:
 
 def test_a_closed_gate_says_how_long_and_takes_no_rate() -> None:
     admission, clock = opened(requests_per_minute=60, burst=1.0)
-    admission.on_failure(FailureClass.RATE_LIMIT, 7.0)
+    admission.on_failure(FailureClass.RATE_LIMIT, 7.0, 0.0)
 
     waits = [admission.admit(progress()) for _ in range(3)]
     clock.advance(7.0)
@@ -113,7 +114,7 @@ def test_settling_owes_what_was_underestimated() -> None:
 
 def test_an_answer_opens_what_a_failure_closed() -> None:
     admission, _ = opened(concurrency=4)
-    admission.on_failure(FailureClass.AUTH, None)
+    admission.on_failure(FailureClass.AUTH, None, 0.0)
     parked = admission.state
 
     admission.on_answer()
@@ -158,3 +159,58 @@ def test_what_binds_is_known_while_it_binds() -> None:
     )
     first.release()
     second.release()
+
+
+def test_a_provider_that_states_a_lower_limit_is_believed_until_it_states_another() -> None:
+    admission, _ = opened(requests_per_minute=600, burst=1.0)
+    rate = admission.quota.pools[0].rate
+
+    admission.observe(RateHeaders(limit_requests=150), 1.0)
+    lowered = admission.quota.pools[0].rate
+    admission.observe(RateHeaders(remaining_requests=1_000), 1.0)
+    still = admission.quota.pools[0].rate
+    admission.observe(RateHeaders(limit_requests=10_000), 1.0)
+
+    assert lowered == still == rate / 4
+    assert admission.quota.pools[0].rate == rate
+
+
+def test_what_remains_by_the_provider_s_count_lowers_a_level_and_never_raises_it() -> None:
+    admission, _ = opened(requests_per_minute=600, burst=3.0)
+    pool = admission.quota.pools[0]
+    before = pool.level
+
+    admission.observe(RateHeaders(remaining_requests=500), 0.0)
+    kept = pool.level
+    admission.observe(RateHeaders(remaining_requests=2), 0.5)
+
+    assert kept == before
+    # What came back while the answer was on its way.
+    assert pool.level == pytest.approx(2 + 0.5 * pool.rate)
+
+
+def test_headers_of_tokens_say_nothing_of_requests_nor_of_a_day() -> None:
+    admission, _ = opened(requests_per_minute=600, requests_per_day=10_000)
+    rates = [pool.rate for pool in admission.quota.pools]
+
+    admission.observe(RateHeaders(limit_tokens=1, remaining_tokens=0), 0.0)
+    admission.observe(RateHeaders(), 0.0)
+    admission.observe(None, 0.0)
+
+    assert [pool.rate for pool in admission.quota.pools] == rates
+
+
+def test_a_wave_of_refusals_slows_a_lane_once_and_a_minute_brings_it_back() -> None:
+    admission, clock = opened(requests_per_minute=600)
+    pool = admission.quota.pools[0]
+    rate = pool.rate
+    clock.advance(10.0)
+
+    for _ in range(20):
+        admission.on_failure(FailureClass.RATE_LIMIT, 0.05, 5.0)
+    slowed = pool.rate
+    clock.advance(60.0)
+    admission.admit(progress())
+
+    assert slowed == pytest.approx(rate * 0.7)
+    assert pool.rate == rate

@@ -218,14 +218,14 @@ def test_a_lane_is_full_at_its_capacity_and_no_longer_when_one_has_gone() -> Non
 
 def test_a_parked_lane_is_probed_by_one_job_at_a_time_and_in_turn() -> None:
     desk = Desk(lane(concurrency=5))
-    desk.admission.on_failure(FailureClass.AUTH, None)
+    desk.admission.on_failure(FailureClass.AUTH, None, 0.0)
     first, second = waiting("one"), waiting("two")
     desk.offer(first, second)
     while_closed = list(desk.order)
 
     desk.clock.advance(1.0)
     probing = list(desk.order)
-    desk.admission.on_failure(FailureClass.AUTH, None)
+    desk.admission.on_failure(FailureClass.AUTH, None, 0.0)
     desk.dispatcher.requeue(first)
     desk.end()
     desk.clock.advance(2.0)

@@ -154,7 +154,7 @@ async def test_a_bad_answer_is_re_asked_with_its_errors_and_kept_for_the_dead_le
 
 async def test_an_answer_proves_that_the_lane_lives_also_where_it_is_a_bad_one() -> None:
     desk = Desk(completion(""))
-    desk.admission.on_failure(FailureClass.AUTH, None)
+    desk.admission.on_failure(FailureClass.AUTH, None, 0.0)
     desk.clock.advance(5.0)
 
     await desk.call(progress())

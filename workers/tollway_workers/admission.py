@@ -7,11 +7,15 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.groups import MINUTE
 from tollway_workers.policies.call_cost import Cost, counted, token_cost
 from tollway_workers.policies.estimate import prompt_tokens
+from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.gate import LaneGate, LaneState
+from tollway_workers.policies.pace import Pace, believed
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.quota import LaneQuota
+from tollway_workers.providers.retry_after import RateHeaders
 
 #: Answer limit that is reserved where a request names none.
 _ASSUMED_OUTPUT = 1024
@@ -61,7 +65,8 @@ class Permit:
 class Admission:
     """Who may call a lane now. Synchronous throughout: nothing is reserved and then awaited.
 
-    State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate.
+    State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate and
+    the pace (`_slowed`: it is not all of it again).
     """
 
     def __init__(self, lane: LaneConfig, quota: LaneQuota, clock: Clock) -> None:
@@ -69,6 +74,8 @@ class Admission:
         self.quota = quota
         self.in_flight = 0
         self.gate = LaneGate()
+        self._pace = Pace()
+        self._slowed = False
         self._clock = clock
 
     def admit(self, progress: JobProgress) -> Permit | float | None:
@@ -77,6 +84,8 @@ class Admission:
         wait = self.gate.wait(self.in_flight, now)
         if wait != 0.0:
             return wait
+        if self._slowed:
+            self._recover(now)
         cost = progress.cost or self.cost_of(progress)
         wait = self.quota.wait(cost, now)
         if wait != 0.0:
@@ -124,14 +133,46 @@ class Admission:
         self.gate.on_answer()
         self.gate.lift(self.quota.most_calls, self.in_flight)
 
-    def on_failure(self, failure_class: FailureClass, retry_after: float | None) -> None:
-        """A call failed: the gate learns of it."""
-        self.gate.on_failure(failure_class, retry_after, self.in_flight, self._clock.monotonic())
+    def on_failure(
+        self, failure_class: FailureClass, retry_after: float | None, started: float
+    ) -> None:
+        """A call that was started at `started` (monotonic) failed: gate and pace learn of it."""
+        now = self._clock.monotonic()
+        self.gate.on_failure(failure_class, retry_after, self.in_flight, now)
+        if FAILURE_TABLE[failure_class].slow_lane:
+            self._pace.refused(started, now)
+            self._recover(now)
+
+    def observe(self, said: RateHeaders | None, latency: float) -> None:
+        """An answer's headers tell what the account has: it may be less than we think.
+
+        `latency`: seconds that the answer took. Levels only fall; a limit that is lower than ours
+        holds until a later answer tells another.
+        """
+        if said is None:
+            return
+        now = self._clock.monotonic()
+        for pool in self.quota.pools:
+            about = said.about(pool.limit.resource)
+            if about is None or pool.limit.period != MINUTE:
+                continue
+            limit, remaining = about
+            if limit:
+                pool.state(limit, now)
+            if remaining is not None:
+                pool.believe(believed(remaining, pool.part, pool.rate, latency), now)
 
     @property
     def state(self) -> LaneState:
         """The gate's state, for people and metrics."""
         return self.gate.state
+
+    def _recover(self, now: float) -> None:
+        pace = self._pace.at(now)
+        self._slowed = pace < 1.0
+        for pool in self.quota.pools:
+            if pool.limit.period == MINUTE:
+                pool.slow(pace, now)
 
     def _estimated(self, progress: JobProgress) -> Cost:
         if not self.quota.counts_tokens:

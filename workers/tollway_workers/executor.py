@@ -111,11 +111,13 @@ class JobExecutor:
             raise
         except ProviderError as error:
             call.latency = self._clock.monotonic() - call.started_monotonic
-            admission.on_failure(error.failure.failure_class, error.failure.retry_after)
+            failure = error.failure
+            admission.on_failure(failure.failure_class, failure.retry_after, call.started_monotonic)
             raise
         call.latency = self._clock.monotonic() - call.started_monotonic
         call.completion = completion
         admission.on_answer()
+        admission.observe(completion.said, call.latency)
         if completion.usage is not None:
             permit.settle(completion.usage)
         return completion

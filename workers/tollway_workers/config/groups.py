@@ -21,13 +21,14 @@ DEFAULT_SHARDS = 4
 DEFAULT_BURST = 3.0
 #: The part of a day's limit that may be spent at once.
 _BURST_OF_DAY = 0.25
-_MINUTE, _DAY = 60.0, 86_400.0
+#: Seconds.
+MINUTE, _DAY = 60.0, 86_400.0
 #: Setting, what it counts, and seconds. Levels are written down in this order.
 _RATES = (
-    ("requests_per_minute", Resource.REQUESTS, _MINUTE),
-    ("tokens_per_minute", Resource.TOKENS, _MINUTE),
-    ("input_tokens_per_minute", Resource.INPUT_TOKENS, _MINUTE),
-    ("output_tokens_per_minute", Resource.OUTPUT_TOKENS, _MINUTE),
+    ("requests_per_minute", Resource.REQUESTS, MINUTE),
+    ("tokens_per_minute", Resource.TOKENS, MINUTE),
+    ("input_tokens_per_minute", Resource.INPUT_TOKENS, MINUTE),
+    ("output_tokens_per_minute", Resource.OUTPUT_TOKENS, MINUTE),
     ("requests_per_day", Resource.REQUESTS, _DAY),
     ("tokens_per_day", Resource.TOKENS, _DAY),
 )
@@ -146,7 +147,7 @@ def _contract(
 def _rates(
     kept: LimitSettings, limits: Iterable[tuple[str | None, LimitSettings]]
 ) -> Iterator[RateLimit]:
-    burst = (DEFAULT_BURST if kept.burst is None else kept.burst) / _MINUTE
+    burst = (DEFAULT_BURST if kept.burst is None else kept.burst) / MINUTE
     for lane, each in limits:
         for name, resource, period in _RATES:
             amount = getattr(each, name)
@@ -157,7 +158,7 @@ def _rates(
                     resource=resource,
                     amount=amount,
                     period=period,
-                    burst=burst if period == _MINUTE else _BURST_OF_DAY,
+                    burst=burst if period == MINUTE else _BURST_OF_DAY,
                     largest=1.0 if resource is Resource.REQUESTS else kept.largest_request,
                 )
 

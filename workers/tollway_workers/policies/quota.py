@@ -18,16 +18,29 @@ _EPSILON = 1e-6
 class Pool:
     """One rate limit. State: `slices` (how many), `level` as of `_at`, and what they allow.
 
-    `pace` is the part of the rate that the provider bears at the moment.
+    `pace` is the part of the rate that is used at the moment, `borne` the part that the provider
+    says it bears.
     """
 
-    __slots__ = ("_at", "_slice_rate", "capacity", "level", "limit", "pace", "rate", "slices")
+    __slots__ = (
+        "_at",
+        "_shards",
+        "_slice_rate",
+        "borne",
+        "capacity",
+        "level",
+        "limit",
+        "pace",
+        "rate",
+        "slices",
+    )
 
     def __init__(self, limit: RateLimit, shards: int, now: float) -> None:
         self.slices = 0
         self.level = 0.0
-        self.pace = 1.0
+        self.pace = self.borne = 1.0
         self._at = now
+        self._shards = shards
         self.limit = limit
         self._slice_rate = limit.rate(shards)
         #: Units that one slice may spend at once.
@@ -38,6 +51,7 @@ class Pool:
     def adopt(self, limit: RateLimit, shards: int, now: float) -> None:
         """Other terms from now on; what was saved up beyond them is gone, nothing is added."""
         self.refill(now)
+        self._shards = shards
         self.limit = limit
         self._slice_rate = limit.rate(shards)
         self.capacity = limit.capacity(shards)
@@ -90,8 +104,19 @@ class Pool:
         self.pace = pace
         self._rated()
 
+    def state(self, amount: float, now: float) -> None:
+        """The provider says that this is its limit: less than ours holds, more does not."""
+        self.refill(now)
+        self.borne = min(1.0, amount / self.limit.amount)
+        self._rated()
+
+    @property
+    def part(self) -> float:
+        """Which part of the limit is here."""
+        return self.slices / self._shards
+
     def _rated(self) -> None:
-        self.rate = self.slices * self._slice_rate * self.pace
+        self.rate = self.slices * self._slice_rate * min(self.pace, self.borne)
         self.level = min(self.level, self.slices * self.capacity)
 
 
@@ -175,10 +200,6 @@ class Quota:
     def full_levels(self) -> tuple[float, ...]:
         """What a slice has that nobody ever used."""
         return tuple(pool.capacity for pool in self.pools)
-
-    def part(self) -> float:
-        """Which part of the group's limits is here."""
-        return len(self._joined) / self.contract.shards
 
     def of(self, lane: str) -> "LaneQuota":
         """The limits that a call to one lane meets."""

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
 from tollway_schemas.usage import Usage
+from tollway_workers.providers.retry_after import RateHeaders
 
 
 class Finish(StrEnum):
@@ -49,6 +50,8 @@ class Completion(NamedTuple):
     scripted: bool
     #: The whole response body, for the journal.
     body: bytes
+    #: What its headers say of the account's limits.
+    said: RateHeaders | None = None
 
 
 class Provider(Protocol):

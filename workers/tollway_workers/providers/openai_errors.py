@@ -20,7 +20,7 @@ from tollway_workers.providers.openai_error_words import (
     WORD_CLASSES,
 )
 from tollway_workers.providers.redact import redact
-from tollway_workers.providers.retry_after import retry_after
+from tollway_workers.providers.retry_after import RateHeaders, retry_after
 
 _SCOPES = {
     FailureClass.RATE_LIMIT: ErrorScope.MODEL,
@@ -62,9 +62,18 @@ def _failure(
         status=status,
         provider_code=_code(detail),
         provider_request_id=request_id(headers),
-        retry_after=retry_after(headers, detail.message),
+        retry_after=_wait(failure_class, headers, detail.message),
         body=body,
     )
+
+
+def _wait(failure_class: FailureClass, headers: Mapping[str, str], message: str) -> float | None:
+    """Seconds that the provider asks us to wait; else, until what is used up is there again."""
+    wait = retry_after(headers, message)
+    if wait is None and failure_class is FailureClass.RATE_LIMIT:
+        said = RateHeaders.parse(headers)
+        wait = None if said is None else said.reset
+    return wait
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

@@ -16,6 +16,7 @@ from tollway_schemas.usage import PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.openai_errors import classify, classify_in_answer, request_id
+from tollway_workers.providers.retry_after import RateHeaders
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
 SCRIPTED_FINGERPRINT = "scripted"
@@ -79,6 +80,7 @@ def _completion(
         status=status,
         scripted=parsed.get("system_fingerprint") == SCRIPTED_FINGERPRINT,
         body=body,
+        said=RateHeaders.parse(headers),
     )
 
 

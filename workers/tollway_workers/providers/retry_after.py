@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Self
 
+from tollway_workers.config.contract import Resource
+
 #: No wait is believed beyond a day: whoever asks for more is probed again after it.
 MAX_WAIT_SECONDS = 86_400.0
 
@@ -60,6 +62,23 @@ class RateHeaders:
     remaining_tokens: int | None = None
     reset_requests_seconds: float | None = None
     reset_tokens_seconds: float | None = None
+
+    def about(self, resource: Resource) -> tuple[int | None, int | None] | None:
+        """Limit and what remains of requests or tokens; None of anything else."""
+        if resource is Resource.REQUESTS:
+            return self.limit_requests, self.remaining_requests
+        if resource is Resource.TOKENS:
+            return self.limit_tokens, self.remaining_tokens
+        return None
+
+    @property
+    def reset(self) -> float | None:
+        """Seconds until what is used up is there again; None where nothing is."""
+        waits = (
+            (self.remaining_requests, self.reset_requests_seconds),
+            (self.remaining_tokens, self.reset_tokens_seconds),
+        )
+        return max((wait for left, wait in waits if left == 0 and wait is not None), default=None)
 
     @classmethod
     def parse(cls, headers: Mapping[str, str], *, now: float | None = None) -> Self | None:
