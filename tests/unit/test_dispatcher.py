@@ -1,5 +1,6 @@
 """Who is called next: order, limits, deadlines, drains."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -9,7 +10,8 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_workers.admission import Permit
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.dispatcher import Dispatcher
+from tollway_workers.config.route import RouteSettings
+from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
@@ -25,16 +27,20 @@ class Desk:
     barred: set[str] = field(default_factory=set)
     forgotten: list[str] = field(default_factory=list)
     expired: list[str] = field(default_factory=list)
+    fairness: Fairness = field(default_factory=Fairness)
 
     def __post_init__(self) -> None:
         self.admission = admission_of(self.config, self.clock)
         self.dispatcher = Dispatcher(
             {"main": self.admission},
             self.clock,
-            lambda each: each.job.id not in self.barred,
-            lambda each, permit: self.started.append((each.job.id, permit)),
-            lambda each: self.forgotten.append(each.job.id),
-            lambda each: self.expired.append(each.job.id),
+            Reactions(
+                lambda each: each.job.id not in self.barred,
+                lambda each, permit: self.started.append((each.job.id, permit)),
+                lambda each: self.forgotten.append(each.job.id),
+                lambda each: self.expired.append(each.job.id),
+            ),
+            self.fairness,
         )
 
     def offer(self, *waiting: JobProgress) -> None:
@@ -59,8 +65,14 @@ def one_at_a_time() -> Iterator[Desk]:
     assert desk.admission.in_flight == sum(permit._open for _, permit in desk.started)
 
 
-def waiting(name: str, priority: Priority = Priority.BULK, *, seconds: float = 600) -> JobProgress:
-    return progress(job(name, priority=priority, seconds=seconds))
+def waiting(
+    name: str,
+    priority: Priority = Priority.BULK,
+    *,
+    seconds: float = 600,
+    tenant: str | None = None,
+) -> JobProgress:
+    return progress(job(name, priority=priority, seconds=seconds, tenant=tenant))
 
 
 def test_interactive_jobs_go_before_bulk_ones_and_each_in_order(one_at_a_time: Desk) -> None:
@@ -206,8 +218,9 @@ def test_nothing_starts_after_a_stop_whatever_falls_due(one_at_a_time: Desk) -> 
 
 
 def test_a_lane_is_full_at_its_capacity_and_no_longer_when_one_has_gone() -> None:
-    desk = Desk(lane(concurrency=1))
-    desk.offer(*(waiting(f"j{n}") for n in range(1_001)))
+    each = waiting("j").record.size
+    desk = Desk(lane(concurrency=1), fairness=Fairness(lane_bytes=10 * each))
+    desk.offer(*(waiting(f"j{n}") for n in range(11)))
     full = list(desk.dispatcher.full_lanes())
 
     desk.end()
@@ -231,3 +244,61 @@ def test_a_parked_lane_is_probed_by_one_job_at_a_time_and_in_turn() -> None:
     desk.clock.advance(2.0)
 
     assert (while_closed, probing, desk.order) == ([], ["one"], ["one", "two"])
+
+
+def test_tenants_take_turns_by_weight_and_what_they_cost() -> None:
+    desk = Desk(
+        lane(tokens_per_minute=6_000_000, concurrency=1, burst=30.0),
+        fairness=Fairness(weights={"heavy": 3.0}),
+    )
+    for name in ("light", "heavy"):
+        desk.offer(*(waiting(f"{name}-{n}", tenant=name) for n in range(40)))
+
+    for _ in range(39):
+        desk.end()
+
+    served = Counter(name.partition("-")[0] for name in desk.order)
+    assert abs(served["heavy"] - 30) <= 1
+
+
+def test_a_newcomer_waits_for_one_call_of_those_who_have_many() -> None:
+    desk = Desk(lane(concurrency=1))
+    desk.offer(*(waiting(f"many-{n}", tenant="many") for n in range(100)))
+    desk.end()
+
+    desk.offer(waiting("new", tenant="new"))
+    desk.end()
+    desk.end()
+
+    assert "new" in desk.order[:4]
+
+
+def test_a_route_s_own_tenant_is_believed_and_the_job_s_is_not() -> None:
+    bound = progress(job(tenant="somebody"), route=RouteSettings(lanes=("main",), tenant="owner"))
+
+    assert bound.tenant == "owner"
+    assert progress(job(tenant="somebody")).tenant == "somebody"
+
+
+def test_bulk_gets_its_floor_while_interactive_jobs_wait() -> None:
+    desk = Desk(lane(concurrency=1), fairness=Fairness(bulk_floor=0.1))
+    desk.offer(*(waiting(f"bulk-{n}") for n in range(50)))
+    desk.offer(*(waiting(f"interactive-{n}", priority=Priority.INTERACTIVE) for n in range(100)))
+
+    for _ in range(60):
+        desk.end()
+
+    bulk = [name for name in desk.order[1:] if name.startswith("bulk")]
+    assert 5 <= len(bulk) <= 7
+
+
+def test_a_sweep_looks_at_nothing_before_a_deadline_can_have_passed() -> None:
+    desk = Desk(lane(concurrency=1))
+    late = waiting("late", seconds=10)
+    desk.offer(waiting("holder"), waiting("fine", seconds=100), late)
+
+    before = desk.dispatcher.take_expired(NOW + 9.0)
+    taken = desk.dispatcher.take_expired(NOW + 10.0)
+
+    assert (before, taken) == ([], [late])
+    assert desk.dispatcher._lanes["main"].earliest == NOW + 100

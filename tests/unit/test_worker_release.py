@@ -143,7 +143,8 @@ async def test_a_call_that_outlives_its_release_is_broken_off_and_its_partition_
 
     # The longest call, and a second.
     assert 21.0 <= took <= 23.0
-    assert held < 6 * 1_000
+    # What the second has called for already is ours no more.
+    assert held < 6 * 3_500
 
 
 async def test_a_retry_that_a_drain_breaks_off_goes_on_with_its_attempts() -> None:

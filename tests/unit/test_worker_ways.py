@@ -309,8 +309,11 @@ async def test_where_no_retry_topic_is_short_enough_a_job_waits_in_memory() -> N
 
 
 async def test_a_full_lane_s_own_topics_are_not_read_either() -> None:
-    fleet = fleet_of(concurrency=1, memory_bytes=2**30)
-    provider_of(fleet).hold.clear()
+    provider = ScriptedProvider()
+    lanes = {lane(concurrency=1): provider, lane("other", concurrency=1): ScriptedProvider()}
+    # Each lane may take half of it: about 1,100 of these jobs.
+    fleet = MemoryFleet(lanes, {"extract": ROUTE}, memory_bytes=9_000_000)
+    provider.hold.clear()
     async with fleet:
         for number in range(1_300):
             await fleet.send_on(progress(job(f"job-{number}")), "main")
@@ -321,6 +324,6 @@ async def test_a_full_lane_s_own_topics_are_not_read_either() -> None:
         await fleet.settle()
         held = fleet.worker.dispatcher.held("main")
         fleet.worker.drain()
-        provider_of(fleet).hold.set()
+        provider.hold.set()
 
     assert held < 1_500

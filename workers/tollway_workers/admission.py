@@ -117,6 +117,12 @@ class Admission:
             progress.cost = self._estimated(progress)
         return progress.cost
 
+    def tokens_of(self, progress: JobProgress) -> float:
+        """What tenants pay for its next call, whether or not the lane has a limit of tokens."""
+        if progress.cost is None or progress.cost is _NO_TOKENS:
+            progress.cost = self._with_tokens(progress)
+        return progress.cost.tokens
+
     def never(self, progress: JobProgress) -> str | None:
         """Why its next call can never be made here, in one sentence; None where it can."""
         limit = self.quota.beyond(self.cost_of(progress))
@@ -175,8 +181,9 @@ class Admission:
                 pool.slow(pace, now)
 
     def _estimated(self, progress: JobProgress) -> Cost:
-        if not self.quota.counts_tokens:
-            return _NO_TOKENS
+        return self._with_tokens(progress) if self.quota.counts_tokens else _NO_TOKENS
+
+    def _with_tokens(self, progress: JobProgress) -> Cost:
         request = progress.request
         return token_cost(
             self.lane.token_rule,

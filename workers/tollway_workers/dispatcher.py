@@ -1,102 +1,141 @@
-"""Who is called next, lane by lane: interactive before bulk, retries before new jobs, then age."""
+"""Who is called next, lane by lane: by priority, then fairly between tenants, then by age."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
+from typing import NamedTuple
 
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import Clock, Timer
+from tollway_workers.policies.fairness import PriorityQueue
 from tollway_workers.policies.progress import JobProgress
 
 #: Seconds between two looks for jobs whose deadline passed while they waited.
 SWEEP_INTERVAL = 0.5
 
-#: Jobs a lane holds in memory besides those in flight, so that it never runs dry between polls.
-_LEAST_HELD = 1_000
 
-MayStart = Callable[[JobProgress], bool]
-Start = Callable[[JobProgress, Permit], None]
-Forget = Callable[[JobProgress], None]
-Expire = Callable[[JobProgress], None]
+class Reactions(NamedTuple):
+    """What a dispatcher asks and tells."""
+
+    #: Asked last: whether the job is provably ours at this moment.
+    may_start: Callable[[JobProgress], bool]
+    #: The job is called: whoever is told gives the permit back.
+    start: Callable[[JobProgress, Permit], None]
+    #: Its partition went to another worker before it was called.
+    forget: Callable[[JobProgress], None]
+    #: Its deadline passed at the head of its queue.
+    expire: Callable[[JobProgress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fairness:
+    """How calls are shared out."""
+
+    #: By tenant; one for whoever is not named.
+    weights: Mapping[str, float] = field(default_factory=dict)
+    #: The part of a lane that bulk jobs get at least while interactive ones wait.
+    bulk_floor: float = 0.05
+    #: Bytes of jobs that may wait for one lane before its topics are no longer read.
+    lane_bytes: float = inf
+
+    def weight(self, tenant: str | None) -> float:
+        """A tenant's part, against the others' that wait."""
+        return self.weights.get(tenant or "", 1.0)
 
 
 @dataclass(slots=True, eq=False)
 class LaneQueue:
-    """The jobs that wait for one lane: two queues by priority, and retries that are not due."""
+    """The jobs that wait for one lane, and retries that are not due.
+
+    State besides: `bytes` of them, and `earliest` (no deadline among them is before it).
+    """
 
     admission: Admission
-    interactive: deque[JobProgress] = field(default_factory=deque)
-    bulk: deque[JobProgress] = field(default_factory=deque)
+    waiting: PriorityQueue[JobProgress]
     retries: dict[JobProgress, Timer] = field(default_factory=dict)
     timer: Timer | None = None
-
-    @property
-    def capacity(self) -> int:
-        """Jobs it may hold before its topics are no longer read."""
-        return max(_LEAST_HELD, 2 * (self.admission.quota.most_calls or 0))
+    bytes: int = 0
+    earliest: float = inf
 
     @property
     def held(self) -> int:
         """Jobs that wait, for a slot or for a retry."""
-        return len(self.interactive) + len(self.bulk) + len(self.retries)
+        return len(self.waiting) + len(self.retries)
 
-    def queue_of(self, progress: JobProgress) -> deque[JobProgress]:
-        """The queue of its priority."""
-        return self.interactive if progress.interactive else self.bulk
+    def enter(self, progress: JobProgress) -> None:
+        """It waits here from now on."""
+        self.bytes += progress.record.size
+        self.earliest = min(self.earliest, progress.deadline)
+
+    def queue(self, progress: JobProgress, *, first: bool = False) -> None:
+        """Behind the others of its tenant, or before them."""
+        self.waiting.add(progress, progress.tenant, interactive=progress.interactive, first=first)
+
+    def take_head(self, *, called: bool) -> JobProgress:
+        """Who goes next goes."""
+        head = self.head
+        assert head is not None  # noqa: S101 the caller has just looked at it
+        self.waiting.take_head(self.admission.tokens_of, called=called)
+        self.bytes -= head.record.size
+        return head
+
+    @property
+    def head(self) -> JobProgress | None:
+        """Who goes next."""
+        return self.waiting.head(self.admission.tokens_of)
 
 
 class Dispatcher:
     """Holds jobs in their lanes and starts each as soon as its lane admits it.
 
-    `may_start` is asked last: whether the job is provably ours at this moment. `start` is called
-    with the job and its permit, and must give the permit back; `forget` with a job whose partition
-    went to another worker before it was called; `expire` with one whose deadline passed at the head
-    of its queue. Everything here is synchronous.
+    Everything here is synchronous.
     """
 
     def __init__(
         self,
-        admissions: dict[str, Admission],
+        admissions: Mapping[str, Admission],
         clock: Clock,
-        may_start: MayStart,
-        start: Start,
-        forget: Forget,
-        expire: Expire,
+        reactions: Reactions,
+        fairness: Fairness,
     ) -> None:
-        self._lanes = {name: LaneQueue(admission) for name, admission in admissions.items()}
+        self._lanes = {
+            name: LaneQueue(admission, PriorityQueue(fairness.weight, fairness.bulk_floor))
+            for name, admission in admissions.items()
+        }
+        self._lane_bytes = fairness.lane_bytes
         self._clock = clock
-        self._may_start = may_start
-        self._start = start
-        self._forget = forget
-        self._expire = expire
+        self._may_start, self._start, self._forget, self._expire = reactions
         self._stopped = False
 
     def offer(self, progress: JobProgress) -> None:
-        """A new job: it waits behind those of its priority. Call `pump` after a batch."""
-        self._lanes[progress.lane].queue_of(progress).append(progress)
+        """A new job: it waits behind those of its tenant. Call `pump` after a batch."""
+        lane = self._lanes[progress.lane]
+        lane.enter(progress)
+        lane.queue(progress)
 
     def retry(self, progress: JobProgress, delay: float) -> None:
-        """A job to be called again after `delay` seconds, before new ones of its priority."""
+        """A job to be called again after `delay` seconds, before new ones of its tenant."""
         lane = self._lanes[progress.lane]
+        lane.enter(progress)
         if delay <= 0.0:
-            lane.queue_of(progress).appendleft(progress)
+            lane.queue(progress, first=True)
             return
         lane.retries[progress] = self._clock.call_later(delay, lambda: self._due(lane, progress))
 
     def requeue(self, progress: JobProgress) -> None:
         """A job that met its lane's fault: behind the others, so that none uses up its calls."""
-        self._lanes[progress.lane].queue_of(progress).append(progress)
+        self.offer(progress)
 
     def pump(self, lane_name: str) -> None:
         """Start whatever the lane admits now; called when a job came, a call ended, time passed."""
         lane = self._lanes[lane_name]
-        while not self._stopped and (queue := self._head(lane)) is not None:
-            if not self._may_start(queue[0]):
+        while not self._stopped and (head := self._head(lane)) is not None:
+            if not self._may_start(head):
                 # Whoever has its partition next will, or we once a commit has succeeded.
                 return
-            leave = lane.admission.admit(queue[0])
+            leave = lane.admission.admit(head)
             if isinstance(leave, Permit):
-                self._start(queue.popleft(), leave)
+                self._start(lane.take_head(called=True), leave)
             elif leave is None:
                 return
             else:
@@ -105,22 +144,18 @@ class Dispatcher:
 
     def take_expired(self, now: float) -> list[JobProgress]:
         """Remove and return the waiting jobs whose deadline has passed (`now`: seconds UTC)."""
-        return self.take(lambda progress: progress.deadline <= now and progress.owned)
+        taken: list[JobProgress] = []
+        for lane in self._lanes.values():
+            if lane.earliest > now:
+                continue
+            taken += self._take(lane, lambda each: each.deadline <= now and each.owned)
+            waiting = (*lane.waiting, *lane.retries)
+            lane.earliest = min((each.deadline for each in waiting), default=inf)
+        return taken
 
     def take(self, leaves: Callable[[JobProgress], bool]) -> list[JobProgress]:
         """Remove and return the waiting jobs that `leaves` says yes to, retries included."""
-        taken: list[JobProgress] = []
-        for lane in self._lanes.values():
-            for queue in (lane.interactive, lane.bulk):
-                if going := [progress for progress in queue if leaves(progress)]:
-                    kept = [progress for progress in queue if not leaves(progress)]
-                    queue.clear()
-                    queue.extend(kept)
-                    taken += going
-            for progress in [progress for progress in lane.retries if leaves(progress)]:
-                lane.retries.pop(progress).cancel()
-                taken.append(progress)
-        return taken
+        return [each for lane in self._lanes.values() for each in self._take(lane, leaves)]
 
     def pump_all(self) -> None:
         """Start whatever all lanes admit: nothing could start for a while, and may now."""
@@ -132,8 +167,8 @@ class Dispatcher:
         self._stopped = True
 
     def full_lanes(self) -> Iterator[str]:
-        """Lanes that hold as many jobs as they may."""
-        return (name for name, lane in self._lanes.items() if lane.held >= lane.capacity)
+        """Lanes that hold as much as they may."""
+        return (name for name, lane in self._lanes.items() if lane.bytes >= self._lane_bytes)
 
     def held(self, lane_name: str) -> int:
         """Jobs that wait in a lane."""
@@ -144,22 +179,29 @@ class Dispatcher:
         """Jobs that wait in all lanes."""
         return sum(lane.held for lane in self._lanes.values())
 
-    def _head(self, lane: LaneQueue) -> deque[JobProgress] | None:
-        """The queue whose first job is next."""
+    def _head(self, lane: LaneQueue) -> JobProgress | None:
+        """The job that is next; what is not ours any more, or too late, goes on the way."""
         now = self._clock.now()
-        for queue in (lane.interactive, lane.bulk):
-            while queue:
-                if not queue[0].owned:
-                    self._forget(queue.popleft())
-                elif queue[0].deadline <= now:
-                    self._expire(queue.popleft())
-                else:
-                    return queue
+        while (head := lane.head) is not None:
+            if not head.owned:
+                self._forget(lane.take_head(called=False))
+            elif head.deadline <= now:
+                self._expire(lane.take_head(called=False))
+            else:
+                return head
         return None
+
+    def _take(self, lane: LaneQueue, leaves: Callable[[JobProgress], bool]) -> list[JobProgress]:
+        taken = lane.waiting.take(leaves)
+        for progress in [progress for progress in lane.retries if leaves(progress)]:
+            lane.retries.pop(progress).cancel()
+            taken.append(progress)
+        lane.bytes -= sum(progress.record.size for progress in taken)
+        return taken
 
     def _due(self, lane: LaneQueue, progress: JobProgress) -> None:
         del lane.retries[progress]
-        lane.queue_of(progress).appendleft(progress)
+        lane.queue(progress, first=True)
         self.pump(progress.lane)
 
     def _wake_later(self, lane: LaneQueue, seconds: float) -> None:

@@ -1,9 +1,10 @@
 """What a worker is put together from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tollway_workers.clock import Clock
+from tollway_workers.dispatcher import Fairness
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake
 from tollway_workers.kafka.one_record import ReplyFinder
@@ -27,8 +28,9 @@ class Parts:
     publisher: OutcomePublisher
     events: FleetEvents
     clock: Clock
-    #: Bytes of records that may be in memory.
+    #: Bytes of jobs that may be in memory.
     memory_bytes: int
+    fairness: Fairness = field(default_factory=Fairness)
 
     @property
     def longest_call(self) -> float:

@@ -6,7 +6,7 @@ import structlog
 
 from tollway_workers.admission import Permit
 from tollway_workers.copies import Copies
-from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
+from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher, Reactions
 from tollway_workers.errors import CallNotSent
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
@@ -48,7 +48,10 @@ class Worker:
         self._clock = parts.clock
         admissions = {name: lane.admission for name, lane in parts.lanes.items()}
         self.dispatcher = Dispatcher(
-            admissions, parts.clock, self._may_start, self._start, self._forget, self._expire
+            admissions,
+            parts.clock,
+            Reactions(self._may_start, self._start, self._forget, self._expire),
+            parts.fairness,
         )
         self._tasks = Tasks()
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)

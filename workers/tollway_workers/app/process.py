@@ -20,6 +20,7 @@ from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, u
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.groups import contract_of, limit_groups, without_limits
+from tollway_workers.dispatcher import Fairness
 from tollway_workers.errors import BrokerUnavailable, ConfigError, FleetError
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
@@ -217,8 +218,18 @@ class WorkerApp:
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
+            fairness=self._fairness(),
         )
         return Worker(parts)
+
+    def _fairness(self) -> Fairness:
+        settings = self._settings
+        return Fairness(
+            weights={name: tenant.weight for name, tenant in settings.tenants.items()},
+            bulk_floor=settings.worker.bulk_floor,
+            # A lane that stands still must not take the memory of the others.
+            lane_bytes=settings.worker.memory_mib * 2**20 / len(self._lanes),
+        )
 
     def _quota_of(self, lane: str) -> LaneQuota:
         group = self._settings.lanes[lane].limit_group or lane

@@ -8,7 +8,7 @@ from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.model import Section
 
 #: Tables whose keys are names that the operator chooses.
-NAMED_TABLES = ("providers", "limit_groups", "lanes", "routes")
+NAMED_TABLES = ("providers", "limit_groups", "lanes", "tenants", "routes")
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
 #: How well-known providers' keys begin: such a text is never shown, wherever it stands.

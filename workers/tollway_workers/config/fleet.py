@@ -18,6 +18,9 @@ from tollway_workers.config.provider import (
 from tollway_workers.config.retry import RetryTopicSettings
 from tollway_workers.config.route import RouteSettings
 
+#: As jobs name them.
+TenantName = Annotated[str, Field(min_length=1, max_length=128)]
+
 DEFAULT_CALL_TIMEOUT = 120.0
 DEFAULT_CONNECT_TIMEOUT = 5.0
 
@@ -28,7 +31,17 @@ class WorkerSettings(Section):
     drain_timeout: Annotated[float, Field(gt=0, le=3600)] = 150.0
     """Seconds that a worker told to stop goes on with the calls it has in flight."""
     memory_mib: Annotated[int, Field(ge=16)] = 512
-    """Mebibytes of records that may wait in memory; beyond it partitions are not read."""
+    """Mebibytes of jobs that may be in memory; beyond it, and where one lane has taken its part,
+    partitions are not read."""
+    bulk_floor: Annotated[float, Field(ge=0, le=0.9)] = 0.05
+    """The part of a lane that bulk jobs get at least while interactive ones go first."""
+
+
+class TenantSettings(Section):
+    """`[tenants.<name>]`: somebody whom jobs are for."""
+
+    weight: Annotated[float, Field(gt=0, le=1_000)] = 1.0
+    """Its part of a lane, against the weights of the others that wait."""
 
 
 class TelemetrySettings(Section):
@@ -54,6 +67,7 @@ class FleetSettings(Section):
     providers: dict[Name, ProviderSettings] = Field(default_factory=dict)
     limit_groups: dict[Name, LimitGroupSettings] = Field(default_factory=dict)
     lanes: dict[Name, LaneSettings] = Field(default_factory=dict)
+    tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
 
 

@@ -25,6 +25,8 @@ class RouteSettings(Section):
 
     lanes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1, strict=False)]
     """The lane that serves it. A list, because fallbacks to further lanes are to come."""
+    tenant: str | None = None
+    """Whom all of its jobs are for; what a job itself says is not believed. None: as each says."""
     journal: JournalMode = "full"
     """What is kept of each call: with prompt and answer, without, or nothing."""
     reasks: Annotated[int, Field(ge=0, le=2)] = 1

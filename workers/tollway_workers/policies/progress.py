@@ -52,6 +52,11 @@ class JobProgress:
         return self.job.priority is Priority.INTERACTIVE
 
     @property
+    def tenant(self) -> str | None:
+        """Who it is for: the route's own tenant, else whom the job names."""
+        return self.route.tenant or self.job.tenant
+
+    @property
     def calls(self) -> int:
         """The number of its last call; higher than there are attempts where some were left out."""
         return self.attempts[-1].number if self.attempts else 0

@@ -10,114 +10,7 @@ from dataclasses import dataclass
 
 from tollway_workers.config.contract import CallLimit, Contract, RateLimit
 from tollway_workers.policies.call_cost import Cost
-
-#: Levels are sums of floats: what is missing by less than this is there.
-_EPSILON = 1e-6
-
-
-class Pool:
-    """One rate limit. State: `slices` (how many), `level` as of `_at`, and what they allow.
-
-    `pace` is the part of the rate that is used at the moment, `borne` the part that the provider
-    says it bears.
-    """
-
-    __slots__ = (
-        "_at",
-        "_shards",
-        "_slice_rate",
-        "borne",
-        "capacity",
-        "level",
-        "limit",
-        "pace",
-        "rate",
-        "slices",
-    )
-
-    def __init__(self, limit: RateLimit, shards: int, now: float) -> None:
-        self.slices = 0
-        self.level = 0.0
-        self.pace = self.borne = 1.0
-        self._at = now
-        self._shards = shards
-        self.limit = limit
-        self._slice_rate = limit.rate(shards)
-        #: Units that one slice may spend at once.
-        self.capacity = limit.capacity(shards)
-        #: Units a second, of all slices.
-        self.rate = 0.0
-
-    def adopt(self, limit: RateLimit, shards: int, now: float) -> None:
-        """Other terms from now on; what was saved up beyond them is gone, nothing is added."""
-        self.refill(now)
-        self._shards = shards
-        self.limit = limit
-        self._slice_rate = limit.rate(shards)
-        self.capacity = limit.capacity(shards)
-        self._rated()
-
-    def refill(self, now: float) -> None:
-        """Add what the time since the last refill brought."""
-        if now > self._at:
-            full = self.slices * self.capacity
-            self.level = min(full, self.level + (now - self._at) * self.rate)
-            self._at = now
-
-    def wait(self, amount: float) -> float | None:
-        """Seconds until `amount` may be taken; 0 if it may be now, None if never as things are."""
-        missing = amount - self.level
-        if missing <= _EPSILON:
-            return 0.0
-        if amount > self.slices * self.capacity + _EPSILON or self.rate <= 0.0:
-            return None
-        return missing / self.rate
-
-    def change(self, amount: float) -> None:
-        """Add to the level, or take from it where `amount` is negative; it may become a debt."""
-        self.level = min(self.slices * self.capacity, self.level + amount)
-
-    def join(self, level: float, now: float) -> None:
-        """One slice more, with what it was left with."""
-        self.refill(now)
-        self.slices += 1
-        self._rated()
-        self.change(min(level, self.capacity))
-
-    def leave(self, now: float) -> float:
-        """One slice less; returns the part of the level that it takes along."""
-        self.refill(now)
-        part = self.level / self.slices
-        self.level -= part
-        self.slices -= 1
-        self._rated()
-        return part
-
-    def believe(self, most: float, now: float) -> None:
-        """There is no more left than this, by the provider's own count."""
-        self.refill(now)
-        self.level = min(self.level, most)
-
-    def slow(self, pace: float, now: float) -> None:
-        """Use this part of the rate."""
-        self.refill(now)
-        self.pace = pace
-        self._rated()
-
-    def state(self, amount: float, now: float) -> None:
-        """The provider says that this is its limit: less than ours holds, more does not."""
-        self.refill(now)
-        self.borne = min(1.0, amount / self.limit.amount)
-        self._rated()
-
-    @property
-    def part(self) -> float:
-        """Which part of the limit is here."""
-        return self.slices / self._shards
-
-    def _rated(self) -> None:
-        self.rate = self.slices * self._slice_rate * min(self.pace, self.borne)
-        self.level = min(self.level, self.slices * self.capacity)
+from tollway_workers.policies.pool import EPSILON, Pool
 
 
 @dataclass(slots=True, eq=False)
@@ -291,7 +184,7 @@ class LaneQuota:
     def beyond(self, cost: Cost) -> RateLimit | None:
         """The limit that never lets `cost` through; None without one."""
         for pool in self.pools:
-            if cost[pool.limit.resource] > pool.capacity + _EPSILON:
+            if cost[pool.limit.resource] > pool.capacity + EPSILON:
                 return pool.limit
         return None
 

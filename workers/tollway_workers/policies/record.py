@@ -6,6 +6,8 @@ from tollway_schemas.dead_letter import Origin
 from tollway_schemas.headers import Headers
 from tollway_workers.policies.offsets import OffsetTracker
 
+#: Bytes of a job's objects: measured for jobs of two messages.
+_OBJECTS = 3_500
 #: Deaths of workers while a job ran alone, after which it was no accident.
 KILLER_DEATHS = 2
 
@@ -37,5 +39,5 @@ class ReceivedRecord(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes it holds in memory, roughly."""
-        return len(self.value or b"") + len(self.key or b"") + 512
+        """Bytes that it and the job in it hold in memory, roughly: its texts twice, and objects."""
+        return 2 * len(self.value or b"") + len(self.key or b"") + _OBJECTS

@@ -14,6 +14,7 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.dispatcher import Fairness
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.ports import OutgoingRecord
@@ -248,4 +249,5 @@ class MemoryFleet:
             events=self.metrics,
             clock=self.clock,
             memory_bytes=memory_bytes,
+            fairness=Fairness(lane_bytes=memory_bytes / len(self.lanes)),
         )
