@@ -1,7 +1,7 @@
 """What a worker is put together from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tollway_workers.clock import Clock
 from tollway_workers.executor import JobExecutor, Lane
@@ -9,6 +9,7 @@ from tollway_workers.intake import Intake
 from tollway_workers.kafka.one_record import ReplyFinder
 from tollway_workers.kafka.ports import RecordSink, RecordSource
 from tollway_workers.kafka.relay import Relay
+from tollway_workers.policies.commands import Commands
 from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.telemetry.events import FleetEvents
 
@@ -29,6 +30,8 @@ class Parts:
     clock: Clock
     #: Bytes of records that may be in memory.
     memory_bytes: int
+    #: What operators said; others fill it.
+    commands: Commands = field(default_factory=Commands)
 
     @property
     def longest_call(self) -> float:

@@ -5,8 +5,9 @@ import asyncio
 import structlog
 
 from tollway_workers.admission import Permit
+from tollway_workers.cancelling import Cancelling
 from tollway_workers.copies import Copies
-from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher
+from tollway_workers.dispatcher import Dispatcher, answer_expired
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
 from tollway_workers.policies.endings import beyond_limits, bug, place_of
@@ -70,6 +71,7 @@ class Worker:
             homes=self._homes,
             longest_call=parts.longest_call,
         )
+        self.cancelling = Cancelling(parts, self.dispatcher, self._calls, self._close)
         self._bytes = 0
         self._full: list[str] = []
         self._draining = asyncio.Event()
@@ -88,7 +90,9 @@ class Worker:
             async with asyncio.TaskGroup() as background:
                 tasks = [
                     background.create_task(self._commit_often(), name="commits"),
-                    background.create_task(self._answer_expired(), name="deadlines"),
+                    background.create_task(
+                        answer_expired(self.dispatcher, self._clock, self._expire), name="deadlines"
+                    ),
                     relaying := background.create_task(parts.relay.keep_running(), name="relay"),
                 ]
                 await self._take_jobs()
@@ -134,7 +138,7 @@ class Worker:
         if isinstance(taken, JobProgress):
             return taken
         if isinstance(taken, Ended):
-            self._tasks.go(self._end(taken.progress, taken.outcome, None))
+            self._close(taken.progress, taken.outcome)
         else:
             self._tasks.go(self._refuse(taken))
         return None
@@ -150,9 +154,11 @@ class Worker:
             self.dispatcher.pump(copy.lane)
 
     def _wait(self, progress: JobProgress) -> None:
+        if self.cancelling.ends(progress):
+            return
         why = self._parts.lanes[progress.lane].admission.never(progress)
         if why is not None:
-            self._tasks.go(self._end(progress, beyond_limits(why, progress.lane), None))
+            self._close(progress, beyond_limits(why, progress.lane))
         elif progress.attempts or progress.not_before:
             until = min(progress.not_before, progress.deadline)
             self.dispatcher.retry(progress, until - self._clock.now())
@@ -166,7 +172,8 @@ class Worker:
 
     def _may_start(self, progress: JobProgress) -> bool:
         source = self._parts.source
-        return source.may_start(progress.record) and source.serves(self._homes[progress.lane])
+        ours = source.may_start(progress.record) and source.serves(self._homes[progress.lane])
+        return ours and self.cancelling.may_start(progress.lane)
 
     def _start(self, progress: JobProgress, permit: Permit) -> None:
         self._parts.events.call_started(progress.lane)
@@ -207,7 +214,8 @@ class Worker:
         """Write the outcome, however long that takes, and act on it."""
         outcome, reply = await self.writer.write(progress, outcome, exchange)
         if isinstance(outcome, RetryLater):
-            self._again(progress, outcome)
+            if not self.cancelling.ends(progress):
+                self._again(progress, outcome)
             return
         self._done_with(progress.record)
         if isinstance(outcome, Forwarded):
@@ -250,10 +258,13 @@ class Worker:
             self._give_back(progress)
         else:
             onward = Forwarded(progress.lane, "released", progress.not_before)
-            self._tasks.go(self._end(progress, onward, None))
+            self._close(progress, onward)
 
     def _expire(self, progress: JobProgress) -> None:
-        self._tasks.go(self._end(progress, expired(progress), None))
+        self._close(progress, expired(progress))
+
+    def _close(self, progress: JobProgress, outcome: Outcome) -> None:
+        self._tasks.go(self._end(progress, outcome, None))
 
     def _hold_back(self) -> None:
         self._full = [
@@ -270,12 +281,6 @@ class Worker:
             await self._parts.source.commit()
             # A commit renews the lease, without which nothing starts.
             self.dispatcher.pump_all()
-
-    async def _answer_expired(self) -> None:
-        while True:
-            await self._clock.sleep(SWEEP_INTERVAL)
-            for progress in self.dispatcher.take_expired(self._clock.now()):
-                self._expire(progress)
 
     async def _finish_begun(self, drain_timeout: float) -> None:
         """What runs may end; what waits is let go of, to be called by others."""
