@@ -15,8 +15,10 @@ from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.admission import Admission
 from tollway_workers.app.connection import client_options
+from tollway_workers.app.contact import Contact
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
+from tollway_workers.app.pulse import LaneHome
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.groups import contract_of, limit_groups
@@ -33,6 +35,7 @@ from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.topics import existing_topics
 from tollway_workers.parts import Parts
+from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.quota import LaneQuota, Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
@@ -75,11 +78,12 @@ class WorkerApp:
             for group in limit_groups(settings)
         }
         self.metrics = Metrics(lanes, self._clock)
+        self._commands = Commands()
         self._source = self._new_source()
         self._sink = self._new_sink()
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
-        holdings = self._source.holdings
+        holdings, names = self._source.holdings, TopicNames(settings.kafka.prefix)
         self._backlog = Backlog(self._client, lambda: tuple(holdings), self._clock)
         watched = Watched(
             source=self._source,
@@ -87,6 +91,9 @@ class WorkerApp:
             lanes=self._lanes,
             liveness=self._liveness,
             backlog=self._backlog,
+        )
+        self._contact = Contact(
+            self._client, names, watched, self._commands, self._homes(), self._clock
         )
         gauges = Gauges(self.metrics.state, watched, self._clock)
         self._telemetry = TelemetryServer(self.metrics.registry, gauges.refresh, self.why_not_ready)
@@ -98,9 +105,11 @@ class WorkerApp:
         """
         await self._require_topics()
         await self._serve_telemetry()
+        await self._contact.start(self._options.instance_id)
         background = [
             asyncio.create_task(self._liveness.run(), name="liveness"),
             asyncio.create_task(self._backlog.run(), name="backlog"),
+            asyncio.create_task(self._contact.run(), name="contact"),
         ]
         gc.collect()
         gc.freeze()
@@ -115,6 +124,7 @@ class WorkerApp:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            await self._contact.stop()
             await self._telemetry.stop()
         log.info("worker has left", worker=self._options.instance_id)
         if mistake is not None:
@@ -125,6 +135,13 @@ class WorkerApp:
         return self._liveness.why_not_ready(
             draining=self.worker.draining, held=self.worker.writer.held
         )
+
+    def _homes(self) -> dict[str, LaneHome]:
+        lanes, topics_of = self._settings.lanes, self._intake.topics_of
+        return {
+            name: LaneHome(lanes[name].limit_group or name, frozenset(topics_of(name)))
+            for name in self._lanes
+        }
 
     def _new_source(self) -> KafkaSource:
         kafka = self._settings.kafka
@@ -188,18 +205,20 @@ class WorkerApp:
         reads = IntakeSettings(
             jobs=_jobs_topics(settings), lanes=_lane_topics(settings), routes=settings.routes
         )
+        self._intake = Intake(reads, publisher, validator, clock)
         parts = Parts(
             source=self._source,
             sink=self._sink,
             relay=self._new_relay(publisher),
             replies=KafkaReplies(self._client, clock),
-            intake=Intake(reads, publisher, validator, clock),
+            intake=self._intake,
             lanes=self._lanes,
             executor=JobExecutor(self._lanes, validator, policy, clock),
             publisher=publisher,
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
+            commands=self._commands,
         )
         return Worker(parts)
 

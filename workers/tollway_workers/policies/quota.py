@@ -21,12 +21,24 @@ class Pool:
     `pace` is the part of the rate that the provider bears at the moment.
     """
 
-    __slots__ = ("_at", "_slice_rate", "capacity", "level", "limit", "pace", "rate", "slices")
+    __slots__ = (
+        "_at",
+        "_slice_rate",
+        "capacity",
+        "level",
+        "limit",
+        "pace",
+        "rate",
+        "slices",
+        "spent",
+    )
 
     def __init__(self, limit: RateLimit, shards: int, now: float) -> None:
         self.slices = 0
         self.level = 0.0
         self.pace = 1.0
+        #: Units that calls have taken so far, as far as is known.
+        self.spent = 0.0
         self._at = now
         self.limit = limit
         self._slice_rate = limit.rate(shards)
@@ -238,7 +250,9 @@ class LaneQuota:
         for slots in self.slots:
             slots.used += 1
         for pool in self.pools:
-            pool.level -= cost[pool.limit.resource]
+            amount = cost[pool.limit.resource]
+            pool.level -= amount
+            pool.spent += amount
 
     def free(self) -> None:
         """A call has ended: its slot is free."""
@@ -249,7 +263,9 @@ class LaneQuota:
         """Replace what was reserved by what the provider has counted."""
         for pool in self.pools:
             resource = pool.limit.resource
-            pool.change(reserved[resource] - counted[resource])
+            back = reserved[resource] - counted[resource]
+            pool.change(back)
+            pool.spent -= back
 
     def beyond(self, cost: Cost) -> RateLimit | None:
         """The limit that never lets `cost` through; None without one."""
