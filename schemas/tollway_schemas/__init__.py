@@ -1,7 +1,6 @@
 """What travels on Tollway's topics: LLM jobs on Kafka. Data only: no I/O, no clock."""
 
 from tollway_schemas.attempt import Attempt, Billed, JournalRecord
-from tollway_schemas.command import Action, Command
 from tollway_schemas.dead_letter import BadAnswer, DeadLetter, Origin, StoredElsewhere
 from tollway_schemas.errors import (
     InvalidValue,
@@ -11,7 +10,6 @@ from tollway_schemas.errors import (
     UnsupportedVersion,
 )
 from tollway_schemas.failure import ErrorScope, Failure, FailureClass
-from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_schemas.job import SCHEMA_VERSION, Job, Priority, ReplyAddress, Visit
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.request import (
@@ -32,25 +30,20 @@ __all__ = [
     "DEFAULT_PREFIX",
     "PICO_PER_USD",
     "SCHEMA_VERSION",
-    "Action",
     "Answer",
     "Attempt",
     "BadAnswer",
     "Billed",
     "ChatRequest",
-    "Command",
     "DeadLetter",
     "ErrorScope",
     "Failure",
     "FailureClass",
-    "Heartbeat",
     "ImagePart",
     "ImageUrl",
     "InvalidValue",
     "Job",
     "JournalRecord",
-    "LaneBeat",
-    "LimitUse",
     "Message",
     "Origin",
     "OtherPart",

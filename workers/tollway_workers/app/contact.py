@@ -1,13 +1,14 @@
 """What ties a worker to its operators: it hears what they say, and says how it is."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.gauges import Watched
 from tollway_workers.app.pulse import LaneHome, Pulse
 from tollway_workers.clock import Clock
+from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.kafka.commands import CommandFollower
 from tollway_workers.kafka.heartbeats import HeartbeatWriter
 from tollway_workers.policies.commands import Commands
@@ -25,7 +26,7 @@ class Contact:
         homes: Mapping[str, LaneHome],
         clock: Clock,
     ) -> None:
-        """`client`: arguments that every aiokafka client takes; `homes`: where each lane belongs."""
+        """`client`: arguments that every aiokafka client takes; `homes`: of each lane."""
         apply = watched.worker.cancelling.apply
         self._follower = CommandFollower(client, names.commands, commands, apply, clock)
         self._pulse = Pulse(watched, homes, self._follower, commands, clock)
@@ -51,3 +52,13 @@ class Contact:
         """Say the last word; idempotent."""
         self._pulse.left = True
         await self._heartbeats.stop()
+
+
+def lane_homes(
+    settings: FleetSettings, lanes: Iterable[str], topics_of: Callable[[str], Iterable[str]]
+) -> dict[str, LaneHome]:
+    """Where each of these lanes belongs."""
+    return {
+        name: LaneHome(settings.lanes[name].limit_group or name, frozenset(topics_of(name)))
+        for name in lanes
+    }

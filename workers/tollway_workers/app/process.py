@@ -15,10 +15,9 @@ from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.admission import Admission
 from tollway_workers.app.connection import client_options
-from tollway_workers.app.contact import Contact
+from tollway_workers.app.contact import Contact, lane_homes
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
-from tollway_workers.app.pulse import LaneHome
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.groups import contract_of, limit_groups
@@ -92,9 +91,8 @@ class WorkerApp:
             liveness=self._liveness,
             backlog=self._backlog,
         )
-        self._contact = Contact(
-            self._client, names, watched, self._commands, self._homes(), self._clock
-        )
+        homes = lane_homes(settings, lanes, self._intake.topics_of)
+        self._contact = Contact(self._client, names, watched, self._commands, homes, self._clock)
         gauges = Gauges(self.metrics.state, watched, self._clock)
         self._telemetry = TelemetryServer(self.metrics.registry, gauges.refresh, self.why_not_ready)
 
@@ -135,13 +133,6 @@ class WorkerApp:
         return self._liveness.why_not_ready(
             draining=self.worker.draining, held=self.worker.writer.held
         )
-
-    def _homes(self) -> dict[str, LaneHome]:
-        lanes, topics_of = self._settings.lanes, self._intake.topics_of
-        return {
-            name: LaneHome(lanes[name].limit_group or name, frozenset(topics_of(name)))
-            for name in self._lanes
-        }
 
     def _new_source(self) -> KafkaSource:
         kafka = self._settings.kafka
