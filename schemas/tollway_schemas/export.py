@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from tollway_schemas.attempt import JournalRecord
+from tollway_schemas.command import Command
 from tollway_schemas.dead_letter import DeadLetter
+from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job
 from tollway_schemas.model import Record
@@ -20,6 +22,8 @@ RECORDS: dict[str, type[Record]] = {
     "dead-letter": DeadLetter,
     "journal-record": JournalRecord,
     "job-history": JobHistory,
+    "command": Command,
+    "heartbeat": Heartbeat,
 }
 
 

@@ -37,6 +37,7 @@ class FailureClass(StrEnum):
     REPLY_TOO_LARGE = "reply_too_large"
     HOPS_EXHAUSTED = "hops_exhausted"
     WORKER_CRASHED = "worker_crashed"
+    CANCELLED = "cancelled"
 
 
 class ErrorScope(StrEnum):

@@ -41,6 +41,16 @@ class TopicNames:
         return f"{self.prefix}.journal"
 
     @property
+    def commands(self) -> str:
+        """What operators say to the fleet. Written by them alone."""
+        return f"{self.prefix}.commands"
+
+    @property
+    def heartbeats(self) -> str:
+        """How each worker is, once a second."""
+        return f"{self.prefix}.heartbeats"
+
+    @property
     def worker_group(self) -> str:
         """The consumer group of the workers."""
         return f"{self.prefix}.workers"

@@ -87,10 +87,10 @@ def test_an_error_is_one_sentence_and_debug_shows_where(tollway: Tollway) -> Non
 
 
 def test_a_command_that_does_not_exist_is_a_mistake(tollway: Tollway) -> None:
-    done = tollway("rum")
+    done = tollway("simulato")
 
     assert done.returncode == 2
-    assert "Did you mean 'run'?" in done.stderr
+    assert "Did you mean 'simulator'?" in done.stderr
 
 
 def test_a_reader_that_leaves_is_no_error(tollway: Tollway) -> None:

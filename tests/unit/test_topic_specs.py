@@ -46,6 +46,8 @@ def test_a_fleet_has_these_topics() -> None:
         "replies": 12,
         "dead-letters": 12,
         "journal": 12,
+        "commands": 1,
+        "heartbeats": 1,
         "lanes.main.bulk": 12,
         "lanes.main.interactive": 12,
     }
@@ -77,9 +79,10 @@ def test_no_record_of_ours_is_larger_than_its_topic_takes() -> None:
 
 
 def test_records_are_kept_by_their_time_of_arrival_and_never_by_size() -> None:
-    for topic in topics().values():
-        assert topic.config["cleanup.policy"] == "delete"
-        assert topic.config["retention.bytes"] == "-1"
+    for name, topic in topics().items():
+        if name != "commands":
+            assert topic.config["cleanup.policy"] == "delete"
+            assert topic.config["retention.bytes"] == "-1"
         assert topic.config["message.timestamp.type"] == "LogAppendTime"
 
 
@@ -116,3 +119,11 @@ def test_copies_are_as_configured_and_one_that_lacks_records_never_leads() -> No
 
 def test_every_setting_has_its_reason() -> None:
     assert {key for topic in topics().values() for key in topic.config} == REASONS.keys()
+
+
+def test_of_commands_the_last_of_each_key_stays_and_heartbeats_go_soon() -> None:
+    commands, heartbeats = topics()["commands"].config, topics()["heartbeats"].config
+
+    assert (commands["cleanup.policy"], commands["segment.ms"]) == ("compact", "600000")
+    assert not [key for key in commands if key.startswith("retention.")]
+    assert (heartbeats["retention.ms"], heartbeats["segment.ms"]) == ("600000", "600000")

@@ -209,3 +209,13 @@ class Dispatcher:
             lane.timer.cancel()
         name = lane.admission.lane.name
         lane.timer = self._clock.call_later(seconds, lambda: self.pump(name))
+
+
+async def answer_expired(
+    dispatcher: Dispatcher, clock: Clock, expire: Callable[[JobProgress], None]
+) -> None:
+    """Until cancelled, call `expire` with each waiting job soon after its deadline."""
+    while True:
+        await clock.sleep(SWEEP_INTERVAL)
+        for progress in dispatcher.take_expired(clock.now()):
+            expire(progress)

@@ -1,5 +1,6 @@
 """One call for one job, to exactly one outcome."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,8 +11,9 @@ from tollway_schemas.reply import Answer, Provenance
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.errors import CallNotSent, InvalidResult, ProviderError
+from tollway_workers.errors import CallNotSent, InvalidResult, ProviderError, ProviderFailure
 from tollway_workers.policies.cost import cost_of
+from tollway_workers.policies.endings import cancelled
 from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.outcome import Completed, Outcome, RetryLater
 from tollway_workers.policies.outgoing import HEAD_BYTES, Exchange, instant
@@ -68,11 +70,14 @@ class JobExecutor:
         """The job's outcome after one more call, and that call for the journal.
 
         Raises CallNotSent where the job was no longer ours when the call was to be sent; nothing
-        was, and nothing has changed. Cancellation closes the connection; the permit comes back.
+        was, and nothing has changed. Cancellation closes the connection; the permit comes back. A
+        job that an operator cancelled ends so too, and then it is an outcome.
         """
         call: Call | None = None
         try:
             with permit:
+                if progress.cancelled:
+                    return cancelled(progress.lane), None
                 call = self._prepare(progress)
                 completion = await self._send(call, progress, permit)
             answer = await self._validator.validate(
@@ -85,6 +90,10 @@ class JobExecutor:
                 bad = (error.answer, error.problems) if isinstance(error, InvalidResult) else None
                 ask_next(progress, outcome.ask, bad)
             return outcome, exchange
+        except asyncio.CancelledError:
+            if not progress.cancelled:
+                raise
+            return cancelled(progress.lane), self._note_cancelled(progress, call)
         return self.complete(progress, call, completion, answer)
 
     def _prepare(self, progress: JobProgress) -> Call:
@@ -153,6 +162,14 @@ class JobExecutor:
         if not came_back and isinstance(error, ProviderError):
             came_back = error.failure.body
         return Exchange(attempt, call.body, came_back)
+
+    def _note_cancelled(self, progress: JobProgress, call: Call | None) -> Exchange | None:
+        """The call that was broken off; it may have been billed."""
+        if call is not None and call.completion is None:
+            call.latency = self._clock.monotonic() - call.started_monotonic
+        message = "an operator cancelled the job while it was called"
+        failure = ProviderFailure(failure_class=FailureClass.CANCELLED, message=message)
+        return self._note_failure(progress, call, ProviderError(failure))
 
     def _attempt(self, progress: JobProgress, call: Call, error: CallError | None) -> Attempt:
         """The record of a call, added to the job's own."""

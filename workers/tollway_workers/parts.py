@@ -10,6 +10,7 @@ from tollway_workers.intake import Intake
 from tollway_workers.kafka.one_record import ReplyFinder
 from tollway_workers.kafka.ports import RecordSink, RecordSource
 from tollway_workers.kafka.relay import Relay
+from tollway_workers.policies.commands import Commands
 from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.telemetry.events import FleetEvents
 
@@ -31,6 +32,8 @@ class Parts:
     #: Bytes of jobs that may be in memory.
     memory_bytes: int
     fairness: Fairness = field(default_factory=Fairness)
+    #: What operators said; others fill it.
+    commands: Commands = field(default_factory=Commands)
 
     @property
     def longest_call(self) -> float:

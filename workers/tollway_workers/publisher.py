@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar, assert_never
 
 from tollway_schemas import headers
-from tollway_schemas.failure import Failure
+from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job, ReplyAddress
 from tollway_schemas.keys import dead_letter_key, job_key
 from tollway_schemas.topics import TopicNames
@@ -16,6 +16,7 @@ from tollway_workers.policies.duplicates import ReplyPlace
 from tollway_workers.policies.endings import too_large
 from tollway_workers.policies.leaving import leaving
 from tollway_workers.policies.outcome import (
+    Cancelled,
     Completed,
     DeadLettered,
     Failed,
@@ -131,7 +132,9 @@ class OutcomePublisher:
         await self._send(OutgoingRecord(settings.topics.dead_letters, key, value, about))
 
     async def _write(
-        self, progress: JobProgress, outcome: Completed | Failed | DeadLettered | Forwarded
+        self,
+        progress: JobProgress,
+        outcome: Completed | Failed | Cancelled | DeadLettered | Forwarded,
     ) -> tuple[Outcome, Awaitable[object]]:
         """Hand over what an outcome asks for: what became of it, and its last acknowledgement."""
         match outcome:
@@ -143,7 +146,7 @@ class OutcomePublisher:
                 except RecordTooLarge:
                     given_up = too_large(outcome, progress.lane)
                     return given_up, await self._given_up(progress, given_up)
-            case Failed(failure):
+            case Failed(failure) | Cancelled(failure):
                 return outcome, await self._reply(progress, failure, dead=False)
             case DeadLettered():
                 return outcome, await self._given_up(progress, outcome)
@@ -201,6 +204,8 @@ class OutcomePublisher:
         status, provenance = "failed", None
         if isinstance(ending, Completed):
             status, provenance = "completed", ending.provenance.value
+        elif ending.failure_class is FailureClass.CANCELLED:
+            status = "cancelled"
         about = _about(job, progress.record) + headers.encode(
             ((headers.STATUS, status), (headers.PROVENANCE, provenance))
         )

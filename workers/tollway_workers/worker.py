@@ -5,8 +5,10 @@ import asyncio
 import structlog
 
 from tollway_workers.admission import Permit
+from tollway_workers.cancelling import Cancelling
+from tollway_workers.committing import Commits
 from tollway_workers.copies import Copies
-from tollway_workers.dispatcher import SWEEP_INTERVAL, Dispatcher, Reactions
+from tollway_workers.dispatcher import Dispatcher, Reactions, answer_expired
 from tollway_workers.errors import CallNotSent
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
@@ -23,11 +25,6 @@ from tollway_workers.writing import OutcomeWriter
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between commits: what is complete and may still be called twice after a crash is at most
-#: this old. Their number grows with partitions, not with workers, so they may be frequent.
-COMMIT_INTERVAL = 0.25
-#: Seconds until what has left for elsewhere is committed: it would be called there and here.
-_COMMIT_SOON = 0.02
 #: Seconds that jobs whose calls were broken off by a drain may take to be sent on.
 _SENDING_ON = 2.0
 #: Seconds that the relay may take to write its last batch and to leave.
@@ -74,10 +71,11 @@ class Worker:
             homes=self._homes,
             longest_call=parts.longest_call,
         )
+        self.cancelling = Cancelling(parts, self.dispatcher, self._calls, self._close)
         self._bytes = 0
         self._full: list[str] = []
         self._draining = asyncio.Event()
-        self._commit_due = asyncio.Event()
+        self._commits = Commits(parts.source, parts.clock, self.dispatcher.pump_all)
 
     async def run(self, drain_timeout: float) -> None:
         """Work until `drain` is called, then finish what is begun, commit and leave.
@@ -91,8 +89,10 @@ class Worker:
             await parts.source.start()
             async with asyncio.TaskGroup() as background:
                 tasks = [
-                    background.create_task(self._commit_often(), name="commits"),
-                    background.create_task(self._answer_expired(), name="deadlines"),
+                    background.create_task(self._commits.run(), name="commits"),
+                    background.create_task(
+                        answer_expired(self.dispatcher, self._clock, self._expire), name="deadlines"
+                    ),
                     relaying := background.create_task(parts.relay.keep_running(), name="relay"),
                 ]
                 await self._take_jobs()
@@ -138,7 +138,7 @@ class Worker:
         if isinstance(taken, JobProgress):
             return taken
         if isinstance(taken, Ended):
-            self._tasks.go(self._end(taken.progress, taken.outcome, None))
+            self._close(taken.progress, taken.outcome)
         else:
             self._tasks.go(self._refuse(taken))
         return None
@@ -154,9 +154,11 @@ class Worker:
             self.dispatcher.pump(copy.lane)
 
     def _wait(self, progress: JobProgress) -> None:
+        if self.cancelling.ends(progress):
+            return
         why = self._parts.lanes[progress.lane].admission.never(progress)
         if why is not None:
-            self._tasks.go(self._end(progress, beyond_limits(why, progress.lane), None))
+            self._close(progress, beyond_limits(why, progress.lane))
         elif progress.attempts or progress.not_before:
             until = min(progress.not_before, progress.deadline)
             self.dispatcher.retry(progress, until - self._clock.now())
@@ -170,7 +172,8 @@ class Worker:
 
     def _may_start(self, progress: JobProgress) -> bool:
         source = self._parts.source
-        return source.may_start(progress.record) and source.serves(self._homes[progress.lane])
+        ours = source.may_start(progress.record) and source.serves(self._homes[progress.lane])
+        return ours and self.cancelling.may_start(progress.lane)
 
     def _start(self, progress: JobProgress, permit: Permit) -> None:
         self._parts.events.call_started(progress.lane)
@@ -183,7 +186,8 @@ class Worker:
             ended = await self._parts.executor.execute(progress, permit)
         except CallNotSent:
             # It waits until a commit has proved that it is ours, or goes to whoever has it next.
-            self.dispatcher.retry(progress, 0.0)
+            if not self.cancelling.ends(progress):
+                self.dispatcher.retry(progress, 0.0)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
             # The place alone: an exception's text may quote what it choked on.
             log.error("a job met a bug in us", error=type(error).__name__, at=place_of(error))
@@ -214,11 +218,12 @@ class Worker:
         """Write the outcome, however long that takes, and act on it."""
         outcome, reply = await self.writer.write(progress, outcome, exchange)
         if isinstance(outcome, RetryLater):
-            self._again(progress, outcome)
+            if not self.cancelling.ends(progress):
+                self._again(progress, outcome)
             return
         self._done_with(progress.record)
         if isinstance(outcome, Forwarded):
-            self._clock.call_later(_COMMIT_SOON, self._commit_due.set)
+            self._commits.soon()
             self._parts.events.job_forwarded(outcome)
             self._copies.left(progress)
         else:
@@ -257,32 +262,19 @@ class Worker:
             self._give_back(progress)
         else:
             onward = Forwarded(progress.lane, "released", progress.not_before)
-            self._tasks.go(self._end(progress, onward, None))
+            self._close(progress, onward)
 
     def _expire(self, progress: JobProgress) -> None:
-        self._tasks.go(self._end(progress, expired(progress), None))
+        self._close(progress, expired(progress))
+
+    def _close(self, progress: JobProgress, outcome: Outcome) -> None:
+        self._tasks.go(self._end(progress, outcome, None))
 
     def _hold_back(self) -> None:
         self._full = [
             topic for lane in self.dispatcher.full_lanes() for topic in self._topics_of_lane[lane]
         ]
         self._parts.source.hold_back(self._full)
-
-    async def _commit_often(self) -> None:
-        while True:
-            timer = self._clock.call_later(COMMIT_INTERVAL, self._commit_due.set)
-            await self._commit_due.wait()
-            timer.cancel()
-            self._commit_due.clear()
-            await self._parts.source.commit()
-            # A commit renews the lease, without which nothing starts.
-            self.dispatcher.pump_all()
-
-    async def _answer_expired(self) -> None:
-        while True:
-            await self._clock.sleep(SWEEP_INTERVAL)
-            for progress in self.dispatcher.take_expired(self._clock.now()):
-                self._expire(progress)
 
     async def _finish_begun(self, drain_timeout: float) -> None:
         """What runs may end; what waits is let go of, to be called by others."""

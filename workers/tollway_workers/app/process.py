@@ -14,6 +14,7 @@ import structlog
 from tollway_schemas.topics import TopicNames
 from tollway_workers.admission import Admission
 from tollway_workers.app.connection import client_options
+from tollway_workers.app.contact import Contact, lane_homes
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
@@ -34,6 +35,7 @@ from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.topics import existing_topics
 from tollway_workers.parts import Parts
+from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.quota import LaneQuota, Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
@@ -76,11 +78,12 @@ class WorkerApp:
             for group in limit_groups(settings)
         }
         self.metrics = Metrics(lanes, self._clock)
+        self._commands = Commands()
         self._source = self._new_source()
         self._sink = self._new_sink()
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
-        holdings = self._source.holdings
+        holdings, names = self._source.holdings, TopicNames(settings.kafka.prefix)
         self._backlog = Backlog(self._client, lambda: tuple(holdings), self._clock)
         watched = Watched(
             source=self._source,
@@ -89,6 +92,8 @@ class WorkerApp:
             liveness=self._liveness,
             backlog=self._backlog,
         )
+        homes = lane_homes(settings, lanes, self._intake.topics_of)
+        self._contact = Contact(self._client, names, watched, self._commands, homes, self._clock)
         gauges = Gauges(self.metrics.state, watched, self._clock)
         self._telemetry = TelemetryServer(self.metrics.registry, gauges.refresh, self.why_not_ready)
 
@@ -99,9 +104,11 @@ class WorkerApp:
         """
         await self._require_topics()
         await self._serve_telemetry()
+        await self._contact.start(self._options.instance_id)
         background = [
             asyncio.create_task(self._liveness.run(), name="liveness"),
             asyncio.create_task(self._backlog.run(), name="backlog"),
+            asyncio.create_task(self._contact.run(), name="contact"),
         ]
         gc.collect()
         gc.freeze()
@@ -116,6 +123,7 @@ class WorkerApp:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            await self._contact.stop()
             await self._telemetry.stop()
         log.info("worker has left", worker=self._options.instance_id)
         if mistake is not None:
@@ -206,12 +214,13 @@ class WorkerApp:
         reads = IntakeSettings(
             jobs=jobs_topics(settings), lanes=lane_topics(settings), routes=settings.routes
         )
+        self._intake = Intake(reads, publisher, validator, clock)
         parts = Parts(
             source=self._source,
             sink=self._sink,
             relay=self._new_relay(publisher),
             replies=KafkaReplies(self._client, clock),
-            intake=Intake(reads, publisher, validator, clock),
+            intake=self._intake,
             lanes=self._lanes,
             executor=JobExecutor(self._lanes, validator, policy, clock, self._source.may_start),
             publisher=publisher,
@@ -219,6 +228,7 @@ class WorkerApp:
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
             fairness=self._fairness(),
+            commands=self._commands,
         )
         return Worker(parts)
 

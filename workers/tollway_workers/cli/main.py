@@ -29,6 +29,20 @@ COMMANDS = (
         "worker", "tollway_workers.cli.worker", "Run one worker until it is told to stop.", _FLEET
     ),
     LazyCommand(
+        "lanes",
+        "tollway_workers.cli.fleet_status",
+        "Watch the lanes: what is left to do, limits and their use.",
+        _FLEET,
+    ),
+    LazyCommand(
+        "workers", "tollway_workers.cli.fleet_status", "Watch the workers that are alive.", _FLEET
+    ),
+    LazyCommand("pause", "tollway_workers.cli.operate", "Start no call on a lane.", _FLEET),
+    LazyCommand("resume", "tollway_workers.cli.operate", "End every pause of a lane.", _FLEET),
+    LazyCommand(
+        "cancel", "tollway_workers.cli.operate", "Cancel jobs, those in flight too.", _FLEET
+    ),
+    LazyCommand(
         "topics", "tollway_workers.cli.topics", "Plan and make the fleet's topics.", _FLEET
     ),
     LazyCommand(

@@ -68,12 +68,27 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None
     cells = [[on_one_line(cell) for cell in row] for row in rows]
     out = console()
     if out.is_terminal:
-        out.print(_fitted(columns, cells))
+        out.print(fitted(columns, cells))
         return
     lines = [[column.title for column in columns], *cells]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
         say("  ".join(_aligned(*each) for each in zip(columns, line, widths, strict=True)).rstrip())
+
+
+def fitted(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
+    """A table for a terminal, as wide as that allows."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            no_wrap=not column.wraps,
+        )
+    for row in rows:
+        table.add_row(*(Text(on_one_line(cell)) for cell in row))
+    return table
 
 
 def dollars(pico: int | None) -> str:
@@ -88,20 +103,6 @@ def dollars(pico: int | None) -> str:
 def count(number: int, noun: str) -> str:
     """1 worker, 2 workers."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _fitted(columns: Sequence[Column], rows: list[list[str]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            overflow="fold",
-            no_wrap=not column.wraps,
-        )
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
 
 
 def _aligned(column: Column, cell: str, width: int) -> str:

@@ -4,7 +4,7 @@ import traceback
 from pathlib import Path
 
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_workers.policies.outcome import Completed, DeadLettered, Forwarded
+from tollway_workers.policies.outcome import Cancelled, Completed, DeadLettered, Forwarded
 
 
 def invalid_job(problem: str) -> DeadLettered:
@@ -30,6 +30,12 @@ def beyond_limits(why: str, lane: str) -> DeadLettered:
     """Its next call can never be made within the lane's limits."""
     failure = Failure(failure_class=FailureClass.BEYOND_LIMITS, message=why, lane=lane)
     return DeadLettered(failure)
+
+
+def cancelled(lane: str) -> Cancelled:
+    """An operator cancelled it: whatever was tried, nothing more is."""
+    message = "an operator cancelled the job"
+    return Cancelled(Failure(failure_class=FailureClass.CANCELLED, message=message, lane=lane))
 
 
 def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:

@@ -25,6 +25,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled:
+    """An operator wants it no more: it ends in a failure reply and nothing else."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLettered:
     """It is given up: a dead letter first, then a failure reply."""
 
@@ -62,4 +69,4 @@ class Forwarded:
     tier: float | None = None
 
 
-Outcome = Completed | Failed | DeadLettered | RetryLater | Forwarded
+Outcome = Completed | Failed | Cancelled | DeadLettered | RetryLater | Forwarded

@@ -14,7 +14,7 @@ import orjson
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.codec import encode
 from tollway_schemas.dead_letter import DeadLetter, StoredElsewhere
-from tollway_schemas.failure import Failure, fingerprint
+from tollway_schemas.failure import Failure, FailureClass, fingerprint
 from tollway_schemas.job import SCHEMA_VERSION
 from tollway_workers.policies.cost import total
 from tollway_workers.policies.outcome import Completed, DeadLettered
@@ -68,6 +68,8 @@ def reply(
         fields["provenance"] = ending.provenance.value
         _add(fields, lane=ending.lane, model=ending.model)
     else:
+        if ending.failure_class is FailureClass.CANCELLED:
+            fields["status"] = "cancelled"
         fields["failure"] = orjson.Fragment(encode(ending))
         fields["dead_letter"] = dead
         _add(fields, lane=ending.lane)

@@ -24,12 +24,15 @@ class Pool:
         "pace",
         "rate",
         "slices",
+        "spent",
     )
 
     def __init__(self, limit: RateLimit, shards: int, now: float) -> None:
         self.slices = 0
         self.level = 0.0
         self.pace = self.borne = 1.0
+        #: Units that calls have taken so far, as far as is known.
+        self.spent = 0.0
         self._at = now
         self._shards = shards
         self.limit = limit

@@ -44,6 +44,8 @@ class JobProgress:
     cost: "Cost | None" = None
     #: Whether copies of it that come meanwhile wait for its end.
     first: bool = False
+    #: An operator cancelled it while it was called: that call is its last.
+    cancelled: bool = False
     _encoded: tuple[Attempt, bytes] | None = None
 
     @property

@@ -168,7 +168,9 @@ class LaneQuota:
         for slots in self.slots:
             slots.used += 1
         for pool in self.pools:
-            pool.level -= cost[pool.limit.resource]
+            amount = cost[pool.limit.resource]
+            pool.level -= amount
+            pool.spent += amount
 
     def free(self) -> None:
         """A call has ended: its slot is free."""
@@ -179,7 +181,9 @@ class LaneQuota:
         """Replace what was reserved by what the provider has counted."""
         for pool in self.pools:
             resource = pool.limit.resource
-            pool.change(reserved[resource] - counted[resource])
+            back = reserved[resource] - counted[resource]
+            pool.change(back)
+            pool.spent -= back
 
     def beyond(self, cost: Cost) -> RateLimit | None:
         """The limit that never lets `cost` through; None without one."""

@@ -11,6 +11,8 @@ from tollway_workers.config.kafka import KafkaSettings
 #: What carries a job and what came of it may be so many times as large as a job.
 _LARGER = 2
 _TIER_PARTITIONS = 3
+#: Heartbeats are kept so long that one looks back to see who has gone; segments are as long.
+_MINUTES_10 = 600_000
 #: Room for keys, headers and a batch's own fields.
 RECORD_OVERHEAD = 4_096
 
@@ -20,7 +22,7 @@ _LONGEST_SEGMENT = 7 * 24 * _HOUR
 
 #: Why a topic is configured as it is, for those who are asked to change it.
 REASONS: Mapping[str, str] = {
-    "cleanup.policy": "no record gives way to a later one of its key",
+    "cleanup.policy": "records go by their time alone; of commands the last of each stays",
     "retention.ms": "records stay as long as was promised",
     "retention.bytes": "records stay as long as was promised, however many come",
     "segment.ms": "records go within a tenth of their time (an hour, a week at most) after it",
@@ -63,6 +65,8 @@ def wanted_topics(settings: FleetSettings) -> tuple[TopicSpec, ...]:
         _spec(kafka, names.replies, hours=kafka.replies_retention_hours, times=_LARGER),
         _spec(kafka, names.dead_letters, hours=24 * dead_letters, times=_LARGER),
         _spec(kafka, names.journal, hours=24 * journal, times=_LARGER),
+        _commands(kafka, names.commands),
+        _heartbeats(kafka, names.heartbeats),
         *(
             _spec(kafka, names.lane(lane, priority), hours=jobs, times=_LARGER, fixed=True)
             for priority in (Priority.BULK, Priority.INTERACTIVE)
@@ -80,6 +84,18 @@ def _tier(kafka: KafkaSettings, name: str) -> TopicSpec:
     """A retry topic: few partitions, because its relay looks at the head of each."""
     spec = _spec(kafka, name, hours=kafka.jobs_retention_hours, times=_LARGER)
     return replace(spec, partitions=min(_TIER_PARTITIONS, kafka.partitions))
+
+
+def _commands(kafka: KafkaSettings, name: str) -> TopicSpec:
+    """A table in one order: workers read all of it when they start."""
+    spec = _heartbeats(kafka, name)
+    kept = {key: text for key, text in spec.config.items() if not key.startswith("retention.")}
+    return replace(spec, config={**kept, "cleanup.policy": "compact"})
+
+
+def _heartbeats(kafka: KafkaSettings, name: str) -> TopicSpec:
+    spec = _spec(kafka, name, hours=_MINUTES_10 / _HOUR)
+    return replace(spec, partitions=1, config={**spec.config, "segment.ms": str(_MINUTES_10)})
 
 
 def _spec(

@@ -7,7 +7,14 @@ from tollway_schemas.failure import Failure
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, Forwarded, Outcome
+from tollway_workers.policies.outcome import (
+    Cancelled,
+    Completed,
+    DeadLettered,
+    Failed,
+    Forwarded,
+    Outcome,
+)
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.telemetry import definitions as d
 from tollway_workers.telemetry.definitions import Metric
@@ -17,6 +24,7 @@ from tollway_workers.telemetry.state import StateGauges
 _OUTCOMES: dict[type, str] = {
     Completed: "completed",
     Failed: "failed",
+    Cancelled: "cancelled",
     DeadLettered: "dead_lettered",
 }
 

@@ -1,0 +1,81 @@
+"""Heartbeats: how a worker is, said once a second."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.model import Record
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class LimitUse(Record):
+    """One limit of a lane, as far as this worker may use it."""
+
+    name: str
+    """As the configuration calls it; `concurrency` for calls in flight."""
+    shared: bool = False
+    """Whether all lanes of the limit group use it together."""
+    most: Annotated[float, Field(ge=0)]
+    """This worker's part: units in each period, or calls in flight."""
+    period: Annotated[float, Field(gt=0)] | None = None
+    """Seconds; absent for calls in flight."""
+    used: float
+    """Units spent since the worker started, so far as is known; or calls in flight now."""
+
+
+class LaneBeat(Record):
+    """One lane in one worker."""
+
+    lane: str
+    """Its name."""
+    group: str
+    """The limit group it belongs to."""
+    state: str
+    """open, slowed, parked or paused."""
+    paused_until: AwareDatetime | None = None
+    """When its pause expires."""
+    in_flight: Count = 0
+    """Calls on their way."""
+    waiting: Count = 0
+    """Jobs in memory that wait for a call."""
+    outstanding: Count = 0
+    """Records of this worker's partitions of its topics that are not finished, read or not."""
+    finished: Count = 0
+    """Records of these partitions that were finished since they became this worker's."""
+    oldest: AwareDatetime | None = None
+    """When the oldest job that is read and not finished was written."""
+    limits: tuple[LimitUse, ...] = ()
+    """Each limit that a call meets."""
+    binding: str | None = None
+    """The limit that the next call waits for."""
+
+
+class Heartbeat(Record):
+    """How a worker is: a record of `<prefix>.heartbeats`, whose key is the worker."""
+
+    version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    """Major version of this record's schema."""
+    worker: str
+    """Its instance id."""
+    started_at: AwareDatetime
+    """When its process started."""
+    release: str
+    """The version of Tollway it runs."""
+    shards: dict[str, int] = Field(default_factory=dict)
+    """Shards that it owns, by limit group."""
+    partitions: Count = 0
+    """Partitions that it owns."""
+    holds_lease: bool = False
+    """Whether it can prove that they are its own: without that no call starts."""
+    releasing: Count = 0
+    """Partitions that are about to go to another worker."""
+    draining: bool = False
+    """Whether it was told to stop."""
+    left: bool = False
+    """Whether this is its last word."""
+    commands: Count = 0
+    """The offset of `<prefix>.commands` before which it has applied everything."""
+    lanes: tuple[LaneBeat, ...] = ()
+    """Its lanes."""

@@ -1,0 +1,120 @@
+"""Which lanes are paused and which jobs are cancelled, by what operators said."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tollway_schemas.codec import encode
+from tollway_schemas.command import Action, Command
+from tollway_workers.policies.commands import Commands
+from tollway_workers.testing.samples import NOW, job
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(NOW + seconds, UTC)
+
+
+def pause(lane: str = "main", *, until: float = 60.0) -> bytes:
+    command = Command(action=Action.PAUSE, lane=lane, issued_at=at(0), expires_at=at(until))
+    return encode(command)
+
+
+def cancel(*, issued: float = 0.0, until: float = 60.0, **target: Any) -> bytes:
+    facts = {"action": Action.CANCEL, "issued_at": at(issued), "expires_at": at(until)}
+    return encode(Command.model_validate(facts | target))
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+def test_a_pause_holds_for_its_lane_until_it_expires(commands: Commands) -> None:
+    commands.apply(b"a", pause(until=60), NOW)
+
+    assert commands.paused_until("main", NOW + 59) == NOW + 60
+    assert commands.paused_until("other", NOW + 59) is None
+    assert commands.paused_until("main", NOW + 60) is None
+
+
+def test_a_pause_is_taken_back_by_its_key_and_another_of_the_lane_stays(
+    commands: Commands,
+) -> None:
+    commands.apply(b"a", pause(until=100), NOW)
+    commands.apply(b"b", pause(until=60), NOW)
+
+    commands.apply(b"a", None, NOW)
+    one_left = commands.paused_until("main", NOW)
+    commands.apply(b"b", b"", NOW)
+
+    assert one_left == NOW + 60
+    assert commands.paused_until("main", NOW) is None
+
+
+def test_jobs_are_cancelled_by_name_whenever_they_were_created(commands: Commands) -> None:
+    commands.apply(b"a", cancel(jobs=("one", "two"), issued=-1_000), NOW)
+
+    cancelled = [commands.is_cancelled(job(name), NOW) for name in ("one", "two", "three")]
+
+    assert cancelled == [True, True, False]
+    assert not commands.is_cancelled(job("one"), NOW + 60)
+
+
+@pytest.mark.parametrize("target", ["tenant", "run"])
+def test_of_a_tenant_or_a_run_only_older_jobs_are_cancelled(
+    commands: Commands, target: str
+) -> None:
+    created = job().created_at.timestamp() - NOW
+    commands.apply(b"a", cancel(issued=created + 1, until=created + 50, **{target: "x"}), NOW)
+
+    older = job().model_copy(update={target: "x"})
+    others = job().model_copy(update={target: "y"})
+    younger = older.model_copy(update={"created_at": at(created + 1)})
+
+    assert [commands.is_cancelled(each, NOW) for each in (older, younger, others, job())] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not commands.is_cancelled(older, NOW + created + 50)
+
+
+def test_a_cancel_that_is_taken_back_leaves_what_others_say(commands: Commands) -> None:
+    commands.apply(b"a", cancel(jobs=("one", "two")), NOW)
+    commands.apply(b"b", cancel(jobs=("two",)), NOW)
+
+    commands.apply(b"a", None, NOW)
+
+    assert [commands.is_cancelled(job(name), NOW) for name in ("one", "two")] == [False, True]
+
+
+def test_what_has_expired_is_forgotten_when_more_is_said(commands: Commands) -> None:
+    commands.apply(b"a", cancel(jobs=("one",), until=10), NOW)
+    commands.apply(b"b", pause(until=5), NOW + 20)
+
+    commands.apply(b"c", cancel(jobs=("two",), until=100), NOW + 20)
+
+    assert repr(commands) == "<Commands [1 in force]>"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (None, pause()),
+        (b"a", b"\xff\xfe"),
+        (b"a", b"[" * 100_000),
+        (b"a", b'{"action": "stop", "lane": "main"}'),
+        (b"a", b'{"version": 99}'),
+        (b"a", pause().replace(b'"pause"', b'"cancel"')),
+        (b"a", cancel(run="r").replace(b'"run"', b'"walk"')),
+    ],
+)
+def test_what_is_no_command_is_ignored_and_said(
+    commands: Commands, key: bytes | None, value: bytes
+) -> None:
+    commands.apply(b"good", pause(), NOW)
+
+    assert commands.apply(key, value, NOW)
+    assert commands.paused_until("main", NOW) is not None

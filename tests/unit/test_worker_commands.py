@@ -1,0 +1,206 @@
+"""What a worker does when operators pause a lane or cancel jobs."""
+
+from tollway_schemas.attempt import Billed
+from tollway_schemas.codec import encode
+from tollway_schemas.command import Action, Command
+from tollway_schemas.failure import FailureClass
+from tollway_workers.config.route import RetrySettings, RouteSettings
+from tollway_workers.errors import ProviderFailure
+from tollway_workers.policies.outgoing import instant
+from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
+from tollway_workers.testing.samples import NOW, job, lane, progress
+from tollway_workers.testing.scripted_provider import ScriptedProvider
+
+ROUTE = RouteSettings(
+    lanes=("main",), retry=RetrySettings(backoff_initial=5.0, backoff_max=5.0), journal="full"
+)
+KEY = b"the command"
+
+
+def fleet_of(provider: ScriptedProvider, *, concurrency: int = 2) -> MemoryFleet:
+    return MemoryFleet({lane(concurrency=concurrency): provider}, {"extract": ROUTE})
+
+
+def tell(fleet: MemoryFleet, **target: object) -> None:
+    now = fleet.clock.now()
+    action = Action.PAUSE if "lane" in target else Action.CANCEL
+    facts = {"action": action, "issued_at": instant(now), "expires_at": instant(now + 1_000)}
+    command = Command.model_validate(facts | target)
+    fleet.worker.cancelling.apply([(KEY, encode(command))])
+
+
+async def test_no_call_starts_on_a_paused_lane_until_it_is_resumed() -> None:
+    provider = ScriptedProvider()
+    fleet = fleet_of(provider)
+    tell(fleet, lane="main")
+    async with fleet:
+        await fleet.publish(job("a"), job("b"))
+        await fleet.until(lambda: fleet.worker.dispatcher.waiting == 2)
+        await fleet.until(lambda: fleet.clock.now() > NOW + 5)
+        paused = len(provider.calls)
+
+        fleet.worker.cancelling.apply([(KEY, None)])
+        await fleet.until(lambda: len(fleet.replies) == 2)
+
+    assert paused == 0
+    assert {reply.status for reply in fleet.replies.values()} == {"completed"}
+
+
+async def test_a_pause_that_expires_lets_the_lane_go_on() -> None:
+    provider = ScriptedProvider()
+    fleet = fleet_of(provider)
+    tell(fleet, lane="main", expires_at=instant(NOW + 7))
+    async with fleet:
+        await fleet.publish(job("a"))
+        await fleet.until(lambda: len(fleet.replies) == 1)
+
+    assert fleet.clock.now() >= NOW + 7
+
+
+async def test_jobs_of_a_paused_lane_are_answered_at_their_deadline() -> None:
+    provider = ScriptedProvider()
+    fleet = fleet_of(provider)
+    tell(fleet, lane="main")
+    async with fleet:
+        await fleet.publish(job("late", seconds=10))
+        await fleet.until(lambda: "late" in fleet.replies)
+
+    failure = fleet.replies["late"].failure
+    assert provider.calls == []
+    assert failure is not None
+    assert failure.failure_class is FailureClass.EXPIRED
+
+
+async def test_a_cancelled_job_that_waits_is_answered_at_once_and_never_called() -> None:
+    provider = ScriptedProvider()
+    provider.hold.clear()
+    fleet = fleet_of(provider)
+    async with fleet:
+        await fleet.publish(*(job(f"j{n}") for n in range(6)))
+        await fleet.until(lambda: len(provider.calls) == 2 and fleet.worker.dispatcher.waiting == 4)
+        waiting = {f"j{n}" for n in range(6)} - {c.call_id.split("/")[0] for c in provider.calls}
+        gone = sorted(waiting)[:2]
+
+        tell(fleet, jobs=tuple(gone))
+        await fleet.until(lambda: len(fleet.replies) == 2)
+        early = dict(fleet.replies)
+        provider.hold.set()
+        await fleet.until(lambda: len(fleet.replies) == 6)
+
+    assert sorted(early) == gone
+    assert {reply.status for reply in early.values()} == {"cancelled"}
+    assert {r.failure.failure_class for r in early.values() if r.failure} == {"cancelled"}
+    assert not any(reply.dead_letter for reply in early.values())
+    assert fleet.broker.records(NAMES.dead_letters) == []
+    assert len(provider.calls) == 4
+    assert fleet.worker._bytes == 0
+
+
+async def test_a_call_of_a_cancelled_job_is_broken_off_and_journaled_as_perhaps_billed() -> None:
+    provider = ScriptedProvider()
+    provider.hold.clear()
+    fleet = fleet_of(provider, concurrency=1)
+    async with fleet:
+        await fleet.publish(job("a"))
+        await fleet.until(lambda: len(provider.calls) == 1)
+
+        tell(fleet, jobs=("a",))
+        await fleet.until(lambda: "a" in fleet.replies)
+        in_flight = fleet.lanes["main"].admission.in_flight
+        provider.hold.set()
+        await fleet.publish(job("b"))
+        await fleet.until(lambda: "b" in fleet.replies)
+
+    (attempt,) = fleet.replies["a"].attempts
+    assert fleet.replies["a"].status == "cancelled"
+    assert (attempt.failure_class, attempt.billed) == (FailureClass.CANCELLED, Billed.UNKNOWN)
+    assert [entry.attempt for entry in fleet.journal if entry.job_id == "a"] == [attempt]
+    assert in_flight == 0
+    assert fleet.replies["b"].status == "completed"
+    assert fleet.worker._bytes == 0
+
+
+async def test_a_job_that_waits_for_its_retry_is_cancelled_too() -> None:
+    failure = ProviderFailure(failure_class=FailureClass.TRANSIENT, message="a bad moment")
+    provider = ScriptedProvider([failure])
+    fleet = fleet_of(provider)
+    async with fleet:
+        await fleet.publish(job("a"))
+        await fleet.until(lambda: len(provider.calls) == 1 and fleet.worker.dispatcher.waiting == 1)
+
+        tell(fleet, jobs=("a",))
+        await fleet.until(lambda: "a" in fleet.replies)
+
+    assert fleet.replies["a"].status == "cancelled"
+    assert len(fleet.replies["a"].attempts) == len(provider.calls) == 1
+
+
+async def test_jobs_that_come_after_the_command_are_cancelled_while_it_lives() -> None:
+    provider = ScriptedProvider()
+    fleet = fleet_of(provider)
+    tell(fleet, tenant="acme", issued_at=instant(NOW + 1_000))
+    async with fleet:
+        await fleet.publish(job("a", tenant="acme"), job("b", tenant="other"))
+        await fleet.send_on(progress(job("c", tenant="acme")), "main")
+        await fleet.until(lambda: len(fleet.replies) == 3)
+
+    statuses = {name: reply.status for name, reply in fleet.replies.items()}
+    assert statuses == {"a": "cancelled", "b": "completed", "c": "cancelled"}
+    assert len(provider.calls) == 1
+
+
+async def test_a_call_that_ends_in_a_retry_as_its_job_is_cancelled_is_not_repeated() -> None:
+    failure = ProviderFailure(failure_class=FailureClass.RATE_LIMIT, message="slowly")
+    provider = ScriptedProvider([failure])
+    fleet = fleet_of(provider)
+    async with fleet:
+        await fleet.publish(job("a"))
+        writing = fleet.worker.writer.write
+
+        async def cancelled_meanwhile(*what: object) -> object:
+            tell(fleet, jobs=("a",))
+            return await writing(*what)  # type: ignore[arg-type]  # as it was called
+
+        fleet.worker.writer.write = cancelled_meanwhile  # type: ignore[method-assign,assignment]  # a test in between
+        await fleet.until(lambda: "a" in fleet.replies)
+
+    assert fleet.replies["a"].status == "cancelled"
+    assert len(provider.calls) == 1
+
+
+async def test_a_permit_is_given_back_where_a_call_is_cancelled_before_it_began() -> None:
+    provider = ScriptedProvider()
+    fleet = fleet_of(provider, concurrency=1)
+    begin = fleet.worker._start
+
+    def cancelled_at_once(*what: object) -> None:
+        begin(*what)  # type: ignore[arg-type]  # as it was called
+        tell(fleet, jobs=("a",))
+
+    fleet.worker.dispatcher._start = cancelled_at_once
+    async with fleet:
+        await fleet.publish(job("a"), job("b"))
+        await fleet.until(lambda: len(fleet.replies) == 2)
+
+    statuses = {name: reply.status for name, reply in fleet.replies.items()}
+    assert statuses == {"a": "cancelled", "b": "completed"}
+    assert len(provider.calls) == 1
+    assert fleet.lanes["main"].admission.in_flight == 0
+
+
+async def test_a_process_that_was_frozen_looks_for_commands_before_it_calls() -> None:
+    provider = ScriptedProvider()
+    fleet = fleet_of(provider)
+    commands = fleet.worker._parts.commands
+    commands.looked = fleet.clock.boottime()
+    async with fleet:
+        await fleet.until(lambda: fleet.clock.now() > NOW + 3)
+        await fleet.publish(job("a"))
+        await fleet.until(lambda: fleet.worker.dispatcher.waiting == 1)
+        await fleet.until(lambda: fleet.clock.now() > NOW + 6)
+        blind = len(provider.calls)
+
+        commands.looked = fleet.clock.boottime() + 1_000
+        await fleet.until(lambda: "a" in fleet.replies)
+
+    assert blind == 0

@@ -1,0 +1,81 @@
+"""Obeys operators: lanes that pause, jobs that are cancelled.
+
+All of a command happens within `apply`: who hears that it was applied knows that no call starts
+against it any more. What waits is answered without a call; what is in flight is broken off.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from tollway_workers.dispatcher import Dispatcher
+from tollway_workers.parts import Parts
+from tollway_workers.policies.endings import cancelled
+from tollway_workers.policies.outcome import Outcome
+from tollway_workers.policies.progress import JobProgress
+
+log = structlog.get_logger(__name__)
+
+#: Seconds without a look at the commands after which no call starts: a process that was frozen
+#: looks first what was said meanwhile.
+_BLIND = 2.0
+
+End = Callable[[JobProgress, Outcome], object]
+
+
+class Cancelling:
+    """State: whether a record that is no command was met, which is said once."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        dispatcher: Dispatcher,
+        calls: Mapping[JobProgress, asyncio.Task[None]],
+        end: End,
+    ) -> None:
+        """`calls`: those in flight; `end` writes the outcome of a job that waits for nothing."""
+        self._commands = parts.commands
+        self._dispatcher = dispatcher
+        self._calls = calls
+        self._clock = parts.clock
+        self._end = end
+        self._met_nonsense = False
+
+    def apply(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Obey records of the commands topic, by key and value, in their order."""
+        now = self._clock.now()
+        for key, value in records:
+            problem = self._commands.apply(key, value, now)
+            if problem is not None and not self._met_nonsense:
+                self._met_nonsense = True
+                log.warning("what is no command is ignored, now and later", problem=problem)
+        for progress in self._dispatcher.take(lambda each: each.owned and self._is_cancelled(each)):
+            self._end(progress, cancelled(progress.lane))
+        for progress, call in tuple(self._calls.items()):
+            if not progress.cancelled and self._is_cancelled(progress):
+                progress.cancelled = True
+                # A task that has not begun yet must begin: it has a permit to give back.
+                asyncio.get_running_loop().call_soon(self._break_off, progress, call)
+        self._dispatcher.pump_all()
+
+    def ends(self, progress: JobProgress) -> bool:
+        """Whether a job that is about to wait for its lane is cancelled; its end is then begun."""
+        if not self._is_cancelled(progress):
+            return False
+        self._end(progress, cancelled(progress.lane))
+        return True
+
+    def may_start(self, lane: str) -> bool:
+        """Whether calls may start on a lane, for all that operators said."""
+        looked = self._commands.looked
+        if looked is not None and self._clock.boottime() - looked > _BLIND:
+            return False
+        return self._commands.paused_until(lane, self._clock.now()) is None
+
+    def _is_cancelled(self, progress: JobProgress) -> bool:
+        return self._commands.is_cancelled(progress.job, self._clock.now())
+
+    def _break_off(self, progress: JobProgress, call: asyncio.Task[None]) -> None:
+        if self._calls.get(progress) is call:
+            call.cancel()

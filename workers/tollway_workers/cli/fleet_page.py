@@ -1,0 +1,135 @@
+"""How lanes and workers are shown to people and to machines."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from tollway_schemas.codec import encode
+from tollway_workers.cli.fleet_view import FleetView, LaneView, LimitView
+from tollway_workers.cli.output import Column
+
+LANE_COLUMNS = (
+    Column("lane"),
+    Column("state"),
+    Column("outstanding", right=True),
+    Column("in flight", right=True),
+    Column("limits", wraps=True),
+    Column("binding"),
+    Column("owners", wraps=True),
+    Column("oldest", right=True),
+    Column("clear in", right=True),
+)
+WORKER_COLUMNS = (
+    Column("worker"),
+    Column("state"),
+    Column("shards", wraps=True),
+    Column("partitions", right=True),
+    Column("in flight", right=True),
+    Column("waiting", right=True),
+    Column("commands", right=True),
+    Column("up", right=True),
+    Column("heard", right=True),
+    Column("release"),
+)
+_NONE = "-"
+
+
+def lane_rows(lanes: Sequence[LaneView], now: float) -> list[tuple[str, ...]]:
+    """One row a lane."""
+    return [
+        (
+            each.lane,
+            _state(each, now),
+            f"{each.outstanding:,}",
+            f"{each.in_flight:,}",
+            ", ".join(map(_limit, each.limits)) or _NONE,
+            ", ".join(each.binding) or _NONE,
+            ", ".join(each.owners) or _NONE,
+            _NONE if each.oldest is None else span(now - each.oldest),
+            _NONE if each.time_to_clear is None else span(each.time_to_clear),
+        )
+        for each in lanes
+    ]
+
+
+def lane_facts(lanes: Sequence[LaneView]) -> list[dict[str, Any]]:
+    """The same for machines; times are in seconds."""
+    return [
+        asdict(each)
+        | {
+            "paused_until": _instant(each.paused_until),
+            "oldest": _instant(each.oldest),
+            "time_to_clear": each.time_to_clear,
+        }
+        for each in lanes
+    ]
+
+
+def worker_rows(view: FleetView, now: float) -> list[tuple[str, ...]]:
+    """One row a worker."""
+    return [
+        (
+            beat.worker,
+            _doing(beat.draining, beat.partitions, beat.holds_lease, beat.releasing),
+            ", ".join(f"{group} {count}" for group, count in sorted(beat.shards.items())) or _NONE,
+            f"{beat.partitions:,}",
+            f"{sum(lane.in_flight for lane in beat.lanes):,}",
+            f"{sum(lane.waiting for lane in beat.lanes):,}",
+            str(beat.commands),
+            span(now - beat.started_at.timestamp()),
+            f"{span(view.silence(beat.worker, now))} ago",
+            beat.release,
+        )
+        for beat in view.live(now)
+    ]
+
+
+def worker_facts(view: FleetView, now: float) -> list[dict[str, Any]]:
+    """The last heartbeat of each, for machines."""
+    return [
+        orjson.loads(encode(beat)) | {"heard_seconds_ago": view.silence(beat.worker, now)}
+        for beat in view.live(now)
+    ]
+
+
+def span(seconds: float) -> str:
+    """A duration in one or two units: 4s, 3m 20s, 2h 5m, 3d 4h."""
+    whole = max(0, round(seconds))
+    units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+    for index, (unit, length) in enumerate(units):
+        if whole >= length:
+            text = f"{whole // length}{unit}"
+            rest = whole % length
+            if rest and index + 1 < len(units):
+                smaller, part = units[index + 1]
+                text += f" {rest // part}{smaller}" if rest >= part else ""
+            return text
+    return "0s"
+
+
+def _state(lane: LaneView, now: float) -> str:
+    if lane.paused_until is None:
+        return lane.state
+    return f"paused for {span(lane.paused_until - now)}"
+
+
+def _limit(limit: LimitView) -> str:
+    used = "?" if limit.used is None else f"{limit.used:,.0f}"
+    return f"{limit.name} {used}/{limit.most:,.0f}"
+
+
+def _doing(draining: bool, partitions: int, holds_lease: bool, releasing: int) -> str:
+    if draining:
+        return "draining"
+    if not partitions:
+        return "standby"
+    if not holds_lease:
+        return "no lease"
+    return "releasing" if releasing else "working"
+
+
+def _instant(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -1,0 +1,175 @@
+"""What the heartbeats of all workers come to: who is alive, and how each lane is. Pure.
+
+Times are in seconds since 1970.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tollway_schemas.heartbeat import Heartbeat, LaneBeat
+
+#: Seconds: a worker that was heard within them is alive, and rates are taken over them.
+LIVE = 10.0
+#: The worst that any worker says of a lane comes first.
+_STATES = ("paused", "parked", "slowed", "open")
+
+
+class Heard(NamedTuple):
+    """One heartbeat."""
+
+    #: When it came to us.
+    at: float
+    #: When Kafka wrote it: differences of these are free of other machines' clocks.
+    written: float
+    beat: Heartbeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitView:
+    """One limit of a lane over all workers."""
+
+    name: str
+    #: Calls in flight, or units in each period at the pace of the last seconds; None: not known.
+    used: float | None
+    #: What the shards that somebody owns allow.
+    most: float
+    #: Seconds; None for calls in flight.
+    period: float | None
+    #: Whether all lanes of the limit group use it together.
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneView:
+    """One lane over all workers."""
+
+    lane: str
+    group: str
+    state: str
+    paused_until: float | None
+    in_flight: int
+    waiting: int
+    outstanding: int
+    #: When the oldest job that is read and not finished was written.
+    oldest: float | None
+    limits: tuple[LimitView, ...]
+    #: The limits that calls wait for.
+    binding: tuple[str, ...]
+    owners: tuple[str, ...]
+    #: Jobs finished a second, over the last seconds; None: not known.
+    rate: float | None
+
+    @property
+    def time_to_clear(self) -> float | None:
+        """Seconds until all that is outstanding is finished at this rate; None: not known."""
+        if self.outstanding == 0:
+            return 0.0
+        return self.outstanding / self.rate if self.rate else None
+
+
+class FleetView:
+    """State: `_heard`, the heartbeats of the last seconds by worker, the oldest first."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, list[Heard]] = {}
+
+    def hear(self, at: float, written: float, beat: Heartbeat) -> None:
+        """One more heartbeat; they come in order for each worker."""
+        earlier = self._heard.get(beat.worker, [])
+        kept = [
+            each
+            for each in earlier
+            if each.written > written - LIVE and each.beat.started_at == beat.started_at
+        ]
+        self._heard[beat.worker] = [*kept, Heard(at, written, beat)]
+
+    def live(self, now: float) -> list[Heartbeat]:
+        """The last word of each worker that is alive, by name."""
+        return [heard[-1].beat for _, heard in self._alive(now)]
+
+    def silence(self, worker: str, now: float) -> float:
+        """Seconds since a worker was heard."""
+        return max(0.0, now - self._heard[worker][-1].at)
+
+    def behind(self, offset: int, now: float) -> list[str]:
+        """Workers that are alive and have not said that they applied the command at `offset`."""
+        return [beat.worker for beat in self.live(now) if beat.commands <= offset]
+
+    def lanes(self, now: float) -> list[LaneView]:
+        """Every lane that a worker which is alive knows, by name."""
+        found: dict[str, list[tuple[LaneBeat, LaneBeat | None, float, Heartbeat]]]
+        found = defaultdict(list)
+        for _, heard in self._alive(now):
+            first, last = heard[0], heard[-1]
+            before = {each.lane: each for each in first.beat.lanes}
+            seconds = last.written - first.written
+            for each in last.beat.lanes:
+                found[each.lane].append((each, before.get(each.lane), seconds, last.beat))
+        return [_lane(name, said) for name, said in sorted(found.items())]
+
+    def _alive(self, now: float) -> list[tuple[str, list[Heard]]]:
+        return sorted(
+            (name, heard)
+            for name, heard in self._heard.items()
+            if now - heard[-1].at < LIVE and not heard[-1].beat.left
+        )
+
+
+def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbeat]]) -> LaneView:
+    beats = [each for each, _, _, _ in said]
+    owners = tuple(beat.worker for lane, _, _, beat in said if beat.shards.get(lane.group, 0))
+    paused = [each.paused_until.timestamp() for each in beats if each.paused_until]
+    rates = [
+        max(0, last.finished - first.finished) / seconds
+        for last, first, seconds, _ in said
+        if first is not None and seconds > 0
+    ]
+    bindings = {each.binding for each in beats if each.binding is not None}
+    return LaneView(
+        lane=name,
+        group=beats[0].group,
+        state=_worst(each.state for each in beats),
+        paused_until=max(paused, default=None),
+        in_flight=sum(each.in_flight for each in beats),
+        waiting=sum(each.waiting for each in beats),
+        outstanding=sum(each.outstanding for each in beats),
+        oldest=min((each.oldest.timestamp() for each in beats if each.oldest), default=None),
+        limits=_limits([(last, first, seconds) for last, first, seconds, _ in said]),
+        binding=tuple(sorted(bindings)),
+        owners=owners,
+        rate=sum(rates) if rates else None,
+    )
+
+
+def _limits(said: list[tuple[LaneBeat, LaneBeat | None, float]]) -> tuple[LimitView, ...]:
+    names = dict.fromkeys((use.name, use.shared) for last, _, _ in said for use in last.limits)
+    return tuple(_limit(name, shared, said) for name, shared in names)
+
+
+def _limit(
+    name: str, shared: bool, said: list[tuple[LaneBeat, LaneBeat | None, float]]
+) -> LimitView:
+    most, used, period = 0.0, 0.0, None
+    known = False
+    for last, first, seconds in said:
+        now = {(use.name, use.shared): use for use in last.limits}.get((name, shared))
+        if now is None:
+            continue
+        most, period = most + now.most, now.period
+        before = {(use.name, use.shared): use for use in first.limits} if first else {}
+        then = before.get((name, shared))
+        if now.period is None:
+            known, used = True, used + now.used
+        elif then is not None and seconds > 0:
+            known, used = True, used + max(0.0, now.used - then.used) / seconds * now.period
+    return LimitView(
+        name=name, used=used if known else None, most=most, period=period, shared=shared
+    )
+
+
+def _worst(states: Iterable[str]) -> str:
+    """Of states that this release does not know, any."""
+    said = set(states)
+    return next((state for state in _STATES if state in said), min(said))

@@ -1,0 +1,201 @@
+"""`tollway pause`, `tollway resume` and `tollway cancel`: what operators say to the fleet."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from tollway_schemas.codec import invalid
+from tollway_schemas.command import MOST_JOBS, Action, Command
+from tollway_schemas.job import LONGEST_DEADLINE
+from tollway_workers.cli.fleet_status import fleet_now
+from tollway_workers.cli.output import count, on_one_line, say, write_json
+from tollway_workers.cli.saying import Heard, Saying, who
+from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, seconds_in
+from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.errors import InputError
+from tollway_workers.kafka.commands import Said
+from tollway_workers.kafka.connect import quieten_client_logs
+
+#: Exit status where a worker that is alive did not say that it applied the command.
+_NOT_APPLIED = 1
+#: Seconds: a pause that somebody forgot ends by itself.
+_PAUSE = 86_400.0
+
+Lane = Annotated[str, typer.Argument(metavar="LANE", help="The lane's name.")]
+Timeout = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait for every worker that is alive.")
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Say it, and wait for nobody.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        "pause", epilog="Examples:\n\ntollway pause main\n\ntollway pause main --for 30m --no-wait"
+    )(pause)
+    app.command("resume", epilog="Example: tollway resume main")(resume)
+    app.command(
+        "cancel",
+        epilog="Examples:\n\ntollway cancel order-17 order-18\n\n"
+        "tollway cancel --run nightly\n\nxargs tollway cancel < ids.txt",
+    )(cancel)
+
+
+def pause(
+    lane: Lane,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    lasts: Annotated[
+        float,
+        typer.Option("--for", parser=seconds_in, metavar="TIME", help="30m, 2h... Default: 24h."),
+    ] = _PAUSE,
+    timeout: Timeout = 30.0,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start no call on a lane, until it is resumed or the time is over. Calls in flight may end.
+
+    Its jobs wait; their deadlines hold. Exit status 1 if a worker did not say in time that it
+    applied it.
+    """
+    kafka = kafka_of(config, bootstrap_servers, prefix)
+    command = _command(Action.PAUSE, lasts, lane=lane)
+    heard = asyncio.run(_pause(kafka, command, None if no_wait else timeout))
+    until = f"{command.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    what = f"lane {on_one_line(lane)} is paused until {until}, or until tollway resume"
+    _report(what, heard, {"paused": lane, "expires_at": command.expires_at.isoformat()}, as_json)
+
+
+def resume(
+    lane: Lane,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    timeout: Timeout = 30.0,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> None:
+    """End every pause of a lane.
+
+    Exit status 1 if a worker did not say in time that it applied it.
+    """
+    kafka = kafka_of(config, bootstrap_servers, prefix)
+    heard = asyncio.run(_resume(kafka, lane, None if no_wait else timeout))
+    what = f"lane {on_one_line(lane)} goes on"
+    if heard is None:
+        what, heard = f"lane {on_one_line(lane)} is not paused: nothing to do", _NOBODY
+    _report(what, heard, {"resumed": lane}, as_json)
+
+
+def cancel(
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Job ids.")] = None,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="All jobs of this tenant that were created before now.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="All jobs of this run that were created before now.")
+    ] = None,
+    timeout: Timeout = 30.0,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel jobs: those that wait are never called, calls in flight are broken off.
+
+    Each is answered with a reply that says cancelled. When this returns with status 0, no call of
+    theirs starts any more. Exit status 1 if a worker did not say in time that it applied it.
+    """
+    if [bool(jobs), tenant is not None, run is not None].count(True) != 1:
+        raise InputError("cancel what? Name jobs, or --tenant, or --run: one of the three")
+    kafka = kafka_of(config, bootstrap_servers, prefix)
+    lasts = LONGEST_DEADLINE.total_seconds()
+    names = list(dict.fromkeys(jobs or ()))
+    targets: list[dict[str, Any]] = [
+        {"jobs": tuple(names[at : at + MOST_JOBS])} for at in range(0, len(names), MOST_JOBS)
+    ] or [{"tenant": tenant, "run": run}]
+    commands = [_command(Action.CANCEL, lasts, **target) for target in targets]
+    heard = asyncio.run(_say(kafka, commands, None if no_wait else timeout))
+    whose = f"tenant {tenant}" if tenant is not None else f"run {run}"
+    what = count(len(names), "job") if names else f"all jobs of {on_one_line(whose)} until now"
+    facts = {"jobs": names, "tenant": tenant, "run": run}
+    expires = {"expires_at": commands[-1].expires_at.isoformat()}
+    _report(f"cancelled {what}", heard, {"cancelled": facts} | expires, as_json)
+
+
+#: Where nothing was said, or nobody was waited for.
+_NOBODY = Heard(offset=-1)
+
+
+def _command(action: Action, lasts: float, **target: Any) -> Command:
+    now = datetime.now(UTC)
+    facts = {"action": action, "issued_at": now, "by": who()}
+    try:
+        return Command.model_validate(
+            facts | {"expires_at": now + timedelta(seconds=lasts)} | target
+        )
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+async def _pause(kafka: KafkaSettings, command: Command, patience: float | None) -> Heard:
+    quieten_client_logs()
+    lanes = {lane.lane for beat in (await fleet_now(kafka)).live(_now()) for lane in beat.lanes}
+    if lanes and command.lane not in lanes:
+        known = ", ".join(map(on_one_line, sorted(lanes)))
+        raise InputError(
+            f"no worker has a lane {on_one_line(command.lane or '')!r}; there are: {known}"
+        )
+    return await _say(kafka, [command], patience)
+
+
+async def _resume(kafka: KafkaSettings, lane: str, patience: float | None) -> Heard | None:
+    quieten_client_logs()
+    saying = Saying(kafka)
+    keys = [key for key, command in (await saying.commands()).items() if command.lane == lane]
+    if not keys:
+        return None
+    return await _wait(saying, await saying.take_back(keys), patience)
+
+
+async def _say(kafka: KafkaSettings, commands: Sequence[Command], patience: float | None) -> Heard:
+    quieten_client_logs()
+    saying = Saying(kafka)
+    return await _wait(saying, await saying.say(commands), patience)
+
+
+async def _wait(saying: Saying, said: Said, patience: float | None) -> Heard:
+    if patience is None:
+        return Heard(offset=said.offset)
+    return await saying.heard(said, patience)
+
+
+def _report(what: str, heard: Heard, facts: dict[str, Any], as_json: bool) -> None:
+    late = ", ".join(map(on_one_line, heard.not_applied))
+    if as_json:
+        said = {"offset": None if heard.offset < 0 else heard.offset}
+        by = {"applied_by": list(heard.applied), "not_applied_by": list(heard.not_applied)}
+        write_json(facts | said | by)
+    else:
+        say(what)
+        if heard.applied:
+            say(f"applied by {', '.join(map(on_one_line, heard.applied))}")
+        elif heard.offset >= 0 and not heard.not_applied:
+            say("workers hear it: those that run at once, others before they take a job")
+    if heard.not_applied:
+        say(
+            f"{count(len(heard.not_applied), 'worker')} did not say in time that it was applied: "
+            f"{late}; calls may still start there, until it is heard",
+            to_stderr=True,
+        )
+        raise typer.Exit(_NOT_APPLIED)
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()

@@ -1,0 +1,98 @@
+"""Says something to the whole fleet, and waits until every worker that is alive has applied it."""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from tollway_schemas import SchemaError, TopicNames
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.command import Command
+from tollway_workers.app.connection import client_options
+from tollway_workers.cli.fleet_view import LIVE, FleetView
+from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.kafka.commands import Said, in_the_topic, say
+from tollway_workers.kafka.heartbeats import HeartbeatReader
+
+#: Seconds after its expiry that a command is cleared away: workers' clocks may be late.
+_CLEARED_AFTER = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Who applied what was said; all names are those of workers that are alive."""
+
+    #: Of the last record that was written.
+    offset: int
+    applied: tuple[str, ...] = ()
+    not_applied: tuple[str, ...] = ()
+
+
+class Saying:
+    """One thing to say to one fleet."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        """Raises ConfigError where the broker is not named."""
+        self._client = client_options(kafka)
+        self._names = TopicNames(kafka.prefix)
+
+    async def commands(self) -> dict[bytes, Command]:
+        """All that can be read of what was said and not taken back, by key."""
+        found = {}
+        for key, value in (await in_the_topic(self._client, self._names.commands)).items():
+            try:
+                found[key] = decode(Command, value)
+            except SchemaError:
+                continue
+        return found
+
+    async def say(self, commands: Sequence[Command]) -> Said:
+        """Write these, and clear away what has expired. Raises BrokerUnavailable."""
+        late = time.time() - _CLEARED_AFTER
+        old = [
+            (key, None)
+            for key, command in (await self.commands()).items()
+            if command.expires_at.timestamp() < late
+        ]
+        # Each has a key of its own: a clearing away never meets what was said since.
+        new = [(f"{each.action.value}/{uuid4()}".encode(), encode(each)) for each in commands]
+        return await self._write([*old, *new])
+
+    async def take_back(self, keys: Sequence[bytes]) -> Said:
+        """Write that these are in force no more. Raises BrokerUnavailable."""
+        return await self._write([(key, None) for key in keys])
+
+    async def heard(self, said: Said, patience: float) -> Heard:
+        """Wait until every worker that is alive has applied it, for `patience` seconds at most."""
+        began = time.monotonic()
+        reader, view = HeartbeatReader(self._client, self._names.heartbeats), FleetView()
+
+        def now() -> float:
+            # Kafka's own time goes on from that of our record: no clock of ours is compared.
+            return said.at + time.monotonic() - began
+
+        try:
+            for written, beat in await reader.start(said.at - LIVE):
+                view.hear(written, written, beat)
+            while True:
+                late = view.behind(said.offset, now())
+                if not late or time.monotonic() - began > patience:
+                    alive = [beat.worker for beat in view.live(now())]
+                    applied = tuple(name for name in alive if name not in late)
+                    return Heard(offset=said.offset, applied=applied, not_applied=tuple(late))
+                for written, beat in await reader.read():
+                    view.hear(now(), written, beat)
+        finally:
+            await reader.stop()
+
+    async def _write(self, records: list[tuple[bytes, bytes | None]]) -> Said:
+        last = await say(self._client, self._names.commands, records)
+        assert last is not None  # noqa: S101 nobody says nothing
+        return last
+
+
+def who() -> str:
+    """Who gives a command: user and machine."""
+    return f"{os.environ.get('USER') or os.getuid()}@{socket.gethostname()}"[:256]

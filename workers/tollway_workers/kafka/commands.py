@@ -1,0 +1,134 @@
+"""The commands of operators: a worker follows them, a command of the CLI writes them.
+
+One partition, so that they have one order and one offset says how far a worker is.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from tollway_workers.clock import Clock
+from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.log_reader import LogReader
+from tollway_workers.policies.commands import Commands
+
+log = structlog.get_logger(__name__)
+
+#: Where they all are: others would have an order of their own.
+PARTITION = 0
+#: Seconds between two tries to read on where reading failed.
+_AGAIN = 1.0
+
+Apply = Callable[[Iterable[tuple[bytes | None, bytes | None]]], None]
+
+
+class CommandFollower:
+    """Applies commands, each as soon as it is read, from the oldest on.
+
+    State: `applied`, the offset before which all are applied: it never runs ahead of that.
+    """
+
+    def __init__(
+        self, client: dict[str, Any], topic: str, commands: Commands, apply: Apply, clock: Clock
+    ) -> None:
+        """`client`: arguments that every aiokafka client takes; `commands` learns when we look."""
+        self._client = client
+        self._topic = topic
+        self._commands = commands
+        self._apply = apply
+        self._clock = clock
+        self._reader: LogReader | None = None
+        self.applied = 0
+
+    async def start(self) -> None:
+        """Apply all that was said until now. Raises BrokerUnavailable."""
+        reader = self._reader = LogReader(self._client)
+        await reader.start()
+        place = (self._topic, PARTITION)
+        ends = {place: (await reader.ends([self._topic]))[place]}
+        records = reader.between(await reader.starts(ends, None), ends)
+        self._apply([(record.key, record.value) async for record in records])
+        self.applied = ends[place]
+
+    async def run(self) -> None:
+        """Go on until cancelled; `start` comes before it."""
+        try:
+            while True:
+                try:
+                    await self._follow()
+                except Exception as error:  # noqa: BLE001 work goes on, and who waits is not told
+                    log.warning("commands cannot be read", error=type(error).__name__)
+                self._commands.looked = None
+                await self.stop()
+                await self._clock.sleep(_AGAIN)
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Disconnect; idempotent."""
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            await given_up_after(STOP_TIMEOUT, reader.stop(), "the reader of commands")
+
+    async def _follow(self) -> None:
+        if self._reader is None:
+            self._reader = LogReader(self._client)
+            await self._reader.start()
+        self._reader.follow({(self._topic, PARTITION): self.applied})
+        while True:
+            began = self._clock.boottime()
+            records = await self._reader.read()
+            if records:
+                self._apply([(record.key, record.value) for record in records])
+                self.applied = records[-1].offset + 1
+            self._commands.looked = began
+
+
+class Said(NamedTuple):
+    """Where a record of ours lies, and Kafka's own time of it in seconds since 1970."""
+
+    offset: int
+    at: float
+
+
+async def say(
+    client: dict[str, Any], topic: str, records: Iterable[tuple[bytes, bytes | None]]
+) -> Said | None:
+    """Write records by key and value, in order; the last of them. Raises BrokerUnavailable."""
+    producer = AIOKafkaProducer(**client, acks="all", enable_idempotence=True)
+    await started(producer, client)
+    last = None
+    try:
+        for key, value in records:
+            last = await producer.send_and_wait(topic, value, key, partition=PARTITION)
+    except KafkaError as error:
+        raise BrokerUnavailable(
+            f"Kafka does not take a record for {topic} ({type(error).__name__}): "
+            "this user needs the right to write it"
+        ) from error
+    finally:
+        await given_up_after(STOP_TIMEOUT, producer.stop(), "the writer of commands")
+    return None if last is None else Said(last.offset, last.timestamp / 1000)
+
+
+async def in_the_topic(client: dict[str, Any], topic: str) -> dict[bytes, bytes]:
+    """All that stands in the topic and is not taken back, by key. Raises BrokerUnavailable."""
+    reader = LogReader(client)
+    await reader.start()
+    try:
+        place = (topic, PARTITION)
+        ends = {place: (await reader.ends([topic]))[place]}
+        found: dict[bytes, bytes] = {}
+        async for record in reader.between(await reader.starts(ends, None), ends):
+            if record.key is None:
+                continue
+            found.pop(record.key, None)
+            if record.value:
+                found[record.key] = record.value
+        return found
+    finally:
+        await reader.stop()
