@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
-from tollway_workers.kafka.log_reader import LogReader
+from tollway_workers.kafka.log_reader import LogReader, Place
 from tollway_workers.policies.commands import Commands
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ class CommandFollower:
         reader = self._reader = LogReader(self._client)
         await reader.start()
         place = (self._topic, PARTITION)
-        ends = {place: (await reader.ends([self._topic]))[place]}
+        ends: dict[Place, int] = {place: (await reader.ends([self._topic]))[place]}
         records = reader.between(await reader.starts(ends, None), ends)
         self._apply([(record.key, record.value) async for record in records])
         self.applied = ends[place]
@@ -121,7 +121,7 @@ async def in_the_topic(client: dict[str, Any], topic: str) -> dict[bytes, bytes]
     await reader.start()
     try:
         place = (topic, PARTITION)
-        ends = {place: (await reader.ends([topic]))[place]}
+        ends: dict[Place, int] = {place: (await reader.ends([topic]))[place]}
         found: dict[bytes, bytes] = {}
         async for record in reader.between(await reader.starts(ends, None), ends):
             if record.key is None:

@@ -53,6 +53,12 @@ TokensPerMinute = Annotated[
     float | None,
     typer.Option("--tpm", min=0.001, help="Most tokens a minute.", rich_help_panel=_WHO),
 ]
+LargestRequest = Annotated[
+    float | None,
+    typer.Option(
+        min=1, help="Tokens of the largest call (default: up to 32,000).", rich_help_panel=_WHO
+    ),
+]
 Simulate = Annotated[
     bool,
     typer.Option("--simulate", help="A simulator answers: no key, no cost.", rich_help_panel=_WHO),

@@ -40,6 +40,7 @@ def run(
     concurrency: given.Concurrency = None,
     rpm: given.RequestsPerMinute = None,
     tpm: given.TokensPerMinute = None,
+    largest_request: given.LargestRequest = None,
     simulate: given.Simulate = False,
     answers: given.Answers = None,
     faults: given.Faults = None,

@@ -22,6 +22,7 @@ class RunOptions:
     concurrency: int | None = None
     rpm: float | None = None
     tpm: float | None = None
+    largest_request: float | None = None
     workers: int | None = None
     simulate: bool = False
     answers: Path | None = None
@@ -46,6 +47,7 @@ class RunOptions:
             "--concurrency": self.concurrency,
             "--rpm": self.rpm,
             "--tpm": self.tpm,
+            "--largest-request": self.largest_request,
         }
         given = [name for name, value in lane.items() if value is not None]
         if self.config is not None and given:

@@ -109,6 +109,7 @@ def _ad_hoc_document(options: RunOptions) -> dict[str, Any]:
         "concurrency": options.concurrency,
         "requests_per_minute": options.rpm,
         "tokens_per_minute": options.tpm,
+        "largest_request": options.largest_request,
     }
     lane: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
     # The address of a simulator is known once it listens: see `with_simulator`.
