@@ -16,6 +16,7 @@ import brokers
 import churn
 import deploy
 import killer
+import moving_target
 import one_slow
 from ground import Stage
 from report import Figure, Progress, Verdict, table
@@ -33,6 +34,10 @@ SCENARIOS: dict[str, Scenario] = {
     "killer": killer.killer,
     "deploy": deploy.deploy,
 }
+#: Those about limits, by name only: all of the others take a quarter of an hour.
+LIMITS: dict[str, Scenario] = {
+    "moving-target": moving_target.moving_target,
+}
 
 
 def run(name: str, seed: int, folder: Path, progress: Progress) -> Verdict:
@@ -44,7 +49,7 @@ def run(name: str, seed: int, folder: Path, progress: Progress) -> Verdict:
         seed=seed, folder=place, say=lambda line: progress.say(f"{name} (seed {seed}): {line}")
     )
     began = time.monotonic()
-    figures = asyncio.run(_awaited(SCENARIOS[name](stage)))
+    figures = asyncio.run(_awaited((SCENARIOS | LIMITS)[name](stage)))
     verdict = Verdict(scenario=name, seed=seed, seconds=time.monotonic() - began, figures=figures)
     # Logs and configurations are worth their place only where something is to be found out.
     for folder in place.glob("*/kafka") if not verdict.holds else [place]:
@@ -61,11 +66,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
-    parser.add_argument("--only", default="", help=f"comma separated: {', '.join(SCENARIOS)}")
+    parser.add_argument(
+        "--only", default="", help=f"comma separated: {', '.join(SCENARIOS | LIMITS)}"
+    )
     parser.add_argument("--folder", type=Path, default=Path(".chaos"))
     arguments = parser.parse_args()
     wanted = [name for name in arguments.only.split(",") if name] or list(SCENARIOS)
-    if unknown := set(wanted) - set(SCENARIOS):
+    if unknown := set(wanted) - set(SCENARIOS | LIMITS):
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
     quieten_client_logs()
     # A report in a file may be wider than no terminal.

@@ -71,6 +71,12 @@ class Provider:
         """Where a worker sends its calls."""
         return f"{self.url}/s/{worker}/v1"
 
+    async def set_limits(self, worker: str, *, requests_per_minute: float) -> None:
+        """What the account of a worker allows from now on."""
+        query = {"source": worker, "requests_per_minute": str(requests_per_minute)}
+        async with self._session.put(f"{self.url}/limits", params=query) as response:
+            response.raise_for_status()
+
     async def calls(self, *, since: float = 0.0) -> list[Call]:
         """Every call that started at `since` or later."""
         query = {"format": "jsonl", "since": str(since)}

@@ -326,3 +326,35 @@ async def test_a_body_of_megabytes_is_read(http: httpx.AsyncClient) -> None:
         response = await _ask(http, sim.base_url, messages=messages)
 
     assert response.json()["usage"]["prompt_tokens"] == 1_250_004
+
+
+async def test_limits_change_while_it_runs_for_one_source_or_for_all(
+    http: httpx.AsyncClient,
+) -> None:
+    async with Simulator(SimulatorOptions(requests_per_minute=1)) as sim:
+        await _ask(http, sim.base_url_for("ours"))
+        await _ask(http, sim.base_url_for("theirs"))
+        before = await _ask(http, sim.base_url_for("ours"))
+        changed = await http.put(f"{sim.url}/limits?source=ours&requests_per_minute=60000")
+        bad = await http.put(f"{sim.url}/limits?requests_per_minute=none")
+        await asyncio.sleep(0.01)
+        after = await _ask(http, sim.base_url_for("ours"))
+        theirs = await _ask(http, sim.base_url_for("theirs"))
+
+    assert (before.status_code, changed.status_code, bad.status_code) == (429, 200, 400)
+    assert after.status_code == 200
+    assert after.headers["x-ratelimit-limit-requests"] == "60000"
+    assert theirs.status_code == 429
+
+
+async def test_without_rate_headers_nothing_tells_what_is_left_or_when_to_come_again(
+    http: httpx.AsyncClient,
+) -> None:
+    async with Simulator(SimulatorOptions(requests_per_minute=1, rate_headers=False)) as sim:
+        answered = await _ask(http, sim.base_url)
+        refused = await _ask(http, sim.base_url)
+
+    assert (answered.status_code, refused.status_code) == (200, 429)
+    names = {name for each in (answered, refused) for name in each.headers}
+    assert not [name for name in names if "ratelimit" in name or "retry" in name]
+    assert "again" not in refused.text

@@ -154,3 +154,16 @@ def test_headers_tell_limit_rest_and_time_to_full() -> None:
         "x-ratelimit-remaining-tokens": "5000",
         "x-ratelimit-reset-tokens": "10s",
     }
+
+
+def test_a_limit_that_changes_holds_at_once_and_brings_nothing_at_once() -> None:
+    bucket = Bucket(600, window_seconds=60, burst_seconds=6)
+
+    bucket.change(150, 0.0)
+    lowered = bucket.level(0.0)
+    bucket.change(600, 0.0)
+
+    assert lowered == 15
+    assert bucket.level(0.0) == 15
+    assert bucket.level(1.0) == 25
+    assert bucket.limit == 600

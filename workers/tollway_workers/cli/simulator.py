@@ -55,6 +55,9 @@ Models = Annotated[
 ]
 Rpm = Annotated[float | None, typer.Option(min=0.001, help="Requests a minute.")]
 Tpm = Annotated[float | None, typer.Option(min=0.001, help="Tokens a minute.")]
+RateHeaders = Annotated[
+    bool, typer.Option("--rate-headers/--no-rate-headers", help="Whether it says what is left.")
+]
 Window = Annotated[float, typer.Option(min=0.001, help="What --rpm and --tpm take for a minute.")]
 Burst = Annotated[
     float | None, typer.Option(min=0.001, help="Seconds of the rates that may be spent at once.")
@@ -88,6 +91,7 @@ def simulator(
     tpm: Tpm = None,
     window_seconds: Window = 60.0,
     burst_seconds: Burst = None,
+    rate_headers: RateHeaders = True,
     max_concurrent: Concurrent = None,
     profile: Profile = "instant",
     latency_ms: LatencyMs = None,
@@ -112,6 +116,7 @@ def simulator(
             tokens_per_minute=tpm,
             window_seconds=window_seconds,
             burst_seconds=burst_seconds,
+            rate_headers=rate_headers,
             max_concurrent=max_concurrent,
             latency=_latency(profile, latency_ms),
             latency_scale=latency_scale,

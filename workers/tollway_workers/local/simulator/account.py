@@ -53,6 +53,14 @@ class Account:
         if over := self.limits(model).admit(tokens, now):
             raise Refused(over_limit(over, model))
 
+    def change(self, requests: float | None, tokens: float | None, now: float) -> None:
+        """Other limits from now on, for all models; None: as it was."""
+        given = {"requests_per_minute": requests, "tokens_per_minute": tokens}
+        there = {name: value for name, value in given.items() if value is not None}
+        self._options = self._options.model_copy(update=there)
+        for limits in self._limits.values():
+            limits.change(requests, tokens, now)
+
     def bill(self, pico_usd: int) -> None:
         self._spent_pico_usd += pico_usd
 

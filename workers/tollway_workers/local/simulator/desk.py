@@ -1,7 +1,7 @@
 """Where a call is decided: refused, or answered with what, how fast and with which fault. Pure."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tollway_workers.local.simulator.account import Account
 from tollway_workers.local.simulator.answers import AnswerBook, say
@@ -97,6 +97,13 @@ class Desk:
                 self._accounts[name].in_flight = account.in_flight
         return self.books.clear(source)
 
+    def change_limits(
+        self, source: str | None, requests: float | None, tokens: float | None, now: float
+    ) -> None:
+        """Other requests and tokens a window for a source (for all there are), from now on."""
+        for name in [source] if source is not None else list(self._accounts):
+            self._account(name).change(requests, tokens, now)
+
     def _account(self, source: str) -> Account:
         if source not in self._accounts:
             self._accounts[source] = Account(self._options)
@@ -109,8 +116,10 @@ class Desk:
             account.admit(ask.model, ask.charge, arrival.now)
             _check_script(fault)
         except Refused as refused:
-            return _refuse(refused, fault, call, account, arrival.now)
-        headers = account.limits(ask.model).headers(arrival.now)
+            shown = self._headers(account, call.model, arrival.now)
+            error = refused.error if self._options.rate_headers else _without_hints(refused.error)
+            return _refuse(error, fault if refused.scripted else None, call, shown)
+        headers = self._headers(account, ask.model, arrival.now)
         call.fault = fault.kind.value if fault else None
         if fault and fault.kind is FaultKind.RESET:
             return Reply(call=call, headers=headers, fault=fault.kind)
@@ -123,6 +132,9 @@ class Desk:
             fault=fault.kind if fault else None,
             pace=self._pace(call, fault),
         )
+
+    def _headers(self, account: Account, model: str, now: float) -> dict[str, str]:
+        return account.limits(model).headers(now) if self._options.rate_headers else {}
 
     def _check_key(self, authorization: str | None, fault: Fault | None) -> None:
         if fault and fault.kind is FaultKind.UNAUTHORIZED:
@@ -180,13 +192,16 @@ def _check_script(fault: Fault | None) -> None:
         raise Refused(error, scripted=True)
 
 
-def _refuse(
-    refused: Refused, fault: Fault | None, call: Call, account: Account, now: float
-) -> Reply:
-    error = refused.error
-    # A call that was refused for another reason has not met its fault.
-    call.fault = fault.kind.value if fault and refused.scripted else None
+def _without_hints(error: ApiError) -> ApiError:
+    """A rate limit's refusal that says nothing of when to come again."""
+    if error.status != 429 or error.retry_after_seconds is None:
+        return error
+    return replace(error, retry_after_seconds=None, message="Rate limit reached.")
+
+
+def _refuse(error: ApiError, met: Fault | None, call: Call, shown: dict[str, str]) -> Reply:
+    """`met`: the fault that is the reason; one of another reason has not met its fault."""
+    call.fault = met.kind.value if met else None
     call.error_code = error.code
     # Whose key is unknown has no limits to be shown.
-    headers = {} if error.status == 401 else account.limits(call.model).headers(now)
-    return Reply(call=call, headers=headers, error=error)
+    return Reply(call=call, headers={} if error.status == 401 else shown, error=error)

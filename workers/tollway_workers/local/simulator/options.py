@@ -52,6 +52,8 @@ class SimulatorOptions(BaseModel):
     """The window of both limits, for tests that cannot wait a minute."""
     burst_seconds: Positive | None = None
     """How many seconds of the rate may be spent at once; none means a whole window."""
+    rate_headers: bool = True
+    """Whether answers say what is left of the limits, and refusals when to come again."""
     shared_limits: bool = False
     """One limit for all models of a source, not one for each."""
     max_concurrent: Annotated[int, Field(ge=1)] | None = None

@@ -1,5 +1,8 @@
 """What the simulator shows beside its answers: models, health, and the books."""
 
+import math
+import time
+
 import orjson
 from aiohttp import web
 
@@ -25,6 +28,7 @@ class Pages:
             ("GET", "/calls"): self._list_calls,
             ("DELETE", "/calls"): self._clear_calls,
             ("GET", "/calls/summary"): self._summarize_calls,
+            ("PUT", "/limits"): self._change_limits,
         }
 
     def show(self, request: web.BaseRequest, source: str | None, path: str) -> web.Response:
@@ -61,6 +65,17 @@ class Pages:
     def _clear_calls(self, _request: web.BaseRequest, source: str | None) -> web.Response:
         return _json(orjson.dumps({"cleared": self._desk.clear(source)}))
 
+    def _change_limits(self, request: web.BaseRequest, source: str | None) -> web.Response:
+        names = ("requests_per_minute", "tokens_per_minute")
+        given: list[float | None] = []
+        for name in names:
+            try:
+                given.append(_positive(request, name))
+            except ValueError:
+                return error_page(bad_query(name, "a number above 0"))
+        self._desk.change_limits(source, given[0], given[1], time.monotonic())
+        return _json(orjson.dumps(dict(zip(names, given, strict=True))))
+
 
 def error_page(error: ApiError) -> web.Response:
     return web.Response(status=error.status, body=error.body(), content_type="application/json")
@@ -68,6 +83,17 @@ def error_page(error: ApiError) -> web.Response:
 
 def _json(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json")
+
+
+def _positive(request: web.BaseRequest, name: str) -> float | None:
+    """Raises ValueError."""
+    text = request.query.get(name)
+    if text is None:
+        return None
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(name)
+    return value
 
 
 def _since(request: web.BaseRequest) -> float | None:

@@ -36,6 +36,15 @@ class Bucket:
         self._level = self._capacity
         self._filled_at = -math.inf
 
+    def change(self, limit: float, now: float) -> None:
+        """Another limit from now on: what has been saved up beyond it is gone."""
+        part = limit / self.limit
+        self.level(now)
+        self.limit = limit
+        self._per_second *= part
+        self._capacity = max(1.0, self._capacity * part)
+        self._level = min(self._level, self._capacity)
+
     def level(self, now: float) -> float:
         """What may be taken at `now` (monotonic seconds); negative while a debt is paid off."""
         if now > self._filled_at:
@@ -101,6 +110,13 @@ class RateLimits:
                 return _over("tokens", self._tokens, tokens, now, wait)
             self._tokens.take(tokens, now)
         return None
+
+    def change(self, requests: float | None, tokens: float | None, now: float) -> None:
+        """Other amounts from now on, of limits that there are; None: as it was."""
+        if self._requests and requests is not None:
+            self._requests.change(requests, now)
+        if self._tokens and tokens is not None:
+            self._tokens.change(tokens, now)
 
     def headers(self, now: float) -> dict[str, str]:
         """`x-ratelimit-*` for each limit there is."""

@@ -142,13 +142,13 @@ def unknown_path() -> ApiError:
     )
 
 
-def bad_query(name: str) -> ApiError:
+def bad_query(name: str, wanted: str = "a number of seconds since 1970") -> ApiError:
     return ApiError(
         status=400,
         code="invalid_value",
         type="invalid_request_error",
         param=name,
-        message=f"'{name}' must be a number of seconds since 1970.",
+        message=f"'{name}' must be {wanted}.",
     )
 
 
