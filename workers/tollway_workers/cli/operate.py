@@ -51,9 +51,9 @@ def pause(
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
     lasts: Annotated[
-        float,
+        float | None,
         typer.Option("--for", parser=seconds_in, metavar="TIME", help="30m, 2h... Default: 24h."),
-    ] = _PAUSE,
+    ] = None,
     timeout: Timeout = 30.0,
     no_wait: NoWait = False,
     as_json: AsJson = False,
@@ -64,7 +64,7 @@ def pause(
     applied it.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
-    command = _command(Action.PAUSE, lasts, lane=lane)
+    command = _command(Action.PAUSE, _PAUSE if lasts is None else lasts, lane=lane)
     heard = asyncio.run(_pause(kafka, command, None if no_wait else timeout))
     until = f"{command.expires_at:%Y-%m-%d %H:%M:%S} UTC"
     what = f"lane {on_one_line(lane)} is paused until {until}, or until tollway resume"

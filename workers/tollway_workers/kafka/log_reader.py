@@ -1,5 +1,7 @@
 """Reads partitions by name and offset, without a group: what commands do with topics."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,8 @@ from tollway_workers.kafka.topics import existing_topics
 
 #: Milliseconds a read waits for records.
 _WAIT = 200
+#: Seconds until a consumer is asked again to stop.
+_STOP_WAIT = 1.0
 
 #: A topic and a partition.
 Place = tuple[str, int]
@@ -52,7 +56,10 @@ class LogReader:
 
     async def stop(self) -> None:
         """Disconnect; idempotent."""
-        await self._consumer.stop()
+        # aiokafka's fetcher misses a request to end while it turns to other partitions, and its
+        # consumer then waits for ever; asked again, it ends.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._consumer.stop(), _STOP_WAIT)
 
     async def cluster_id(self) -> str:
         """The cluster's own name for itself, which outlives every change of address."""
