@@ -105,7 +105,8 @@ class Stage:
         """By job, once there are so many."""
         reader = LogReader({"bootstrap_servers": self.servers})
         await reader.start()
-        until, found = time.monotonic() + _PATIENCE, {}
+        until = time.monotonic() + _PATIENCE
+        found: dict[str, Reply] = {}
         try:
             while len(found) < count and time.monotonic() < until:
                 ends = await reader.ends([self.names.replies])
