@@ -15,6 +15,7 @@ from pathlib import Path
 import brokers
 import churn
 import deploy
+import fleet_limits
 import killer
 import moving_target
 import one_slow
@@ -36,6 +37,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 #: Those about limits, by name only: all of the others take a quarter of an hour.
 LIMITS: dict[str, Scenario] = {
+    "limits": fleet_limits.fleet_limits,
     "moving-target": moving_target.moving_target,
 }
 

@@ -2,6 +2,7 @@
 
 import judge
 import pytest
+from fleet_limits import busiest
 from judge import Blow, Call, Ending, Ownership
 
 
@@ -126,3 +127,11 @@ def test_a_call_without_a_shard_is_one_that_no_look_beside_it_can_explain() -> N
     strays = judge.calls_without_shard(calls, looks)
 
     assert [each.job_id for each in strays] == ["stray", "wrong lane"]
+
+
+def test_the_busiest_minute_is_found_wherever_it_begins() -> None:
+    calls = [(float(at), 1.0) for at in range(0, 300, 10)] + [(130.5, 4.0), (185.0, 2.0)]
+
+    assert busiest(calls) == 6 + 4 + 2
+    assert busiest([(0.0, 1.0), (60.0, 1.0)]) == 1
+    assert busiest([]) == 0
