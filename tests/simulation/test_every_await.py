@@ -10,6 +10,9 @@ import pytest
 from awaits import PRODUCT, Point
 from world import DEATHS, Fault, World, failure_of
 
+#: Seconds. It computes for ten: a machine that is busy with more may take long.
+pytestmark = pytest.mark.timeout(240)
+
 #: What runs between read and commit.
 _MODULES = (
     "worker.py",
