@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import brokers
+import cancel
 import churn
 import deploy
 import fleet_limits
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
     "brokers": brokers.brokers,
     "killer": killer.killer,
     "deploy": deploy.deploy,
+    "cancel": cancel.cancel,
 }
 #: Those about limits, by name only: all of the others take a quarter of an hour.
 LIMITS: dict[str, Scenario] = {

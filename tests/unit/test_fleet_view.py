@@ -1,0 +1,147 @@
+"""What the heartbeats of a fleet come to, and how that is shown."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
+from tollway_workers.cli.fleet_page import lane_facts, lane_rows, span, worker_facts, worker_rows
+from tollway_workers.cli.fleet_view import LIVE, FleetView
+from tollway_workers.policies.outgoing import instant
+from tollway_workers.testing.samples import NOW
+
+
+def lane(**fields: Any) -> LaneBeat:
+    given = {"lane": "main", "group": "main", "state": "open"}
+    return LaneBeat.model_validate(given | fields)
+
+
+def requests(used: float, most: float = 60.0) -> LimitUse:
+    return LimitUse(name="requests_per_minute", most=most, period=60.0, used=used)
+
+
+def calls(used: int, most: int) -> LimitUse:
+    return LimitUse(name="concurrency", most=most, used=used)
+
+
+def beat(worker: str, *lanes: LaneBeat, **fields: Any) -> Heartbeat:
+    given = {"worker": worker, "started_at": instant(NOW), "release": "1", "lanes": lanes}
+    return Heartbeat.model_validate(given | {"shards": {"main": 1}} | fields)
+
+
+def view(*beats: tuple[float, Heartbeat]) -> FleetView:
+    fleet = FleetView()
+    for at, each in beats:
+        fleet.hear(NOW + at, NOW + at, each)
+    return fleet
+
+
+def test_a_worker_is_alive_for_ten_seconds_after_it_was_heard_unless_it_has_left() -> None:
+    fleet = view((0, beat("a")), (1, beat("b")), (2, beat("c", left=True)))
+
+    assert [each.worker for each in fleet.live(NOW + LIVE - 0.1)] == ["a", "b"]
+    assert [each.worker for each in fleet.live(NOW + LIVE)] == ["b"]
+
+
+def test_workers_that_have_not_applied_a_command_are_behind() -> None:
+    fleet = view((0, beat("a", commands=7)), (0, beat("b", commands=8)), (0, beat("c")))
+
+    assert fleet.behind(7, NOW) == ["a", "c"]
+    assert fleet.behind(7, NOW + LIVE) == []
+
+
+def test_a_lane_is_the_sum_of_its_workers_and_the_worst_of_their_states() -> None:
+    one = lane(in_flight=3, waiting=5, outstanding=20, limits=(calls(3, 4),), oldest=instant(NOW))
+    other = lane(state="slowed", in_flight=1, outstanding=10, limits=(calls(1, 4),))
+    fleet = view((0, beat("a", one)), (0, beat("b", other)), (0, beat("standby", shards={})))
+
+    (main,) = fleet.lanes(NOW)
+
+    assert (main.state, main.in_flight, main.waiting, main.outstanding) == ("slowed", 4, 5, 30)
+    assert main.owners == ("a", "b")
+    assert main.oldest == NOW
+    assert [(limit.used, limit.most) for limit in main.limits] == [(4, 8)]
+    assert (main.rate, main.time_to_clear) == (None, None)
+
+
+def test_rates_are_those_of_the_last_seconds_over_all_workers() -> None:
+    fleet = view(
+        (0, beat("a", lane(finished=100, limits=(requests(50),)))),
+        (0, beat("b", lane(finished=7, limits=(requests(5),)))),
+        (4, beat("a", lane(finished=108, limits=(requests(54),), outstanding=30))),
+        (4, beat("b", lane(finished=11, limits=(requests(7),)))),
+    )
+
+    (main,) = fleet.lanes(NOW + 4)
+
+    assert main.rate == 3.0
+    assert main.time_to_clear == 10.0
+    assert [(limit.used, limit.most) for limit in main.limits] == [(90.0, 120.0)]
+
+
+def test_counts_that_fall_with_a_shard_or_a_restart_are_no_rate() -> None:
+    moved = view((0, beat("a", lane(finished=100))), (4, beat("a", lane(finished=10))))
+    again = beat("a", lane(finished=10), started_at=instant(NOW + 3))
+    restarted = view((0, beat("a", lane(finished=1))), (4, again))
+
+    assert moved.lanes(NOW + 4)[0].rate == 0.0
+    assert restarted.lanes(NOW + 4)[0].rate is None
+
+
+def test_a_lane_is_shown_in_words_and_for_machines() -> None:
+    paused = lane(
+        lane="x\x1b[2J",
+        state="paused",
+        paused_until=instant(NOW + 3_600),
+        binding="concurrency",
+        outstanding=1_234,
+        oldest=instant(NOW - 90),
+        limits=(calls(3, 4), requests(0)),
+    )
+    lanes = view((0, beat("a", paused, shards={}))).lanes(NOW)
+
+    (row,) = lane_rows(lanes, NOW)
+    (facts,) = json.loads(json.dumps(lane_facts(lanes)))
+
+    assert row[1:] == (
+        "paused for 1h",
+        "1,234",
+        "0",
+        "concurrency 3/4, requests_per_minute ?/60",
+        "concurrency",
+        "-",
+        "1m 30s",
+        "-",
+    )
+    assert facts["paused_until"] == instant(NOW + 3_600).isoformat()
+    assert (facts["binding"], facts["time_to_clear"]) == (["concurrency"], None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"draining": True, "partitions": 4, "holds_lease": True}, "draining"),
+        ({"partitions": 0, "holds_lease": True}, "standby"),
+        ({"partitions": 4, "holds_lease": False}, "no lease"),
+        ({"partitions": 4, "holds_lease": True, "releasing": 1}, "releasing"),
+        ({"partitions": 4, "holds_lease": True}, "working"),
+    ],
+)
+def test_a_worker_is_shown_by_what_it_does(fields: dict[str, Any], state: str) -> None:
+    fleet = view((0, beat("a", lane(in_flight=2, waiting=3), commands=9, **fields)))
+
+    (row,) = worker_rows(fleet, NOW + 5)
+    (facts,) = worker_facts(fleet, NOW + 5)
+
+    assert row[:3] == ("a", state, "main 1")
+    assert row[4:] == ("2", "3", "9", "5s", "5s ago", "1")
+    assert (facts["commands"], facts["heard_seconds_ago"]) == (9, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0s"), (59, "59s"), (60, "1m"), (200, "3m 20s"), (7_500, "2h 5m"), (90_000, "1d 1h")],
+)
+def test_a_duration_is_said_in_two_units_at_most(seconds: float, text: str) -> None:
+    assert span(seconds) == text
