@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 
 from fast_server import ANSWER
@@ -17,6 +18,7 @@ from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.groups import lane_contract
+from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
 from tollway_workers.executor import Call, JobExecutor, Lane
 from tollway_workers.policies import outgoing
 from tollway_workers.policies.intake import read_job
@@ -34,6 +36,8 @@ from tollway_workers.validation.validator import ResultValidator
 
 HEADERS = {"x-request-id": "req_bench"}
 ROUNDS, CALLS = 30, 200
+#: Jobs that wait while the cost of a permit is measured, and whose they are.
+WAITING, TENANTS = 1_000, 8
 
 
 def microseconds(step: Callable[[], object]) -> float:
@@ -47,7 +51,7 @@ def microseconds(step: Callable[[], object]) -> float:
     return best / CALLS * 1e6
 
 
-def fleet() -> FleetSettings:
+def fleet(concurrency: int = 256) -> FleetSettings:
     """A lane with every limit on."""
     price = {"input": "0.15", "output": "0.6"}
     return FleetSettings.model_validate(
@@ -57,7 +61,7 @@ def fleet() -> FleetSettings:
                 "bench": {
                     "provider": "p",
                     "model": "bench-1",
-                    "concurrency": 256,
+                    "concurrency": concurrency,
                     "requests_per_minute": 60_000_000,
                     "tokens_per_minute": 60_000_000_000,
                 }
@@ -74,11 +78,11 @@ class Sample:
         settings, clock = fleet(), SystemClock()
         self.config = resolve_lane("bench", settings)
         quota = whole(lane_contract(self.config), clock.monotonic())
-        self.admission = Admission(self.config, quota.of("bench"), clock)
+        admission = Admission(self.config, quota.of("bench"), clock)
         self.metrics = Metrics({"bench": self.config}, clock)
         self.validator = ResultValidator()
         provider = ProviderRegistry(settings.providers).open(self.config)
-        lane = Lane(self.config, self.admission, provider)
+        lane = Lane(self.config, admission, provider)
         self.executor = JobExecutor({"bench": lane}, self.validator, RetryPolicy(Random(1)), clock)
         value = encode(job("bench"))
         self.record = ReceivedRecord("t", 0, 0, b"k", value, (), time.time(), OffsetTracker(0))
@@ -100,15 +104,6 @@ class Sample:
     def decode(self) -> Job:
         """From bytes to a job."""
         return read_job(self.record, "bench", Priority.BULK)
-
-    def permit(self) -> None:
-        """Leave to call, its settlement and its end; the prompt's tokens are estimated."""
-        self.progress.cost = None
-        leave = self.admission.admit(self.progress)
-        assert isinstance(leave, Permit)
-        assert self.completion.usage is not None
-        leave.settle(self.completion.usage)
-        leave.release()
 
     def build(self) -> bytes:
         """The body of the call."""
@@ -148,12 +143,51 @@ class Sample:
         return outgoing.reply(self.progress, self.outcome, dead=False, worker="w", now=1e9)
 
 
+class Backlog:
+    """A lane with one slot, and jobs of several tenants that wait for it."""
+
+    def __init__(self, sample: Sample) -> None:
+        config, clock = resolve_lane("bench", fleet(concurrency=1)), SystemClock()
+        quota = whole(lane_contract(config), clock.monotonic())
+        self._dispatcher = Dispatcher(
+            {"bench": Admission(config, quota.of("bench"), clock)},
+            clock,
+            Reactions(lambda job: True, self._start, lambda job: None, lambda job: None),
+            Fairness(),
+        )
+        self._usage = sample.completion.usage
+        self._called: tuple[JobProgress, Permit] | None = None
+        for number in range(WAITING):
+            job = sample.job.model_copy(update={"tenant": f"tenant-{number % TENANTS}"})
+            self._dispatcher.offer(replace(sample.progress, job=job, cost=None))
+        self._dispatcher.pump("bench")
+
+    def _start(self, progress: JobProgress, permit: Permit) -> None:
+        self._called = progress, permit
+
+    def next_call(self) -> None:
+        """One call ends, who goes first is called, and one job more waits.
+
+        That is all that limits and fairness cost a job: tokens estimated and counted, its turn, the
+        permit and its end.
+        """
+        assert self._called is not None
+        assert self._usage is not None
+        progress, permit = self._called
+        permit.settle(self._usage)
+        permit.release()
+        self._dispatcher.pump("bench")
+        progress.cost = None
+        self._dispatcher.offer(progress)
+        self._dispatcher.pump("bench")
+
+
 def measure(console: Console) -> dict[str, float]:
     """Every step's figure."""
     sample = Sample()
     steps: dict[str, Callable[[], object]] = {
         "decode the job": sample.decode,
-        "permit, tokens estimated": sample.permit,
+        "limits and fairness": Backlog(sample).next_call,
         "build the call": sample.build,
         "parse the answer": sample.parse,
         "validate": sample.validate,

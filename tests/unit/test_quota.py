@@ -175,7 +175,7 @@ class Fleet(RuleBasedStateMachine):
         largest = Cost(tokens=_LARGEST)
         for worker in getattr(self, "workers", []):
             if worker.quota.joined:
-                waits = [pool.wait(largest[pool.limit.resource]) for pool in worker.quota.pools]
+                waits = [pool.wait(largest[pool.resource], self.now) for pool in worker.quota.pools]
                 assert None not in waits
 
 

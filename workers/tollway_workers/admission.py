@@ -78,6 +78,11 @@ class Admission:
         self._slowed = False
         self._clock = clock
 
+    @property
+    def full(self) -> bool:
+        """Whether no call may start before one that is in flight has ended."""
+        return self.quota.full
+
     def admit(self, progress: JobProgress) -> Permit | float | None:
         """A permit; or seconds until there might be one; or None: when something has changed."""
         now = self._clock.monotonic()
@@ -159,7 +164,7 @@ class Admission:
             return
         now = self._clock.monotonic()
         for pool in self.quota.pools:
-            about = said.about(pool.limit.resource)
+            about = said.about(pool.resource)
             if about is None or pool.limit.period != MINUTE:
                 continue
             limit, remaining = about

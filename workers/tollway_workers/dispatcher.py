@@ -127,7 +127,8 @@ class Dispatcher:
     def pump(self, lane_name: str) -> None:
         """Start whatever the lane admits now; called when a job came, a call ended, time passed."""
         lane = self._lanes[lane_name]
-        while not self._stopped and (head := self._head(lane)) is not None:
+        # A lane that is full is the usual case: it costs no look at who waits.
+        while not (self._stopped or lane.admission.full) and (head := self._head(lane)) is not None:
             if not self._may_start(head):
                 # Whoever has its partition next will, or we once a commit has succeeded.
                 return

@@ -42,12 +42,13 @@ _PER_IMAGE = 1100
 
 def text_tokens(text: str) -> int:
     """Tokens of a text, on the safe side."""
-    data = text.encode("utf-8", "surrogatepass")
-    size = len(data)
-    kinds = _ASCII_WEIGHTS if text.isascii() else _WEIGHTS
+    left = text.encode("utf-8", "surrogatepass")
     tokens = 0.0
-    for kind, weight in kinds:
-        tokens += (size - len(data.translate(None, kind))) * weight
+    # Letters first: what is left to look at for the other kinds is short then.
+    for kind, weight in _ASCII_WEIGHTS if text.isascii() else _WEIGHTS:
+        without = left.translate(None, kind)
+        tokens += (len(left) - len(without)) * weight
+        left = without
     return int(tokens * _MARGIN) + 1
 
 

@@ -34,8 +34,9 @@ class _Flow(Generic[_Item]):
 class FairQueue(Generic[_Item]):
     """The jobs of one priority, of all tenants.
 
-    State: `_flows` (of tenants with jobs), `_order` (those by tag), `_virtual` (the tag of who went
-    last), `_left` (tags of tenants whose jobs are gone: who comes back at once has no advantage).
+    State: `held` (how many jobs), `_flows` (of tenants with jobs), `_order` (those by tag),
+    `_virtual` (the tag of who went last), `_left` (tags of tenants whose jobs are gone: who comes
+    back at once has no advantage).
     """
 
     def __init__(self, weights: Callable[[str | None], float]) -> None:
@@ -45,7 +46,7 @@ class FairQueue(Generic[_Item]):
         self._ties = count()
         self._virtual = 0.0
         self._left: dict[str | None, float] = {}
-        self._held = 0
+        self.held = 0
 
     def add(self, item: _Item, tenant: str | None, *, first: bool = False) -> None:
         """Behind the others of its tenant, or before them."""
@@ -58,7 +59,7 @@ class FairQueue(Generic[_Item]):
             flow.items.appendleft(item)
         else:
             flow.items.append(item)
-        self._held += 1
+        self.held += 1
 
     @property
     def head(self) -> _Item | None:
@@ -72,7 +73,7 @@ class FairQueue(Generic[_Item]):
         """
         flow = self._order[0][2]
         item = flow.items.popleft()
-        self._held -= 1
+        self.held -= 1
         if cost_of is not None and (len(self._flows) > 1 or self._left):
             self._virtual = max(self._virtual, flow.tag)
             flow.tag += cost_of(item) / flow.weight
@@ -96,7 +97,7 @@ class FairQueue(Generic[_Item]):
             if not flow.items:
                 self._forget(flow)
         if taken:
-            self._held -= len(taken)
+            self.held -= len(taken)
             self._order = [entry for entry in self._order if entry[2].items]
             heapq.heapify(self._order)
         return taken
@@ -104,9 +105,6 @@ class FairQueue(Generic[_Item]):
     def __iter__(self) -> Iterator[_Item]:
         for flow in self._flows.values():
             yield from flow.items
-
-    def __len__(self) -> int:
-        return self._held
 
     def _forget(self, flow: _Flow[_Item]) -> None:
         del self._flows[flow.tenant]
@@ -145,11 +143,11 @@ class PriorityQueue(Generic[_Item]):
         There must be one.
         """
         queue = self._next(cost_of)
-        if not (len(self._bulk) and len(self._interactive)):
-            self._credit = 0.0
-            return queue.take_head(cost_of if called else None)
+        both_wait = self._bulk.held and self._interactive.held
         item = queue.take_head(cost_of if called else None)
-        if called:
+        if not both_wait:
+            self._credit = 0.0
+        elif called:
             cost = cost_of(item)
             self._credit += -cost if queue is self._bulk else cost * self._saved
         return item
@@ -163,14 +161,12 @@ class PriorityQueue(Generic[_Item]):
         yield from self._bulk
 
     def __len__(self) -> int:
-        return len(self._interactive) + len(self._bulk)
+        return self._interactive.held + self._bulk.held
 
     def _next(self, cost_of: Callable[[_Item], float]) -> FairQueue[_Item]:
-        bulk = self._bulk.head
-        if bulk is None:
-            return self._interactive
-        if not len(self._interactive):
+        if not self._interactive.held:
             return self._bulk
         # The comparison with zero spares most heads the count of their tokens.
-        due = self._credit > 0.0 and self._credit >= cost_of(bulk)
-        return self._bulk if due else self._interactive
+        if self._credit <= 0.0 or (bulk := self._bulk.head) is None:
+            return self._interactive
+        return self._bulk if self._credit >= cost_of(bulk) else self._interactive

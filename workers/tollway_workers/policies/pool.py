@@ -23,6 +23,7 @@ class Pool:
         "limit",
         "pace",
         "rate",
+        "resource",
         "slices",
         "spent",
     )
@@ -36,6 +37,8 @@ class Pool:
         self._at = now
         self._shards = shards
         self.limit = limit
+        #: What it counts; the same whatever else the limit becomes.
+        self.resource = limit.resource
         self._slice_rate = limit.rate(shards)
         #: Units that one slice may spend at once.
         self.capacity = limit.capacity(shards)
@@ -58,8 +61,9 @@ class Pool:
             self.level = min(full, self.level + (now - self._at) * self.rate)
             self._at = now
 
-    def wait(self, amount: float) -> float | None:
+    def wait(self, amount: float, now: float) -> float | None:
         """Seconds until `amount` may be taken; 0 if it may be now, None if never as things are."""
+        self.refill(now)
         missing = amount - self.level
         if missing <= EPSILON:
             return 0.0

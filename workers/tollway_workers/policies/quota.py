@@ -122,37 +122,40 @@ class Quota:
 class LaneQuota:
     """The limits that a call to one lane meets, reserved together or not at all."""
 
-    __slots__ = ("binding", "pools", "slots")
+    __slots__ = ("binding", "counts_tokens", "pools", "slots")
 
     def __init__(self, slots: tuple[Slots, ...], pools: tuple[Pool, ...]) -> None:
         self.slots = slots
         self.pools = pools
+        #: Whether a call's tokens matter, and so need to be estimated.
+        self.counts_tokens = any(pool.limit.resource for pool in pools)
         #: The limit that the last call that was looked at waits for; None: for none.
         self.binding: str | None = None
-
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether a call's tokens matter, and so need to be estimated."""
-        return any(pool.limit.resource for pool in self.pools)
 
     @property
     def most_calls(self) -> int | None:
         """Calls that may be in flight; None: any number."""
         return min((slots.most for slots in self.slots), default=None)
 
+    @property
+    def full(self) -> bool:
+        """Whether no call may start before one that is in flight has ended."""
+        for slots in self.slots:
+            if slots.used >= slots.most:
+                self.binding = "concurrency"
+                return True
+        return False
+
     def wait(self, cost: Cost, now: float) -> float | None:
         """Seconds until `cost` could be reserved; 0 if it can be now.
 
         None: when a call has ended, or when shards or limits have changed.
         """
-        for slots in self.slots:
-            if slots.used >= slots.most:
-                self.binding = "concurrency"
-                return None
+        if self.full:
+            return None
         longest = 0.0
         for pool in self.pools:
-            pool.refill(now)
-            wait = pool.wait(cost[pool.limit.resource])
+            wait = pool.wait(cost[pool.resource], now)
             if wait is None:
                 self.binding = pool.limit.name
                 return None
@@ -168,7 +171,7 @@ class LaneQuota:
         for slots in self.slots:
             slots.used += 1
         for pool in self.pools:
-            amount = cost[pool.limit.resource]
+            amount = cost[pool.resource]
             pool.level -= amount
             pool.spent += amount
 
@@ -180,15 +183,15 @@ class LaneQuota:
     def correct(self, reserved: Cost, counted: Cost) -> None:
         """Replace what was reserved by what the provider has counted."""
         for pool in self.pools:
-            resource = pool.limit.resource
-            back = reserved[resource] - counted[resource]
-            pool.change(back)
-            pool.spent -= back
+            back = reserved[pool.resource] - counted[pool.resource]
+            if back:
+                pool.change(back)
+                pool.spent -= back
 
     def beyond(self, cost: Cost) -> RateLimit | None:
         """The limit that never lets `cost` through; None without one."""
         for pool in self.pools:
-            if cost[pool.limit.resource] > pool.capacity + EPSILON:
+            if cost[pool.resource] > pool.capacity + EPSILON:
                 return pool.limit
         return None
 
