@@ -4,6 +4,7 @@ Reads lines `TOPIC ROUTE COUNT` from stdin, publishes that many jobs, prints `fe
 """
 
 import asyncio
+import logging
 import sys
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -73,4 +74,6 @@ async def main(bootstrap_servers: str) -> None:
 
 
 if __name__ == "__main__":
+    # A topic's leaders may not be known yet right after it is made: the producer tries again.
+    logging.disable(logging.WARNING)
     asyncio.run(main(sys.argv[1]))

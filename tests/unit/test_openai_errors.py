@@ -172,6 +172,30 @@ def test_a_429_says_how_long_to_wait_and_whose_call_it_was() -> None:
     assert failure.scope is ErrorScope.MODEL
 
 
+@pytest.mark.parametrize(
+    ("details", "wait"),
+    [
+        ([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}], 34.0),
+        (
+            [
+                {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []},
+                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.25s"},
+            ],
+            0.25,
+        ),
+        ([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": 34}], None),
+        ([None, "x", {}], None),
+        ({"retryDelay": "34s"}, None),
+    ],
+)
+def test_google_says_how_long_to_wait_in_the_body(details: object, wait: float | None) -> None:
+    error = {"code": 429, "message": "Quota exceeded", "status": "RESOURCE_EXHAUSTED"}
+
+    failure = classify(429, {}, orjson.dumps([{"error": error | {"details": details}}]))
+
+    assert (failure.failure_class, failure.retry_after) == (C.RATE_LIMIT, wait)
+
+
 def test_a_wrong_address_is_told_from_a_wrong_model() -> None:
     address = classify(404, {}, b"<html>nginx</html>")
     model = classify(404, {}, orjson.dumps(_openai("model_not_found", "The model `x` ...")))

@@ -24,6 +24,7 @@ NOON_HTTP = "Mon, 23 Nov 2026 12:00:00 GMT"
     [
         ({"retry-after-ms": "1500", "retry-after": "2"}, "try again in 9s", 1.5),
         ({"retry-after": "2"}, "try again in 9s", 2.0),
+        ({"x-ms-retry-after-ms": "250", "retry-after": "2"}, "", 0.25),
         ({"retry-after": " 0.25 "}, "", 0.25),
         ({"retry-after": "1m30s"}, "", 90.0),
         ({"retry-after": "Mon, 23 Nov 2026 12:00:07 GMT"}, "", 7.0),
@@ -47,6 +48,12 @@ def test_the_most_exact_thing_said_about_waiting_wins(
     assert retry_after(headers, text, now=NOON) == (
         None if seconds is None else pytest.approx(seconds)
     )
+
+
+def test_googles_retry_delay_is_believed_before_the_text_and_after_the_headers() -> None:
+    assert retry_after({}, "try again in 9s", delay="34.5s") == 34.5
+    assert retry_after({"retry-after": "2"}, delay="34s") == 2.0
+    assert retry_after({}, "try again in 9s", delay="-") == 9.0
 
 
 def test_a_date_counts_from_the_servers_own_clock() -> None:

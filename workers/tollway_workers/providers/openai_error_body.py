@@ -22,6 +22,8 @@ class ErrorDetail:
     words: tuple[str, ...] = ()
     #: OpenRouter's word for whose limit it was.
     limit_source: str | None = None
+    #: Google's `RetryInfo.retryDelay`, such as `34s`.
+    retry_delay: str = ""
     #: The number where `code` is one: OpenRouter and vLLM repeat the status there.
     number: int | None = None
 
@@ -68,8 +70,18 @@ def _of_object(error: dict[str, Any]) -> ErrorDetail:
             error.get("status"),
         ),
         limit_source=source if isinstance(source, str) else None,
+        retry_delay=_retry_delay(error.get("details")),
         number=code if isinstance(code, int) and not isinstance(code, bool) else None,
     )
+
+
+def _retry_delay(details: Any) -> str:
+    """Of Google's list of details (https://google.aip.dev/193), which its servers for OpenAI's
+    protocol send too."""
+    for each in details if isinstance(details, list) else ():
+        if isinstance(each, dict) and str(each.get("@type")).endswith("google.rpc.RetryInfo"):
+            return _text(each.get("retryDelay"))
+    return ""
 
 
 def _words(*values: Any) -> tuple[str, ...]:

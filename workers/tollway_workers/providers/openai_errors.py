@@ -62,14 +62,16 @@ def _failure(
         status=status,
         provider_code=_code(detail),
         provider_request_id=request_id(headers),
-        retry_after=_wait(failure_class, headers, detail.message),
+        retry_after=_wait(failure_class, headers, detail),
         body=body,
     )
 
 
-def _wait(failure_class: FailureClass, headers: Mapping[str, str], message: str) -> float | None:
+def _wait(
+    failure_class: FailureClass, headers: Mapping[str, str], detail: ErrorDetail
+) -> float | None:
     """Seconds that the provider asks us to wait; else, until what is used up is there again."""
-    wait = retry_after(headers, message)
+    wait = retry_after(headers, detail.message, delay=detail.retry_delay)
     if wait is None and failure_class is FailureClass.RATE_LIMIT:
         said = RateHeaders.parse(headers)
         wait = None if said is None else said.reset

@@ -39,7 +39,7 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _WORD_SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "hour": 3_600.0}
-
+_MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 #: Most responses have no such header, or all of them.
 _RATE_NAMES = tuple(
@@ -113,20 +113,21 @@ class RateHeaders:
 
 
 def retry_after(
-    headers: Mapping[str, str], text: str = "", *, now: float | None = None
+    headers: Mapping[str, str], text: str = "", *, delay: str = "", now: float | None = None
 ) -> float | None:
     """Seconds to wait, from 0 to a day; None if the response does not say.
 
-    In this order: `retry-after-ms`; `retry-after` (seconds or HTTP-date, RFC 9110 section 10.2.3);
-    the error's own text, "try again in 1.2s". `headers` are lower-case or case-insensitive.
+    In this order: `retry-after-ms` (Azure: `x-ms-retry-after-ms`); `retry-after` (seconds or
+    HTTP-date, RFC 9110 section 10.2.3); `delay`, Google's `RetryInfo.retryDelay` of the error's
+    body; the error's own text, "try again in 1.2s". `headers` are lower-case or case-insensitive.
     A date counts from the response's `date` header, so that a wrong clock here does not matter;
     `now` (seconds since 1970) stands in where there is none.
     """
-    milliseconds = _number(headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        return _clamped(milliseconds / 1_000)
-    stated = headers.get("retry-after")
-    if stated is not None:
+    for name in _MILLISECONDS:
+        milliseconds = _number(headers.get(name, ""))
+        if milliseconds is not None:
+            return _clamped(milliseconds / 1_000)
+    for stated in (headers.get("retry-after", ""), delay):
         wait = reset_seconds(stated, now=_sent_at(headers, now))
         if wait is not None:
             return wait
