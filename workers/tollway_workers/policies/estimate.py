@@ -13,7 +13,8 @@ from tollway_schemas.request import ChatRequest, Message, OutputSchema, TextPart
 _LETTERS = bytes(range(65, 91)) + bytes(range(97, 123))
 _DIGITS = b"0123456789"
 _SPACES = b" \t\r\n"
-_ASCII_PUNCTUATION = bytes(b for b in range(33, 127) if b not in _LETTERS + _DIGITS)
+#: Control characters too: who sends a million of them must not pay for none.
+_ASCII_OTHERS = bytes(b for b in range(128) if b not in _LETTERS + _DIGITS + _SPACES)
 _LEAD_2, _LEAD_3, _LEAD_4 = (
     bytes(range(0xC0, 0xE0)),
     bytes(range(0xE0, 0xF0)),
@@ -24,7 +25,7 @@ _LEAD_2, _LEAD_3, _LEAD_4 = (
 _ASCII_WEIGHTS = (
     (_LETTERS, 1 / 4.8),
     (_DIGITS, 1 / 2.4),
-    (_ASCII_PUNCTUATION, 1 / 1.9),
+    (_ASCII_OTHERS, 1 / 1.9),
     (_SPACES, 0.06),
 )
 _WEIGHTS = (

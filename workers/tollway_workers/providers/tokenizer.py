@@ -32,11 +32,12 @@ _REMEDY = "give the path of a model's tokenizer.json on this machine: nothing is
 
 
 class ModelTokens:
-    """How many tokens a text has for one model. Raises nothing; texts of any size take 0.1 s.
+    """How many tokens a text has for one model. Raises nothing; a text of any size takes 0.2 s.
 
     What looks like a special token is counted as the text that it is. Of a text of more than 64 K
-    characters as many are counted, and tell how far our estimate of all of it is wrong. State:
-    `_known` (tokens, by length and hash of a text), `_met_refusal`. For any thread.
+    characters as many are counted, and tell how far our estimate of all of it is wrong.
+
+    State: `_known` (tokens, by length and hash of a text), `_met_refusal`. For any thread.
     """
 
     def __init__(self, tokenizer: "Tokenizer") -> None:
@@ -134,7 +135,8 @@ def _opened(path: str) -> TokenCount | str:
         return f"this file is in the home folder of a user who has none; {_REMEDY}"
     try:
         tokens = ModelTokens(Tokenizer.from_str(text))
-        usable = tokens.count(_PROBE) > 0
+        if tokens.count(_PROBE) > 0:
+            return tokens
     except Exception:  # noqa: BLE001 the library raises nothing more special
-        usable = False
-    return tokens if usable else f"this file is no tokenizer that can be used; {_REMEDY}"
+        return f"this file is no tokenizer.json; {_REMEDY}"
+    return f"this file makes no tokens of plain text; {_REMEDY}"
