@@ -53,7 +53,7 @@ class ModelTokens:
         key = len(text), hash(text)
         tokens = self._known.get(key)
         if tokens is None:
-            tokens = self._counted(text) if len(text) <= _MOST_COUNTED else self._sampled(text)
+            tokens = self._counted(text) if len(text) <= _MOST_COUNTED else self.sampled(text)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[key] = tokens
@@ -81,7 +81,8 @@ class ModelTokens:
                 )
             return text_tokens(text)
 
-    def _sampled(self, text: str) -> int:
+    def sampled(self, text: str) -> int:
+        """Tokens of a long text, by a part of it."""
         step = (len(text) - _PART) // (_PARTS - 1)
         parts = [text[index * step : index * step + _PART] for index in range(_PARTS)]
         wrong = sum(map(self._counted, parts)) / sum(map(text_tokens, parts))
