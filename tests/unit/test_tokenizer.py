@@ -38,7 +38,7 @@ def trained() -> Tokenizer:
 
 
 _TRAINED = trained()
-_TEXT = (_DOCS / "configuration.md").read_text(encoding="utf-8")
+_TEXT = (_DOCS / "configuration.md").read_text(encoding="utf-8").replace(_SPECIAL, "")
 
 
 def fresh() -> Tokenizer:
