@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 _COMMAND = "from tollway_workers.cli.config import app; app(prog_name='tollway config')"
 _SECRET = "sk-never-shown-0123456789"
@@ -102,3 +103,51 @@ def test_the_json_report_holds_warnings_and_keys(run: Run) -> None:
     assert [w["key"] for w in report["warnings"]] == ["lanes.main.call_timeout"]
     assert report["lanes"][0]["missing"].startswith("environment variable OPENAI_API_KEY")
     assert json.loads(run("show", "--json").stdout)["kafka"]["bootstrap_servers"] is None
+
+
+_COUNTED = """\
+[providers.main]
+base_url = "http://127.0.0.1:1/v1"
+[lanes.main]
+provider = "main"
+model = "m"
+tokens_per_minute = 100000
+tokenizer = "tokenizer.json"
+[routes.default]
+lanes = ["main"]
+"""
+
+
+def test_a_lanes_tokenizer_is_opened(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tollway.toml").write_text(_COUNTED, encoding="utf-8")
+    file = tmp_path / "tokenizer.json"
+
+    missing = run("check")
+    file.write_text("{}", encoding="utf-8")
+    wrong = run("check", "--json")
+    file.write_text(_bytes_alone().to_str(), encoding="utf-8")
+    right = run("check")
+    shown = run("show")
+
+    assert missing.returncode == 2
+    assert missing.stderr == (
+        "tollway.toml: lanes.main.tokenizer: this file does not exist; "
+        "give the path of a model's tokenizer.json on this machine: nothing is downloaded\n"
+    )
+    assert wrong.returncode == 2
+    (mistake,) = json.loads(wrong.stdout)["errors"]
+    assert (mistake["source"], mistake["problem"]) == (
+        "tollway.toml",
+        "this file is no tokenizer.json",
+    )
+    assert (right.returncode, right.stderr) == (0, "")
+    assert "main / m, no key asked for, prompts counted by tokenizer.json" in right.stdout
+    assert tomllib.loads(shown.stdout)["lanes"]["main"]["tokenizer"] == "tokenizer.json"
+
+
+def _bytes_alone() -> Tokenizer:
+    """Each byte is a token."""
+    alphabet = {letter: n for n, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer

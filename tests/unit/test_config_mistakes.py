@@ -109,6 +109,8 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("lanes.l.requests_per_minute", 10**400, "lanes.l.requests_per_minute", "a number"),
     ("lanes.l.tokens_per_minute", [1], "lanes.l.tokens_per_minute", "a number"),
     ("lanes.l.token_rule", "sum", "lanes.l.token_rule", "without tokens_per_minute"),
+    ("lanes.l.tokenizer", "t.json", "lanes.l.tokenizer", "without a limit that counts prompts"),
+    ("lanes.l.tokenizer", "", "lanes.l.tokenizer", "must not be empty; it is: path of the model"),
     ("lanes.l.burst", 10, "lanes.l.burst", "has no effect without"),
     ("lanes.l.price", 3, "lanes.l.price", "must be a table"),
     ("lanes.l.price", {"input": 1}, "lanes.l.price.output", "is missing"),

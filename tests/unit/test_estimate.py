@@ -61,3 +61,32 @@ def test_every_part_of_a_prompt_counts() -> None:
     assert all(prompt_tokens(each, None) > base for each in larger)
     assert prompt_tokens(plain, OutputSchema(json_schema={"type": "object"})) > base
     assert prompt_tokens(plain, OutputSchema(mode="json_object")) == base
+
+
+def test_control_characters_are_not_for_nothing() -> None:
+    assert text_tokens("\0" * 1_000) > 500
+    assert text_tokens("\x7f" * 1_000) > 500
+
+
+def test_whoever_counts_is_asked_for_every_text_of_a_prompt() -> None:
+    asked: list[str] = []
+
+    def count(text: str, /) -> int:
+        asked.append(text)
+        return 1_000
+
+    image = ImagePart(image_url=ImageUrl(url="https://example.org/a.png"))
+    call = ToolCall(id="1", function=ToolCallFunction(name="f", arguments='{"a": 1}'))
+    tool = Tool(function=FunctionTool(name="f", parameters={"type": "object"}))
+    prompt = request(
+        Message(role="system", content="one"),
+        Message(role="user", content=(TextPart(text="two"), image), tool_calls=(call,)),
+        tools=(tool,),
+    )
+
+    tokens = prompt_tokens(prompt, OutputSchema(json_schema={"x": 3}), b'{"x":3}', count)
+
+    assert asked[:4] == ['{"x":3}', "one", "two", '{"a": 1}']
+    assert '"name":"f"' in asked[4]
+    # Two messages and a call of the template, and an image.
+    assert tokens == 5 * 1_000 + 3 * 4 + 1_100

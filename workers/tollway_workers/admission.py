@@ -9,7 +9,7 @@ from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.groups import MINUTE
 from tollway_workers.policies.call_cost import Cost, counted, token_cost
-from tollway_workers.policies.estimate import prompt_tokens
+from tollway_workers.policies.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.gate import LaneGate, LaneState
 from tollway_workers.policies.pace import Pace, believed
@@ -69,14 +69,19 @@ class Admission:
     the pace (`_slowed`: it is not all of it again).
     """
 
-    def __init__(self, lane: LaneConfig, quota: LaneQuota, clock: Clock) -> None:
+    def __init__(
+        self, lane: LaneConfig, quota: LaneQuota, clock: Clock, count: TokenCount = text_tokens
+    ) -> None:
+        """`count`: of prompts' texts; another than ours takes its time, so it is not asked here."""
         self.lane = lane
         self.quota = quota
+        self.exact = count is not text_tokens and quota.counts_tokens
         self.in_flight = 0
         self.gate = LaneGate()
         self._pace = Pace()
         self._slowed = False
         self._clock = clock
+        self._count = count
 
     @property
     def full(self) -> bool:
@@ -84,13 +89,18 @@ class Admission:
         return self.quota.full
 
     def admit(self, progress: JobProgress) -> Permit | float | None:
-        """A permit; or seconds until there might be one; or None: when something has changed."""
+        """A permit; or seconds until there might be one; or None: when something has changed.
+
+        Where prompts are counted, that is when this one is: `count` and set its `cost`.
+        """
         now = self._clock.monotonic()
         wait = self.gate.wait(self.in_flight, now)
         if wait != 0.0:
             return wait
         if self._slowed:
             self._recover(now)
+        if progress.cost is None and self.exact:
+            return None
         cost = progress.cost or self.cost_of(progress)
         wait = self.quota.wait(cost, now)
         if wait != 0.0:
@@ -122,14 +132,31 @@ class Admission:
             progress.cost = self._estimated(progress)
         return progress.cost
 
+    def count(self, progress: JobProgress) -> Cost:
+        """What its next call takes of the limits, its prompt counted.
+
+        Changes nothing, so that a thread may do it; for those that are `uncounted`.
+        """
+        return self._with_tokens(progress, self._count)
+
+    def uncounted(self, progress: JobProgress) -> bool:
+        """Whether its prompt is to be counted before it can be admitted."""
+        return self.exact and progress.cost is None
+
     def tokens_of(self, progress: JobProgress) -> float:
         """What tenants pay for its next call, whether or not the lane has a limit of tokens."""
+        if self.uncounted(progress):
+            return self._with_tokens(progress).tokens
         if progress.cost is None or progress.cost is _NO_TOKENS:
             progress.cost = self._with_tokens(progress)
         return progress.cost.tokens
 
     def never(self, progress: JobProgress) -> str | None:
-        """Why its next call can never be made here, in one sentence; None where it can."""
+        """Why its next call can never be made here, in one sentence; None where it can, or where
+        its prompt is not counted yet.
+        """
+        if self.uncounted(progress):
+            return None
         limit = self.quota.beyond(self.cost_of(progress))
         if limit is None:
             return None
@@ -188,11 +215,11 @@ class Admission:
     def _estimated(self, progress: JobProgress) -> Cost:
         return self._with_tokens(progress) if self.quota.counts_tokens else _NO_TOKENS
 
-    def _with_tokens(self, progress: JobProgress) -> Cost:
+    def _with_tokens(self, progress: JobProgress, count: TokenCount = text_tokens) -> Cost:
         request = progress.request
         return token_cost(
             self.lane.token_rule,
-            prompt_tokens=prompt_tokens(request, progress.job.output, progress.schema),
+            prompt_tokens=prompt_tokens(request, progress.job.output, progress.schema, count),
             output_limit=request.max_output_tokens or _ASSUMED_OUTPUT,
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from math import inf
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ class Reactions(NamedTuple):
     forget: Callable[[JobProgress], None]
     #: Its deadline passed at the head of its queue.
     expire: Callable[[JobProgress], None]
+    #: A lane with a tokenizer has started what it could: the prompts of the next are to be counted.
+    look_ahead: Callable[[str], None] = lambda lane: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ class Dispatcher:
         }
         self._lane_bytes = fairness.lane_bytes
         self._clock = clock
-        self._may_start, self._start, self._forget, self._expire = reactions
+        self._may_start, self._start, self._forget, self._expire, self._look_ahead = reactions
         self._stopped = False
 
     def offer(self, progress: JobProgress) -> None:
@@ -127,6 +130,20 @@ class Dispatcher:
     def pump(self, lane_name: str) -> None:
         """Start whatever the lane admits now; called when a job came, a call ended, time passed."""
         lane = self._lanes[lane_name]
+        self._start_admitted(lane)
+        if lane.admission.exact and not self._stopped:
+            self._look_ahead(lane_name)
+
+    def upcoming(self, lane_name: str, most: int) -> list[JobProgress]:
+        """The job that goes next, and those that will about then; no retries that are not due."""
+        lane = self._lanes[lane_name]
+        head = lane.head
+        first = () if head is None else (head,)
+        return list(
+            islice(dict.fromkeys(chain(first, islice(lane.waiting.upcoming(), most))), most)
+        )
+
+    def _start_admitted(self, lane: LaneQueue) -> None:
         # A lane that is full is the usual case: it costs no look at who waits.
         while not (self._stopped or lane.admission.full) and (head := self._head(lane)) is not None:
             if not self._may_start(head):

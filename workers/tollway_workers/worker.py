@@ -8,11 +8,12 @@ from tollway_workers.admission import Permit
 from tollway_workers.cancelling import Cancelling
 from tollway_workers.committing import Commits
 from tollway_workers.copies import Copies
+from tollway_workers.counting import Counting
 from tollway_workers.dispatcher import Dispatcher, Reactions, answer_expired
 from tollway_workers.errors import CallNotSent
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
-from tollway_workers.policies.endings import beyond_limits, bug, place_of
+from tollway_workers.policies.endings import bug, place_of
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.outcome import Forwarded, Outcome, RetryLater
 from tollway_workers.policies.outgoing import Exchange
@@ -47,10 +48,17 @@ class Worker:
         self.dispatcher = Dispatcher(
             admissions,
             parts.clock,
-            Reactions(self._may_start, self._start, self._forget, self._expire),
+            Reactions(
+                self._may_start,
+                self._start,
+                self._forget,
+                self._expire,
+                look_ahead=lambda lane: self._counting.look_ahead(lane),
+            ),
             parts.fairness,
         )
         self._tasks = Tasks()
+        self._counting = Counting(self.dispatcher, admissions, go=self._tasks.go, end=self._close)
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
         self._copies = Copies(
             parts.replies,
@@ -154,12 +162,9 @@ class Worker:
             self.dispatcher.pump(copy.lane)
 
     def _wait(self, progress: JobProgress) -> None:
-        if self.cancelling.ends(progress):
+        if self.cancelling.ends(progress) or self._counting.ends(progress):
             return
-        why = self._parts.lanes[progress.lane].admission.never(progress)
-        if why is not None:
-            self._close(progress, beyond_limits(why, progress.lane))
-        elif progress.attempts or progress.not_before:
+        if progress.attempts or progress.not_before:
             until = min(progress.not_before, progress.deadline)
             self.dispatcher.retry(progress, until - self._clock.now())
         else:

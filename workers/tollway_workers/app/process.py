@@ -36,12 +36,14 @@ from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.topics import existing_topics
 from tollway_workers.parts import Parts
 from tollway_workers.policies.commands import Commands
-from tollway_workers.policies.quota import LaneQuota, Quota
+from tollway_workers.policies.estimate import text_tokens
+from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.sharding import shard_groups
 from tollway_workers.policies.topic_specs import largest_record
 from tollway_workers.providers.registry import ProviderRegistry
+from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
@@ -77,6 +79,7 @@ class WorkerApp:
             group.name: Quota(contract_of(group, settings), self._clock.monotonic())
             for group in limit_groups(settings)
         }
+        self._counts = open_tokenizers(settings, lanes)
         self.metrics = Metrics(lanes, self._clock)
         self._commands = Commands()
         self._source = self._new_source()
@@ -193,9 +196,7 @@ class WorkerApp:
         kafka = settings.kafka
         providers = ProviderRegistry(settings.providers)
         self._lanes = {
-            name: Lane(
-                config, Admission(config, self._quota_of(name), clock), providers.open(config)
-            )
+            name: Lane(config, self._new_admission(config), providers.open(config))
             for name, config in configs.items()
         }
         validator = ResultValidator()
@@ -241,9 +242,10 @@ class WorkerApp:
             lane_bytes=settings.worker.memory_mib * 2**20 / len(self._lanes),
         )
 
-    def _quota_of(self, lane: str) -> LaneQuota:
-        group = self._settings.lanes[lane].limit_group or lane
-        return self._quotas[group].of(lane)
+    def _new_admission(self, lane: LaneConfig) -> Admission:
+        group = self._settings.lanes[lane.name].limit_group or lane.name
+        quota = self._quotas[group].of(lane.name)
+        return Admission(lane, quota, self._clock, self._counts.get(lane.name, text_tokens))
 
     def _new_relay(self, publisher: OutcomePublisher) -> Relay:
         settings = self._settings

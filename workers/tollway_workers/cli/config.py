@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from tollway_workers.config.template import (
     starting_file,
 )
 from tollway_workers.errors import ConfigError
+from tollway_workers.providers.tokenizer import open_tokenizers
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,9 +71,12 @@ def init(
 def check(config: File = None, as_json: AsJson = False) -> None:
     """Say everything that is wrong or doubtful, and whether each lane's key can be found.
 
+    Lanes that name a tokenizer have it opened.
+
     Calls no provider and no broker. Exit code 0 if the configuration can be used, else 2.
     """
     settings, file = _load(config, as_json=as_json)
+    _open_tokenizers(settings, file, as_json=as_json)
     warnings = warnings_in(settings)
     keys = keys_of(settings, os.environ)
     if as_json:
@@ -88,7 +92,7 @@ def check(config: File = None, as_json: AsJson = False) -> None:
     for warning in warnings:
         _say(f"warning: {file}: {warning}")
     for key in keys:
-        _say(_key_line(key))
+        _say(_key_line(key) + _counting(settings.lanes[key.lane].tokenizer))
     _say(f"{file}: can be used{f', {len(warnings)} warnings' if warnings else ''}")
 
 
@@ -109,6 +113,14 @@ def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:
         return load_fleet(file, environ=os.environ), file
     except ConfigError as error:
         raise _refused(error, file, as_json=as_json) from None
+
+
+def _open_tokenizers(settings: FleetSettings, file: Path, *, as_json: bool) -> None:
+    try:
+        open_tokenizers(settings, settings.lanes)
+    except ConfigError as error:
+        located = (replace(mistake, source=str(file)) for mistake in error.mistakes)
+        raise _refused(ConfigError.of(*located), file, as_json=as_json) from None
 
 
 def _refused(error: ConfigError, file: Path | None, *, as_json: bool) -> typer.Exit:
@@ -145,6 +157,10 @@ def _key_line(key: LaneKey) -> str:
     if key.reference is None:
         return f"lane {key.lane}: {key.provider} / {key.model}, no key asked for"
     return f"lane {key.lane}: {key.provider} / {key.model}, key found ({key.reference})"
+
+
+def _counting(tokenizer: str | None) -> str:
+    return "" if tokenizer is None else f", prompts counted by {tokenizer}"
 
 
 def _say(text: str, *, to_stderr: bool = False) -> None:

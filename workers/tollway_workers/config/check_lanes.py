@@ -32,6 +32,16 @@ def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
             remedy="remove it, or add tokens_per_minute",
         )
 
+    if lane.tokenizer is not None and not any(
+        each.tokens_per_minute or each.tokens_per_day or each.input_tokens_per_minute
+        for each in by_rule
+    ):
+        yield ConfigMistake(
+            key=f"lanes.{name}.tokenizer",
+            problem="has no effect without a limit that counts prompts",
+            remedy="remove it, or add tokens_per_minute",
+        )
+
 
 def lane_warnings(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
     """What is allowed for a lane but hardly meant."""

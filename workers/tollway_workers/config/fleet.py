@@ -87,6 +87,8 @@ class LaneConfig:
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"]
     structured_output: Literal["json_schema", "json_object", "none"]
     price: Price | None
+    #: Path of a tokenizer.json; None: prompts are estimated.
+    tokenizer: str | None = None
 
 
 def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
@@ -106,4 +108,5 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         ),
         structured_output=lane.structured_output or provider.structured_output or "json_schema",
         price=lane.price or provider.price,
+        tokenizer=lane.tokenizer,
     )

@@ -132,6 +132,8 @@ class LaneSettings(CallSettings, LimitSettings):
     token_rule: TokenRule = "openai_max"  # noqa: S105 - these tokens are no passwords
     """What a call charges: the larger of prompt and answer limit (OpenAI), their sum (Azure, Groq),
     or the prompt alone (Gemini)."""
+    tokenizer: Annotated[str, Field(min_length=1)] | None = None
+    """Path of the model's `tokenizer.json`, by which prompts are counted (default: estimated)."""
     limit_group: str | None = None
     """Name of a `[limit_groups.<name>]`, where the provider counts several lanes together."""
 

@@ -102,6 +102,14 @@ class FairQueue(Generic[_Item]):
             heapq.heapify(self._order)
         return taken
 
+    def upcoming(self) -> Iterator[_Item]:
+        """About in the order in which they will go: the first of each tenant, then the second."""
+        for depth in count():
+            deep = [flow for _, _, flow in self._order if depth < len(flow.items)]
+            if not deep:
+                return
+            yield from (flow.items[depth] for flow in deep)
+
     def __iter__(self) -> Iterator[_Item]:
         for flow in self._flows.values():
             yield from flow.items
@@ -155,6 +163,11 @@ class PriorityQueue(Generic[_Item]):
     def take(self, leaves: Callable[[_Item], bool]) -> list[_Item]:
         """Remove and return all that `leaves` says yes to; looks at each."""
         return self._interactive.take(leaves) + self._bulk.take(leaves)
+
+    def upcoming(self) -> Iterator[_Item]:
+        """About in the order in which they will go. Nothing may change while it is walked."""
+        yield from self._interactive.upcoming()
+        yield from self._bulk.upcoming()
 
     def __iter__(self) -> Iterator[_Item]:
         yield from self._interactive

@@ -12,6 +12,7 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
+from tollway_workers.admission import Admission
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.dispatcher import Fairness
@@ -87,7 +88,7 @@ class MemoryFleet:
         )
         self.sink = MemorySink(self.broker)
         self.lanes = {
-            config.name: Lane(config, admission_of(config, self.clock), provider)
+            config.name: Lane(config, self.admission_of(config), provider)
             for config, provider in lanes.items()
         }
         self.metrics = Metrics({config.name: config for config in lanes}, self.clock)
@@ -107,6 +108,10 @@ class MemoryFleet:
         self.relay = self._new_relay(routes, names, tiers)
         self.worker = Worker(self._parts(memory_bytes))
         self.running: asyncio.Task[None] | None = None
+
+    def admission_of(self, config: LaneConfig) -> Admission:
+        """Leave to call one lane; a test may give it another count of tokens."""
+        return admission_of(config, self.clock)
 
     async def __aenter__(self) -> "MemoryFleet":
         self.start()

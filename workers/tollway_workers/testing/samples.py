@@ -15,6 +15,7 @@ from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.groups import lane_contract
 from tollway_workers.config.provider import LimitSettings
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.policies.estimate import TokenCount, text_tokens
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.quota import whole
@@ -91,7 +92,7 @@ def lane(name: str = "main", **fields: Any) -> LaneConfig:
     return LaneConfig(**{**given, **fields})
 
 
-def admission_of(config: LaneConfig, clock: Clock) -> Admission:
+def admission_of(config: LaneConfig, clock: Clock, count: TokenCount = text_tokens) -> Admission:
     """A lane of which all limits are here, as in a fleet of one worker."""
     quota = whole(lane_contract(config), clock.monotonic())
-    return Admission(config, quota.of(config.name), clock)
+    return Admission(config, quota.of(config.name), clock, count)
