@@ -3,6 +3,7 @@
 They have a client of their own: what happens to them stops, slows and piles up nothing.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,8 @@ _LAST_WORD = 1.0
 class HeartbeatWriter:
     """Writes what `beat` says once a second, one after the other: what fails is dropped.
 
-    State: `_failing`, whether the last one was dropped, which is logged once.
+    State: `_failing`, whether the last one was dropped, which is logged once; `_due`, whether the
+    next one is.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class HeartbeatWriter:
         self._clock = clock
         self._producer: AIOKafkaProducer | None = None
         self._failing = False
+        self._due = asyncio.Event()
 
     async def once(self) -> None:
         """Write one, or drop it."""
@@ -57,8 +60,17 @@ class HeartbeatWriter:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            await self._clock.sleep(INTERVAL)
+            timer = self._clock.call_later(INTERVAL, self._due.set)
+            try:
+                await self._due.wait()
+            finally:
+                timer.cancel()
+            self._due.clear()
             await self.once()
+
+    def soon(self) -> None:
+        """Somebody waits for the next one: do not wait for its time."""
+        self._due.set()
 
     async def stop(self) -> None:
         """Say the last word and disconnect, within a moment; idempotent."""
