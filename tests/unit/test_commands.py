@@ -7,9 +7,10 @@ import pytest
 
 from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
+from tollway_workers.config.route import RouteSettings
 from tollway_workers.policies.commands import BLIND, Commands
 from tollway_workers.policies.looks import Looks
-from tollway_workers.testing.samples import NOW, job
+from tollway_workers.testing.samples import NOW, job, progress
 
 
 def at(seconds: float) -> datetime:
@@ -56,10 +57,12 @@ def test_a_pause_is_taken_back_by_its_key_and_another_of_the_lane_stays(
 def test_jobs_are_cancelled_by_name_whenever_they_were_created(commands: Commands) -> None:
     commands.apply(b"a", cancel(jobs=("one", "two"), issued=-1_000), NOW)
 
-    cancelled = [commands.is_cancelled(job(name), NOW) for name in ("one", "two", "three")]
+    cancelled = [
+        commands.is_cancelled(progress(job(name)), NOW) for name in ("one", "two", "three")
+    ]
 
     assert cancelled == [True, True, False]
-    assert not commands.is_cancelled(job("one"), NOW + 60)
+    assert not commands.is_cancelled(progress(job("one")), NOW + 60)
 
 
 @pytest.mark.parametrize("target", ["tenant", "run"])
@@ -73,13 +76,27 @@ def test_of_a_tenant_or_a_run_only_older_jobs_are_cancelled(
     others = job().model_copy(update={target: "y"})
     younger = older.model_copy(update={"created_at": at(created + 1)})
 
-    assert [commands.is_cancelled(each, NOW) for each in (older, younger, others, job())] == [
+    assert [
+        commands.is_cancelled(progress(each), NOW) for each in (older, younger, others, job())
+    ] == [
         True,
         False,
         False,
         False,
     ]
-    assert not commands.is_cancelled(older, NOW + created + 50)
+    assert not commands.is_cancelled(progress(older), NOW + created + 50)
+
+
+def test_whose_job_it_is_says_the_route_where_it_is_bound_to_a_tenant(commands: Commands) -> None:
+    commands.apply(b"a", cancel(tenant="acme", issued=10, until=100), NOW)
+    acmes = RouteSettings(lanes=("main",), tenant="acme")
+    others = RouteSettings(lanes=("main",), tenant="other")
+
+    says_nothing = progress(job(), route=acmes)
+    says_it_is_acme = progress(job(tenant="acme"), route=others)
+
+    assert commands.is_cancelled(says_nothing, NOW)
+    assert not commands.is_cancelled(says_it_is_acme, NOW)
 
 
 def test_a_cancel_that_is_taken_back_leaves_what_others_say(commands: Commands) -> None:
@@ -88,7 +105,10 @@ def test_a_cancel_that_is_taken_back_leaves_what_others_say(commands: Commands) 
 
     commands.apply(b"a", None, NOW)
 
-    assert [commands.is_cancelled(job(name), NOW) for name in ("one", "two")] == [False, True]
+    assert [commands.is_cancelled(progress(job(name)), NOW) for name in ("one", "two")] == [
+        False,
+        True,
+    ]
 
 
 def test_what_has_expired_is_forgotten_when_more_is_said(commands: Commands) -> None:

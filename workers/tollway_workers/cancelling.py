@@ -73,7 +73,7 @@ class Cancelling:
         return self._commands.may_start(lane, self._clock.now(), self._clock.boottime())
 
     def _is_cancelled(self, progress: JobProgress) -> bool:
-        return self._commands.is_cancelled(progress.job, self._clock.now())
+        return self._commands.is_cancelled(progress, self._clock.now())
 
     def _break_off(self, progress: JobProgress, call: asyncio.Task[None]) -> None:
         if self._calls.get(progress) is call:

@@ -9,6 +9,7 @@ from tollway_schemas.codec import decode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.job import Job
+from tollway_workers.policies.progress import JobProgress
 
 #: Seconds without a look at the commands after which no call starts: a process that was frozen
 #: looks first what was said meanwhile.
@@ -62,13 +63,14 @@ class Commands:
         until = self._lanes.get(lane)
         return until if until is not None and now < until else None
 
-    def is_cancelled(self, job: Job, now: float) -> bool:
+    def is_cancelled(self, progress: JobProgress, now: float) -> bool:
         """Whether an operator cancelled the job."""
+        job = progress.job
         if self._jobs and now < self._jobs.get(job.id, 0.0):
             return True
         return any(
             name is not None and name in spans and _covers(spans[name], job, now)
-            for name, spans in ((job.tenant, self._tenants), (job.run, self._runs))
+            for name, spans in ((progress.tenant, self._tenants), (job.run, self._runs))
         )
 
     def _drop(self, keys: Iterable[bytes]) -> None:
