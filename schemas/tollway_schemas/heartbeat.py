@@ -19,11 +19,11 @@ class LimitUse(Record):
     shared: bool = False
     """Whether all lanes of the limit group use it together."""
     most: Annotated[float, Field(ge=0, le=1e15)]
-    """This worker's part: units in each period, or calls in flight."""
+    """This worker's part of it: units in each period, or calls in flight; less while slowed."""
     period: Annotated[float, Field(gt=0)] | None = None
     """Seconds; absent for calls in flight."""
     used: Annotated[float, Field(ge=-1e15, le=1e15)]
-    """Units spent since the worker started, so far as is known; or calls in flight now."""
+    """Units spent within the last period, so far as this worker has run; or calls in flight."""
 
 
 class LaneBeat(Record):

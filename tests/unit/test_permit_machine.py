@@ -289,6 +289,22 @@ class Fleet(RuleBasedStateMachine):
         self._cut_all(worker)
         worker.dispatcher.take(lambda each: True)
 
+    @rule(tokens=st.sampled_from([1.0, _LARGEST]), moves=st.lists(_PICK, max_size=_SHARDS))
+    def all_call_what_they_may_for_a_minute(self, tokens: float, moves: list[int]) -> None:
+        """From rest, when most is saved up; shards move meanwhile, with what is saved up."""
+        self._come_to_rest()
+        for number, pick in enumerate(moves):
+            self.a_shard_is_to_move(number, pick)
+        for second in range(int(_PERIOD) + 2):
+            for worker in self.workers:
+                self._offer(worker, [tokens] * 3, "x", Priority.BULK)
+                self._cut_all(worker)
+            self.time_passes(1.0)
+            if second % 20 == 10:
+                self.no_window_passes_the_contract()
+        for worker in self.workers:
+            worker.dispatcher.take(lambda each: True)
+
     def teardown(self) -> None:
         """After everything has ended, all is there that was there in the beginning."""
         if not hasattr(self, "workers"):
