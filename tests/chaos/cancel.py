@@ -31,7 +31,7 @@ _LANES = """
 [lanes.main]
 provider = "simulator"
 model = "scripted"
-concurrency = 120
+concurrency = 60
 shards = 4
 [routes.work]
 lanes = ["main"]
@@ -45,7 +45,7 @@ class Size:
 
     jobs: int = 1_000
     #: Jobs that are done before any is cancelled.
-    before: int = 100
+    before: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ def _ends(of_gone: Sequence[Call], told: Told) -> list[Figure]:
         Figure(
             name="calls that were in flight when it was written",
             value=len(open_then),
-            bound=20,
+            bound=10,
             kind="least",
         ),
         Figure(
