@@ -4,118 +4,46 @@ Workers as they are put together (shards that move with their last words, limits
 calls, operators, the provider and the machines do what they like, in any order.
 """
 
-from itertools import count, takewhile
-from typing import NamedTuple
+from itertools import count
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from permit_worker import (
+    CALLS,
+    FLOOR,
+    LARGEST,
+    REQUESTS,
+    SHARDS,
+    TOKENS,
+    Books,
+    Call,
+    Worker,
+    contract,
+    counted,
+)
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_schemas.usage import Usage
-from tollway_workers.admission import Admission, Permit
-from tollway_workers.config.contract import Contract, Resource
-from tollway_workers.config.groups import lane_contract
-from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
+from tollway_workers.admission import Permit
+from tollway_workers.config.contract import Resource
 from tollway_workers.policies.call_cost import Cost
-from tollway_workers.policies.holdings import Found, Holdings
+from tollway_workers.policies.holdings import Found
 from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.progress import JobProgress
-from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.shard_plan import Place
 from tollway_workers.policies.sharding import ShardGroup
 from tollway_workers.providers.retry_after import RateHeaders
 from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import job, lane, progress
+from tollway_workers.testing.samples import job, progress
 
-_PERIOD, _SHARDS, _CALLS = 60.0, 4, 6
-_REQUESTS, _TOKENS, _LARGEST = 24.0, 6_000.0, 400.0
-_SMALL, _FLOOR = 200.0, 0.2
+_PERIOD, _SMALL = 60.0, 200.0
 #: Seconds between two commits: the lease never runs out but in a crash.
 _STEP = 4.0
 #: Seconds until leases, pauses and paces are over, and then until every level is full.
 _RECOVERS, _REFILLS = 70.0, 150.0
-PLACES: tuple[Place, ...] = tuple(("lane", number) for number in range(_SHARDS))
-
-
-def contract(requests: float) -> Contract:
-    return lane_contract(
-        lane(
-            requests_per_minute=requests,
-            output_tokens_per_minute=_TOKENS,
-            concurrency=_CALLS,
-            largest_request=_LARGEST,
-            shards=_SHARDS,
-        )
-    )
-
-
-class Call(NamedTuple):
-    progress: JobProgress
-    permit: Permit
-    started: float
-
-
-#: What the provider counted: at the start of a call what it may become, then what it was.
-Books = list[tuple[float, Cost]]
-
-
-def counted(books: Books, resource: Resource, since: float) -> float:
-    return sum(cost[resource] for _, cost in takewhile(lambda each: each[0] > since, books[::-1]))
-
-
-class Worker:
-    """One worker: what it owns, what waits for its lane and what it calls."""
-
-    def __init__(self, owner: int, clock: ManualClock, books: Books, amount: float) -> None:
-        self.clock, self.books = clock, books
-        self.quota = Quota(contract(amount), clock.monotonic())
-        self.holdings = Holdings(owner, {"main": self.quota})
-        self.admission = Admission(lane(token_rule="input"), self.quota.of("main"), clock)
-        never: list[JobProgress] = []
-        reactions = Reactions(self._may_start, self._start, never.append, never.append)
-        self.dispatcher = Dispatcher(
-            {"main": self.admission}, clock, reactions, Fairness(bulk_floor=_FLOOR, lane_bytes=1.0)
-        )
-        self.calls: list[Call] = []
-        self.served: list[JobProgress] = []
-        self.cancelled: set[str] = set()
-
-    def assign(self, kept: dict[Place, Found], places: set[Place], orders: Orders) -> None:
-        fresh = Found(offset=0, fresh=True)
-        found = {place: kept.get(place, fresh) for place in places}
-        self.holdings.assign(found, orders, self.clock.boottime())
-
-    def commit(self, kept: dict[Place, Found]) -> None:
-        commits = self.holdings.commits({}, self.clock.boottime())
-        for place, each in commits.items():
-            kept[place] = Found(offset=each.offset, metadata=each.metadata)
-        self.holdings.written(commits)
-        self.holdings.begin(self.clock.boottime())
-        self.dispatcher.pump_all()
-
-    def end(self, call: Call) -> None:
-        """However it ended: its permit came back."""
-        self.calls.remove(call)
-        self.dispatcher.pump("main")
-
-    def cut(self, call: Call) -> None:
-        """It is cancelled while it is called."""
-        with call.permit:
-            pass
-        self.end(call)
-
-    def _may_start(self, progress: JobProgress) -> bool:
-        return self.holdings.serves("lane")
-
-    def _start(self, progress: JobProgress, permit: Permit) -> None:
-        assert progress.job.id not in self.cancelled
-        self.calls.append(Call(progress, permit, self.clock.monotonic()))
-        self.served.append(progress)
-        self.books.append((self.clock.monotonic(), permit.cost))
-
-
+PLACES: tuple[Place, ...] = tuple(("lane", number) for number in range(SHARDS))
 _PICK = st.integers(0, 2)
 
 
@@ -132,12 +60,12 @@ class Fleet(RuleBasedStateMachine):
         self.books: Books = []
         self.owners, self.names = count(1), count()
         self.kept: dict[Place, Found] = {}
-        self.generation, self.fleets = 1, _REQUESTS
+        self.generation, self.fleets = 1, REQUESTS
         self.moves: dict[Place, int] = {}
-        self.workers = [self._new(_REQUESTS) for _ in range(workers)]
+        self.workers = [self._new(REQUESTS) for _ in range(workers)]
         self.gone: list[Worker] = []
         #: The highest amount that any worker used, and since when.
-        self.amounts = [(-_PERIOD, _REQUESTS)]
+        self.amounts = [(-_PERIOD, REQUESTS)]
         for index, worker in enumerate(self.workers):
             worker.assign(self.kept, set(PLACES[index::workers]), self._orders())
             worker.commit(self.kept)
@@ -151,7 +79,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(
         pick=_PICK,
-        tokens=st.lists(st.sampled_from([1.0, 50.0, _LARGEST]), min_size=1, max_size=6),
+        tokens=st.lists(st.sampled_from([1.0, 50.0, LARGEST]), min_size=1, max_size=6),
         tenant=st.sampled_from(["x", "y"]),
         priority=st.sampled_from(list(Priority)),
     )
@@ -203,7 +131,7 @@ class Fleet(RuleBasedStateMachine):
         worker.admission.observe(said, 0.0)
         assert pool.level <= before
 
-    @rule(pick=_PICK, amount=st.sampled_from([_REQUESTS / 2, _REQUESTS, 2 * _REQUESTS]))
+    @rule(pick=_PICK, amount=st.sampled_from([REQUESTS / 2, REQUESTS, 2 * REQUESTS]))
     def a_worker_reads_another_configuration(self, pick: int, amount: float) -> None:
         worker = self._one(pick)
         pool = worker.quota.pools[0]
@@ -213,7 +141,7 @@ class Fleet(RuleBasedStateMachine):
         assert pool.level <= before
         self._note_amounts()
 
-    @rule(amount=st.sampled_from([_REQUESTS / 2, _REQUESTS, 2 * _REQUESTS]))
+    @rule(amount=st.sampled_from([REQUESTS / 2, REQUESTS, 2 * REQUESTS]))
     def the_fleet_hears_of_another_limit(self, amount: float) -> None:
         self.generation += 1
         self.fleets = amount
@@ -222,7 +150,7 @@ class Fleet(RuleBasedStateMachine):
         self._note_amounts()
         self._commit()
 
-    @rule(number=st.integers(0, _SHARDS - 1), pick=_PICK)
+    @rule(number=st.integers(0, SHARDS - 1), pick=_PICK)
     def a_shard_is_to_move(self, number: int, pick: int) -> None:
         place = PLACES[number]
         if self._one(pick) is not self._owner(place):
@@ -252,10 +180,10 @@ class Fleet(RuleBasedStateMachine):
         self._come_to_rest()
         if not worker.quota.joined:
             return
-        self._offer(worker, [_SMALL] * 2 * _CALLS, "small", Priority.INTERACTIVE)
+        self._offer(worker, [_SMALL] * 2 * CALLS, "small", Priority.INTERACTIVE)
         self._cut_all(worker)
         worker.dispatcher.take(lambda each: True)
-        (large,) = self._offer(worker, [_LARGEST], f"large-{next(self.names)}", priority)
+        (large,) = self._offer(worker, [LARGEST], f"large-{next(self.names)}", priority)
         interactive, waited = 0.0, 0
         while large not in worker.served:
             self._offer(worker, [_SMALL] * 4, f"small-{next(self.names)}", Priority.INTERACTIVE)
@@ -265,11 +193,11 @@ class Fleet(RuleBasedStateMachine):
             if priority is Priority.INTERACTIVE:
                 assert waited < _PERIOD, "it was first"
             else:
-                assert interactive <= _LARGEST / _FLOOR + 4 * _SMALL, "bulk has its floor"
+                assert interactive <= LARGEST / FLOOR + 4 * _SMALL, "bulk has its floor"
         self._cut_all(worker)
         worker.dispatcher.take(lambda each: True)
 
-    @rule(tokens=st.sampled_from([1.0, _LARGEST]), moves=st.lists(_PICK, max_size=_SHARDS))
+    @rule(tokens=st.sampled_from([1.0, LARGEST]), moves=st.lists(_PICK, max_size=SHARDS))
     def all_call_what_they_may_for_a_minute(self, tokens: float, moves: list[int]) -> None:
         """From rest, when most is saved up; shards move when a part of that is used."""
         self._come_to_rest()
@@ -293,8 +221,8 @@ class Fleet(RuleBasedStateMachine):
             assert (worker.admission.in_flight, worker.dispatcher.waiting) == (0, 0)
             assert list(worker.dispatcher.full_lanes()) == []
             assert [slots.used for slots in worker.quota.slots] == [0]
-        assert sum(len(worker.quota.joined) for worker in self.workers) == _SHARDS
-        assert sum(worker.quota.slots[0].most for worker in self.workers) == _CALLS
+        assert sum(len(worker.quota.joined) for worker in self.workers) == SHARDS
+        assert sum(worker.quota.slots[0].most for worker in self.workers) == CALLS
         for worker in self.workers:
             for pool in worker.quota.pools:
                 pool.refill(self.clock.monotonic())
@@ -307,11 +235,11 @@ class Fleet(RuleBasedStateMachine):
         before = [amount for at, amount in self.amounts if at <= begin][-1]
         requests = max([before, *(amount for at, amount in self.amounts if at > begin)])
         assert counted(self.books, Resource.REQUESTS, begin) <= requests + 1e-6
-        assert counted(self.books, Resource.OUTPUT_TOKENS, begin) <= _TOKENS + 1e-6
+        assert counted(self.books, Resource.OUTPUT_TOKENS, begin) <= TOKENS + 1e-6
 
     @invariant()
     def what_is_counted_as_spent_and_in_flight_is_what_the_provider_saw(self) -> None:
-        assert sum(len(each.calls) for each in self.workers) <= _CALLS
+        assert sum(len(each.calls) for each in self.workers) <= CALLS
         workers = [*self.workers, *self.gone]
         for worker in workers:
             calls = len(worker.calls)
@@ -401,7 +329,7 @@ class Fleet(RuleBasedStateMachine):
     def _orders(self) -> Orders:
         group = ShardGroup(
             name="main",
-            shards=_SHARDS,
+            shards=SHARDS,
             ownership_topic="lane",
             topics=("lane",),
             generation=self.generation,
@@ -424,5 +352,5 @@ class Fleet(RuleBasedStateMachine):
         return calling[pick % len(calling)]
 
 
-Fleet.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Fleet.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestFleet = Fleet.TestCase
