@@ -244,6 +244,8 @@ class Fleet(RuleBasedStateMachine):
         for worker in workers:
             calls = len(worker.calls)
             assert (worker.admission.in_flight, worker.quota.slots[0].used) == (calls, calls)
+            for pool in worker.quota.pools:
+                assert pool.level <= pool.slices * pool.capacity
         for index, resource in enumerate((Resource.REQUESTS, Resource.OUTPUT_TOKENS)):
             spent = sum(worker.quota.pools[index].spent for worker in workers)
             assert abs(spent - counted(self.books, resource, -1.0)) < 1e-6

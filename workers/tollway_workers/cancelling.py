@@ -47,14 +47,14 @@ class Cancelling:
             if problem is not None and not self._met_nonsense:
                 self._met_nonsense = True
                 log.warning("what is no command is ignored, now and later", problem=problem)
-        waited = self._dispatcher.take(lambda each: each.owned and self._is_cancelled(each))
-        for progress in waited:
-            self._end(progress, cancelled(progress.lane))
         called = [each for each in self._calls if not each.cancelled and self._is_cancelled(each)]
         for progress in called:
             progress.cancelled = True
             # A task that has not begun yet must begin: it has a permit to give back.
             asyncio.get_running_loop().call_soon(self._break_off, progress, self._calls[progress])
+        waited = self._dispatcher.take(lambda each: each.owned and self._is_cancelled(each))
+        for progress in waited:
+            self._end(progress, cancelled(progress.lane))
         self._dispatcher.pump_all()
         if said:
             log.info(
