@@ -197,8 +197,14 @@ class Fleet(RuleBasedStateMachine):
         self._cut_all(worker)
         worker.dispatcher.take(lambda each: True)
 
-    @rule(tokens=st.sampled_from([1.0, LARGEST]), moves=st.lists(_PICK, max_size=SHARDS))
-    def all_call_what_they_may_for_a_minute(self, tokens: float, moves: list[int]) -> None:
+    @rule(
+        tokens=st.sampled_from([1.0, LARGEST]),
+        moves=st.lists(_PICK, max_size=SHARDS),
+        dies=st.booleans(),
+    )
+    def all_call_what_they_may_for_a_minute(
+        self, tokens: float, moves: list[int], dies: bool
+    ) -> None:
         """From rest, when most is saved up; shards move when a part of that is used."""
         self._come_to_rest()
         for second in range(int(_PERIOD) + 2):
@@ -209,6 +215,8 @@ class Fleet(RuleBasedStateMachine):
             if second == 0:
                 for number, pick in enumerate(moves):
                     self.a_shard_is_to_move(number, pick)
+            if second == 10 and dies:
+                self.a_worker_dies_and_others_take_over(0, 1)
             self._second()
             self.no_window_passes_the_contract()
         for worker in self.workers:

@@ -12,10 +12,9 @@ def test_all_that_was_used_counts_until_a_period_has_passed() -> None:
 
 def test_what_is_older_than_a_period_counts_no_more() -> None:
     recent = RecentUse(60.0)
-    for second in range(121):
-        last = recent.within(10.0 * second, 100.0 + second)
+    used = [recent.within(10.0 * second, 100.0 + second) for second in range(121)]
 
-    assert last == 600.0
+    assert used[-1] == 600.0
     assert recent.within(1_200.0, 1_000.0) == 0.0
 
 
