@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from tollway_schemas.job import SCHEMA_VERSION, JobId
-from tollway_schemas.model import Record
+from tollway_schemas.model import Moment, Record
 
 #: Jobs that one command may name.
 MOST_JOBS = 200
@@ -40,9 +40,9 @@ class Command(Record):
     """cancel: the jobs of this tenant that were created before `issued_at`."""
     run: Name | None = None
     """cancel: the jobs of this run that were created before `issued_at`."""
-    issued_at: AwareDatetime
+    issued_at: Moment
     """When the operator said it."""
-    expires_at: AwareDatetime
+    expires_at: Moment
     """From when on it is in force no more."""
     by: Annotated[str, Field(max_length=256)] | None = None
     """Who said it: user and machine."""

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from tollway_schemas.job import SCHEMA_VERSION
-from tollway_schemas.model import Record
+from tollway_schemas.model import Moment, Record
 
-Count = Annotated[int, Field(ge=0)]
+#: Bounded as what other languages count with: numbers of strangers are summed and divided.
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class LimitUse(Record):
@@ -17,12 +18,12 @@ class LimitUse(Record):
     """As the configuration calls it; `concurrency` for calls in flight."""
     shared: bool = False
     """Whether all lanes of the limit group use it together."""
-    most: Annotated[float, Field(ge=0)]
-    """This worker's part: units in each period, or calls in flight."""
+    most: Annotated[float, Field(ge=0, le=1e15)]
+    """This worker's part of it: units in each period, or calls in flight; less while slowed."""
     period: Annotated[float, Field(gt=0)] | None = None
     """Seconds; absent for calls in flight."""
-    used: float
-    """Units spent since the worker started, so far as is known; or calls in flight now."""
+    used: Annotated[float, Field(ge=-1e15, le=1e15)]
+    """Units spent within the last period, so far as this worker has run; or calls in flight."""
 
 
 class LaneBeat(Record):
@@ -34,7 +35,7 @@ class LaneBeat(Record):
     """The limit group it belongs to."""
     state: str
     """open, slowed, parked or paused."""
-    paused_until: AwareDatetime | None = None
+    paused_until: Moment | None = None
     """When its pause expires."""
     in_flight: Count = 0
     """Calls on their way."""
@@ -44,7 +45,7 @@ class LaneBeat(Record):
     """Records of this worker's partitions of its topics that are not finished, read or not."""
     finished: Count = 0
     """Records of these partitions that were finished since they became this worker's."""
-    oldest: AwareDatetime | None = None
+    oldest: Moment | None = None
     """When the oldest job that is read and not finished was written."""
     limits: tuple[LimitUse, ...] = ()
     """Each limit that a call meets."""
@@ -59,11 +60,11 @@ class Heartbeat(Record):
     """Major version of this record's schema."""
     worker: str
     """Its instance id."""
-    started_at: AwareDatetime
+    started_at: Moment
     """When its process started."""
     release: str
     """The version of Tollway it runs."""
-    shards: dict[str, int] = Field(default_factory=dict)
+    shards: dict[str, Count] = Field(default_factory=dict)
     """Shards that it owns, by limit group."""
     partitions: Count = 0
     """Partitions that it owns."""

@@ -1,10 +1,22 @@
 """What all our records have in common."""
 
-from typing import Any, Self
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 
 _set = object.__setattr__
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def _can_be_told(moment: datetime) -> datetime:
+    if not _FIRST <= moment < _LAST:
+        raise ValueError("a moment is between the years 1970 and 9000")
+    return moment
+
+
+#: A moment that still is one after it was turned into seconds and back, whatever its time zone.
+Moment = Annotated[AwareDatetime, AfterValidator(_can_be_told)]
 
 
 class Record(BaseModel):

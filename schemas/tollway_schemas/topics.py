@@ -21,6 +21,12 @@ class TopicNames:
         """Jobs that come to a lane another way: forwarded, retried. Written by the fleet alone."""
         return f"{self.prefix}.lanes.{lane}.{priority.value}"
 
+    def lane_of(self, topic: str) -> str | None:
+        """The lane of a lane's topic; None of any other topic."""
+        begin, _, priority = topic.rpartition(".")
+        lane = begin.removeprefix(f"{self.prefix}.lanes.")
+        return lane if lane != begin and priority in set(Priority) else None
+
     def retry(self, delay: float) -> str:
         """Jobs that wait `delay` seconds for their next call. Written by the fleet alone."""
         return f"{self.prefix}.retry.{_short(delay)}"

@@ -1,10 +1,13 @@
+import io
 import json
 
 import pytest
+from rich.console import Console, RenderableType
 
 from tollway_workers.cli.output import (
     Column,
     dollars,
+    fitted,
     json_text,
     on_one_line,
     printable,
@@ -47,6 +50,43 @@ def test_a_table_that_is_piped_is_never_cut(capsys: pytest.CaptureFixture[str]) 
         f" 7  {'x' * 300}",
         "10  \\u001b[31m",
     ]
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_table_that_fits_breaks_the_lines_that_may_and_cuts_nothing() -> None:
+    columns = (Column("n", right=True), Column("what", wraps=True))
+
+    shown = _shown(fitted(columns, [("7", "one two three four five six seven")]))
+
+    assert shown == ["n  what", "7  one two three four five six", "   seven"]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_row_that_does_not_fit_is_shown_one_cell_below_the_other() -> None:
+    columns = (Column("name"), Column("what"))
+    rows = [("x" * 20, "y" * 20), ("short", "\x1b[31m")]
+
+    shown = _shown(fitted(columns, rows))
+
+    assert shown == [
+        f"name  {'x' * 20}",
+        f"what  {'y' * 20}",
+        "",
+        "name  short",
+        "what  \\u001b[31m",
+    ]
+
+
+def _shown(what: RenderableType) -> list[str]:
+    out = Console(file=io.StringIO(), width=30)
+    out.print(what)
+    assert isinstance(out.file, io.StringIO)
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
 
 def test_an_unknown_cost_is_not_zero_and_neither_is_a_tiny_one() -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
-from tollway_workers.policies.commands import Commands
-from tollway_workers.testing.samples import NOW, job
+from tollway_workers.config.route import RouteSettings
+from tollway_workers.policies.commands import BLIND, Commands
+from tollway_workers.policies.looks import Looks
+from tollway_workers.testing.samples import NOW, job, progress
 
 
 def at(seconds: float) -> datetime:
@@ -55,10 +57,12 @@ def test_a_pause_is_taken_back_by_its_key_and_another_of_the_lane_stays(
 def test_jobs_are_cancelled_by_name_whenever_they_were_created(commands: Commands) -> None:
     commands.apply(b"a", cancel(jobs=("one", "two"), issued=-1_000), NOW)
 
-    cancelled = [commands.is_cancelled(job(name), NOW) for name in ("one", "two", "three")]
+    cancelled = [
+        commands.is_cancelled(progress(job(name)), NOW) for name in ("one", "two", "three")
+    ]
 
     assert cancelled == [True, True, False]
-    assert not commands.is_cancelled(job("one"), NOW + 60)
+    assert not commands.is_cancelled(progress(job("one")), NOW + 60)
 
 
 @pytest.mark.parametrize("target", ["tenant", "run"])
@@ -72,13 +76,27 @@ def test_of_a_tenant_or_a_run_only_older_jobs_are_cancelled(
     others = job().model_copy(update={target: "y"})
     younger = older.model_copy(update={"created_at": at(created + 1)})
 
-    assert [commands.is_cancelled(each, NOW) for each in (older, younger, others, job())] == [
+    assert [
+        commands.is_cancelled(progress(each), NOW) for each in (older, younger, others, job())
+    ] == [
         True,
         False,
         False,
         False,
     ]
-    assert not commands.is_cancelled(older, NOW + created + 50)
+    assert not commands.is_cancelled(progress(older), NOW + created + 50)
+
+
+def test_whose_job_it_is_says_the_route_where_it_is_bound_to_a_tenant(commands: Commands) -> None:
+    commands.apply(b"a", cancel(tenant="acme", issued=10, until=100), NOW)
+    acmes = RouteSettings(lanes=("main",), tenant="acme")
+    others = RouteSettings(lanes=("main",), tenant="other")
+
+    says_nothing = progress(job(), route=acmes)
+    says_it_is_acme = progress(job(tenant="acme"), route=others)
+
+    assert commands.is_cancelled(says_nothing, NOW)
+    assert not commands.is_cancelled(says_it_is_acme, NOW)
 
 
 def test_a_cancel_that_is_taken_back_leaves_what_others_say(commands: Commands) -> None:
@@ -87,7 +105,10 @@ def test_a_cancel_that_is_taken_back_leaves_what_others_say(commands: Commands) 
 
     commands.apply(b"a", None, NOW)
 
-    assert [commands.is_cancelled(job(name), NOW) for name in ("one", "two")] == [False, True]
+    assert [commands.is_cancelled(progress(job(name)), NOW) for name in ("one", "two")] == [
+        False,
+        True,
+    ]
 
 
 def test_what_has_expired_is_forgotten_when_more_is_said(commands: Commands) -> None:
@@ -99,10 +120,54 @@ def test_what_has_expired_is_forgotten_when_more_is_said(commands: Commands) -> 
     assert repr(commands) == "<Commands [1 in force]>"
 
 
+def test_one_tombstone_forgets_all_that_has_expired(commands: Commands) -> None:
+    for number in range(3):
+        commands.apply(b"%d" % number, cancel(jobs=(f"job-{number}",), until=10), NOW)
+    commands.apply(b"c", cancel(jobs=("two",), until=100), NOW)
+
+    commands.apply(b"0", None, NOW + 20)
+
+    assert repr(commands) == "<Commands [1 in force]>"
+
+
+@pytest.mark.parametrize(
+    ("looked", "boottime", "may_start"),
+    [(None, 1e9, True), (100.0, 100.0 + BLIND, True), (100.0, 100.1 + BLIND, False)],
+)
+def test_no_call_starts_where_nobody_has_looked_for_two_seconds(
+    commands: Commands, looked: float | None, boottime: float, may_start: bool
+) -> None:
+    commands.looked = looked
+
+    assert commands.may_start("main", NOW, boottime) is may_start
+
+
+def test_an_answer_tells_what_was_there_when_the_one_before_it_was_taken_out() -> None:
+    looks = Looks()
+    steps = [(None, 1.0), (7, 2.0), (7, 3.0), (8, 4.0), (None, 5.0), (9, 6.0)]
+
+    known = [looks.know_until(answer, began) for answer, began in steps]
+
+    assert known == [None, None, None, 2.0, None, 4.0]
+
+
+def test_an_answer_that_lay_there_while_the_process_was_frozen_tells_nothing_new() -> None:
+    looks = Looks()
+    looks.know_until(1, 10.0)
+    before = looks.know_until(2, 10.2)
+    # Frozen within the look that begins here, for a minute.
+    stale = looks.know_until(3, 10.4)
+    after = [looks.know_until(4, 70.6), looks.know_until(5, 70.8)]
+
+    assert (before, stale, after) == (10.0, 10.2, [10.4, 70.6])
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         (None, pause()),
+        (b"a", pause().replace(b'"expires_at":"2', b'"expires_at":"9')),
+        (b"a", pause().replace(b'"issued_at":"20', b'"issued_at":"00')),
         (b"a", b"\xff\xfe"),
         (b"a", b"[" * 100_000),
         (b"a", b'{"action": "stop", "lane": "main"}'),

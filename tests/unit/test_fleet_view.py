@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
-from tollway_workers.cli.fleet_page import lane_facts, lane_rows, span, worker_facts, worker_rows
+from tollway_workers.cli.fleet_page import (
+    lane_facts,
+    lane_sheets,
+    span,
+    worker_facts,
+    worker_sheets,
+)
 from tollway_workers.cli.fleet_view import LIVE, FleetView
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.testing.samples import NOW
@@ -33,7 +39,7 @@ def beat(worker: str, *lanes: LaneBeat, **fields: Any) -> Heartbeat:
 def view(*beats: tuple[float, Heartbeat]) -> FleetView:
     fleet = FleetView()
     for at, each in beats:
-        fleet.hear(NOW + at, NOW + at, each)
+        fleet.hear(NOW + at, each)
     return fleet
 
 
@@ -67,17 +73,27 @@ def test_a_lane_is_the_sum_of_its_workers_and_the_worst_of_their_states() -> Non
 
 def test_rates_are_those_of_the_last_seconds_over_all_workers() -> None:
     fleet = view(
-        (0, beat("a", lane(finished=100, limits=(requests(50),)))),
-        (0, beat("b", lane(finished=7, limits=(requests(5),)))),
-        (4, beat("a", lane(finished=108, limits=(requests(54),), outstanding=30))),
-        (4, beat("b", lane(finished=11, limits=(requests(7),)))),
+        (0, beat("a", lane(finished=100))),
+        (0, beat("b", lane(finished=7))),
+        (4, beat("a", lane(finished=108, outstanding=30))),
+        (4, beat("b", lane(finished=11))),
     )
 
     (main,) = fleet.lanes(NOW + 4)
 
     assert main.rate == 3.0
     assert main.time_to_clear == 10.0
-    assert [(limit.used, limit.most) for limit in main.limits] == [(90.0, 120.0)]
+
+
+def test_the_last_word_of_a_process_that_gave_way_does_not_end_its_successor() -> None:
+    old, new = instant(NOW - 60), instant(NOW)
+    fleet = view(
+        (0, beat("a", started_at=old)),
+        (1, beat("a", started_at=new)),
+        (2, beat("a", started_at=old, left=True)),
+    )
+
+    assert [each.started_at for each in fleet.live(NOW + 2)] == [new]
 
 
 def test_counts_that_fall_with_a_shard_or_a_restart_are_no_rate() -> None:
@@ -97,25 +113,33 @@ def test_a_lane_is_shown_in_words_and_for_machines() -> None:
         binding="concurrency",
         outstanding=1_234,
         oldest=instant(NOW - 90),
-        limits=(calls(3, 4), requests(0)),
+        limits=(calls(3, 4), requests(12)),
     )
     lanes = view((0, beat("a", paused, shards={}))).lanes(NOW)
 
-    (row,) = lane_rows(lanes, NOW)
+    ((_, (row,)), (_, limits)) = lane_sheets(lanes, NOW)
     (facts,) = json.loads(json.dumps(lane_facts(lanes)))
 
-    assert row[1:] == (
-        "paused for 1h",
-        "1,234",
-        "0",
-        "concurrency 3/4, requests_per_minute ?/60",
-        "concurrency",
-        "-",
-        "1m 30s",
-        "-",
-    )
+    assert row[1:] == ("paused for 1h", "1,234", "0", "1m 30s", "-", "nobody")
+    assert limits == [
+        ("x\x1b[2J", "concurrency", "3", "4", "75%", "yes"),
+        ("x\x1b[2J", "requests_per_minute", "12", "60", "20%", ""),
+    ]
     assert facts["paused_until"] == instant(NOW + 3_600).isoformat()
     assert (facts["binding"], facts["time_to_clear"]) == (["concurrency"], None)
+
+
+def test_a_limit_that_lanes_have_together_is_shown_once_under_the_name_of_their_group() -> None:
+    together = requests(40.0).model_copy(update={"shared": True})
+    one = lane(lane="one", group="account", limits=(together, requests(30.0, 50.0)))
+    other = lane(lane="other", group="account", limits=(together,), binding="requests_per_minute")
+
+    _, (_, rows) = lane_sheets(view((0, beat("a", one, other))).lanes(NOW), NOW)
+
+    assert rows == [
+        ("account", "requests_per_minute", "40", "60", "67%", "yes"),
+        ("one", "requests_per_minute", "30", "50", "60%", ""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,11 +155,11 @@ def test_a_lane_is_shown_in_words_and_for_machines() -> None:
 def test_a_worker_is_shown_by_what_it_does(fields: dict[str, Any], state: str) -> None:
     fleet = view((0, beat("a", lane(in_flight=2, waiting=3), commands=9, **fields)))
 
-    (row,) = worker_rows(fleet, NOW + 5)
+    ((_, (row,)),) = worker_sheets(fleet, NOW + 5)
     (facts,) = worker_facts(fleet, NOW + 5)
 
     assert row[:3] == ("a", state, "main 1")
-    assert row[4:] == ("2", "3", "9", "5s", "5s ago", "1")
+    assert row[3:] == ("2", "3", "5s", "5s ago", "1")
     assert (facts["commands"], facts["heard_seconds_ago"]) == (9, 5.0)
 
 

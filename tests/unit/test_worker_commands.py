@@ -5,8 +5,9 @@ from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.route import RetrySettings, RouteSettings
-from tollway_workers.errors import ProviderFailure
+from tollway_workers.errors import CallNotSent, ProviderFailure
 from tollway_workers.policies.outgoing import instant
+from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
 from tollway_workers.testing.samples import NOW, job, lane, progress
 from tollway_workers.testing.scripted_provider import ScriptedProvider
@@ -44,6 +45,40 @@ async def test_no_call_starts_on_a_paused_lane_until_it_is_resumed() -> None:
 
     assert paused == 0
     assert {reply.status for reply in fleet.replies.values()} == {"completed"}
+
+
+class Connecting(ScriptedProvider):
+    """Connects for as long as `hold` says, and then asks whether it may send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connecting = 0
+
+    async def complete(self, call: ProviderCall) -> Completion:
+        self.connecting += 1
+        await self.hold.wait()
+        if not call.may_send():
+            raise CallNotSent
+        return await super().complete(call)
+
+
+async def test_a_call_that_still_connects_when_its_lane_is_paused_is_not_sent() -> None:
+    provider = Connecting()
+    provider.hold.clear()
+    fleet = fleet_of(provider)
+    async with fleet:
+        await fleet.publish(job("a"))
+        await fleet.until(lambda: provider.connecting == 1)
+
+        tell(fleet, lane="main")
+        provider.hold.set()
+        await fleet.until(lambda: fleet.worker.dispatcher.waiting == 1)
+        paused = len(provider.calls)
+        fleet.worker.cancelling.apply([(KEY, None)])
+        await fleet.until(lambda: "a" in fleet.replies)
+
+    assert paused == 0
+    assert len(fleet.replies["a"].attempts) == 1
 
 
 async def test_a_pause_that_expires_lets_the_lane_go_on() -> None:

@@ -17,10 +17,6 @@ from tollway_workers.policies.progress import JobProgress
 
 log = structlog.get_logger(__name__)
 
-#: Seconds without a look at the commands after which no call starts: a process that was frozen
-#: looks first what was said meanwhile.
-_BLIND = 2.0
-
 End = Callable[[JobProgress, Outcome], object]
 
 
@@ -44,20 +40,26 @@ class Cancelling:
 
     def apply(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         """Obey records of the commands topic, by key and value, in their order."""
-        now = self._clock.now()
+        now, said = self._clock.now(), 0
         for key, value in records:
+            said += 1
             problem = self._commands.apply(key, value, now)
             if problem is not None and not self._met_nonsense:
                 self._met_nonsense = True
                 log.warning("what is no command is ignored, now and later", problem=problem)
-        for progress in self._dispatcher.take(lambda each: each.owned and self._is_cancelled(each)):
+        called = [each for each in self._calls if not each.cancelled and self._is_cancelled(each)]
+        for progress in called:
+            progress.cancelled = True
+            # A task that has not begun yet must begin: it has a permit to give back.
+            asyncio.get_running_loop().call_soon(self._break_off, progress, self._calls[progress])
+        waited = self._dispatcher.take(lambda each: each.owned and self._is_cancelled(each))
+        for progress in waited:
             self._end(progress, cancelled(progress.lane))
-        for progress, call in tuple(self._calls.items()):
-            if not progress.cancelled and self._is_cancelled(progress):
-                progress.cancelled = True
-                # A task that has not begun yet must begin: it has a permit to give back.
-                asyncio.get_running_loop().call_soon(self._break_off, progress, call)
         self._dispatcher.pump_all()
+        if said:
+            log.info(
+                "operators' commands applied", records=said, waited=len(waited), called=len(called)
+            )
 
     def ends(self, progress: JobProgress) -> bool:
         """Whether a job that is about to wait for its lane is cancelled; its end is then begun."""
@@ -68,13 +70,10 @@ class Cancelling:
 
     def may_start(self, lane: str) -> bool:
         """Whether calls may start on a lane, for all that operators said."""
-        looked = self._commands.looked
-        if looked is not None and self._clock.boottime() - looked > _BLIND:
-            return False
-        return self._commands.paused_until(lane, self._clock.now()) is None
+        return self._commands.may_start(lane, self._clock.now(), self._clock.boottime())
 
     def _is_cancelled(self, progress: JobProgress) -> bool:
-        return self._commands.is_cancelled(progress.job, self._clock.now())
+        return self._commands.is_cancelled(progress, self._clock.now())
 
     def _break_off(self, progress: JobProgress, call: asyncio.Task[None]) -> None:
         if self._calls.get(progress) is call:

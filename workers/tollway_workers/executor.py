@@ -18,7 +18,6 @@ from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.outcome import Completed, Outcome, RetryLater
 from tollway_workers.policies.outgoing import HEAD_BYTES, Exchange, instant
 from tollway_workers.policies.progress import JobProgress
-from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import CallError, RetryPolicy, failure_class_of
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.validation.asking import ask_next
@@ -55,9 +54,9 @@ class JobExecutor:
         validator: ResultValidator,
         policy: RetryPolicy,
         clock: Clock,
-        may_send: Callable[[ReceivedRecord], bool] = lambda record: True,
+        may_send: Callable[[JobProgress], bool] = lambda progress: True,
     ) -> None:
-        """`may_send`: whether a call for this record may be sent at this moment."""
+        """`may_send`: whether a call for this job may be sent at this moment."""
         self._lanes = lanes
         self._validator = validator
         self._policy = policy
@@ -69,9 +68,10 @@ class JobExecutor:
     ) -> tuple[Outcome, Exchange | None]:
         """The job's outcome after one more call, and that call for the journal.
 
-        Raises CallNotSent where the job was no longer ours when the call was to be sent; nothing
-        was, and nothing has changed. Cancellation closes the connection; the permit comes back. A
-        job that an operator cancelled ends so too, and then it is an outcome.
+        Raises CallNotSent where the job was no longer ours, or its lane was paused, when the call
+        was to be sent; nothing was, and nothing has changed. Cancellation closes the connection;
+        the permit comes back. A job that an operator cancelled ends so too, and then it is an
+        outcome.
         """
         call: Call | None = None
         try:
@@ -112,7 +112,7 @@ class JobExecutor:
                     timeout=min(
                         call.lane.config.call_timeout, max(progress.deadline - call.started, 0.001)
                     ),
-                    may_send=lambda: self._may_send(progress.record),
+                    may_send=lambda: self._may_send(progress),
                 )
             )
         except CallNotSent:

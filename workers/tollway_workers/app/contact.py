@@ -27,8 +27,8 @@ class Contact:
         clock: Clock,
     ) -> None:
         """`client`: arguments that every aiokafka client takes; `homes`: of each lane."""
-        apply = watched.worker.cancelling.apply
-        self._follower = CommandFollower(client, names.commands, commands, apply, clock)
+        self._cancelling = watched.worker.cancelling
+        self._follower = CommandFollower(client, names.commands, commands, self._obey, clock)
         self._pulse = Pulse(watched, homes, self._follower, commands, clock)
         self._heartbeats = HeartbeatWriter(client, names.heartbeats, self._pulse.beat, clock)
 
@@ -52,6 +52,10 @@ class Contact:
         """Say the last word; idempotent."""
         self._pulse.left = True
         await self._heartbeats.stop()
+
+    def _obey(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        self._cancelling.apply(records)
+        self._heartbeats.soon()
 
 
 def lane_homes(

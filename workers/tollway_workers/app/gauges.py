@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from tollway_workers.app.liveness import Liveness
+from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
 from tollway_workers.executor import Lane
 from tollway_workers.kafka.backlog import Backlog
@@ -72,22 +73,12 @@ class Gauges:
     def _work(self) -> None:
         """What is not done yet."""
         state, watched = self._state, self._watched
-        writer, holdings, ends = (
-            watched.worker.writer,
-            watched.source.holdings,
-            watched.backlog.ends,
-        )
+        writer = watched.worker.writer
         state.held.set(writer.held)
         state.held_for.set(writer.held_for)
-        outstanding: dict[str, int] = dict.fromkeys(self._topics, 0)
-        oldest = inf
-        for place in holdings:
-            tracker = holdings.tracker(place)
-            # The reading of ends is some seconds old: what we have read since is known to be there.
-            end = max(ends.get(place, 0), tracker.next_offset)
-            outstanding[place[0]] = outstanding.get(place[0], 0) + tracker.outstanding(end)
-            oldest = min(oldest, inf if tracker.oldest is None else tracker.oldest)
-        self._topics |= outstanding.keys()
-        for topic, count in outstanding.items():
-            state.outstanding.labels(topic).set(count)
+        work = work_by_topic(watched.source.holdings, watched.backlog)
+        self._topics |= work.keys()
+        for topic in self._topics:
+            state.outstanding.labels(topic).set(work[topic].outstanding if topic in work else 0)
+        oldest = Work.of(work.values()).oldest
         state.oldest_job.set(0.0 if oldest == inf else max(0.0, self._clock.now() - oldest))

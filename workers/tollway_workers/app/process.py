@@ -18,11 +18,12 @@ from tollway_workers.app.contact import Contact, lane_homes
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
+from tollway_workers.app.topics import require_topics
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.groups import contract_of, limit_groups, without_limits
 from tollway_workers.dispatcher import Fairness
-from tollway_workers.errors import BrokerUnavailable, ConfigError, FleetError
+from tollway_workers.errors import ConfigError, FleetError
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.backlog import Backlog
@@ -33,10 +34,10 @@ from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.tiers import KafkaTierSource
-from tollway_workers.kafka.topics import existing_topics
 from tollway_workers.parts import Parts
 from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.estimate import text_tokens
+from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
@@ -105,7 +106,7 @@ class WorkerApp:
 
         Raises FleetError where it cannot start, or where a newer process has its instance id.
         """
-        await self._require_topics()
+        await require_topics(self._client, needed_topics(self._settings))
         await self._serve_telemetry()
         await self._contact.start(self._options.instance_id)
         background = [
@@ -223,7 +224,7 @@ class WorkerApp:
             replies=KafkaReplies(self._client, clock),
             intake=self._intake,
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, policy, clock, self._source.may_start),
+            executor=JobExecutor(self._lanes, validator, policy, clock, self._may_send),
             publisher=publisher,
             events=self.metrics,
             clock=clock,
@@ -232,6 +233,13 @@ class WorkerApp:
             commands=self._commands,
         )
         return Worker(parts)
+
+    def _may_send(self, progress: JobProgress) -> bool:
+        """Asked when a call is connected, which may be seconds after it was begun."""
+        clock = self._clock
+        return self._source.may_start(progress.record) and self._commands.may_start(
+            progress.lane, clock.now(), clock.boottime()
+        )
 
     def _fairness(self) -> Fairness:
         settings = self._settings
@@ -271,15 +279,6 @@ class WorkerApp:
             publisher.publish_undecodable,
             self.metrics,
         )
-
-    async def _require_topics(self) -> None:
-        existing = await existing_topics(self._client)
-        missing = [name for name in needed_topics(self._settings) if name not in existing]
-        if missing:
-            raise BrokerUnavailable(
-                f"Kafka lacks {len(missing)} topic(s), {missing[0]} for one: "
-                "make them with `tollway topics apply`"
-            )
 
     async def _serve_telemetry(self) -> None:
         telemetry = self._settings.telemetry

@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_workers.app.gauges import Watched
+from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.commands import CommandFollower
 from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.outgoing import instant
-from tollway_workers.policies.quota import LaneQuota
+from tollway_workers.policies.pool import Pool
+from tollway_workers.policies.quota import Slots
+from tollway_workers.policies.recent_use import RecentUse
 
 _PAUSED = "paused"
 
@@ -26,7 +29,8 @@ class LaneHome(NamedTuple):
 
 
 class Pulse:
-    """State: `worker`, its instance id, and `left`, raised once when it has left."""
+    """State: `worker`, its instance id, `left`, raised once when it has left, and `_recent`, what
+    was used of each rate limit within its last period."""
 
     def __init__(
         self,
@@ -43,12 +47,14 @@ class Pulse:
         self._clock = clock
         self._started_at = instant(clock.now())
         self._release = version("tollway")
+        self._recent: dict[Pool, RecentUse] = {}
         self.worker = ""
         self.left = False
 
     def beat(self) -> Heartbeat:
         """What holds now."""
         source, worker = self._watched.source, self._watched.worker
+        work = work_by_topic(source.holdings, self._watched.backlog)
         return Heartbeat(
             worker=self.worker,
             started_at=self._started_at,
@@ -60,61 +66,41 @@ class Pulse:
             draining=worker.draining,
             left=self.left,
             commands=self._follower.applied,
-            lanes=tuple(self._lane(name) for name in sorted(self._watched.lanes)),
+            lanes=tuple(self._lane(name, work) for name in sorted(self._watched.lanes)),
         )
 
-    def _lane(self, name: str) -> LaneBeat:
-        admission = self._watched.lanes[name].admission
+    def _lane(self, name: str, work: Mapping[str, Work]) -> LaneBeat:
+        admission, home = self._watched.lanes[name].admission, self._homes[name]
         paused_until = self._commands.paused_until(name, self._clock.now())
-        outstanding, finished, oldest = self._work(self._homes[name].topics)
+        waiting = self._watched.worker.dispatcher.held(name)
+        todo = Work.of(work[topic] for topic in home.topics & work.keys())
+        # What bound the last call binds nothing where no other waits, or none may start.
+        binds = waiting > 0 and paused_until is None
         return LaneBeat(
             lane=name,
-            group=self._homes[name].group,
+            group=home.group,
             state=admission.state.value if paused_until is None else _PAUSED,
             paused_until=None if paused_until is None else instant(paused_until),
             in_flight=admission.in_flight,
-            waiting=self._watched.worker.dispatcher.held(name),
-            outstanding=outstanding,
-            finished=finished,
-            oldest=None if oldest == inf else instant(oldest),
-            limits=limits_of(admission.quota),
-            binding=admission.quota.binding,
+            waiting=waiting,
+            outstanding=todo.outstanding,
+            finished=todo.finished,
+            oldest=None if todo.oldest == inf else instant(todo.oldest),
+            limits=(*map(_calls, admission.quota.slots), *map(self._rate, admission.quota.pools)),
+            binding=admission.quota.binding if binds else None,
         )
 
-    def _work(self, topics: frozenset[str]) -> tuple[int, int, float]:
-        """Outstanding and finished records of these topics, and the oldest one's time."""
-        holdings, ends = self._watched.source.holdings, self._watched.backlog.ends
-        outstanding, finished, oldest = 0, 0, inf
-        for place in holdings:
-            if place[0] in topics:
-                tracker = holdings.tracker(place)
-                # The reading of ends is some seconds old: what we have read since is there too.
-                end = max(ends.get(place, 0), tracker.next_offset)
-                outstanding += tracker.outstanding(end)
-                finished += tracker.finished
-                oldest = min(oldest, inf if tracker.oldest is None else tracker.oldest)
-        return outstanding, finished, oldest
-
-
-def limits_of(quota: LaneQuota) -> tuple[LimitUse, ...]:
-    """Every limit that a call to a lane meets, with this worker's part of it and its use."""
-    calls = (
-        LimitUse(
-            name="concurrency",
-            shared=slots.limit.lane is None,
-            most=slots.most,
-            used=slots.used,
-        )
-        for slots in quota.slots
-    )
-    rates = (
-        LimitUse(
+    def _rate(self, pool: Pool) -> LimitUse:
+        recent = self._recent.setdefault(pool, RecentUse(pool.limit.period))
+        return LimitUse(
             name=pool.limit.name,
             shared=pool.limit.lane is None,
-            most=pool.rate * pool.limit.period,
+            most=pool.limit.amount * pool.part * min(pool.pace, pool.borne),
             period=pool.limit.period,
-            used=pool.spent,
+            used=recent.within(pool.spent, self._clock.boottime()),
         )
-        for pool in quota.pools
-    )
-    return (*calls, *rates)
+
+
+def _calls(slots: Slots) -> LimitUse:
+    shared = slots.limit.lane is None
+    return LimitUse(name="concurrency", shared=shared, most=slots.most, used=slots.used)

@@ -1,17 +1,30 @@
 """Compares what a fleet needs with the topics that its Kafka has, and makes what is missing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.topics import apply, broker_settings, existing_topics, topic_states
 from tollway_workers.kafka.unfinished import unfinished_records
 from tollway_workers.policies import topic_leftovers
 from tollway_workers.policies.broker_plan import BROKER_SETTINGS, broker_remarks
 from tollway_workers.policies.topic_plan import TopicPlan, plan_topics
 from tollway_workers.policies.topic_specs import wanted_topics
+
+
+async def require_topics(client: dict[str, Any], names: Collection[str]) -> None:
+    """Return if all of them are there. Raises BrokerUnavailable."""
+    existing = await existing_topics(client)
+    missing = [name for name in names if name not in existing]
+    if missing:
+        raise BrokerUnavailable(
+            f"Kafka lacks {len(missing)} topic(s), {missing[0]} for one: "
+            "make them with `tollway topics apply`"
+        )
 
 
 async def look_and_plan(settings: FleetSettings) -> TopicPlan:

@@ -3,33 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from tollway_schemas.codec import encode
-from tollway_workers.cli.fleet_view import FleetView, LaneView, LimitView
+from tollway_workers.cli.fleet_view import FleetView, LaneView
 from tollway_workers.cli.output import Column
 
-LANE_COLUMNS = (
+_LANE_COLUMNS = (
     Column("lane"),
     Column("state"),
     Column("outstanding", right=True),
     Column("in flight", right=True),
-    Column("limits", wraps=True),
-    Column("binding"),
-    Column("owners", wraps=True),
     Column("oldest", right=True),
     Column("clear in", right=True),
+    Column("owners", wraps=True),
 )
-WORKER_COLUMNS = (
+_LIMIT_COLUMNS = (
+    Column("of"),
+    Column("limit"),
+    Column("used", right=True),
+    Column("allowed", right=True),
+    Column("", right=True),
+    Column("binds"),
+)
+_WORKER_COLUMNS = (
     Column("worker"),
     Column("state"),
     Column("shards", wraps=True),
-    Column("partitions", right=True),
     Column("in flight", right=True),
     Column("waiting", right=True),
-    Column("commands", right=True),
     Column("up", right=True),
     Column("heard", right=True),
     Column("release"),
@@ -37,22 +41,17 @@ WORKER_COLUMNS = (
 _NONE = "-"
 
 
-def lane_rows(lanes: Sequence[LaneView], now: float) -> list[tuple[str, ...]]:
-    """One row a lane."""
-    return [
-        (
-            each.lane,
-            _state(each, now),
-            f"{each.outstanding:,}",
-            f"{each.in_flight:,}",
-            ", ".join(map(_limit, each.limits)) or _NONE,
-            ", ".join(each.binding) or _NONE,
-            ", ".join(each.owners) or _NONE,
-            _NONE if each.oldest is None else span(now - each.oldest),
-            _NONE if each.time_to_clear is None else span(each.time_to_clear),
-        )
-        for each in lanes
-    ]
+class Sheet(NamedTuple):
+    """One table of a page."""
+
+    columns: Sequence[Column]
+    rows: Sequence[tuple[str, ...]]
+
+
+def lane_sheets(lanes: Sequence[LaneView], now: float) -> list[Sheet]:
+    """The lanes, and what they are limited by."""
+    limits = Sheet(_LIMIT_COLUMNS, _limit_rows(lanes))
+    return [Sheet(_LANE_COLUMNS, _lane_rows(lanes, now)), *([limits] if limits.rows else [])]
 
 
 def lane_facts(lanes: Sequence[LaneView]) -> list[dict[str, Any]]:
@@ -68,23 +67,22 @@ def lane_facts(lanes: Sequence[LaneView]) -> list[dict[str, Any]]:
     ]
 
 
-def worker_rows(view: FleetView, now: float) -> list[tuple[str, ...]]:
+def worker_sheets(view: FleetView, now: float) -> list[Sheet]:
     """One row a worker."""
-    return [
+    rows = [
         (
             beat.worker,
             _doing(beat.draining, beat.partitions, beat.holds_lease, beat.releasing),
             ", ".join(f"{group} {count}" for group, count in sorted(beat.shards.items())) or _NONE,
-            f"{beat.partitions:,}",
             f"{sum(lane.in_flight for lane in beat.lanes):,}",
             f"{sum(lane.waiting for lane in beat.lanes):,}",
-            str(beat.commands),
             span(now - beat.started_at.timestamp()),
             f"{span(view.silence(beat.worker, now))} ago",
             beat.release,
         )
         for beat in view.live(now)
     ]
+    return [Sheet(_WORKER_COLUMNS, rows)]
 
 
 def worker_facts(view: FleetView, now: float) -> list[dict[str, Any]]:
@@ -116,9 +114,42 @@ def _state(lane: LaneView, now: float) -> str:
     return f"paused for {span(lane.paused_until - now)}"
 
 
-def _limit(limit: LimitView) -> str:
-    used = "?" if limit.used is None else f"{limit.used:,.0f}"
-    return f"{limit.name} {used}/{limit.most:,.0f}"
+def _lane_rows(lanes: Sequence[LaneView], now: float) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.lane,
+            _state(each, now),
+            f"{each.outstanding:,}",
+            f"{each.in_flight:,}",
+            _NONE if each.oldest is None else span(now - each.oldest),
+            _NONE if each.time_to_clear is None else span(each.time_to_clear),
+            ", ".join(each.owners) or "nobody",
+        )
+        for each in lanes
+    ]
+
+
+def _limit_rows(lanes: Sequence[LaneView]) -> list[tuple[str, ...]]:
+    """Each limit once: lanes of a group have some of theirs together."""
+    rows: dict[tuple[str, str], tuple[str, ...]] = {}
+    bound = {
+        (lane.group if limit.shared else lane.lane, limit.name)
+        for lane in lanes
+        for limit in lane.limits
+        if limit.name in lane.binding
+    }
+    for lane in lanes:
+        for limit in lane.limits:
+            of = lane.group if limit.shared else lane.lane
+            rows[of, limit.name] = (
+                of,
+                limit.name,
+                f"{limit.used:,.0f}",
+                f"{limit.most:,.0f}",
+                f"{limit.used / limit.most:.0%}" if limit.most else _NONE,
+                "yes" if (of, limit.name) in bound else "",
+            )
+    return list(rows.values())
 
 
 def _doing(draining: bool, partitions: int, holds_lease: bool, releasing: int) -> str:

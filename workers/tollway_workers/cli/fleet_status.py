@@ -1,27 +1,27 @@
 """`tollway lanes` and `tollway workers`: how the fleet is, from its workers' heartbeats."""
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.cli.fleet_page import (
-    LANE_COLUMNS,
-    WORKER_COLUMNS,
+    Sheet,
     lane_facts,
-    lane_rows,
+    lane_sheets,
+    span,
     worker_facts,
-    worker_rows,
+    worker_sheets,
 )
 from tollway_workers.cli.fleet_view import LIVE, FleetView
-from tollway_workers.cli.output import Column, console, fitted, say, show_table, write_json
+from tollway_workers.cli.output import console, fitted, say, show_table, write_json
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
 from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.kafka.connect import quieten_client_logs
@@ -29,11 +29,12 @@ from tollway_workers.kafka.heartbeats import HeartbeatReader
 
 #: Exit status where no worker is alive.
 _NOBODY = 1
-#: Seconds that are looked back: those that count, and as many for clocks that differ.
-_LOOK_BACK = 2 * LIVE
+#: Seconds without an answer after which Kafka is said to be away.
+_AWAY = 3.0
 
 Once = Annotated[bool, typer.Option("--once", help="Print it once, also on a terminal.")]
-Rows = Callable[[FleetView, float], list[tuple[str, ...]]]
+Sheets = Callable[[FleetView, float], list[Sheet]]
+Facts = Callable[[FleetView, float], dict[str, Any]]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,19 +57,20 @@ def lanes(
 ) -> None:
     """Show every lane: its state, what is left to do, its limits and their use, who has it.
 
-    Live on a terminal until Ctrl-C; once where it is piped. Rates are those of the last 10 seconds.
-    Exit status 1 if no worker is alive.
+    Live on a terminal until Ctrl-C; once where it is piped. A limit's use is that of its last
+    minute, or day; the time to clear is at the pace of the last 10 seconds. Exit status 1 if no
+    worker is alive.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
 
-    def rows(view: FleetView, now: float) -> list[tuple[str, ...]]:
-        return lane_rows(view.lanes(now), now)
+    def sheets(view: FleetView, now: float) -> list[Sheet]:
+        return lane_sheets(view.lanes(now), now)
 
     def facts(view: FleetView, now: float) -> dict[str, Any]:
         names = [beat.worker for beat in view.live(now)]
         return {"workers": names, "lanes": lane_facts(view.lanes(now))}
 
-    _show(kafka, LANE_COLUMNS, rows, facts if as_json else None, once=once)
+    _show(kafka, sheets, facts if as_json else None, once=once)
 
 
 def workers(
@@ -87,63 +89,67 @@ def workers(
     def facts(view: FleetView, now: float) -> dict[str, Any]:
         return {"workers": worker_facts(view, now)}
 
-    _show(kafka, WORKER_COLUMNS, worker_rows, facts if as_json else None, once=once)
+    _show(kafka, worker_sheets, facts if as_json else None, once=once)
 
 
-def _show(
-    kafka: KafkaSettings,
-    columns: Sequence[Column],
-    rows: Rows,
-    facts: Callable[[FleetView, float], dict[str, Any]] | None,
-    *,
-    once: bool,
-) -> None:
+def _show(kafka: KafkaSettings, sheets: Sheets, facts: Facts | None, *, once: bool) -> None:
     quieten_client_logs()
     if facts is None and not once and console().is_terminal:
-        asyncio.run(_watch(kafka, columns, rows))
+        asyncio.run(_watch(kafka, sheets))
         return
-    view, now = asyncio.run(fleet_now(kafka)), time.time()
+    view, now = asyncio.run(fleet_now(kafka))
     if facts is not None:
         write_json(facts(view, now))
     elif view.live(now):
-        show_table(columns, rows(view, now))
+        for number, sheet in enumerate(sheets(view, now)):
+            if number:
+                say()
+            show_table(*sheet)
     if not view.live(now):
         say(_nobody(kafka), to_stderr=True)
         raise typer.Exit(_NOBODY)
 
 
-async def fleet_now(kafka: KafkaSettings) -> FleetView:
-    """What the heartbeats say now. Raises ConfigError, BrokerUnavailable."""
-    reader, view = _reader(kafka), FleetView()
-    try:
-        for written, beat in await reader.start(time.time() - _LOOK_BACK):
-            view.hear(written, written, beat)
-    finally:
-        await reader.stop()
-    return view
+async def fleet_now(kafka: KafkaSettings) -> tuple[FleetView, float]:
+    """What the heartbeats say, and Kafka's time. Raises ConfigError, BrokerUnavailable."""
+    async with _heartbeats(kafka) as (reader, view):
+        return view, reader.now
 
 
-async def _watch(kafka: KafkaSettings, columns: Sequence[Column], rows: Rows) -> None:
-    reader, view = _reader(kafka), FleetView()
+async def _watch(kafka: KafkaSettings, sheets: Sheets) -> None:
+    async with _heartbeats(kafka) as (reader, view):
 
-    def page() -> RenderableType:
-        now = time.time()
-        return fitted(columns, rows(view, now)) if view.live(now) else Text(_nobody(kafka))
+        def page() -> RenderableType:
+            if reader.unanswered > _AWAY:
+                return Text(f"Kafka has not answered for {span(reader.unanswered)}")
+            if not view.live(reader.now):
+                return Text(_nobody(kafka))
+            tables = [fitted(*sheet) for sheet in sheets(view, reader.now)]
+            return Group(*(part for table in tables for part in (table, Text())))
 
-    try:
-        for written, beat in await reader.start(time.time() - _LOOK_BACK):
-            view.hear(written, written, beat)
         with Live(page(), console=console(), auto_refresh=False, screen=False) as live:
             while True:
-                for written, beat in await reader.read():
-                    view.hear(time.time(), written, beat)
+                for at, beat in await reader.read():
+                    view.hear(at, beat)
                 live.update(page(), refresh=True)
+
+
+@asynccontextmanager
+async def _heartbeats(kafka: KafkaSettings) -> AsyncIterator[tuple[HeartbeatReader, FleetView]]:
+    """A reader, and what the last seconds come to."""
+    reader, view = (
+        HeartbeatReader(client_options(kafka), TopicNames(kafka.prefix).heartbeats),
+        FleetView(),
+    )
+    try:
+        for at, beat in await reader.start(LIVE):
+            view.hear(at, beat)
+        # Those that came while the time was found out.
+        for at, beat in await reader.read():
+            view.hear(at, beat)
+        yield reader, view
     finally:
         await reader.stop()
-
-
-def _reader(kafka: KafkaSettings) -> HeartbeatReader:
-    return HeartbeatReader(client_options(kafka), TopicNames(kafka.prefix).heartbeats)
 
 
 def _nobody(kafka: KafkaSettings) -> str:

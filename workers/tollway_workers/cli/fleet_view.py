@@ -1,6 +1,6 @@
 """What the heartbeats of all workers come to: who is alive, and how each lane is. Pure.
 
-Times are in seconds since 1970.
+Times are in seconds since 1970, on Kafka's clock.
 """
 
 from collections import defaultdict
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tollway_schemas.heartbeat import Heartbeat, LaneBeat
+from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 
 #: Seconds: a worker that was heard within them is alive, and rates are taken over them.
 LIVE = 10.0
@@ -19,10 +19,8 @@ _STATES = ("paused", "parked", "slowed", "open")
 class Heard(NamedTuple):
     """One heartbeat."""
 
-    #: When it came to us.
+    #: When Kafka wrote it.
     at: float
-    #: When Kafka wrote it: differences of these are free of other machines' clocks.
-    written: float
     beat: Heartbeat
 
 
@@ -31,9 +29,9 @@ class LimitView:
     """One limit of a lane over all workers."""
 
     name: str
-    #: Calls in flight, or units in each period at the pace of the last seconds; None: not known.
-    used: float | None
-    #: What the shards that somebody owns allow.
+    #: Units within the last period, or calls in flight.
+    used: float
+    #: What the shards that somebody owns allow; less while their lane is slowed.
     most: float
     #: Seconds; None for calls in flight.
     period: float | None
@@ -75,15 +73,14 @@ class FleetView:
     def __init__(self) -> None:
         self._heard: dict[str, list[Heard]] = {}
 
-    def hear(self, at: float, written: float, beat: Heartbeat) -> None:
-        """One more heartbeat; they come in order for each worker."""
-        earlier = self._heard.get(beat.worker, [])
-        kept = [
-            each
-            for each in earlier
-            if each.written > written - LIVE and each.beat.started_at == beat.started_at
-        ]
-        self._heard[beat.worker] = [*kept, Heard(at, written, beat)]
+    def hear(self, at: float, beat: Heartbeat) -> None:
+        """One more heartbeat; they come in the order in which Kafka wrote them."""
+        recent = [each for each in self._heard.get(beat.worker, ()) if each.at > at - LIVE]
+        if any(each.beat.started_at > beat.started_at for each in recent):
+            # The last word of a process that gave way to this one.
+            return
+        same = [each for each in recent if each.beat.started_at == beat.started_at]
+        self._heard[beat.worker] = [*same, Heard(at, beat)]
 
     def live(self, now: float) -> list[Heartbeat]:
         """The last word of each worker that is alive, by name."""
@@ -104,7 +101,7 @@ class FleetView:
         for _, heard in self._alive(now):
             first, last = heard[0], heard[-1]
             before = {each.lane: each for each in first.beat.lanes}
-            seconds = last.written - first.written
+            seconds = last.at - first.at
             for each in last.beat.lanes:
                 found[each.lane].append((each, before.get(each.lane), seconds, last.beat))
         return [_lane(name, said) for name, said in sorted(found.items())]
@@ -136,36 +133,27 @@ def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbea
         waiting=sum(each.waiting for each in beats),
         outstanding=sum(each.outstanding for each in beats),
         oldest=min((each.oldest.timestamp() for each in beats if each.oldest), default=None),
-        limits=_limits([(last, first, seconds) for last, first, seconds, _ in said]),
+        limits=_limits(beats),
         binding=tuple(sorted(bindings)),
         owners=owners,
         rate=sum(rates) if rates else None,
     )
 
 
-def _limits(said: list[tuple[LaneBeat, LaneBeat | None, float]]) -> tuple[LimitView, ...]:
-    names = dict.fromkeys((use.name, use.shared) for last, _, _ in said for use in last.limits)
-    return tuple(_limit(name, shared, said) for name, shared in names)
-
-
-def _limit(
-    name: str, shared: bool, said: list[tuple[LaneBeat, LaneBeat | None, float]]
-) -> LimitView:
-    most, used, period = 0.0, 0.0, None
-    known = False
-    for last, first, seconds in said:
-        now = {(use.name, use.shared): use for use in last.limits}.get((name, shared))
-        if now is None:
-            continue
-        most, period = most + now.most, now.period
-        before = {(use.name, use.shared): use for use in first.limits} if first else {}
-        then = before.get((name, shared))
-        if now.period is None:
-            known, used = True, used + now.used
-        elif then is not None and seconds > 0:
-            known, used = True, used + max(0.0, now.used - then.used) / seconds * now.period
-    return LimitView(
-        name=name, used=used if known else None, most=most, period=period, shared=shared
+def _limits(beats: Iterable[LaneBeat]) -> tuple[LimitView, ...]:
+    uses: dict[tuple[str, bool], list[LimitUse]] = defaultdict(list)
+    for beat in beats:
+        for use in beat.limits:
+            uses[use.name, use.shared].append(use)
+    return tuple(
+        LimitView(
+            name=name,
+            used=sum(use.used for use in each),
+            most=sum(use.most for use in each),
+            period=each[0].period,
+            shared=shared,
+        )
+        for (name, shared), each in uses.items()
     )
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from tollway_schemas.codec import invalid
 from tollway_schemas.command import MOST_JOBS, Action, Command
 from tollway_schemas.job import LONGEST_DEADLINE
-from tollway_workers.cli.fleet_status import fleet_now
+from tollway_schemas.topics import TopicNames
+from tollway_workers.app.connection import client_options
 from tollway_workers.cli.output import count, on_one_line, say, write_json
 from tollway_workers.cli.saying import Heard, Saying, who
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, seconds_in
@@ -19,11 +20,14 @@ from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 from tollway_workers.kafka.commands import Said
 from tollway_workers.kafka.connect import quieten_client_logs
+from tollway_workers.kafka.topics import existing_topics
 
 #: Exit status where a worker that is alive did not say that it applied the command.
 _NOT_APPLIED = 1
 #: Seconds: a pause that somebody forgot ends by itself.
 _PAUSE = 86_400.0
+#: Seconds: what lasts longer is taken out of the configuration.
+_LONGEST_PAUSE = 366 * 86_400.0
 
 Lane = Annotated[str, typer.Argument(metavar="LANE", help="The lane's name.")]
 Timeout = Annotated[
@@ -61,10 +65,12 @@ def pause(
     """Start no call on a lane, until it is resumed or the time is over. Calls in flight may end.
 
     Its jobs wait; their deadlines hold. Exit status 1 if a worker did not say in time that it
-    applied it.
+    obeys.
     """
+    if not 0.0 < (lasts := _PAUSE if lasts is None else lasts) <= _LONGEST_PAUSE:
+        raise InputError("--for: a pause lasts longer than no time, and 366d at most")
     kafka = kafka_of(config, bootstrap_servers, prefix)
-    command = _command(Action.PAUSE, _PAUSE if lasts is None else lasts, lane=lane)
+    command = _command(Action.PAUSE, lasts, lane=lane)
     heard = asyncio.run(_pause(kafka, command, None if no_wait else timeout))
     until = f"{command.expires_at:%Y-%m-%d %H:%M:%S} UTC"
     what = f"lane {on_one_line(lane)} is paused until {until}, or until tollway resume"
@@ -82,7 +88,7 @@ def resume(
 ) -> None:
     """End every pause of a lane.
 
-    Exit status 1 if a worker did not say in time that it applied it.
+    Exit status 1 if a worker did not say in time that it obeys.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
     heard = asyncio.run(_resume(kafka, lane, None if no_wait else timeout))
@@ -110,7 +116,8 @@ def cancel(
     """Cancel jobs: those that wait are never called, calls in flight are broken off.
 
     Each is answered with a reply that says cancelled. When this returns with status 0, no call of
-    theirs starts any more. Exit status 1 if a worker did not say in time that it applied it.
+    theirs starts any more. Jobs are not looked up: an id that none has is not noticed. Exit status
+    1 if a worker did not say in time that it obeys.
     """
     if [bool(jobs), tenant is not None, run is not None].count(True) != 1:
         raise InputError("cancel what? Name jobs, or --tenant, or --run: one of the three")
@@ -130,7 +137,7 @@ def cancel(
 
 
 #: Where nothing was said, or nobody was waited for.
-_NOBODY = Heard(offset=-1)
+_NOBODY = Heard(offset=-1, waited=False)
 
 
 def _command(action: Action, lasts: float, **target: Any) -> Command:
@@ -146,12 +153,7 @@ def _command(action: Action, lasts: float, **target: Any) -> Command:
 
 async def _pause(kafka: KafkaSettings, command: Command, patience: float | None) -> Heard:
     quieten_client_logs()
-    lanes = {lane.lane for beat in (await fleet_now(kafka)).live(_now()) for lane in beat.lanes}
-    if lanes and command.lane not in lanes:
-        known = ", ".join(map(on_one_line, sorted(lanes)))
-        raise InputError(
-            f"no worker has a lane {on_one_line(command.lane or '')!r}; there are: {known}"
-        )
+    await _require_lane(kafka, command.lane or "")
     return await _say(kafka, [command], patience)
 
 
@@ -160,6 +162,7 @@ async def _resume(kafka: KafkaSettings, lane: str, patience: float | None) -> He
     saying = Saying(kafka)
     keys = [key for key, command in (await saying.commands()).items() if command.lane == lane]
     if not keys:
+        await _require_lane(kafka, lane)
         return None
     return await _wait(saying, await saying.take_back(keys), patience)
 
@@ -172,8 +175,18 @@ async def _say(kafka: KafkaSettings, commands: Sequence[Command], patience: floa
 
 async def _wait(saying: Saying, said: Said, patience: float | None) -> Heard:
     if patience is None:
-        return Heard(offset=said.offset)
+        return Heard(offset=said.offset, waited=False)
     return await saying.heard(said, patience)
+
+
+async def _require_lane(kafka: KafkaSettings, lane: str) -> None:
+    """Raise InputError where there is no such lane; where none is to be seen, nobody knows."""
+    names = TopicNames(kafka.prefix)
+    topics = await existing_topics(client_options(kafka))
+    lanes = {name for name in map(names.lane_of, topics) if name is not None}
+    if lanes and lane not in lanes:
+        known = ", ".join(map(on_one_line, sorted(lanes)))
+        raise InputError(f"there is no lane {on_one_line(lane)!r}; there are: {known}")
 
 
 def _report(what: str, heard: Heard, facts: dict[str, Any], as_json: bool) -> None:
@@ -186,8 +199,8 @@ def _report(what: str, heard: Heard, facts: dict[str, Any], as_json: bool) -> No
         say(what)
         if heard.applied:
             say(f"applied by {', '.join(map(on_one_line, heard.applied))}")
-        elif heard.offset >= 0 and not heard.not_applied:
-            say("workers hear it: those that run at once, others before they take a job")
+        elif heard.waited and not heard.not_applied:
+            say("no worker is alive: those that start hear it before they take a job")
     if heard.not_applied:
         say(
             f"{count(len(heard.not_applied), 'worker')} did not say in time that it was applied: "
@@ -195,7 +208,3 @@ def _report(what: str, heard: Heard, facts: dict[str, Any], as_json: bool) -> No
             to_stderr=True,
         )
         raise typer.Exit(_NOT_APPLIED)
-
-
-def _now() -> float:
-    return datetime.now(UTC).timestamp()

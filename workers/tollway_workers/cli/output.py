@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,12 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
 _BREAKS = re.compile(r"[\n\t]")
+
+
+#: Between two columns.
+_GAP = "  "
+#: Columns that a column which breaks lines has at least.
+_LEAST_WRAPPED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +80,28 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None
     lines = [[column.title for column in columns], *cells]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
-        say("  ".join(_aligned(*each) for each in zip(columns, line, widths, strict=True)).rstrip())
+        say(_GAP.join(_aligned(*each) for each in zip(columns, line, widths, strict=True)).rstrip())
 
 
-def fitted(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
-    """A table for a terminal, as wide as that allows."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
+def fitted(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table | Text:
+    """A table for a terminal; where that is too narrow for it, a row below the other."""
+    cells = [[on_one_line(cell) for cell in row] for row in rows]
+    least = [
+        _least_width(column, [row[index] for row in cells]) for index, column in enumerate(columns)
+    ]
+    if cells and sum(least) + len(_GAP) * (len(least) - 1) > console().width:
+        return _one_below_the_other(columns, cells)
+    table = Table(box=None, padding=(0, len(_GAP), 0, 0), header_style="bold", pad_edge=False)
+    for column, width in zip(columns, least, strict=True):
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=not column.wraps,
+            min_width=width,
         )
-    for row in rows:
-        table.add_row(*(Text(on_one_line(cell)) for cell in row))
+    for row in cells:
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -103,6 +117,25 @@ def dollars(pico: int | None) -> str:
 def count(number: int, noun: str) -> str:
     """1 worker, 2 workers."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _least_width(column: Column, cells: Iterable[str]) -> int:
+    longest = max(map(cell_len, (column.title, *cells)))
+    if not column.wraps:
+        return longest
+    words = (word for cell in (column.title, *cells) for word in cell.split())
+    return min(longest, max(map(cell_len, words), default=0), _LEAST_WRAPPED)
+
+
+def _one_below_the_other(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Text:
+    width = max(len(column.title) for column in columns)
+    shown = [
+        "\n".join(
+            f"{column.title:{width}}{_GAP}{cell}" for column, cell in zip(columns, row, strict=True)
+        )
+        for row in rows
+    ]
+    return Text("\n\n".join(shown), overflow="fold")
 
 
 def _aligned(column: Column, cell: str, width: int) -> str:

@@ -26,6 +26,8 @@ class Heard:
 
     #: Of the last record that was written.
     offset: int
+    #: Whether anybody was waited for.
+    waited: bool = True
     applied: tuple[str, ...] = ()
     not_applied: tuple[str, ...] = ()
 
@@ -68,22 +70,17 @@ class Saying:
         """Wait until every worker that is alive has applied it, for `patience` seconds at most."""
         began = time.monotonic()
         reader, view = HeartbeatReader(self._client, self._names.heartbeats), FleetView()
-
-        def now() -> float:
-            # Kafka's own time goes on from that of our record: no clock of ours is compared.
-            return said.at + time.monotonic() - began
-
         try:
-            for written, beat in await reader.start(said.at - LIVE):
-                view.hear(written, written, beat)
+            for at, beat in await reader.start(LIVE, said.at):
+                view.hear(at, beat)
             while True:
-                late = view.behind(said.offset, now())
+                late = view.behind(said.offset, reader.now)
                 if not late or time.monotonic() - began > patience:
-                    alive = [beat.worker for beat in view.live(now())]
+                    alive = [beat.worker for beat in view.live(reader.now)]
                     applied = tuple(name for name in alive if name not in late)
                     return Heard(offset=said.offset, applied=applied, not_applied=tuple(late))
-                for written, beat in await reader.read():
-                    view.hear(now(), written, beat)
+                for at, beat in await reader.read():
+                    view.hear(at, beat)
         finally:
             await reader.stop()
 

@@ -15,6 +15,7 @@ from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
 from tollway_workers.kafka.log_reader import LogReader, Place
 from tollway_workers.policies.commands import Commands
+from tollway_workers.policies.looks import Looks
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +49,11 @@ class CommandFollower:
         """Apply all that was said until now. Raises BrokerUnavailable."""
         reader = self._reader = LogReader(self._client)
         await reader.start()
-        place = (self._topic, PARTITION)
+        began, place = self._clock.boottime(), (self._topic, PARTITION)
         ends: dict[Place, int] = {place: (await reader.ends([self._topic]))[place]}
         records = reader.between(await reader.starts(ends, None), ends)
         self._apply([(record.key, record.value) async for record in records])
-        self.applied = ends[place]
+        self.applied, self._commands.looked = ends[place], began
 
     async def run(self) -> None:
         """Go on until cancelled; `start` comes before it."""
@@ -78,14 +79,17 @@ class CommandFollower:
         if self._reader is None:
             self._reader = LogReader(self._client)
             await self._reader.start()
-        self._reader.follow({(self._topic, PARTITION): self.applied})
+        looks, place = Looks(), (self._topic, PARTITION)
+        self._reader.follow({place: self.applied})
         while True:
             began = self._clock.boottime()
             records = await self._reader.read()
             if records:
                 self._apply([(record.key, record.value) for record in records])
                 self.applied = records[-1].offset + 1
-            self._commands.looked = began
+            known = looks.know_until(await self._reader.answered(place), began)
+            if known is not None:
+                self._commands.looked = known
 
 
 class Said(NamedTuple):

@@ -3,6 +3,8 @@
 They have a client of their own: what happens to them stops, slows and piles up nothing.
 """
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +16,7 @@ from tollway_schemas.errors import SchemaError
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import given_up_after, started
-from tollway_workers.kafka.log_reader import LogReader
+from tollway_workers.kafka.log_reader import LogReader, Place
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +24,8 @@ log = structlog.get_logger(__name__)
 INTERVAL = 1.0
 #: Seconds after which one that Kafka did not take is dropped.
 _PATIENCE = 3.0
+#: Seconds after which nobody who writes one a second is there.
+_LISTEN = 2.5
 #: Seconds that the last one of a worker may take.
 _LAST_WORD = 1.0
 
@@ -29,7 +33,8 @@ _LAST_WORD = 1.0
 class HeartbeatWriter:
     """Writes what `beat` says once a second, one after the other: what fails is dropped.
 
-    State: `_failing`, whether the last one was dropped, which is logged once.
+    State: `_failing`, whether the last one was dropped, which is logged once; `_due`, whether the
+    next one is.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class HeartbeatWriter:
         self._clock = clock
         self._producer: AIOKafkaProducer | None = None
         self._failing = False
+        self._due = asyncio.Event()
 
     async def once(self) -> None:
         """Write one, or drop it."""
@@ -57,8 +63,17 @@ class HeartbeatWriter:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            await self._clock.sleep(INTERVAL)
+            timer = self._clock.call_later(INTERVAL, self._due.set)
+            try:
+                await self._due.wait()
+            finally:
+                timer.cancel()
+            self._due.clear()
             await self.once()
+
+    def soon(self) -> None:
+        """Somebody waits for the next one: do not wait for its time."""
+        self._due.set()
 
     async def stop(self) -> None:
         """Say the last word and disconnect, within a moment; idempotent."""
@@ -78,21 +93,36 @@ class HeartbeatWriter:
 
 
 class HeartbeatReader:
-    """Reads heartbeats of all workers. `start` before use; one caller at a time."""
+    """Reads heartbeats of all workers. `start` before use; one caller at a time.
+
+    Times are Kafka's own: no clock of this machine is compared with those of others. State:
+    `_behind`, Kafka's clock less our monotonic one, and `_answered`, Kafka's last answer and when
+    (monotonic) it came.
+    """
 
     def __init__(self, client: dict[str, Any], topic: str) -> None:
         """`client`: arguments that every aiokafka client takes, servers and security."""
         self._reader = LogReader(client)
-        self._topic = topic
+        self._place: Place = (topic, 0)
+        self._behind = 0.0
+        self._answered: tuple[int | None, float] = (None, 0.0)
 
-    async def start(self, since: float) -> list[tuple[float, Heartbeat]]:
-        """Those that were written from `since` on until now, each with Kafka's time of it.
+    async def start(
+        self, seconds: float, now: float | None = None
+    ) -> list[tuple[float, Heartbeat]]:
+        """Those of the last `seconds`, each with Kafka's time of it. Raises BrokerUnavailable.
 
-        Times are in seconds since 1970. Raises BrokerUnavailable.
+        `now`: Kafka's time, where it is known; else the next heartbeat tells it, and where none
+        comes this machine's clock has to do.
         """
         await self._reader.start()
-        ends = await self._reader.ends([self._topic])
-        starts = await self._reader.starts(ends, since)
+        ends = await self._reader.ends([self._place[0]])
+        self._reader.follow(ends)
+        if now is None:
+            now = await self._next() or time.time()
+        self._behind = now - time.monotonic()
+        self._answered = (None, time.monotonic())
+        starts = await self._reader.starts(ends, now - seconds)
         records = self._reader.between(starts, ends)
         found = [(record.timestamp, record.value) async for record in records]
         self._reader.follow(ends)
@@ -100,11 +130,33 @@ class HeartbeatReader:
 
     async def read(self) -> list[tuple[float, Heartbeat]]:
         """The next ones; waits a moment. Never cancel it."""
-        return _readable([(each.timestamp, each.value) for each in await self._reader.read()])
+        records = await self._reader.read()
+        answer = await self._reader.answered(self._place)
+        if records or answer not in (None, self._answered[0]):
+            self._answered = (answer, time.monotonic())
+        return _readable([(each.timestamp, each.value) for each in records])
+
+    @property
+    def now(self) -> float:
+        """Kafka's time, in seconds since 1970."""
+        return self._behind + time.monotonic()
+
+    @property
+    def unanswered(self) -> float:
+        """Seconds since Kafka last answered."""
+        return time.monotonic() - self._answered[1]
 
     async def stop(self) -> None:
         """Disconnect; idempotent."""
         await self._reader.stop()
+
+    async def _next(self) -> float | None:
+        """When the next heartbeat was written; None where none comes for some intervals."""
+        until = time.monotonic() + _LISTEN
+        while time.monotonic() < until:
+            if records := await self._reader.read():
+                return records[-1].timestamp
+        return None
 
 
 def _readable(found: list[tuple[float, bytes | None]]) -> list[tuple[float, Heartbeat]]:

@@ -48,6 +48,8 @@ class LogReader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            # What else is asked on the same connection waits for the answer.
+            fetch_max_wait_ms=_WAIT,
         )
 
     async def start(self) -> None:
@@ -129,6 +131,18 @@ class LogReader:
         self._consumer.assign([TopicPartition(*place) for place in starts])
         for place, offset in starts.items():
             self._consumer.seek(TopicPartition(*place), offset)
+
+    async def answered(self, place: Place) -> int | None:
+        """A number that differs from answer to answer of Kafka about a partition that is followed.
+
+        None where it has not answered yet, or where what it told of is not all read.
+        """
+        at = TopicPartition(*place)
+        end = self._consumer.last_stable_offset(at)
+        if end is None or await self._consumer.position(at) < end:
+            return None
+        number: int | None = self._consumer.last_poll_timestamp(at)
+        return number
 
     async def read(self) -> list[LoggedRecord]:
         """The next records of what is followed; waits a moment. Never cancel it."""

@@ -9,7 +9,11 @@ from tollway_schemas.codec import decode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.job import Job
+from tollway_workers.policies.progress import JobProgress
 
+#: Seconds without a look at the commands after which no call starts: a process that was frozen
+#: looks first what was said meanwhile.
+BLIND = 2.0
 #: When a command was issued, and when it expires.
 _Span = tuple[float, float]
 
@@ -23,40 +27,50 @@ class Commands:
         self._jobs: dict[str, float] = {}
         self._tenants: dict[str, list[_Span]] = {}
         self._runs: dict[str, list[_Span]] = {}
-        #: Seconds on the clock that counts suspend: when the last look for more began. None: nobody
-        #: looks.
+        #: Seconds on the clock that counts suspend: all that was said before it is known. None:
+        #: nobody looks.
         self.looked: float | None = None
 
     def apply(self, key: bytes | None, value: bytes | None, now: float) -> str | None:
         """Obey one record; why it is ignored, or None where it is not."""
         if key is None:
             return "it has no key"
-        if not value:
-            self._drop([key])
-            return None
-        try:
-            command = decode(Command, value)
-        except SchemaError as error:
-            return str(error)
+        command = None
+        if value:
+            try:
+                command = decode(Command, value)
+            except SchemaError as error:
+                return str(error)
+        # With the expired ones, however many tombstones follow: dropping rebuilds all that stays.
         expired = [each for each, held in self._by_key.items() if _expiry(held) <= now]
         self._drop([key, *expired])
-        if _expiry(command) > now:
+        if command is not None and _expiry(command) > now:
             self._by_key[key] = command
             self._add(command)
         return None
+
+    def may_start(self, lane: str, now: float, boottime: float) -> bool:
+        """Whether calls may start on a lane, for all that operators said.
+
+        `boottime`: seconds on the clock that counts suspend.
+        """
+        if self.looked is not None and boottime - self.looked > BLIND:
+            return False
+        return self.paused_until(lane, now) is None
 
     def paused_until(self, lane: str, now: float) -> float | None:
         """When the lane's pause expires; None where it is not paused."""
         until = self._lanes.get(lane)
         return until if until is not None and now < until else None
 
-    def is_cancelled(self, job: Job, now: float) -> bool:
+    def is_cancelled(self, progress: JobProgress, now: float) -> bool:
         """Whether an operator cancelled the job."""
+        job = progress.job
         if self._jobs and now < self._jobs.get(job.id, 0.0):
             return True
         return any(
             name is not None and name in spans and _covers(spans[name], job, now)
-            for name, spans in ((job.tenant, self._tenants), (job.run, self._runs))
+            for name, spans in ((progress.tenant, self._tenants), (job.run, self._runs))
         )
 
     def _drop(self, keys: Iterable[bytes]) -> None:

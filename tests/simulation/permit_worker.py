@@ -1,0 +1,99 @@
+"""A worker's permits, as they are put together in a worker, and what its provider counts."""
+
+from itertools import takewhile
+from typing import NamedTuple
+
+from tollway_workers.admission import Admission, Permit
+from tollway_workers.config.contract import Contract, Resource
+from tollway_workers.config.groups import lane_contract
+from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
+from tollway_workers.policies.call_cost import Cost
+from tollway_workers.policies.holdings import Found, Holdings
+from tollway_workers.policies.membership import Orders
+from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.quota import Quota
+from tollway_workers.policies.shard_plan import Place
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.samples import lane
+
+SHARDS, CALLS = 4, 6
+REQUESTS, TOKENS, LARGEST = 24.0, 6_000.0, 400.0
+#: The part of bulk jobs.
+FLOOR = 0.2
+
+
+def contract(requests: float) -> Contract:
+    return lane_contract(
+        lane(
+            requests_per_minute=requests,
+            output_tokens_per_minute=TOKENS,
+            concurrency=CALLS,
+            largest_request=LARGEST,
+            shards=SHARDS,
+        )
+    )
+
+
+class Call(NamedTuple):
+    progress: JobProgress
+    permit: Permit
+    started: float
+
+
+#: What the provider counted: at the start of a call what it may become, then what it was.
+Books = list[tuple[float, Cost]]
+
+
+def counted(books: Books, resource: Resource, since: float) -> float:
+    return sum(cost[resource] for _, cost in takewhile(lambda each: each[0] > since, books[::-1]))
+
+
+class Worker:
+    """One worker: what it owns, what waits for its lane and what it calls."""
+
+    def __init__(self, owner: int, clock: ManualClock, books: Books, amount: float) -> None:
+        self.clock, self.books = clock, books
+        self.quota = Quota(contract(amount), clock.monotonic())
+        self.holdings = Holdings(owner, {"main": self.quota})
+        self.admission = Admission(lane(token_rule="input"), self.quota.of("main"), clock)
+        never: list[JobProgress] = []
+        reactions = Reactions(self._may_start, self._start, never.append, never.append)
+        self.dispatcher = Dispatcher(
+            {"main": self.admission}, clock, reactions, Fairness(bulk_floor=FLOOR, lane_bytes=1.0)
+        )
+        self.calls: list[Call] = []
+        self.served: list[JobProgress] = []
+        self.cancelled: set[str] = set()
+
+    def assign(self, kept: dict[Place, Found], places: set[Place], orders: Orders) -> None:
+        fresh = Found(offset=0, fresh=True)
+        found = {place: kept.get(place, fresh) for place in places}
+        self.holdings.assign(found, orders, self.clock.boottime())
+
+    def commit(self, kept: dict[Place, Found]) -> None:
+        commits = self.holdings.commits({}, self.clock.boottime())
+        for place, each in commits.items():
+            kept[place] = Found(offset=each.offset, metadata=each.metadata)
+        self.holdings.written(commits)
+        self.holdings.begin(self.clock.boottime())
+        self.dispatcher.pump_all()
+
+    def end(self, call: Call) -> None:
+        """However it ended: its permit came back."""
+        self.calls.remove(call)
+        self.dispatcher.pump("main")
+
+    def cut(self, call: Call) -> None:
+        """It is cancelled while it is called."""
+        with call.permit:
+            pass
+        self.end(call)
+
+    def _may_start(self, progress: JobProgress) -> bool:
+        return self.holdings.serves("lane")
+
+    def _start(self, progress: JobProgress, permit: Permit) -> None:
+        assert progress.job.id not in self.cancelled
+        self.calls.append(Call(progress, permit, self.clock.monotonic()))
+        self.served.append(progress)
+        self.books.append((self.clock.monotonic(), permit.cost))

@@ -1,0 +1,116 @@
+"""What a worker's heartbeat says of its lanes."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.command import Action, Command
+from tollway_schemas.heartbeat import Heartbeat, LaneBeat
+from tollway_workers.admission import Permit
+from tollway_workers.app.gauges import Watched
+from tollway_workers.app.pulse import LaneHome, Pulse
+from tollway_workers.policies.commands import Commands
+from tollway_workers.policies.holdings import Found, Holdings
+from tollway_workers.policies.membership import Orders
+from tollway_workers.policies.outgoing import instant
+from tollway_workers.testing.manual_clock import ManualClock
+from tollway_workers.testing.samples import NOW, admission_of, lane, progress
+
+_JOBS, _OTHERS = "tollway.jobs.extract.bulk", "tollway.jobs.other.bulk"
+
+
+class Stage:
+    """A worker with one lane, of which a test says what it has and does."""
+
+    def __init__(self) -> None:
+        self.clock, self.commands, self.waiting = ManualClock(NOW), Commands(), 0
+        self.admission = admission_of(lane(concurrency=2, requests_per_minute=600), self.clock)
+        self.holdings = Holdings(1)
+        self.backlog: Any = SimpleNamespace(ends={})
+        dispatcher = SimpleNamespace(held=lambda name: self.waiting)
+        parts: dict[str, Any] = {
+            "source": SimpleNamespace(
+                holdings=self.holdings, committer=SimpleNamespace(holds_lease=True)
+            ),
+            "worker": SimpleNamespace(draining=False, dispatcher=dispatcher),
+            "lanes": {"main": SimpleNamespace(admission=self.admission)},
+            "liveness": None,
+        }
+        watched = Watched(**parts | {"backlog": self.backlog})
+        homes = {"main": LaneHome("account", frozenset({_JOBS}))}
+        follower: Any = SimpleNamespace(applied=7)
+        self._pulse = Pulse(watched, homes, follower, self.commands, self.clock)
+        self._pulse.worker = "one"
+
+    def call(self) -> None:
+        permit = self.admission.admit(progress())
+        assert isinstance(permit, Permit)
+
+    def beat(self) -> Heartbeat:
+        """As others read it."""
+        return decode(Heartbeat, encode(self._pulse.beat()))
+
+    def lane(self) -> LaneBeat:
+        (beat,) = self.beat().lanes
+        return beat
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_each_limit_is_told_with_what_the_contract_allows_and_what_was_used(stage: Stage) -> None:
+    stage.call()
+    stage.call()
+
+    told = {use.name: (use.used, use.most, use.period) for use in stage.lane().limits}
+
+    assert told == {"concurrency": (2, 2, None), "requests_per_minute": (2, 600, 60)}
+
+
+def test_a_rate_s_use_is_that_of_its_last_minute(stage: Stage) -> None:
+    stage.call()
+    stage.beat()
+    stage.clock.advance(59.0)
+    still = stage.lane().limits[1].used
+
+    stage.clock.advance(3.0)
+
+    assert (still, stage.lane().limits[1].used) == (1, 0)
+
+
+def test_a_limit_binds_only_where_a_job_waits_for_it(stage: Stage) -> None:
+    stage.call()
+    stage.call()
+    stage.admission.admit(progress())
+    nobody_waits = stage.lane().binding
+    stage.waiting = 1
+    somebody_waits = stage.lane().binding
+
+    command = Command(
+        action=Action.PAUSE, lane="main", issued_at=instant(NOW), expires_at=instant(NOW + 60)
+    )
+    stage.commands.apply(b"key", encode(command), NOW)
+    paused = stage.lane()
+
+    assert (nobody_waits, somebody_waits, paused.binding) == (None, "concurrency", None)
+    assert (paused.state, paused.paused_until) == ("paused", instant(NOW + 60))
+
+
+def test_work_is_that_of_the_lane_s_own_topics(stage: Stage) -> None:
+    places = {(_JOBS, 0): Found(offset=100), (_OTHERS, 0): Found(offset=100)}
+    stage.holdings.assign(places, Orders(partitions={}), stage.clock.boottime())
+    tracker = stage.holdings.tracker((_JOBS, 0))
+    for offset in range(100, 104):
+        tracker.start(offset, NOW + offset)
+    tracker.finish(101)
+    stage.backlog.ends = {(_JOBS, 0): 110, (_OTHERS, 0): 500}
+
+    beat = stage.beat()
+
+    (main,) = beat.lanes
+    assert (main.outstanding, main.finished, main.oldest) == (9, 1, instant(NOW + 100))
+    assert (beat.worker, beat.partitions, beat.commands) == ("one", 2, 7)

@@ -1,0 +1,48 @@
+"""What a worker has still to do, by topic."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+from typing import Self
+
+from tollway_workers.kafka.backlog import Backlog
+from tollway_workers.policies.holdings import Holdings
+
+
+@dataclass(slots=True)
+class Work:
+    """Records of the partitions that are ours."""
+
+    #: Not finished, read or not.
+    outstanding: int = 0
+    #: Finished since they became ours.
+    finished: int = 0
+    #: When the oldest that is read and not finished was written, in seconds since 1970.
+    oldest: float = inf
+
+    def add(self, other: "Work") -> None:
+        """Take those of another topic or partition in."""
+        self.outstanding += other.outstanding
+        self.finished += other.finished
+        self.oldest = min(self.oldest, other.oldest)
+
+    @classmethod
+    def of(cls, several: Iterable["Work"]) -> Self:
+        """All together."""
+        total = cls()
+        for each in several:
+            total.add(each)
+        return total
+
+
+def work_by_topic(holdings: Holdings, backlog: Backlog) -> dict[str, Work]:
+    """What there is in each topic of which a partition is ours."""
+    found: dict[str, Work] = defaultdict(Work)
+    for place in holdings:
+        tracker = holdings.tracker(place)
+        # The reading of ends is some seconds old: what we have read since is known to be there.
+        end = max(backlog.ends.get(place, 0), tracker.next_offset)
+        oldest = inf if tracker.oldest is None else tracker.oldest
+        found[place[0]].add(Work(tracker.outstanding(end), tracker.finished, oldest))
+    return dict(found)
