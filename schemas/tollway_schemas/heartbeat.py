@@ -24,6 +24,8 @@ class LimitUse(Record):
     """Seconds; absent for calls in flight."""
     used: Annotated[float, Field(ge=-1e15, le=1e15)]
     """Units spent within the last period, so far as this worker has run; or calls in flight."""
+    binds: bool = False
+    """Whether it is what the next call waits for."""
 
 
 class LaneBeat(Record):
@@ -49,8 +51,6 @@ class LaneBeat(Record):
     """When the oldest job that is read and not finished was written."""
     limits: tuple[LimitUse, ...] = ()
     """Each limit that a call meets."""
-    binding: str | None = None
-    """The limit that the next call waits for."""
 
 
 class Heartbeat(Record):

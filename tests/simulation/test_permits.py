@@ -108,8 +108,7 @@ class Fleet(RuleBasedStateMachine):
         call = worker.calls[-1]
         call.permit.withdraw()
         call.permit.withdraw()
-        withdrawn = Cost(*(-each for each in call.permit.cost))
-        self.books.append((self.clock.monotonic(), withdrawn))
+        self.books.remove((call.started, call.permit.cost))
         worker.end(call)
 
     @rule(pick=_PICK, tenant=st.sampled_from(["x", "y"]))

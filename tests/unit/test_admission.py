@@ -130,6 +130,19 @@ def test_a_call_that_was_never_sent_gives_back_all_that_it_reserved() -> None:
     assert isinstance(admission.admit(progress()), Permit)
 
 
+def test_a_call_that_was_not_sent_gives_nothing_back_that_has_come_back_by_itself() -> None:
+    admission, clock = opened(requests_per_minute=60, burst=2.0)
+    unsent = permit_of(admission)
+    # The level is full again: with what the call gives back there would be three at once.
+    clock.advance(2.0)
+    permit_of(admission)
+    permit_of(admission)
+
+    unsent.withdraw()
+
+    assert not isinstance(admission.admit(progress()), Permit)
+
+
 def test_a_job_that_the_limits_never_let_through_is_named_with_its_remedy() -> None:
     admission, _ = opened(tokens_per_minute=60_000, largest_request=8_000)
     fits, large = progress(), progress()
@@ -153,9 +166,9 @@ def test_what_binds_is_known_while_it_binds() -> None:
     admission.admit(progress())
 
     assert (by_rate, free, admission.quota.binding) == (
-        "requests_per_minute",
+        "main:requests_per_minute",
         None,
-        "concurrency",
+        "main:concurrency",
     )
     first.release()
     second.release()

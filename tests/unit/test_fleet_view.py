@@ -110,10 +110,9 @@ def test_a_lane_is_shown_in_words_and_for_machines() -> None:
         lane="x\x1b[2J",
         state="paused",
         paused_until=instant(NOW + 3_600),
-        binding="concurrency",
         outstanding=1_234,
         oldest=instant(NOW - 90),
-        limits=(calls(3, 4), requests(12)),
+        limits=(calls(3, 4).model_copy(update={"binds": True}), requests(12)),
     )
     lanes = view((0, beat("a", paused, shards={}))).lanes(NOW)
 
@@ -132,7 +131,8 @@ def test_a_lane_is_shown_in_words_and_for_machines() -> None:
 def test_a_limit_that_lanes_have_together_is_shown_once_under_the_name_of_their_group() -> None:
     together = requests(40.0).model_copy(update={"shared": True})
     one = lane(lane="one", group="account", limits=(together, requests(30.0, 50.0)))
-    other = lane(lane="other", group="account", limits=(together,), binding="requests_per_minute")
+    waits = together.model_copy(update={"binds": True})
+    other = lane(lane="other", group="account", limits=(waits,))
 
     _, (_, rows) = lane_sheets(view((0, beat("a", one, other))).lanes(NOW), NOW)
 

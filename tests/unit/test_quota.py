@@ -237,7 +237,7 @@ def test_a_large_call_waits_a_bounded_time_and_is_named_with_its_limit() -> None
 
     share = CONTRACT.rates[1].share(_SHARDS)
     assert wait == pytest.approx(_LARGEST / (share * _TOKENS / _PERIOD))
-    assert lane.binding == "tokens_per_minute"
+    assert lane.binding == "l:tokens_per_minute"
 
 
 def test_a_slice_takes_its_part_of_the_level_along_and_nothing_for_the_time_between() -> None:
@@ -356,7 +356,7 @@ def test_slots_go_with_their_shard_and_it_waits_for_the_calls_that_are_in_them()
         assert lane.wait(Cost(tokens=1.0), 60.0) == 0.0
         lane.reserve(Cost(tokens=1.0))
     assert lane.wait(Cost(tokens=1.0), 120.0) is None
-    assert lane.binding == "concurrency"
+    assert lane.binding == "l:concurrency"
     for _ in range(4):
         lane.free()
     quota.open(frozenset({3}))
@@ -377,5 +377,5 @@ def test_a_limit_that_lets_nothing_through_as_things_are_is_named() -> None:
     lane = quota.of("l")
 
     assert lane.wait(Cost(tokens=_LARGEST + 1.0), 0.0) is None
-    assert lane.binding == "tokens_per_minute"
+    assert lane.binding == "l:tokens_per_minute"
     assert lane.beyond(Cost(tokens=_LARGEST + 1.0)) is quota.pools[1].limit

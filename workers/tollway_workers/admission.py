@@ -20,7 +20,6 @@ from tollway_workers.providers.retry_after import RateHeaders
 #: Answer limit that is reserved where a request names none.
 _ASSUMED_OUTPUT = 1024
 _NO_TOKENS = Cost()
-_NOTHING = Cost(requests=0.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +31,8 @@ class Permit:
 
     admission: "Admission"
     cost: Cost
+    #: When it was given (monotonic seconds).
+    since: float
     _open: bool = True
 
     def settle(self, usage: Usage) -> None:
@@ -39,9 +40,9 @@ class Permit:
         self.admission.correct(self.cost, usage)
 
     def withdraw(self) -> None:
-        """Nothing was sent: give back all that was reserved, and the slot."""
+        """Nothing was sent: give back what was reserved, and the slot."""
         if self._open:
-            self.admission.quota.correct(self.cost, _NOTHING)
+            self.admission.withdraw(self)
         self.release()
 
     def release(self) -> None:
@@ -94,6 +95,7 @@ class Admission:
         Where prompts are counted, that is when this one is: `count` and set its `cost`.
         """
         now = self._clock.monotonic()
+        self.quota.group_binds = False
         wait = self.gate.wait(self.in_flight, now)
         if wait != 0.0:
             return wait
@@ -107,7 +109,11 @@ class Admission:
             return wait
         self.quota.reserve(cost)
         self.in_flight += 1
-        return Permit(self, cost)
+        return Permit(self, cost, now)
+
+    def withdraw(self, permit: Permit) -> None:
+        """A call was not sent."""
+        self.quota.withdraw(permit.cost, permit.since, self._clock.monotonic())
 
     def release(self) -> None:
         """A call has ended, however it did."""

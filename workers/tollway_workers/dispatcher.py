@@ -1,6 +1,7 @@
 """Who is called next, lane by lane: by priority, then fairly between tenants, then by age."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from math import inf
@@ -103,6 +104,11 @@ class Dispatcher:
             name: LaneQueue(admission, PriorityQueue(fairness.weight, fairness.bulk_floor))
             for name, admission in admissions.items()
         }
+        turns = {each.quota.group: deque[LaneQueue]() for each in admissions.values()}
+        for lane in self._lanes.values():
+            turns[lane.admission.quota.group].append(lane)
+        #: By lane: those that share limits with it, who is next first.
+        self._turns = {name: turns[each.quota.group] for name, each in admissions.items()}
         self._lane_bytes = fairness.lane_bytes
         self._clock = clock
         self._may_start, self._start, self._forget, self._expire, self._look_ahead = reactions
@@ -128,11 +134,17 @@ class Dispatcher:
         self.offer(progress)
 
     def pump(self, lane_name: str) -> None:
-        """Start whatever the lane admits now; called when a job came, a call ended, time passed."""
-        lane = self._lanes[lane_name]
-        self._start_admitted(lane)
-        if lane.admission.exact and not self._stopped:
-            self._look_ahead(lane_name)
+        """Start whatever is admitted now; called when a job came, a call ended, time passed.
+
+        Lanes that share limits take turns, a call each.
+        """
+        turns = self._turns[lane_name]
+        while (lane := self._start_next(turns)) is not None:
+            turns.remove(lane)
+            turns.append(lane)
+        for lane in turns:
+            if lane.admission.exact and not self._stopped:
+                self._look_ahead(lane.admission.lane.name)
 
     def upcoming(self, lane_name: str, most: int) -> list[JobProgress]:
         """The job that goes next, and those that will about then; no retries that are not due."""
@@ -143,20 +155,28 @@ class Dispatcher:
             islice(dict.fromkeys(chain(first, islice(lane.waiting.upcoming(), most))), most)
         )
 
-    def _start_admitted(self, lane: LaneQueue) -> None:
-        # A lane that is full is the usual case: it costs no look at who waits.
-        while not (self._stopped or lane.admission.full) and (head := self._head(lane)) is not None:
+    def _start_next(self, turns: Iterable[LaneQueue]) -> LaneQueue | None:
+        """Start one call of the first lane that may; returns the lane.
+
+        One that waits for what all of them share is waited for: else those that ask for less would
+        take what comes in before there is ever enough for it.
+        """
+        for lane in tuple(turns):
+            # A lane that is full is the usual case: it costs no look at who waits.
+            if self._stopped or lane.admission.full or (head := self._head(lane)) is None:
+                continue
             if not self._may_start(head):
                 # Whoever has its partition next will, or we once a commit has succeeded.
-                return
+                continue
             leave = lane.admission.admit(head)
             if isinstance(leave, Permit):
                 self._start(lane.take_head(called=True), leave)
-            elif leave is None:
-                return
-            else:
+                return lane
+            if leave is not None:
                 self._wake_later(lane, leave)
-                return
+            if lane.admission.quota.group_binds:
+                return None
+        return None
 
     def take_expired(self, now: float) -> list[JobProgress]:
         """Remove and return the waiting jobs whose deadline has passed (`now`: seconds UTC)."""
@@ -175,8 +195,8 @@ class Dispatcher:
 
     def pump_all(self) -> None:
         """Start whatever all lanes admit: nothing could start for a while, and may now."""
-        for name in self._lanes:
-            self.pump(name)
+        for lanes in {id(lanes): lanes for lanes in self._turns.values()}.values():
+            self.pump(lanes[0].admission.lane.name)
 
     def stop(self) -> None:
         """Start nothing more, whatever ends or falls due; idempotent."""

@@ -13,7 +13,7 @@ from tollway_workers.kafka.commands import CommandFollower
 from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.policies.pool import Pool
-from tollway_workers.policies.quota import Slots
+from tollway_workers.policies.quota import LaneQuota, Slots
 from tollway_workers.policies.recent_use import RecentUse
 
 _PAUSED = "paused"
@@ -86,11 +86,16 @@ class Pulse:
             outstanding=todo.outstanding,
             finished=todo.finished,
             oldest=None if todo.oldest == inf else instant(todo.oldest),
-            limits=(*map(_calls, admission.quota.slots), *map(self._rate, admission.quota.pools)),
-            binding=admission.quota.binding if binds else None,
+            limits=self._limits(admission.quota, admission.quota.binding if binds else None),
         )
 
-    def _rate(self, pool: Pool) -> LimitUse:
+    def _limits(self, quota: LaneQuota, binding: str | None) -> tuple[LimitUse, ...]:
+        """`binding`: the key of the one that binds."""
+        calls = (_calls(slots, binds=slots.limit.key == binding) for slots in quota.slots)
+        rates = (self._rate(pool, binds=pool.limit.key == binding) for pool in quota.pools)
+        return (*calls, *rates)
+
+    def _rate(self, pool: Pool, *, binds: bool) -> LimitUse:
         recent = self._recent.setdefault(pool, RecentUse(pool.limit.period))
         return LimitUse(
             name=pool.limit.name,
@@ -98,9 +103,15 @@ class Pulse:
             most=pool.limit.amount * pool.part * min(pool.pace, pool.borne),
             period=pool.limit.period,
             used=recent.within(pool.spent, self._clock.boottime()),
+            binds=binds,
         )
 
 
-def _calls(slots: Slots) -> LimitUse:
-    shared = slots.limit.lane is None
-    return LimitUse(name="concurrency", shared=shared, most=slots.most, used=slots.used)
+def _calls(slots: Slots, *, binds: bool) -> LimitUse:
+    return LimitUse(
+        name="concurrency",
+        shared=slots.limit.lane is None,
+        most=slots.most,
+        used=slots.used,
+        binds=binds,
+    )

@@ -62,6 +62,7 @@ def lane_facts(lanes: Sequence[LaneView]) -> list[dict[str, Any]]:
             "paused_until": _instant(each.paused_until),
             "oldest": _instant(each.oldest),
             "time_to_clear": each.time_to_clear,
+            "binding": each.binding,
         }
         for each in lanes
     ]
@@ -136,7 +137,7 @@ def _limit_rows(lanes: Sequence[LaneView]) -> list[tuple[str, ...]]:
         (lane.group if limit.shared else lane.lane, limit.name)
         for lane in lanes
         for limit in lane.limits
-        if limit.name in lane.binding
+        if limit.binds
     }
     for lane in lanes:
         for limit in lane.limits:

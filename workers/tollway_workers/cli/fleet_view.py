@@ -37,6 +37,8 @@ class LimitView:
     period: float | None
     #: Whether all lanes of the limit group use it together.
     shared: bool
+    #: Whether calls wait for it.
+    binds: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +55,14 @@ class LaneView:
     #: When the oldest job that is read and not finished was written.
     oldest: float | None
     limits: tuple[LimitView, ...]
-    #: The limits that calls wait for.
-    binding: tuple[str, ...]
     owners: tuple[str, ...]
     #: Jobs finished a second, over the last seconds; None: not known.
     rate: float | None
+
+    @property
+    def binding(self) -> list[str]:
+        """The limits that calls wait for."""
+        return sorted({limit.name for limit in self.limits if limit.binds})
 
     @property
     def time_to_clear(self) -> float | None:
@@ -123,7 +128,6 @@ def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbea
         for last, first, seconds, _ in said
         if first is not None and seconds > 0
     ]
-    bindings = {each.binding for each in beats if each.binding is not None}
     return LaneView(
         lane=name,
         group=beats[0].group,
@@ -134,7 +138,6 @@ def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbea
         outstanding=sum(each.outstanding for each in beats),
         oldest=min((each.oldest.timestamp() for each in beats if each.oldest), default=None),
         limits=_limits(beats),
-        binding=tuple(sorted(bindings)),
         owners=owners,
         rate=sum(rates) if rates else None,
     )
@@ -152,6 +155,7 @@ def _limits(beats: Iterable[LaneBeat]) -> tuple[LimitView, ...]:
             most=sum(use.most for use in each),
             period=each[0].period,
             shared=shared,
+            binds=any(use.binds for use in each),
         )
         for (name, shared), each in uses.items()
     )

@@ -96,9 +96,12 @@ class Quota:
 
     def of(self, lane: str) -> "LaneQuota":
         """The limits that a call to one lane meets."""
+        # The lane's own come first: what they hold back holds up no other lane.
+        places = (lane, None)
         return LaneQuota(
-            tuple(each for each in self.slots if each.limit.lane in (None, lane)),
-            tuple(pool for pool in self.pools if pool.limit.lane in (None, lane)),
+            self.contract.group,
+            tuple(each for place in places for each in self.slots if each.limit.lane == place),
+            tuple(pool for place in places for pool in self.pools if pool.limit.lane == place),
         )
 
     def _keep(self, contract: Contract, now: float) -> None:
@@ -122,15 +125,18 @@ class Quota:
 class LaneQuota:
     """The limits that a call to one lane meets, reserved together or not at all."""
 
-    __slots__ = ("binding", "counts_tokens", "pools", "slots")
+    __slots__ = ("binding", "counts_tokens", "group", "group_binds", "pools", "slots")
 
-    def __init__(self, slots: tuple[Slots, ...], pools: tuple[Pool, ...]) -> None:
+    def __init__(self, group: str, slots: tuple[Slots, ...], pools: tuple[Pool, ...]) -> None:
+        self.group = group
         self.slots = slots
         self.pools = pools
         #: Whether a call's tokens matter, and so need to be estimated.
         self.counts_tokens = any(pool.limit.resource for pool in pools)
-        #: The limit that the last call that was looked at waits for; None: for none.
+        #: The key of the limit that the last call that was looked at waits for; None: for none.
         self.binding: str | None = None
+        #: Whether it waits for what all lanes of the group share, and for none of this lane's own.
+        self.group_binds = False
 
     @property
     def most_calls(self) -> int | None:
@@ -142,7 +148,8 @@ class LaneQuota:
         """Whether no call may start before one that is in flight has ended."""
         for slots in self.slots:
             if slots.used >= slots.most:
-                self.binding = "concurrency"
+                self.binding = slots.limit.key
+                self.group_binds = slots.limit.lane is None
                 return True
         return False
 
@@ -154,16 +161,19 @@ class LaneQuota:
         if self.full:
             return None
         longest = 0.0
+        self.binding, self.group_binds = None, True
         for pool in self.pools:
             wait = pool.wait(cost[pool.resource], now)
+            if wait == 0.0:
+                continue
+            if pool.limit.lane is not None:
+                self.group_binds = False
             if wait is None:
-                self.binding = pool.limit.name
+                self.binding = pool.limit.key
                 return None
             if wait > longest:
-                self.binding = pool.limit.name
+                self.binding = pool.limit.key
                 longest = wait
-        if longest == 0.0:
-            self.binding = None
         return longest
 
     def reserve(self, cost: Cost) -> None:
@@ -174,6 +184,17 @@ class LaneQuota:
             amount = cost[pool.resource]
             pool.level -= amount
             pool.spent += amount
+
+    def withdraw(self, cost: Cost, since: float, now: float) -> None:
+        """Give back what was reserved at `since` for a call that was not sent.
+
+        What has come back in the meantime is not given back twice: it may have filled a pool that
+        would have been full in any case.
+        """
+        for pool in self.pools:
+            back = max(0.0, cost[pool.resource] - (now - since) * pool.rate)
+            pool.change(back)
+            pool.spent -= cost[pool.resource]
 
     def free(self) -> None:
         """A call has ended: its slot is free."""
