@@ -179,7 +179,7 @@ class Fleet(RuleBasedStateMachine):
                 assert None not in waits
 
 
-Fleet.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+Fleet.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
 TestFleet = Fleet.TestCase
 
 
