@@ -1,0 +1,75 @@
+"""The account whose limits are judged: two lanes that its provider counts together, and their work.
+
+Calls of one lane are small, so that requests bind; those of the other are as large as may be.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from typing import Literal
+
+from traffic import job
+
+from tollway_schemas.job import Job
+from tollway_workers.config.contract import RateLimit
+from tollway_workers.config.groups import contract_of, limit_groups
+from tollway_workers.config.load import build_fleet
+
+#: What binds: it is the name of the lane too, whose calls have it bind.
+Binding = Literal["requests", "tokens"]
+
+SHARDS = 4
+_LARGEST = 7_200
+#: The answers' limits in turn: by the provider's rule they are what a call costs.
+_SIZES: dict[Binding, tuple[int, ...]] = {
+    "requests": (64,),
+    "tokens": (_LARGEST, _LARGEST // 4, _LARGEST // 2, _LARGEST * 3 // 4),
+}
+#: Work for longer than a run, however it falls to shards.
+_JOBS: dict[Binding, int] = {"requests": 4_000, "tokens": 800}
+LANES = f"""
+[limit_groups.account]
+requests_per_minute = 1200
+tokens_per_minute = 480000
+largest_request = {_LARGEST}
+shards = {SHARDS}
+""" + "".join(
+    f"""
+[lanes.{binding}]
+limit_group = "account"
+provider = "simulator"
+model = "{binding}"
+[routes.{binding}]
+lanes = ["{binding}"]
+journal = "off"
+"""
+    for binding in _SIZES
+)
+
+
+def _rates() -> dict[Binding, RateLimit]:
+    """The limits as the product keeps them."""
+    document = tomllib.loads(LANES)
+    document["providers"] = {"simulator": {"base_url": "http://127.0.0.1:1/v1"}}
+    settings = build_fleet(document, source="account.py", environ={})
+    (group,) = limit_groups(settings)
+    requests, tokens = contract_of(group, settings).rates
+    return {"requests": requests, "tokens": tokens}
+
+
+RATES = _rates()
+
+
+def work() -> Iterator[Job]:
+    """Jobs of both lanes."""
+    for binding, sizes in _SIZES.items():
+        for number in range(_JOBS[binding]):
+            made = job(f"{binding}-{number:05}", binding)
+            size = {"max_output_tokens": sizes[number % len(sizes)]}
+            yield made.model_copy(update={"request": made.request.model_copy(update=size)})
+
+
+def waiting_level(binding: Binding) -> float:
+    """Units that a worker holds on average while its next call waits for more: from nothing to what
+    the call takes, for as long as that takes to come."""
+    sizes = _SIZES[binding] if binding == "tokens" else (1,)
+    return sum(size * size for size in sizes) / (2.0 * sum(sizes))
