@@ -24,8 +24,8 @@ _SIZES: dict[Binding, tuple[int, ...]] = {
     "requests": (64,),
     "tokens": (_LARGEST, _LARGEST // 4, _LARGEST // 2, _LARGEST * 3 // 4),
 }
-#: Work for longer than a run, however it falls to shards.
-_JOBS: dict[Binding, int] = {"requests": 4_000, "tokens": 800}
+#: Calls of a lane in a run, and some more.
+_CALLS: dict[Binding, int] = {"requests": 2_600, "tokens": 300}
 LANES = f"""
 [limit_groups.account]
 requests_per_minute = 1200
@@ -59,10 +59,11 @@ def _rates() -> dict[Binding, RateLimit]:
 RATES = _rates()
 
 
-def work() -> Iterator[Job]:
-    """Jobs of both lanes."""
+def work(times: int) -> Iterator[Job]:
+    """Jobs of both lanes, so many times those of a run: once for each partition of a topic, where
+    a worker may read one of them to its end before it turns to the others."""
     for binding, sizes in _SIZES.items():
-        for number in range(_JOBS[binding]):
+        for number in range(_CALLS[binding] * times):
             made = job(f"{binding}-{number:05}", binding)
             size = {"max_output_tokens": sizes[number % len(sizes)]}
             yield made.model_copy(update={"request": made.request.model_copy(update=size)})

@@ -51,8 +51,10 @@ class Run:
 
     async def prepare(self) -> None:
         """Hand its work over, and say what is called first."""
-        for traffic in self.fleet.traffics:
-            await traffic.publish(work())
+        traffics = self.fleet.traffics
+        for traffic in traffics:
+            # Who is alone has all partitions, and their jobs.
+            await traffic.publish(work(1 if len(traffics) > 1 else SHARDS))
         await self.fleet.call_only(self.binds[0][1])
 
     async def play(self, later: float) -> float:

@@ -138,6 +138,16 @@ def test_no_worker_is_hit_while_it_is_away() -> None:
             busy[each.worker] = each.at + max(each.seconds, 1.0)
 
 
+def test_no_process_is_frozen_so_often_that_it_gives_its_shards_away() -> None:
+    frozen: dict[str, float] = {}
+    for each in written.CHURN:
+        if each.act is Act.FREEZE:
+            assert each.at - frozen.get(each.worker, -60.0) > 30.0
+            frozen[each.worker] = each.at
+        else:
+            frozen.pop(each.worker, None)
+
+
 def test_the_long_freezes_outlast_a_session() -> None:
     freezes = [each.seconds for each in written.FREEZES if each.act is Act.FREEZE]
 
