@@ -7,8 +7,8 @@ from schedule import Act, Step
 WORKERS = ("w0", "w1", "w2", "w3")
 
 #: Workers 1 -> 4 -> 2 -> 4 -> 2 -> 4, an act every 5 s, no freeze as long as a session (6 s).
-#: `w0` is there at the beginning. No process is frozen twice in half a minute: it would rightly give
-#: its shards away for a while (policies/lag.py).
+#: `w0` is there at the beginning. No process is frozen twice in half a minute: it would give its
+#: shards away for a while, and rightly so (policies/lag.py).
 CHURN = (
     # Requests bind.
     Step(at=0.0, act=Act.JOIN, worker="w1"),
