@@ -1,8 +1,8 @@
 """Limits hold for the fleet: no window of all workers' calls passes the contract, and it is used.
 
-Three fleets on one Kafka: one under churn; and, once that is at rest, one that freezes for longer
-than its session, and one whose workers keep the same limits each by itself, as gateways do. The
-provider's books are the judge: what arrived when, and how many tokens it charged for it.
+Three fleets on one Kafka: one under churn; beside it one whose workers keep the same limits each by
+itself, as gateways do; then one that freezes for longer than its session. The provider's books are
+the judge: what arrived when, and how many tokens it charged for it.
 """
 
 import asyncio
@@ -31,12 +31,13 @@ _SETTING = Setting(
 )
 #: Seconds between two heartbeats, as our consumers are configured.
 _HEARTBEAT = 1.0
-#: Seconds that a call may be late at its provider on a busy machine: those after it catch up.
-_LATE = 0.5
-#: Seconds until the other fleets begin: the one under churn has come to rest.
-_LATER = 155.0
+#: Seconds that calls may be late at their provider on a busy machine: later ones catch up.
+_LATE = 1.5
+#: Seconds that fleets begin after the first: processes start in turn, and the first is at rest
+#: before the last begins.
+_ALONE_LATER, _FREEZES_LATER = 2.5, 197.5
 #: Seconds that each fleet runs.
-_CHURN, _FREEZES, _ALONE = 240.0, 140.0, 150.0
+_CHURN, _FREEZES, _ALONE = 245.0, 95.0, 195.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ async def fleet_contract(stage: Stage) -> list[Figure]:
         try:
             await asyncio.gather(*(run.prepare() for run in (churn, freezes, alone)))
             began, *_ = await asyncio.gather(
-                churn.play(0.0), freezes.play(_LATER), alone.play(_LATER)
+                churn.play(0.0), freezes.play(_FREEZES_LATER), alone.play(_ALONE_LATER)
             )
         finally:
             telling.cancel()
@@ -119,7 +120,7 @@ async def _runs(here: Ground) -> AsyncIterator[tuple[Run, Run, Run]]:
                 binds=written.FREEZES_BINDS,
                 seconds=_FREEZES,
             ),
-            Run(fleet=alone, first=one, steps=steps, binds=binds[:2], seconds=_ALONE),
+            Run(fleet=alone, first=one, steps=steps, binds=binds, seconds=_ALONE),
         )
 
 

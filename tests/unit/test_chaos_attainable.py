@@ -108,9 +108,10 @@ def test_what_was_saved_up_before_the_limit_bound_is_there_after_a_gap_but_not_a
 
 
 def test_the_written_schedule_goes_from_one_to_four_to_two_to_four_by_an_act_every_5_s() -> None:
+    times = [each.at for each in written.CHURN]
+    assert times == [5.0 * n for n in range(15)] + [120.0 + 5.0 * n for n in range(15)]
     there, sizes = {"w0"}, [1]
-    for number, each in enumerate(written.CHURN):
-        assert each.at == 5.0 * number
+    for each in written.CHURN:
         if each.act is Act.JOIN:
             there.add(each.worker)
         if each.act is Act.LEAVE:
@@ -151,5 +152,5 @@ def test_no_process_is_frozen_so_often_that_it_gives_its_shards_away() -> None:
 def test_the_long_freezes_outlast_a_session() -> None:
     freezes = [each.seconds for each in written.FREEZES if each.act is Act.FREEZE]
 
-    assert len(freezes) > 12
+    assert len(freezes) > 10
     assert min(freezes) > PROTOCOL.session + 1
