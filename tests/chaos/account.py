@@ -18,18 +18,20 @@ from tollway_workers.config.load import build_fleet
 Binding = Literal["requests", "tokens"]
 
 SHARDS = 4
-_LARGEST = 7_200
+_LARGEST = 3_600
 #: The answers' limits in turn: by the provider's rule they are what a call costs.
 _SIZES: dict[Binding, tuple[int, ...]] = {
     "requests": (64,),
     "tokens": (_LARGEST, _LARGEST // 4, _LARGEST // 2, _LARGEST * 3 // 4),
 }
 #: Calls of a lane in a run, and some more.
-_CALLS: dict[Binding, int] = {"requests": 2_600, "tokens": 300}
+_CALLS: dict[Binding, int] = {"requests": 2_600, "tokens": 900}
 LANES = f"""
 [limit_groups.account]
 requests_per_minute = 1200
 tokens_per_minute = 480000
+# Few calls fit into a slice, so that its use can be told from a minute's calls to a percent.
+burst = 1.5
 largest_request = {_LARGEST}
 shards = {SHARDS}
 """ + "".join(
