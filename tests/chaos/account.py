@@ -4,7 +4,7 @@ Calls of one lane are small, so that requests bind; those of the other are as la
 """
 
 import tomllib
-from collections.abc import Iterator
+from datetime import datetime
 from typing import Literal
 
 from traffic import job
@@ -24,8 +24,6 @@ _SIZES: dict[Binding, tuple[int, ...]] = {
     "requests": (64,),
     "tokens": (_LARGEST, _LARGEST // 4, _LARGEST // 2, _LARGEST * 3 // 4),
 }
-#: Calls of a lane in a run, and some more.
-_CALLS: dict[Binding, int] = {"requests": 2_600, "tokens": 900}
 LANES = f"""
 [limit_groups.account]
 requests_per_minute = 1200
@@ -61,14 +59,21 @@ def _rates() -> dict[Binding, RateLimit]:
 RATES = _rates()
 
 
-def work(times: int) -> Iterator[Job]:
-    """Jobs of both lanes, so many times those of a run: once for each partition of a topic, where
-    a worker may read one of them to its end before it turns to the others."""
-    for binding, sizes in _SIZES.items():
-        for number in range(_CALLS[binding] * times):
-            made = job(f"{binding}-{number:05}", binding)
-            size = {"max_output_tokens": sizes[number % len(sizes)]}
-            yield made.model_copy(update={"request": made.request.model_copy(update=size)})
+def work(binding: Binding, seconds: float, until: datetime) -> list[Job]:
+    """Jobs of one lane for so many seconds, and twice as many: a worker may read one partition to
+    its end before it turns to the others. What is left is expired at `until`."""
+    sizes = _SIZES[binding]
+    units = 1.0 if binding == "requests" else sum(sizes) / len(sizes)
+    count = int(2.0 * seconds * RATES[binding].rate(SHARDS) * SHARDS / units)
+    return [
+        _sized(job(f"{binding}-{number:05}", binding), sizes[number % len(sizes)], until)
+        for number in range(count)
+    ]
+
+
+def _sized(made: Job, size: int, until: datetime) -> Job:
+    request = made.request.model_copy(update={"max_output_tokens": size})
+    return made.model_copy(update={"request": request, "deadline": until})
 
 
 def waiting_level(binding: Binding) -> float:

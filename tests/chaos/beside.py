@@ -1,21 +1,17 @@
 """More fleets on one Kafka and one provider, each with topics and a name of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-from account import RATES, Binding
 from fleet import Fleet
 from ground import Ground, Setting, configuration, make_topics
 from judge import Call
 from traffic import Traffic
 
-from tollway_schemas.command import Action, Command
+from tollway_schemas.job import Job
 from tollway_schemas.topics import TopicNames
-from tollway_workers.cli.saying import Saying
-from tollway_workers.config.kafka import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +19,6 @@ class Beside:
     """A fleet, the traffic of each prefix that it reads, and a name that its calls bear."""
 
     name: str
-    servers: str
     workers: Fleet
     traffics: tuple[Traffic, ...]
 
@@ -31,19 +26,9 @@ class Beside:
         """Whether a call is one of its."""
         return call.worker.startswith(f"{self.name}.")
 
-    async def call_only(self, lane: Binding) -> None:
-        """Pause the other lane and let this one go on, as an operator would."""
-        await asyncio.gather(
-            *(self._call_only(traffic.names.prefix, lane) for traffic in self.traffics)
-        )
-
-    async def _call_only(self, prefix: str, lane: Binding) -> None:
-        saying = Saying(KafkaSettings(bootstrap_servers=self.servers, prefix=prefix))
-        paused = await saying.commands()
-        await saying.say([_pause(other) for other in RATES if other != lane])
-        resumed = [key for key, command in paused.items() if command.lane == lane]
-        if resumed:
-            await saying.take_back(resumed)
+    async def publish(self, jobs: Sequence[Job]) -> None:
+        """Hand the same work over to all that read."""
+        await asyncio.gather(*(traffic.publish(jobs) for traffic in self.traffics))
 
 
 @asynccontextmanager
@@ -70,11 +55,4 @@ async def beside(
             for prefix in prefixes
         ]
         workers = await stack.enter_async_context(Fleet(folder, config))
-        yield Beside(name=name, servers=here.servers, workers=workers, traffics=tuple(traffics))
-
-
-def _pause(lane: str) -> Command:
-    now = datetime.now(UTC)
-    return Command(
-        action=Action.PAUSE, lane=lane, issued_at=now, expires_at=now + timedelta(hours=1)
-    )
+        yield Beside(name=name, workers=workers, traffics=tuple(traffics))
