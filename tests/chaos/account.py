@@ -60,11 +60,10 @@ RATES = _rates()
 
 
 def work(binding: Binding, seconds: float, until: datetime) -> list[Job]:
-    """Jobs of one lane for so many seconds, and twice as many: a worker may read one partition to
-    its end before it turns to the others. What is left is expired at `until`."""
+    """Jobs of one lane for so many seconds of its limit. What is left is expired at `until`."""
     sizes = _SIZES[binding]
     units = 1.0 if binding == "requests" else sum(sizes) / len(sizes)
-    count = int(2.0 * seconds * RATES[binding].rate(SHARDS) * SHARDS / units)
+    count = int(seconds * RATES[binding].rate(SHARDS) * SHARDS / units)
     return [
         _sized(job(f"{binding}-{number:05}", binding), sizes[number % len(sizes)], until)
         for number in range(count)

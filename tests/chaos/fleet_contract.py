@@ -52,6 +52,9 @@ class Run:
     steps: Sequence[Step]
     binds: Sequence[tuple[float, Binding]]
     seconds: float
+    #: Times the work that can be done: who shares it may read one partition to its end before it
+    #: turns to the others, and then leave their part to whoever has them next.
+    spare: float = 2.0
 
     async def play(self, later: float) -> float:
         """Play it, beginning so many seconds later; returns when it began (unix seconds)."""
@@ -71,7 +74,7 @@ class Run:
         ends = [at for at, _ in self.binds[1:]] + [self.seconds]
         for (at, binding), end in zip(self.binds, ends, strict=True):
             until = datetime.fromtimestamp(began + end, UTC)
-            jobs = work(binding, end - at, until)
+            jobs = work(binding, (end - at) * self.spare, until)
             if at > 0.0:
                 await asyncio.sleep(began + at - time.time())
             await self.fleet.publish(jobs)
@@ -123,7 +126,7 @@ async def _runs(here: Ground) -> AsyncIterator[tuple[Run, Run, Run]]:
                 binds=written.FREEZES_BINDS,
                 seconds=_FREEZES,
             ),
-            Run(fleet=alone, first=one, steps=steps, binds=binds, seconds=_ALONE),
+            Run(fleet=alone, first=one, steps=steps, binds=binds, seconds=_ALONE, spare=1.2),
         )
 
 
