@@ -71,7 +71,11 @@ class Cancelling:
         looked = self._commands.looked
         if looked is not None and self._clock.boottime() - looked > _BLIND:
             return False
-        return self._commands.paused_until(lane, self._clock.now()) is None
+        return not self.is_paused(lane)
+
+    def is_paused(self, lane: str) -> bool:
+        """Whether an operator said that no call is to start on a lane."""
+        return self._commands.paused_until(lane, self._clock.now()) is not None
 
     def _is_cancelled(self, progress: JobProgress) -> bool:
         return self._commands.is_cancelled(progress.job, self._clock.now())
