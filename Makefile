@@ -42,8 +42,9 @@ format: $(VENV)/.dev ## Rewrite the code in the house's format
 bench: $(VENV)/.dev ## CPU per job against a bare loop of the same run; writes bench.json
 	@$(BIN)/python tests/benchmarks/bench.py
 
-chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; SEEDS=5, SEED=7, ONLY=churn,planned
-	@$(BIN)/python tests/chaos/chaos.py --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1) --only "$(ONLY)"
+chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits, ONLY=churn,planned, SEED=7, SEEDS=5
+	@$(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
+		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 
 schemas: $(VENV)/.dev ## Write schemas/json from the models
 	$(BIN)/python -m tollway_schemas.export schemas/json

@@ -16,7 +16,7 @@ import brokers
 import cancel
 import churn
 import deploy
-import fleet_limits
+import fleet_contract
 import killer
 import moving_target
 import one_slow
@@ -28,20 +28,23 @@ from tollway_workers.kafka.connect import quieten_client_logs
 
 Scenario = Callable[[Stage], Awaitable[list[Figure]]]
 
-SCENARIOS: dict[str, Scenario] = {
-    "churn": churn.churn,
-    "planned": churn.planned,
-    "slow": one_slow.one_slow,
-    "brokers": brokers.brokers,
-    "killer": killer.killer,
-    "deploy": deploy.deploy,
-    "cancel": cancel.cancel,
+#: A group takes a quarter of an hour at most.
+GROUPS: dict[str, dict[str, Scenario]] = {
+    "delivery": {
+        "churn": churn.churn,
+        "planned": churn.planned,
+        "slow": one_slow.one_slow,
+        "brokers": brokers.brokers,
+        "killer": killer.killer,
+        "deploy": deploy.deploy,
+    },
+    "limits": {
+        "contract": fleet_contract.fleet_contract,
+        "moving-target": moving_target.moving_target,
+        "cancel": cancel.cancel,
+    },
 }
-#: Those about limits, by name only: all of the others take a quarter of an hour.
-LIMITS: dict[str, Scenario] = {
-    "limits": fleet_limits.fleet_limits,
-    "moving-target": moving_target.moving_target,
-}
+SCENARIOS = {name: scenario for group in GROUPS.values() for name, scenario in group.items()}
 
 
 def run(name: str, seed: int, folder: Path, progress: Progress) -> Verdict:
@@ -53,7 +56,7 @@ def run(name: str, seed: int, folder: Path, progress: Progress) -> Verdict:
         seed=seed, folder=place, say=lambda line: progress.say(f"{name} (seed {seed}): {line}")
     )
     began = time.monotonic()
-    figures = asyncio.run(_awaited((SCENARIOS | LIMITS)[name](stage)))
+    figures = asyncio.run(_awaited(SCENARIOS[name](stage)))
     verdict = Verdict(scenario=name, seed=seed, seconds=time.monotonic() - began, figures=figures)
     # Logs and configurations are worth their place only where something is to be found out.
     for folder in place.glob("*/kafka") if not verdict.holds else [place]:
@@ -70,13 +73,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
+    parser.add_argument("--group", choices=GROUPS, default="delivery", help="what to run")
     parser.add_argument(
-        "--only", default="", help=f"comma separated: {', '.join(SCENARIOS | LIMITS)}"
+        "--only", default="", help=f"comma separated, of any group: {', '.join(SCENARIOS)}"
     )
     parser.add_argument("--folder", type=Path, default=Path(".chaos"))
     arguments = parser.parse_args()
-    wanted = [name for name in arguments.only.split(",") if name] or list(SCENARIOS)
-    if unknown := set(wanted) - set(SCENARIOS | LIMITS):
+    wanted = [name for name in arguments.only.split(",") if name] or list(GROUPS[arguments.group])
+    if unknown := set(wanted) - set(SCENARIOS):
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
     quieten_client_logs()
     # A report in a file may be wider than no terminal.

@@ -10,7 +10,7 @@ from typing import Any, Self
 import aiohttp
 from judge import Blow, Ownership
 from schedule import Act, Step
-from waiting import until
+from waiting import POLL, until
 from worker_process import WorkerProcess
 
 #: Seconds until a supervisor starts a worker again that was killed.
@@ -34,6 +34,8 @@ class Fleet:
     deaths: list[tuple[str, int]] = field(default_factory=list)
     #: Seconds that each worker took to leave after a SIGTERM.
     drains: list[float] = field(default_factory=list)
+    #: Seconds from the start of each process until it said that it was ready.
+    starts: list[float] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     looks: list[Ownership] = field(default_factory=list)
     _workers: dict[str, WorkerProcess] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Fleet:
         if name not in self._workers:
             self._workers[name] = WorkerProcess(name, self.folder, self._session, self._on_death)
         await self._workers[name].start(self.config(name))
+        self._go(self._time_start(self._workers[name]))
 
     async def start_all(self, names: Sequence[str]) -> None:
         """Start them together, and return when all say that they are ready."""
@@ -156,6 +159,14 @@ class Fleet:
     async def _start_again(self, name: str) -> None:
         await asyncio.sleep(RESTART_DELAY)
         await self.start(name)
+
+    async def _time_start(self, worker: WorkerProcess) -> None:
+        began, process = time.monotonic(), worker.pid
+        while worker.running and worker.pid == process:
+            if await worker.is_ready():
+                self.starts.append(time.monotonic() - began)
+                return
+            await asyncio.sleep(POLL)
 
     def _go(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -16,7 +16,7 @@ from tollway_workers.local.kafka import BrokerOptions, LocalKafka
 #: Seconds without any reply after which a run is given up.
 PATIENCE = 60.0
 #: Its instance ids must not meet those of another fleet on this machine.
-_PREFIX = "chaos"
+PREFIX = "chaos"
 
 _CONFIG = """
 [kafka]
@@ -94,7 +94,7 @@ async def ground(stage: Stage, setting: Setting, part: str = "run") -> AsyncIter
             return configuration(setting, servers, provider.base_url(worker))
 
         await make_topics(folder, config("topics"))
-        traffic = await stack.enter_async_context(Traffic(servers, TopicNames(_PREFIX)))
+        traffic = await stack.enter_async_context(Traffic(servers, TopicNames(PREFIX)))
         fleet = await stack.enter_async_context(Fleet(folder, config))
         yield Ground(
             folder=folder,
@@ -106,11 +106,11 @@ async def ground(stage: Stage, setting: Setting, part: str = "run") -> AsyncIter
         )
 
 
-def configuration(setting: Setting, servers: str, base_url: str) -> str:
+def configuration(setting: Setting, servers: str, base_url: str, *, prefix: str = PREFIX) -> str:
     """The file of one worker."""
     return _CONFIG.format(
         servers=servers,
-        prefix=_PREFIX,
+        prefix=prefix,
         partitions=setting.partitions,
         copies=min(setting.nodes, 3),
         in_sync=2 if setting.nodes >= 3 else 1,
@@ -121,9 +121,9 @@ def configuration(setting: Setting, servers: str, base_url: str) -> str:
     )
 
 
-async def make_topics(folder: Path, config: str) -> None:
+async def make_topics(folder: Path, config: str, name: str = "topics") -> None:
     """`tollway topics apply`."""
-    file = folder / "topics.toml"
+    file = folder / f"{name}.toml"
     file.write_text(config)
     process = await asyncio.create_subprocess_exec(
         *(*TOLLWAY, "topics", "apply", "--config", str(file)),

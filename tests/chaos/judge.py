@@ -27,6 +27,8 @@ class Call:
     #: None while it runs.
     ended: float | None
     ending: str
+    #: What its provider charged of the tokens a minute.
+    tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,10 +79,13 @@ class Provider:
 
     async def calls(self, *, since: float = 0.0) -> list[Call]:
         """Every call that started at `since` or later."""
+        return [_call(json.loads(line)) for line in (await self.books(since=since)).splitlines()]
+
+    async def books(self, *, since: float = 0.0) -> bytes:
+        """The same, as the simulator writes it."""
         query = {"format": "jsonl", "since": str(since)}
         async with self._session.get(f"{self.url}/calls", params=query) as response:
-            body = await response.read()
-        return [_call(json.loads(line)) for line in body.splitlines()]
+            return await response.read()
 
 
 def _call(entry: dict[str, object]) -> Call:
@@ -94,4 +97,5 @@ def _call(entry: dict[str, object]) -> Call:
         started=float(str(entry["started"])),
         ended=None if ended is None else float(str(ended)),
         ending=str(entry["ending"]),
+        tokens=float(str(entry["charged_tokens"])),
     )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 #: Seconds between two looks.
-_POLL = 0.1
+POLL = 0.1
 
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
@@ -12,4 +12,4 @@ async def until(check: Callable[[], Awaitable[bool]]) -> None:
     while True:
         if await check():
             return
-        await asyncio.sleep(_POLL)
+        await asyncio.sleep(POLL)

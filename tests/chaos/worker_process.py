@@ -44,6 +44,11 @@ class WorkerProcess:
         """Whether there is a process."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int | None:
+        """The process that is there, or was last."""
+        return None if self._process is None else self._process.pid
+
     async def start(self, config: str) -> None:
         """Start a process with this configuration; returns at once."""
         file = self.folder / f"{self.name}.toml"

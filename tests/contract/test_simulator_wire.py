@@ -180,6 +180,7 @@ async def test_over_the_rate_is_a_429_that_says_how_long(http: httpx.AsyncClient
     assert requests.headers["retry-after"] == "30"
     assert [call.ending for call in calls] == ["ok", "429", "429"]
     assert [call.fault for call in calls] == [None, None, None]
+    assert [call.charged_tokens for call in calls] == [900, 0, 0]
 
 
 async def test_a_request_over_the_whole_limit_is_told_so(http: httpx.AsyncClient) -> None:

@@ -1,13 +1,14 @@
 """The judge of the chaos runs: a judge that lets everything pass would make them worthless."""
 
+from typing import Any
+
 import judge
 import pytest
-from fleet_limits import busiest
 from judge import Blow, Call, Ending, Ownership
 
 
 def call(job_id: str, started: float, ended: float | None = None, **fields: str) -> Call:
-    given = {"worker": "w0", "model": "alpha", "ending": "ok"}
+    given: dict[str, Any] = {"worker": "w0", "model": "alpha", "ending": "ok"}
     return Call(job_id=job_id, started=started, ended=ended, **{**given, **fields})
 
 
@@ -127,11 +128,3 @@ def test_a_call_without_a_shard_is_one_that_no_look_beside_it_can_explain() -> N
     strays = judge.calls_without_shard(calls, looks)
 
     assert [each.job_id for each in strays] == ["stray", "wrong lane"]
-
-
-def test_the_busiest_minute_is_found_wherever_it_begins() -> None:
-    calls = [(float(at), 1.0) for at in range(0, 300, 10)] + [(130.5, 4.0), (185.0, 2.0)]
-
-    assert busiest(calls) == 6 + 4 + 2
-    assert busiest([(0.0, 1.0), (60.0, 1.0)]) == 1
-    assert busiest([]) == 0

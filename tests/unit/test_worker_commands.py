@@ -4,6 +4,7 @@ from tollway_schemas.attempt import Billed
 from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.job import Priority
 from tollway_workers.config.route import RetrySettings, RouteSettings
 from tollway_workers.errors import CallNotSent, ProviderFailure
 from tollway_workers.policies.outgoing import instant
@@ -28,6 +29,10 @@ def tell(fleet: MemoryFleet, **target: object) -> None:
     facts = {"action": action, "issued_at": instant(now), "expires_at": instant(now + 1_000)}
     command = Command.model_validate(facts | target)
     fleet.worker.cancelling.apply([(KEY, encode(command))])
+
+
+def resting(fleet: MemoryFleet) -> frozenset[str]:
+    return fleet.source.holdings.resting
 
 
 async def test_no_call_starts_on_a_paused_lane_until_it_is_resumed() -> None:
@@ -79,6 +84,15 @@ async def test_a_call_that_still_connects_when_its_lane_is_paused_is_not_sent() 
 
     assert paused == 0
     assert len(fleet.replies["a"].attempts) == 1
+
+
+async def test_the_source_is_told_which_topics_may_start_no_call() -> None:
+    fleet = fleet_of(ScriptedProvider())
+    async with fleet:
+        tell(fleet, lane="main")
+        await fleet.until(lambda: NAMES.jobs("extract", Priority.BULK) in resting(fleet))
+        fleet.worker.cancelling.apply([(KEY, None)])
+        await fleet.until(lambda: not resting(fleet))
 
 
 async def test_a_pause_that_expires_lets_the_lane_go_on() -> None:

@@ -72,6 +72,10 @@ class Cancelling:
         """Whether calls may start on a lane, for all that operators said."""
         return self._commands.may_start(lane, self._clock.now(), self._clock.boottime())
 
+    def is_paused(self, lane: str) -> bool:
+        """Whether an operator said that no call is to start on a lane."""
+        return self._commands.paused_until(lane, self._clock.now()) is not None
+
     def _is_cancelled(self, progress: JobProgress) -> bool:
         return self._commands.is_cancelled(progress, self._clock.now())
 

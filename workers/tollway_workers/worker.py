@@ -279,7 +279,13 @@ class Worker:
         self._full = [
             topic for lane in self.dispatcher.full_lanes() for topic in self._topics_of_lane[lane]
         ]
-        self._parts.source.hold_back(self._full)
+        resting = [
+            topic
+            for lane, topics in self._topics_of_lane.items()
+            if self.cancelling.is_paused(lane)
+            for topic in topics
+        ]
+        self._parts.source.hold_back(self._full, resting)
 
     async def _finish_begun(self, drain_timeout: float) -> None:
         """What runs may end; what waits is let go of, to be called by others."""

@@ -35,8 +35,12 @@ class RecordSource(Protocol):
         """
         ...
 
-    def hold_back(self, topics: Collection[str]) -> None:
-        """Read nothing more from exactly these topics, until told otherwise."""
+    def hold_back(self, topics: Collection[str], resting: Collection[str] = ()) -> None:
+        """Read nothing more from exactly these topics, until told otherwise.
+
+        No call may start for those that are `resting`: after a crash nothing of them begins. It
+        would only wait, and the next crash would be held against it.
+        """
         ...
 
     def complete(self, record: ReceivedRecord) -> None:

@@ -122,10 +122,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._take(partition, records)
         return self._begin() if most > 0 else []
 
-    def hold_back(self, topics: Collection[str]) -> None:
-        """Read nothing more from exactly these topics, until told otherwise."""
-        if self._held_back != (held_back := frozenset(topics)):
-            self._held_back = held_back
+    def hold_back(self, topics: Collection[str], resting: Collection[str] = ()) -> None:
+        """Read nothing more from exactly these topics; no call may start for the resting ones."""
+        told = frozenset(topics), frozenset(resting)
+        if (self._held_back, self.holdings.resting) != told:
+            self._held_back, self.holdings.resting = told
             self._room.set()
 
     def may_start(self, record: ReceivedRecord) -> bool:

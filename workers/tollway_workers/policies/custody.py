@@ -105,6 +105,11 @@ class Custody:
         return bool(self._suspects)
 
     @property
+    def careful(self) -> bool:
+        """Whether one of its jobs may be what ended the owner before us."""
+        return self._cautious or bool(self._suspects)
+
+    @property
     def wanted(self) -> bool:
         """Whether more of its records are to be read."""
         if not self._waiting:
@@ -156,7 +161,7 @@ class Custody:
     def note(self, *, final: bool = False) -> CommitNote:
         """What the next commit says of it. Final: nothing of it runs, nothing more will begin."""
         self._settle()
-        careful = self._cautious or bool(self._suspects)
+        careful = self.careful
         named = self._named
         if final:
             # The next owner goes on with what is held against it, and adds nothing.

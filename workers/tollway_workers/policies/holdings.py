@@ -64,6 +64,8 @@ class Holdings:
         self._waiting: set[Place] = set()
         self.leaving = False
         self.released: set[Place] = set()
+        #: Topics whose lanes may start no call.
+        self.resting: frozenset[str] = frozenset()
 
     def assign(self, found: Mapping[Place, Found], orders: Orders, now: float) -> None:
         """A rebalance is over: exactly these are ours; `now` is on the clock that counts suspend.
@@ -124,7 +126,7 @@ class Holdings:
         begun: list[ReceivedRecord] = []
         for place in tuple(self._waiting):
             custody = self._custodies[place]
-            if not custody.is_open(now):
+            if not custody.is_open(now) or self._rests(place):
                 continue
             elsewhere = custody.suspicious and self._one_alone_but(custody)
             begun += custody.begin(alone_elsewhere=elsewhere)
@@ -163,8 +165,8 @@ class Holdings:
 
     @property
     def waiting(self) -> bool:
-        """Whether records were read that may not begin yet."""
-        return bool(self._waiting)
+        """Whether records were read that may not begin before something happens here."""
+        return any(not self._rests(place) for place in self._waiting)
 
     def idle(self, place: Place) -> bool:
         """Whether nothing of a partition is incomplete, and it stays."""
@@ -202,7 +204,14 @@ class Holdings:
         return f"<Holdings [{len(self)} partitions | {self.releasing} leave]>"
 
     def _one_alone_but(self, custody: Custody) -> bool:
-        return any(each.alone for each in self._custodies.values() if each is not custody)
+        return any(
+            each.alone and not self._rests(place)
+            for place, each in self._custodies.items()
+            if each is not custody
+        )
+
+    def _rests(self, place: Place) -> bool:
+        return place[0] in self.resting and self._custodies[place].careful
 
     def _stays(self, place: Place) -> bool:
         custody = self._custodies.get(place)

@@ -164,9 +164,9 @@ class MemorySource:
             taken = self._take(most)
         return taken
 
-    def hold_back(self, topics: Collection[str]) -> None:
-        """Read nothing more from exactly these topics, until told otherwise."""
-        self._held_back = frozenset(topics)
+    def hold_back(self, topics: Collection[str], resting: Collection[str] = ()) -> None:
+        """Read nothing more from exactly these topics; no call may start for the resting ones."""
+        self._held_back, self.holdings.resting = frozenset(topics), frozenset(resting)
 
     def may_start(self, record: ReceivedRecord) -> bool:
         """Whether a call for it may start now."""

@@ -45,6 +45,8 @@ class Call:
     error_code: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    #: What it took of the tokens a window at its admission; nothing where it was not admitted.
+    charged_tokens: int = 0
     cost_pico_usd: int = 0
     billed: bool = False
     #: Calls of the source that were running when it arrived, itself included.

@@ -114,6 +114,7 @@ class Desk:
             self._check_key(arrival.authorization, fault)
             ask, text = self._read(arrival, account, call)
             account.admit(ask.model, ask.charge, arrival.now)
+            call.charged_tokens = ask.charge
             _check_script(fault)
         except Refused as refused:
             shown = self._headers(account, call.model, arrival.now)
