@@ -16,10 +16,12 @@ import brokers
 import cancel
 import churn
 import deploy
+import fairness
 import fleet_limits
 import killer
 import moving_target
 import one_slow
+import zombie
 from ground import Stage
 from report import Figure, Progress, Verdict, table
 from rich.console import Console
@@ -41,6 +43,8 @@ SCENARIOS: dict[str, Scenario] = {
 LIMITS: dict[str, Scenario] = {
     "limits": fleet_limits.fleet_limits,
     "moving-target": moving_target.moving_target,
+    "zombie": zombie.zombie,
+    "fairness": fairness.fairness,
 }
 
 
