@@ -224,7 +224,8 @@ def calls_by_right(
     history: defaultdict[int, list[Commit]] = defaultdict(list)
     for commit in commits:
         history[commit.partition].append(commit)
-    right, without = [], []
+    right: list[Call] = []
+    without: list[Call] = []
     for call in calls:
         if call.worker != wake.worker or not wake.at <= call.started < wake.until:
             continue
