@@ -7,6 +7,7 @@ weights are one to three, on a lane that is short of tokens.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -191,7 +192,7 @@ async def _shares(here: Ground, size: Size) -> float:
     await asyncio.sleep(_SETTLE)
     began = time.time()
     await asyncio.sleep(size.shares)
-    spent = dict.fromkeys(_TOKENS, 0)
+    spent: Counter[int] = Counter()
     limits = {each.id: each.request.max_output_tokens or 0 for each in wanted}
     for call in await here.provider.calls(since=began):
         if call.model == "tokens" and call.started < began + size.shares:
