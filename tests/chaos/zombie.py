@@ -45,8 +45,10 @@ shards = {_SHARDS}
 lanes = ["{ROUTE}"]
 journal = "off"
 """
-#: Calls in the last second that make a worker a busy one.
-_BUSY = 3
+#: Calls in the last second, and jobs in its memory, that make a worker a busy one: it has more jobs
+#: than it has rate left to begin at once.
+_BUSY, _WAITING = 3, 31
+_JOBS_WAITING = f'tollway_jobs_waiting{{lane="{ROUTE}"}}'
 #: Seconds that the provider lets nobody in before a freeze, so that it meets calls that connect.
 _SHUT = 0.3
 #: Seconds that anything may take: to be busy, to lose its shards, to come back.
@@ -103,9 +105,12 @@ class _Run:
     owners: dict[str, int] = field(default_factory=dict)
     wakes: list[Wake] = field(default_factory=list)
     blows: list[Blow] = field(default_factory=list)
-    #: Of each worker, when it was frozen.
-    waiting: list[float] = field(default_factory=list)
+    #: Of each worker at the last look: calls in a second, and jobs in its memory.
+    made: dict[str, int] = field(default_factory=dict)
+    held: dict[str, float] = field(default_factory=dict)
+    #: The same of all that were frozen.
     calls_before: list[int] = field(default_factory=list)
+    waiting: list[float] = field(default_factory=list)
     #: Seconds from each freeze until others had all that was the frozen ones'.
     moved: list[float] = field(default_factory=list)
     #: Connections that stood at waking, with nothing sent on them.
@@ -125,32 +130,33 @@ class _Run:
         async with asyncio.timeout(_PATIENCE):
             await until(all_own)
 
-    async def until_busy(self, names: Sequence[str]) -> dict[str, int]:
-        """Wait until each of these owns something and calls; calls of each in the last second."""
-        made: dict[str, int] = {}
+    async def until_busy(self, names: Sequence[str]) -> None:
+        """Wait until each of these owns something, calls, and has jobs waiting."""
 
         async def all_are() -> bool:
-            now = time.time()
-            calls = await self.here.provider.calls(since=now - 1.0)
-            made.update({name: sum(each.worker == name for each in calls) for name in names})
-            return all(self._places(name) and made[name] >= _BUSY for name in names)
+            calls = await self.here.provider.calls(since=time.time() - 1.0)
+            told = await self.here.fleet.metrics()
+            self.made = {name: sum(each.worker == name for each in calls) for name in names}
+            self.held = {name: told[name].get(_JOBS_WAITING, 0.0) for name in names}
+            return all(
+                self._owns(name) and self.made[name] >= _BUSY and self.held[name] >= _WAITING
+                for name in names
+            )
 
         async with asyncio.timeout(_PATIENCE):
             await until(all_are)
-        return made
 
     async def freeze(self, names: Sequence[str]) -> None:
         """Freeze these while they call, until others have all that was theirs; wake them."""
         fleet = self.here.fleet
-        made = await self.until_busy(names)
+        await self.until_busy(names)
         self.door.shut()
         await asyncio.sleep(_SHUT)
-        told = await fleet.metrics()
         self.blows += await asyncio.gather(*(fleet[name].freeze() for name in names))
         frozen = time.time()
         self.door.open()
-        self.calls_before += made.values()
-        self.waiting += [told[name][f'tollway_jobs_waiting{{lane="{ROUTE}"}}'] for name in names]
+        self.calls_before += self.made.values()
+        self.waiting += self.held.values()
         await self._until_moved(names, frozen)
         woken = time.time()
         self.wakes += [Wake(worker=n, owner=self.owners[n], at=woken, until=0.0) for n in names]
@@ -178,17 +184,23 @@ class _Run:
         async with asyncio.timeout(_PATIENCE):
             await until(all_are)
 
-    def _places(self, name: str) -> list[int]:
+    async def until_known(self, at: float) -> None:
+        """Wait until the log of commits is read up to a moment."""
+
+        async def is_read() -> bool:
+            return max(each.at for each in self.log.newest.values()) > at
+
+        async with asyncio.timeout(_PATIENCE):
+            await until(is_read)
+
+    def _owns(self, name: str) -> bool:
         number = self.owners[name]
-        return [
-            partition
-            for partition, last in self.log.newest.items()
-            if last.owner == number and not last.final
-        ]
+        return any(each.owner == number and not each.final for each in self.log.newest.values())
 
 
 async def _judged(run: _Run) -> list[Figure]:
     calls, ended = await run.here.provider.calls(), time.time()
+    await run.until_known(ended)
     wakes = _bounded(run, ended)
     judged = [judge.calls_by_right(wake, calls, run.log.commits, _partition) for wake in wakes]
     without = [call for _, each in judged for call in each]
@@ -232,7 +244,7 @@ async def _judged(run: _Run) -> list[Figure]:
         Figure(
             name="jobs that waited in its memory, at least",
             value=min(run.waiting),
-            bound=30,
+            bound=_WAITING,
             kind="least",
         ),
         Figure(
