@@ -201,21 +201,33 @@ class _Run:
 async def _judged(run: _Run) -> list[Figure]:
     calls, ended = await run.here.provider.calls(), time.time()
     await run.until_known(ended)
-    wakes = _bounded(run, ended)
-    judged = [judge.calls_by_right(wake, calls, run.log.commits, _partition) for wake in wakes]
-    without = [call for _, each in judged for call in each]
     replies = run.here.traffic.replies
     extra = judge.extra_calls(calls, replies)
     excuses = judge.exposed(run.blows, calls, replies)
-    excused = sum(len(each.in_flight) + len(each.uncommitted) for each in excuses)
+    return [
+        *_of_wakes(run, calls, _bounded(run, ended)),
+        *_of_freezes(run),
+        Figure(name="jobs called more than once", value=len(extra)),
+        Figure(
+            name="calls beyond one per job",
+            value=extra.total(),
+            bound=sum(len(each.in_flight) + len(each.uncommitted) for each in excuses),
+            note="in flight at a freeze, or finished since the last commit",
+        ),
+        Figure(name="workers that ended by themselves", value=len(run.here.fleet.deaths), bound=0),
+    ]
+
+
+def _of_wakes(run: _Run, calls: list[Call], wakes: list[Wake]) -> list[Figure]:
+    judged = [judge.calls_by_right(wake, calls, run.log.commits, _partition) for wake in wakes]
+    without = [call for _, each in judged for call in each]
     return [
         Figure(
             name="workers that woke without their shards",
             value=len(wakes),
-            bound=50,
+            bound=FULL.zombies,
             kind="least",
-            note=f"others had committed all of them {max(run.moved):.1f} s after the freeze at "
-            "the latest",
+            note=f"others had committed all of them {max(run.moved):.1f} s after a freeze at most",
         ),
         Figure(
             name="calls that they started without a commit of their own",
@@ -226,7 +238,7 @@ async def _judged(run: _Run) -> list[Figure]:
         Figure(
             name="workers that did",
             value=sum(bool(each) for _, each in judged),
-            note=_who(without, wakes),
+            note=_when(without, wakes),
         ),
         Figure(
             name="woken workers that called again by right",
@@ -235,6 +247,12 @@ async def _judged(run: _Run) -> list[Figure]:
             kind="least",
             note=f"{sum(len(right) for right, _ in judged):,} calls",
         ),
+    ]
+
+
+def _of_freezes(run: _Run) -> list[Figure]:
+    """How busy they were: of idle workers nothing would be learnt."""
+    return [
         Figure(
             name="calls of the idlest one in the second before its freeze",
             value=min(run.calls_before),
@@ -252,19 +270,7 @@ async def _judged(run: _Run) -> list[Figure]:
             value=run.connected,
             bound=1,
             kind="least",
-            note="calls that were attempted before the freeze, and not sent after it",
-        ),
-        Figure(name="jobs called more than once", value=len(extra)),
-        Figure(
-            name="calls beyond one per job",
-            value=extra.total(),
-            bound=excused,
-            note="in flight at a freeze, or finished since the last commit",
-        ),
-        Figure(
-            name="workers that ended by themselves",
-            value=len(run.here.fleet.deaths),
-            bound=0,
+            note="calls that had begun to connect before it, and were not sent after it",
         ),
     ]
 
@@ -285,7 +291,7 @@ def _bounded(run: _Run, ended: float) -> list[Wake]:
     ]
 
 
-def _who(without: Sequence[Call], wakes: Sequence[Wake]) -> str:
+def _when(without: Sequence[Call], wakes: Sequence[Wake]) -> str:
     """How long after waking the first and the last of them were."""
     if not without:
         return ""

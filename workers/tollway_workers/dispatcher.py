@@ -48,15 +48,14 @@ class Fairness:
 class LaneQueue:
     """The jobs that wait for one lane, and retries that are not due.
 
-    State besides: `bytes` of them, `parts` (of each topic), and `earliest` (no deadline among them
-    is before it).
+    State besides: `parts` (their bytes, by topic), and `earliest` (no deadline among them is before
+    it).
     """
 
     admission: Admission
     waiting: PriorityQueue[JobProgress]
     retries: dict[JobProgress, Timer] = field(default_factory=dict)
     timer: Timer | None = None
-    bytes: int = 0
     parts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     earliest: float = inf
 
@@ -67,16 +66,14 @@ class LaneQueue:
 
     def enter(self, progress: JobProgress) -> None:
         """It waits here from now on."""
-        size = progress.record.size
-        self.bytes += size
-        self.parts[progress.record.topic] += size
+        record = progress.record
+        self.parts[record.topic] += record.size
         self.earliest = min(self.earliest, progress.deadline)
 
     def leave(self, progress: JobProgress) -> None:
         """It waits here no longer."""
-        size = progress.record.size
-        self.bytes -= size
-        self.parts[progress.record.topic] -= size
+        record = progress.record
+        self.parts[record.topic] -= record.size
 
     def queue(self, progress: JobProgress, *, first: bool = False) -> None:
         """Behind the others of its tenant, or before them."""
@@ -181,13 +178,11 @@ class Dispatcher:
         So there is always room for a topic that comes later, whatever backlog another has, and all
         together stay below what the lane may hold. One that holds nothing is never among them.
         """
-        return [
-            topic
-            for lane in self._lanes.values()
-            if 2 * lane.bytes >= self._lane_bytes
-            for topic, held in lane.parts.items()
-            if 0 < held >= self._lane_bytes - lane.bytes
-        ]
+        full: list[str] = []
+        for lane in self._lanes.values():
+            left = self._lane_bytes - sum(lane.parts.values())
+            full += [topic for topic, held in lane.parts.items() if 0 < held >= left]
+        return full
 
     def held(self, lane_name: str) -> int:
         """Jobs that wait in a lane."""
