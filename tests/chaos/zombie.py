@@ -51,6 +51,9 @@ _BUSY, _WAITING = 3, 31
 _JOBS_WAITING = f'tollway_jobs_waiting{{lane="{ROUTE}"}}'
 #: Seconds that the provider lets nobody in before a freeze, so that it meets calls that connect.
 _SHUT = 0.3
+#: Seconds from a worker's waking to its next freeze, of at least its session. Two wakes within 30 s
+#: look to it like a loop that has too much to do, and then it stands back for a while.
+_APART = 26.0
 #: Seconds that anything may take: to be busy, to lose its shards, to come back.
 _PATIENCE = 60.0
 
@@ -149,6 +152,8 @@ class _Run:
     async def freeze(self, names: Sequence[str]) -> None:
         """Freeze these while they call, until others have all that was theirs; wake them."""
         fleet = self.here.fleet
+        last = max((wake.at for wake in self.wakes if wake.worker in names), default=0.0)
+        await asyncio.sleep(max(0.0, last + _APART - time.time()))
         await self.until_busy(names)
         self.door.shut()
         await asyncio.sleep(_SHUT)
