@@ -6,8 +6,9 @@ for the same jobs. After that commit it is a worker like any other.
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ from report import Figure
 from traffic import job
 from waiting import until
 
-from tollway_schemas.job import Priority
+from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
 from tollway_workers.kafka.partitioner import partition_of
 
@@ -63,7 +64,10 @@ class Size:
     """How large a run is."""
 
     zombies: int = 50
-    jobs: int = 40_000
+    #: Jobs that wait from the beginning: whoever is given a shard reads all that waits of it.
+    jobs: int = 6_000
+    #: Jobs a second that come to them: about as many as are called.
+    rate: float = 60.0
 
 
 FULL = Size()
@@ -81,20 +85,20 @@ async def zombie(stage: Stage, size: Size = FULL) -> list[Figure]:
         door = await stack.enter_async_context(Door(here.provider.url))
         config = here.fleet.config
         here.fleet.config = lambda worker: config(worker).replace(here.provider.url, door.url)
-        one = job("one", ROUTE)
-        await here.traffic.publish_all(
-            one.model_copy(update={"id": f"job-{number:05}"}) for number in range(size.jobs)
-        )
+        await here.traffic.publish_all(job(f"job-{n:05}", ROUTE) for n in range(size.jobs))
         await here.fleet.start_all(WORKERS)
         names = here.traffic.names
         topic = names.jobs(ROUTE, Priority.BULK)
         log = await stack.enter_async_context(CommitLog(here.servers, names.worker_group, topic))
         run = _Run(here, door, log)
+        feeding = asyncio.create_task(here.traffic.publish(run.more_jobs(), rate=size.rate))
         await run.know_workers()
         while len(run.wakes) < size.zombies:
             stage.say(f"{len(run.wakes)} of {size.zombies} have woken")
             await run.freeze(_HALVES[len(run.wakes) // len(_HALVES[0]) % 2])
         await run.until_busy(_HALVES[(len(run.wakes) // len(_HALVES[0]) + 1) % 2])
+        run.fed = True
+        await feeding
         return await _judged(run)
 
 
@@ -105,6 +109,7 @@ class _Run:
     here: Ground
     door: Door
     log: CommitLog
+    fed: bool = False
     owners: dict[str, int] = field(default_factory=dict)
     wakes: list[Wake] = field(default_factory=list)
     blows: list[Blow] = field(default_factory=list)
@@ -118,6 +123,12 @@ class _Run:
     moved: list[float] = field(default_factory=list)
     #: Connections that stood at waking, with nothing sent on them.
     connected: int = 0
+
+    def more_jobs(self) -> Iterator[Job]:
+        """Jobs without end, until they are no longer wanted."""
+        numbers = itertools.count()
+        while not self.fed:
+            yield job(f"more-{next(numbers):05}", ROUTE)
 
     async def know_workers(self) -> None:
         """Find out the numbers by which commits name the workers, once each has a shard."""
