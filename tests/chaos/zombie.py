@@ -92,6 +92,7 @@ async def zombie(stage: Stage, size: Size = FULL) -> list[Figure]:
         log = await stack.enter_async_context(CommitLog(here.servers, names.worker_group, topic))
         run = _Run(here, door, log)
         feeding = asyncio.create_task(here.traffic.publish(run.more_jobs(), rate=size.rate))
+        stack.callback(feeding.cancel)
         await run.know_workers()
         while len(run.wakes) < size.zombies:
             stage.say(f"{len(run.wakes)} of {size.zombies} have woken")
