@@ -16,10 +16,12 @@ import brokers
 import cancel
 import churn
 import deploy
+import fairness
 import fleet_contract
 import killer
 import moving_target
 import one_slow
+import zombie
 from ground import Stage
 from report import Figure, Progress, Verdict, table
 from rich.console import Console
@@ -42,6 +44,8 @@ GROUPS: dict[str, dict[str, Scenario]] = {
         "contract": fleet_contract.fleet_contract,
         "moving-target": moving_target.moving_target,
         "cancel": cancel.cancel,
+        "zombie": zombie.zombie,
+        "fairness": fairness.fairness,
     },
 }
 SCENARIOS = {name: scenario for group in GROUPS.values() for name, scenario in group.items()}

@@ -5,7 +5,7 @@ and when, and the harness knows what it did to whom. Times are unix seconds of o
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -189,3 +189,53 @@ def longest_pause(times: Sequence[float], begin: float, end: float) -> float:
     """The longest time without an event between `begin` and `end`; `times` ascend."""
     marks = [begin, *(at for at in times if begin < at < end), end]
     return max(later - earlier for earlier, later in pairwise(marks))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit of a partition, as Kafka has it: who committed last owns it."""
+
+    partition: int
+    #: A number of the process that made it.
+    owner: int
+    #: When Kafka had written it.
+    at: float
+    #: Nothing of it runs any more.
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake:
+    """A worker that was frozen until others had its partitions goes on."""
+
+    worker: str
+    owner: int
+    at: float
+    #: When it was frozen again, or the run ended.
+    until: float
+
+
+def calls_by_right(
+    wake: Wake, calls: Iterable[Call], commits: Iterable[Commit], partition_of: Callable[[str], int]
+) -> tuple[list[Call], list[Call]]:
+    """The calls that a woken worker started by right, and those that it started without.
+
+    By right is a call of a job whose partition was last committed by that worker, after it woke and
+    before the call. `commits` are in Kafka's order; a job's partition goes by its id.
+    """
+    history: defaultdict[int, list[Commit]] = defaultdict(list)
+    for commit in commits:
+        history[commit.partition].append(commit)
+    right: list[Call] = []
+    without: list[Call] = []
+    for call in calls:
+        if call.worker != wake.worker or not wake.at <= call.started < wake.until:
+            continue
+        last = _last(history[partition_of(call.job_id)], call.started)
+        is_own = last is not None and last.owner == wake.owner and last.at > wake.at
+        (right if is_own else without).append(call)
+    return right, without
+
+
+def _last(commits: Sequence[Commit], before: float) -> Commit | None:
+    return next((each for each in reversed(commits) if each.at <= before), None)

@@ -23,14 +23,17 @@ from tollway_schemas.topics import TopicNames
 _NO_ROOM = 0.05
 
 
-def job(job_id: str, route: str, priority: Priority = Priority.BULK) -> Job:
-    """A small job with an hour to go."""
+def job(
+    job_id: str, route: str, priority: Priority = Priority.BULK, *, answer_limit: int = 64
+) -> Job:
+    """A small job with an hour to go; `answer_limit`: tokens that its answer may have."""
     now = datetime.now(UTC)
     return Job(
         id=job_id,
         route=route,
         request=ChatRequest(
-            messages=(Message(role="user", content="Say something."),), max_output_tokens=64
+            messages=(Message(role="user", content="Say something."),),
+            max_output_tokens=answer_limit,
         ),
         priority=priority,
         created_at=now,
@@ -64,7 +67,10 @@ class Traffic:
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self.servers, acks="all", enable_idempotence=True
+            bootstrap_servers=self.servers,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=2**18,
         )
         await self._producer.start()
         self._consumer = AIOKafkaConsumer(
@@ -102,6 +108,12 @@ class Traffic:
                 await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
             handed.append(asyncio.create_task(self._acknowledge(each.id, await self._send(each))))
         await asyncio.gather(*handed)
+
+    async def publish_all(self, wanted: Iterable[Job]) -> None:
+        """Hand very many over as fast as it goes; returns when Kafka has acknowledged all."""
+        handed = {each.id: await self._send(each) for each in wanted}
+        await asyncio.gather(*handed.values())
+        self.acknowledged.update(handed)
 
     async def until_answered(self, count: int, *, patience: float) -> bool:
         """Wait for replies of so many jobs; False where none came for `patience` seconds."""

@@ -226,7 +226,7 @@ class Fleet(RuleBasedStateMachine):
         self._come_to_rest()
         for worker in self.workers:
             assert (worker.admission.in_flight, worker.dispatcher.waiting) == (0, 0)
-            assert list(worker.dispatcher.full_lanes()) == []
+            assert worker.dispatcher.full_topics() == []
             assert [slots.used for slots in worker.quota.slots] == [0]
         assert sum(len(worker.quota.joined) for worker in self.workers) == SHARDS
         assert sum(worker.quota.slots[0].most for worker in self.workers) == CALLS

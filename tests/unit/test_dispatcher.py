@@ -217,16 +217,67 @@ def test_nothing_starts_after_a_stop_whatever_falls_due(one_at_a_time: Desk) -> 
     assert desk.order == ["holder"]
 
 
-def test_a_lane_is_full_at_its_capacity_and_no_longer_when_one_has_gone() -> None:
-    each = waiting("j").record.size
-    desk = Desk(lane(concurrency=1), fairness=Fairness(lane_bytes=10 * each))
-    desk.offer(*(waiting(f"j{n}") for n in range(11)))
-    full = list(desk.dispatcher.full_lanes())
+def of_topic(topic: str, count: int) -> list[JobProgress]:
+    several = [waiting(f"j{n}") for n in range(count)]
+    for each in several:
+        each.record = each.record._replace(topic=topic)
+    return several
+
+
+def holding(lane_jobs: int) -> Desk:
+    """A lane with room for so many waiting jobs, and its one slot taken."""
+    fairness = Fairness(lane_bytes=lane_jobs * waiting("j1").record.size)
+    desk = Desk(lane(concurrency=1), fairness=fairness)
+    desk.offer(*of_topic("first", 1))
+    return desk
+
+
+def test_a_topic_is_full_when_it_holds_what_its_lane_has_left_and_no_longer_when_one_has_gone() -> (
+    None
+):
+    desk = holding(10)
+    desk.offer(*of_topic("long", 4))
+    before = desk.dispatcher.full_topics()
+    desk.offer(*of_topic("long", 1))
+    full = desk.dispatcher.full_topics()
 
     desk.end()
 
-    assert full == ["main"]
-    assert list(desk.dispatcher.full_lanes()) == []
+    assert (before, full, desk.dispatcher.full_topics()) == ([], ["long"], [])
+
+
+def test_a_topic_s_backlog_leaves_room_for_one_that_comes_later() -> None:
+    desk = holding(12)
+    desk.offer(*of_topic("long", 6))
+
+    desk.offer(*of_topic("short", 1))
+    begun = desk.dispatcher.full_topics()
+    desk.offer(*of_topic("short", 2))
+
+    assert begun == ["long"]
+    assert desk.dispatcher.full_topics() == ["long", "short"]
+
+
+def test_a_topic_that_holds_nothing_is_read_however_much_others_hold() -> None:
+    desk = holding(10)
+    desk.offer(*of_topic("gone", 1))
+    desk.end()
+
+    desk.offer(*of_topic("long", 30))
+
+    assert desk.dispatcher.full_topics() == ["long"]
+
+
+def test_what_is_taken_out_makes_room_in_its_topic() -> None:
+    desk = holding(10)
+    desk.offer(*of_topic("long", 6))
+    desk.dispatcher.retry(of_topic("long", 1)[0], 5.0)
+
+    taken = desk.dispatcher.take(lambda each: each.record.topic == "long")
+
+    assert len(taken) == 7
+    desk.offer(*of_topic("long", 4))
+    assert desk.dispatcher.full_topics() == []
 
 
 def test_a_parked_lane_is_probed_by_one_job_at_a_time_and_in_turn() -> None:

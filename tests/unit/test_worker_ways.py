@@ -311,13 +311,13 @@ async def test_where_no_retry_topic_is_short_enough_a_job_waits_in_memory() -> N
 async def test_a_full_lane_s_own_topics_are_not_read_either() -> None:
     provider = ScriptedProvider()
     lanes = {lane(concurrency=1): provider, lane("other", concurrency=1): ScriptedProvider()}
-    # Each lane may take half of it: about 1,100 of these jobs.
+    # Each lane may take half of it, and a topic half of that: about 500 of these jobs.
     fleet = MemoryFleet(lanes, {"extract": ROUTE}, memory_bytes=9_000_000)
     provider.hold.clear()
     async with fleet:
         for number in range(1_300):
             await fleet.send_on(progress(job(f"job-{number}")), "main")
-        await fleet.until(lambda: fleet.worker.dispatcher.held("main") >= 1_000)
+        await fleet.until(lambda: fleet.worker.dispatcher.held("main") >= 400)
         await fleet.settle()
         for number in range(700):
             await fleet.send_on(progress(job(f"more-{number}")), "main")
@@ -326,4 +326,4 @@ async def test_a_full_lane_s_own_topics_are_not_read_either() -> None:
         fleet.worker.drain()
         provider.hold.set()
 
-    assert held < 1_500
+    assert held <= 1_000

@@ -32,6 +32,7 @@ class Cancelling:
     ) -> None:
         """`calls`: those in flight; `end` writes the outcome of a job that waits for nothing."""
         self._commands = parts.commands
+        self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
         self._dispatcher = dispatcher
         self._calls = calls
         self._clock = parts.clock
@@ -72,9 +73,16 @@ class Cancelling:
         """Whether calls may start on a lane, for all that operators said."""
         return self._commands.may_start(lane, self._clock.now(), self._clock.boottime())
 
-    def is_paused(self, lane: str) -> bool:
-        """Whether an operator said that no call is to start on a lane."""
-        return self._commands.paused_until(lane, self._clock.now()) is not None
+    @property
+    def resting_topics(self) -> list[str]:
+        """Topics of lanes on which no call is to start."""
+        now = self._clock.now()
+        return [
+            topic
+            for lane, topics in self._topics_of_lane.items()
+            if self._commands.paused_until(lane, now) is not None
+            for topic in topics
+        ]
 
     def _is_cancelled(self, progress: JobProgress) -> bool:
         return self._commands.is_cancelled(progress, self._clock.now())

@@ -1,7 +1,7 @@
 """Who is called next, lane by lane: by priority, then fairly between tenants, then by age."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from math import inf
@@ -39,7 +39,7 @@ class Fairness:
     weights: Mapping[str, float] = field(default_factory=dict)
     #: The part of a lane that bulk jobs get at least while interactive ones wait.
     bulk_floor: float = 0.05
-    #: Bytes of jobs that may wait for one lane before its topics are no longer read.
+    #: Bytes of jobs that may wait for one lane, of all its topics.
     lane_bytes: float = inf
 
     def weight(self, tenant: str | None) -> float:
@@ -51,14 +51,15 @@ class Fairness:
 class LaneQueue:
     """The jobs that wait for one lane, and retries that are not due.
 
-    State besides: `bytes` of them, and `earliest` (no deadline among them is before it).
+    State besides: `parts` (their bytes, by topic), and `earliest` (no deadline among them is before
+    it).
     """
 
     admission: Admission
     waiting: PriorityQueue[JobProgress]
     retries: dict[JobProgress, Timer] = field(default_factory=dict)
     timer: Timer | None = None
-    bytes: int = 0
+    parts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     earliest: float = inf
 
     @property
@@ -68,8 +69,14 @@ class LaneQueue:
 
     def enter(self, progress: JobProgress) -> None:
         """It waits here from now on."""
-        self.bytes += progress.record.size
+        record = progress.record
+        self.parts[record.topic] += record.size
         self.earliest = min(self.earliest, progress.deadline)
+
+    def leave(self, progress: JobProgress) -> None:
+        """It waits here no longer."""
+        record = progress.record
+        self.parts[record.topic] -= record.size
 
     def queue(self, progress: JobProgress, *, first: bool = False) -> None:
         """Behind the others of its tenant, or before them."""
@@ -78,7 +85,7 @@ class LaneQueue:
     def take_head(self, *, called: bool) -> JobProgress:
         """Who goes next goes."""
         head = self.waiting.take_head(self.admission.tokens_of, called=called)
-        self.bytes -= head.record.size
+        self.leave(head)
         return head
 
     @property
@@ -202,9 +209,17 @@ class Dispatcher:
         """Start nothing more, whatever ends or falls due; idempotent."""
         self._stopped = True
 
-    def full_lanes(self) -> Iterator[str]:
-        """Lanes that hold as much as they may."""
-        return (name for name, lane in self._lanes.items() if lane.bytes >= self._lane_bytes)
+    def full_topics(self) -> list[str]:
+        """Topics of which no more may be read for now: they hold as much as their lane has left.
+
+        So there is always room for a topic that comes later, whatever backlog another has, and all
+        together stay below what the lane may hold. One that holds nothing is never among them.
+        """
+        full: list[str] = []
+        for lane in self._lanes.values():
+            left = self._lane_bytes - sum(lane.parts.values())
+            full += [topic for topic, held in lane.parts.items() if 0 < held >= left]
+        return full
 
     def held(self, lane_name: str) -> int:
         """Jobs that wait in a lane."""
@@ -232,7 +247,8 @@ class Dispatcher:
         for progress in [progress for progress in lane.retries if leaves(progress)]:
             lane.retries.pop(progress).cancel()
             taken.append(progress)
-        lane.bytes -= sum(progress.record.size for progress in taken)
+        for progress in taken:
+            lane.leave(progress)
         return taken
 
     def _due(self, lane: LaneQueue, progress: JobProgress) -> None:

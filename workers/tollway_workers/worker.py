@@ -38,7 +38,7 @@ class Worker:
     """Runs until it is told to drain, then until its calls have ended.
 
     State: `_tasks` (what calls or writes), `_calls` (those that call), `_bytes` (of records that
-    wait or run), `_full` (topics that are not read because their lane holds all it may).
+    wait or run), `_full` (topics that hold their part of a lane, and are not read).
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -68,7 +68,6 @@ class Worker:
             work_on=self._work_on,
             done_with=lambda copy: self._done_with(copy.record),
         )
-        self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
         self._homes = parts.intake.homes
         self._calls: dict[JobProgress, asyncio.Task[None]] = {}
         self._releases = Releases(
@@ -276,16 +275,8 @@ class Worker:
         self._tasks.go(self._end(progress, outcome, None))
 
     def _hold_back(self) -> None:
-        self._full = [
-            topic for lane in self.dispatcher.full_lanes() for topic in self._topics_of_lane[lane]
-        ]
-        resting = [
-            topic
-            for lane, topics in self._topics_of_lane.items()
-            if self.cancelling.is_paused(lane)
-            for topic in topics
-        ]
-        self._parts.source.hold_back(self._full, resting)
+        self._full = self.dispatcher.full_topics()
+        self._parts.source.hold_back(self._full, self.cancelling.resting_topics)
 
     async def _finish_begun(self, drain_timeout: float) -> None:
         """What runs may end; what waits is let go of, to be called by others."""

@@ -31,8 +31,8 @@ class WorkerSettings(Section):
     drain_timeout: Annotated[float, Field(gt=0, le=3600)] = 150.0
     """Seconds that a worker told to stop goes on with the calls it has in flight."""
     memory_mib: Annotated[int, Field(ge=16)] = 512
-    """Mebibytes of jobs that may be in memory; beyond it, and where one lane has taken its part,
-    partitions are not read."""
+    """Mebibytes of jobs that may be in memory, divided by the lanes; a topic is not read while it
+    holds as much as its lane has left."""
     bulk_floor: Annotated[float, Field(ge=0, le=0.9)] = 0.05
     """The part of a lane that bulk jobs get at least while interactive ones go first."""
 
