@@ -213,13 +213,17 @@ async def test_a_worker_that_starts_later_hears_what_was_said_before(
 ) -> None:
     now = time.time()
     await stage.publish(*jobs(4, tenant="acme"), job("other", seconds=now - NOW + 3_600))
+    waiting_in = stage.names.jobs("extract", Priority.BULK)
     nobody = await stage.tollway("lanes", status=1)
+    told = await stage.tollway("lanes", "--json", status=1)
 
     said = await stage.tollway("cancel", "--tenant", "acme")
     async with stage.workers("one"):
         replies = await stage.replies(5)
 
     assert "no worker is alive" in nobody
+    assert nobody.split()[:5] == ["topic", "not", "finished", waiting_in, "5"]
+    assert json.JSONDecoder().raw_decode(told)[0]["unfinished"] == {waiting_in: 5}
     assert "all jobs of tenant acme" in said
     assert Counter(each.status for each in replies.values()) == {"cancelled": 4, "completed": 1}
     assert {call.job_id for call in simulator.calls} == {"other"}

@@ -1,6 +1,6 @@
 """How lanes and workers are shown to people and to machines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ _WORKER_COLUMNS = (
     Column("heard", right=True),
     Column("release"),
 )
+_UNFINISHED_COLUMNS = (Column("topic"), Column("not finished", right=True))
 _NONE = "-"
 
 
@@ -66,6 +67,12 @@ def lane_facts(lanes: Sequence[LaneView]) -> list[dict[str, Any]]:
         }
         for each in lanes
     ]
+
+
+def unfinished_sheets(jobs: Mapping[str, int]) -> list[Sheet]:
+    """What is left to do, by topic; no sheet where nothing is."""
+    rows = [(topic, f"{count:,}") for topic, count in jobs.items()]
+    return [Sheet(_UNFINISHED_COLUMNS, rows)] if rows else []
 
 
 def worker_sheets(view: FleetView, now: float) -> list[Sheet]:

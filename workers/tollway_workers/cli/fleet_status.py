@@ -12,11 +12,13 @@ from rich.text import Text
 
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
+from tollway_workers.app.unfinished import unfinished_jobs
 from tollway_workers.cli.fleet_page import (
     Sheet,
     lane_facts,
     lane_sheets,
     span,
+    unfinished_sheets,
     worker_facts,
     worker_sheets,
 )
@@ -59,7 +61,7 @@ def lanes(
 
     Live on a terminal until Ctrl-C; once where it is piped. A limit's use is that of its last
     minute, or day; the time to clear is at the pace of the last 10 seconds. Exit status 1 if no
-    worker is alive.
+    worker is alive; then it says what Kafka's topics hold that is not finished.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
 
@@ -70,7 +72,7 @@ def lanes(
         names = [beat.worker for beat in view.live(now)]
         return {"workers": names, "lanes": lane_facts(view.lanes(now))}
 
-    _show(kafka, sheets, facts if as_json else None, once=once)
+    _show(kafka, sheets, facts if as_json else None, once=once, unfinished=True)
 
 
 def workers(
@@ -92,22 +94,36 @@ def workers(
     _show(kafka, worker_sheets, facts if as_json else None, once=once)
 
 
-def _show(kafka: KafkaSettings, sheets: Sheets, facts: Facts | None, *, once: bool) -> None:
+def _show(
+    kafka: KafkaSettings,
+    sheets: Sheets,
+    facts: Facts | None,
+    *,
+    once: bool,
+    unfinished: bool = False,
+) -> None:
+    """`unfinished`: whether Kafka is asked what is left to do where no worker says it."""
     quieten_client_logs()
     if facts is None and not once and console().is_terminal:
         asyncio.run(_watch(kafka, sheets))
         return
     view, now = asyncio.run(fleet_now(kafka))
+    alive = bool(view.live(now))
+    left = asyncio.run(unfinished_jobs(kafka)) if unfinished and not alive else {}
     if facts is not None:
-        write_json(facts(view, now))
-    elif view.live(now):
-        for number, sheet in enumerate(sheets(view, now)):
-            if number:
-                say()
-            show_table(*sheet)
-    if not view.live(now):
+        write_json(facts(view, now) | ({} if alive else {"unfinished": left}))
+    else:
+        _print(sheets(view, now) if alive else unfinished_sheets(left))
+    if not alive:
         say(_nobody(kafka), to_stderr=True)
         raise typer.Exit(_NOBODY)
+
+
+def _print(sheets: list[Sheet]) -> None:
+    for number, sheet in enumerate(sheets):
+        if number:
+            say()
+        show_table(*sheet)
 
 
 async def fleet_now(kafka: KafkaSettings) -> tuple[FleetView, float]:
