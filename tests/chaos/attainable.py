@@ -15,6 +15,9 @@ each act cost. The unit is the shard-second: what one slice brings in a second.
   next one. A worker that goes moves all of its shards, one that comes those that balance wants, and
   not before its process is ready.
 
+Not in it: a rebalance waits for all members, so one that waits for a dead one and then for a frozen
+one takes longer than a lease, and all stop. A schedule that is judged by this does not do that.
+
 Whoever has how many shards follows from the acts alone. Those without an owner go to who has least,
 then shards move from who has most to who has least while that makes them more equal. Where several
 have as many, their names decide.

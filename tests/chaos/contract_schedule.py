@@ -9,40 +9,41 @@ WORKERS = ("w0", "w1", "w2", "w3")
 #: Workers 1 -> 4 -> 2 -> 4, a rest, and -> 2 -> 4 again: an act every 5 s, no freeze as long as a
 #: session (6 s).
 #: `w0` is there at the beginning. No process is frozen twice in half a minute: it would give its
-#: shards away for a while, and rightly so (policies/lag.py).
+#: shards away for a while, and rightly so (policies/lag.py). Nobody is frozen right after a
+#: kill: a rebalance that waits for the one and then for the other outlasts the lease of all.
 CHURN = (
     # Requests bind.
     Step(at=0.0, act=Act.JOIN, worker="w1"),
     Step(at=5.0, act=Act.JOIN, worker="w2"),
     Step(at=10.0, act=Act.JOIN, worker="w3"),
-    Step(at=15.0, act=Act.KILL, worker="w1"),
-    Step(at=20.0, act=Act.FREEZE, worker="w0", seconds=4.0),
+    Step(at=15.0, act=Act.FREEZE, worker="w1", seconds=4.0),
+    Step(at=20.0, act=Act.KILL, worker="w0"),
     Step(at=25.0, act=Act.RESTART, worker="w2"),
-    Step(at=30.0, act=Act.KILL, worker="w3"),
-    Step(at=35.0, act=Act.FREEZE, worker="w2", seconds=4.5),
+    Step(at=30.0, act=Act.FREEZE, worker="w0", seconds=4.0),
+    Step(at=35.0, act=Act.KILL, worker="w3"),
     Step(at=40.0, act=Act.LEAVE, worker="w1"),
     Step(at=45.0, act=Act.LEAVE, worker="w3"),
-    Step(at=50.0, act=Act.KILL, worker="w2"),
-    Step(at=55.0, act=Act.FREEZE, worker="w0", seconds=4.0),
+    Step(at=50.0, act=Act.FREEZE, worker="w2", seconds=4.5),
+    Step(at=55.0, act=Act.KILL, worker="w0"),
     Step(at=60.0, act=Act.JOIN, worker="w1"),
     Step(at=65.0, act=Act.JOIN, worker="w3"),
     Step(at=70.0, act=Act.KILL, worker="w2"),
     # Tokens bind.
-    Step(at=120.0, act=Act.KILL, worker="w1"),
-    Step(at=125.0, act=Act.FREEZE, worker="w3", seconds=4.0),
+    Step(at=120.0, act=Act.FREEZE, worker="w3", seconds=4.0),
+    Step(at=125.0, act=Act.KILL, worker="w1"),
     Step(at=130.0, act=Act.RESTART, worker="w0"),
-    Step(at=135.0, act=Act.KILL, worker="w2"),
-    Step(at=140.0, act=Act.FREEZE, worker="w0", seconds=4.5),
-    Step(at=145.0, act=Act.LEAVE, worker="w3"),
-    Step(at=150.0, act=Act.LEAVE, worker="w2"),
-    Step(at=155.0, act=Act.KILL, worker="w0"),
-    Step(at=160.0, act=Act.FREEZE, worker="w1", seconds=4.0),
+    Step(at=135.0, act=Act.FREEZE, worker="w2", seconds=4.0),
+    Step(at=140.0, act=Act.KILL, worker="w3"),
+    Step(at=145.0, act=Act.LEAVE, worker="w2"),
+    Step(at=150.0, act=Act.LEAVE, worker="w3"),
+    Step(at=155.0, act=Act.FREEZE, worker="w0", seconds=4.5),
+    Step(at=160.0, act=Act.KILL, worker="w1"),
     Step(at=165.0, act=Act.JOIN, worker="w2"),
     Step(at=170.0, act=Act.JOIN, worker="w3"),
-    Step(at=175.0, act=Act.RESTART, worker="w1"),
-    Step(at=180.0, act=Act.KILL, worker="w3"),
-    Step(at=185.0, act=Act.FREEZE, worker="w2", seconds=4.0),
-    Step(at=190.0, act=Act.KILL, worker="w0"),
+    Step(at=175.0, act=Act.RESTART, worker="w0"),
+    Step(at=180.0, act=Act.FREEZE, worker="w2", seconds=4.0),
+    Step(at=185.0, act=Act.KILL, worker="w3"),
+    Step(at=190.0, act=Act.KILL, worker="w1"),
 )
 #: From when on what binds. Nothing happens from 75 to 120, and once the schedule is over.
 CHURN_BINDS: tuple[tuple[float, Binding], ...] = ((0.0, "requests"), (120.0, "tokens"))

@@ -1,5 +1,6 @@
 """What a written schedule leaves of a limit: too little would excuse a fleet that wastes it."""
 
+from itertools import pairwise
 from typing import Literal
 
 import contract_schedule as written
@@ -147,6 +148,11 @@ def test_no_process_is_frozen_so_often_that_it_gives_its_shards_away() -> None:
             frozen[each.worker] = each.at
         else:
             frozen.pop(each.worker, None)
+
+
+def test_no_rebalance_waits_for_who_was_killed_and_then_for_who_is_frozen() -> None:
+    for churn in (written.CHURN[:15], written.CHURN[15:]):
+        assert (Act.KILL, Act.FREEZE) not in pairwise(each.act for each in churn)
 
 
 def test_the_long_freezes_outlast_a_session() -> None:
