@@ -55,8 +55,8 @@ _SHUT = 0.3
 #: Seconds from a worker's waking to its next freeze, of at least its session. Two wakes within 30 s
 #: look to it like a loop that has too much to do, and then it stands back for a while.
 _APART = 26.0
-#: Seconds that anything may take: to be busy, to lose its shards, to come back. A worker whose loop is
-#: late twice within 30 s, as it is on a machine that is too busy, stands back for up to two minutes.
+#: Seconds that anything may take: to be busy, to lose its shards, to come back. A worker whose loop
+#: is late twice within 30 s, on a machine that is too busy, stands back for up to two minutes.
 _PATIENCE = 150.0
 
 
