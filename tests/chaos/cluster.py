@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
@@ -38,6 +39,17 @@ async def leaders_of(servers: str, topic: str) -> dict[int, int]:
     async with admin(servers) as client:
         described = await client.describe_topics([topic])
     return {each["partition"]: each["leader"] for each in described[0]["partitions"]}
+
+
+async def records_in(servers: str, topic: str) -> int:
+    """Records that were ever written to a topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, each) for each in await leaders_of(servers, topic)]
+        return sum((await consumer.end_offsets(places)).values())
+    finally:
+        await consumer.stop()
 
 
 async def until_in_sync(servers: str, copies: int, *, patience: float) -> None:

@@ -30,8 +30,8 @@ class Visit:
 class Door:
     """For the time of an `async with`. Mutable state: the visits, in their order."""
 
-    #: The provider's own.
-    target: str
+    #: The provider's own; told when there is one.
+    target: str = ""
     url: str = ""
     visits: list[Visit] = field(default_factory=list)
     _serving: set[asyncio.Task[None]] = field(default_factory=set)

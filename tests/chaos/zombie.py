@@ -82,9 +82,8 @@ async def zombie(stage: Stage, size: Size = FULL) -> list[Figure]:
         partitions=_SHARDS,
         call_timeout=60.0,
     )
-    async with ground(stage, setting) as here, AsyncExitStack() as stack:
-        door = await stack.enter_async_context(Door(here.provider.url))
-        config = here.fleet.config
+    async with Door() as door, ground(stage, setting) as here, AsyncExitStack() as stack:
+        door.target, config = here.provider.url, here.fleet.config
         here.fleet.config = lambda worker: config(worker).replace(here.provider.url, door.url)
         await here.traffic.publish_all(job(f"job-{n:05}", ROUTE) for n in range(size.jobs))
         await here.fleet.start_all(WORKERS)
@@ -225,6 +224,12 @@ async def _judged(run: _Run) -> list[Figure]:
     return [
         *_of_wakes(run, calls, _bounded(run, ended)),
         *_of_freezes(run),
+        Figure(
+            name="jobs that were sent on to the lane's topic",
+            value=await _sent_on(run),
+            bound=0,
+            note="others have what a woken worker holds: there it would be called again",
+        ),
         Figure(name="jobs called more than once", value=len(extra)),
         Figure(
             name="calls beyond one per job",
@@ -234,6 +239,11 @@ async def _judged(run: _Run) -> list[Figure]:
         ),
         Figure(name="workers that ended by themselves", value=len(run.here.fleet.deaths), bound=0),
     ]
+
+
+async def _sent_on(run: _Run) -> int:
+    here = run.here
+    return await cluster.records_in(here.servers, here.traffic.names.lane(ROUTE, Priority.BULK))
 
 
 def _of_wakes(run: _Run, calls: list[Call], wakes: list[Wake]) -> list[Figure]:

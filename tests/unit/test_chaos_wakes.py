@@ -87,7 +87,7 @@ def test_keys_name_group_topic_and_partition_and_those_about_groups_nothing() ->
 
 
 def test_a_connection_that_stood_at_waking_and_was_silent_is_counted() -> None:
-    door = Door("http://127.0.0.1:1")
+    door = Door()
     door.visits = [Visit(1.0, 1.1), Visit(2.0, 12.0), Visit(3.0), Visit(9.9)]
 
     assert door.silent(9.0, 10.0) == 2

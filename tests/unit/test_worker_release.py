@@ -219,6 +219,28 @@ async def test_a_job_whose_lane_has_no_shard_here_is_sent_to_its_lane(
     assert len(provider.calls) == 1
 
 
+async def test_what_others_have_by_now_is_forgotten_and_not_sent_on_to_be_called_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = ScriptedProvider()
+    provider.hold.clear()
+    fleet = fleet_of(provider)
+    async with fleet:
+        await fleet.publish(*(job(f"job-{n}") for n in range(20)))
+        await fleet.until(lambda: fleet.worker.dispatcher.held("main") == 12)
+
+        # It was taken for dead while it was frozen, and no shard of the lane is its own.
+        monkeypatch.setattr(fleet.source, "serves", lambda topic: False)
+        fleet.broker.leave(NAMES.worker_group, fleet.source)
+        fleet.source.forget()
+        # As after the poll in which the group says so, before anything else comes by.
+        fleet.worker._let_go()
+        provider.hold.set()
+        await fleet.until(lambda: fleet.worker._bytes == 0)
+
+    assert fleet.broker.records(LANE_TOPIC) == []
+
+
 class Deadly(ScriptedProvider):
     """Answers after half a second; `killed` is set as soon as it is called for the killer."""
 

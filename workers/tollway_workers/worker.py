@@ -262,7 +262,10 @@ class Worker:
             self._part_with(progress)
 
     def _part_with(self, progress: JobProgress) -> None:
-        if leaves(progress) and not progress.begun:
+        if not progress.owned:
+            # Others read it where it lies; sent on, it would be called twice.
+            self._forget(progress)
+        elif leaves(progress) and not progress.begun:
             self._give_back(progress)
         else:
             onward = Forwarded(progress.lane, "released", progress.not_before)
