@@ -84,11 +84,6 @@ class Admission:
         self._clock = clock
         self._count = count
 
-    @property
-    def full(self) -> bool:
-        """Whether no call may start before one that is in flight has ended."""
-        return self.quota.full
-
     def admit(self, progress: JobProgress) -> Permit | float | None:
         """A permit; or seconds until there might be one; or None: when something has changed.
 

@@ -146,9 +146,14 @@ class Dispatcher:
         Lanes that share limits take turns, a call each.
         """
         turns = self._turns[lane_name]
-        while (lane := self._start_next(turns)) is not None:
-            turns.remove(lane)
-            turns.append(lane)
+        if len(turns) == 1:
+            while self._start_next(turns) is not None:
+                pass
+        else:
+            # A job that is dropped on the way may have another wait, and be started: a copy of it.
+            while (lane := self._start_next(tuple(turns))) is not None:
+                turns.remove(lane)
+                turns.append(lane)
         for lane in turns:
             if lane.admission.exact and not self._stopped:
                 self._look_ahead(lane.admission.lane.name)
@@ -168,20 +173,21 @@ class Dispatcher:
         One that waits for what all of them share is waited for: else those that ask for less would
         take what comes in before there is ever enough for it.
         """
-        for lane in tuple(turns):
+        for lane in turns:
+            admission = lane.admission
             # A lane that is full is the usual case: it costs no look at who waits.
-            if self._stopped or lane.admission.full or (head := self._head(lane)) is None:
+            if self._stopped or admission.quota.full or (head := self._head(lane)) is None:
                 continue
             if not self._may_start(head):
                 # Whoever has its partition next will, or we once a commit has succeeded.
                 continue
-            leave = lane.admission.admit(head)
+            leave = admission.admit(head)
             if isinstance(leave, Permit):
                 self._start(lane.take_head(called=True), leave)
                 return lane
             if leave is not None:
                 self._wake_later(lane, leave)
-            if lane.admission.quota.group_binds:
+            if admission.quota.group_binds:
                 return None
         return None
 

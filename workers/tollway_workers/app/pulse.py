@@ -91,8 +91,8 @@ class Pulse:
 
     def _limits(self, quota: LaneQuota, binding: str | None) -> tuple[LimitUse, ...]:
         """`binding`: the key of the one that binds."""
-        calls = (_calls(slots, binds=slots.limit.key == binding) for slots in quota.slots)
-        rates = (self._rate(pool, binds=pool.limit.key == binding) for pool in quota.pools)
+        calls = (_calls(slots, binds=slots.key == binding) for slots in quota.slots)
+        rates = (self._rate(pool, binds=pool.key == binding) for pool in quota.pools)
         return (*calls, *rates)
 
     def _rate(self, pool: Pool, *, binds: bool) -> LimitUse:

@@ -19,6 +19,7 @@ class Pool:
         "_slice_rate",
         "borne",
         "capacity",
+        "key",
         "level",
         "limit",
         "pace",
@@ -37,8 +38,8 @@ class Pool:
         self._at = now
         self._shards = shards
         self.limit = limit
-        #: What it counts; the same whatever else the limit becomes.
-        self.resource = limit.resource
+        #: What it counts, and its name in the group; the same whatever else the limit becomes.
+        self.resource, self.key = limit.resource, limit.key
         self._slice_rate = limit.rate(shards)
         #: Units that one slice may spend at once.
         self.capacity = limit.capacity(shards)

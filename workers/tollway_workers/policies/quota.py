@@ -6,7 +6,7 @@ pool lets through is what its slices brought and what refilled them since.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tollway_workers.config.contract import CallLimit, Contract, RateLimit
 from tollway_workers.policies.call_cost import Cost
@@ -20,6 +20,11 @@ class Slots:
     limit: CallLimit
     most: int = 0
     used: int = 0
+    #: Of the limit; the same whatever else that becomes.
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = self.limit.key
 
 
 class Quota:
@@ -148,7 +153,7 @@ class LaneQuota:
         """Whether no call may start before one that is in flight has ended."""
         for slots in self.slots:
             if slots.used >= slots.most:
-                self.binding = slots.limit.key
+                self.binding = slots.key
                 self.group_binds = slots.limit.lane is None
                 return True
         return False
@@ -169,10 +174,10 @@ class LaneQuota:
             if pool.limit.lane is not None:
                 self.group_binds = False
             if wait is None:
-                self.binding = pool.limit.key
+                self.binding = pool.key
                 return None
             if wait > longest:
-                self.binding = pool.limit.key
+                self.binding = pool.key
                 longest = wait
         return longest
 
