@@ -220,7 +220,6 @@ async def _judged(run: _Run) -> list[Figure]:
     await run.until_known(ended)
     replies = run.here.traffic.replies
     extra = judge.extra_calls(calls, replies)
-    excuses = judge.exposed(run.blows, calls, replies)
     return [
         *_of_wakes(run, calls, _bounded(run, ended)),
         *_of_freezes(run),
@@ -234,11 +233,29 @@ async def _judged(run: _Run) -> list[Figure]:
         Figure(
             name="calls beyond one per job",
             value=extra.total(),
-            bound=sum(len(each.in_flight) + len(each.uncommitted) for each in excuses),
+            bound=_excused(run, calls),
             note="in flight at a freeze, or finished since the last commit",
         ),
         Figure(name="workers that ended by themselves", value=len(run.here.fleet.deaths), bound=0),
     ]
+
+
+def _excused(run: _Run, calls: list[Call]) -> int:
+    """Calls that the freezes allow to be made again; some were at the shut door when it froze."""
+    known = judge.exposed(run.blows, calls, run.here.traffic.replies)
+    return sum(
+        len(each.in_flight | each.uncommitted | _arrived(calls, blow, wake))
+        for each, blow, wake in zip(known, run.blows, run.wakes, strict=True)
+    )
+
+
+def _arrived(calls: list[Call], blow: Blow, wake: Wake) -> set[str]:
+    """Jobs whose calls came to the provider while the worker that had sent them was frozen."""
+    return {
+        call.job_id
+        for call in calls
+        if call.worker == blow.worker and blow.at < call.started < wake.at
+    }
 
 
 async def _sent_on(run: _Run) -> int:
