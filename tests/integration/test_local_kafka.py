@@ -27,9 +27,11 @@ CreateTopics = Callable[..., Awaitable[None]]
 pytestmark = pytest.mark.timeout(120)
 
 USER = """
-import sys
+import signal, sys
 from pathlib import Path
 from tollway_workers.local.kafka import LocalKafka
+# What a shell starts in the background is born deaf to Ctrl-C, with all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with LocalKafka(Path(sys.argv[1])).use() as broker:
     print(broker.pid, broker.bootstrap_servers, flush=True)
     sys.stdin.readline()

@@ -49,7 +49,7 @@ class CountingFleet(MemoryFleet):
             lane("main", token_rule="sum", **limits): ScriptedProvider(turns),
             lane("plain", **limits): ScriptedProvider(),
         }
-        super().__init__(lanes, _ROUTES)
+        super().__init__(lanes, _ROUTES, memory_bytes=2**22)
 
     def admission_of(self, config: LaneConfig) -> Admission:
         count: TokenCount = self.count if config.name == "main" else text_tokens
