@@ -1,7 +1,10 @@
 """Estimating tokens: on the safe side, never less for more text, any text at all."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tollway_schemas.request import (
     ChatRequest,
@@ -19,7 +22,7 @@ from tollway_workers.policies.estimate import prompt_tokens, text_tokens
 
 
 def request(*messages: Message, tools: tuple[Tool, ...] | None = None) -> ChatRequest:
-    return ChatRequest(messages=messages, tools=tools)
+    return ChatRequest(messages=messages or (Message(role="user"),), tools=tools)
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
@@ -42,6 +45,25 @@ def test_english_is_about_a_token_for_four_letters_and_other_scripts_take_more()
 
 def test_a_lone_surrogate_is_a_text_too() -> None:
     assert text_tokens("\ud800") >= 1
+
+
+_NUMBERS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+_VALUES = st.recursive(
+    _NUMBERS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), _VALUES))
+def test_whatever_a_tool_s_parameters_hold_is_counted(parameters: dict[str, Any]) -> None:
+    """Untrusted, and counted before anything looks at them: 10**30 is valid JSON."""
+    try:
+        tool = Tool(function=FunctionTool(name="f", parameters=parameters))
+    except ValidationError:
+        return
+
+    assert prompt_tokens(request(tools=(tool,)), None) > 0
 
 
 def test_every_part_of_a_prompt_counts() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.request import ChatRequest, FunctionTool, Message, Tool
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.kafka.ports import OutgoingRecord
@@ -155,3 +156,13 @@ async def test_a_worker_that_dies_during_a_call_loses_nothing_and_repeats_that_c
         await second.until(lambda: all_ended(second))
 
     assert len(provider.calls) + len(successor.calls) <= len(_NAMES) + in_flight
+
+
+async def test_a_job_with_a_number_that_is_too_large_to_send_ends_no_worker() -> None:
+    huge = Tool(function=FunctionTool(name="f", parameters={"const": 10**30}))
+    asks = ChatRequest(messages=(Message(role="user", content="?"),), tools=(huge,))
+    config = lane(tokens_per_minute=60_000)
+    routes = {"extract": RouteSettings(lanes=("main",))}
+    async with MemoryFleet({config: ScriptedProvider()}, routes) as fleet:
+        await fleet.publish(job("huge", request=asks), job("usual"))
+        await fleet.until(lambda: {"huge", "usual"} <= fleet.replies.keys())

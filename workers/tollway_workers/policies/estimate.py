@@ -6,8 +6,9 @@ against o200k, of which it is 0.84 to 1.02 times (5th to 95th percentile) before
 
 from typing import Protocol
 
-import orjson
+from pydantic_core import to_json
 
+from tollway_schemas.codec import encode
 from tollway_schemas.request import ChatRequest, Message, OutputSchema, TextPart
 
 _LETTERS = bytes(range(65, 91)) + bytes(range(97, 123))
@@ -76,11 +77,12 @@ def prompt_tokens(
     """
     tokens = 0
     if output is not None and output.mode == "json_schema":
-        tokens = _json_tokens(schema or orjson.dumps(output.json_schema), count)
+        tokens = _json_tokens(schema or to_json(output.json_schema), count)
     for message in request.messages:
         tokens += _message_tokens(message, count)
     for tool in request.tools or ():
-        tokens += _json_tokens(orjson.dumps(tool.model_dump(exclude_none=True)), count)
+        # Not by orjson, which raises on numbers beyond 64 bits: those are refused later, by name.
+        tokens += _json_tokens(encode(tool), count)
     return tokens
 
 
