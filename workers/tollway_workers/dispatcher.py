@@ -146,14 +146,10 @@ class Dispatcher:
         Lanes that share limits take turns, a call each.
         """
         turns = self._turns[lane_name]
-        if len(turns) == 1:
-            while self._start_next(turns) is not None:
-                pass
-        else:
-            # A job that is dropped on the way may have another wait, and be started: a copy of it.
-            while (lane := self._start_next(tuple(turns))) is not None:
-                turns.remove(lane)
-                turns.append(lane)
+        # A snapshot: a job that is dropped on the way may have a copy of it started, in here.
+        while (lane := self._start_next(tuple(turns))) is not None:
+            turns.remove(lane)
+            turns.append(lane)
         for lane in turns:
             if lane.admission.exact and not self._stopped:
                 self._look_ahead(lane.admission.lane.name)

@@ -54,24 +54,24 @@ class JobExecutor:
         validator: ResultValidator,
         policy: RetryPolicy,
         clock: Clock,
-        may_send: Callable[[JobProgress], bool] = lambda progress: True,
     ) -> None:
-        """`may_send`: whether a call for this job may be sent at this moment."""
         self._lanes = lanes
         self._validator = validator
         self._policy = policy
         self._clock = clock
-        self._may_send = may_send
 
     async def execute(
-        self, progress: JobProgress, permit: Permit
+        self,
+        progress: JobProgress,
+        permit: Permit,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> tuple[Outcome, Exchange | None]:
         """The job's outcome after one more call, and that call for the journal.
 
-        Raises CallNotSent where the job was no longer ours, or its lane was paused, when the call
-        was to be sent; nothing was, and nothing has changed. Cancellation closes the connection;
-        the permit comes back. A job that an operator cancelled ends so too, and then it is an
-        outcome.
+        `may_send` is asked again when the call is connected, which may be seconds after it was
+        begun. Raises CallNotSent where it says no: nothing was sent, and nothing has changed.
+        Cancellation closes the connection; the permit comes back. A job that an operator cancelled
+        ends so too, and then it is an outcome.
         """
         call: Call | None = None
         try:
@@ -79,7 +79,7 @@ class JobExecutor:
                 if progress.cancelled:
                     return cancelled(progress.lane), None
                 call = self._prepare(progress)
-                completion = await self._send(call, progress, permit)
+                completion = await self._send(call, progress, permit, may_send)
             answer = await self._validator.validate(
                 progress.job.output, completion, progress.schema
             )
@@ -101,7 +101,9 @@ class JobExecutor:
         body = lane.provider.build(progress.request, progress.job.output)
         return Call(lane, body, self._clock.now(), self._clock.monotonic())
 
-    async def _send(self, call: Call, progress: JobProgress, permit: Permit) -> Completion:
+    async def _send(
+        self, call: Call, progress: JobProgress, permit: Permit, may_send: Callable[[], bool]
+    ) -> Completion:
         job = progress.job
         admission = call.lane.admission
         try:
@@ -112,7 +114,7 @@ class JobExecutor:
                     timeout=min(
                         call.lane.config.call_timeout, max(progress.deadline - call.started, 0.001)
                     ),
-                    may_send=lambda: self._may_send(progress),
+                    may_send=may_send,
                 )
             )
         except CallNotSent:

@@ -187,7 +187,9 @@ class Worker:
         calls_before = len(progress.attempts)
         ended: tuple[Outcome, Exchange | None] | None = None
         try:
-            ended = await self._parts.executor.execute(progress, permit)
+            ended = await self._parts.executor.execute(
+                progress, permit, lambda: self._may_start(progress)
+            )
         except CallNotSent:
             # It waits until a commit has proved that it is ours, or goes to whoever has it next.
             if not self.cancelling.ends(progress):

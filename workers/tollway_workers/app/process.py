@@ -37,7 +37,6 @@ from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.parts import Parts
 from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.estimate import text_tokens
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
@@ -224,7 +223,7 @@ class WorkerApp:
             replies=KafkaReplies(self._client, clock),
             intake=self._intake,
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, policy, clock, self._may_send),
+            executor=JobExecutor(self._lanes, validator, policy, clock),
             publisher=publisher,
             events=self.metrics,
             clock=clock,
@@ -233,13 +232,6 @@ class WorkerApp:
             commands=self._commands,
         )
         return Worker(parts)
-
-    def _may_send(self, progress: JobProgress) -> bool:
-        """Asked when a call is connected, which may be seconds after it was begun."""
-        clock = self._clock
-        return self._source.may_start(progress.record) and self._commands.may_start(
-            progress.lane, clock.now(), clock.boottime()
-        )
 
     def _fairness(self) -> Fairness:
         settings = self._settings

@@ -21,7 +21,6 @@ from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.parts import Parts
-from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
@@ -96,8 +95,7 @@ class MemoryFleet:
         self.validator = ResultValidator()
         dice = Random(7)  # noqa: S311 the same dice in every test
         policy = RetryPolicy(dice, tiers)
-        self.commands = Commands()
-        self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock, self._may_send)
+        self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)
         self.publisher = self._new_publisher(tiers)
         self.intake = Intake(reads, self.publisher, self.validator, self.clock)
         self.tiers = MemoryTierSource(
@@ -243,10 +241,6 @@ class MemoryFleet:
         give_up = self.publisher.publish_undecodable
         return Relay(self.tiers, self.sink, ways, self.clock, give_up, self.metrics)
 
-    def _may_send(self, progress: JobProgress) -> bool:
-        clock = self.clock
-        return self.commands.may_start(progress.lane, clock.now(), clock.boottime())
-
     def _parts(self, memory_bytes: int) -> Parts:
         return Parts(
             source=self.source,
@@ -261,5 +255,4 @@ class MemoryFleet:
             clock=self.clock,
             memory_bytes=memory_bytes,
             fairness=Fairness(lane_bytes=memory_bytes / len(self.lanes)),
-            commands=self.commands,
         )
