@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tollway_workers.kafka.instance import InstanceIdInUse, take_instance_id
 
@@ -40,8 +41,14 @@ def test_a_slot_that_was_given_back_is_the_next_one_taken(tmp_path: Path) -> Non
 def test_a_name_that_another_process_has_is_refused_in_a_sentence(tmp_path: Path) -> None:
     take(tmp_path, "mine")
 
-    with pytest.raises(InstanceIdInUse, match="'mine' and did not end within 0 s"):
+    with (
+        capture_logs() as said,
+        pytest.raises(InstanceIdInUse, match="'mine' and did not end within 0 s"),
+    ):
         take(tmp_path, "mine")
+
+    # It may wait for minutes: who started it sees why.
+    assert [(each["worker"], each["seconds"]) for each in said] == [("mine", 0.05)]
 
 
 def test_any_name_is_a_file_s_name(tmp_path: Path) -> None:

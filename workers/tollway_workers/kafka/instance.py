@@ -10,9 +10,12 @@ import socket
 from pathlib import Path
 
 import platformdirs
+import structlog
 from filelock import FileLock, Timeout
 
 from tollway_workers.errors import FleetError
+
+log = structlog.get_logger(__name__)
 
 #: More workers than this on one host are a mistake.
 _MOST_SLOTS = 1_000
@@ -36,7 +39,13 @@ def take_instance_id(
     folder = folder or Path(platformdirs.user_state_dir("tollway")) / "instances" / _plain(prefix)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if wanted is not None:
-        lock = _lock(folder, wanted, wait)
+        if (lock := _lock(folder, wanted, 0.0)) is None:
+            log.info(
+                "another process on this host is this worker: waiting for its end",
+                worker=wanted,
+                seconds=wait,
+            )
+            lock = _lock(folder, wanted, wait)
         if lock is None:
             raise InstanceIdInUse(
                 f"another process on this host is the worker {wanted!r} and did not end within "
