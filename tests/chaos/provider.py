@@ -18,7 +18,8 @@ TOLLWAY = (sys.executable, "-m", "tollway_workers.cli.entry")
 def environment(folder: Path) -> dict[str, str]:
     """What a process of the run is told: nothing that would overrule its configuration."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TOLLWAY_")}
-    return kept | {"XDG_STATE_HOME": str(folder)}
+    # Where it is not absolute, it counts for nothing.
+    return kept | {"XDG_STATE_HOME": str(folder.absolute())}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
