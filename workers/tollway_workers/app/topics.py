@@ -1,15 +1,14 @@
 """Compares what a fleet needs with the topics that its Kafka has, and makes what is missing."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
+from tollway_workers.app.unfinished import unfinished_in
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.topics import apply, broker_settings, existing_topics, topic_states
-from tollway_workers.kafka.unfinished import unfinished_records
 from tollway_workers.policies import topic_leftovers
 from tollway_workers.policies.broker_plan import BROKER_SETTINGS, broker_remarks
 from tollway_workers.policies.topic_plan import TopicPlan, plan_topics
@@ -33,7 +32,7 @@ async def look_and_plan(settings: FleetSettings) -> TopicPlan:
     names = await existing_topics(client)
     planned = await _plan(settings, names)
     left = topic_leftovers.leftovers(settings, names)
-    unfinished = await _unfinished(settings, left)
+    unfinished = await unfinished_in(settings.kafka, (each.topic for each in left))
     brokers = await broker_settings(client, BROKER_SETTINGS)
     return replace(
         planned,
@@ -63,18 +62,6 @@ async def _plan(settings: FleetSettings, existing: Mapping[str, int]) -> TopicPl
     wanted = wanted_topics(settings)
     names = {spec.name for spec in wanted} & existing.keys()
     return plan_topics(wanted, await topic_states(client_options(settings.kafka), names))
-
-
-async def _unfinished(
-    settings: FleetSettings, left: Iterable[topic_leftovers.Leftover]
-) -> dict[str, int]:
-    names, client = TopicNames(settings.kafka.prefix), client_options(settings.kafka)
-    tiers = [each.topic for each in left if each.is_tier]
-    others = [each.topic for each in left if not each.is_tier]
-    return {
-        **await unfinished_records(client, names.relay_group, tiers),
-        **await unfinished_records(client, names.worker_group, others),
-    }
 
 
 def _missing_reply_topics(settings: FleetSettings, existing: Mapping[str, int]) -> list[str]:

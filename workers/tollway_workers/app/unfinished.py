@@ -1,5 +1,7 @@
 """What is left to do by Kafka's own account, where no worker is there to say it."""
 
+from collections.abc import Iterable
+
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.config.kafka import KafkaSettings
@@ -12,11 +14,23 @@ async def unfinished_jobs(kafka: KafkaSettings) -> dict[str, int]:
 
     Raises BrokerUnavailable, ConfigError.
     """
-    client, names = client_options(kafka), TopicNames(kafka.prefix)
-    existing = sorted(await existing_topics(client))
-    found: dict[str, int] = {}
-    for group, kinds in ((names.worker_group, ("jobs", "lanes")), (names.relay_group, ("retry",))):
-        begins = tuple(f"{kafka.prefix}.{kind}." for kind in kinds)
-        topics = [topic for topic in existing if topic.startswith(begins)]
-        found |= await unfinished_records(client, group, topics)
+    existing = sorted(await existing_topics(client_options(kafka)))
+    begins = tuple(f"{kafka.prefix}.{kind}." for kind in ("jobs", "lanes", "retry"))
+    found = await unfinished_in(kafka, (name for name in existing if name.startswith(begins)))
     return {topic: count for topic, count in found.items() if count}
+
+
+async def unfinished_in(kafka: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
+    """For each of these topics of jobs, how many are not finished: by the group that reads it.
+
+    Raises BrokerUnavailable, ConfigError.
+    """
+    client, names = client_options(kafka), TopicNames(kafka.prefix)
+    relayed: list[str] = []
+    worked: list[str] = []
+    for topic in topics:
+        (relayed if topic.startswith(f"{kafka.prefix}.retry.") else worked).append(topic)
+    return {
+        **await unfinished_records(client, names.worker_group, worked),
+        **await unfinished_records(client, names.relay_group, relayed),
+    }

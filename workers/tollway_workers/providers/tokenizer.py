@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -28,11 +28,9 @@ _MOST_KNOWN = 4_096
 #: What every tokenizer of a language model makes tokens of.
 _PROBE = "Hello, world"
 
-_REMEDY = "give the path of a model's tokenizer.json on this machine: nothing is downloaded"
-
 
 class ModelTokens:
-    """How many tokens a text has for one model. Raises nothing; a text of any size takes 0.2 s.
+    """How many tokens a text has for one model. Raises nothing; no text takes longer than 64 K do.
 
     What looks like a special token is counted as the text that it is. Of a text of more than 64 K
     characters as many are counted, and tell how far our estimate of all of it is wrong.
@@ -95,49 +93,50 @@ def open_tokenizers(settings: FleetSettings, lanes: Iterable[str]) -> dict[str, 
     Takes up to a second for each file. Raises ConfigError with one mistake for each lane whose file
     cannot be used, and where the extra is not installed.
     """
-    opened: dict[str, TokenCount | str] = {}
-    counts: dict[str, TokenCount] = {}
-    mistakes: list[ConfigMistake] = []
-    for name in lanes:
-        path = settings.lanes[name].tokenizer
-        if path is None:
-            continue
-        if path not in opened:
-            opened[path] = _opened(path)
-        found = opened[path]
-        if isinstance(found, str):
-            problem, _, remedy = found.partition("; ")
-            mistakes.append(
-                ConfigMistake(key=f"lanes.{name}.tokenizer", problem=problem, remedy=remedy)
-            )
-        else:
-            counts[name] = found
+    paths = {name: path for name in lanes if (path := settings.lanes[name].tokenizer) is not None}
+    opened = {path: _opened(path) for path in dict.fromkeys(paths.values())}
+    mistakes = [
+        ConfigMistake(key=f"lanes.{name}.tokenizer", problem=found.problem, remedy=found.remedy)
+        for name, path in paths.items()
+        if isinstance(found := opened[path], _Unusable)
+    ]
     if mistakes:
         raise ConfigError.of(*mistakes)
-    return counts
+    return {
+        name: found
+        for name, path in paths.items()
+        if not isinstance(found := opened[path], _Unusable)
+    }
 
 
-def _opened(path: str) -> TokenCount | str:
-    """What counts by the file at `path`, or a problem and its remedy."""
+class _Unusable(NamedTuple):
+    """Why a tokenizer cannot be used, and what to do."""
+
+    problem: str
+    remedy: str = "give the path of a model's tokenizer.json on this machine: nothing is downloaded"
+
+
+def _opened(path: str) -> TokenCount | _Unusable:
+    """What counts by the file at `path`."""
     # One thread counts for a lane: the other cores have workers of their own.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        return (
-            "needs a library that is not installed; pip install 'tollway[tokenizers]', "
-            "or remove this setting: then prompts are estimated"
+        return _Unusable(
+            "needs a library that is not installed",
+            "pip install 'tollway[tokenizers]', or remove this setting: then prompts are estimated",
         )
     try:
         text = read_small_text(Path(path).expanduser(), most_bytes=_MOST_BYTES)
     except UnreadableFile as error:
-        return f"this file {error}; {_REMEDY}"
+        return _Unusable(f"this file {error}")
     except RuntimeError:
-        return f"this file is in the home folder of a user who has none; {_REMEDY}"
+        return _Unusable("this file is in the home folder of a user who has none")
     try:
         tokens = ModelTokens(Tokenizer.from_str(text))
         if tokens.count(_PROBE) > 0:
             return tokens
     except Exception:  # noqa: BLE001 the library raises nothing more special
-        return f"this file is no tokenizer.json; {_REMEDY}"
-    return f"this file makes no tokens of plain text; {_REMEDY}"
+        return _Unusable("this file is no tokenizer.json")
+    return _Unusable("this file makes no tokens of plain text")
