@@ -36,6 +36,8 @@ from tollway_workers.validation.validator import ResultValidator
 
 HEADERS = {"x-request-id": "req_bench"}
 ROUNDS, CALLS = 30, 200
+#: Most microseconds of a job that limits and fairness may take.
+LIMITS_BOUND = 15.0
 #: Jobs that wait while the cost of a permit is measured, and whose they are.
 WAITING, TENANTS = 1_000, 8
 
@@ -187,7 +189,7 @@ def measure(console: Console) -> dict[str, float]:
     sample = Sample()
     steps: dict[str, Callable[[], object]] = {
         "decode the job": sample.decode,
-        "limits and fairness": Backlog(sample).next_call,
+        f"limits and fairness (bound: {LIMITS_BOUND:g})": Backlog(sample).next_call,
         "build the call": sample.build,
         "parse the answer": sample.parse,
         "validate": sample.validate,

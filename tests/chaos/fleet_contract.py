@@ -25,13 +25,12 @@ from report import Figure
 from schedule import Step
 from windows import Amount, busiest, most_beyond, spent
 
+from tollway_workers.kafka.consumer_options import HEARTBEAT
 from tollway_workers.policies.custody import LEASE
 
 _SETTING = Setting(
     lanes=LANES, behaviour=Behaviour(latency=("--latency-ms", "300")), partitions=SHARDS
 )
-#: Seconds between two heartbeats, as our consumers are configured.
-_HEARTBEAT = 1.0
 #: Seconds that calls may be late at their provider on a busy machine: later ones catch up.
 _LATE = 0.5
 #: Seconds that fleets begin after the first: processes start in turn, and the first is at rest
@@ -186,7 +185,7 @@ def _uses(run: Run, amounts: dict[Binding, list[Amount]], began: float) -> list[
     protocol = Protocol(
         session=_SETTING.session,
         lease=LEASE,
-        heartbeat=_HEARTBEAT,
+        heartbeat=HEARTBEAT,
         restart=RESTART_DELAY,
         start=sum(starts) / len(starts),
     )

@@ -16,6 +16,16 @@ def test_a_lane_has_a_topic_for_each_priority() -> None:
     ]
 
 
+@pytest.mark.parametrize("prefix", ["tollway", "acme.lanes", "a-b"])
+def test_a_lane_is_known_by_its_topics_and_by_no_other(prefix: str) -> None:
+    names = TopicNames(prefix)
+    others = ["x.lanes.fast.bulk", f"{prefix}.lanes.fast.urgent", f"{prefix}.lanes", ""]
+    others += [names.jobs("fast", Priority.BULK), names.retry(15.0), names.replies]
+
+    assert {names.lane_of(names.lane("fast", priority)) for priority in Priority} == {"fast"}
+    assert [names.lane_of(topic) for topic in others] == [None] * len(others)
+
+
 @pytest.mark.parametrize(
     ("seconds", "word"),
     [(15.0, "15s"), (60.0, "60s"), (90.0, "90s"), (300.0, "5m"), (1800.0, "30m"), (7200.0, "2h")],

@@ -4,6 +4,9 @@ from typing import Any
 
 from tollway_workers.kafka.settings import SourceSettings
 
+#: Seconds between two signs of life to the group.
+HEARTBEAT = 1.0
+
 
 def group_member(settings: SourceSettings) -> dict[str, Any]:
     """Arguments of an AIOKafkaConsumer but for its assignor."""
@@ -16,7 +19,7 @@ def group_member(settings: SourceSettings) -> dict[str, Any]:
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",
         "session_timeout_ms": session,
-        "heartbeat_interval_ms": 1_000,
+        "heartbeat_interval_ms": int(HEARTBEAT * 1000),
         "rebalance_timeout_ms": session,
         # JoinGroup waits for the slowest member, with the ordinary request timeout.
         "request_timeout_ms": session + 10_000,
