@@ -1,6 +1,7 @@
 """One process of the fleet: takes jobs, calls lanes, writes outcomes, commits."""
 
 import asyncio
+from functools import partial
 
 import structlog
 
@@ -14,7 +15,7 @@ from tollway_workers.errors import CallNotSent
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
 from tollway_workers.policies.endings import bug, place_of
-from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
+from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.outcome import Forwarded, Outcome, RetryLater
 from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
@@ -53,7 +54,7 @@ class Worker:
                 self._start,
                 self._forget,
                 self._expire,
-                look_ahead=lambda lane: self._counting.look_ahead(lane),
+                lambda lane: self._counting.look_ahead(lane),
             ),
             parts.fairness,
         )
@@ -127,8 +128,7 @@ class Worker:
         while not self.draining:
             room = _MOST_POLLED if self._bytes < self._parts.memory_bytes else 0
             lanes = set()
-            records = await source.poll(room)
-            for record in records:
+            for record in await source.poll(room):
                 self._bytes += record.size
                 progress = self._take(record)
                 if progress is not None and self._copies.is_first(progress):
@@ -187,9 +187,8 @@ class Worker:
         calls_before = len(progress.attempts)
         ended: tuple[Outcome, Exchange | None] | None = None
         try:
-            ended = await self._parts.executor.execute(
-                progress, permit, lambda: self._may_start(progress)
-            )
+            may_send = partial(self._may_start, progress)
+            ended = await self._parts.executor.execute(progress, permit, may_send)
         except CallNotSent:
             # It waits until a commit has proved that it is ours, or goes to whoever has it next.
             if not self.cancelling.ends(progress):
@@ -238,7 +237,7 @@ class Worker:
 
     def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
         last = progress.attempts[-1].failure_class
-        if last is not None and FAILURE_TABLE[last].next in (Next.PARK_LANE, Next.WAIT_FOR_LANE):
+        if last is not None and FAILURE_TABLE[last].next.waits_for_lane:
             self.dispatcher.requeue(progress)
         else:
             progress.not_before = self._clock.now() + outcome.delay

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Backlog:
                 await self._read(consumer)
                 await self._clock.sleep(_INTERVAL)
         finally:
-            await given_up_after(STOP_TIMEOUT, consumer.stop(), "the reader of partition ends")
+            await stopped(consumer, STOP_TIMEOUT, "the reader of partition ends")
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         partitions = [TopicPartition(*place) for place in self._partitions()]

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.log_reader import LogReader, Place
 from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.looks import Looks
@@ -73,7 +73,7 @@ class CommandFollower:
         """Disconnect; idempotent."""
         if self._reader is not None:
             reader, self._reader = self._reader, None
-            await given_up_after(STOP_TIMEOUT, reader.stop(), "the reader of commands")
+            await reader.stop()
 
     async def _follow(self) -> None:
         if self._reader is None:
@@ -115,7 +115,7 @@ async def say(
             "this user needs the right to write it"
         ) from error
     finally:
-        await given_up_after(STOP_TIMEOUT, producer.stop(), "the writer of commands")
+        await stopped(producer, STOP_TIMEOUT, "the writer of commands")
     return None if last is None else Said(last.offset, last.timestamp / 1000)
 
 

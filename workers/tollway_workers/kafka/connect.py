@@ -1,6 +1,7 @@
 """Starting Kafka clients so that what fails says what is wrong in one sentence."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT = 30.0
 #: Seconds to wait for one at the end.
 STOP_TIMEOUT = 5.0
+#: Seconds that connections have to send what lies in them, once their client is given up.
+_CLOSE_TIMEOUT = 1.0
 
 
 class KafkaClient(Protocol):
@@ -28,13 +31,18 @@ class KafkaClient(Protocol):
 async def started(client: KafkaClient, options: dict[str, Any]) -> None:
     """Start a client; `options` are its arguments.
 
+    Where it does not start, or is cancelled, the client is closed again.
+
     Raises:
-        BrokerUnavailable: nobody answers, or we are refused; the client is closed again.
+        BrokerUnavailable: nobody answers, or we are refused.
     """
     try:
         await asyncio.wait_for(client.start(), START_TIMEOUT)
+    except asyncio.CancelledError:
+        await _disconnected(client)
+        raise
     except (KafkaError, TimeoutError, OSError) as error:
-        await _close(client)
+        await stopped(client, STOP_TIMEOUT)
         servers = options.get("bootstrap_servers", "?")
         raise BrokerUnavailable(
             f"cannot use Kafka at {servers} ({type(error).__name__}): "
@@ -42,12 +50,30 @@ async def started(client: KafkaClient, options: dict[str, Any]) -> None:
         ) from error
 
 
+async def stopped(client: Any, seconds: float, what: str = "") -> None:
+    """Stop a client, but wait no longer than `seconds`; then close its connections under it.
+
+    `what` it was for is logged where it is given up; nothing where that is no news.
+
+    aiokafka waits for a broker that is away for ever, and comes to its connections last: cancelled
+    before that it leaves them open, and a task that asks for metadata for as long as we run.
+    """
+    close = client.close if hasattr(client, "close") else client.stop
+    try:
+        await asyncio.wait_for(close(), seconds)
+    except TimeoutError:
+        if what:
+            _say_given_up(what)
+    finally:
+        await _disconnected(client)
+
+
 async def given_up_after(seconds: float, closing: Awaitable[object], what: str) -> None:
     """Wait for `closing`, but no longer: aiokafka waits for a broker that is away for ever."""
     try:
         await asyncio.wait_for(closing, seconds)
     except TimeoutError:
-        log.warning("Kafka is away, going without it", unfinished=what)
+        _say_given_up(what)
 
 
 def quieten_client_logs() -> None:
@@ -55,6 +81,13 @@ def quieten_client_logs() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-async def _close(client: Any) -> None:
-    close = client.close if hasattr(client, "close") else client.stop
-    await close()
+def _say_given_up(what: str) -> None:
+    log.warning("Kafka is away, going without it", unfinished=what)
+
+
+async def _disconnected(client: Any) -> None:
+    """Nothing where it is already."""
+    connections = getattr(client, "client", None) or getattr(client, "_client", None)
+    if connections is not None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(connections.close(), _CLOSE_TIMEOUT)

@@ -15,7 +15,7 @@ from tollway_schemas.codec import decode, encode
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.connect import given_up_after, started
+from tollway_workers.kafka.connect import given_up_after, started, stopped
 from tollway_workers.kafka.log_reader import LogReader, Place
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ class HeartbeatWriter:
         if self._producer is not None:
             await given_up_after(_LAST_WORD, self.once(), "the last heartbeat")
             producer, self._producer = self._producer, None
-            await given_up_after(_LAST_WORD, producer.stop(), "the writer of heartbeats")
+            await stopped(producer, _LAST_WORD, "the writer of heartbeats")
 
     async def _write(self, beat: Heartbeat) -> None:
         if self._producer is None:

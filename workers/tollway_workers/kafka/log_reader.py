@@ -1,7 +1,5 @@
 """Reads partitions by name and offset, without a group: what commands do with topics."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from tollway_schemas.headers import Headers
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.connect import started
+from tollway_workers.kafka.connect import started, stopped
 from tollway_workers.kafka.topics import existing_topics
 
 #: Milliseconds a read waits for records.
@@ -57,11 +55,10 @@ class LogReader:
         await started(self._consumer, self._client)
 
     async def stop(self) -> None:
-        """Disconnect; idempotent."""
+        """Disconnect, within moments; idempotent."""
         # aiokafka's fetcher misses a request to end while it turns to other partitions, and its
         # consumer then waits for ever; asked again, it ends.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._consumer.stop(), _STOP_WAIT)
+        await stopped(self._consumer, _STOP_WAIT)
 
     async def cluster_id(self) -> str:
         """The cluster's own name for itself, which outlives every change of address."""

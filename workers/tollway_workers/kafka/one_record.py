@@ -10,7 +10,6 @@ from aiokafka.errors import KafkaError
 from tollway_schemas import headers
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
 from tollway_workers.policies.duplicates import Identity, ReplyPlace
 
@@ -55,7 +54,7 @@ class KafkaReplies:
         """Disconnect; idempotent."""
         if self._reader is not None:
             reader, self._reader = self._reader, None
-            await given_up_after(STOP_TIMEOUT, reader.stop(), "the reader of replies")
+            await reader.stop()
 
     async def _read(self, place: ReplyPlace, identity: Identity) -> LoggedRecord | None:
         if self._reader is None:

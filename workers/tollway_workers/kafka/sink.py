@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.batches import Batches
-from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.partitioner import partition_of
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.kafka.settings import SinkSettings
@@ -146,7 +146,7 @@ async def _retire(old: _Producing) -> None:
     try:
         await old.batches.flush()
     finally:
-        await given_up_after(_DISCONNECT_TIMEOUT, old.producer.stop(), "disconnecting a producer")
+        await stopped(old.producer, _DISCONNECT_TIMEOUT, "disconnecting a producer")
 
 
 def _size(record: OutgoingRecord) -> int:

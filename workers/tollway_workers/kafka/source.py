@@ -20,7 +20,7 @@ from tollway_workers.clock import Clock
 from tollway_workers.kafka.assignor import ShardAssignor
 from tollway_workers.kafka.commits import left_at
 from tollway_workers.kafka.committer import Committer
-from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.consumer_options import group_member
 from tollway_workers.kafka.membership import Membership, say_goodbye
 from tollway_workers.kafka.received import received
@@ -186,7 +186,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             consumer, self._consumer = self._consumer, None
             if known:
                 say_goodbye(consumer)
-            await given_up_after(STOP_TIMEOUT, consumer.stop(), "leaving the group")
+            await stopped(consumer, STOP_TIMEOUT, "leaving the group")
             self.joined = False
         if self._admin is not None:
             admin, self._admin = self._admin, None

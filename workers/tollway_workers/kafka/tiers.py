@@ -13,7 +13,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.commits import left_at
-from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started
+from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started, stopped
 from tollway_workers.kafka.consumer_options import group_member
 from tollway_workers.kafka.membership import say_goodbye
 from tollway_workers.kafka.received import received
@@ -143,7 +143,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             say_goodbye(consumer)
-            await given_up_after(STOP_TIMEOUT, consumer.stop(), "leaving the relays")
+            await stopped(consumer, STOP_TIMEOUT, "leaving the relays")
         if self._admin is not None:
             admin, self._admin = self._admin, None
             await admin.close()

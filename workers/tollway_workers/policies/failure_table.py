@@ -28,6 +28,11 @@ class Next(Enum):
     #: Give the job up with a failure reply alone.
     FAIL = "fail"
 
+    @property
+    def waits_for_lane(self) -> bool:
+        """Whether the job goes behind the others of its lane, for as long as that says."""
+        return self in (Next.WAIT_FOR_LANE, Next.PARK_LANE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:

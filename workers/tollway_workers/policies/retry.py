@@ -68,7 +68,7 @@ class RetryPolicy:
     def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
         if row.next is Next.DEAD_LETTER or _calls(progress) >= MOST_CALLS:
             return False
-        if row.next in (Next.WAIT_FOR_LANE, Next.PARK_LANE):
+        if row.next.waits_for_lane:
             return True
         most = progress.route.reasks if row.next is Next.REASK else row.most
         return (
