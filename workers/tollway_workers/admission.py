@@ -130,7 +130,8 @@ class Admission:
     def cost_of(self, progress: JobProgress) -> Cost:
         """What its next call takes of the limits, estimated once for each request it makes."""
         if progress.cost is None:
-            progress.cost = self._estimated(progress)
+            counts = self.quota.counts_tokens
+            progress.cost = self._with_tokens(progress) if counts else _NO_TOKENS
         return progress.cost
 
     def count(self, progress: JobProgress) -> Cost:
@@ -146,11 +147,12 @@ class Admission:
 
     def tokens_of(self, progress: JobProgress) -> float:
         """What tenants pay for its next call, whether or not the lane has a limit of tokens."""
-        if self.uncounted(progress):
-            return self._with_tokens(progress).tokens
-        if progress.cost is None or progress.cost is _NO_TOKENS:
-            progress.cost = self._with_tokens(progress)
-        return progress.cost.tokens
+        cost = progress.cost
+        if cost is None or cost is _NO_TOKENS:
+            cost = self._with_tokens(progress)
+            if not self.uncounted(progress):
+                progress.cost = cost
+        return cost.tokens
 
     def never(self, progress: JobProgress) -> str | None:
         """Why its next call can never be made here, in one sentence; None where it can, or where
@@ -212,9 +214,6 @@ class Admission:
         for pool in self.quota.pools:
             if pool.limit.period == MINUTE:
                 pool.slow(pace, now)
-
-    def _estimated(self, progress: JobProgress) -> Cost:
-        return self._with_tokens(progress) if self.quota.counts_tokens else _NO_TOKENS
 
     def _with_tokens(self, progress: JobProgress, count: TokenCount = text_tokens) -> Cost:
         request = progress.request

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 #: Where there is no clock of that name (macOS), the monotonic one counts sleep.
@@ -44,14 +45,9 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own time."""
 
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def boottime(self) -> float:
-        return time.clock_gettime(_BOOTTIME)
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+    boottime = staticmethod(partial(time.clock_gettime, _BOOTTIME))
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -71,7 +71,8 @@ class LaneQueue:
         """It waits here from now on."""
         record = progress.record
         self.parts[record.topic] += record.size
-        self.earliest = min(self.earliest, progress.deadline)
+        if progress.deadline < self.earliest:
+            self.earliest = progress.deadline
 
     def leave(self, progress: JobProgress) -> None:
         """It waits here no longer."""
@@ -148,8 +149,9 @@ class Dispatcher:
         turns = self._turns[lane_name]
         # A snapshot: a job that is dropped on the way may have a copy of it started, in here.
         while (lane := self._start_next(tuple(turns))) is not None:
-            turns.remove(lane)
-            turns.append(lane)
+            if len(turns) > 1:
+                turns.remove(lane)
+                turns.append(lane)
         for lane in turns:
             if lane.admission.exact and not self._stopped:
                 self._look_ahead(lane.admission.lane.name)

@@ -26,7 +26,7 @@ def token_cost(rule: TokenRule, *, prompt_tokens: int, output_limit: int) -> Cos
             tokens = prompt_tokens + output_limit
         case "input":
             tokens = prompt_tokens
-    return Cost(tokens=tokens, input_tokens=prompt_tokens, output_tokens=output_limit)
+    return Cost(1.0, tokens, prompt_tokens, output_limit)
 
 
 def counted(rule: TokenRule, cost: Cost, *, input_tokens: int, output_tokens: int) -> Cost:

@@ -14,26 +14,15 @@ from tollway_schemas.request import ChatRequest, Message, OutputSchema, TextPart
 _LETTERS = bytes(range(65, 91)) + bytes(range(97, 123))
 _DIGITS = b"0123456789"
 _SPACES = b" \t\r\n"
-#: Control characters too: who sends a million of them must not pay for none.
-_ASCII_OTHERS = bytes(b for b in range(128) if b not in _LETTERS + _DIGITS + _SPACES)
-_LEAD_2, _LEAD_3, _LEAD_4 = (
-    bytes(range(0xC0, 0xE0)),
-    bytes(range(0xE0, 0xF0)),
-    bytes(range(0xF0, 0xF8)),
-)
-
-#: Bytes of a class, and tokens a byte.
-_ASCII_WEIGHTS = (
-    (_LETTERS, 1 / 4.8),
-    (_DIGITS, 1 / 2.4),
-    (_ASCII_OTHERS, 1 / 1.9),
-    (_SPACES, 0.06),
-)
-_WEIGHTS = (
-    *_ASCII_WEIGHTS,
-    (_LEAD_2, 0.30),
-    (_LEAD_3, 0.75),
-    (_LEAD_4, 1.5),
+#: Tokens of a byte of each, and of all other ASCII: control characters too, for who sends a million
+#: of them must not pay for none.
+_LETTER, _DIGIT, _SPACE, _OTHER = 1 / 4.8, 1 / 2.4, 0.06, 1 / 1.9
+_ASCII = bytes(range(128))
+#: The first bytes of characters of two, three and four bytes, and tokens of such a character.
+_LEADS = (
+    (bytes(range(0xC0, 0xE0)), 0.30),
+    (bytes(range(0xE0, 0xF0)), 0.75),
+    (bytes(range(0xF0, 0xF8)), 1.5),
 )
 _MARGIN = 1.06
 #: Tokens that a provider's template adds to every message.
@@ -54,14 +43,25 @@ class TokenCount(Protocol):
 
 def text_tokens(text: str) -> int:
     """Tokens of a text, on the safe side."""
-    left = text.encode("utf-8", "surrogatepass")
-    tokens = 0.0
+    data = text.encode("utf-8", "surrogatepass")
     # Letters first: what is left to look at for the other kinds is short then.
-    for kind, weight in _ASCII_WEIGHTS if text.isascii() else _WEIGHTS:
-        without = left.translate(None, kind)
-        tokens += (len(left) - len(without)) * weight
-        left = without
+    no_letters = data.translate(None, _LETTERS)
+    no_spaces = no_letters.translate(None, _SPACES)
+    others = no_spaces.translate(None, _DIGITS)
+    letters, spaces = len(data) - len(no_letters), len(no_letters) - len(no_spaces)
+    digits = len(no_spaces) - len(others)
+    tokens = letters * _LETTER + spaces * _SPACE + digits * _DIGIT
+    tokens += len(others) * _OTHER if text.isascii() else _beyond_ascii(others)
     return int(tokens * _MARGIN) + 1
+
+
+def _beyond_ascii(others: bytes) -> float:
+    """Tokens of what has no letter, space or digit of ASCII."""
+    left = others.translate(None, _ASCII)
+    tokens = (len(others) - len(left)) * _OTHER
+    for kind, weight in _LEADS:
+        tokens += (len(left) - len(left.translate(None, kind))) * weight
+    return tokens
 
 
 def prompt_tokens(
