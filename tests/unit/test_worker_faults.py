@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 
@@ -127,6 +128,35 @@ async def test_a_bug_while_a_record_is_built_is_a_dead_letter_and_no_endless_try
     assert (len(fleet.dead_letters) == 1) or name == "dead_letter"
     assert "secret" not in str([letter.value for letter in fleet.dead_letters])
     assert fleet.worker.writer.held == 0
+
+
+@pytest.mark.parametrize(
+    "step", ["tollway_workers.intake.read_job", "tollway_workers.admission.prompt_tokens"]
+)
+async def test_a_bug_met_before_any_call_is_that_jobs_dead_letter_and_ends_no_worker(
+    step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module, _, name = step.rpartition(".")
+    original = getattr(import_module(module), name)
+    steps = iter(range(10**6))
+
+    def break_at_the_second(*arguments: object, **rest: object) -> object:
+        if next(steps) == 1:
+            raise TypeError("secret prompt")
+        return original(*arguments, **rest)
+
+    monkeypatch.setattr(step, break_at_the_second)
+    routes = {"extract": RouteSettings(lanes=("main",))}
+    config = lane(tokens_per_minute=60_000)
+    async with MemoryFleet({config: ScriptedProvider()}, routes) as fleet:
+        await fleet.publish(job("first"), job("second"), job("third"))
+        await fleet.until(lambda: fleet.lag == 0)
+
+    (letter,) = fleet.dead_letters
+    assert [reply.status for reply in fleet.replies.values()].count("completed") == 2
+    assert "a bug in itself (TypeError)" in str([letter.value, letter.headers])
+    assert "secret" not in str([letter.value, letter.headers]) + caplog.text
+    assert fleet.worker._bytes == 0
 
 
 @pytest.mark.parametrize("point", range(8))

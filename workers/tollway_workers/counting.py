@@ -7,12 +7,16 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import structlog
+
 from tollway_workers.admission import Admission
 from tollway_workers.dispatcher import Dispatcher
 from tollway_workers.policies.call_cost import Cost
-from tollway_workers.policies.endings import beyond_limits
+from tollway_workers.policies.endings import beyond_limits, bug, traits
 from tollway_workers.policies.outcome import Outcome
 from tollway_workers.policies.progress import JobProgress
+
+log = structlog.get_logger(__name__)
 
 #: Jobs of a lane that are counted before it is their turn; counting begins when half are left.
 _AHEAD = 32
@@ -43,7 +47,12 @@ class Counting:
 
         One whose prompt is not counted yet is looked at when it is.
         """
-        why = self._admissions[progress.lane].never(progress)
+        try:
+            why = self._admissions[progress.lane].never(progress)
+        except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
+            log.error("the tokens of a job met a bug in us", **traits(error))
+            self._end(progress, bug(error, progress.lane))
+            return True
         if why is None:
             return False
         self._end(progress, beyond_limits(why, progress.lane))

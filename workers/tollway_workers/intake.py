@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import structlog
+
 from tollway_schemas import headers
 from tollway_schemas.errors import TollwayError, UndecodableRecord, UnsupportedVersion
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Priority
 from tollway_workers.clock import Clock
 from tollway_workers.config.route import RouteSettings
-from tollway_workers.policies.endings import crashed, invalid_job
+from tollway_workers.policies.endings import bug, crashed, invalid_job, traits
 from tollway_workers.policies.intake import read_job
 from tollway_workers.policies.outcome import Outcome
 from tollway_workers.policies.progress import JobProgress
@@ -21,6 +23,8 @@ from tollway_workers.policies.travel import arrival
 from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.validation.asking import ask_on
 from tollway_workers.validation.validator import ResultValidator
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +85,24 @@ class Intake:
         return begin + [topic for topic, (name, _) in reads.lanes.items() if name == lane]
 
     def take(self, record: ReceivedRecord) -> JobProgress | Ended | Refused:
-        """A job that is to wait for its lane, or how it ends or goes on at once."""
+        """A job that is to wait for its lane, or how it ends or goes on at once.
+
+        Raises nothing: what meets a bug in us is a dead letter, and ends no worker.
+        """
         begins = self._settings.jobs.get(record.topic)
         route = begins[0] if begins else headers.get(record.headers, headers.ROUTE) or ""
         try:
             progress = self._begin(record, *begins) if begins else self._go_on(record)
+            outcome = self._refusal(progress)
+            if outcome is None and begins is None:
+                outcome = self._onward(progress)
         except UnsupportedVersion as error:
             return _refused(record, route, FailureClass.UNSUPPORTED_VERSION, error)
         except UndecodableRecord as error:
             return _refused(record, route, FailureClass.UNDECODABLE, error)
-        outcome = self._refusal(progress)
-        if outcome is None and begins is None:
-            outcome = self._onward(progress)
+        except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
+            log.error("a record met a bug in us", **traits(error))
+            return Refused(record, route, bug(error).failure)
         return progress if outcome is None else Ended(progress, outcome)
 
     def _begin(self, record: ReceivedRecord, route_name: str, priority: Priority) -> JobProgress:

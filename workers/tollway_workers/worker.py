@@ -14,7 +14,7 @@ from tollway_workers.dispatcher import Dispatcher, Reactions, answer_expired
 from tollway_workers.errors import CallNotSent
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.parts import Parts
-from tollway_workers.policies.endings import bug, place_of
+from tollway_workers.policies.endings import bug, traits
 from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.outcome import Forwarded, Outcome, RetryLater
 from tollway_workers.policies.outgoing import Exchange
@@ -194,8 +194,7 @@ class Worker:
             if not self.cancelling.ends(progress):
                 self.dispatcher.retry(progress, 0.0)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            # The place alone: an exception's text may quote what it choked on.
-            log.error("a job met a bug in us", error=type(error).__name__, at=place_of(error))
+            log.error("a job met a bug in us", **traits(error))
             ended = bug(error, progress.lane), None
         except asyncio.CancelledError:
             # It may go on at its provider: whoever has it next must not count on its end.

@@ -11,7 +11,7 @@ from tollway_schemas.failure import Failure
 from tollway_schemas.headers import Headers
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import RecordSink
-from tollway_workers.policies.endings import bug, place_of
+from tollway_workers.policies.endings import bug, traits
 from tollway_workers.policies.outcome import Outcome
 from tollway_workers.policies.outgoing import Exchange
 from tollway_workers.policies.progress import JobProgress
@@ -68,7 +68,7 @@ class OutcomeWriter:
             try:
                 return await self._until(lambda: publisher.publish(progress, outcome, exchange))
             except Unbuildable as unbuildable:
-                log.error("an outcome could not be put together", **_about(unbuildable))
+                log.error("an outcome could not be put together", **traits(unbuildable.cause))
                 return await self._write_bug(progress, unbuildable.cause)
 
     async def refuse(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
@@ -87,7 +87,7 @@ class OutcomeWriter:
         try:
             return await self._until(lambda: publisher.publish(progress, given_up, None))
         except Unbuildable as unbuildable:
-            log.error("a dead letter could not be put together", **_about(unbuildable))
+            log.error("a dead letter could not be put together", **traits(unbuildable.cause))
             failure, route = given_up.failure, progress.job.route
             await self._until(
                 lambda: publisher.publish_undecodable(progress.record, failure, route)
@@ -121,9 +121,3 @@ class OutcomeWriter:
             yield
         finally:
             del self._held[ticket]
-
-
-def _about(unbuildable: Unbuildable) -> dict[str, str]:
-    """Type and place alone: an exception's text may quote what it choked on."""
-    cause = unbuildable.cause
-    return {"error": type(cause).__name__, "at": place_of(cause)}

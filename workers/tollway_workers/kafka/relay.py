@@ -15,7 +15,7 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.tiers import TierSource
-from tollway_workers.policies.endings import place_of
+from tollway_workers.policies.endings import traits
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.relay import Ways, is_due, onward
 
@@ -73,12 +73,7 @@ class Relay:
             try:
                 await self.run()
             except Exception as error:  # noqa: BLE001 whatever it was, jobs wait to be put back
-                # The place alone: an exception's text may quote what it choked on.
-                log.error(
-                    "the relay failed, starting it again",
-                    error=type(error).__name__,
-                    at=place_of(error),
-                )
+                log.error("the relay failed, starting it again", **traits(error))
                 if self._events is not None:
                     self._events.relay_failed(error)
                 await self._clock.sleep(_RUN_AGAIN)

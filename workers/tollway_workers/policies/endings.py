@@ -49,7 +49,7 @@ def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
     return DeadLettered(Failure(failure_class=kind, message=message, lane=lane))
 
 
-def bug(error: Exception, lane: str) -> DeadLettered:
+def bug(error: Exception, lane: str | None = None) -> DeadLettered:
     """The worker met a bug in itself. An exception's text may quote anything: its type alone."""
     failure = Failure(
         failure_class=FailureClass.UNKNOWN,
@@ -59,7 +59,11 @@ def bug(error: Exception, lane: str) -> DeadLettered:
     return DeadLettered(failure, type(error).__name__)
 
 
-def place_of(error: Exception) -> str:
-    """File and line where an error was raised."""
+def traits(error: Exception) -> dict[str, str]:
+    """What logs may say of an error: its type, and the file and line where it was raised.
+
+    Its text may quote what it choked on.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    return {"error": type(error).__name__, "at": place}
