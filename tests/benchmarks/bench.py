@@ -186,7 +186,7 @@ def report(console: Console, ours: Side, bare: Side) -> dict[str, object]:
 def main() -> int:
     """Run everything; exit 1 if a job costs more than the bound."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--jobs", type=int, default=4_000)
     parser.add_argument("--only-ratio", action="store_true")
     arguments = parser.parse_args()

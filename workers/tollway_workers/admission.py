@@ -172,7 +172,8 @@ class Admission:
     def on_answer(self) -> None:
         """The provider answered, well or badly: the lane is alive."""
         self.gate.on_answer()
-        self.gate.lift(self.quota.most_calls, self.in_flight)
+        if self.gate.slowed:
+            self.gate.lift(self.quota.most_calls, self.in_flight)
 
     def on_failure(
         self, failure_class: FailureClass, retry_after: float | None, started: float

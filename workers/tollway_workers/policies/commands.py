@@ -68,6 +68,8 @@ class Commands:
         job = progress.job
         if self._jobs and now < self._jobs.get(job.id, 0.0):
             return True
+        if not self._tenants and not self._runs:
+            return False
         return any(
             name is not None and name in spans and _covers(spans[name], job, now)
             for name, spans in ((progress.tenant, self._tenants), (job.run, self._runs))

@@ -56,6 +56,11 @@ class LaneGate:
         return LaneState.OPEN if self._ceiling is None else LaneState.SLOWED
 
     @property
+    def slowed(self) -> bool:
+        """Whether it bounds the calls in flight."""
+        return self._ceiling is not None
+
+    @property
     def parked_by(self) -> FailureClass | None:
         """The failure that parked it."""
         return self._parked

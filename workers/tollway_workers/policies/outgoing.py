@@ -180,4 +180,4 @@ def _is_json(value: bytes) -> bool:
 
 
 def _add(fields: dict[str, object], **values: object) -> None:
-    fields.update((name, value) for name, value in values.items() if value is not None)
+    fields.update({name: value for name, value in values.items() if value is not None})

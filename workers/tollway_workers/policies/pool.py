@@ -105,9 +105,11 @@ class Pool:
 
     def state(self, amount: float, now: float) -> None:
         """The provider says that this is its limit: less than ours holds, more does not."""
-        self.refill(now)
-        self.borne = min(1.0, amount / self.limit.amount)
-        self._rated()
+        borne = min(1.0, amount / self.limit.amount)
+        if borne != self.borne:
+            self.refill(now)
+            self.borne = borne
+            self._rated()
 
     @property
     def part(self) -> float:
