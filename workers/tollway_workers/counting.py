@@ -45,7 +45,8 @@ class Counting:
     def ends(self, progress: JobProgress) -> bool:
         """Whether a job is larger than its lane ever lets through; its end is then begun.
 
-        One whose prompt is not counted yet is looked at when it is.
+        So is that of one whose estimate meets a bug in us. One whose prompt is not counted yet is
+        looked at when it is.
         """
         try:
             why = self._admissions[progress.lane].never(progress)

@@ -24,11 +24,6 @@ class Leftover:
     #: What it belonged to: `routes.extract`, `lanes.fast` or `retry.tiers`.
     key: str
 
-    @property
-    def is_tier(self) -> bool:
-        """Whether it is a retry topic: those are read by the relays' group."""
-        return self.key == _TIERS
-
 
 def leftovers(settings: FleetSettings, existing: Iterable[str]) -> tuple[Leftover, ...]:
     """Those of the topics that exist which are of nothing that is configured."""
@@ -72,7 +67,7 @@ def _key(match: re.Match[str]) -> str:
 
 
 def _gone(left: Leftover) -> str:
-    return "lacks its delay" if left.is_tier else "is gone"
+    return "lacks its delay" if left.key == _TIERS else "is gone"
 
 
 def _how_to_keep(left: Leftover) -> str:
