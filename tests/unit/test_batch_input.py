@@ -51,7 +51,7 @@ def test_a_custom_id_counts_once() -> None:
 
 
 def test_a_route_must_exist_where_routes_are_known() -> None:
-    batch = check(job_line("a", model="nowhere"), routes=frozenset({"extract"}))
+    batch = check(job_line("a", model="nowhere"), routes={"extract": "extract"})
 
     (bad,) = batch.bad_lines
     assert bad.failure_class is FailureClass.UNKNOWN_ROUTE

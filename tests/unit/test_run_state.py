@@ -1,5 +1,6 @@
 """What a run remembers, what it refuses, and who may answer it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,17 @@ import pytest
 from tollway_workers.cli.run.batch_output import Ending
 from tollway_workers.cli.run.lane_lock import digests, lane_locks
 from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.screen import cost_text, duration
-from tollway_workers.cli.run.settings import plan_fleet, with_bootstrap_servers, with_simulator
-from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
+from tollway_workers.cli.run.settings import (
+    FleetPlan,
+    plan_fleet,
+    with_bootstrap_servers,
+    with_simulator,
+)
+from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.cli.run.tally import Progress, Tally
+from tollway_workers.cli.run.who import Model, Who
 from tollway_workers.cli.run.worker_process import sum_of
 from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.config.load import load_fleet
@@ -51,10 +59,17 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_damaged_state_is_one_sentence(tmp_path: Path) -> None:
     file = StateFile(tmp_path / "out.jsonl")
-    file.path.write_text('{"version": 2}')
+    file.path.write_text('{"version": 1}')
 
     with pytest.raises(InputError, match="--fresh"):
         file.read()
+
+
+def who(model: str = "m", **more: Any) -> Who:
+    return Who(models=(Model(base_url="http://h/v1", model=model, key=more.get("key")),))
+
+
+SIMULATED = Who(models=(Model(base_url="", model="m"),), script="0123456789abcdef")
 
 
 @pytest.mark.parametrize(
@@ -62,16 +77,34 @@ def test_a_damaged_state_is_one_sentence(tmp_path: Path) -> None:
     [
         ({"sha256": "other"}, "the input has changed"),
         ({"route": "fast"}, "no --route, now it is --route fast"),
-        ({"cluster": "other"}, "another Kafka cluster"),
         ({"prefix": "other"}, "topic prefix 'tollway'"),
+        (
+            {"who": {"run": who("x")}},
+            "it holds answers of m at http://h/v1, and now it would get answers of x at",
+        ),
+        ({"who": {"run": who(key="environment variable K")}}, "with no key, and now .* variable K"),
+        ({"who": {"run": SIMULATED}}, "and now it would get SIMULATED answers"),
+        ({"who": {}}, "and now it would get answers of a fleet that others run"),
+        ({"who": {"fast": who()}}, "answers of m at http://h/v1 to route 'run'"),
     ],
 )
 def test_a_state_of_another_command_is_refused(change: dict[str, Any], said: str) -> None:
-    same: dict[str, Any] = {"sha256": "abc", "route": None, "cluster": "c", "prefix": "tollway"}
-    check_same_run(STATE, out=Path("out"), **same)
+    state = STATE.with_who({"run": who(), "unused": who()}, ["run"])
+    same = Identity(sha256="abc", route=None, who={"run": who()}, prefix="tollway", out=Path("out"))
+    same.check(state, "c")
 
     with pytest.raises(InputError, match=said):
-        check_same_run(STATE, out=Path("out"), **(same | change))
+        replace(same, **change).check(state)
+    with pytest.raises(InputError, match="another Kafka cluster"):
+        same.check(state, "other")
+
+
+def test_simulated_answers_are_not_taken_for_a_models() -> None:
+    state = STATE.with_who({"run": SIMULATED}, ["run"])
+    real = Identity(sha256="abc", route=None, who={"run": who()}, prefix="tollway", out=Path("out"))
+
+    with pytest.raises(InputError, match="it holds SIMULATED answers, and now .* --fresh"):
+        real.check(state)
 
 
 @pytest.mark.parametrize(
@@ -100,16 +133,70 @@ def test_in_and_out_are_not_one_file() -> None:
         RunOptions(source=Path("in"), out=Path("in")).check()
 
 
-def test_a_lane_named_on_the_command_line_is_a_fleet_of_one_lane() -> None:
-    plan = plan_fleet(
-        options(base_url="http://127.0.0.1:1/v1", model="m", key_env="KEY", concurrency=4), {}
-    )
+def own(**given: Any) -> FleetPlan:
+    known: dict[str, Any] = {"base_url": "http://127.0.0.1:1/v1", "model": "m", "concurrency": 4}
+    return plan_fleet(options(**(known | given)), {})
 
-    lane = plan.settings.lanes["run"]
-    assert (plan.route, plan.routes, plan.workers) == ("run", frozenset({"run"}), 2)
-    assert (lane.model, lane.concurrency, lane.requests_per_minute) == ("m", 4, None)
+
+def test_a_lane_named_on_the_command_line_is_a_fleet_of_one_lane() -> None:
+    plan = own(key_env="KEY", model="Org/Model:1")
+
+    (name,) = plan.settings.lanes
+    lane = plan.settings.lanes[name]
+    assert name.startswith("run-org-model-1-")
+    assert (plan.route, plan.workers, plan.own_topics) == ("run", 2, True)
+    assert [route.name for route in (plan.routes or {}).values()] == [name]
+    assert plan.settings.routes[name].lanes == (name,)
+    assert (lane.model, lane.concurrency, lane.requests_per_minute) == ("Org/Model:1", 4, None)
     assert str(plan.settings.providers["run"].api_key) == "environment variable KEY"
     assert plan.uses_local_kafka
+
+
+def test_runs_share_topics_where_the_same_answers_and_nowhere_else() -> None:
+    def topics(plan: FleetPlan) -> set[str]:
+        return {*plan.settings.lanes, *plan.settings.routes, *plan.settings.limit_groups}
+
+    same = [own(), own(concurrency=9), own(base_url="http://127.0.0.1:1/v1/")]
+    simulated: dict[str, Any] = {"base_url": None, "simulate": True}
+    others = [
+        own(model="n"),
+        own(base_url="http://127.0.0.1:2/v1"),
+        own(key_env="KEY"),
+        own(route="mine"),
+        own(**simulated),
+        own(**simulated, answers=Path("a")),
+    ]
+
+    assert all(topics(plan) == topics(own()) for plan in same)
+    found = [frozenset(topics(plan)) for plan in [own(), *others]]
+    assert len(set(found)) == len(found)
+    assert all(len(name) < 64 for name in frozenset().union(*found))
+
+
+def test_a_simulator_in_the_place_of_a_configuration_has_topics_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text(
+        '[providers.p]\nbase_url = "http://h/v1"\n[limit_groups.g]\nrequests_per_minute = 600\n'
+        '[lanes.fast]\nprovider = "p"\nmodel = "m"\nconcurrency = 4\nlimit_group = "g"\n'
+        '[routes.extract]\nlanes = ["fast"]\n'
+    )
+    real = plan_fleet(options(config=file), {})
+
+    plan = plan_fleet(options(config=file, simulate=True), {})
+
+    assert (real.own_topics, plan.own_topics) == (False, True)
+    assert set(real.settings.routes) == {"extract"}
+    assert real.routes is not None and plan.routes is not None
+    assert set(real.routes) == set(plan.routes) == {"extract"}
+    route = plan.routes["extract"].name
+    (lane,) = plan.settings.routes[route].lanes
+    assert route.startswith("run-simulated-extract-") and lane.startswith("run-simulated-fast-")
+    assert plan.settings.lanes[lane].limit_group in plan.settings.limit_groups
+    assert not {"extract", "fast", "g"} & {
+        *plan.settings.routes,
+        *plan.settings.lanes,
+        *plan.settings.limit_groups,
+    }
 
 
 def test_one_call_at_a_time_is_one_worker() -> None:
@@ -141,7 +228,7 @@ def test_a_route_that_the_configuration_lacks_is_refused(tmp_path: Path) -> None
     file = tmp_path / "fleet.toml"
     write_settings(plan_fleet(options(simulate=True), {}).settings, file)
 
-    with pytest.raises(InputError, match="no route 'fast'; the configuration has: run"):
+    with pytest.raises(InputError, match="no route 'fast'; the configuration has: run-simulated-"):
         plan_fleet(options(config=file, route="fast"), {})
 
 
@@ -171,27 +258,39 @@ def test_a_mistake_on_the_command_line_is_a_configuration_error() -> None:
 def test_runs_share_a_route_only_with_equal_lanes(tmp_path: Path) -> None:
     first = {"run": "digest-1"}
 
-    with lane_locks(tmp_path, "c", "p", first) as locks:
+    with lane_locks(tmp_path, "c", "p", first, "n") as locks:
         assert not locks.shared
-        with lane_locks(tmp_path, "c", "p", first) as again:
+        with lane_locks(tmp_path, "c", "p", first, "n") as again:
             assert again.shared
+            assert not locks.alone()
+        assert locks.alone()
         with (
-            pytest.raises(InputError, match="being served with other lane settings"),
-            lane_locks(tmp_path, "c", "p", {"run": "digest-2"}),
+            pytest.raises(InputError, match="with other limits"),
+            lane_locks(tmp_path, "c", "p", {"run": "digest-2"}, "n"),
         ):
             pass
-        with lane_locks(tmp_path, "c", "other", {"run": "digest-2"}) as elsewhere:
+        with lane_locks(tmp_path, "c", "other", {"run": "digest-2"}, "n") as elsewhere:
             assert not elsewhere.shared
-    with lane_locks(tmp_path, "c", "p", {"run": "digest-2"}) as later:
+    with lane_locks(tmp_path, "c", "p", {"run": "digest-2"}, "n") as later:
         assert not later.shared
 
 
-def test_a_simulators_address_is_no_difference_of_lanes() -> None:
-    settings = plan_fleet(options(simulate=True), {}).settings
-    one, two = (with_simulator(settings, f"http://127.0.0.1:{port}/v1") for port in (1, 2))
+def test_limits_of_one_model_are_not_spent_twice_by_two_names_of_a_route() -> None:
+    (one,), (two,) = digests(own()), digests(own(route="mine"))
+    assert one == two
+    assert digests(own()) == digests(own()) != digests(own(route="mine"))
+    assert digests(own()) != digests(own(concurrency=9))
+    assert set(digests(own(model="n"))) != {one}
 
-    assert digests(one, "x") == digests(two, "x") != digests(two, "y")
-    assert digests(one, None) != digests(two, None)
+
+def test_a_simulators_address_is_no_difference_of_lanes() -> None:
+    plan = own(base_url=None, simulate=True)
+    one, two = (
+        replace(plan, settings=with_simulator(plan.settings, f"http://127.0.0.1:{port}/v1"))
+        for port in (1, 2)
+    )
+
+    assert digests(one) == digests(two)
 
 
 def ending(**fields: Any) -> Ending:
@@ -219,7 +318,7 @@ def test_a_cost_that_is_not_known_is_never_zero() -> None:
 def test_time_left_counts_this_process_only() -> None:
     tally = Tally() + ending() + ending() + ending(answered=False)
 
-    progress = Progress(total=10, tally=tally, resumed=1, in_flight=None, elapsed=4.0)
+    progress = Progress(total=10, tally=tally, done=3, resumed=1, in_flight=None, elapsed=4.0)
 
     assert (progress.rate, progress.seconds_left) == (0.5, 14.0)
     assert [duration(each) for each in (1.24, 64, 7500)] == ["1.2 s", "1 m 04 s", "2 h 05 m"]

@@ -3,7 +3,7 @@
 import pytest
 
 from tollway_workers.policies import offset_map
-from tollway_workers.policies.unfinished import unfinished
+from tollway_workers.policies.unfinished import span
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ def test_what_is_complete_is_not_counted(
 ) -> None:
     metadata = None if committed is None else offset_map.encode(committed, set(done))
 
-    assert unfinished(begin, end, committed, metadata) == expected
+    assert span(begin, end, committed, metadata).count == expected
 
 
 def test_metadata_of_another_program_means_that_nothing_above_is_done() -> None:
-    assert unfinished(0, 100, 40, "somebody's note") == 60
+    assert span(0, 100, 40, "somebody's note").count == 60
 
 
 def test_a_partition_without_a_commit_is_all_to_do() -> None:
-    assert unfinished(0, 7, -1, "") == 7
+    assert span(0, 7, -1, "").count == 7

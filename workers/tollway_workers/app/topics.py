@@ -4,13 +4,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
+from tollway_workers.app.run_topics import run_leftovers
 from tollway_workers.app.unfinished import unfinished_in
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.topics import apply, broker_settings, existing_topics, topic_states
 from tollway_workers.policies import topic_leftovers
 from tollway_workers.policies.broker_plan import BROKER_SETTINGS, broker_remarks
+from tollway_workers.policies.run_leftovers import own_topics
+from tollway_workers.policies.run_leftovers import remarks as run_remarks
 from tollway_workers.policies.topic_plan import TopicPlan, plan_topics
 from tollway_workers.policies.topic_specs import wanted_topics
 
@@ -32,14 +36,19 @@ async def look_and_plan(settings: FleetSettings) -> TopicPlan:
     names = await existing_topics(client)
     planned = await _plan(settings, names)
     left = topic_leftovers.leftovers(settings, names)
+    of_runs = own_topics(TopicNames(settings.kafka.prefix), (each.topic for each in left))
+    runs = await run_leftovers(settings.kafka, of_runs)
+    left = tuple(each for each in left if each.topic not in of_runs)
     unfinished = await unfinished_in(settings.kafka, (each.topic for each in left))
     brokers = await broker_settings(client, BROKER_SETTINGS)
     return replace(
         planned,
+        delete=tuple(topic for each in runs if each.may_go for topic in each.topics),
         refusals=(*planned.refusals, *topic_leftovers.refusals(left, unfinished)),
         remarks=(
             *planned.remarks,
             *topic_leftovers.remarks(left, unfinished),
+            *run_remarks(runs),
             *_missing_reply_topics(settings, names),
             *broker_remarks(settings.kafka, brokers),
         ),

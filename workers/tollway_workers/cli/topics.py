@@ -70,8 +70,8 @@ def plan(config: Config = None, as_json: AsJson = False, production: Production 
 def apply(config: Config = None, as_json: AsJson = False, production: Production = False) -> None:
     """Make the topics that are missing, and give all of them their partitions and settings.
 
-    It takes nothing away, and does nothing twice. Where Kafka forbids it: exit status 2, and what
-    to ask its operators for.
+    It does nothing twice, and takes away only topics of a `tollway run` that is over. Where Kafka
+    forbids it: exit status 2, and what to ask its operators for.
     """
     settings, note = _settings(config, production=production)
     planned = _noted(asyncio.run(look_and_plan(settings)), note)

@@ -26,7 +26,7 @@ _CHANGES = (
 
 def show_plan(planned: TopicPlan) -> None:
     """What is to be done, and why."""
-    if planned.create or planned.grow:
+    if planned.create or planned.grow or planned.delete:
         show_table(_COLUMNS, _rows(planned))
     if planned.alter:
         show_table(_CHANGES, _changes(planned))
@@ -51,6 +51,13 @@ def show_done(planned: TopicPlan, left: TopicPlan) -> None:
     for name, total in planned.grow.items():
         if name not in left.grow:
             say(f"grew {name} to {count(total, 'partition')}")
+    for name in planned.delete:
+        if name not in left.delete:
+            say(f"deleted {name}, which a run left that is over")
+    _show_changed(planned, left)
+
+
+def _show_changed(planned: TopicPlan, left: TopicPlan) -> None:
     unchanged = {change.topic for change in left.alter}
     for change in planned.alter:
         if change.topic not in unchanged:
@@ -70,6 +77,8 @@ def show_requests(kafka: KafkaSettings, left: TopicPlan) -> None:
     for name, total in left.grow.items():
         words = ["--alter", "--topic", name, "--partitions", str(total)]
         say(_command(kafka, "kafka-topics.sh", words))
+    for name in left.delete:
+        say(_command(kafka, "kafka-topics.sh", ["--delete", "--topic", name]))
     for change in left.alter:
         settings = ",".join(f"{key}={new}" for key, (_, new) in change.settings.items())
         words = ["--alter", "--entity-type", "topics", "--entity-name", change.topic]
@@ -107,7 +116,12 @@ def to_do(planned: TopicPlan) -> dict[str, Any]:
         }
         for change in planned.alter
     ]
-    return {"create": create, "grow": dict(planned.grow), "alter": alter}
+    return {
+        "create": create,
+        "grow": dict(planned.grow),
+        "alter": alter,
+        "delete": list(planned.delete),
+    }
 
 
 def _rows(planned: TopicPlan) -> list[tuple[str, ...]]:
@@ -115,7 +129,8 @@ def _rows(planned: TopicPlan) -> list[tuple[str, ...]]:
         ("create", each.name, str(each.partitions), str(each.replication_factor))
         for each in planned.create
     ]
-    return rows + [("grow", name, str(total), "-") for name, total in planned.grow.items()]
+    rows += [("grow", name, str(total), "-") for name, total in planned.grow.items()]
+    return rows + [("delete", name, "-", "-") for name in planned.delete]
 
 
 def _changes(planned: TopicPlan) -> list[tuple[str, ...]]:

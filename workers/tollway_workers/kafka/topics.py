@@ -14,6 +14,8 @@ from tollway_workers.policies.topic_plan import TopicPlan, TopicState
 
 #: Kafka's error code of a topic that somebody made in between.
 _EXISTS = 36
+#: And of one that somebody deleted in between.
+_UNKNOWN = 3
 #: Seconds until a broker must show a topic that it has made.
 _SHOWN_WITHIN = 10
 #: Where a setting comes from, in Kafka's numbers: it was given to this topic.
@@ -69,12 +71,47 @@ async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
         if not refused:
             made = {topic.name: 1 for topic in plan.create}
             await _until_shown(admin, {**made, **plan.grow})
+    if plan.delete and not refused:
+        await delete(client, plan.delete)
     if refused:
         more = f", and refuses {len(refused) - 1} more" if len(refused) > 1 else ""
         raise BrokerUnavailable(
             f"Kafka does not {refused[0]}{more}; "
             "ask its operators for what `tollway topics apply` prints"
         )
+
+
+async def delete(client: dict[str, Any], names: Collection[str]) -> None:
+    """Delete those of the topics that are there, until a look at Kafka shows none of them.
+
+    Raises:
+        BrokerUnavailable: the broker is away, or refuses; the text says what and why.
+    """
+    async with _Admin(client) as admin:
+        there = sorted(_partition_counts(await admin.describe_topics()).keys() & set(names))
+        response: Any = await admin.delete_topics(there) if there else None
+        refused = [
+            f"{topic} ({_reason(code)})"
+            for topic, code, *_ in (response.topic_error_codes if response else ())
+            if code not in (0, _UNKNOWN)
+        ]
+        if refused:
+            raise BrokerUnavailable(
+                f"Kafka does not delete topic {refused[0]}: ask its operators to"
+            )
+        await _until_gone(admin, there)
+
+
+async def _until_gone(admin: AIOKafkaAdminClient, names: Collection[str]) -> None:
+    left = set(names)
+    try:
+        async with asyncio.timeout(_SHOWN_WITHIN):
+            while left := left & _partition_counts(await admin.describe_topics()).keys():  # noqa: ASYNC110 no event
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise BrokerUnavailable(
+            f"Kafka still shows topic {min(left)} {_SHOWN_WITHIN} s after it deleted it"
+        ) from error
 
 
 async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> None:

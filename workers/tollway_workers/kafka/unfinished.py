@@ -12,8 +12,9 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.commits import commits_of
 from tollway_workers.kafka.connect import started
-from tollway_workers.kafka.log_reader import LogReader
-from tollway_workers.policies.unfinished import unfinished
+from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place
+from tollway_workers.policies.unfinished import Span
+from tollway_workers.policies.unfinished import span as span_of
 
 #: A cluster whose groups were never used makes the place for their offsets when first asked.
 _TRIES, _SECONDS_BETWEEN = 20, 0.5
@@ -23,6 +24,16 @@ async def unfinished_records(
     client: dict[str, Any], group: str, topics: Collection[str]
 ) -> dict[str, int]:
     """For each topic, how many records the group has not completed. Raises BrokerUnavailable."""
+    found = Counter(dict.fromkeys(topics, 0))
+    for place, span in (await unfinished_spans(client, group, topics)).items():
+        found[place[0]] += span.count
+    return dict(found)
+
+
+async def unfinished_spans(
+    client: dict[str, Any], group: str, topics: Collection[str]
+) -> dict[Place, Span]:
+    """By partition, the records that the group has not completed. Raises BrokerUnavailable."""
     if not topics:
         return {}
     reader = LogReader(client)
@@ -33,11 +44,37 @@ async def unfinished_records(
     finally:
         await reader.stop()
     commits = await _commits(client, group, [TopicPartition(*place) for place in ends])
-    found = Counter(dict.fromkeys(topics, 0))
-    for place, end in ends.items():
-        commit = commits[TopicPartition(*place)]
-        found[place[0]] += unfinished(begins[place], end, commit.offset, commit.metadata)
-    return dict(found)
+    return {
+        place: span_of(
+            begins[place],
+            end,
+            commits[TopicPartition(*place)].offset,
+            commits[TopicPartition(*place)].metadata,
+        )
+        for place, end in ends.items()
+    }
+
+
+async def read_unfinished(
+    client: dict[str, Any], group: str, topics: Collection[str], most: int
+) -> list[LoggedRecord]:
+    """Records that the group has not completed, `most` of them. Raises BrokerUnavailable."""
+    spans = await unfinished_spans(client, group, topics)
+    spans = {place: span for place, span in spans.items() if span.count}
+    found: list[LoggedRecord] = []
+    reader = LogReader(client)
+    await reader.start()
+    try:
+        starts = {place: span.first for place, span in spans.items()}
+        ends = {place: span.end for place, span in spans.items()}
+        async for record in reader.between(starts, ends):
+            if record.offset in spans[record.place]:
+                found.append(record)
+            if len(found) >= most:
+                break
+    finally:
+        await reader.stop()
+    return found
 
 
 async def _commits(

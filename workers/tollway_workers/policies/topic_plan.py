@@ -1,6 +1,7 @@
 """What to do so that a fleet has the topics it needs. Pure: what there is, is an argument.
 
-Nothing is ever taken away: where a configuration asks for that, the plan says why it cannot be.
+Nothing is taken away but what runs left that are over: where a configuration asks for more, the
+plan says why it cannot be.
 """
 
 from collections.abc import Mapping
@@ -46,11 +47,13 @@ class TopicPlan:
     alter: tuple[TopicChange, ...] = ()
     #: What cannot be as configured. Nothing is to be done before that is mended.
     refusals: tuple[ConfigMistake, ...] = ()
+    #: Topics that a run made for itself and nobody needs any more.
+    delete: tuple[str, ...] = ()
 
     @property
     def done(self) -> bool:
         """Whether nothing has to change."""
-        return not (self.create or self.grow or self.alter)
+        return not (self.create or self.grow or self.alter or self.delete)
 
     def additions(self) -> "TopicPlan":
         """The part of it that touches no setting of a topic that is there."""

@@ -94,6 +94,14 @@ Limit = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Start anew and overwrite OUT.", rich_help_panel=_HOW)
 ]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Ask again for the lines of OUT that failed, and for no other.",
+        rich_help_panel=_HOW,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what it would do and at most cost.", rich_help_panel=_HOW),

@@ -1,6 +1,6 @@
 """A whole batch: which lines are jobs, under which ids, and which are not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -31,8 +31,9 @@ class BatchRules:
 
     #: All lines go here; None: `body.model` names the route.
     route: str | None
-    #: The routes there are; None: unknown, so any well-formed name will do.
-    routes: frozenset[str] | None
+    #: The routes there are, and what they are called on topics; None: unknown, so any well-formed
+    #: name will do, and is used as it is.
+    routes: Mapping[str, str] | None
     max_job_bytes: int
     #: The first so many lines only.
     limit: int | None = None
@@ -46,6 +47,7 @@ class Batch:
     bad_lines: list[BadLine] = field(default_factory=list)
     #: Job id to line number, in the order of the file.
     line_of: dict[str, int] = field(default_factory=dict)
+    #: By the names that lines have for them.
     routes: set[str] = field(default_factory=set)
 
     @property
@@ -85,13 +87,17 @@ class BatchReader:
             labels[MODEL_LABEL] = item.model
         return NewJob(
             id=job_id(run_id, item.custom_id),
-            route=route,
+            route=self.topic_route(route),
             request=item.request,
             output=item.output,
             priority=Priority.BULK,
             run=run_id,
             labels=labels,
         )
+
+    def topic_route(self, route: str) -> str:
+        """What the topics of a route are named after."""
+        return (self._rules.routes or {}).get(route, route)
 
     def _lines(self) -> Iterator[BatchJob | BadLine]:
         for number, raw in self._file.lines():
@@ -104,6 +110,7 @@ class BatchReader:
 
     def _add(self, batch: Batch, item: BatchJob) -> BadLine | None:
         """Take a job in, or say why not."""
+        route = self._rules.route or item.model or ""
         try:
             made = self._ready(item, batch.run_id)
         except (InputError, InvalidNewJob) as error:
@@ -111,18 +118,18 @@ class BatchReader:
         first = batch.line_of.get(made.job.id)
         if first is not None:
             return _bad(item, f"custom_id: is that of line {first} already")
-        if self._rules.routes is not None and made.job.route not in self._rules.routes:
+        if self._rules.routes is not None and route not in self._rules.routes:
             known = ", ".join(sorted(self._rules.routes)) or "none"
             return _bad(
                 item,
-                f"there is no route {made.job.route!r}; the configuration has: {known}",
+                f"there is no route {route!r}; the configuration has: {known}",
                 FailureClass.UNKNOWN_ROUTE,
             )
         size = len(codec.encode(made.job))
         if size > self._rules.max_job_bytes:
             return _bad(item, self._too_large(f"the job ({size:,} bytes)"))
         batch.line_of[made.job.id] = item.line
-        batch.routes.add(made.job.route)
+        batch.routes.add(route)
         return None
 
     def _ready(self, item: BatchJob, run_id: str) -> ReadyJob[object]:

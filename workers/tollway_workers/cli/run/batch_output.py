@@ -14,8 +14,9 @@ from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.cli.run.batch import CUSTOM_ID_LABEL, MODEL_LABEL
 from tollway_workers.cli.run.batch_line import BadLine
 
-#: Statuses of failures that came before any call, or whose call had none.
 _OK = 200
+#: Error code of an answer that is not the one that was asked for.
+_OTHER = "other_model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Ending:
     generation: int
     answered: bool
     dead_letter: bool
+    #: With those of earlier generations, as tokens and cost.
     attempts: int
     input_tokens: int
     output_tokens: int
@@ -34,24 +36,37 @@ class Ending:
     cost: int | None
 
 
-def reply_line(reply: Reply, line: int) -> bytes:
-    """The output line for the reply to input line `line`, line break included."""
-    failure = reply.failure
-    error = None
-    if reply.answer is None:
-        code = failure.failure_class.value if failure else reply.status
-        error = {"code": code, "message": failure.message if failure else "it was cancelled"}
-        if failure and failure.problems:
-            error["message"] += f" ({'; '.join(failure.problems[:5])})"
+def reply_line(
+    reply: Reply, line: int, *, earlier: Ending | None = None, refused: str | None = None
+) -> bytes:
+    """The output line for the reply to input line `line`, line break included.
+
+    `earlier`: how the line ended before, whose calls were paid too; `refused`: why the answer is
+    not the one that was asked for.
+    """
+    error = _error(reply) if refused is None else {"code": _OTHER, "message": refused}
+    good = error is None and reply.answer is not None
     return _line(
         {
             "id": f"batch_req_{reply.job_id}",
             "custom_id": reply.labels.get(CUSTOM_ID_LABEL),
-            "response": None if reply.answer is None else _response(reply, reply.answer),
+            "response": _response(reply, reply.answer) if good and reply.answer else None,
             "error": error,
-            "tollway": _ours(reply, line),
+            "tollway": _ours(reply, line, earlier),
         }
     )
+
+
+def _error(reply: Reply) -> dict[str, str] | None:
+    failure = reply.failure
+    if reply.answer is not None:
+        return None
+    if failure is None:
+        return {"code": reply.status, "message": "it was cancelled"}
+    message = failure.message
+    if failure.problems:
+        message += f" ({'; '.join(failure.problems[:5])})"
+    return {"code": failure.failure_class.value, "message": message}
 
 
 def bad_line(bad: BadLine, run_id: str) -> bytes:
@@ -75,26 +90,29 @@ def read_ending(raw: bytes) -> Ending:
     try:
         item = orjson.loads(raw)
         ours = item["tollway"]
-        tokens = ours.get("tokens") or {}
-        cost = ours.get("cost_pico_usd")
+        parts = [ours, ours["earlier"]] if ours.get("earlier") else [ours]
+        tokens = [part.get("tokens") or {} for part in parts]
         return Ending(
             line=int(ours["line"]),
             generation=int(ours["generation"]),
             answered=item["error"] is None,
             dead_letter=bool(ours["dead_letter"]),
-            attempts=int(ours["attempts"]),
-            input_tokens=int(tokens.get("input", 0)),
-            output_tokens=int(tokens.get("output", 0)),
-            cost=_cost(int(ours["generation"]), cost),
+            attempts=sum(int(part["attempts"]) for part in parts),
+            input_tokens=sum(int(each.get("input", 0)) for each in tokens),
+            output_tokens=sum(int(each.get("output", 0)) for each in tokens),
+            cost=_cost(parts),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("no output line of a run") from error
 
 
-def _cost(generation: int, recorded: str | None) -> int | None:
-    if generation == 0:
+def _cost(parts: list[dict[str, Any]]) -> int | None:
+    """Of all parts together; None if that of any is unknown."""
+    if int(parts[0]["generation"]) == 0:
         return 0  # No job, no call.
-    return None if recorded is None else int(recorded)
+    costs = [part.get("cost_pico_usd") for part in parts]
+    known = [int(cost) for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 def _line(item: dict[str, Any]) -> bytes:
@@ -147,7 +165,7 @@ def _usage(usage: Usage | None) -> dict[str, Any] | None:
     }
 
 
-def _ours(reply: Reply, line: int) -> dict[str, Any]:
+def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
     seconds = (reply.finished_at - reply.created_at).total_seconds()
     return {
         "line": line,
@@ -168,6 +186,17 @@ def _ours(reply: Reply, line: int) -> dict[str, Any]:
         "seconds": round(max(seconds, 0.0), 3),
         "dead_letter": reply.dead_letter,
         "worker": reply.worker,
+        "earlier": None if earlier is None else _earlier(earlier),
+    }
+
+
+def _earlier(ending: Ending) -> dict[str, Any]:
+    """What the generations before this one took."""
+    return {
+        "generation": ending.generation,
+        "attempts": ending.attempts,
+        "tokens": {"input": ending.input_tokens, "output": ending.output_tokens},
+        "cost_pico_usd": None if ending.cost is None else str(ending.cost),
     }
 
 

@@ -1,6 +1,6 @@
 """Replies of a run, each into OUT once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from tollway_schemas import Reply, SchemaError, codec
 from tollway_workers.cli.run.batch_output import Ending, read_ending, reply_line
@@ -13,19 +13,47 @@ from tollway_workers.kafka.log_reader import LoggedRecord
 class Collector:
     """Takes what stands on the reply topic; keeps the first reply of the highest generation.
 
-    Mutable state: the lines still without an ending, the lines to be replaced by a later
-    generation's, and the tally of what is in OUT.
+    Mutable state: the lines still without their ending in this round, the lines to be replaced by
+    a later generation's, where the first of those replies lies, and the tally of what is known.
     """
 
-    def __init__(self, line_of: Mapping[str, int], out: Output) -> None:
-        """`line_of`: line numbers by job id."""
+    def __init__(
+        self,
+        line_of: Mapping[str, int],
+        out: Output,
+        *,
+        generation: int = 1,
+        models: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
+        """`line_of`: line numbers by job id; `generation`: what this round's jobs are.
+
+        `models`: those that may answer, by route as topics have it; others' answers are none.
+        """
         self._line_of = line_of
         self._out = out
-        self.missing = set(line_of.values()) - out.endings.keys()
+        self._models = models or {}
         self._later: dict[int, tuple[Ending, bytes]] = {}
+        #: Offset of the first reply that is in memory only.
+        self.unsettled: int | None = None
         self.tally = Tally()
         for ending in out.endings.values():
             self.tally += ending
+        self.begin(generation)
+
+    def begin(self, generation: int) -> None:
+        """Wait for replies of `generation` to every line that has not been answered."""
+        self._generation = generation
+        endings = self._out.endings
+        self.missing = {
+            line
+            for line in self._line_of.values()
+            if line not in endings or not self._is_last(endings[line])
+        }
+
+    def failed(self) -> list[Ending]:
+        """How the jobs ended that have no answer."""
+        ended = [self._known(line) for line in self._line_of.values()]
+        return [each for each in ended if each is not None and not each.answered]
 
     def add(self, raw: bytes) -> None:
         """Put an output line into OUT."""
@@ -43,24 +71,44 @@ class Collector:
             reply = _decode(record)
             known = self._known(line)
             if known is None:
-                self.add(reply_line(reply, line))
+                self.add(reply_line(reply, line, refused=self._refusal(reply)))
             elif reply.generation > known.generation:
-                raw = reply_line(reply, line)
-                self._later[line] = (read_ending(raw), raw)
+                raw = reply_line(reply, line, earlier=known, refused=self._refusal(reply))
+                self._replace(read_ending(raw), known, raw)
+                self.unsettled = record.offset if self.unsettled is None else self.unsettled
 
     def settle(self) -> None:
-        """Put replies of redriven jobs in the places of those that came before."""
+        """Put replies of later generations in the places of those that came before."""
         self._out.replace({line: raw for line, (_, raw) in self._later.items()})
-        if self._later:
-            endings = self._out.endings | {line: end for line, (end, _) in self._later.items()}
-            self._later.clear()
-            self.tally = Tally()
-            for ending in endings.values():
-                self.tally += ending
+        self._later.clear()
+        self.unsettled = None
+
+    def _replace(self, ending: Ending, known: Ending, raw: bytes) -> None:
+        self._later[ending.line] = (ending, raw)
+        self.tally = self.tally - known + ending
+        if self._is_last(ending):
+            self.missing.discard(ending.line)
+
+    def _is_last(self, ending: Ending) -> bool:
+        """Whether this round brings no other."""
+        return ending.answered or not 0 < ending.generation < self._generation
 
     def _known(self, line: int) -> Ending | None:
         later = self._later.get(line)
         return later[0] if later else self._out.endings.get(line)
+
+    def _refusal(self, reply: Reply) -> str | None:
+        """Why an answer is not the one that was asked for; None if it is."""
+        models = self._models.get(reply.route)
+        if models is None or reply.answer is None or not reply.attempts:
+            return None
+        answered = reply.attempts[-1].model
+        if answered in models:
+            return None
+        return (
+            f"another run's worker had it answered by {answered[:80]!r}, not by "
+            f"{' or '.join(map(repr, sorted(models)))}: ask again with --retry-failed"
+        )
 
 
 def _decode(record: LoggedRecord) -> Reply:

@@ -48,6 +48,7 @@ def run(
     workers: given.Workers = None,
     limit: given.Limit = None,
     fresh: given.Fresh = False,
+    retry_failed: given.RetryFailed = False,
     dry_run: given.DryRun = False,
     json: given.AsJson = False,
 ) -> None:

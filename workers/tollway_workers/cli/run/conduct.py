@@ -103,6 +103,7 @@ class Conductor:
         return Progress(
             total=self._total,
             tally=self._work.collector.tally,
+            done=self._total - len(self._work.collector.missing),
             resumed=self._work.resumed,
             in_flight=self._in_flight,
             elapsed=0.0 if started is None else time.monotonic() - started,

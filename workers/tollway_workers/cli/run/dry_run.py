@@ -60,9 +60,9 @@ def _usage(input_tokens: int, output_tokens: int) -> Usage:
 
 def _price(item: BatchJob, plan: FleetPlan) -> Price | None:
     route = plan.route or item.model
-    if not plan.knows_routes or route is None:
+    if plan.routes is None or route is None:
         return None
-    return _price_of_route(plan.settings, route)
+    return _price_of_route(plan.settings, plan.routes[route].name)
 
 
 def _price_of_route(settings: FleetSettings, route: str) -> Price | None:

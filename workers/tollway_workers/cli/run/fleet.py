@@ -4,13 +4,13 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
 from tollway_workers.app.topics import make_missing
-from tollway_workers.cli.run.lane_lock import digests, lane_locks, runs_folder
+from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, with_simulator
 from tollway_workers.cli.run.worker_process import WorkerPlan
@@ -41,7 +41,7 @@ async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
 
     Without knowing the fleet nothing is made: then its operators have.
     """
-    if plan.knows_routes:
+    if plan.routes is not None:
         await make_missing(settings)
 
 
@@ -58,34 +58,47 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(
-    plan: FleetPlan, settings: FleetSettings, cluster: str, options: RunOptions, tell: Tell
+    plan: FleetPlan, settings: FleetSettings, locks: LaneLocks, options: RunOptions, tell: Tell
 ) -> AsyncIterator[Fleet | None]:
-    """The run's own workers for the time of the block, or None where it brings none."""
+    """The run's own workers for the time of the block, or None where it brings none.
+
+    `locks`: those of `own_locks`.
+    """
     if not plan.workers:
         yield None
         return
-    folder = runs_folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    simulator = _simulator_words(options) if plan.simulated else None
-    wanted = digests(settings, simulator)
     async with AsyncExitStack() as stack:
-        locks = stack.enter_context(lane_locks(folder, cluster, settings.kafka.prefix, wanted))
         inherited = locks.descriptors
         if plan.simulated:
             url, stdin = await stack.enter_async_context(_simulator(options))
             settings = with_simulator(settings, url)
             inherited += (stdin,)
-        name = _name(settings.kafka.prefix, cluster, wanted)
+        folder = runs_folder()
         worker_plan = WorkerPlan(
             count=plan.workers,
-            config=folder / f"{name}.toml",
+            config=folder / f"{locks.name}.toml",
             folder=folder,
-            name=name,
+            name=locks.name,
             inherited=inherited,
         )
         write_settings(settings, worker_plan.config)
         workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell))
         yield Fleet(workers, locks.shared, settings.worker.drain_timeout + _DRAIN_MARGIN)
+
+
+@contextmanager
+def own_locks(plan: FleetPlan, settings: FleetSettings, cluster: str) -> Iterator[LaneLocks]:
+    """The right to call the run's lanes, for the time of the block; none for no workers.
+
+    Raises InputError where another run calls them in another way.
+    """
+    folder = runs_folder()
+    wanted = digests(plan) if plan.workers else {}
+    if wanted:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    name = _name(settings.kafka.prefix, cluster, wanted)
+    with lane_locks(folder, cluster, settings.kafka.prefix, wanted, name) as locks:
+        yield locks
 
 
 @asynccontextmanager
@@ -120,14 +133,6 @@ async def _address(process: asyncio.subprocess.Process) -> str:
         return line.decode().strip()
     said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
     raise InputError(said[-1] if said else "the simulator did not start")
-
-
-def _simulator_words(options: RunOptions) -> str:
-    """What a simulator is told: two runs that tell theirs the same may share their workers."""
-    return "|".join(
-        sha256(file.read_bytes()).hexdigest() if file is not None and file.is_file() else str(file)
-        for file in (options.answers, options.faults)
-    )
 
 
 def _name(prefix: str, cluster: str, wanted: dict[str, str]) -> str:

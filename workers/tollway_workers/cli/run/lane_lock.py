@@ -17,8 +17,10 @@ from pathlib import Path
 import orjson
 import platformdirs
 
+from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
+from tollway_workers.policies.run_names import run_name
 
 
 def runs_folder() -> Path:
@@ -26,34 +28,47 @@ def runs_folder() -> Path:
     return platformdirs.user_state_path("tollway") / "runs"
 
 
-def digests(settings: FleetSettings, simulator: str | None) -> dict[str, str]:
-    """By route, a word that is equal for equal lanes.
+def digests(plan: FleetPlan) -> dict[str, str]:
+    """By the name of a lock, a word that is equal for equal lanes.
 
-    `simulator` names what its simulator says, whose address differs each time; None without one.
+    Who answers in a lane of the run's own has one lock whatever `--route` says: two such lanes
+    would each spend the whole limit.
     """
-    return {route: _digest(settings, route, simulator) for route in settings.routes}
+    return {
+        run_name((), route.who.digest_input) if plan.own_topics else route.name: _digest(
+            plan.settings, route.name, route.who.script
+        )
+        for route in (plan.routes or {}).values()
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class LaneLocks:
     """The locks of a run."""
 
+    #: First part of its workers' instance ids.
+    name: str
     #: What workers inherit, so that the locks hold as long as any of them lives.
     descriptors: tuple[int, ...]
     #: Whether others, with the same lanes, hold one of them too.
     shared: bool
 
+    def alone(self) -> bool:
+        """Whether nobody else holds any of them: from now on nobody else can, until we end."""
+        return all(map(_exclusive, self.descriptors))
+
 
 @contextmanager
 def lane_locks(
-    folder: Path, cluster: str, prefix: str, wanted: dict[str, str]
+    folder: Path, cluster: str, prefix: str, wanted: dict[str, str], name: str
 ) -> Iterator[LaneLocks]:
-    """Hold the lock of every route in `wanted` (a digest of its lanes by route).
+    """Hold the locks in `wanted` (see `digests`) for workers that are called `name`.
 
-    Raises InputError if a route is being served with other lanes.
+    Raises InputError if one is held with another digest.
     """
     place = folder / "lanes" / _plain(cluster)
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if wanted:
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
     with ExitStack() as stack:
         descriptors = []
         shared = False
@@ -64,19 +79,25 @@ def lane_locks(
             shared |= not first
             if not _share(descriptor, digest):
                 raise InputError(
-                    f"route {route!r} on this Kafka is being served with other lane settings by "
-                    "another run, or by its workers that are finishing: wait for them, or take "
-                    "another --route"
+                    f"another run, or its workers that are finishing, calls the models of "
+                    f"{route!r} on this Kafka with other limits, another --route or other "
+                    "settings: wait for it, or give the same"
                 )
             descriptors.append(descriptor)
-        yield LaneLocks(tuple(descriptors), shared)
+        yield LaneLocks(name, tuple(descriptors), shared)
+
+
+def _exclusive(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _claim(descriptor: int, digest: str) -> bool:
     """Whether nobody had the lock; then it is ours, and says so."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _exclusive(descriptor):
         return False
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, digest.encode(), 0)
@@ -93,18 +114,18 @@ def _share(descriptor: int, digest: str) -> bool:
     return os.pread(descriptor, 256, 0) == digest.encode()
 
 
-def _digest(settings: FleetSettings, route: str, simulator: str | None) -> str:
+def _digest(settings: FleetSettings, route: str, script: str | None) -> str:
     route_settings = settings.routes[route]
     lanes = {name: settings.lanes[name] for name in route_settings.lanes}
     providers = {lane.provider: settings.providers[lane.provider] for lane in lanes.values()}
     facts = {
-        "route": route_settings.model_dump(mode="json"),
+        "route": [route, route_settings.model_dump(mode="json")],
         "lanes": {name: lane.model_dump(mode="json") for name, lane in lanes.items()},
         "providers": {
-            name: provider.model_dump(mode="json", exclude={"base_url"} if simulator else None)
+            name: provider.model_dump(mode="json", exclude={"base_url"} if script else None)
             for name, provider in providers.items()
         },
-        "simulator": simulator,
+        "script": script,
     }
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -30,6 +30,7 @@ class RunOptions:
     dry_run: bool = False
     limit: int | None = None
     fresh: bool = False
+    retry_failed: bool = False
     json: bool = False
     bootstrap_servers: str | None = None
 
@@ -60,8 +61,15 @@ class RunOptions:
             raise InputError("--json and `-o -` both want stdout: write the results to a file")
         if (self.answers or self.faults) and not self.simulate:
             raise InputError("--answers and --faults tell a simulator what to do: add --simulate")
+        self._check_retry()
         if not self.to_stdout and self.source.absolute() == self.out.absolute():
             raise InputError(f"IN and OUT are the same file: {self.out}")
+
+    def _check_retry(self) -> None:
+        if self.retry_failed and self.fresh:
+            raise InputError("--retry-failed goes on with OUT, and --fresh starts anew: give one")
+        if self.retry_failed and self.to_stdout:
+            raise InputError("--retry-failed needs the results of before: write them to a file")
 
     def _check_lane(self) -> None:
         if self.simulate:

@@ -21,7 +21,7 @@ def show_result(screen: Screen, options: RunOptions, result: Result) -> None:
     if options.simulate:
         screen.tell(SIMULATED)
     screen.summary(result.tally, result.seconds, str(options.out))
-    left = result.total - result.tally.lines
+    left = result.left
     if left and options.to_stdout:
         screen.tell(f"stopped with {left:,} lines left")
     elif left:
@@ -44,7 +44,7 @@ def result_json(options: RunOptions, result: Result) -> bytes:
             "failed": tally.failed,
             "bad_lines": tally.bad_lines,
             "dead_letters": tally.dead_letters,
-            "left": result.total - tally.lines,
+            "left": result.left,
             "calls": tally.attempts,
             "input_tokens": tally.input_tokens,
             "output_tokens": tally.output_tokens,

@@ -1,11 +1,13 @@
 """OUT and what is known of the run that wrote to it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.out_file import OutFile, Output, StandardOutput
 from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
+from tollway_workers.cli.run.who import Who
 from tollway_workers.errors import InputError
 
 
@@ -14,20 +16,27 @@ class Identity:
     """What makes a command the same as the one before."""
 
     sha256: str
+    #: What `--route` says.
     route: str | None
+    who: Mapping[str, Who]
     prefix: str
     out: Path
 
-    def check(self, state: RunState, cluster: str) -> None:
-        """Raise InputError, one sentence, if `state` is that of another command."""
-        check_same_run(
-            state,
-            sha256=self.sha256,
-            route=self.route,
-            cluster=cluster,
-            prefix=self.prefix,
-            out=self.out,
+    def check(self, state: RunState, cluster: str | None = None) -> None:
+        """Raise InputError, one sentence, if `state` is that of another command.
+
+        `cluster`: the Kafka that is used, once it is known.
+        """
+        changed = check_same_run(
+            state, sha256=self.sha256, route=self.route, who=self.who, prefix=self.prefix
         )
+        if changed is None and cluster not in (None, state.cluster):
+            changed = "it was started on another Kafka cluster"
+        if changed is not None:
+            raise InputError(
+                f"{self.out} belongs to a run that cannot go on, because {changed}: "
+                "give the same command again, another OUT, or --fresh to start anew"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +67,7 @@ def open_output(options: RunOptions, identity: Identity) -> OpenedOutput:
                 "which run: give another OUT, or --fresh to overwrite it"
             )
         if state is not None:
-            # The cluster is compared once it is known: here it is about the rest.
-            identity.check(state, state.cluster)
+            identity.check(state)
     except BaseException:
         out.close()
         raise

@@ -47,12 +47,12 @@ class Screen:
         """How far it is."""
         if self._bar is not None:
             facts = escape(_facts(progress))
-            self._bar.update(self._task, completed=progress.tally.lines, facts=facts)
+            self._bar.update(self._task, completed=progress.done, facts=facts)
             return
         now = time.monotonic()
         if now - self._last_line >= _LINE_EVERY and not self._console.is_terminal:
             self._last_line = now
-            self.tell(f"{progress.tally.lines:,}/{progress.total:,}  {_facts(progress)}")
+            self.tell(f"{progress.done:,}/{progress.total:,}  {_facts(progress)}")
 
     def summary(self, tally: Tally, seconds: float, out: str) -> None:
         """The table at the end."""
@@ -99,7 +99,7 @@ def _facts(progress: Progress) -> str:
     facts.append(f"{progress.rate:.1f} jobs/s")
     facts.append(f"{tally.input_tokens + tally.output_tokens:,} tokens")
     facts.append(f"cost {cost_text(tally)}" if tally.lines > tally.bad_lines else "cost $0")
-    if progress.seconds_left is not None and progress.tally.lines < progress.total:
+    if progress.seconds_left is not None and progress.done < progress.total:
         facts.append(f"{duration(progress.seconds_left)} left")
     return "  ".join(facts)
 
@@ -109,5 +109,5 @@ def _detail(tally: Tally) -> str:
     if tally.bad_lines:
         parts.append(f"{tally.bad_lines:,} lines that are no jobs")
     if tally.dead_letters:
-        parts.append(f"{tally.dead_letters:,} dead letters, which can be redriven")
+        parts.append(f"{tally.dead_letters:,} dead letters")
     return f" ({', '.join(parts)})" if parts else ""

@@ -16,10 +16,12 @@ from tollway_workers.cli.run.batch import (
     BatchRules,
 )
 from tollway_workers.cli.run.batch_file import BatchFile
-from tollway_workers.cli.run.conduct import Conductor
-from tollway_workers.cli.run.fleet import broker, fleet, make_topics
+from tollway_workers.cli.run.collect import Collector
+from tollway_workers.cli.run.fleet import broker, make_topics, own_locks
+from tollway_workers.cli.run.lane_lock import LaneLocks
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.resume import Identity, OpenedOutput, open_output
+from tollway_workers.cli.run.rounds import Rounds
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.cli.run.signals import StopSignals
@@ -48,11 +50,13 @@ class Result:
     seconds: float
     #: The exit status that a signal asks for; None: it ended by itself.
     stopped: int | None
+    #: Lines without their ending.
+    left: int
 
     @property
     def exit_status(self) -> int:
         """0 all answered, 1 some failed; what the signal says if it was stopped."""
-        if self.stopped is not None and self.tally.lines < self.total:
+        if self.stopped is not None and self.left:
             return self.stopped
         return 1 if self.tally.failed else 0
 
@@ -76,11 +80,30 @@ def batch_reader(options: RunOptions, plan: FleetPlan, file: BatchFile) -> Batch
 
     rules = BatchRules(
         route=plan.route,
-        routes=plan.routes,
+        routes=None if plan.routes is None else {k: v.name for k, v in plan.routes.items()},
         max_job_bytes=plan.settings.kafka.max_job_bytes,
         limit=options.limit,
     )
     return BatchReader(file, rules, judge)
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """What is known before Kafka is asked."""
+
+    reader: BatchReader
+    batch: Batch
+    opened: OpenedOutput
+    identity: Identity
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every line has had its ending in the round that was begun last."""
+        state = self.opened.state
+        if state is None:
+            return False
+        out, line_of = self.opened.out, self.batch.line_of
+        return not Collector(line_of, out, generation=state.generation).missing
 
 
 class Session:
@@ -106,51 +129,36 @@ class Session:
                 state = opened.state
                 batch = reader.check(state.run if state else secrets.token_hex(6))
                 self._screen.tell(_first_words(self._options, batch, state))
-                async with self._work(reader, batch, opened, identity) as work:
-                    await self._conduct(work, batch.lines, signals)
+                given = _Input(reader, batch, opened, identity)
+                async with self._work(given) as (work, locks):
+                    rounds = Rounds(self._options, self._plan, self._screen, work, locks)
+                    await rounds.play(batch.lines, signals)
         return Result(
             run_id=batch.run_id,
             tally=work.collector.tally,
             total=batch.lines,
             seconds=time.monotonic() - began,
             stopped=signals.exit_status,
+            left=len(work.collector.missing),
         )
 
-    async def _conduct(self, work: RunWork, total: int, signals: StopSignals) -> None:
-        await work.prepare()
-        if not work.collector.missing:
-            await work.finish()
-            return
-        own = fleet(self._plan, work.settings, work.cluster, self._options, self._screen.tell)
-        async with own as brought:
-            conductor = Conductor(
-                work,
-                brought.workers if brought else None,
-                self._screen.show,
-                total=total,
-                beside_others=brought.beside_others if brought else False,
-                drain_timeout=brought.drain_timeout if brought else 0.0,
-            )
-            # From here on there are calls to finish.
-            signals.at_once = False
-            with self._screen.showing(total):
-                await conductor.play(signals.event)
-
     @asynccontextmanager
-    async def _work(
-        self, reader: BatchReader, batch: Batch, opened: OpenedOutput, identity: Identity
-    ) -> AsyncIterator[RunWork]:
-        """The run on its broker, with all clients open."""
+    async def _work(self, given: _Input) -> AsyncIterator[tuple[RunWork, LaneLocks]]:
+        """The run on its broker, with its topics, its right to call and all clients open."""
         async with AsyncExitStack() as stack:
             settings = await stack.enter_async_context(broker(self._plan, self._screen.tell))
-            await make_topics(self._plan, settings)
             client = client_options(settings.kafka)
+            cluster = await LogReader(client).cluster_id()
+            locks = stack.enter_context(own_locks(self._plan, settings, cluster))
+            if self._options.retry_failed or not given.is_complete:
+                await make_topics(self._plan, settings)
             parts = RunParts(
-                reader=reader,
-                batch=batch,
-                out=opened.out,
-                state_file=opened.state_file,
+                reader=given.reader,
+                batch=given.batch,
+                out=given.opened.out,
+                state_file=given.opened.state_file,
                 settings=settings,
+                models=_models(self._plan),
                 jobs_log=LogReader(client),
                 replies_log=LogReader(client),
                 sink=_sink(settings, client),
@@ -158,25 +166,30 @@ class Session:
             for started in (parts.jobs_log, parts.replies_log, parts.sink):
                 await started.start()
                 stack.push_async_callback(started.stop)
-            yield RunWork(parts, await self._state(parts, opened, identity))
-
-    async def _state(self, parts: RunParts, opened: OpenedOutput, identity: Identity) -> RunState:
-        cluster = await parts.jobs_log.cluster_id()
-        if opened.state is not None:
-            identity.check(opened.state, cluster)
-            return opened.state
-        ends = await parts.jobs_log.ends([parts.names.replies])
-        return new_state(
-            parts.batch, ends, sha256=identity.sha256, route=identity.route, cluster=cluster
-        )
+            yield RunWork(parts, await _state(parts, given, cluster)), locks
 
     def _identity(self, file: BatchFile) -> Identity:
         return Identity(
             sha256=file.sha256(),
-            route=self._plan.route,
+            route=self._options.route,
+            who=self._plan.who,
             prefix=self._plan.settings.kafka.prefix,
             out=self._options.out,
         )
+
+
+async def _state(parts: RunParts, given: _Input, cluster: str) -> RunState:
+    if (state := given.opened.state) is not None:
+        given.identity.check(state, cluster)
+        return state.with_who(given.identity.who, parts.batch.routes)
+    ends = await parts.jobs_log.ends([parts.names.replies])
+    return new_state(parts.batch, ends, given.identity, cluster)
+
+
+def _models(plan: FleetPlan) -> dict[str, frozenset[str]]:
+    """Those that may answer, by route as topics have it."""
+    routes = (plan.routes or {}).values()
+    return {route.name: frozenset(each.model for each in route.who.models) for route in routes}
 
 
 def _sink(settings: FleetSettings, client: dict[str, Any]) -> KafkaSink:

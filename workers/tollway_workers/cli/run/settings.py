@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.cli.run.own_names import own_lane, own_names
+from tollway_workers.cli.run.who import Who, script_of, who_answers
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
 from tollway_workers.errors import InputError
 
-#: The route, the lane and the provider of a run without a configuration.
+#: What a run without a configuration calls its one route.
 AD_HOC = "run"
 #: Workers of a run on the local Kafka: the second one takes over while the first is replaced.
 DEFAULT_WORKERS = 2
@@ -23,14 +25,26 @@ _SIMULATED_MODEL = "simulated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRoute:
+    """A route that lines may ask for."""
+
+    #: What it is called in `settings` and on topics.
+    name: str
+    who: Who
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
     """Who answers, and where."""
 
     settings: FleetSettings
     #: All jobs go to this route; None: each line names its own.
     route: str | None
-    #: Whether `settings` knows the routes; if not, jobs go to a fleet that others run.
-    knows_routes: bool
+    #: The routes there are, by the name that a line or `--route` has for them; None: unknown,
+    #: jobs go to a fleet that others run.
+    routes: Mapping[str, PlannedRoute] | None
+    #: Whether its routes, lanes and topics are the run's own, named after who answers.
+    own_topics: bool
     #: Processes that the run brings; 0: it only publishes and reads.
     workers: int
     simulated: bool
@@ -41,17 +55,59 @@ class FleetPlan:
         return self.settings.kafka.bootstrap_servers is None
 
     @property
-    def routes(self) -> frozenset[str] | None:
-        """The routes there are; None if unknown."""
-        return frozenset(self.settings.routes) if self.knows_routes else None
+    def who(self) -> dict[str, Who]:
+        """Who answers, by route as lines name it; empty if unknown."""
+        return {name: route.who for name, route in (self.routes or {}).items()}
 
 
 def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> FleetPlan:
     """The fleet for these options. Raises ConfigError or InputError."""
-    settings, knows_routes = _settings(options, environ)
-    route = options.route
-    if knows_routes and not _has_file(options, environ):
-        route = route or AD_HOC
+    has_file = _has_file(options, environ)
+    settings, knows_routes = _settings(options, environ, has_file=has_file)
+    workers = _workers(options, settings, knows_routes=knows_routes)
+    script = script_of((options.answers, options.faults)) if options.simulate else None
+    routes, own = None, False
+    if knows_routes:
+        settings, routes = _routes(options, settings, script, has_file=has_file)
+        own = script is not None or not has_file
+    route = AD_HOC if knows_routes and not has_file else options.route
+    if route is not None and routes is not None and route not in routes:
+        known = ", ".join(sorted(routes))
+        raise InputError(f"--route: there is no route {route!r}; the configuration has: {known}")
+    return FleetPlan(
+        settings=settings,
+        route=route,
+        routes=routes,
+        own_topics=own,
+        workers=workers,
+        simulated=options.simulate,
+    )
+
+
+def _routes(
+    options: RunOptions, settings: FleetSettings, script: str | None, *, has_file: bool
+) -> tuple[FleetSettings, dict[str, PlannedRoute]]:
+    """The settings with the names that topics get, and the routes by their names for lines.
+
+    A configuration's routes keep their names, which services and other workers know, but for a
+    simulator: its answers are no answers to their jobs.
+    """
+    who = {
+        route: who_answers(settings, given.lanes, script)
+        for route, given in settings.routes.items()
+    }
+    names = dict(zip(who, who, strict=True))
+    if not has_file:
+        settings, names = own_lane(settings, who[AD_HOC], options.route)
+    elif script is not None:
+        settings, names = own_names(settings, script)
+    return settings, {
+        route: PlannedRoute(name=names[route], who=each) for route, each in who.items()
+    }
+
+
+def _workers(options: RunOptions, settings: FleetSettings, *, knows_routes: bool) -> int:
+    """How many the run brings. Raises InputError where that cannot be."""
     local = settings.kafka.bootstrap_servers is None
     workers = options.workers
     if workers is None:
@@ -68,16 +124,7 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
             "on a Kafka that was given a run brings no workers by itself: "
             "add --workers N, or leave --base-url and --simulate to its fleet"
         )
-    if route is not None and knows_routes and route not in settings.routes:
-        known = ", ".join(sorted(settings.routes))
-        raise InputError(f"--route: there is no route {route!r}; the configuration has: {known}")
-    return FleetPlan(
-        settings=settings,
-        route=route,
-        knows_routes=knows_routes,
-        workers=workers,
-        simulated=options.simulate,
-    )
+    return workers
 
 
 def _default_workers(settings: FleetSettings) -> int:
@@ -86,9 +133,12 @@ def _default_workers(settings: FleetSettings) -> int:
     return min([DEFAULT_WORKERS, *limits])
 
 
-def _settings(options: RunOptions, environ: Mapping[str, str]) -> tuple[FleetSettings, bool]:
+def _settings(
+    options: RunOptions, environ: Mapping[str, str], *, has_file: bool
+) -> tuple[FleetSettings, bool]:
+    """The settings, and whether they know the routes."""
     overrides = {"kafka.bootstrap_servers": options.bootstrap_servers}
-    if _has_file(options, environ):
+    if has_file:
         return load_fleet(options.config, environ=environ, overrides=overrides), True
     known = options.base_url is not None or options.simulate
     document = _ad_hoc_document(options) if known else {}
@@ -121,12 +171,11 @@ def _ad_hoc_document(options: RunOptions) -> dict[str, Any]:
         lane = lane or {"concurrency": _SIMULATED_CONCURRENCY}
         lane["price"] = _SIMULATED_PRICE
         worker["drain_timeout"] = _SIMULATED_DRAIN
-    route = options.route or AD_HOC
     return {
         "worker": worker,
         "providers": {AD_HOC: provider},
         "lanes": {AD_HOC: lane | {"provider": AD_HOC, "model": options.model or _SIMULATED_MODEL}},
-        "routes": {route: {"lanes": [AD_HOC]}},
+        "routes": {AD_HOC: {"lanes": [AD_HOC]}},
     }
 
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tollway_workers.cli.run.acknowledged import Place
+from tollway_workers.cli.run.who import Who, other_who
 from tollway_workers.errors import InputError
 
 Count = Annotated[int, Field(ge=0)]
@@ -18,19 +20,23 @@ class RunState(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    version: Annotated[int, Field(ge=1, le=1)] = 1
+    version: Annotated[int, Field(ge=2, le=2)] = 2
     run: str
     """The run's id, with which its job ids begin."""
     input_sha256: str
     """The batch file's, in hex."""
     route: str | None
     """What `--route` said: with another one the same line would be another job."""
+    who: dict[str, Who] = Field(default_factory=dict)
+    """Who answers, by route as the lines name it; empty: a fleet that others run."""
     cluster: str
     """Kafka's cluster id: offsets mean nothing on another."""
     prefix: str
     """First word of the topics."""
+    generation: Annotated[int, Field(ge=1)] = 1
+    """What the jobs of this round are: 1 at first; `--retry-failed` begins the next round."""
     acknowledged_line: Count = 0
-    """Every job of the lines up to this one is on its topic."""
+    """Every job of this round of the lines up to this one is on its topic."""
     job_offsets: dict[str, dict[int, Count]] = Field(default_factory=dict)
     """By topic and partition: jobs of later lines lie at these offsets or behind."""
     reply_partition: Count
@@ -49,6 +55,15 @@ class RunState(BaseModel):
             for topic, partitions in self.job_offsets.items()
             for partition, offset in partitions.items()
         }
+
+    def with_who(self, who: Mapping[str, Who], routes: Collection[str]) -> Self:
+        """With who answers on `routes`, which lines ask for now (`--limit` may have been raised)."""
+        used = {route: each for route, each in who.items() if route in routes}
+        return self.model_copy(update={"who": {**self.who, **used}})
+
+    def next_round(self, generation: int, offsets: dict[Place, int]) -> Self:
+        """Jobs of `generation` come next, all at these offsets of their topics or behind."""
+        return self.with_progress(0, offsets, generation=generation)
 
     def with_progress(self, line: int, offsets: dict[Place, int], **fields: int) -> Self:
         """The same run, further on."""
@@ -97,23 +112,18 @@ class StateFile:
 
 
 def check_same_run(
-    state: RunState, *, sha256: str, route: str | None, cluster: str, prefix: str, out: Path
-) -> None:
-    """Raise InputError, one sentence, if `state` belongs to another command than this."""
+    state: RunState, *, sha256: str, route: str | None, who: Mapping[str, Who], prefix: str
+) -> str | None:
+    """Why `state` belongs to another command than this, as a clause; None if it does not."""
     if state.input_sha256 != sha256:
-        changed = "the input has changed"
-    elif state.route != route:
-        changed = f"it was started with {_named(state.route)}, now it is {_named(route)}"
-    elif state.cluster != cluster:
-        changed = "it was started on another Kafka cluster"
-    elif state.prefix != prefix:
-        changed = f"it was started with the topic prefix {state.prefix!r}"
-    else:
-        return
-    raise InputError(
-        f"{out} belongs to a run that cannot go on, because {changed}: "
-        "give the same command again, another OUT, or --fresh to start anew"
-    )
+        return "the input has changed"
+    if other := other_who(state.who, who):
+        return other
+    if state.route != route:
+        return f"it was started with {_named(state.route)}, now it is {_named(route)}"
+    if state.prefix != prefix:
+        return f"it was started with the topic prefix {state.prefix!r}"
+    return None
 
 
 def _named(route: str | None) -> str:

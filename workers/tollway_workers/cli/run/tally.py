@@ -25,17 +25,24 @@ class Tally:
 
     def __add__(self, ending: Ending) -> "Tally":
         """With one more line."""
+        return self._with(ending, 1)
+
+    def __sub__(self, ending: Ending) -> "Tally":
+        """Without a line that was counted."""
+        return self._with(ending, -1)
+
+    def _with(self, ending: Ending, times: int) -> "Tally":
         return Tally(
-            lines=self.lines + 1,
-            answered=self.answered + ending.answered,
-            failed=self.failed + (not ending.answered),
-            dead_letters=self.dead_letters + ending.dead_letter,
-            bad_lines=self.bad_lines + (ending.generation == 0),
-            attempts=self.attempts + ending.attempts,
-            input_tokens=self.input_tokens + ending.input_tokens,
-            output_tokens=self.output_tokens + ending.output_tokens,
-            cost=self.cost + (ending.cost or 0),
-            unpriced=self.unpriced + (ending.cost is None),
+            lines=self.lines + times,
+            answered=self.answered + times * ending.answered,
+            failed=self.failed + times * (not ending.answered),
+            dead_letters=self.dead_letters + times * ending.dead_letter,
+            bad_lines=self.bad_lines + times * (ending.generation == 0),
+            attempts=self.attempts + times * ending.attempts,
+            input_tokens=self.input_tokens + times * ending.input_tokens,
+            output_tokens=self.output_tokens + times * ending.output_tokens,
+            cost=self.cost + times * (ending.cost or 0),
+            unpriced=self.unpriced + times * (ending.cost is None),
         )
 
 
@@ -45,7 +52,9 @@ class Progress:
 
     total: int
     tally: Tally
-    #: Lines that had ended when this process began: not its work.
+    #: Lines that have their ending in this round.
+    done: int
+    #: Those that had it when this process began: not its work.
     resumed: int
     #: Calls its workers make now; None if it has none of its own.
     in_flight: int | None
@@ -55,11 +64,10 @@ class Progress:
     @property
     def rate(self) -> float:
         """Jobs a second since this process began."""
-        done = self.tally.lines - self.tally.bad_lines - self.resumed
-        return max(done, 0) / self.elapsed if self.elapsed > 0 else 0.0
+        return max(self.done - self.resumed, 0) / self.elapsed if self.elapsed > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
         """At this rate; None while nothing can be said."""
-        left = self.total - self.tally.lines
+        left = self.total - self.done
         return left / self.rate if self.rate > 0 else None

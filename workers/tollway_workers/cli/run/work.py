@@ -3,13 +3,13 @@
 import asyncio
 import time
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
 from tollway.new_job import ReadyJob, ready
-from tollway_schemas import Priority, ReplyAddress, TopicNames
+from tollway_schemas import Priority, ReplyAddress, TopicNames, headers
 from tollway_workers.cli.run.acknowledged import Acknowledged
 from tollway_workers.cli.run.batch import Batch, BatchReader
 from tollway_workers.cli.run.batch_line import BatchJob
@@ -17,10 +17,11 @@ from tollway_workers.cli.run.batch_output import bad_line
 from tollway_workers.cli.run.collect import Collector
 from tollway_workers.cli.run.enqueue import Enqueuer, Task
 from tollway_workers.cli.run.out_file import Output
+from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
-from tollway_workers.kafka.log_reader import LogReader, Place
+from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place
 from tollway_workers.kafka.ports import RecordSink
 
 #: Seconds between two states on disk: what a crash makes a re-run read again.
@@ -38,6 +39,8 @@ class RunParts:
     out: Output
     state_file: StateFile | None
     settings: FleetSettings
+    #: Those that may answer, by route as topics have it.
+    models: Mapping[str, Collection[str]]
     #: Two readers: looking things up on the one that follows replies takes half a second.
     jobs_log: LogReader
     replies_log: LogReader
@@ -58,8 +61,10 @@ class RunWork:
     def __init__(self, parts: RunParts, state: RunState) -> None:
         self._parts = parts
         self._state = state
-        self.collector = Collector(parts.batch.line_of, parts.out)
-        self.resumed = self.collector.tally.lines
+        self.collector = Collector(
+            parts.batch.line_of, parts.out, generation=state.generation, models=parts.models
+        )
+        self.resumed = self._done
         self._acknowledged = Acknowledged(0, {}, {})
         self._replies_at = 0
         #: No more jobs are to be enqueued; and: no more replies are to be waited for.
@@ -74,20 +79,32 @@ class RunWork:
         return self._parts.settings
 
     @property
-    def cluster(self) -> str:
-        """The id of the Kafka cluster."""
-        return self._state.cluster
+    def names(self) -> TopicNames:
+        """Those of the fleet's topics."""
+        return self._parts.names
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self._state.run
+
+    @property
+    def generation(self) -> int:
+        """Of the jobs of this round."""
+        return self._state.generation
 
     async def prepare(self) -> None:
         """Find what a former run did, and write down where this one starts. Calls nobody."""
         parts, state = self._parts, self._state
-        topics = [parts.names.jobs(route, Priority.BULK) for route in sorted(parts.batch.routes)]
-        ends = await parts.jobs_log.ends(topics)
-        starts = ends | {at: offset for at, offset in state.offsets().items() if at in ends}
-        _check_not_shorter(starts, ends)
-        found = await self._find(starts, ends)
-        line = state.acknowledged_line
-        self._acknowledged = Acknowledged(line, starts, found)
+        if self.collector.missing:
+            ends = await parts.jobs_log.ends(self._job_topics)
+            starts = ends | {at: offset for at, offset in state.offsets().items() if at in ends}
+            _check_not_shorter(starts, ends)
+            found = await self._find(starts, ends)
+            self._acknowledged = Acknowledged(state.acknowledged_line, starts, found)
+        else:
+            # Its topics may be gone.
+            self._acknowledged = Acknowledged(state.acknowledged_line, state.offsets(), {})
         # A line of OUT that is gone is read from the topic again.
         whole = len(parts.out.endings) >= state.lines_written
         self._replies_at = state.reply_offset if whole else state.reply_start
@@ -95,6 +112,31 @@ class RunWork:
         for bad in parts.batch.bad_lines:
             if bad.line not in parts.out.endings:
                 self.collector.add(bad_line(bad, state.run))
+        self.resumed = self._done
+        await self.save()
+
+    async def ask_again(self) -> int:
+        """Begin the next round: the jobs without an answer, as their next generation.
+
+        How many they are; 0: nothing has begun. Every line must have its ending. Calls nobody.
+        """
+        failed = self.collector.failed()
+        if not failed:
+            return 0
+        generation = 1 + max(ending.generation for ending in failed)
+        ends = await self._parts.jobs_log.ends(self._job_topics)
+        self._state = self._state.next_round(generation, ends)
+        self._acknowledged = Acknowledged(0, ends, {})
+        self.collector.begin(generation)
+        self.resumed = self._done
+        self.stopped = self.closing = False
+        await self.save()
+        return len(failed)
+
+    async def forget_topics(self) -> None:
+        """Write down that nothing of this run is on its job topics that is not done."""
+        line, _ = self._acknowledged.snapshot()
+        self._acknowledged = Acknowledged(line, {}, {})
         await self.save()
 
     async def enqueue(self) -> None:
@@ -131,7 +173,10 @@ class RunWork:
 
     async def save(self) -> None:
         """Write OUT, then the state that relies on it."""
-        replies_at, written = self._replies_at, len(self._parts.out.endings)
+        # What is in memory only is read again by whoever goes on.
+        unsettled = self.collector.unsettled
+        replies_at = self._replies_at if unsettled is None else unsettled
+        written = len(self._parts.out.endings)
         line, offsets = self._acknowledged.snapshot()
         self._state = self._state.with_progress(
             line, offsets, reply_offset=replies_at, lines_written=written
@@ -140,6 +185,15 @@ class RunWork:
         self._parts.out.sync()
         if self._parts.state_file is not None:
             self._parts.state_file.write(self._state)
+
+    @property
+    def _done(self) -> int:
+        return self._parts.batch.lines - len(self.collector.missing)
+
+    @property
+    def _job_topics(self) -> list[str]:
+        routes = map(self._parts.reader.topic_route, sorted(self._parts.batch.routes))
+        return [self.names.jobs(route, Priority.BULK) for route in routes]
 
     @property
     def _replies(self) -> Place:
@@ -152,6 +206,8 @@ class RunWork:
         found: dict[int, tuple[Place, int]] = {}
         async for record in self._parts.jobs_log.between(starts, ends):
             line = self._parts.batch.line_of.get((record.key or b"").decode(errors="replace"))
+            if _generation(record) != self._state.generation:
+                continue
             if line is not None and line > self._state.acknowledged_line:
                 found.setdefault(line, (record.place, record.offset))
         return found
@@ -162,35 +218,50 @@ class RunWork:
         for item in self._parts.reader.jobs():
             if item.line not in good or item.line <= there_already:
                 continue
-            done = item.line in self._parts.out.endings
+            done = item.line not in self.collector.missing
             yield item.line, None if done else partial(self._make, item)
 
     def _make(self, item: BatchJob) -> ReadyJob[object]:
         topic, partition = self._replies
-        return ready(
+        made = ready(
             self._parts.reader.new_job(item, self._state.run),
             ReplyAddress(topic=topic, partition=partition),
             datetime.now(UTC),
         )
+        return _of_generation(made, self._state.generation)
+
+
+def _of_generation(made: ReadyJob[object], generation: int) -> ReadyJob[object]:
+    if generation == made.job.generation:
+        return made
+    own = [(name, value) for name, value in made.headers if name != headers.GENERATION]
+    own += headers.encode([(headers.GENERATION, str(generation))])
+    return replace(made, job=made.job.model_copy(update={"generation": generation}), headers=own)
+
+
+def _generation(record: LoggedRecord) -> int:
+    said = headers.number(record.headers, headers.GENERATION)
+    return 1 if said is None else int(said)
 
 
 def new_state(
-    batch: Batch, ends: Mapping[Place, int], *, sha256: str, route: str | None, cluster: str
+    batch: Batch, ends: Mapping[Place, int], identity: Identity, cluster: str
 ) -> RunState:
     """The state of a run that begins now. `ends` are those of the reply topic."""
     names = sorted(ends)
     # By the run's id, so that runs share the partitions evenly.
     topic, partition = names[zlib.crc32(batch.run_id.encode()) % len(names)]
-    return RunState(
+    state = RunState(
         run=batch.run_id,
-        input_sha256=sha256,
-        route=route,
+        input_sha256=identity.sha256,
+        route=identity.route,
         cluster=cluster,
         prefix=topic.removesuffix(".replies"),
         reply_partition=partition,
         reply_start=ends[topic, partition],
         reply_offset=ends[topic, partition],
     )
+    return state.with_who(identity.who, batch.routes)
 
 
 def _check_not_shorter(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> None:

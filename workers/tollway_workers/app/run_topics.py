@@ -1,0 +1,100 @@
+"""Topics that `tollway run` made for itself: what they still hold, and deleting them."""
+
+import time
+from collections.abc import Collection
+
+from tollway_schemas import Priority, SchemaError, TopicNames, headers
+from tollway_schemas.codec import decode
+from tollway_schemas.command import Command
+from tollway_schemas.job import Job
+from tollway_workers.app.connection import client_options
+from tollway_workers.app.unfinished import unfinished_in
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.kafka.commands import in_the_topic
+from tollway_workers.kafka.heartbeats import HeartbeatReader
+from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.kafka.topics import delete, existing_topics
+from tollway_workers.kafka.unfinished import read_unfinished
+from tollway_workers.policies.run_leftovers import Left, RunLeftover, of_topics
+from tollway_workers.policies.run_names import is_run_name
+
+#: Jobs of each topic that are looked at for the runs they belong to.
+_MOST = 1_000
+#: Seconds: a worker that was heard within them is alive.
+_LIVE = 10.0
+
+
+async def delete_finished(settings: FleetSettings) -> bool:
+    """Delete the topics of every route and lane with a name of a run's, if no job is left there.
+
+    Whether they were. Raises BrokerUnavailable.
+    """
+    kafka = settings.kafka
+    names, client = TopicNames(kafka.prefix), client_options(kafka)
+    lanes = {lane for lane in settings.lanes if is_run_name(lane)}
+    routes = {route for route in settings.routes if is_run_name(route)}
+    topics = {names.jobs(route, priority) for route in routes for priority in Priority}
+    topics |= {names.lane(lane, priority) for lane in lanes for priority in Priority}
+    existing = await existing_topics(client)
+    unfinished = await unfinished_in(kafka, topics & existing.keys())
+    if any(unfinished.values()) or await _wait_in_tiers(kafka, existing, lanes):
+        return False
+    await delete(client, topics)
+    return True
+
+
+async def run_leftovers(kafka: KafkaSettings, topics: Collection[str]) -> list[RunLeftover]:
+    """What runs left on these topics of theirs. Raises BrokerUnavailable."""
+    if not topics:
+        return []
+    names, client = TopicNames(kafka.prefix), client_options(kafka)
+    records = await read_unfinished(client, names.worker_group, topics, _MOST * len(topics))
+    existing = await existing_topics(client)
+    waiting = await _in_tiers(kafka, existing)
+    left = [Left(record.place[0], _job(record)) for record in records]
+    commands = await _commands(kafka) if names.commands in existing else []
+    served = await _served(kafka) if names.heartbeats in existing else set()
+    lanes = {lane for record in waiting if (lane := headers.get(record.headers, headers.LANE))}
+    return of_topics(names, topics, left, commands, in_use=served | lanes, now=time.time())
+
+
+async def _wait_in_tiers(
+    kafka: KafkaSettings, existing: Collection[str], lanes: Collection[str]
+) -> bool:
+    waiting = await _in_tiers(kafka, existing)
+    return any(headers.get(record.headers, headers.LANE) in lanes for record in waiting)
+
+
+async def _in_tiers(kafka: KafkaSettings, existing: Collection[str]) -> list[LoggedRecord]:
+    tiers = [name for name in existing if name.startswith(f"{kafka.prefix}.retry.")]
+    group = TopicNames(kafka.prefix).relay_group
+    return await read_unfinished(client_options(kafka), group, tiers, _MOST * len(tiers))
+
+
+async def _commands(kafka: KafkaSettings) -> list[Command]:
+    found = []
+    topic = TopicNames(kafka.prefix).commands
+    for value in (await in_the_topic(client_options(kafka), topic)).values():
+        try:
+            found.append(decode(Command, value))
+        except SchemaError:
+            continue
+    return found
+
+
+async def _served(kafka: KafkaSettings) -> set[str]:
+    """Lanes of the workers that are alive."""
+    reader = HeartbeatReader(client_options(kafka), TopicNames(kafka.prefix).heartbeats)
+    try:
+        beats = await reader.start(_LIVE)
+        return {lane.lane for _, beat in beats if not beat.left for lane in beat.lanes}
+    finally:
+        await reader.stop()
+
+
+def _job(record: LoggedRecord) -> Job | None:
+    try:
+        return decode(Job, record.value)
+    except SchemaError:
+        return None

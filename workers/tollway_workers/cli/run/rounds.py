@@ -1,0 +1,99 @@
+"""The rounds of a run: what has no ending yet, then, if asked for, what failed."""
+
+import asyncio
+from contextlib import suppress
+
+from tollway_schemas import Priority
+from tollway_workers.app.run_topics import delete_finished
+from tollway_workers.cli.run.conduct import Conductor
+from tollway_workers.cli.run.fleet import fleet
+from tollway_workers.cli.run.lane_lock import LaneLocks
+from tollway_workers.cli.run.older_jobs import OlderJobs
+from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.cli.run.screen import Screen
+from tollway_workers.cli.run.settings import FleetPlan
+from tollway_workers.cli.run.signals import StopSignals
+from tollway_workers.cli.run.work import RunWork
+from tollway_workers.errors import BrokerUnavailable
+
+
+class Rounds:
+    """`play` once. `locks` are held for as long."""
+
+    def __init__(
+        self,
+        options: RunOptions,
+        plan: FleetPlan,
+        screen: Screen,
+        work: RunWork,
+        locks: LaneLocks,
+    ) -> None:
+        self._options = options
+        self._plan = plan
+        self._screen = screen
+        self._work = work
+        self._locks = locks
+
+    async def play(self, total: int, signals: StopSignals) -> None:
+        """Until every line has its ending, or a signal has come. Raises TollwayError."""
+        work = self._work
+        await work.prepare()
+        # What failed again is asked again by another command, never by one that was interrupted.
+        may_ask = work.generation == 1 or not work.collector.missing
+        await self._play_one(total, signals)
+        stopped = signals.event.is_set()
+        if self._options.retry_failed and may_ask and not stopped and not work.collector.missing:
+            number = await work.ask_again()
+            self._screen.tell(
+                f"asking again for {number:,} lines that failed"
+                if number
+                else "no line failed: there is nothing to ask again"
+            )
+            await self._play_one(total, signals)
+        if self._plan.own_topics and not work.collector.missing:
+            await self._delete_topics()
+
+    async def _play_one(self, total: int, signals: StopSignals) -> None:
+        work = self._work
+        if not work.collector.missing:
+            await work.finish()
+            return
+        own = fleet(self._plan, work.settings, self._locks, self._options, self._screen.tell)
+        async with own as brought:
+            older = OlderJobs(work.settings.kafka, _topics(work), work.run, self._screen.tell)
+            telling = asyncio.create_task(older.tell_until_done()) if brought else None
+            conductor = Conductor(
+                work,
+                brought.workers if brought else None,
+                self._screen.show,
+                total=total,
+                beside_others=brought.beside_others if brought else False,
+                drain_timeout=brought.drain_timeout if brought else 0.0,
+            )
+            # From here on there are calls to finish.
+            signals.at_once = False
+            try:
+                with self._screen.showing(total):
+                    await conductor.play(signals.event)
+            finally:
+                if telling is not None:
+                    telling.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await telling
+
+    async def _delete_topics(self) -> None:
+        """Those that are the run's own, where nobody else needs them."""
+        if not self._locks.alone():
+            return
+        await self._work.forget_topics()
+        try:
+            await delete_finished(self._work.settings)
+        except BrokerUnavailable as error:
+            self._screen.tell(f"the run's own topics stay: {error}")
+
+
+def _topics(work: RunWork) -> list[str]:
+    """All that the run's workers read."""
+    names, settings = work.names, work.settings
+    routes = [names.jobs(route, each) for route in settings.routes for each in Priority]
+    return routes + [names.lane(lane, each) for lane in settings.lanes for each in Priority]
