@@ -1,14 +1,18 @@
 """The command as a person or a script starts it: a process in an empty folder and home."""
 
+import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from run_command import IN_FLIGHT, Command, Start, Tollway
 
-Tollway = Callable[..., "subprocess.CompletedProcess[bytes]"]
+from tollway_workers.local.simulator.latency import LatencyProfile
+from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.server import Simulator
 
 
 @pytest.fixture
@@ -45,3 +49,46 @@ def tollway(tmp_path: Path, tollway_environment: dict[str, str]) -> Tollway:
         return done
 
     return run
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """One that takes its time, so that a run can be caught half-way."""
+    latency = LatencyProfile(ttft_median_seconds=0.15, ttft_sigma=0.2)
+    async with Simulator(SimulatorOptions(latency=latency)) as running:
+        yield running
+
+
+@pytest.fixture
+async def start(
+    tmp_path: Path, bootstrap_servers: str, topic_prefix: str, simulator: Simulator
+) -> AsyncIterator[Start]:
+    """Start `tollway run` with two workers on topics of this test."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "TOLLWAY_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "TOLLWAY_PREFIX": topic_prefix,
+    }
+    started: list[asyncio.subprocess.Process] = []
+
+    async def run(*arguments: object, answering: bool = True, model: str = "m") -> Command:
+        who = ["--base-url", simulator.base_url, "--model", model, "--concurrency", str(IN_FLIGHT)]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tollway_workers.cli.entry", "run"),
+            *map(str, arguments),
+            *([*who, "--workers", "2"] if answering else []),
+            cwd=tmp_path,
+            env=environ,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        started.append(process)
+        return Command(process)
+
+    yield run
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()

@@ -1,60 +1,19 @@
 """`tollway run` on a real Kafka, against a simulator whose list of calls is the judge."""
 
-import asyncio
 import json
-import os
 import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from run_command import IN_FLIGHT, Start, good_line, line, lines_in, results
 
-from tollway_workers.local.simulator.latency import LatencyProfile
-from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.server import Simulator
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 JOBS = 120
-#: All workers together.
-IN_FLIGHT = 8
-SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-
-Start = Callable[..., Awaitable["Command"]]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A `tollway` that was started, and what it said once it has ended."""
-
-    process: asyncio.subprocess.Process
-
-    async def end(self) -> tuple[int, str, str]:
-        """Exit status, stdout and stderr."""
-        stdout, stderr = await self.process.communicate()
-        assert self.process.returncode is not None
-        said = stdout.decode(), stderr.decode()
-        assert "Traceback" not in said[0] + said[1]
-        assert "\x1b" not in said[0] + said[1], "piped output has control codes"
-        return self.process.returncode, *said
-
-    def workers(self) -> list[psutil.Process]:
-        """The worker processes it started."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "worker" in child.cmdline()]
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    """One that takes its time, so that a run can be caught half-way."""
-    latency = LatencyProfile(ttft_median_seconds=0.15, ttft_sigma=0.2)
-    async with Simulator(SimulatorOptions(latency=latency)) as running:
-        yield running
 
 
 @pytest.fixture
@@ -65,56 +24,6 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return source, tmp_path / "results.jsonl"
 
 
-@pytest.fixture
-async def start(
-    tmp_path: Path, bootstrap_servers: str, topic_prefix: str, simulator: Simulator
-) -> AsyncIterator[Start]:
-    """Start `tollway run` with two workers on topics of this test."""
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "TOLLWAY_BOOTSTRAP_SERVERS": bootstrap_servers,
-        "TOLLWAY_PREFIX": topic_prefix,
-    }
-    started: list[asyncio.subprocess.Process] = []
-
-    async def run(*arguments: object, answering: bool = True) -> Command:
-        who = ["--base-url", simulator.base_url, "--model", "m", "--concurrency", str(IN_FLIGHT)]
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tollway_workers.cli.entry", "run"),
-            *map(str, arguments),
-            *([*who, "--workers", "2"] if answering else []),
-            cwd=tmp_path,
-            env=environ,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        started.append(process)
-        return Command(process)
-
-    yield run
-    for process in started:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-
-
-def good_line(number: int) -> str:
-    shape = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
-    body = {"model": "any", "messages": [{"role": "user", "content": f"Count to {number}."}]}
-    return line(f"job-{number}", {**body, "response_format": shape})
-
-
-def line(custom_id: str, body: object, **changes: object) -> str:
-    item = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
-    return json.dumps({**item, **changes}) + "\n"
-
-
-def results(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(each) for each in out.read_text().splitlines()]
-
-
 def each_once(out: Path) -> bool:
     """Whether OUT has a valid answer to every job, none of them twice."""
     ids = Counter(item["custom_id"] for item in results(out) if item["error"] is None)
@@ -122,17 +31,6 @@ def each_once(out: Path) -> bool:
         message = item["response"]["body"]["choices"][0]["message"]
         assert isinstance(json.loads(message["content"])["n"], int)
     return ids == Counter(f"job-{number}" for number in range(JOBS))
-
-
-def count_lines(out: Path) -> int:
-    return out.read_bytes().count(b"\n") if out.exists() else 0
-
-
-async def lines_in(out: Path, least: int) -> None:
-    """Wait until OUT has so many lines."""
-    async with asyncio.timeout(90):
-        while count_lines(out) < least:  # noqa: ASYNC110 a file has no event to wait for
-            await asyncio.sleep(0.05)
 
 
 async def test_every_job_is_answered_once(

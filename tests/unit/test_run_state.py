@@ -103,7 +103,7 @@ def test_simulated_answers_are_not_taken_for_a_models() -> None:
     state = STATE.with_who({"run": SIMULATED}, ["run"])
     real = Identity(sha256="abc", route=None, who={"run": who()}, prefix="tollway", out=Path("out"))
 
-    with pytest.raises(InputError, match="it holds SIMULATED answers, and now .* --fresh"):
+    with pytest.raises(InputError, match=r"it holds SIMULATED answers, and now .* --fresh"):
         real.check(state)
 
 

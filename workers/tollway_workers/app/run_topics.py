@@ -16,7 +16,7 @@ from tollway_workers.kafka.heartbeats import HeartbeatReader
 from tollway_workers.kafka.log_reader import LoggedRecord
 from tollway_workers.kafka.topics import delete, existing_topics
 from tollway_workers.kafka.unfinished import read_unfinished
-from tollway_workers.policies.run_leftovers import Left, RunLeftover, of_topics
+from tollway_workers.policies.run_leftovers import Left, RunLeftover, of_topics, own_topics
 from tollway_workers.policies.run_names import is_run_name
 
 #: Jobs of each topic that are looked at for the runs they belong to.
@@ -42,6 +42,21 @@ async def delete_finished(settings: FleetSettings) -> bool:
         return False
     await delete(client, topics)
     return True
+
+
+async def delete_given_up(kafka: KafkaSettings) -> tuple[str, ...]:
+    """Delete the topics of runs on which nobody waits for an answer; which they were.
+
+    Raises BrokerUnavailable.
+    """
+    client = client_options(kafka)
+    existing = await existing_topics(client)
+    topics = own_topics(TopicNames(kafka.prefix), existing)
+    left = await run_leftovers(kafka, topics)
+    gone = tuple(topic for each in left if each.may_go for topic in each.topics)
+    if gone:
+        await delete(client, gone)
+    return gone
 
 
 async def run_leftovers(kafka: KafkaSettings, topics: Collection[str]) -> list[RunLeftover]:
@@ -87,8 +102,8 @@ async def _served(kafka: KafkaSettings) -> set[str]:
     """Lanes of the workers that are alive."""
     reader = HeartbeatReader(client_options(kafka), TopicNames(kafka.prefix).heartbeats)
     try:
-        beats = await reader.start(_LIVE)
-        return {lane.lane for _, beat in beats if not beat.left for lane in beat.lanes}
+        last = {beat.worker: beat for _, beat in await reader.start(_LIVE)}
+        return {lane.lane for beat in last.values() if not beat.left for lane in beat.lanes}
     finally:
         await reader.stop()
 

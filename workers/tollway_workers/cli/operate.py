@@ -13,6 +13,7 @@ from tollway_schemas.command import MOST_JOBS, Action, Command
 from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
+from tollway_workers.app.run_topics import delete_given_up
 from tollway_workers.cli.output import count, on_one_line, say, write_json
 from tollway_workers.cli.saying import Heard, Saying, who
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, seconds_in
@@ -116,8 +117,9 @@ def cancel(
     """Cancel jobs: those that wait are never called, calls in flight are broken off.
 
     Each is answered with a reply that says cancelled. When this returns with status 0, no call of
-    theirs starts any more. Jobs are not looked up: an id that none has is not noticed. Exit status
-    1 if a worker did not say in time that it obeys.
+    theirs starts any more. Jobs are not looked up: an id that none has is not noticed. What an
+    interrupted `tollway run` left on topics of its own is deleted with them. Exit status 1 if a
+    worker did not say in time that it obeys.
     """
     if [bool(jobs), tenant is not None, run is not None].count(True) != 1:
         raise InputError("cancel what? Name jobs, or --tenant, or --run: one of the three")
@@ -129,11 +131,14 @@ def cancel(
     ] or [{"tenant": tenant, "run": run}]
     commands = [_command(Action.CANCEL, lasts, **target) for target in targets]
     heard = asyncio.run(_say(kafka, commands, None if no_wait else timeout))
+    gone = asyncio.run(delete_given_up(kafka)) if run is not None and not no_wait else ()
     whose = f"tenant {tenant}" if tenant is not None else f"run {run}"
     what = count(len(names), "job") if names else f"all jobs of {on_one_line(whose)} until now"
+    if gone:
+        what += f"; deleted {count(len(gone), 'topic')} that it left"
     facts = {"jobs": names, "tenant": tenant, "run": run}
-    expires = {"expires_at": commands[-1].expires_at.isoformat()}
-    _report(f"cancelled {what}", heard, {"cancelled": facts} | expires, as_json)
+    more = {"expires_at": commands[-1].expires_at.isoformat(), "deleted_topics": list(gone)}
+    _report(f"cancelled {what}", heard, {"cancelled": facts} | more, as_json)
 
 
 #: Where nothing was said, or nobody was waited for.

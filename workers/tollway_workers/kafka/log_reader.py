@@ -35,6 +35,17 @@ class LoggedRecord:
     timestamp: float = 0.0
 
 
+async def cluster_id(client: Mapping[str, Any]) -> str:
+    """The cluster's own name for itself, which outlives every change of address."""
+    options = dict(client)
+    admin = AIOKafkaAdminClient(**options)
+    await started(admin, options)
+    try:
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await admin.close()
+
+
 class LogReader:
     """One consumer. `start` before use; one caller at a time."""
 
@@ -59,15 +70,6 @@ class LogReader:
         # aiokafka's fetcher misses a request to end while it turns to other partitions, and its
         # consumer then waits for ever; asked again, it ends.
         await stopped(self._consumer, _STOP_WAIT)
-
-    async def cluster_id(self) -> str:
-        """The cluster's own name for itself, which outlives every change of address."""
-        admin = AIOKafkaAdminClient(**self._client)
-        await started(admin, self._client)
-        try:
-            return str((await admin.describe_cluster())["cluster_id"])
-        finally:
-            await admin.close()
 
     async def ends(self, topics: Collection[str]) -> dict[Place, int]:
         """The offset behind the last record of every partition. Raises BrokerUnavailable."""

@@ -31,7 +31,7 @@ from tollway_workers.cli.run.work import RunParts, RunWork, new_state
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InvalidSchema
-from tollway_workers.kafka.log_reader import LogReader
+from tollway_workers.kafka.log_reader import LogReader, cluster_id
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.policies.topic_specs import RECORD_OVERHEAD
@@ -148,7 +148,7 @@ class Session:
         async with AsyncExitStack() as stack:
             settings = await stack.enter_async_context(broker(self._plan, self._screen.tell))
             client = client_options(settings.kafka)
-            cluster = await LogReader(client).cluster_id()
+            cluster = await cluster_id(client)
             locks = stack.enter_context(own_locks(self._plan, settings, cluster))
             if self._options.retry_failed or not given.is_complete:
                 await make_topics(self._plan, settings)

@@ -57,7 +57,7 @@ class RunState(BaseModel):
         }
 
     def with_who(self, who: Mapping[str, Who], routes: Collection[str]) -> Self:
-        """With who answers on `routes`, which lines ask for now (`--limit` may have been raised)."""
+        """With who answers on `routes`, which lines ask for now: `--limit` may be another."""
         used = {route: each for route, each in who.items() if route in routes}
         return self.model_copy(update={"who": {**self.who, **used}})
 
