@@ -29,12 +29,12 @@ class UndecodableRecord(SchemaError):
 
 
 class UnsupportedVersion(SchemaError):
-    """A record of a newer major version than this release reads; it can be redriven later."""
+    """A record of a newer major version than this release reads; its dead letter keeps it whole."""
 
     def __init__(self, found: int, supported: int) -> None:
         self.found = found
         self.supported = supported
         super().__init__(
             f"the record has schema version {found}, this release reads up to {supported}: "
-            "upgrade the workers, then redrive it"
+            "upgrade the workers; the record is in the dead letters, whole"
         )

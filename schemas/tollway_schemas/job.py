@@ -55,7 +55,8 @@ class Job(Record):
     id: JobId
     """The job's id, printable ASCII without spaces; also the record's key."""
     generation: Annotated[int, Field(ge=1)] = 1
-    """1 at first; each redrive of a dead letter starts the next, with a fresh attempt budget."""
+    """1 at first; asking again for a job that was given up starts the next, with a fresh attempt
+    budget."""
     route: RouteName
     """The route that is to answer it."""
     request: ChatRequest

@@ -63,7 +63,7 @@ class Reply(Record):
     failure: Failure | None = None
     """Why there is none."""
     dead_letter: bool = False
-    """Whether the job went to the dead letters, from where it can be redriven."""
+    """Whether the job went to the dead letters, with every attempt."""
     provenance: Provenance | None = None
     """What made the answer."""
     lane: str | None = None
