@@ -186,7 +186,7 @@ def _head_in(room: int) -> int:
 
 
 def _is_json(value: bytes) -> bool:
-    """Whether every reader takes it: pydantic's reads more numbers than JSON has, and less depth."""
+    """Whether every reader takes it: pydantic's reads more numbers than JSON has, less depth."""
     try:
         orjson.loads(value)
     except orjson.JSONDecodeError:

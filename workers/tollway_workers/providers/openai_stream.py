@@ -58,7 +58,7 @@ def _chunks(body: bytes) -> Iterator[JsonObject]:
             if data.strip() == _DONE:
                 return
             try:
-                chunk = read_body(data, {}).value
+                chunk = _whole(data)
             except ValueError:
                 # The last one was cut; whether the answer was too is seen by its finish reason.
                 broken = True
@@ -74,10 +74,18 @@ def _data_of(event: Event) -> tuple[bytes, ...]:
         return event.data if event.data[0].strip() else ()
     joined = b"\n".join(event.data)
     try:
-        read_body(joined, {})
+        _whole(joined)
     except ValueError:
         return tuple(line for line in event.data if line.strip())
     return (joined,)
+
+
+def _whole(data: bytes) -> Any:
+    """The JSON that all of `data` is. Raises ValueError."""
+    read = read_body(data, {})
+    if read.has_rest:
+        raise ValueError("more than one value")
+    return read.value
 
 
 class _Completion:
