@@ -196,7 +196,7 @@ async def test_the_text_of_a_validated_answer_is_the_json_that_was_validated(
     answer = await ResultValidator().validate(output, completion(said))
 
     assert answer.text == text
-    assert json.loads(answer.text) == answer.parsed
+    assert json.loads(answer.text or "") == answer.parsed
     assert decode(Answer, encode(answer)) == answer
 
 
