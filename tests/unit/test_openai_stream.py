@@ -291,3 +291,12 @@ def test_whatever_is_streamed_is_a_completion_or_a_provider_error(
     for body in (stream(*chunks, end=end), stream(*deltas, end=end)):
         with suppress(ProviderError):
             assert orjson.loads(parse(200, SSE, body).kept)
+
+
+def test_an_error_that_is_streamed_with_its_status_is_read() -> None:
+    body = stream({"error": {"message": "it is full", "code": "x"}})
+
+    with pytest.raises(ProviderError, match=r"it is full \(HTTP 503, x\)") as raised:
+        parse(503, SSE, body)
+
+    assert raised.value.failure.body is body

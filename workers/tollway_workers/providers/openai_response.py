@@ -5,6 +5,7 @@ Together, OpenRouter and DeepSeek make of it: anything may be missing, null or o
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -39,7 +40,8 @@ def parse(status: int, headers: Mapping[str, str], body: bytes) -> Completion:
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
     if not 200 <= status < 300:
-        raise ProviderError(classify(status, headers, body))
+        failure = classify(status, headers, _error_in(headers, body))
+        raise ProviderError(replace(failure, body=body))
     read = _read(status, headers, body)
     parsed = read.value
     if not isinstance(parsed, dict):
@@ -56,6 +58,14 @@ def parse(status: int, headers: Mapping[str, str], body: bytes) -> Completion:
     if read.has_rest and not choice.get("finish_reason"):
         _malformed("more follows the answer, which does not say that it is whole", status, body)
     return _completion(choice, read, status, headers, body)
+
+
+def _error_in(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The body of an error; where it was streamed, the object that says it."""
+    try:
+        return read_stream(body).encoded if is_event_stream(headers, body) else body
+    except BrokenStream:
+        return body
 
 
 def _read(status: int, headers: Mapping[str, str], body: bytes) -> ReadJson:

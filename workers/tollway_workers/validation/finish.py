@@ -38,8 +38,12 @@ def check_finish(completion: Completion, text: str | None) -> None:
 
 
 def _unfinished(reason: str | None) -> str:
-    named = repr(reason) if reason and _WORD.fullmatch(reason) else "that is no word"
+    named = repr(reason) if _is_word(reason) else "that is no word"
     return f"the answer is not known to be whole: it ended for a reason unknown to us ({named})"
+
+
+def _is_word(reason: str | None) -> bool:
+    return reason is not None and _WORD.fullmatch(reason) is not None
 
 
 def _no_answer(completion: Completion, failure_class: FailureClass, message: str) -> ProviderError:
@@ -49,7 +53,7 @@ def _no_answer(completion: Completion, failure_class: FailureClass, message: str
             failure_class=failure_class,
             message=message,
             status=completion.status,
-            provider_code=completion.finish_reason,
+            provider_code=completion.finish_reason if _is_word(completion.finish_reason) else None,
             provider_request_id=completion.provider_request_id,
             usage=completion.usage,
             body=completion.body,
