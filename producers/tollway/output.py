@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Any, Generic, get_origin
 
-import orjson
+import pydantic_core
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
@@ -43,21 +43,23 @@ class OutputReader(Generic[T]):
 
         Raises:
             JobFailed: there is no answer.
-            InvalidAnswer: it satisfies the schema, but not the type's own validators; or text was
-                asked for and the answer is tool calls alone.
+            InvalidAnswer: it satisfies the schema, but not the type's own validators; or it is
+                tool calls instead of what was asked for.
         """
         if reply.answer is None:
             raise JobFailed(reply)
         if self.schema is None:
             if reply.answer.text is None:
-                raise InvalidAnswer(reply, "it is tool calls alone, see `reply().answer`")
+                raise InvalidAnswer(reply, "it is no text, see `reply().answer`")
             return reply.answer.text  # type: ignore[return-value]  # T is str where output is None
+        if reply.answer.tool_calls:
+            raise InvalidAnswer(reply, "it asks for tool calls first, see `reply().answer`")
         if self._adapter is None:
             plain: T = reply.answer.parsed
             return plain
         try:
             # As JSON, so that a strict model takes a date from a string.
-            return self._adapter.validate_json(orjson.dumps(reply.answer.parsed))
+            return self._adapter.validate_json(pydantic_core.to_json(reply.answer.parsed))
         except ValidationError as error:
             raise InvalidAnswer(reply, "; ".join(explain(error))) from None
 

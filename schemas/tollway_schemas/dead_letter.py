@@ -34,14 +34,14 @@ class BadAnswer(Record):
 
 
 class StoredElsewhere(Record):
-    """A value that was too large for a dead letter."""
+    """A value that was too large for the record it belongs to."""
 
     bytes: Annotated[int, Field(ge=0)]
     """Its size."""
     sha256: str
     """The SHA-256 of all of it, in hex."""
     head: str
-    """Its first 64 KiB as text, bad bytes replaced."""
+    """Its beginning as text, at most 64 KiB, bad bytes replaced."""
 
 
 class DeadLetter(Record):

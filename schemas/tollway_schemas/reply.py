@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field
 
 from tollway_schemas.attempt import Attempt
+from tollway_schemas.dead_letter import StoredElsewhere
 from tollway_schemas.failure import Failure
 from tollway_schemas.job import SCHEMA_VERSION
 from tollway_schemas.model import Record
@@ -30,13 +31,21 @@ class Answer(Record):
     """What the model said, validated."""
 
     text: str | None = None
-    """The answer as text; absent where it is tool calls alone."""
+    """The answer as text; absent where it is tool calls alone, or in a form that is no text. Where
+    the job had an output schema: the JSON that satisfies it, and nothing around it."""
     parsed: Any = None
-    """The answer as JSON, where the job had an output schema; it satisfies that schema."""
+    """The same as JSON, where the job had an output schema."""
     tool_calls: tuple[ToolCall, ...] = ()
     """The calls the model asks for."""
     finish_reason: str | None = None
     """Why the model stopped, in the provider's word."""
+    body: dict[str, Any] | None = None
+    """The provider's whole answer as it came, in its own form (on lanes of OpenAI's protocol a chat
+    completion): reasoning, annotations, citations, log probabilities, the text before anything was
+    taken out of it. Not validated."""
+    body_elsewhere: StoredElsewhere | None = None
+    """In place of `body` where the reply had no room for it, or it is nested deeper than readers of
+    JSON go. The journal has it, where the route keeps one."""
 
 
 class Reply(Record):

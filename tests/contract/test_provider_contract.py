@@ -1,7 +1,8 @@
 """What every Provider keeps: one suite for the double and for HTTP over a real socket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -158,3 +159,61 @@ async def test_a_body_names_the_schema_that_is_asked_for(stage: Stage) -> None:
 async def test_closing_twice_is_closing_once(stage: Stage) -> None:
     await stage.provider.aclose()
     await stage.provider.aclose()
+
+
+@asynccontextmanager
+async def _answering(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[Provider]:
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    settings = ProviderSettings(base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
+    provider = ProviderRegistry({"p": settings}).open(_LANE)
+    try:
+        yield provider
+    finally:
+        await provider.aclose()
+        await runner.cleanup()
+
+
+async def test_an_answer_that_is_streamed_though_nobody_asked_is_joined() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert not (await request.json()).get("stream")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for piece in (b'data: {"choices":[{"delta":{"con', b'tent":"Hel"}}]}\n\ndata: {"choices":'):
+            await response.write(piece)
+        await response.write(b'[{"delta":{"content":"lo"},"finish_reason":"stop"}]}\r\n\r\n')
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async with _answering(answer) as provider:
+        completion = await provider.complete(_call(provider))
+
+    assert (completion.text, completion.finish_reason) == ("Hello", "stop")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        (rb'{"choices":[{"message":{"content":"cut \ud83d"}}]}', "application/json", "cut \ufffd"),
+        (b'\xef\xbb\xbf{"choices":[{"message":{"content":"x"}}]}', "application/json", "x"),
+        (b'{"choices":[{"message":{"content":"x"},"logprobs":[-Infinity]}]}', "text/plain", "x"),
+        (
+            '{"choices":[{"message":{"content":"café"}}]}'.encode("latin-1"),
+            "application/json; charset=iso-8859-1",
+            "café",
+        ),
+    ],
+)
+async def test_a_whole_answer_is_taken_however_it_is_written(
+    body: bytes, kind: str, text: str
+) -> None:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+    async with _answering(answer) as provider:
+        assert (await provider.complete(_call(provider))).text == text

@@ -67,7 +67,6 @@ BAD_LINES: dict[str, tuple[bytes, str]] = {
     "n is true": (body(n=True), "body.n"),
     "stream": (body(stream=True), "body.stream"),
     "stream options": (body(stream_options={}), "body.stream_options"),
-    "log probabilities": (body(logprobs=True), "body.logprobs"),
     "audio": (body(modalities=["text", "audio"]), "body.modalities"),
     "negative limit": (body(max_tokens=-5), "body.max_output_tokens"),
     "limit of zero": (body(max_completion_tokens=0), "body.max_output_tokens"),

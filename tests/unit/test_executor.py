@@ -152,6 +152,37 @@ async def test_a_bad_answer_is_re_asked_with_its_errors_and_kept_for_the_dead_le
     assert [attempt.reask for attempt in subject.attempts] == [False, True]
 
 
+async def test_half_an_answer_is_asked_for_again_and_kept_for_the_dead_letter() -> None:
+    half = completion("hi there, I was", finish=Finish.UNKNOWN)._replace(finish_reason="abort")
+    desk, subject = Desk(half), progress()
+
+    first, _ = await desk.call(subject)
+    second, _ = await desk.call(subject)
+    last, _ = await desk.call(subject)
+
+    assert isinstance(first, RetryLater)
+    assert isinstance(second, RetryLater)
+    assert isinstance(last, DeadLettered)
+    assert (last.failure.failure_class, last.detail) == (FailureClass.TRANSIENT, "abort")
+    assert [attempt.finish_reason for attempt in subject.attempts] == ["abort"] * 3
+    assert [bad.text for bad in subject.bad_answers] == ["hi there, I was"] * 3
+
+
+async def test_the_providers_whole_answer_goes_with_its_outcome() -> None:
+    body = b'{"choices": [{"message": {"content": "yes"}}]}'
+    said = completion("yes")._replace(body=body, kept=body)
+
+    whole, exchange = await Desk(said).call(progress())
+    deep, _ = await Desk(said._replace(deep=True)).call(progress())
+
+    assert isinstance(whole, Completed)
+    assert whole.body is body
+    assert exchange is not None
+    assert exchange.parsed
+    assert isinstance(deep, Completed)
+    assert (whole.whole, deep.whole) == (True, False)
+
+
 async def test_an_answer_proves_that_the_lane_lives_also_where_it_is_a_bad_one() -> None:
     desk = Desk(completion(""))
     desk.admission.on_failure(FailureClass.AUTH, None, 0.0)

@@ -260,3 +260,18 @@ def test_any_answer_has_a_class(status: int, body: bytes) -> None:
 
     assert isinstance(failure.failure_class, FailureClass)
     assert len(failure.message) <= 1_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"error": {"message": "it is full", "code": "x"}}',
+        rb'{"error": {"message": "it is full", "code": "x", "at": "\ud83d"}}',
+        b'{"error": {"message": "it is full", "code": "x", "load": NaN}}',
+        '{"error": {"message": "it is full", "code": "x"}}'.encode("utf-16"),
+    ],
+)
+def test_an_error_is_read_as_leniently_as_an_answer(body: bytes) -> None:
+    failure = classify(503, {}, body)
+
+    assert (failure.message, failure.provider_code) == ("it is full (HTTP 503, x)", "x")

@@ -65,16 +65,41 @@ def test_a_simulators_answer_is_marked() -> None:
         ("tool_calls", Finish.TOOL),
         ("function_call", Finish.TOOL),
         ("content_filter", Finish.CONTENT_FILTER),
+        ("eos_token", Finish.STOP),
+        ("STOP", Finish.STOP),
+        ("end_turn", Finish.STOP),
+        ("MAX_TOKENS", Finish.LENGTH),
+        ("tool_use", Finish.TOOL),
+        ("SAFETY", Finish.CONTENT_FILTER),
+        ("refusal", Finish.REFUSAL),
         ("abort", Finish.UNKNOWN),
-        (None, Finish.UNKNOWN),
-        (7, Finish.UNKNOWN),
+        ("a word of next year", Finish.UNKNOWN),
     ],
 )
-def test_a_finish_reason_is_translated_and_kept(word: Any, finish: Finish) -> None:
+def test_a_finish_reason_is_translated_and_kept(word: str, finish: Finish) -> None:
     completion = _parsed({"content": "x"}, word)
 
-    assert completion.finish is finish
-    assert completion.finish_reason == (word if isinstance(word, str) else None)
+    assert (completion.finish, completion.finish_reason) == (finish, word)
+
+
+@pytest.mark.parametrize(
+    ("said", "finish", "kept"),
+    [
+        (None, Finish.NOT_SAID, None),
+        ("", Finish.NOT_SAID, None),
+        (7, Finish.UNKNOWN, "7"),
+        (False, Finish.UNKNOWN, "false"),
+        ({"type": "stop"}, Finish.UNKNOWN, '{"type":"stop"}'),
+        (["stop"], Finish.UNKNOWN, '["stop"]'),
+        ("x" * 300, Finish.UNKNOWN, "x" * 256),
+    ],
+)
+def test_a_finish_reason_that_is_no_word_is_unknown_and_kept_as_json(
+    said: Any, finish: Finish, kept: str | None
+) -> None:
+    completion = _parsed({"content": "x"}, said)
+
+    assert (completion.finish, completion.finish_reason) == (finish, kept)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +120,65 @@ def test_content_may_be_anything(content: Any, text: str | None) -> None:
     assert _parsed({"content": content, "reasoning_content": "hm"}).text == text
 
 
-def test_a_refusal_is_told_from_an_answer() -> None:
-    assert _parsed({"content": None, "refusal": "no"}).finish is Finish.REFUSAL
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "refusal": "no"},
+        {"content": [{"type": "refusal", "refusal": "no"}]},
+    ],
+)
+def test_a_refusal_is_told_from_an_answer(message: Any) -> None:
+    assert _parsed(message).finish is Finish.REFUSAL
+
+
+def test_a_call_by_the_older_field_is_a_tool_call() -> None:
+    message = {"content": None, "function_call": {"name": "f", "arguments": "{}"}}
+
+    (call,) = _parsed(message, "function_call").tool_calls
+
+    assert (call.function.name, call.function.arguments) == ("f", "{}")
+
+
+@pytest.mark.parametrize(
+    ("message", "other"),
+    [
+        ({"content": None, "audio": {"id": "a", "data": "aGk="}}, True),
+        ({"content": "", "images": [{"type": "image_url"}]}, True),
+        ({"content": [{"type": "image_url", "image_url": {"url": "data:"}}]}, True),
+        ({"content": None, "tool_calls": [{"type": "custom", "custom": {"name": "c"}}]}, True),
+        ({"content": None, "tool_calls": [{"type": "function", "function": {}}]}, False),
+        ({"content": None, "reasoning_content": "only thoughts"}, False),
+        ({"content": [{"type": "thinking", "thinking": []}]}, False),
+    ],
+)
+def test_an_answer_in_another_form_is_told_from_an_empty_one(message: Any, other: bool) -> None:
+    assert _parsed(message).other is other
+
+
+def test_the_whole_answer_is_kept_as_it_came() -> None:
+    body = _body({"content": "x", "reasoning": "r"}, citations=["https://e.example"])
+
+    assert parse(200, {}, body).kept is body
+
+
+def test_an_answer_that_no_reader_of_records_could_read_is_told_so() -> None:
+    deep: Any = []
+    for _ in range(190):
+        deep = [deep]
+
+    completion = _parsed({"content": "x", "annotations": deep})
+
+    assert (completion.text, completion.deep) == ("x", True)
+
+
+@pytest.mark.parametrize("levels", [190, 400, 1_000])
+def test_arguments_nested_however_deep_are_no_bug(levels: int) -> None:
+    deep = "[" * levels + "]" * levels
+    body = b'{"choices":[{"finish_reason":%b,"message":{"tool_calls":[{"function":{"name":"f",'
+    body = body % deep.encode() + b'"arguments":%b}}]}}]}' % deep.encode()
+
+    with suppress(ProviderError):
+        assert parse(200, {}, body).finish is Finish.UNKNOWN
 
 
 def test_tool_calls_come_as_text_whatever_the_server_made_of_them() -> None:
@@ -150,6 +232,8 @@ def test_usage_of_other_servers_is_read_too() -> None:
         (b'{"error": "overloaded"}', FailureClass.TRANSIENT),
         (b'{"choices":[{"error":{"code":503},"finish_reason":"error"}]}', FailureClass.OVERLOADED),
         (b'{"choices":[{"finish_reason":"error"}]}', FailureClass.TRANSIENT),
+        # The first of several: half an answer.
+        (b'{"choices":[{"message":{"content":"a"}}]}\n{"choices":[]}', FailureClass.TRANSIENT),
     ],
 )
 def test_a_200_need_not_be_an_answer(body: bytes, expected: FailureClass) -> None:

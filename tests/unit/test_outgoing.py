@@ -90,6 +90,36 @@ def test_a_reply_with_an_answer_says_what_it_took() -> None:
     assert (reply.finished_at - outgoing.instant(NOW)).total_seconds() == 1.5
 
 
+def test_a_providers_whole_answer_stands_beside_what_was_validated() -> None:
+    answer = Answer(text="4", finish_reason="stop")
+    body = b'{"choices": [{"message": {"content": "4", "reasoning": "2+2"}}], "id": 1e30}'
+
+    reply = reply_of(tried(), Completed(answer, Provenance.LIVE, "main", "m-1", body))
+
+    assert reply.answer is not None
+    assert reply.answer.body == orjson.loads(body)
+    assert reply.answer.model_copy(update={"body": None}) == answer
+
+
+def test_a_providers_answer_that_has_no_room_is_named_by_size_and_digest() -> None:
+    body = b'{"choices": "%b"}' % (b"\xff" * 1_000)
+    ending = Completed(Answer(text="4"), Provenance.LIVE, "main", "m-1", body, whole=False)
+
+    answer = reply_of(tried(), ending).answer
+
+    assert answer is not None
+    assert (answer.text, answer.body) == ("4", None)
+    assert answer.body_elsewhere is not None
+    assert answer.body_elsewhere.bytes == len(body)
+    assert len(answer.body_elsewhere.head) <= 256
+
+
+def test_a_response_that_is_nested_too_deeply_for_readers_is_kept_as_text() -> None:
+    deep = b"[" * 300 + b"]" * 300
+
+    assert journal_of(b"{}", deep)[0].response == deep.decode()
+
+
 @pytest.mark.parametrize("dead", [True, False])
 def test_a_reply_without_an_answer_says_why(dead: bool) -> None:
     reply = reply_of(tried(), _FAILURE, dead=dead)

@@ -1,7 +1,9 @@
 """What a worker writes, where, and in which order."""
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from tollway_schemas import headers
@@ -96,6 +98,21 @@ async def test_an_answer_is_a_journal_record_and_a_reply(desk: Desk) -> None:
 
     assert sorted(desk.order) == [_NAMES.journal, _NAMES.replies]
     assert desk.reply().status == "completed"
+
+
+async def test_what_came_beside_an_answer_goes_before_the_answer_does(desk: Desk) -> None:
+    desk.limits[_NAMES.replies] = 1_500
+    body = orjson.dumps({"reasoning": "x" * 2_000})
+
+    ended, _ = await desk.publisher.publish(progress(), replace(completed(), body=body), None)
+
+    assert isinstance(ended, Completed)
+    assert desk.order == [_NAMES.replies]
+    answer = desk.reply().answer
+    assert answer is not None
+    assert (answer.text, answer.body) == ("yes", None)
+    assert answer.body_elsewhere is not None
+    assert answer.body_elsewhere.bytes == len(body)
 
 
 async def test_a_dead_letter_is_safe_before_anybody_is_told(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from tollway_schemas import (
     FailureClass,
     Provenance,
     Reply,
+    StoredElsewhere,
     ToolCall,
     Usage,
     codec,
@@ -86,6 +87,121 @@ def test_an_answer_is_a_chat_completion() -> None:
     assert item["tollway"]["tokens"] == {"input": 20, "output": 8, "estimated": False}
     assert item["tollway"]["cost_pico_usd"] == "14"
     assert (item["tollway"]["line"], item["tollway"]["seconds"]) == (4, 2.0)
+
+
+BODY: dict[str, Any] = {
+    "id": "chatcmpl-9",
+    "created": 1_790_000_000,
+    "model": "m-1-2026",
+    "system_fingerprint": "fp_1",
+    "service_tier": "flex",
+    "citations": ["https://e.example/a"],
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": "Sure:\n```json\n{}\n```",
+                "reasoning_content": "hm",
+                "annotations": [{"type": "url_citation"}],
+            },
+            "logprobs": {"content": [{"token": "x", "logprob": -0.5}]},
+            "finish_reason": "stop",
+            "stop_reason": 7,
+        },
+        {"index": 1, "message": {"content": "another"}},
+    ],
+    "usage": {
+        "prompt_tokens": 10,
+        "cost": 0.5,
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 1},
+    },
+}
+
+
+def output_of(answer: Answer) -> tuple[dict[str, Any], dict[str, Any]]:
+    item = orjson.loads(reply_line(reply(answer=answer), 1))
+    return item["response"]["body"], item["tollway"]
+
+
+def test_what_the_provider_sent_stays_in_its_place_around_what_was_validated() -> None:
+    body, ours = output_of(Answer(text="{}", parsed={}, finish_reason="stop", body=BODY))
+
+    (choice,) = body["choices"]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "{}",
+        "refusal": None,
+        "reasoning_content": "hm",
+        "annotations": [{"type": "url_citation"}],
+    }
+    assert choice["logprobs"] == BODY["choices"][0]["logprobs"]
+    assert choice["stop_reason"] == 7
+    for name in ("id", "created", "model", "system_fingerprint", "service_tier", "citations"):
+        assert body[name] == BODY[name]
+    assert (body["usage"]["cost"], body["usage"]["completion_tokens"]) == (0.5, 5)
+    assert body["usage"]["completion_tokens_details"]["audio_tokens"] == 1
+    assert ours["provider_content"] == BODY["choices"][0]["message"]["content"]
+    assert ours["other_choices"] == BODY["choices"][1:]
+
+
+def test_an_answer_that_is_the_providers_text_has_it_once() -> None:
+    said = {"choices": [{"message": {"content": "\n\n42"}}]}
+
+    body, ours = output_of(Answer(text="\n\n42", body=said))
+
+    assert body["choices"][0]["message"]["content"] == "\n\n42"
+    assert "provider_content" not in ours
+
+
+def test_a_call_by_the_older_field_is_where_the_provider_put_it() -> None:
+    call = ToolCall.model_validate({"id": "c", "function": {"name": "f", "arguments": "{}"}})
+    older = {"content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    said = {"choices": [{"message": older, "finish_reason": "function_call"}]}
+
+    body, _ = output_of(Answer(tool_calls=(call,), finish_reason="function_call", body=said))
+
+    message = body["choices"][0]["message"]
+    assert message["function_call"] == {"name": "f", "arguments": "{}"}
+    assert "tool_calls" not in message
+
+
+def test_calls_of_other_tools_stand_beside_those_of_functions() -> None:
+    call = ToolCall.model_validate({"id": "c", "function": {"name": "f", "arguments": "{}"}})
+    custom = {"id": "x", "type": "custom", "custom": {"name": "g", "input": "y"}}
+    own = {"id": "c", "index": 1, "function": {"name": "f", "arguments": {}}}
+    said = {"choices": [{"message": {"content": None, "tool_calls": [custom, own]}}]}
+
+    body, _ = output_of(Answer(tool_calls=(call,), body=said))
+
+    given, function = body["choices"][0]["message"]["tool_calls"]
+    assert given == custom
+    assert (function["index"], function["function"]["arguments"]) == (1, "{}")
+
+
+@pytest.mark.parametrize("said", [{"content": []}, {"choices": 7}, {"choices": []}])
+def test_an_answer_of_another_protocol_is_kept_whole(said: dict[str, Any]) -> None:
+    body, ours = output_of(Answer(text="yes", body=said))
+
+    assert body["choices"][0]["message"]["content"] == "yes"
+    assert ours["provider_body"] == said
+
+
+def test_an_answer_whose_rest_had_no_room_says_so() -> None:
+    stored = StoredElsewhere(bytes=9, sha256="ab", head="{")
+
+    _, ours = output_of(Answer(text="yes", body_elsewhere=stored))
+
+    assert ours["body_elsewhere"] == {"bytes": 9, "sha256": "ab", "head": "{"}
+
+
+def test_a_providers_number_beyond_64_bits_is_written_whole() -> None:
+    said = {"choices": [{"message": {"content": "yes"}}], "seed": 2**70}
+
+    line = reply_line(reply(answer=Answer(text="yes", body=said)), 1)
+
+    assert b'"seed":1180591620717411303424' in line
+    assert read_ending(line).answered
 
 
 def test_tool_calls_are_in_the_message() -> None:

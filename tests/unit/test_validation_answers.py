@@ -1,5 +1,6 @@
 """What passes for an answer, and what does not."""
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tollway_schemas.codec import decode, encode
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.reply import Answer
 from tollway_schemas.request import ChatRequest, Message, OutputSchema, ToolCall, ToolCallFunction
 from tollway_schemas.usage import Usage
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
@@ -70,7 +73,7 @@ async def test_nothing_is_repaired_and_nothing_cut_is_taken(text: str) -> None:
 
 
 async def test_a_string_with_brackets_in_it_is_one_string() -> None:
-    assert json_values(r'x {"a": "}\"]"} y') == [{"a": '}"]'}]
+    assert json_values(r'x {"a": "}\"]"} y') == [({"a": '}"]'}, r'{"a": "}\"]"}')]
 
 
 async def test_a_bad_answer_says_where_and_never_what() -> None:
@@ -113,6 +116,11 @@ async def test_json_object_wants_an_object() -> None:
         await _parsed("[1]", output)
 
 
+@pytest.mark.parametrize("said", ["\n\n42", " a ", "\ufeffx\n", '```json\n{"a": 1}\n```'])
+async def test_without_a_schema_the_text_is_what_was_said(said: str) -> None:
+    assert (await ResultValidator().validate(None, completion(said))).text == said
+
+
 async def test_without_a_schema_any_text_will_do() -> None:
     answer = await ResultValidator().validate(None, completion("<think>hm</think>\nhello"))
 
@@ -143,10 +151,79 @@ async def test_a_completion_that_is_no_answer_never_passes(
     assert raised.value.failure.usage == Usage(input_total=3)
 
 
-async def test_an_unknown_reason_to_stop_does_not_spoil_an_answer() -> None:
-    given = completion('{"items": []}', finish=Finish.UNKNOWN)
+async def test_an_answer_without_a_reason_to_stop_is_taken() -> None:
+    given = completion('{"items": []}', finish=Finish.NOT_SAID)
 
     assert (await ResultValidator().validate(OUTPUT, given)).parsed == {"items": []}
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [("abort", "'abort'"), ("a whole sentence, perhaps of the answer", "no word"), (None, "no")],
+)
+async def test_an_unknown_reason_to_stop_means_that_nobody_knows_whether_it_is_whole(
+    reason: str | None, shown: str
+) -> None:
+    call = ToolCall(id="c", function=ToolCallFunction(name="f", arguments="{}"))
+    given = completion('{"items": []}', finish=Finish.UNKNOWN)._replace(finish_reason=reason)
+
+    for each in (given, given._replace(tool_calls=(call,))):
+        with pytest.raises(ProviderError, match="not known to be whole") as raised:
+            await ResultValidator().validate(OUTPUT, each)
+
+        assert raised.value.failure.failure_class is FailureClass.TRANSIENT
+        assert shown in raised.value.failure.message
+        assert raised.value.failure.provider_code == ("abort" if reason == "abort" else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ('Here:\n```json\n{"items": []}\n```\nDone.', '{"items": []}'),
+        ('<think>{"items": 1}</think>\n\n{"items": []}', '{"items": []}'),
+        ('\ufeff {"items": [1.50, 1e2]}\n', '{"items": [1.50, 1e2]}'),
+        ('{"items": [123456789012345678901234567890]}',) * 2,
+        (r'{"items": ["cut \ud83d here"]}', r'{"items": ["cut \ufffd here"]}'),
+        ('{"items": ["two\nlines"]}', r'{"items": ["two\u000alines"]}'),
+        ('{"items": [NaN]}', '{"items": [null]}'),
+    ],
+)
+async def test_the_text_of_a_validated_answer_is_the_json_that_was_validated(
+    said: str, text: str
+) -> None:
+    output = OutputSchema(json_schema={"required": ["items"]})
+
+    answer = await ResultValidator().validate(output, completion(said))
+
+    assert answer.text == text
+    assert json.loads(answer.text or "") == answer.parsed
+    assert decode(Answer, encode(answer)) == answer
+
+
+async def test_an_answer_that_no_reader_could_read_breaks_its_schema() -> None:
+    deep = '{"a":' * 181 + "1" + "}" * 181
+
+    with pytest.raises(InvalidResult) as raised:
+        await _parsed(deep, OutputSchema(mode="json_object"))
+
+    assert raised.value.problems == ("/: is nested deeper than 180 levels",)
+
+
+async def test_an_answer_in_a_form_that_is_no_text_passes_only_where_no_schema_is() -> None:
+    picture = completion(None)._replace(other=True)
+
+    assert (await ResultValidator().validate(None, picture)).text is None
+    with pytest.raises(InvalidResult, match="breaks its schema"):
+        await ResultValidator().validate(OUTPUT, picture)
+
+
+async def test_arguments_are_given_on_as_json_that_every_reader_takes() -> None:
+    call = ToolCall(id="c", function=ToolCallFunction(name="f", arguments=r'{"a": "\udcaf"}'))
+    given = completion(None, finish=Finish.TOOL)._replace(tool_calls=(call,))
+
+    (found,) = (await ResultValidator().validate(None, given)).tool_calls
+
+    assert (found.id, found.function.arguments) == ("c", r'{"a": "\ufffd"}')
 
 
 @pytest.mark.parametrize(("arguments", "good"), [('{"a":1}', True), ("", True), ('{"a":', False)])

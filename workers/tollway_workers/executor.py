@@ -141,8 +141,16 @@ class JobExecutor:
             provenance = Provenance.SCRIPTED
         else:
             provenance = Provenance.REASKED if progress.reasking else Provenance.LIVE
-        outcome = Completed(answer, provenance, progress.lane, completion.model_served)
-        return outcome, Exchange(attempt, call.body, completion.body, parsed=True)
+        outcome = Completed(
+            answer,
+            provenance,
+            progress.lane,
+            completion.model_served,
+            completion.kept,
+            whole=not completion.deep,
+        )
+        as_it_came = completion.kept is completion.body and not completion.deep
+        return outcome, Exchange(attempt, call.body, completion.body, parsed=as_it_came)
 
     def _note_failure(
         self, progress: JobProgress, call: Call | None, error: CallError
@@ -152,14 +160,9 @@ class JobExecutor:
             # It could not even be expressed for this provider: nothing was sent.
             return None
         attempt = self._attempt(progress, call, error)
-        if isinstance(error, InvalidResult):
-            progress.bad_answers.append(
-                BadAnswer(
-                    attempt=attempt.number,
-                    text=error.answer[:HEAD_BYTES],
-                    problems=error.problems,
-                )
-            )
+        bad = _bad_answer(attempt, call.completion, error)
+        if bad is not None:
+            progress.bad_answers.append(bad)
         came_back = call.completion.body if call.completion else b""
         if not came_back and isinstance(error, ProviderError):
             came_back = error.failure.body
@@ -201,6 +204,19 @@ class JobExecutor:
         )
         progress.attempts.append(attempt)
         return attempt
+
+
+def _bad_answer(
+    attempt: Attempt, completion: Completion | None, error: CallError
+) -> BadAnswer | None:
+    """What was said and paid for, and could not be used; None where nothing was said."""
+    if isinstance(error, InvalidResult):
+        text, problems = error.answer, error.problems
+    else:
+        text, problems = (completion.text if completion else None) or "", ()
+    if not text and not problems:
+        return None
+    return BadAnswer(attempt=attempt.number, text=text[:HEAD_BYTES], problems=problems)
 
 
 def _billed(

@@ -144,6 +144,9 @@ class OutcomePublisher:
                         return await self._forward(progress, outcome)
                     return outcome, await self._send_reply(progress, outcome, dead=False)
                 except RecordTooLarge:
+                    if isinstance(outcome, Completed) and outcome.body and outcome.whole:
+                        # The answer matters more than what came with it.
+                        return await self._write(progress, replace(outcome, whole=False))
                     given_up = too_large(outcome, progress.lane)
                     return given_up, await self._given_up(progress, given_up)
             case Failed(failure) | Cancelled(failure):

@@ -1,6 +1,6 @@
 """How a job leaves a worker. A value, decided by pure code; others act on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from tollway_schemas.failure import Failure
@@ -15,6 +15,10 @@ class Completed:
     provenance: Provenance
     lane: str
     model: str | None
+    #: The provider's whole answer as JSON, for the reply; empty where there is none.
+    body: bytes = field(default=b"", repr=False)
+    #: Whether the reply has room for all of it, and its readers can read it.
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

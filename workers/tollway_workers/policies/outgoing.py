@@ -19,9 +19,13 @@ from tollway_schemas.job import SCHEMA_VERSION
 from tollway_workers.policies.cost import total
 from tollway_workers.policies.outcome import Completed, DeadLettered
 from tollway_workers.policies.progress import JobProgress
+from tollway_workers.policies.readable_json import is_too_deep
 
 #: How much of a value that is too large is kept.
 HEAD_BYTES = 65_536
+
+#: How much of a provider's answer is kept where the reply has no room for all of it.
+_HEAD_OF_BODY = 256
 
 #: Bytes left for what the size of a record's parts does not say: names, commas, headers of ours.
 _MARGIN = 4_096
@@ -64,7 +68,7 @@ def reply(
         fields["cost"] = str(cost)
     if isinstance(ending, Completed):
         fields["status"] = "completed"
-        fields["answer"] = orjson.Fragment(encode(ending.answer))
+        fields["answer"] = orjson.Fragment(_answer(ending))
         fields["provenance"] = ending.provenance.value
         _add(fields, lane=ending.lane, model=ending.model)
     else:
@@ -154,6 +158,17 @@ def instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _answer(ending: Completed) -> bytes:
+    """The answer, and beside it the provider's own as it is, or what stands for it."""
+    body = ending.body
+    if not body:
+        return encode(ending.answer)
+    if ending.whole:
+        return b'%b,"body":%b}' % (encode(ending.answer)[:-1], body)
+    stored = elsewhere(body, _HEAD_OF_BODY)
+    return encode(ending.answer.model_copy(update={"body_elsewhere": stored}))
+
+
 def _body(body: bytes, room: int, *, is_json: bool) -> bytes:
     """A body as JSON of at most `room` bytes: as it is, as text, or what stands for it."""
     if len(body) <= room:
@@ -171,12 +186,12 @@ def _head_in(room: int) -> int:
 
 
 def _is_json(value: bytes) -> bool:
-    """Whether every reader of JSON takes it: pydantic's also reads NaN and numbers beyond range."""
+    """Whether every reader takes it: pydantic's reads more numbers than JSON has, less depth."""
     try:
         orjson.loads(value)
     except orjson.JSONDecodeError:
         return False
-    return True
+    return not is_too_deep(value)
 
 
 def _add(fields: dict[str, object], **values: object) -> None:

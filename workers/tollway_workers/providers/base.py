@@ -18,6 +18,9 @@ class Finish(StrEnum):
     TOOL = "tool"
     CONTENT_FILTER = "content_filter"
     REFUSAL = "refusal"
+    #: It gave no reason.
+    NOT_SAID = "not_said"
+    #: A word that is not known to mean that the answer is whole.
     UNKNOWN = "unknown"
 
 
@@ -50,6 +53,12 @@ class Completion(NamedTuple):
     scripted: bool
     #: The whole response body, for the journal.
     body: bytes
+    #: The same as JSON that every reader takes, for the reply; empty where there is none.
+    kept: bytes = b""
+    #: Whether that is nested deeper than readers of our records go.
+    deep: bool = False
+    #: Whether it answers in a form that is neither text nor a call of a function.
+    other: bool = False
     #: What its headers say of the account's limits.
     said: RateHeaders | None = None
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+from tollway_workers.policies.readable_json import read_body
 
 #: A body that is no JSON but short may be the reason itself (DeepSeek, proxies).
 _LONGEST_PLAIN_TEXT = 300
@@ -31,8 +31,8 @@ class ErrorDetail:
 def read_error(body: bytes) -> ErrorDetail:
     """The error in `body`; an empty detail where there is none."""
     try:
-        return detail_of(orjson.loads(body))
-    except orjson.JSONDecodeError:
+        return detail_of(read_body(body, {}).value)
+    except ValueError:
         text = body[: _LONGEST_PLAIN_TEXT + 1].decode(errors="replace").strip()
         is_reason = len(body) <= _LONGEST_PLAIN_TEXT and not text.startswith(("<", "{", "["))
         return ErrorDetail(message=text if is_reason else "")

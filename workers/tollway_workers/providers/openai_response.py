@@ -5,33 +5,29 @@ Together, OpenRouter and DeepSeek make of it: anything may be missing, null or o
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NoReturn
 
-import orjson
-
 from tollway_schemas.failure import ErrorScope, FailureClass
-from tollway_schemas.request import ToolCall, ToolCallFunction
 from tollway_schemas.usage import PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
+from tollway_workers.policies.readable_json import ReadJson, is_too_deep, read_body
 from tollway_workers.providers.base import Completion, Finish
+from tollway_workers.providers.event_stream import is_event_stream
 from tollway_workers.providers.openai_errors import classify, classify_in_answer, request_id
+from tollway_workers.providers.openai_finish import read_finish
+from tollway_workers.providers.openai_message import (
+    has_other_answer,
+    is_refusal,
+    text_of,
+    tool_calls_of,
+)
+from tollway_workers.providers.openai_stream import BrokenStream, read_stream
 from tollway_workers.providers.retry_after import RateHeaders
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
 SCRIPTED_FINGERPRINT = "scripted"
-
-#: The words of OpenAI, and those of Together (`eos`) and Mistral (`model_length`).
-_FINISHES = {
-    "stop": Finish.STOP,
-    "eos": Finish.STOP,
-    "length": Finish.LENGTH,
-    "max_tokens": Finish.LENGTH,
-    "model_length": Finish.LENGTH,
-    "tool_calls": Finish.TOOL,
-    "function_call": Finish.TOOL,
-    "content_filter": Finish.CONTENT_FILTER,
-}
 
 _LONGEST_WORD = 256
 
@@ -44,11 +40,10 @@ def parse(status: int, headers: Mapping[str, str], body: bytes) -> Completion:
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
     if not 200 <= status < 300:
-        raise ProviderError(classify(status, headers, body))
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        _malformed("the answer is not JSON: it was cut, or this is no chat API", status, body)
+        failure = classify(status, headers, _error_in(headers, body))
+        raise ProviderError(replace(failure, body=body))
+    read = _read(status, headers, body)
+    parsed = read.value
     if not isinstance(parsed, dict):
         _malformed("the answer is JSON but no object", status, body)
     if parsed.get("error"):
@@ -60,19 +55,42 @@ def parse(status: int, headers: Mapping[str, str], body: bytes) -> Completion:
     # OpenRouter: the provider behind it failed after the headers had been sent.
     if choice.get("error") or choice.get("finish_reason") == "error":
         raise ProviderError(classify_in_answer(headers, choice, body))
-    return _completion(parsed, choice, status, headers, body)
+    if read.has_rest and not choice.get("finish_reason"):
+        _malformed("more follows the answer, which does not say that it is whole", status, body)
+    return _completion(choice, read, status, headers, body)
+
+
+def _error_in(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The body of an error; where it was streamed, the object that says it."""
+    try:
+        return read_stream(body).encoded if is_event_stream(headers, body) else body
+    except BrokenStream:
+        return body
+
+
+def _read(status: int, headers: Mapping[str, str], body: bytes) -> ReadJson:
+    """The JSON in an answer, its chunks joined if it was streamed though nobody asked."""
+    try:
+        if is_event_stream(headers, body):
+            return read_stream(body)
+        return read_body(body, headers)
+    except BrokenStream as error:
+        _malformed(str(error), status, body)
+    except ValueError:
+        _malformed("the answer is not JSON: it was cut, or this is no chat API", status, body)
 
 
 def _completion(
-    parsed: JsonObject, choice: JsonObject, status: int, headers: Mapping[str, str], body: bytes
+    choice: JsonObject, read: ReadJson, status: int, headers: Mapping[str, str], body: bytes
 ) -> Completion:
+    parsed = read.value
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
-    reason = _text(choice.get("finish_reason"))
+    finish, reason = read_finish(choice.get("finish_reason"))
     return Completion(
-        text=_content(message.get("content")),
-        tool_calls=_tool_calls(message.get("tool_calls")),
-        finish=Finish.REFUSAL if message.get("refusal") else _finish(reason),
+        text=text_of(message.get("content")),
+        tool_calls=tool_calls_of(message),
+        finish=Finish.REFUSAL if is_refusal(message) else finish,
         finish_reason=reason,
         usage=_usage(parsed),
         model_served=_text(parsed.get("model")),
@@ -80,50 +98,10 @@ def _completion(
         status=status,
         scripted=parsed.get("system_fingerprint") == SCRIPTED_FINGERPRINT,
         body=body,
+        kept=read.encoded,
+        deep=is_too_deep(read.encoded),
+        other=has_other_answer(message),
         said=RateHeaders.parse_amounts(headers),
-    )
-
-
-def _finish(reason: str | None) -> Finish:
-    return _FINISHES.get(reason, Finish.UNKNOWN) if reason else Finish.UNKNOWN
-
-
-def _content(content: Any) -> str | None:
-    """The text of a message: a string, or the text parts of a list."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return None
-    texts = [part["text"] for part in content if _is_text(part)]
-    return "".join(texts) if texts else None
-
-
-def _is_text(part: Any) -> bool:
-    return (
-        isinstance(part, dict)
-        and part.get("type") in ("text", "output_text")
-        and isinstance(part.get("text"), str)
-    )
-
-
-def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
-    if not isinstance(calls, list):
-        return ()
-    read = (_tool_call(index, call) for index, call in enumerate(calls))
-    return tuple(call for call in read if call is not None)
-
-
-def _tool_call(index: int, call: Any) -> ToolCall | None:
-    function = call.get("function") if isinstance(call, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        return None
-    arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        # Ollama's own API gives an object instead of its text; no arguments may be null.
-        arguments = orjson.dumps({} if arguments is None else arguments).decode()
-    return ToolCall(
-        id=_text(call.get("id")) or f"call_{index}",
-        function=ToolCallFunction(name=function["name"], arguments=arguments),
     )
 
 

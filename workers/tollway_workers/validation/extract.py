@@ -2,9 +2,9 @@
 
 import re
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
+from tollway_workers.policies.readable_json import read_text
 
 #: Objects and arrays that are tried in a text; the last ones, since models end with the answer.
 _MOST_CANDIDATES = 16
@@ -17,34 +17,41 @@ _BRACKET_OR_QUOTE = re.compile(r'["{}\[\]]')
 _REST_OF_STRING = re.compile(r'(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
+class JsonText(NamedTuple):
+    """A JSON value, and the text that says it and nothing else."""
+
+    value: Any
+    text: str
+
+
 def without_reasoning(text: str) -> str:
-    """The text after its inline reasoning (`<think>...</think>`), without byte order mark."""
-    text = text.removeprefix(_BOM).strip()
+    """The text after its inline reasoning (`<think>...</think>`); as it is where it has none."""
     # Some chat templates open the block themselves, so that only its end is in the answer.
     head, end, answer = text.partition("</think>")
-    if end and ("<think>" in head or not head.lstrip().startswith(("{", "["))):
+    head = head.removeprefix(_BOM).lstrip()
+    if end and ("<think>" in head or not head.startswith(("{", "["))):
         return answer.strip()
-    return "" if text.startswith("<think>") else text
+    return "" if head.startswith("<think>") else text
 
 
-def json_values(text: str) -> list[Any]:
+def json_values(text: str) -> list[JsonText]:
     """The JSON values that `text` may mean, the likeliest first; empty if there is none.
 
     The whole text, else what its fenced blocks hold, else the objects and arrays in its prose;
     of several the last goes first. What opens and never closes is cut, and nothing in it is taken.
     """
-    try:
-        return [orjson.loads(text)]
-    except orjson.JSONDecodeError:
-        fenced = deque((each.group(1) for each in _FENCE.finditer(text)), maxlen=_MOST_CANDIDATES)
-        pieces = [*_balanced(text), *fenced]
-        return [value for piece in reversed(pieces) for value in _parsed(piece)]
+    text = text.strip().removeprefix(_BOM).strip()
+    if whole := _parsed(text):
+        return whole
+    fenced = deque((each.group(1) for each in _FENCE.finditer(text)), maxlen=_MOST_CANDIDATES)
+    pieces = [*_balanced(text), *fenced]
+    return [value for piece in reversed(pieces) for value in _parsed(piece.strip())]
 
 
-def _parsed(text: str) -> list[Any]:
+def _parsed(text: str) -> list[JsonText]:
     try:
-        return [orjson.loads(text)]
-    except orjson.JSONDecodeError:
+        return [JsonText(*read_text(text))]
+    except ValueError:
         return []
 
 

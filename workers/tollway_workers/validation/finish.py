@@ -1,5 +1,7 @@
 """Whether a completion is an answer at all. Pure."""
 
+import re
+
 from tollway_schemas.failure import FailureClass
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Completion, Finish
@@ -16,18 +18,32 @@ _REFUSALS: dict[Finish, tuple[FailureClass, str]] = {
     Finish.REFUSAL: (FailureClass.CONTENT_POLICY, "the model refused to answer"),
 }
 
+#: A reason that may be shown: a word, not a text.
+_WORD = re.compile(r"[\w.:/-]{1,64}")
+
 
 def check_finish(completion: Completion, text: str | None) -> None:
     """Raise ProviderError unless the completion says something and was not cut or refused.
 
-    `text` is what it says without inline reasoning. A reason to stop that is unknown to us is no
-    fault of an answer that is there.
+    `text` is what it says without inline reasoning. An answer is whole where its server says so in
+    a word that is known, or gives no reason at all, as small servers do.
     """
     refusal = _REFUSALS.get(completion.finish)
     if refusal is not None:
         raise _no_answer(completion, *refusal)
-    if not completion.tool_calls and not (text and text.strip()):
+    if completion.finish is Finish.UNKNOWN:
+        raise _no_answer(completion, FailureClass.TRANSIENT, _unfinished(completion.finish_reason))
+    if not completion.tool_calls and not completion.other and not (text and text.strip()):
         raise _no_answer(completion, FailureClass.TRANSIENT, "empty answer")
+
+
+def _unfinished(reason: str | None) -> str:
+    named = repr(reason) if _is_word(reason) else "that is no word"
+    return f"the answer is not known to be whole: it ended for a reason unknown to us ({named})"
+
+
+def _is_word(reason: str | None) -> bool:
+    return reason is not None and _WORD.fullmatch(reason) is not None
 
 
 def _no_answer(completion: Completion, failure_class: FailureClass, message: str) -> ProviderError:
@@ -37,7 +53,7 @@ def _no_answer(completion: Completion, failure_class: FailureClass, message: str
             failure_class=failure_class,
             message=message,
             status=completion.status,
-            provider_code=completion.finish_reason,
+            provider_code=completion.finish_reason if _is_word(completion.finish_reason) else None,
             provider_request_id=completion.provider_request_id,
             usage=completion.usage,
             body=completion.body,

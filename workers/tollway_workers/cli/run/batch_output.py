@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import pydantic_core
 
 from tollway_schemas import Answer, Reply, Usage
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.cli.run.batch import CUSTOM_ID_LABEL, MODEL_LABEL
 from tollway_workers.cli.run.batch_line import BadLine
+from tollway_workers.cli.run.chat_completion import beside_the_completion, chat_completion
 
 _OK = 200
 #: Error code of an answer that is not the one that was asked for.
@@ -116,7 +118,11 @@ def _cost(parts: list[dict[str, Any]]) -> int | None:
 
 
 def _line(item: dict[str, Any]) -> bytes:
-    return orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE)
+    try:
+        return orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        # A provider's number beyond 64 bits.
+        return pydantic_core.to_json(item) + b"\n"
 
 
 def _response(reply: Reply, answer: Answer) -> dict[str, Any]:
@@ -125,43 +131,7 @@ def _response(reply: Reply, answer: Answer) -> dict[str, Any]:
     return {
         "status_code": _OK,
         "request_id": request_id or reply.job_id,
-        "body": {
-            "id": f"chatcmpl-{reply.job_id}",
-            "object": "chat.completion",
-            "created": int(reply.finished_at.timestamp()),
-            "model": reply.model or reply.labels.get(MODEL_LABEL) or reply.route,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": _message(answer),
-                    "logprobs": None,
-                    "finish_reason": answer.finish_reason
-                    or ("tool_calls" if answer.tool_calls else "stop"),
-                }
-            ],
-            "usage": _usage((last and last.usage) or reply.usage),
-        },
-    }
-
-
-def _message(answer: Answer) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
-    if answer.tool_calls:
-        message["tool_calls"] = [
-            call.model_dump(mode="json", exclude_none=True) for call in answer.tool_calls
-        ]
-    return message
-
-
-def _usage(usage: Usage | None) -> dict[str, Any] | None:
-    if usage is None:
-        return None
-    return {
-        "prompt_tokens": usage.input_total,
-        "completion_tokens": usage.output_total,
-        "total_tokens": usage.input_total + usage.output_total,
-        "prompt_tokens_details": {"cached_tokens": usage.input_cached_read},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "body": chat_completion(reply, answer),
     }
 
 
@@ -187,6 +157,7 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "dead_letter": reply.dead_letter,
         "worker": reply.worker,
         "earlier": None if earlier is None else _earlier(earlier),
+        **({} if reply.answer is None else beside_the_completion(reply.answer)),
     }
 
 

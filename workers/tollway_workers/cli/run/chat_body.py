@@ -66,9 +66,7 @@ def _refuse_what_a_batch_cannot_do(body: Mapping[str, Any]) -> None:
         raise InvalidValue("body.stream: must be false or absent: a batch never streams")
     if body.get("stream_options") is not None:
         raise InvalidValue("body.stream_options: a batch never streams")
-    # The answer could not be carried back, and silence would look like an answer without them.
-    if body.get("logprobs") not in (None, False) or body.get("top_logprobs") is not None:
-        raise InvalidValue("body.logprobs: replies do not carry log probabilities")
+    # Sound is larger than what a reply may hold, and would be paid for in vain.
     if body.get("audio") is not None or body.get("modalities") not in (None, ["text"]):
         raise InvalidValue("body.modalities: replies carry text only")
 

@@ -1,0 +1,99 @@
+"""What an OpenAI message says: its text and its tool calls, whatever the server made of them. Pure.
+
+Anything may be missing, null or of another type.
+"""
+
+from typing import Any
+
+from tollway_schemas.request import ToolCall, ToolCallFunction
+from tollway_workers.policies.readable_json import encoded
+
+_LONGEST_ID = 256
+
+#: Fields of a message that are an answer in a form that has no field of ours.
+_OTHER_ANSWERS = ("audio", "images", "video")
+
+
+def text_of(content: Any) -> str | None:
+    """The text of a message: a string, or the text parts of a list."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return None
+    texts = [part["text"] for part in content if _is_text(part)]
+    return "".join(texts) if texts else None
+
+
+def tool_calls_of(message: dict[str, Any]) -> tuple[ToolCall, ...]:
+    """The calls of functions that a message asks for, the older `function_call` among them."""
+    calls = message.get("tool_calls")
+    read = (
+        _tool_call(index, call)
+        for index, call in enumerate(calls if isinstance(calls, list) else ())
+    )
+    found = tuple(call for call in read if call is not None)
+    if found:
+        return found
+    older = _tool_call(0, {"function": message.get("function_call")})
+    return () if older is None else (older,)
+
+
+def has_other_answer(message: dict[str, Any]) -> bool:
+    """Whether a message answers in another form: audio, images, a tool that is no function."""
+    calls, content = message.get("tool_calls"), message.get("content")
+    return (
+        (isinstance(calls, list) and any(_is_other_call(call) for call in calls))
+        or (isinstance(content, list) and any(_is_other_part(part) for part in content))
+        or any(message.get(name) for name in _OTHER_ANSWERS)
+    )
+
+
+def is_refusal(message: dict[str, Any]) -> bool:
+    """Whether the model refused, in the message's own field or in a part of its content."""
+    content = message.get("content")
+    return bool(message.get("refusal")) or (
+        isinstance(content, list)
+        and any(isinstance(part, dict) and part.get("type") == "refusal" for part in content)
+    )
+
+
+def _is_text(part: Any) -> bool:
+    return (
+        isinstance(part, dict)
+        and part.get("type") in ("text", "output_text")
+        and isinstance(part.get("text"), str)
+    )
+
+
+def _is_other_call(call: Any) -> bool:
+    kind = call.get("type") if isinstance(call, dict) else None
+    return isinstance(kind, str) and kind != "function"
+
+
+def _is_other_part(part: Any) -> bool:
+    """Whether a part is content of its own: not text, and not what the model thought or refused."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    return isinstance(kind, str) and kind.partition("_")[0] in ("image", "audio", "video", "file")
+
+
+def _tool_call(index: int, call: Any) -> ToolCall | None:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        return None
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):
+        # Ollama's own API gives an object instead of its text; no arguments may be null.
+        arguments = _as_text({} if arguments is None else arguments)
+    said = call.get("id")
+    return ToolCall(
+        id=said[:_LONGEST_ID] if isinstance(said, str) and said else f"call_{index}",
+        function=ToolCallFunction(name=function["name"], arguments=arguments),
+    )
+
+
+def _as_text(arguments: Any) -> str:
+    try:
+        return encoded(arguments).decode()
+    except ValueError:
+        # No JSON, so that the model is told of it.
+        return "[nested too deeply"

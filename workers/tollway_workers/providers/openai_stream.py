@@ -1,0 +1,231 @@
+"""Chunks of an OpenAI chat completion, joined into the completion that they are pieces of. Pure.
+
+Some gateways stream whatever they are asked. Chunks:
+https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tollway_workers.policies.readable_json import ReadJson, encoded, read_body
+from tollway_workers.providers.event_stream import Event, events
+
+JsonObject = dict[str, Any]
+
+#: Texts that a later chunk repeats or replaces; any other text goes on where it ended.
+_WORDS = frozenset(("role", "type", "id", "name", "format", "object", "model", "finish_reason"))
+
+#: Levels of objects in a delta that are joined field by field.
+_DEEPEST_JOIN = 4
+
+_DONE = b"[DONE]"
+
+
+class _Pieces(list[str]):
+    """A text that is still growing: adding to a string would copy it each time."""
+
+
+class BrokenStream(Exception):
+    """The stream holds no whole completion; the text says why."""
+
+
+def read_stream(body: bytes) -> ReadJson:
+    """The completion in a stream, or the object with `error` in it that ended it.
+
+    Raises BrokenStream if it was cut or holds neither.
+    """
+    completion = _Completion()
+    value: JsonObject | None = None
+    for chunk in _chunks(body):
+        if chunk.get("error"):
+            value = chunk
+            break
+        completion.add(chunk)
+    value = value or completion.whole()
+    try:
+        return ReadJson(value, encoded(value))
+    except ValueError:
+        raise BrokenStream("the answer is nested too deeply to be read") from None
+
+
+def _chunks(body: bytes) -> Iterator[JsonObject]:
+    """The objects in a stream. Raises BrokenStream at one that cannot be read, but for the last."""
+    broken = False
+    for event in events(body):
+        for data in _data_of(event):
+            if broken:
+                raise BrokenStream("a chunk of the stream is not JSON")
+            if data.strip() == _DONE:
+                return
+            try:
+                chunk = _whole(data)
+            except ValueError:
+                # The last one was cut; whether the answer was too is seen by its finish reason.
+                broken = True
+                continue
+            if isinstance(chunk, dict):
+                is_error = event.kind == b"error" and not chunk.get("error")
+                yield {"error": chunk} if is_error else chunk
+
+
+def _data_of(event: Event) -> tuple[bytes, ...]:
+    """The data of an event: its lines are one text, or one each where a server parts none."""
+    if len(event.data) == 1:
+        return event.data if event.data[0].strip() else ()
+    joined = b"\n".join(event.data)
+    try:
+        _whole(joined)
+    except ValueError:
+        return tuple(line for line in event.data if line.strip())
+    return (joined,)
+
+
+def _whole(data: bytes) -> Any:
+    """The JSON that all of `data` is. Raises ValueError."""
+    read = read_body(data, {})
+    if read.has_rest:
+        raise ValueError("more than one value")
+    return read.value
+
+
+class _Completion:
+    """The completion as far as its chunks have come."""
+
+    def __init__(self) -> None:
+        self._envelope: JsonObject = {}
+        self._choices: dict[int, _Choice] = {}
+
+    def add(self, chunk: JsonObject) -> None:
+        """Join one chunk to what came before it."""
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                index = _index(choice, 0)
+                self._choices.setdefault(index, _Choice(index)).add(choice)
+        self._envelope.update(
+            (name, value)
+            for name, value in chunk.items()
+            if value is not None and name != "choices"
+        )
+
+    def whole(self) -> JsonObject:
+        """The completion. Raises BrokenStream if it was cut."""
+        if not self._choices:
+            raise BrokenStream("the answer is a stream without a chat completion in it")
+        choices = [self._choices[index].whole() for index in sorted(self._choices)]
+        first = choices[0]
+        if not first.get("finish_reason") and not first.get("error"):
+            raise BrokenStream("the stream ended before its answer did")
+        envelope = {**self._envelope, "object": "chat.completion", "choices": choices}
+        groq = envelope.get("x_groq")
+        if "usage" not in envelope and isinstance(groq, dict) and groq.get("usage"):
+            envelope["usage"] = groq["usage"]
+        return envelope
+
+
+class _Choice:
+    """One choice as far as its chunks have come."""
+
+    def __init__(self, index: int) -> None:
+        self._fields: JsonObject = {"index": index}
+        self._message: JsonObject = {"role": "assistant"}
+        self._calls: list[JsonObject] = []
+        #: What a server says beside its deltas, or instead of them.
+        self._said: JsonObject = {}
+
+    def add(self, choice: JsonObject) -> None:
+        """Join the choice of one chunk to what came before it."""
+        for name, value in choice.items():
+            if name == "delta" and isinstance(value, dict):
+                _join(self._message, {k: v for k, v in value.items() if k != "tool_calls"})
+                self._add_calls(value.get("tool_calls"))
+            elif name == "message" and isinstance(value, dict):
+                self._said = value
+            elif name == "logprobs" and isinstance(value, dict):
+                _join(self._fields.setdefault(name, {}), value)
+            elif value not in (None, "") and name not in ("index", "delta"):
+                self._fields[name] = value
+
+    def whole(self) -> JsonObject:
+        """The choice as if it had not been streamed."""
+        message = _plain(self._message)
+        if self._calls:
+            message["tool_calls"] = _plain(self._calls)
+        said_nothing = not any(value for name, value in message.items() if name != "role")
+        if said_nothing and self._said:
+            message = self._said
+        return {**_plain(self._fields), "message": message}
+
+    def _add_calls(self, calls: Any) -> None:
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict):
+                _join(self._call_of(call), call)
+
+    def _call_of(self, piece: JsonObject) -> JsonObject:
+        """The tool call that a piece belongs to: by index, else by id, else the last one."""
+        index, named = piece.get("index"), piece.get("id")
+        same_index = [call for call in self._calls[-64:] if call.get("index") == index]
+        candidates = same_index if isinstance(index, int) else self._calls[-1:]
+        for call in reversed(candidates):
+            # Some servers give each of several whole calls the index 0.
+            if not named or call.get("id") in (None, "", named):
+                return call
+        self._calls.append({} if index is None else {"index": index})
+        return self._calls[-1]
+
+
+def _join(into: JsonObject, piece: JsonObject, level: int = 0) -> None:
+    """Add the fields of a piece to what came before: texts and lists go on, words are replaced."""
+    for name, value in piece.items():
+        if value is None:
+            into.setdefault(name, None)
+        elif isinstance(value, str) and name not in _WORDS:
+            _join_text(into, name, value)
+        elif isinstance(value, list):
+            _join_list(into, name, value)
+        elif isinstance(value, dict) and level < _DEEPEST_JOIN:
+            if not isinstance(into.get(name), dict):
+                into[name] = {}
+            _join(into[name], value, level + 1)
+        elif value != "":
+            into[name] = value
+
+
+def _join_text(into: JsonObject, name: str, text: str) -> None:
+    before = into.get(name)
+    if isinstance(before, _Pieces):
+        before.append(text)
+    elif isinstance(before, list):
+        # Mistral: a message of parts that goes on as text.
+        before.append({"type": "text", "text": text})
+    else:
+        into[name] = _Pieces([text])
+
+
+def _join_list(into: JsonObject, name: str, more: list[Any]) -> None:
+    before = into.get(name)
+    if isinstance(before, _Pieces):
+        text = "".join(before)
+        into[name] = [{"type": "text", "text": text}, *more] if text else list(more)
+    elif isinstance(before, list):
+        before.extend(more)
+    else:
+        into[name] = list(more)
+
+
+def _plain(value: Any, level: int = 0) -> Any:
+    """The same with whole texts in place of pieces."""
+    if isinstance(value, _Pieces):
+        return "".join(value)
+    if level > _DEEPEST_JOIN + 2:
+        return value
+    if isinstance(value, dict):
+        return {name: _plain(each, level + 1) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each, level + 1) for each in value]
+    return value
+
+
+def _index(piece: JsonObject, default: int) -> int:
+    index = piece.get("index")
+    return index if type(index) is int and 0 <= index < 128 else default
