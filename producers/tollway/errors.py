@@ -129,5 +129,5 @@ class JobFailed(ProducerError):
         self.reply = reply
         failure = reply.failure
         why = f"{failure.failure_class.value}: {failure.message}" if failure else reply.status
-        kept = "; it is in the dead letters (tollway dead-letters show)" if reply.dead_letter else ""
+        kept = "; it is a dead letter (tollway dead-letters show)" if reply.dead_letter else ""
         super().__init__(f"job {reply.job_id!r} on route {reply.route!r} ended as {why}{kept}")

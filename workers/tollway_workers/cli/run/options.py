@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tollway_workers.cli.run.disk import state_path
 from tollway_workers.errors import InputError
 
 STANDARD_STREAM = "-"
@@ -62,14 +63,29 @@ class RunOptions:
         if (self.answers or self.faults) and not self.simulate:
             raise InputError("--answers and --faults tell a simulator what to do: add --simulate")
         self._check_retry()
-        if not self.to_stdout and self.source.absolute() == self.out.absolute():
-            raise InputError(f"IN and OUT are the same file: {self.out}")
+        self._check_out()
 
     def _check_retry(self) -> None:
         if self.retry_failed and self.fresh:
             raise InputError("--retry-failed goes on with OUT, and --fresh starts anew: give one")
         if self.retry_failed and self.to_stdout:
             raise InputError("--retry-failed needs the results of before: write them to a file")
+
+    def _check_out(self) -> None:
+        """What is read is never written to, by whatever name."""
+        if self.to_stdout:
+            return
+        read = {
+            "IN": self.source,
+            "--config": self.config,
+            "--answers": self.answers,
+            "--faults": self.faults,
+        }
+        for what, path in read.items():
+            if path is not None and _is_same(path, self.out):
+                raise InputError(f"{what} and OUT are the same file: {self.out}")
+            if path is not None and _is_same(path, state_path(self.out.resolve())):
+                raise InputError(f"{what} is the state file of {self.out}: give another OUT")
 
     def _check_lane(self) -> None:
         if self.simulate:
@@ -81,3 +97,12 @@ class RunOptions:
                 "--base-url needs a limit: --concurrency (calls in flight), --rpm (requests a "
                 "minute) or --tpm (tokens a minute), because a wrong guess costs money"
             )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both names lead to one file, by links too."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        # One of them is not there: then they differ, or will be the same.
+        return one.absolute() == other.absolute()

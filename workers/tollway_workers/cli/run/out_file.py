@@ -5,10 +5,12 @@ import io
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from tollway_workers.cli.run.batch_output import Ending, read_ending
+from tollway_workers.cli.run.disk import MAKE_ROOM, replace_file, writing
 from tollway_workers.errors import InputError
 
 
@@ -18,11 +20,11 @@ class Output(Protocol):
     endings: dict[int, Ending]
 
     def append(self, raw: bytes) -> None:
-        """Add a line of the output for an input line that has none yet."""
+        """Add a line of the output for an input line that has none yet. Raises DiskError."""
         ...
 
     def sync(self) -> None:
-        """Return when every line that was appended survives a crash."""
+        """Return when every line that was appended survives a crash. Raises DiskError."""
         ...
 
     def replace(self, lines: Mapping[int, bytes]) -> None:
@@ -61,12 +63,14 @@ class OutFile:
 
     def append(self, raw: bytes) -> None:
         ending = read_ending(raw)
-        self._file.write(raw)
+        with writing(self.path, MAKE_ROOM):
+            self._file.write(raw)
         self.endings[ending.line] = ending
 
     def sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with writing(self.path, MAKE_ROOM):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def replace(self, lines: Mapping[int, bytes]) -> None:
         """In one step, by a new file that takes this one's name."""
@@ -74,19 +78,19 @@ class OutFile:
             return
         self.sync()
         draft = self.path.with_name(f"{self.path.name}.tollway-new")
-        with draft.open("wb") as new:
-            self._file.seek(0)
-            for raw in self._file:
-                new.write(lines.get(read_ending(raw).line, raw))
-            new.flush()
-            os.fsync(new.fileno())
-        draft.replace(self.path)
+        self._file.seek(0)
+        new = (lines.get(read_ending(raw).line, raw) for raw in self._file)
+        with writing(self.path, MAKE_ROOM):
+            replace_file(self.path, draft, new)
         self._file.close()
         self._file = _open_locked(self.path)
         self.endings = self._read()
 
     def close(self) -> None:
-        self._file.close()
+        # What could not be written was told of; closing tries it once more. A half line is cut off
+        # by whoever goes on.
+        with suppress(OSError):
+            self._file.close()
 
     def _read(self) -> dict[int, Ending]:
         endings: dict[int, Ending] = {}

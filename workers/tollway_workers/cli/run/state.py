@@ -1,7 +1,6 @@
 """The state file beside OUT: what a re-run must know to go on where a run stopped."""
 
 import contextlib
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -9,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tollway_workers.cli.run.acknowledged import Place
+from tollway_workers.cli.run.disk import MAKE_ROOM, replace_file, state_path, writing
 from tollway_workers.cli.run.who import Who, other_who
 from tollway_workers.errors import InputError
 
@@ -77,7 +77,7 @@ class StateFile:
     """The state of the run that writes to OUT."""
 
     def __init__(self, out: Path) -> None:
-        self.path = out.with_name(f"{out.name}.tollway-state.json")
+        self.path = state_path(out)
 
     def read(self) -> RunState | None:
         """The state, None if there is none. Raises InputError if it cannot be understood."""
@@ -94,16 +94,10 @@ class StateFile:
             ) from None
 
     def write(self, state: RunState) -> None:
-        """Replace the file in one step. It is on the disk before it takes its name."""
+        """Replace the file in one step. Raises DiskError."""
         draft = self.path.with_suffix(".new")
-        try:
-            with draft.open("wb") as file:
-                file.write(state.model_dump_json(indent=1).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be written: {error.strerror}") from None
+        with writing(self.path, MAKE_ROOM):
+            replace_file(self.path, draft, [state.model_dump_json(indent=1).encode()])
 
     def delete(self) -> None:
         """Forget the run; no state is no error."""
