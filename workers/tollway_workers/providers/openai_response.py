@@ -15,7 +15,13 @@ from tollway_schemas.request import ToolCall, ToolCallFunction
 from tollway_schemas.usage import PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.openai_errors import classify, classify_in_answer, request_id
+from tollway_workers.providers.openai_errors import (
+    classify,
+    classify_in_answer,
+    no_completion,
+    request_id,
+    says_error,
+)
 from tollway_workers.providers.retry_after import RateHeaders
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
@@ -38,29 +44,44 @@ _LONGEST_WORD = 256
 JsonObject = dict[str, Any]
 
 
-def parse(status: int, headers: Mapping[str, str], body: bytes) -> Completion:
-    """The completion in an answer.
+def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"") -> Completion:
+    """The completion in an answer to the body `sent`.
 
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
     if not 200 <= status < 300:
-        raise ProviderError(classify(status, headers, body))
+        raise ProviderError(classify(status, headers, body, sent))
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        _malformed("the answer is not JSON: it was cut, or this is no chat API", status, body)
-    if not isinstance(parsed, dict):
-        _malformed("the answer is JSON but no object", status, body)
-    if parsed.get("error"):
-        raise ProviderError(classify_in_answer(headers, parsed, body))
-    choices = parsed.get("choices")
+        if body.lstrip().startswith(b"{"):
+            _malformed("the answer is JSON that was cut", status, body)
+        raise ProviderError(no_completion(status, headers, body)) from None
+    if not isinstance(parsed, dict) or "choices" not in parsed or says_error(parsed):
+        raise ProviderError(_no_choices(parsed, status, headers, body, sent))
+    choices = parsed["choices"]
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
         _malformed("the answer has no choices", status, body)
     # OpenRouter: the provider behind it failed after the headers had been sent.
     if choice.get("error") or choice.get("finish_reason") == "error":
-        raise ProviderError(classify_in_answer(headers, choice, body))
+        raise ProviderError(classify_in_answer(headers, _behind(choice), body, sent))
     return _completion(parsed, choice, status, headers, body)
+
+
+def _no_choices(
+    parsed: Any, status: int, headers: Mapping[str, str], body: bytes, sent: bytes
+) -> ProviderFailure:
+    """An error that came with a success, or what another API says."""
+    if isinstance(parsed, dict) and says_error(parsed):
+        return classify_in_answer(headers, parsed, body, sent)
+    return no_completion(status, headers, body)
+
+
+def _behind(choice: JsonObject) -> JsonObject:
+    """The error of a choice alone: beside it may stand a part of an answer."""
+    error = choice.get("error")
+    return {"error": {"code": 502, **error} if isinstance(error, dict) else {"code": 502}}
 
 
 def _completion(
