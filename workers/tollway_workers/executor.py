@@ -124,7 +124,7 @@ class JobExecutor:
             call.latency = self._clock.monotonic() - call.started_monotonic
             failure = admission.judge(error.failure, job.id)
             admission.on_failure(failure.failure_class, failure.retry_after, call.started_monotonic)
-            raise ProviderError(failure) from error
+            raise ProviderError(failure) from None
         call.latency = self._clock.monotonic() - call.started_monotonic
         call.completion = completion
         admission.on_answer()

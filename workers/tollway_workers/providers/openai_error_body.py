@@ -27,7 +27,7 @@ _REASONS = (
 #: Names under which an object holds the real error.
 _ENVELOPES = ("error", "detail", "message", "fault", "base_resp", "errors")
 
-_DEEPEST = 6
+_DEEPEST = 8
 _MOST_ITEMS = 10
 
 JsonObject = dict[str, Any]

@@ -56,6 +56,7 @@ WORD_CLASSES: dict[str, FailureClass] = {
     "organization_usage_limit_exceeded": FailureClass.QUOTA_EXHAUSTED,
     "insufficient_balance": FailureClass.QUOTA_EXHAUSTED,
     "payment_required": FailureClass.QUOTA_EXHAUSTED,
+    "budget_exceeded": FailureClass.QUOTA_EXHAUSTED,
     "billing_not_active": FailureClass.QUOTA_EXHAUSTED,
     "invalid_api_key": FailureClass.AUTH,
     "api_key_invalid": FailureClass.AUTH,

@@ -27,6 +27,7 @@ _FOREIGN_RUN = re.compile(r"[^\x00-\x7f\W]{4,}")
 _QUOTED = re.compile(r"(?<!\w)(['\"`])(.{1,400}?)\1(?!\w)", re.DOTALL)
 _ESCAPES = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\[nrtbf\"'/\\]|&#?\w{1,8};")
 _BETWEEN = re.compile(r"[\W_]+")
+_DOTS = re.compile(r"\.{3,}|\u2026")
 
 #: Values of these fields are words of the protocol, the server's names or schemas: a message that
 #: repeats one of them is about it.
@@ -66,30 +67,34 @@ def without_prompts(message: str, prompts: Iterable[str]) -> str:
     prompts = [prompt for prompt in prompts if prompt.strip()]
     if not prompts or not message:
         return message
-    message = _without_short(message, {prompt.strip() for prompt in prompts if len(prompt) <= 400})
+    only_letters = [_BETWEEN.sub("", prompt) for prompt in prompts]
+    message = _without_quoted(message, only_letters)
     letters, places = _letters_of(message)
     shared = bytearray(len(message))
     blocks = _places_of_blocks(letters)
-    for prompt in prompts:
-        _mark_shared(_BETWEEN.sub("", prompt), letters, places, blocks, shared)
+    for prompt in only_letters:
+        _mark_shared(prompt, letters, places, blocks, shared)
     for run in _FOREIGN_RUN.finditer(message):
         if any(run.group() in prompt for prompt in prompts):
             shared[run.start() : run.end()] = b"\1" * len(run.group())
     return _with_marks(message, shared)
 
 
-def _without_short(message: str, prompts: set[str]) -> str:
-    """Texts too short to be told from the server's own words, where they stand in quotes."""
-    return _QUOTED.sub(
-        lambda found: (
-            f"{found[1]}{MARK}{found[1]}" if _unescaped(found[2]).strip() in prompts else found[0]
-        ),
-        message,
-    )
+def _without_quoted(message: str, prompts: list[str]) -> str:
+    """Texts too short to be told from the server's own words, where they stand in quotes: whole,
+    or cut with dots in the middle or at the end.
+    """
 
+    def hidden(found: re.Match[str]) -> str:
+        text = _ESCAPES.sub(lambda escape: _character(escape[0]), found[2])
+        parts = [_BETWEEN.sub("", part) for part in _DOTS.split(text)]
+        cut = len(parts) > 1 and sum(map(len, parts)) >= _SHORTEST_TEXT
+        for prompt in prompts:
+            if parts == [prompt] or (cut and all(part in prompt for part in parts)):
+                return f"{found[1]}{MARK}{found[1]}"
+        return found[0]
 
-def _unescaped(text: str) -> str:
-    return _ESCAPES.sub(lambda found: _character(found[0]), text)
+    return _QUOTED.sub(hidden, message)
 
 
 def _character(escape: str) -> str:
