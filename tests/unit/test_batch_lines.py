@@ -221,6 +221,7 @@ def test_what_reaches_the_server_is_what_the_line_asked_for(
     read = read_body({"model": "route", **given_body})
 
     sent = orjson.loads(build(read.request, read.output, LANE))
+
     assert sent.pop("model") == "lane-model"
     assert sent == orjson.loads(orjson.dumps(_expected(given_body)))
 

@@ -51,8 +51,8 @@ _WANTED = re.compile(r"required|missing")
 _INSTEAD = re.compile(r"instead|rather than|replaced|renamed|in favou?r of")
 #: What follows names what the server knows.
 _KNOWN = re.compile(
-    r"\b(?:expected|one of|supported (?:values|parameters|fields)|valid (?:parameters|fields|values)|"
-    r"allowed (?:parameters|fields|values)|did you mean|(?:please )?use\b).*"
+    r"\b(?:expected|one of|did you mean|(?:please )?use\b|"
+    r"(?:supported|valid|allowed) (?:parameters|fields|values)).*"
 )
 
 _FORM_NAMED = re.compile(
