@@ -201,7 +201,10 @@ def test_a_schema_that_is_wrong_is_the_job_s(answer: Any) -> None:
 def _built(refused: frozenset[str] = NOTHING, **fields: Any) -> dict[str, Any]:
     output = fields.pop("output", None)
     configured = replace(LANE, max_tokens_field=fields.pop("max_tokens_field", None))
-    return orjson.loads(build(ASKED.model_copy(update=fields), output, configured, refused))
+    sent: dict[str, Any] = orjson.loads(
+        build(ASKED.model_copy(update=fields), output, configured, refused)
+    )
+    return sent
 
 
 def test_the_limit_goes_out_under_the_caller_s_own_name() -> None:
