@@ -174,7 +174,7 @@ def _server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             self.end_headers()
             self.wfile.write(said)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             """Not to the test's output."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
