@@ -6,6 +6,7 @@ as text that is JSON again, as Python's `repr`, or on a web page.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -26,6 +27,16 @@ _REASONS = (
 )  # fmt: skip
 #: Names under which an object holds the real error.
 _ENVELOPES = ("error", "detail", "message", "fault", "base_resp", "errors")
+
+#: Where an object repeats the request or an answer, or names what is no reason.
+_NO_REASONS = frozenset(
+    {
+        "input", "prompt", "messages", "content", "text", "body", "request", "data", "output",
+        "choices", "response", "failed_generation", "flagged_input", "model", "object", "id",
+        "request_id", "requestId", "trace_id", "timestamp", "path", "type", "@type", "code",
+        "status", "param", "provider_name", "user_id", "loc", "url", "link",
+    }
+)  # fmt: skip
 
 _DEEPEST = 8
 _MOST_ITEMS = 10
@@ -64,7 +75,7 @@ def read_error(body: bytes) -> ErrorDetail:
 
 def detail_of(parsed: Any) -> ErrorDetail:
     """The error in a parsed body: an object, a list with one in it, or a plain string."""
-    message = joined(_reasons(parsed, 0))
+    message = joined(_reasons(parsed, 0)) or joined(islice(_texts(parsed, "", 0), _MOST_ITEMS))
     found = list(_objects(parsed))
     metadata = [each for each in (_object(error.get("metadata")) for error in found) if each]
     return ErrorDetail(
@@ -114,6 +125,22 @@ def _reasons_of_object(value: JsonObject, depth: int) -> Iterator[str]:
     # xAI says why in `code`.
     if isinstance(code, str) and " " in code.strip():
         yield reason_in_text(code)
+
+
+def _texts(value: Any, name: str, depth: int) -> Iterator[str]:
+    """Of a body that says nothing under any known name: its texts, each with its own name."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, str) and value.strip():
+        said = reason_in_text(value)
+        yield f"{name}: {said}" if name else said
+    elif isinstance(value, list):
+        for item in value[:_MOST_ITEMS]:
+            yield from _texts(item, name, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _NO_REASONS:
+                yield from _texts(item, key, depth + 1)
 
 
 def _place(problem: JsonObject) -> str:

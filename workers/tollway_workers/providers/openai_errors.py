@@ -8,6 +8,7 @@ Together, OpenRouter, DeepSeek and Azure.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tollway_schemas.failure import ErrorScope, FailureClass
@@ -252,8 +253,12 @@ def _named(said: _Said) -> str:
 
 def _code(detail: ErrorDetail) -> str | None:
     """The provider's word for the error, short: it goes into metrics and fingerprints."""
-    code = detail.words[0] if detail.words else ""
-    return redact(code)[:64] or None
+    return _short(detail.words[0]) if detail.words else None
+
+
+@lru_cache(maxsize=256)
+def _short(word: str) -> str | None:
+    return redact(word)[:64] or None
 
 
 def no_completion(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
