@@ -25,6 +25,8 @@ class FailureClass(StrEnum):
     AUTH = "auth"
     MODEL_NOT_FOUND = "model_not_found"
     BAD_OUTPUT = "bad_output"
+    NO_COMPLETION = "no_completion"
+    UNSUPPORTED_FIELD = "unsupported_field"
     UNKNOWN = "unknown"
 
     # What the fleet itself finds before or after any call.

@@ -4,8 +4,12 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -151,3 +155,81 @@ def _bytes_alone() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return tokenizer
+
+
+@contextmanager
+def _server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An API below /v1 that knows `max_tokens` alone and refuses the model `secret`; a page
+    everywhere else. Its address, and the bodies that it was sent.
+    """
+    sent: list[dict[str, Any]] = []
+
+    class Api(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            sent.append(body)
+            status, said = _said(self.path, body)
+            self.send_response(status)
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Not to the test's output."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", sent
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _said(path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+    if path != "/v1/chat/completions":
+        return 200, b"<!doctype html><title>Gateway</title>"
+    if body["model"] == "secret":
+        return 403, b'{"error": {"message": "Model secret isn\'t yours.", "code": "denied"}}'
+    if "max_completion_tokens" in body:
+        return 400, b'{"error": "unknown field max_completion_tokens"}'
+    choice = b'{"message": {"content": "yes"}, "finish_reason": "length"}'
+    return 200, b'{"choices": [' + choice + b'], "usage": {"prompt_tokens": 9}}'
+
+
+def _asked(base_url: str, *models: str) -> str:
+    lanes = "".join(
+        f'[lanes.{model}]\nprovider = "p"\nmodel = "{model}"\nconcurrency = 1\n' for model in models
+    )
+    names = json.dumps(list(models))
+    routes = f"[routes.r]\nlanes = {names[: names.find(',')] + ']' if ',' in names else names}\n"
+    return f'[providers.p]\nbase_url = "{base_url}"\n{lanes}{routes}'
+
+
+def test_each_lane_s_provider_can_be_called_once(run: Run, tmp_path: Path) -> None:
+    with _server() as (address, sent):
+        (tmp_path / "tollway.toml").write_text(_asked(f"{address}/v1", "good"))
+        good = run("check", "--call")
+        (tmp_path / "tollway.toml").write_text(_asked(f"{address}/v1", "good", "secret"))
+        refused = run("check", "--call", "--json")
+        (tmp_path / "tollway.toml").write_text(_asked(address, "good"))
+        wrong = run("check", "--call")
+    (tmp_path / "tollway.toml").write_text(_asked(address, "good"))
+    nobody = run("check", "--call")
+
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "calling 1 lane(s) once each" in good.stdout
+    assert "lane good: answers (" in good.stdout
+    assert [body.get("max_tokens") for body in sent[:2]] == [None, 16]
+    assert refused.returncode == 1
+    calls = {call["lane"]: call for call in json.loads(refused.stdout)["calls"]}
+    assert (calls["good"]["answers"], calls["secret"]["answers"]) == (True, False)
+    assert "Model secret isn't yours." in calls["secret"]["said"]
+    assert wrong.returncode == 1
+    assert (
+        "lane good: does not answer: this does not look like an OpenAI-compatible API: check "
+        in (wrong.stdout)
+    )
+    assert "Gateway" in wrong.stdout
+    assert (nobody.returncode, "does not answer: no connection" in nobody.stdout) == (1, True)

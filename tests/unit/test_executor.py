@@ -221,3 +221,48 @@ async def test_cancellation_gives_the_permit_back_and_leaves_no_attempt() -> Non
         await calling
 
     assert (desk.admission.in_flight, subject.attempts) == (0, [])
+
+
+async def test_an_address_that_is_no_api_parks_the_lane_and_costs_no_job_an_attempt() -> None:
+    desk = Desk(failing(FailureClass.NO_COMPLETION, 200))
+    jobs = [progress(job(f"job-{n}", seconds=1e6)) for n in range(2)]
+
+    outcomes = []
+    for _ in range(9):
+        for each in jobs:
+            desk.clock.advance(400.0)
+            outcomes.append((await desk.call(each))[0])
+
+    assert {type(outcome) for outcome in outcomes} == {RetryLater}
+    assert desk.admission.state is LaneState.PARKED
+    attempt = jobs[0].attempts[0]
+    assert (attempt.charged, attempt.failure_class) == (False, FailureClass.MODEL_NOT_FOUND)
+    assert "does not look like an OpenAI-compatible API: check base_url" in str(attempt.message)
+
+
+async def test_a_job_that_alone_gets_no_completion_ends_by_its_budget() -> None:
+    bad = failing(FailureClass.NO_COMPLETION, 200)
+    desk = Desk(*[turn for _ in range(3) for turn in (completion("yes"), bad)])
+    poison, outcomes = progress(), []
+
+    for n in range(3):
+        await desk.call(progress(job(f"job-{n}")))
+        outcomes.append((await desk.call(poison))[0])
+
+    assert isinstance(outcomes[-1], DeadLettered)
+    assert (poison.charged, desk.admission.state) == (3, LaneState.OPEN)
+
+
+async def test_a_refused_field_is_asked_again_at_once_and_costs_no_attempt() -> None:
+    desk, subject = (
+        Desk(failing(FailureClass.UNSUPPORTED_FIELD, 422), completion("yes")),
+        progress(),
+    )
+
+    first, _ = await desk.call(subject)
+    second, _ = await desk.call(subject)
+
+    assert first == RetryLater(0.0)
+    assert isinstance(second, Completed)
+    assert [a.charged for a in subject.attempts] == [False, True]
+    assert (subject.attempts[0].billed, subject.attempts[0].cost) == (Billed.NO, None)

@@ -150,3 +150,40 @@ def test_a_provider_that_asks_for_a_long_wait_is_probed_no_earlier() -> None:
     gate.on_failure(FailureClass.QUOTA_EXHAUSTED, 3_600.0, 1, now=0.0)
 
     assert gate.wait(0, 0.0) == 3_600.0
+
+
+NO_COMPLETION, WRONG_ADDRESS = FailureClass.NO_COMPLETION, FailureClass.MODEL_NOT_FOUND
+
+
+def test_an_address_that_never_answered_is_doubted_at_once() -> None:
+    gate = LaneGate()
+
+    assert [gate.judge(NO_COMPLETION, "a"), gate.judge(NO_COMPLETION, "a")] == [WRONG_ADDRESS] * 2
+
+
+def test_an_address_that_had_answered_is_doubted_after_three_jobs_in_a_row() -> None:
+    gate = LaneGate()
+    gate.on_answer()
+
+    judged = [gate.judge(NO_COMPLETION, job) for job in "aabbabcde"]
+    gate.on_answer()
+
+    assert judged == [NO_COMPLETION] * 6 + [WRONG_ADDRESS] * 3
+    assert gate.judge(NO_COMPLETION, "f") is NO_COMPLETION
+
+
+def test_a_job_that_alone_gets_no_completion_is_charged_for_it() -> None:
+    gate, judged = LaneGate(), []
+    for other in range(10):
+        gate.on_answer()
+        judged.append(gate.judge(NO_COMPLETION, "poison"))
+        gate.on_failure(FailureClass.INVALID_REQUEST, None, 1, now=float(other))
+
+    assert judged == [NO_COMPLETION] * 10
+
+
+@pytest.mark.parametrize("failure_class", [c for c in FailureClass if c is not NO_COMPLETION])
+def test_no_other_failure_is_judged_by_the_lane_s_others(failure_class: FailureClass) -> None:
+    gate = LaneGate()
+
+    assert [gate.judge(failure_class, job) for job in "abcd"] == [failure_class] * 4

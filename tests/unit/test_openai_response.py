@@ -219,17 +219,17 @@ def test_usage_of_other_servers_is_read_too() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b"", FailureClass.TRANSIENT),
+        (b"", FailureClass.NO_COMPLETION),
         (b'{"choices": [{"mess', FailureClass.TRANSIENT),
-        (b"<html>", FailureClass.TRANSIENT),
-        (b"[]", FailureClass.TRANSIENT),
-        (b"{}", FailureClass.TRANSIENT),
+        (b"<html>", FailureClass.NO_COMPLETION),
+        (b"[]", FailureClass.NO_COMPLETION),
+        (b"{}", FailureClass.NO_COMPLETION),
         (b'{"choices": []}', FailureClass.TRANSIENT),
         (b'{"choices": [null]}', FailureClass.TRANSIENT),
         (b'{"error": {"message": "x", "code": 502}}', FailureClass.TRANSIENT),
         (b'{"error": {"message": "x", "code": 429}}', FailureClass.RATE_LIMIT),
         (b'{"error": {"code": "rate_limit_exceeded"}}', FailureClass.RATE_LIMIT),
-        (b'{"error": "overloaded"}', FailureClass.TRANSIENT),
+        (b'{"error": "overloaded"}', FailureClass.NO_COMPLETION),
         (b'{"choices":[{"error":{"code":503},"finish_reason":"error"}]}', FailureClass.OVERLOADED),
         (b'{"choices":[{"finish_reason":"error"}]}', FailureClass.TRANSIENT),
         # The first of several: half an answer.

@@ -8,6 +8,8 @@ from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.groups import MINUTE
+from tollway_workers.errors import ProviderFailure
+from tollway_workers.policies.address import wrong_address
 from tollway_workers.policies.call_cost import Cost, counted, token_cost
 from tollway_workers.policies.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.policies.failure_table import FAILURE_TABLE
@@ -174,6 +176,11 @@ class Admission:
         self.gate.on_answer()
         if self.gate.slowed:
             self.gate.lift(self.quota.most_calls, self.in_flight)
+
+    def judge(self, failure: ProviderFailure, job_id: str) -> ProviderFailure:
+        """A job's failed call in view of the lane's others: it may be the address's fault."""
+        judged = self.gate.judge(failure.failure_class, job_id)
+        return failure if judged is failure.failure_class else wrong_address(failure)
 
     def on_failure(
         self, failure_class: FailureClass, retry_after: float | None, started: float

@@ -122,9 +122,9 @@ class JobExecutor:
             raise
         except ProviderError as error:
             call.latency = self._clock.monotonic() - call.started_monotonic
-            failure = error.failure
+            failure = admission.judge(error.failure, job.id)
             admission.on_failure(failure.failure_class, failure.retry_after, call.started_monotonic)
-            raise
+            raise ProviderError(failure) from None
         call.latency = self._clock.monotonic() - call.started_monotonic
         call.completion = completion
         admission.on_answer()

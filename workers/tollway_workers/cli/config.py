@@ -1,5 +1,6 @@
 """`tollway config`: make, check and show the configuration."""
 
+import asyncio
 import json
 import os
 from dataclasses import asdict, replace
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 
 from tollway_workers.config.check import warnings_in
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.keys import LaneKey, keys_of
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
 from tollway_workers.config.read import parse_toml
@@ -22,7 +23,10 @@ from tollway_workers.config.template import (
     starting_file,
 )
 from tollway_workers.errors import ConfigError
+from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
+from tollway_workers.providers.trial import MOST_TOKENS, Trial, try_lane
+from tollway_workers.telemetry.logs import configure_logs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +34,7 @@ app = typer.Typer(
     epilog="Example: tollway config init && tollway config check",
 )
 
+_NO_ANSWER = 1
 _COULD_NOT = 2
 
 File = Annotated[
@@ -39,6 +44,12 @@ File = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]
+Call = Annotated[
+    bool,
+    typer.Option(
+        "--call", help="Ask each lane's provider once, which costs a call of some 30 tokens each."
+    ),
+]
 
 
 @app.command(epilog="Example: tollway config init --base-url http://127.0.0.1:8080/v1 --no-key")
@@ -67,18 +78,25 @@ def init(
         _say(f"next: export {key}=... and run `tollway config check`")
 
 
-@app.command(epilog="Example: tollway config check --config fleet.toml")
-def check(config: File = None, as_json: AsJson = False) -> None:
+@app.command(epilog="Example: tollway config check --call --config fleet.toml")
+def check(config: File = None, as_json: AsJson = False, call: Call = False) -> None:
     """Say everything that is wrong or doubtful, and whether each lane's key can be found.
 
     Lanes that name a tokenizer have it opened.
 
-    Calls no provider and no broker. Exit code 0 if the configuration can be used, else 2.
+    Calls no provider (but with --call) and no broker. Exit code 0 if the configuration can be
+    used, else 2; with --call 1 if a lane's provider does not answer.
     """
     settings, file = _load(config, as_json=as_json)
     _open_tokenizers(settings, file, as_json=as_json)
     warnings = warnings_in(settings)
     keys = keys_of(settings, os.environ)
+    if not as_json:
+        for warning in warnings:
+            _say(f"warning: {file}: {warning}")
+        for key in keys:
+            _say(_key_line(key) + _counting(settings.lanes[key.lane].tokenizer))
+    trials = _called(settings, as_json=as_json) if call else ()
     if as_json:
         report = {
             "file": str(file),
@@ -87,13 +105,13 @@ def check(config: File = None, as_json: AsJson = False) -> None:
             "warnings": [asdict(warning) | {"source": str(file)} for warning in warnings],
             "lanes": [asdict(key) for key in keys],
         }
+        if call:
+            report["calls"] = [asdict(trial) for trial in trials]
         _say(json.dumps(report, ensure_ascii=False, indent=2))
-        return
-    for warning in warnings:
-        _say(f"warning: {file}: {warning}")
-    for key in keys:
-        _say(_key_line(key) + _counting(settings.lanes[key.lane].tokenizer))
-    _say(f"{file}: can be used{f', {len(warnings)} warnings' if warnings else ''}")
+    else:
+        _say(f"{file}: can be used{f', {len(warnings)} warnings' if warnings else ''}")
+    if not all(trial.answers for trial in trials):
+        raise typer.Exit(_NO_ANSWER)
 
 
 @app.command(epilog="Example: tollway config show --json")
@@ -104,6 +122,30 @@ def show(config: File = None, as_json: AsJson = False) -> None:
         _say(json.dumps(resolved_document(settings), ensure_ascii=False, indent=2))
     else:
         _say(resolved_toml(settings).rstrip("\n"))
+
+
+def _called(settings: FleetSettings, *, as_json: bool) -> list[Trial]:
+    """How one call to each lane ended, said as soon as all have."""
+    if not as_json:
+        _say(
+            f"calling {len(settings.lanes)} lane(s) once each: "
+            f"some ten tokens of prompt, at most {MOST_TOKENS} of answer"
+        )
+    # What the calls' own code would say is said below.
+    configure_logs("error", "auto")
+    trials = asyncio.run(_try_all(settings))
+    for trial in () if as_json else trials:
+        if trial.answers:
+            _say(f"lane {trial.lane}: answers ({trial.said})")
+        else:
+            _say(f"lane {trial.lane}: does not answer: {trial.said}")
+    return trials
+
+
+async def _try_all(settings: FleetSettings) -> list[Trial]:
+    registry = ProviderRegistry(settings.providers)
+    lanes = [resolve_lane(name, settings) for name in settings.lanes]
+    return list(await asyncio.gather(*(try_lane(lane, registry.open) for lane in lanes)))
 
 
 def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:

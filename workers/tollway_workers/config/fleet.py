@@ -84,7 +84,8 @@ class LaneConfig:
     #: Seconds.
     call_timeout: float
     connect_timeout: float
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"]
+    #: None: as the caller calls it.
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None
     structured_output: Literal["json_schema", "json_object", "none"]
     price: Price | None
     #: Path of a tokenizer.json; None: prompts are estimated.
@@ -103,9 +104,7 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         token_rule=lane.token_rule,
         call_timeout=lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT,
         connect_timeout=lane.connect_timeout or provider.connect_timeout or DEFAULT_CONNECT_TIMEOUT,
-        max_tokens_field=(
-            lane.max_tokens_field or provider.max_tokens_field or "max_completion_tokens"
-        ),
+        max_tokens_field=lane.max_tokens_field or provider.max_tokens_field,
         structured_output=lane.structured_output or provider.structured_output or "json_schema",
         price=lane.price or provider.price,
         tokenizer=lane.tokenizer,

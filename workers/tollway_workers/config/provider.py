@@ -51,7 +51,8 @@ class CallSettings(Section):
     connect_timeout: Annotated[float, Field(gt=0, le=120)] | None = None
     """Seconds to connect (default 5)."""
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
-    """What the server calls the answer's limit (default `max_completion_tokens`)."""
+    """What the server calls the answer's limit (default: as the caller does, else
+    `max_completion_tokens`; one that the server refuses is said by the other name)."""
     structured_output: Literal["json_schema", "json_object", "none"] | None = None
     """What the server can be asked for (default `json_schema`); Tollway validates in any case."""
     price: Price | None = None

@@ -23,6 +23,8 @@ class Next(Enum):
     RETRY_LARGER = "retry larger"
     #: Feed the errors of the answer back to the model.
     REASK = "re-ask"
+    #: Ask at once in the words that the server takes.
+    REPHRASE = "rephrase"
     #: Give the job up: a dead letter and a failure reply.
     DEAD_LETTER = "dead letter"
     #: Give the job up with a failure reply alone.
@@ -65,6 +67,8 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
         next=Next.RETRY, most=2, longest_wait=20.0, lane_fault=True, slow_lane=True, forward=True
     ),
     FailureClass.TRANSIENT: Row(next=Next.RETRY, most=2, lane_fault=True, forward=True),
+    # An answer that no API gives. Where the gate doubts the address it is MODEL_NOT_FOUND.
+    FailureClass.NO_COMPLETION: Row(next=Next.RETRY, most=2, lane_fault=True, forward=True),
     # Nothing was sent, so nothing is charged; the lane is tried by one job at a time.
     FailureClass.CONNECT: Row(next=Next.PARK_LANE, charged=False, lane_fault=True, forward=True),
     # A call that timed out may have been billed: once more, not twice.
@@ -75,6 +79,8 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
     FailureClass.CONTENT_POLICY: _AT_ONCE,
     FailureClass.TRUNCATED: Row(next=Next.RETRY_LARGER, most=1),
     FailureClass.INVALID_REQUEST: _AT_ONCE,
+    # The server is asked in other words from now on; that it did not know ours costs nobody.
+    FailureClass.UNSUPPORTED_FIELD: Row(next=Next.REPHRASE, most=4, charged=False),
     FailureClass.AUTH: Row(next=Next.PARK_LANE, charged=False, forward=True),
     FailureClass.MODEL_NOT_FOUND: Row(next=Next.PARK_LANE, charged=False, forward=True),
     # How often is the route's `reasks`.

@@ -4,9 +4,14 @@ Slowed: the lane waits as long as the provider says, then lets few calls through
 every success (a full wave after a 429 would bring the next). Parked (bad key, quota spent, unknown
 model, nobody listening): one job at a time tries, at growing intervals; nobody's job is given up
 for what is the lane's fault.
+
+An answer that no API gives is the job's fault or the address's. The address is doubted where it
+has never answered as an API does, and where three jobs in a row got such an answer: then it counts
+as a model that is not there, which parks the lane and costs no job anything. A job that alone gets
+it among others that are answered is charged for it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tollway_schemas.failure import FailureClass
@@ -23,6 +28,8 @@ _SLOW_START = 8.0
 #: Seconds between a parked lane's probes; doubled each time in a row.
 _FIRST_PROBE = 1.0
 _LONGEST_PROBE = 300.0
+#: Jobs in a row whose answers no API gives, at an address that had answered before.
+_DOUBTING_JOBS = 3
 
 
 class LaneState(StrEnum):
@@ -38,8 +45,9 @@ class LaneGate:
     """Decides how many calls a lane may have in flight, and when the next may start.
 
     All state is here and changes in `on_failure` and `on_answer`: `_closed_until` (monotonic
-    seconds), `_ceiling` (calls in flight while slowed; None: no bound), `_parked`, and how often in
-    a row the lane was refused or probed.
+    seconds), `_ceiling` (calls in flight while slowed; None: no bound), `_parked`, how often in
+    a row the lane was refused or probed, whether it ever answered, and in `judge` the jobs that
+    since then were answered as no API does.
     """
 
     _closed_until: float = 0.0
@@ -47,6 +55,8 @@ class LaneGate:
     _parked: FailureClass | None = None
     _refusals: int = 0
     _probes: int = 0
+    _answered: bool = False
+    _strange: set[str] = field(default_factory=set)
 
     @property
     def state(self) -> LaneState:
@@ -78,6 +88,8 @@ class LaneGate:
     def on_answer(self) -> None:
         """The provider answered a call: probes got through, and a slowed lane speeds up."""
         self._parked, self._probes, self._refusals = None, 0, 0
+        self._answered = True
+        self._strange.clear()
         if self._ceiling is not None:
             self._ceiling += 1.0
 
@@ -88,6 +100,15 @@ class LaneGate:
         most = concurrency if concurrency is not None else 2 * in_flight + 16
         if self._ceiling >= most:
             self._ceiling = None
+
+    def judge(self, failure_class: FailureClass, job_id: str) -> FailureClass:
+        """The class of a job's failed call in view of what the lane answered to others."""
+        if failure_class is not FailureClass.NO_COMPLETION:
+            return failure_class
+        if len(self._strange) < _DOUBTING_JOBS:
+            self._strange.add(job_id)
+        doubted = not self._answered or len(self._strange) == _DOUBTING_JOBS
+        return FailureClass.MODEL_NOT_FOUND if doubted else failure_class
 
     def on_failure(
         self, failure_class: FailureClass, retry_after: float | None, in_flight: int, now: float

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import httpx
+import structlog
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
@@ -25,6 +26,8 @@ from tollway_workers.providers.lean_http import Endpoint, PostRequest, header_va
 from tollway_workers.providers.redact import redact
 from tollway_workers.providers.transport import check_plain_http, read_body
 
+log = structlog.get_logger(__name__)
+
 #: Bytes of an answer that are read; no chat answer is nearly as large.
 LARGEST_ANSWER = 16 * 2**20
 
@@ -41,9 +44,13 @@ class WireFormat:
 
     #: Added to the provider's base URL.
     path: str
-    build: Callable[[ChatRequest, OutputSchema | None, LaneConfig], bytes]
-    #: Status, headers and body to a completion; raises nothing but ProviderError.
-    parse: Callable[[int, Mapping[str, str], bytes], Completion]
+    #: The last argument: what the server has refused so far.
+    build: Callable[[ChatRequest, OutputSchema | None, LaneConfig, frozenset[str]], bytes]
+    #: Status, headers, body and the call's own body to a completion; raises nothing but
+    #: ProviderError.
+    parse: Callable[[int, Mapping[str, str], bytes, bytes], Completion]
+    #: What a failed call's body tells of the server's words that was not known (last argument).
+    refusals: Callable[[ProviderFailure, bytes, frozenset[str]], frozenset[str]]
 
 
 class HttpProvider:
@@ -75,6 +82,8 @@ class HttpProvider:
         self._endpoint = self._read_endpoint()
         self._reloading = asyncio.Lock()
         self._closed = False
+        #: Words of requests that this server has refused; others are said in their place.
+        self._refused: frozenset[str] = frozenset()
         # The whole call has one bound (ProviderCall.timeout); only connecting has its own.
         self._timeout = {"connect": lane.connect_timeout}
 
@@ -83,7 +92,7 @@ class HttpProvider:
 
     def build(self, request: ChatRequest, output: OutputSchema | None) -> bytes:
         """The body of a call. Raises ProviderError (invalid request) if it cannot be expressed."""
-        return self._wire.build(request, output, self._lane)
+        return self._wire.build(request, output, self._lane, self._refused)
 
     async def complete(self, call: ProviderCall) -> Completion:
         """Send one call and wait for all of its answer. No redirect is followed.
@@ -91,16 +100,17 @@ class HttpProvider:
         Raises ProviderError, CallNotSent. Cancellation closes the connection; the call may be
         billed.
         """
-        endpoint = self._endpoint
+        endpoint, refused = self._endpoint, self._refused
         try:
             status, headers, body = await self._exchange(call, endpoint)
-            if len(body) > LARGEST_INLINE:
-                return await asyncio.to_thread(self._wire.parse, status, headers, body)
-            return self._wire.parse(status, headers, body)
+            # A failed call's answer is compared with what was sent.
+            if len(body) + len(call.body) > LARGEST_INLINE:
+                return await asyncio.to_thread(self._wire.parse, status, headers, body, call.body)
+            return self._wire.parse(status, headers, body, call.body)
         except ProviderError as error:
             if error.failure.failure_class is FailureClass.AUTH:
                 raise await self._after_refusal(error.failure, endpoint) from None
-            raise
+            raise self._learned(error.failure, call, refused) from None
 
     async def reload_key(self) -> None:
         """Read the key again; later calls use it. Raises ConfigError if it cannot be read."""
@@ -128,6 +138,27 @@ class HttpProvider:
         except TRANSPORT_ERRORS as error:
             raise connection_failed(error) from error
         return response.status_code, header_values(response), body
+
+    def _learned(
+        self, failure: ProviderFailure, call: ProviderCall, known: frozenset[str]
+    ) -> ProviderError:
+        """The failure, as one that another call will not meet where it refused words of ours.
+
+        `known`: what had been refused when the call was built. A word that is refused all the same
+        is the caller's own, and its job's fault.
+        """
+        found = self._wire.refusals(failure, call.body, known)
+        if not found:
+            return ProviderError(failure)
+        if new := found - self._refused:
+            self._refused |= new
+            log.warning(
+                "the server refuses a field of requests: it is asked in other words from now on",
+                lane=self._lane.name,
+                refused=sorted(new),
+                said=failure.message,
+            )
+        return ProviderError(replace(failure, failure_class=FailureClass.UNSUPPORTED_FIELD))
 
     async def _after_refusal(self, failure: ProviderFailure, refused: Endpoint) -> ProviderError:
         """Read the key again, once for all calls that the old one failed."""

@@ -1,15 +1,46 @@
-"""The error in a body, in whichever of the five known envelopes it comes. Pure."""
+"""The error in a body, in whichever envelope it comes. Pure.
 
+Servers that speak OpenAI's protocol have their reasons under a dozen names, one inside the other,
+as text that is JSON again, as Python's `repr`, or on a web page.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tollway_workers.policies.readable_json import read_body
+from tollway_workers.providers.error_text import (
+    LONGEST_MESSAGE,
+    joined,
+    plain_reason,
+    problems_in,
+    reason_in_text,
+)
 
-#: A body that is no JSON but short may be the reason itself (DeepSeek, proxies).
-_LONGEST_PLAIN_TEXT = 300
+#: Where an object says why, the most telling first; each may be text, an object or a list.
+_REASONS = (
+    "message", "Message", "msg", "error_message", "errorMessage", "error_msg", "status_msg",
+    "faultstring", "title", "error_description", "error", "detail", "details", "errors",
+    "description", "raw", "innererror", "fault", "base_resp", "fieldViolations",
+)  # fmt: skip
+#: Names under which an object holds the real error.
+_ENVELOPES = ("error", "detail", "message", "fault", "base_resp", "errors")
 
-#: Messages are searched for phrases: enough of one, not megabytes.
-_LONGEST_MESSAGE = 4_000
+#: Where an object repeats the request or an answer, or names what is no reason.
+_NO_REASONS = frozenset(
+    {
+        "input", "prompt", "messages", "content", "text", "body", "request", "data", "output",
+        "choices", "response", "failed_generation", "flagged_input", "model", "object", "id",
+        "request_id", "requestId", "trace_id", "timestamp", "path", "type", "@type", "code",
+        "status", "param", "provider_name", "user_id", "loc", "url", "link",
+    }
+)  # fmt: skip
+
+_DEEPEST = 8
+_MOST_ITEMS = 10
+
+JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +57,10 @@ class ErrorDetail:
     retry_delay: str = ""
     #: The number where `code` is one: OpenRouter and vLLM repeat the status there.
     number: int | None = None
+    #: The fields of the request that it names as its cause, such as `response_format.type`.
+    fields: tuple[str, ...] = ()
+    #: Whether the body is a web page: then no API said this.
+    page: bool = False
 
 
 def read_error(body: bytes) -> ErrorDetail:
@@ -33,74 +68,154 @@ def read_error(body: bytes) -> ErrorDetail:
     try:
         return detail_of(read_body(body, {}).value)
     except ValueError:
-        text = body[: _LONGEST_PLAIN_TEXT + 1].decode(errors="replace").strip()
-        is_reason = len(body) <= _LONGEST_PLAIN_TEXT and not text.startswith(("<", "{", "["))
-        return ErrorDetail(message=text if is_reason else "")
+        text, page = plain_reason(body)
+        return ErrorDetail(message=text, page=page)
 
 
 def detail_of(parsed: Any) -> ErrorDetail:
     """The error in a parsed body: an object, a list with one in it, or a plain string."""
-    if isinstance(parsed, list):
-        parsed = parsed[0] if parsed else None
-    if isinstance(parsed, str):
-        return ErrorDetail(message=parsed[:_LONGEST_MESSAGE])
-    if not isinstance(parsed, dict):
-        return ErrorDetail()
-    error = parsed.get("error")
-    if isinstance(error, str):
-        return ErrorDetail(message=error[:_LONGEST_MESSAGE], words=_words(parsed.get("code")))
-    return _of_object(error if isinstance(error, dict) else parsed)
-
-
-def _of_object(error: dict[str, Any]) -> ErrorDetail:
-    metadata = error.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    inner = error.get("innererror")
-    inner = inner if isinstance(inner, dict) else {}
-    source = metadata.get("limit_source")
-    code = error.get("code")
+    message = joined(_reasons(parsed, 0)) or joined(islice(_texts(parsed, "", 0), _MOST_ITEMS))
+    found = list(_objects(parsed))
+    metadata = [each for each in (_object(error.get("metadata")) for error in found) if each]
     return ErrorDetail(
-        message=_text(error.get("message")) or _validation_text(error.get("detail")),
-        words=_words(
-            code,
-            inner.get("code"),
-            metadata.get("error_type"),
-            error.get("error_type"),
-            error.get("type"),
-            error.get("status"),
-        ),
-        limit_source=source if isinstance(source, str) else None,
-        retry_delay=_retry_delay(error.get("details")),
-        number=code if isinstance(code, int) and not isinstance(code, bool) else None,
+        message=message,
+        words=tuple(dict.fromkeys(word for error in found for word in _words(error))),
+        limit_source=_first(metadata, "limit_source") or None,
+        retry_delay=next((delay for error in found if (delay := _retry_delay(error))), ""),
+        number=next((n for error in found if (n := _number(error)) is not None), None),
+        fields=tuple(_fields(parsed, message)),
     )
 
 
-def _retry_delay(details: Any) -> str:
+def _objects(parsed: Any, depth: int = 0) -> Iterator[JsonObject]:
+    """The objects that are envelopes of the error, the innermost first."""
+    if isinstance(parsed, list):
+        parsed = next((item for item in parsed if isinstance(item, dict)), None)
+    if not isinstance(parsed, dict) or depth > _DEEPEST:
+        return
+    for name in _ENVELOPES:
+        if isinstance(parsed.get(name), dict | list):
+            yield from _objects(parsed[name], depth + 1)
+    yield parsed
+
+
+def _reasons(value: Any, depth: int) -> Iterator[str]:
+    """The sentences of a body, the outermost first."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, str):
+        yield reason_in_text(value)
+    elif isinstance(value, list):
+        for item in value[:_MOST_ITEMS]:
+            yield from _reasons(item, depth + 1)
+    elif isinstance(value, dict):
+        yield from _reasons_of_object(value, depth)
+
+
+def _reasons_of_object(value: JsonObject, depth: int) -> Iterator[str]:
+    place = _place(value)
+    for name in _REASONS:
+        for reason in _reasons(value.get(name), depth + 1):
+            yield f"{place}: {reason}" if place and name in ("msg", "description") else reason
+    metadata = _object(value.get("metadata"))
+    if metadata:
+        yield from _reasons(metadata.get("raw"), depth + 1)
+    code = value.get("code")
+    # xAI says why in `code`.
+    if isinstance(code, str) and " " in code.strip():
+        yield reason_in_text(code)
+
+
+def _texts(value: Any, name: str, depth: int) -> Iterator[str]:
+    """Of a body that says nothing under any known name: its texts, each with its own name."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, str) and value.strip():
+        said = reason_in_text(value)
+        yield f"{name}: {said}" if name else said
+    elif isinstance(value, list):
+        for item in value[:_MOST_ITEMS]:
+            yield from _texts(item, name, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _NO_REASONS:
+                yield from _texts(item, key, depth + 1)
+
+
+def _place(problem: JsonObject) -> str:
+    """Where FastAPI and Google saw it: `body.max_tokens`."""
+    loc = problem.get("loc")
+    if isinstance(loc, list):
+        return ".".join(str(part) for part in loc)
+    field = problem.get("field")
+    return field if isinstance(field, str) else ""
+
+
+def _fields(parsed: Any, message: str) -> Iterator[str]:
+    """The fields that structured errors name; a path's `body` is left out."""
+    for error in _objects(parsed):
+        param = error.get("param")
+        if isinstance(param, str) and param:
+            yield param[:LONGEST_MESSAGE].removeprefix("body.")
+        if place := _place(error):
+            yield place.removeprefix("body.")
+    for place, _ in problems_in(message):
+        yield place.removeprefix("body.")
+
+
+def _words(error: JsonObject) -> Iterator[str]:
+    inner = _object(error.get("innererror"))
+    metadata = _object(error.get("metadata"))
+    reasons = [
+        each.get("reason")
+        for each in _list(error.get("details"))
+        if isinstance(each, dict) and str(each.get("@type")).endswith("google.rpc.ErrorInfo")
+    ]
+    kind = error.get("__type")
+    for value in (
+        error.get("code"),
+        inner.get("code"),
+        metadata.get("error_type"),
+        error.get("error_type"),
+        error.get("error_code"),
+        error.get("type"),
+        error.get("status"),
+        kind.rpartition("#")[2] if isinstance(kind, str) else None,
+        *reasons,
+    ):
+        word = value.strip().lower() if isinstance(value, str) else ""
+        # `type` may be a problem's address (RFC 9457), `code` a sentence.
+        if word and not word.isdecimal() and " " not in word and "/" not in word:
+            yield word
+
+
+def _number(error: JsonObject) -> int | None:
+    for name in ("code", "status", "statusCode", "status_code"):
+        value = error.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str) and len(value) == 3 and value.isdecimal():
+            return int(value)
+    return None
+
+
+def _retry_delay(error: JsonObject) -> str:
     """Of Google's list of details (https://google.aip.dev/193), which its servers for OpenAI's
     protocol send too."""
-    for each in details if isinstance(details, list) else ():
+    for each in _list(error.get("details")):
         if isinstance(each, dict) and str(each.get("@type")).endswith("google.rpc.RetryInfo"):
-            return _text(each.get("retryDelay"))
+            delay = each.get("retryDelay")
+            return delay if isinstance(delay, str) else ""
     return ""
 
 
-def _words(*values: Any) -> tuple[str, ...]:
-    words = (value.strip().lower() for value in values if isinstance(value, str))
-    return tuple(word for word in words if word and not word.isdecimal())
+def _first(objects: list[JsonObject], name: str) -> str:
+    return next((each[name] for each in objects if isinstance(each.get(name), str)), "")
 
 
-def _text(value: Any) -> str:
-    return value[:_LONGEST_MESSAGE] if isinstance(value, str) else ""
+def _object(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
-def _validation_text(detail: Any) -> str:
-    """FastAPI's `detail`: a sentence, or a list of places; what was given there is left out."""
-    if not isinstance(detail, list):
-        return _text(detail)
-    problems: list[str] = []
-    for item in detail[:10]:
-        if isinstance(item, dict) and isinstance(item.get("msg"), str):
-            place = item.get("loc")
-            path = ".".join(str(part) for part in place) if isinstance(place, list) else ""
-            problems.append(f"{path}: {item['msg']}")
-    return "; ".join(problems)[:_LONGEST_MESSAGE]
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

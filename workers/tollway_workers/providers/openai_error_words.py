@@ -56,8 +56,10 @@ WORD_CLASSES: dict[str, FailureClass] = {
     "organization_usage_limit_exceeded": FailureClass.QUOTA_EXHAUSTED,
     "insufficient_balance": FailureClass.QUOTA_EXHAUSTED,
     "payment_required": FailureClass.QUOTA_EXHAUSTED,
+    "budget_exceeded": FailureClass.QUOTA_EXHAUSTED,
     "billing_not_active": FailureClass.QUOTA_EXHAUSTED,
     "invalid_api_key": FailureClass.AUTH,
+    "api_key_invalid": FailureClass.AUTH,
     "authentication_error": FailureClass.AUTH,
     "authentication": FailureClass.AUTH,
     "permission_denied": FailureClass.AUTH,
@@ -91,6 +93,16 @@ CONTEXT_LENGTH_PHRASES = (
     "while limit is",
     "maximum input length is",
     "string too long. expected a string with maximum length",
+    "exceeds the model's maximum context length",
+    "exceeds maximum context length",
+    "exceeds the context length",
+    "longer than the maximum model length",
+    "model maximum context length",
+    # Mistral
+    "too large for model with",
+    # LM Studio
+    "context the overflows",
+    "loaded with context length of only",
 )
 
 CONTENT_POLICY_PHRASES = (
@@ -103,5 +115,19 @@ CONTENT_POLICY_PHRASES = (
     "flagged as potentially violating",
     "requires moderation",
 )
+
+KEY_PHRASES = ("api key not valid",)
+
+#: A reasoning model that had used up its limit before it said anything.
+TRUNCATED_PHRASES = ("could not finish the message because max_tokens or model output limit",)
+
+#: A server that speaks https was asked in plain http: the address is wrong, not the request.
+PLAIN_HTTP_PHRASES = (
+    "plain http request was sent to https port",
+    "sent an http request to an https server",
+)
+
+#: Statuses that say nothing of a request where a web page comes with them: no API sent it.
+PAGE_STATUSES = frozenset({400, 406, 411, 415, 422, 501})
 
 OVERLOADED_PHRASES = ("resource unavailable", "resource_unavailable", "overloaded")

@@ -5,21 +5,29 @@ https://platform.openai.com/docs/guides/error-codes and the error pages of vLLM,
 Together, OpenRouter, DeepSeek and Azure.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
+from tollway_workers.providers.error_text import plain_reason
 from tollway_workers.providers.openai_error_body import ErrorDetail, detail_of, read_error
 from tollway_workers.providers.openai_error_words import (
     CONTENT_POLICY_PHRASES,
     CONTEXT_LENGTH_PHRASES,
+    KEY_PHRASES,
     OVERLOADED_PHRASES,
+    PAGE_STATUSES,
+    PLAIN_HTTP_PHRASES,
     STATUS_CLASSES,
+    TRUNCATED_PHRASES,
     WORD_CLASSES,
 )
-from tollway_workers.providers.redact import redact
+from tollway_workers.providers.quoted_prompt import texts_of
+from tollway_workers.providers.redact import MOST_CHARACTERS, redact
 from tollway_workers.providers.retry_after import RateHeaders, retry_after
 
 _SCOPES = {
@@ -31,39 +39,57 @@ _SCOPES = {
     FailureClass.MODEL_NOT_FOUND: ErrorScope.MODEL,
 }
 
-#: Said in our own words: the provider's may quote the prompt or a part of the key.
-_OWN_WORDS = {
-    FailureClass.CONTENT_POLICY: "the provider refused the prompt for its content",
-    FailureClass.AUTH: "the provider refused the key or what it may do",
-}
+_REFUSED_KEY = "the provider refused the key or what it may do"
+#: Said in our own words alone: the provider's are about the prompt.
+_REFUSED_PROMPT = "the provider refused the prompt for its content"
 
 _WRONG_PATH = (
     "nothing is served at this address: check base_url (it usually ends in /v1) and the model"
 )
 _REDIRECTED = "the server redirects to another address, which is never followed: check base_url"
-
+#: How servers name what they lack; `model` alone stands in many an address.
+_NAMES_MODEL = re.compile(r"model|deployment")
 
 _LONGEST_ID = 256
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
-    """What the answer of a failed call means. Never raises, whatever the body holds."""
-    return _failure(status, headers, read_error(body), body)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """A failed call's answer, and what had been sent."""
+
+    #: Of the answer.
+    status: int
+    headers: Mapping[str, str]
+    detail: ErrorDetail
+    body: bytes
+    sent: bytes
+    #: What a status inside the answer says, which decides more than the answer's own.
+    inner: int | None = None
 
 
-def _failure(
-    status: int, headers: Mapping[str, str], detail: ErrorDetail, body: bytes
+def classify(
+    status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b""
 ) -> ProviderFailure:
-    failure_class = class_of(status, detail)
+    """What the answer of a failed call means. Never raises, whatever the body holds.
+
+    `sent` is the body of the call: what the answer repeats of its texts is taken out of `message`.
+    """
+    detail = read_error(body)
+    said = _Said(status=status, headers=headers, detail=detail, body=body, sent=sent)
+    return _failure(said, class_of(status, detail))
+
+
+def _failure(said: _Said, failure_class: FailureClass) -> ProviderFailure:
+    detail = said.detail
     return ProviderFailure(
         failure_class=failure_class,
-        message=_message(status, failure_class, detail),
-        scope=_scope(status, failure_class, detail),
-        status=status,
+        message=_message(said, failure_class),
+        scope=_scope(said, failure_class),
+        status=said.status,
         provider_code=_code(detail),
-        provider_request_id=request_id(headers),
-        retry_after=_wait(failure_class, headers, detail),
-        body=body,
+        provider_request_id=request_id(said.headers),
+        retry_after=_wait(failure_class, said.headers, detail),
+        body=said.body,
     )
 
 
@@ -90,14 +116,31 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     )
 
 
-def classify_in_answer(headers: Mapping[str, str], parsed: Any, body: bytes) -> ProviderFailure:
-    """What an error means that came with status 200 (OpenRouter passes failures on like that)."""
+def classify_in_answer(
+    headers: Mapping[str, str], parsed: Any, body: bytes, sent: bytes = b""
+) -> ProviderFailure:
+    """What an error means that came with status 200 (OpenRouter passes failures on like that).
+
+    One that says neither by number nor by word what it is may come from any web server.
+    """
     detail = detail_of(parsed)
+    said = _Said(
+        status=200,
+        headers=headers,
+        detail=detail,
+        body=body,
+        sent=sent,
+        inner=_inner_status(detail),
+    )
+    if said.inner is not None:
+        return _failure(said, class_of(said.inner, detail))
+    return _failure(said, _by_word(detail) or _by_phrase(detail) or FailureClass.NO_COMPLETION)
+
+
+def _inner_status(detail: ErrorDetail) -> int | None:
     if detail.number is not None and 400 <= detail.number < 600:
-        status = detail.number
-    else:
-        status = 429 if "rate_limit_exceeded" in detail.words else 502
-    return replace(_failure(status, headers, detail, body), status=200)
+        return detail.number
+    return 429 if "rate_limit_exceeded" in detail.words else None
 
 
 def class_of(status: int, detail: ErrorDetail) -> FailureClass:
@@ -111,6 +154,7 @@ def class_of(status: int, detail: ErrorDetail) -> FailureClass:
     return (
         _by_word(detail)
         or _by_phrase(detail)
+        or (FailureClass.NO_COMPLETION if detail.page and status in PAGE_STATUSES else None)
         or STATUS_CLASSES.get(status)
         or (FailureClass.TRANSIENT if status >= 500 else FailureClass.UNKNOWN)
     )
@@ -139,44 +183,117 @@ def _by_word(detail: ErrorDetail) -> FailureClass | None:
 def _by_phrase(detail: ErrorDetail) -> FailureClass | None:
     text = detail.message.lower()
     # A field such as `user` that is too long says nothing of the prompt's length.
-    if "string_above_max_length" not in detail.words and any(
-        phrase in text for phrase in CONTEXT_LENGTH_PHRASES
+    lengths = () if "string_above_max_length" in detail.words else CONTEXT_LENGTH_PHRASES
+    for phrases, failure_class in (
+        (lengths, FailureClass.CONTEXT_LENGTH),
+        (CONTENT_POLICY_PHRASES, FailureClass.CONTENT_POLICY),
+        (KEY_PHRASES, FailureClass.AUTH),
+        (TRUNCATED_PHRASES, FailureClass.TRUNCATED),
+        (PLAIN_HTTP_PHRASES, FailureClass.MODEL_NOT_FOUND),
     ):
-        return FailureClass.CONTEXT_LENGTH
-    if any(phrase in text for phrase in CONTENT_POLICY_PHRASES):
-        return FailureClass.CONTENT_POLICY
-    if "api key not valid" in text:
-        return FailureClass.AUTH
+        if any(phrase in text for phrase in phrases):
+            return failure_class
     return None
 
 
-def _scope(status: int, failure_class: FailureClass, detail: ErrorDetail) -> ErrorScope:
-    if failure_class is FailureClass.MODEL_NOT_FOUND and _is_address(status, detail):
+def _scope(said: _Said, failure_class: FailureClass) -> ErrorScope:
+    if failure_class is FailureClass.NO_COMPLETION or _is_address(said, failure_class):
         return ErrorScope.PROVIDER
     return _SCOPES.get(failure_class, ErrorScope.REQUEST)
 
 
-def _is_address(status: int, detail: ErrorDetail) -> bool:
+def _is_address(said: _Said, failure_class: FailureClass) -> bool:
     """Whether the address is at fault, not the model: no model server words a 404 without one."""
-    said = f"{detail.message} {' '.join(detail.words)}".lower()
-    return status < 400 or ("model" not in said and "deployment" not in said)
+    if failure_class is not FailureClass.MODEL_NOT_FOUND:
+        return False
+    words = f"{said.detail.message} {' '.join(said.detail.words)}".lower()
+    return 300 <= said.status < 400 or not _NAMES_MODEL.search(words)
 
 
-def _message(status: int, failure_class: FailureClass, detail: ErrorDetail) -> str:
-    code = _code(detail)
-    named = f"HTTP {status}, {code}" if code else f"HTTP {status}"
-    if 300 <= status < 400:
-        return f"{_REDIRECTED} (HTTP {status})"
-    if failure_class is FailureClass.MODEL_NOT_FOUND and _is_address(status, detail):
-        return f"{_WRONG_PATH} ({named})"
-    own = _OWN_WORDS.get(failure_class)
-    if own is not None:
-        return f"{own} ({named})"
-    said = redact(detail.message)
-    return redact(f"{said} ({named})") if said else f"the server gave no reason ({named})"
+def _message(said: _Said, failure_class: FailureClass) -> str:
+    """One sentence of at most 1,000 characters, in which nothing of key and prompt stands."""
+    named = _named(said)
+    if 300 <= said.status < 400:
+        return f"{_REDIRECTED} ({named})"
+    if failure_class is FailureClass.CONTENT_POLICY:
+        return f"{_REFUSED_PROMPT} ({named})"
+    reason = _reason(said)
+    if failure_class is FailureClass.AUTH:
+        own = f"{_REFUSED_KEY} ({named})"
+    elif failure_class is FailureClass.NO_COMPLETION:
+        own = f"{_page_or_not(said)} ({named})"
+    elif _is_address(said, failure_class):
+        own = f"{_WRONG_PATH} ({named})"
+    elif reason:
+        # The provider's sentence first, then how it came.
+        return f"{reason[: MOST_CHARACTERS - len(named) - 3]} ({named})"
+    else:
+        return f"the server gave no reason ({named})"
+    return f"{own}: {reason}"[:MOST_CHARACTERS] if reason else own
+
+
+def _reason(said: _Said) -> str:
+    """The provider's own words, redacted."""
+    message = said.detail.message
+    return redact(message, prompts=texts_of(said.sent) if said.sent else ()) if message else ""
+
+
+def _page_or_not(said: _Said) -> str:
+    what = "a web page" if said.detail.page else "no completion"
+    return f"the server answered with {what}"
+
+
+def _named(said: _Said) -> str:
+    """How it came: the status, one inside the answer, and the provider's word."""
+    inner = said.inner if said.detail.number is not None else None
+    code = _code(said.detail)
+    with_inner = f"HTTP {said.status} with error {inner}" if inner else f"HTTP {said.status}"
+    return f"{with_inner}, {code}" if code else with_inner
 
 
 def _code(detail: ErrorDetail) -> str | None:
     """The provider's word for the error, short: it goes into metrics and fingerprints."""
-    code = detail.words[0] if detail.words else ""
-    return redact(code)[:64] or None
+    return _short(detail.words[0]) if detail.words else None
+
+
+@lru_cache(maxsize=256)
+def _short(word: str) -> str | None:
+    return redact(word)[:64] or None
+
+
+def no_completion(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+    """What a successful answer means that holds no completion: a page, or JSON of another kind.
+
+    Of a page its title is said, of anything else nothing: it may be an answer in another form.
+    """
+    text, page = plain_reason(body)
+    detail = ErrorDetail(message=text if page else "", page=page)
+    said = _Said(status=status, headers=headers, detail=detail, body=body, sent=b"")
+    return _failure(said, FailureClass.NO_COMPLETION)
+
+
+def says_error(parsed: dict[str, Any]) -> bool:
+    """Whether an answer with status 200 calls itself an error."""
+    if parsed.get("error") or parsed.get("errors"):
+        return True
+    if parsed.get("choices"):
+        return False
+    return (
+        parsed.get("success") is False
+        or "error" in (parsed.get("object"), parsed.get("type"), parsed.get("status"))
+        or any(_is_error_number(parsed.get(name)) for name in ("code", "status", "statusCode"))
+        or _is_error_number(_in_response(parsed))
+    )
+
+
+def _in_response(parsed: dict[str, Any]) -> Any:
+    """MiniMax's status, beside choices that are null."""
+    response = parsed.get("base_resp")
+    return response.get("status_code") if isinstance(response, dict) else None
+
+
+def _is_error_number(value: Any) -> bool:
+    """200 and 0 are words for success."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value[:9])
+    return isinstance(value, int) and not isinstance(value, bool) and value not in (0, 200)

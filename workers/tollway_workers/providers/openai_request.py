@@ -20,6 +20,12 @@ from tollway_schemas.request import (
 )
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.errors import ProviderError, ProviderFailure
+from tollway_workers.providers.openai_dialect import (
+    DEFAULT_LIMIT_FIELD,
+    LIMIT_FIELDS,
+    limit_field,
+    takes_form,
+)
 
 #: The key of `ChatRequest.extras` that this protocol reads.
 PROTOCOL = "openai"
@@ -36,8 +42,13 @@ _ASK_FOR_JSON = "Answer with one JSON object and nothing else."
 JsonObject = dict[str, Any]
 
 
-def build(request: ChatRequest, output: OutputSchema | None, lane: LaneConfig) -> bytes:
-    """The body of a call.
+def build(
+    request: ChatRequest,
+    output: OutputSchema | None,
+    lane: LaneConfig,
+    refused: frozenset[str] = frozenset(),
+) -> bytes:
+    """The body of a call, without what the server has `refused` (see `openai_dialect`).
 
     Where the server cannot be given a schema (`structured_output = "json_object"`), the schema goes
     into the system message; with `"none"` the prompt is sent as it is.
@@ -45,20 +56,35 @@ def build(request: ChatRequest, output: OutputSchema | None, lane: LaneConfig) -
     Raises ProviderError (invalid request) if the request cannot be expressed.
     """
     body: JsonObject = {"model": lane.model, "messages": [_message(m) for m in request.messages]}
-    _add_sampling(body, request, lane)
+    _add_sampling(body, request)
     _add_tools(body, request)
     if output is not None:
-        _add_output(body, output, lane)
+        _add_output(body, output, lane, refused)
     _add_extras(body, request)
+    _add_limit(body, request, lane, refused)
     try:
         return orjson.dumps(body)
     except (orjson.JSONEncodeError, RecursionError):
         raise _invalid(_NOT_JSON) from None
 
 
-def _add_sampling(body: JsonObject, request: ChatRequest, lane: LaneConfig) -> None:
-    if request.max_output_tokens is not None:
-        body[lane.max_tokens_field] = request.max_output_tokens
+def _add_limit(
+    body: JsonObject, request: ChatRequest, lane: LaneConfig, refused: frozenset[str]
+) -> None:
+    """The answer's limit under one name: the lane's, else the caller's own (among the extras).
+
+    Its amount is the request's, which may have been raised since.
+    """
+    own = {name: body.pop(name) for name in LIMIT_FIELDS if name in body}
+    limit = request.max_output_tokens
+    if limit is None:
+        limit = next((value for value in own.values() if value is not None), None)
+    if limit is not None:
+        wanted: str = lane.max_tokens_field or next(iter(own), DEFAULT_LIMIT_FIELD)
+        body[limit_field(wanted, refused)] = limit
+
+
+def _add_sampling(body: JsonObject, request: ChatRequest) -> None:
     for name in _SAME_NAME:
         value = getattr(request, name)
         if value is not None:
@@ -75,22 +101,28 @@ def _add_tools(body: JsonObject, request: ChatRequest) -> None:
         body["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
 
 
-def _add_output(body: JsonObject, output: OutputSchema, lane: LaneConfig) -> None:
+def _add_output(
+    body: JsonObject, output: OutputSchema, lane: LaneConfig, refused: frozenset[str]
+) -> None:
     """Ask for the answer's form as far as the lane's server understands it."""
     if lane.structured_output == "none":
         return
     schema = output.json_schema if output.mode == "json_schema" else True
-    if isinstance(schema, bool):
+    if (
+        not isinstance(schema, bool)
+        and lane.structured_output == "json_schema"
+        and takes_form("json_schema", refused)
+    ):
+        body["response_format"] = {"type": "json_schema", "json_schema": _named(output, schema)}
+        return
+    if takes_form("json_object", refused):
         body["response_format"] = {"type": "json_object"}
-        # OpenAI refuses json_object unless a message has the word.
-        if not _mentions_json(body["messages"]):
-            body["messages"] = _with_system_text(body["messages"], _ASK_FOR_JSON)
-    elif lane.structured_output == "json_object":
-        body["response_format"] = {"type": "json_object"}
+    if not isinstance(schema, bool):
         text = f"{_ASK_FOR_JSON} It must satisfy this JSON Schema: {_compact(schema)}"
         body["messages"] = _with_system_text(body["messages"], text)
-    else:
-        body["response_format"] = {"type": "json_schema", "json_schema": _named(output, schema)}
+    # OpenAI refuses json_object unless a message has the word.
+    elif not _mentions_json(body["messages"]):
+        body["messages"] = _with_system_text(body["messages"], _ASK_FOR_JSON)
 
 
 def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:

@@ -15,7 +15,13 @@ from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.policies.readable_json import ReadJson, is_too_deep, read_body
 from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.event_stream import is_event_stream
-from tollway_workers.providers.openai_errors import classify, classify_in_answer, request_id
+from tollway_workers.providers.openai_errors import (
+    classify,
+    classify_in_answer,
+    no_completion,
+    request_id,
+    says_error,
+)
 from tollway_workers.providers.openai_finish import read_finish
 from tollway_workers.providers.openai_message import (
     has_other_answer,
@@ -34,27 +40,25 @@ _LONGEST_WORD = 256
 JsonObject = dict[str, Any]
 
 
-def parse(status: int, headers: Mapping[str, str], body: bytes) -> Completion:
-    """The completion in an answer.
+def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"") -> Completion:
+    """The completion in an answer to the body `sent`.
 
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
     if not 200 <= status < 300:
-        failure = classify(status, headers, _error_in(headers, body))
+        failure = classify(status, headers, _error_in(headers, body), sent)
         raise ProviderError(replace(failure, body=body))
     read = _read(status, headers, body)
     parsed = read.value
-    if not isinstance(parsed, dict):
-        _malformed("the answer is JSON but no object", status, body)
-    if parsed.get("error"):
-        raise ProviderError(classify_in_answer(headers, parsed, body))
-    choices = parsed.get("choices")
+    if not isinstance(parsed, dict) or "choices" not in parsed or says_error(parsed):
+        raise ProviderError(_no_choices(parsed, status, headers, body, sent))
+    choices = parsed["choices"]
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
         _malformed("the answer has no choices", status, body)
     # OpenRouter: the provider behind it failed after the headers had been sent.
     if choice.get("error") or choice.get("finish_reason") == "error":
-        raise ProviderError(classify_in_answer(headers, choice, body))
+        raise ProviderError(classify_in_answer(headers, _behind(choice), body, sent))
     if read.has_rest and not choice.get("finish_reason"):
         _malformed("more follows the answer, which does not say that it is whole", status, body)
     return _completion(choice, read, status, headers, body)
@@ -77,7 +81,24 @@ def _read(status: int, headers: Mapping[str, str], body: bytes) -> ReadJson:
     except BrokenStream as error:
         _malformed(str(error), status, body)
     except ValueError:
-        _malformed("the answer is not JSON: it was cut, or this is no chat API", status, body)
+        if body.lstrip().startswith(b"{"):
+            _malformed("the answer is JSON that was cut", status, body)
+        raise ProviderError(no_completion(status, headers, body)) from None
+
+
+def _no_choices(
+    parsed: Any, status: int, headers: Mapping[str, str], body: bytes, sent: bytes
+) -> ProviderFailure:
+    """An error that came with a success, or what another API says."""
+    if isinstance(parsed, dict) and says_error(parsed):
+        return classify_in_answer(headers, parsed, body, sent)
+    return no_completion(status, headers, body)
+
+
+def _behind(choice: JsonObject) -> JsonObject:
+    """The error of a choice alone: beside it may stand a part of an answer."""
+    error = choice.get("error")
+    return {"error": {"code": 502, **error} if isinstance(error, dict) else {"code": 502}}
 
 
 def _completion(

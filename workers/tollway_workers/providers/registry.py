@@ -8,7 +8,7 @@ import httpx
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.provider import ProviderSettings
 from tollway_workers.config.secrets import resolve
-from tollway_workers.providers import openai_request, openai_response
+from tollway_workers.providers import openai_dialect, openai_request, openai_response
 from tollway_workers.providers.base import Provider
 from tollway_workers.providers.http_provider import HttpProvider, KeySource, WireFormat
 from tollway_workers.providers.shared_transport import SharedTransport
@@ -17,7 +17,10 @@ from tollway_workers.providers.transport import AiohttpTransport, TransportOptio
 #: By `ProviderSettings.protocol`.
 WIRE_FORMATS: Mapping[str, WireFormat] = {
     "openai": WireFormat(
-        path="/chat/completions", build=openai_request.build, parse=openai_response.parse
+        path="/chat/completions",
+        build=openai_request.build,
+        parse=openai_response.parse,
+        refusals=openai_dialect.refusals,
     )
 }
 

@@ -50,6 +50,7 @@ def read_body(body: Mapping[str, Any]) -> ChatBody:
     _refuse_what_a_batch_cannot_do(body)
     fields = {name: body[name] for name in _SAME if body.get(name) is not None}
     passed_through = {name: value for name, value in body.items() if name not in _READ}
+    passed_through |= _own_limit_field(body)
     fields |= {
         "max_output_tokens": _max_output_tokens(body),
         "stop": _stop(body.get("stop")),
@@ -76,6 +77,12 @@ def _max_output_tokens(body: Mapping[str, Any]) -> Any:
     if old is not None and new is not None and old != new:
         raise InvalidValue("body.max_tokens: contradicts body.max_completion_tokens, give one")
     return old if new is None else new
+
+
+def _own_limit_field(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The line's own name for the answer's limit, under which it reaches the server."""
+    given = [name for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None]
+    return {given[0]: body[given[0]]} if len(given) == 1 else {}
 
 
 def _stop(stop: Any) -> Any:

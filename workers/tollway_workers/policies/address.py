@@ -1,0 +1,21 @@
+"""A call that was answered by something else than the API that was expected. Pure."""
+
+from dataclasses import replace
+
+from tollway_schemas.failure import ErrorScope, FailureClass
+from tollway_workers.errors import ProviderFailure
+
+_SENTENCE = (
+    "this does not look like an OpenAI-compatible API: check base_url (it usually ends in /v1)"
+)
+_LONGEST = 1_000
+
+
+def wrong_address(failure: ProviderFailure) -> ProviderFailure:
+    """An answer without a completion, as the fault of the address: it parks the lane."""
+    return replace(
+        failure,
+        failure_class=FailureClass.MODEL_NOT_FOUND,
+        scope=ErrorScope.PROVIDER,
+        message=f"{_SENTENCE}; {failure.message}"[:_LONGEST],
+    )
