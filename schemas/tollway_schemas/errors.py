@@ -11,6 +11,11 @@ TollwayError
 No message quotes a prompt, an answer or a key: they say where, not what.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tollway_schemas.faults import Fault
+
 
 class TollwayError(Exception):
     """Anything that Tollway raises on purpose; its text is one sentence for a person."""
@@ -22,6 +27,11 @@ class SchemaError(TollwayError):
 
 class InvalidValue(SchemaError):
     """A record, or a part of one, that breaks the schema; the text names the fields."""
+
+    def __init__(self, message: str, faults: "tuple[Fault, ...]" = ()) -> None:
+        #: What is wrong, one by one, where the text is made of it.
+        self.faults = faults
+        super().__init__(message)
 
 
 class UndecodableRecord(SchemaError):
