@@ -18,6 +18,7 @@ from tollway_workers.cli.run.batch import (
 from tollway_workers.cli.run.batch_file import BatchFile
 from tollway_workers.cli.run.conduct import Conductor
 from tollway_workers.cli.run.fleet import broker, fleet, make_topics
+from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.resume import Identity, OpenedOutput, open_output
 from tollway_workers.cli.run.screen import Screen
@@ -105,6 +106,7 @@ class Session:
             with closing(opened.out):
                 state = opened.state
                 batch = reader.check(state.run if state else secrets.token_hex(6))
+                require_keys(self._options, self._plan, batch.routes)
                 self._screen.tell(_first_words(self._options, batch, state))
                 async with self._work(reader, batch, opened, identity) as work:
                     await self._conduct(work, batch.lines, signals)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.config.environment import settings_from
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
 from tollway_workers.errors import InputError
@@ -20,6 +21,9 @@ _SIMULATED_DRAIN = 15.0
 _SIMULATED_CONCURRENCY = 64
 _SIMULATED_PRICE = {"input": Decimal("0.15"), "output": Decimal("0.60")}
 _SIMULATED_MODEL = "simulated"
+#: Largest job on the local Kafka, whose topics a run makes as large as it needs them: an image of
+#: 3 MB fits.
+_LOCAL_JOB_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +91,16 @@ def _default_workers(settings: FleetSettings) -> int:
 
 
 def _settings(options: RunOptions, environ: Mapping[str, str]) -> tuple[FleetSettings, bool]:
-    overrides = {"kafka.bootstrap_servers": options.bootstrap_servers}
+    overrides: dict[str, object] = {
+        "kafka.bootstrap_servers": options.bootstrap_servers,
+        "kafka.max_job_bytes": options.max_job_bytes,
+    }
     if _has_file(options, environ):
         return load_fleet(options.config, environ=environ, overrides=overrides), True
     known = options.base_url is not None or options.simulate
     document = _ad_hoc_document(options) if known else {}
+    if not (options.bootstrap_servers or settings_from(environ).get("kafka.bootstrap_servers")):
+        document["kafka"] = {"max_job_bytes": _LOCAL_JOB_BYTES}
     return build_fleet(document, source="command line", environ=environ, overrides=overrides), known
 
 
