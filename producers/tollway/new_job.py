@@ -17,7 +17,6 @@ from tollway_schemas import (
     ReplyAddress,
     headers,
 )
-from tollway_schemas.faults import sentence
 from tollway_schemas.job import LONGEST_DEADLINE
 
 #: How long a job has if it does not say.
@@ -91,12 +90,6 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
 def _request(request: ChatRequest | Mapping[str, Any] | str) -> object:
     if isinstance(request, str):
         return ChatRequest(messages=(Message(role="user", content=request),))
-    if isinstance(request, Mapping):
-        try:
-            return ChatRequest(**request)
-        except InvalidValue as error:
-            found = sentence(fault.under("request") for fault in error.faults)
-            raise InvalidNewJob(f"the job is not valid: {found or error}") from None
     return request
 
 

@@ -11,10 +11,9 @@ TollwayError
 No message quotes a prompt, an answer or a key: they say where, not what.
 """
 
-from typing import TYPE_CHECKING
+from typing import Self
 
-if TYPE_CHECKING:
-    from tollway_schemas.faults import Fault
+from tollway_schemas.faults import Fault, sentence
 
 
 class TollwayError(Exception):
@@ -28,10 +27,15 @@ class SchemaError(TollwayError):
 class InvalidValue(SchemaError):
     """A record, or a part of one, that breaks the schema; the text names the fields."""
 
-    def __init__(self, message: str, faults: "tuple[Fault, ...]" = ()) -> None:
+    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
         #: What is wrong, one by one, where the text is made of it.
         self.faults = faults
         super().__init__(message)
+
+    @classmethod
+    def of(cls, faults: tuple[Fault, ...]) -> Self:
+        """The error that says these."""
+        return cls(sentence(faults), faults)
 
 
 class UndecodableRecord(SchemaError):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from tollway_schemas.errors import InvalidValue
-from tollway_schemas.faults import faults, nulls, sentence
+from tollway_schemas.faults import Fault, faults, nulls
 from tollway_schemas.nulls import without
 
 _set = object.__setattr__
@@ -110,8 +110,7 @@ class Record(BaseModel):
 
     @classmethod
     def _invalid(cls, error: ValidationError) -> InvalidValue:
-        found = faults(error, cls.__pydantic_core_schema__)
-        return InvalidValue(sentence(found), found)
+        return InvalidValue.of(faults(error, cls.__pydantic_core_schema__))
 
 
 def _as_json(fields: Mapping[str, Any]) -> str:
@@ -124,12 +123,16 @@ def _json_of(name: str, value: object) -> str:
         text = json.dumps(value, default=_plain, ensure_ascii=False)
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidValue(f"{name}: has text that UTF-8 cannot carry") from None
+        raise _refused(name, "has text that UTF-8 cannot carry") from None
     except TypeError as error:
-        raise InvalidValue(f"{name}: holds what JSON cannot ({error})") from None
+        raise _refused(name, f"holds what JSON cannot ({error})") from None
     except (ValueError, RecursionError):
-        raise InvalidValue(f"{name}: refers to itself, or is nested too deep") from None
+        raise _refused(name, "refers to itself, or is nested too deep") from None
     return text
+
+
+def _refused(name: str, problem: str) -> InvalidValue:
+    return InvalidValue.of((Fault((name,), problem),))
 
 
 def _plain(value: object) -> object:
