@@ -3,13 +3,18 @@
 import io
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from tollway.new_job import NewJob, ReadyJob, ready
+from tollway_schemas import TopicNames
 from tollway_workers.cli.progress import once_each
+from tollway_workers.cli.run.acknowledged import Acknowledged
+from tollway_workers.cli.run.enqueue import Enqueuer
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.report import show_result
@@ -18,7 +23,8 @@ from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.run.settings import plan_fleet
 from tollway_workers.cli.run.sizes import size
 from tollway_workers.cli.run.tally import Tally
-from tollway_workers.errors import ConfigError
+from tollway_workers.errors import ConfigError, InputError
+from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
 
 _MAIN = "from tollway_workers.cli.entry import main; main()"
 _TWO_LANES = """
@@ -175,3 +181,22 @@ def test_the_end_does_not_say_again_that_it_was_simulated() -> None:
     show_result(Screen(Console(file=said)), options(simulate=True), result)
 
     assert "SIMULATED" not in said.getvalue()
+
+
+class _SmallTopics:
+    """A sink whose topics take no record."""
+
+    async def send(self, record: OutgoingRecord) -> Any:
+        raise RecordTooLarge(f"a record for {record.topic} is too large")
+
+
+async def test_a_topic_that_takes_no_such_job_is_named_with_what_to_do() -> None:
+    made: ReadyJob[Any] = ready(NewJob(id="a", route="run", request="hi"), None, datetime.now(UTC))
+    sink: Any = _SmallTopics()
+    enqueuer = Enqueuer(sink, TopicNames("tollway"), Acknowledged(0, {}, {}))
+
+    with pytest.raises(InputError) as caught:
+        await enqueuer.run([(7, lambda: made)], lambda: False)
+
+    assert str(caught.value).startswith("line 7: topic tollway.jobs.run.bulk takes no job as large")
+    assert "tollway topics apply" in str(caught.value)

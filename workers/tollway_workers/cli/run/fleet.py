@@ -43,7 +43,7 @@ async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
     Without knowing the fleet nothing is made: then its operators have.
     """
     if plan.knows_routes:
-        await make_missing(settings, larger=plan.uses_local_kafka)
+        await make_missing(settings, larger=plan.larger_topics)
 
 
 @dataclass(frozen=True, slots=True)

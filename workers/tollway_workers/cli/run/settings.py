@@ -38,6 +38,9 @@ class FleetPlan:
     #: Processes that the run brings; 0: it only publishes and reads.
     workers: int
     simulated: bool
+    #: Whether topics that are there may be made to take larger records: the local Kafka's, and
+    #: where the command says how large jobs may be.
+    larger_topics: bool = False
 
     @property
     def uses_local_kafka(self) -> bool:
@@ -81,6 +84,7 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
         knows_routes=knows_routes,
         workers=workers,
         simulated=options.simulate,
+        larger_topics=local or options.max_job_bytes is not None,
     )
 
 
