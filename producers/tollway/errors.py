@@ -66,7 +66,12 @@ class JobTooLarge(ProducerError):
         self.job_id = job_id
         self.size = size
         self.limit = limit
-        allowed = "more than its topic takes" if limit is None else f"the limit is {limit:,}"
+        allowed = (
+            "more than its topic takes (the fleet's kafka.max_job_bytes)"
+            if limit is None
+            else f"the limit is {limit:,} (max_job_bytes of the producer, and kafka.max_job_bytes "
+            "of its fleet)"
+        )
         super().__init__(
             f"job {job_id!r} is {size:,} bytes encoded, {allowed}: shorten its "
             "request, or put large parts where the provider can fetch them"

@@ -6,12 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal
 from uuid import uuid4
 
-from pydantic import ValidationError
-
 from tollway.errors import InvalidNewJob
 from tollway.output import Output, OutputReader, T
-from tollway_schemas import ChatRequest, Job, Message, Priority, ReplyAddress, headers
-from tollway_schemas.codec import explain
+from tollway_schemas import (
+    ChatRequest,
+    InvalidValue,
+    Job,
+    Message,
+    Priority,
+    ReplyAddress,
+    headers,
+)
 from tollway_schemas.job import LONGEST_DEADLINE
 
 #: How long a job has if it does not say.
@@ -28,8 +33,8 @@ class NewJob(Generic[T]):
 
     route: str
     """The route that is to answer it, by its name in the fleet's configuration."""
-    request: ChatRequest | str
-    """What is asked; a plain text is one user message."""
+    request: ChatRequest | Mapping[str, Any] | str
+    """What is asked: a request, or the fields of one; a plain text is one user message."""
     output: Output[T] = None
     """What the answer must look like: a pydantic model (or any type pydantic can describe), a JSON
     Schema, an OutputSchema; any text if absent."""
@@ -69,7 +74,7 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
         "output": reader.schema,
         "tenant": new.tenant,
         "run": new.run,
-        "labels": dict(new.labels),
+        "labels": new.labels,
         "priority": priority,
         "created_at": now,
         "deadline": _deadline(new.deadline, priority, now),
@@ -77,20 +82,20 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
     }
     try:
         job = Job(**fields)
-    except ValidationError as error:
-        raise InvalidNewJob(f"the job is not valid: {'; '.join(explain(error))}") from None
-    return ReadyJob(job, reader, _headers(job, new.headers))
+    except InvalidValue as error:
+        raise InvalidNewJob(f"the job is not valid: {error}") from None
+    return ReadyJob(job, reader, _headers(job, new.headers or {}))
 
 
-def _request(request: ChatRequest | str) -> object:
+def _request(request: ChatRequest | Mapping[str, Any] | str) -> object:
     if isinstance(request, str):
         return ChatRequest(messages=(Message(role="user", content=request),))
     return request
 
 
-def _priority(priority: str) -> Priority:
+def _priority(priority: str | None) -> Priority:
     try:
-        return Priority(priority)
+        return Priority.BULK if priority is None else Priority(priority)
     except ValueError:
         raise InvalidNewJob("priority: must be 'interactive' or 'bulk'") from None
 
@@ -100,8 +105,10 @@ def _deadline(wanted: timedelta | datetime | None, priority: Priority, now: date
         if wanted.tzinfo is None:
             raise InvalidNewJob("deadline: needs a time zone (datetime.now(UTC) + ...)")
         left = wanted - now
-    else:
+    elif wanted is None or isinstance(wanted, timedelta):
         left = DEFAULT_DEADLINES[priority] if wanted is None else wanted
+    else:
+        raise InvalidNewJob("deadline: must be a timedelta, or a datetime with its time zone")
     if left <= timedelta(0):
         raise InvalidNewJob("deadline: has passed already")
     if left > LONGEST_DEADLINE:

@@ -9,8 +9,8 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapt
 from typing_extensions import TypeVar
 
 from tollway.errors import InvalidAnswer, InvalidNewJob, JobFailed
-from tollway_schemas import OutputSchema, Reply
-from tollway_schemas.codec import explain
+from tollway_schemas import InvalidValue, OutputSchema, Reply
+from tollway_schemas.faults import faults, sentence
 
 #: The type of a job's result: that of `output` where it is a class, else text or plain JSON.
 T = TypeVar("T", default=Any)
@@ -61,7 +61,8 @@ class OutputReader(Generic[T]):
             # As JSON, so that a strict model takes a date from a string.
             return self._adapter.validate_json(pydantic_core.to_json(reply.answer.parsed))
         except ValidationError as error:
-            raise InvalidAnswer(reply, "; ".join(explain(error))) from None
+            found = faults(error, self._adapter.core_schema)
+            raise InvalidAnswer(reply, sentence(found, whole="the answer")) from None
 
 
 @lru_cache(maxsize=256)
@@ -83,5 +84,5 @@ def _reader_of_type(wanted: Any) -> OutputReader[Any]:
 def _schema(**fields: Any) -> OutputSchema:
     try:
         return OutputSchema(**fields)
-    except ValidationError as error:
-        raise InvalidNewJob("; ".join(f"output.{text}" for text in explain(error))) from None
+    except InvalidValue as error:
+        raise InvalidNewJob(sentence(fault.under("output") for fault in error.faults)) from None

@@ -3,16 +3,12 @@
 from typing import TypeVar
 
 import orjson
-from pydantic import ValidationError
 
 from tollway_schemas.errors import InvalidValue, UndecodableRecord, UnsupportedVersion
 from tollway_schemas.job import SCHEMA_VERSION
 from tollway_schemas.model import Record
 
 R = TypeVar("R", bound=Record)
-
-#: How many problems one error names.
-_MOST_PROBLEMS = 10
 
 
 def encode(record: Record) -> bytes:
@@ -31,9 +27,9 @@ def decode(model: type[R], value: bytes | None) -> R:
         raise UndecodableRecord("the record has no value")
     try:
         record = model.model_validate_json(value)
-    except ValidationError as error:
+    except InvalidValue as error:
         check_version(value)
-        raise UndecodableRecord("; ".join(explain(error))) from None
+        raise UndecodableRecord(str(error)) from None
     version = getattr(record, "version", SCHEMA_VERSION)
     if version > SCHEMA_VERSION:
         raise UnsupportedVersion(version, SCHEMA_VERSION)
@@ -49,18 +45,3 @@ def check_version(value: bytes) -> None:
     version = parsed.get("version") if isinstance(parsed, dict) else None
     if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
         raise UnsupportedVersion(version, SCHEMA_VERSION)
-
-
-def explain(error: ValidationError) -> tuple[str, ...]:
-    """What a validation error says, one sentence a field, without quoting any input."""
-    return tuple(
-        f"{'.'.join(str(part) for part in item['loc']) or 'the record'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_context=False, include_input=False)[
-            :_MOST_PROBLEMS
-        ]
-    )
-
-
-def invalid(error: ValidationError) -> InvalidValue:
-    """The same as an error of ours."""
-    return InvalidValue("; ".join(explain(error)))

@@ -11,6 +11,10 @@ TollwayError
 No message quotes a prompt, an answer or a key: they say where, not what.
 """
 
+from typing import Self
+
+from tollway_schemas.faults import Fault, sentence
+
 
 class TollwayError(Exception):
     """Anything that Tollway raises on purpose; its text is one sentence for a person."""
@@ -22,6 +26,16 @@ class SchemaError(TollwayError):
 
 class InvalidValue(SchemaError):
     """A record, or a part of one, that breaks the schema; the text names the fields."""
+
+    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
+        #: What is wrong, one by one, where the text is made of it.
+        self.faults = faults
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, faults: tuple[Fault, ...]) -> Self:
+        """The error that says these."""
+        return cls(sentence(faults), faults)
 
 
 class UndecodableRecord(SchemaError):

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from tollway_schemas.model import Record
+from tollway_schemas.patterns import JOB_ID, ROUTE_NAME, TOPIC_NAME
 from tollway_schemas.request import ChatRequest, OutputSchema
 
 #: Major version of everything we write; readers refuse a newer one (see codec.py).
@@ -15,9 +16,9 @@ SCHEMA_VERSION = 1
 #: The latest that a deadline may be. Topics keep jobs for twice as long, at the least.
 LONGEST_DEADLINE = timedelta(days=3, hours=12)
 
-JobId = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
-RouteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+JobId = Annotated[str, Field(min_length=1, max_length=256, pattern=JOB_ID)]
+RouteName = Annotated[str, Field(pattern=ROUTE_NAME)]
+TopicName = Annotated[str, Field(pattern=TOPIC_NAME)]
 
 
 class Priority(StrEnum):

@@ -1,9 +1,15 @@
 """What all our records have in common."""
 
-from datetime import UTC, datetime
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from tollway_schemas.errors import InvalidValue
+from tollway_schemas.faults import Fault, faults, nulls
+from tollway_schemas.nulls import without
 
 _set = object.__setattr__
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -11,7 +17,7 @@ _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UT
 
 def _can_be_told(moment: datetime) -> datetime:
     if not _FIRST <= moment < _LAST:
-        raise ValueError("a moment is between the years 1970 and 9000")
+        raise ValueError("must be between the years 1970 and 9000")
     return moment
 
 
@@ -23,7 +29,11 @@ class Record(BaseModel):
     """A frozen, strictly typed part of a record.
 
     Fields that this release does not know are kept, so that a newer producer's record survives a
-    retry, a forward or a dead letter in an older fleet. Validation errors never quote input.
+    retry, a forward or a dead letter in an older fleet; a class whose fields change an answer
+    refuses them. Null in an optional field is absence. It can be made of what its JSON would hold:
+    lists and dictionaries as well as tuples and records.
+
+    Raises InvalidValue, which names the fields and quotes no value.
     """
 
     model_config = ConfigDict(
@@ -36,6 +46,35 @@ class Record(BaseModel):
         allow_inf_nan=False,
     )
 
+    def __init__(self, /, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError:
+            self._read(_as_json(fields), self)
+
+    # Records within records need no such care: without this pydantic would call it for each.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess] pydantic's own mark
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """As the constructor, from a dictionary or from a record."""
+        if isinstance(obj, Mapping) and not options:
+            return cls(**obj)
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            raise cls._invalid(error) from None
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """The record that this JSON holds. Raises InvalidValue."""
+        if not options:
+            return cls._read(json_data)
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            raise cls._invalid(error) from None
+
     @classmethod
     def trusted(cls, **fields: Any) -> Self:
         """A record of values that are right already: nothing is checked, at a fifth of the cost.
@@ -47,6 +86,60 @@ class Record(BaseModel):
         record = cls.__new__(cls)
         _set(record, "__dict__", fields)
         _set(record, "__pydantic_fields_set__", set(fields))
-        _set(record, "__pydantic_extra__", {})
+        _set(record, "__pydantic_extra__", {} if cls.model_config.get("extra") == "allow" else None)
         _set(record, "__pydantic_private__", None)
         return record
+
+    @classmethod
+    def _read(cls, value: str | bytes | bytearray, into: Self | None = None) -> Self:
+        """Validate JSON; a second time where it only says null for what it does not say."""
+        validate = cls.__pydantic_validator__.validate_json
+        try:
+            record: Self = validate(value, self_instance=into)
+        except ValidationError as error:
+            said = without(value, nulls(error, cls.__pydantic_core_schema__))
+            if said is None:
+                raise cls._invalid(error) from None
+        else:
+            return record
+        try:
+            record = validate(said, self_instance=into)
+        except ValidationError as error:
+            raise cls._invalid(error) from None
+        return record
+
+    @classmethod
+    def _invalid(cls, error: ValidationError) -> InvalidValue:
+        return InvalidValue.of(faults(error, cls.__pydantic_core_schema__))
+
+
+def _as_json(fields: Mapping[str, Any]) -> str:
+    """What Python values say in JSON. Raises InvalidValue where they hold what JSON cannot."""
+    return "{" + ", ".join(f"{json.dumps(k)}: {_json_of(k, v)}" for k, v in fields.items()) + "}"
+
+
+def _json_of(name: str, value: object) -> str:
+    try:
+        text = json.dumps(value, default=_plain, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        raise _refused(name, "has text that UTF-8 cannot carry") from None
+    except TypeError as error:
+        raise _refused(name, f"holds what JSON cannot ({error})") from None
+    except (ValueError, RecursionError):
+        raise _refused(name, "refers to itself, or is nested too deep") from None
+    return text
+
+
+def _refused(name: str, problem: str) -> InvalidValue:
+    return InvalidValue.of((Fault((name,), problem),))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"an object of the type {type(value).__name__}")

@@ -1,11 +1,13 @@
 """What a job asks a model, in words that belong to no provider."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, Tag
+from pydantic import ConfigDict, Field, Tag
 from pydantic.types import Discriminator, JsonValue
 
 from tollway_schemas.model import Record
+from tollway_schemas.patterns import SCHEMA_NAME
 
 
 class TextPart(Record):
@@ -118,8 +120,40 @@ class ChatRequest(Record):
     """A conversation to be continued by one answer.
 
     An absent field means the provider's own default. What a field cannot say goes under
-    `extras[<protocol>]`, which only a lane of that protocol reads.
+    `extras[<protocol>]`, which only a lane of that protocol reads. A field that is none of these
+    is refused: without it the answer would be another one.
     """
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: What the fields of others' requests are here.
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            ("max_tokens", "max_completion_tokens", "max_new_tokens", "maxOutputTokens"),
+            "the limit is {at}max_output_tokens",
+        ),
+        **dict.fromkeys(
+            ("response_format", "responseSchema", "json_schema", "output", "text"),
+            "what the answer must look like is the job's `output`",
+        ),
+        **dict.fromkeys(("prompt", "input", "contents"), "what is asked goes into {at}messages"),
+        **dict.fromkeys(
+            ("system", "systemInstruction", "instructions"),
+            "write it as a message of the role system in {at}messages",
+        ),
+        **dict.fromkeys(("stop_sequences", "stopSequences"), "the texts go into {at}stop"),
+        "model": "the job's route decides which model answers",
+        "n": "a job has one answer: publish one job for each",
+        **dict.fromkeys(("stream", "stream_options"), "a job is answered whole, it never streams"),
+        **dict.fromkeys(
+            ("functions", "function_call"), "write {at}tools and {at}tool_choice, which replace it"
+        ),
+        "reasoning": "how long to think is {at}reasoning_effort",
+    }
+    #: Of any other field.
+    other_fields: ClassVar[str] = (
+        "what only one protocol has goes under {at}extras, as in {at}extras.openai"
+    )
 
     messages: Annotated[tuple[Message, ...], Field(min_length=1)]
     """The conversation so far, oldest first."""
@@ -146,14 +180,22 @@ class ChatRequest(Record):
 
 
 class OutputSchema(Record):
-    """What a job's answer must look like, or it is not an answer."""
+    """What a job's answer must look like, or it is not an answer. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "schema": "the schema is {at}json_schema",
+        "type": "what the answer is asked for as is {at}mode",
+        "response_format": "its parts are {at}mode, {at}json_schema, {at}name and {at}strict",
+    }
 
     mode: Literal["json_schema", "json_object"] = "json_schema"
     """Whether the provider is given the schema too, or only asked for some JSON object."""
     json_schema: dict[str, JsonValue] | bool = True
     """The JSON Schema (draft 2020-12 unless `$schema` says otherwise) every answer must satisfy.
     References may point within it only."""
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "answer"
+    name: Annotated[str, Field(pattern=SCHEMA_NAME)] = "answer"
     """A name for the provider, which some show to the model."""
     description: str | None = None
     """What the answer is for; some providers show it to the model."""

@@ -53,6 +53,28 @@ def test_a_new_configuration_checks_and_shows(run: Run) -> None:
     assert tomllib.loads(shown.stdout)["lanes"]["main"]["call_timeout"] == 120.0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (("--base-url", "http://127.0.0.1:8080/v1"), None),
+        (("--base-url", "http://localhost:11434/v1"), None),
+        (("--base-url", "http://[::1]:8000/v1"), None),
+        (("--base-url", "http://localhost:8080/v1", "--key-env", "MINE"), "MINE"),
+        (("--base-url", "https://api.example.com/v1"), "OPENAI_API_KEY"),
+        (("--base-url", "https://api.example.com/v1", "--no-key"), None),
+        ((), "OPENAI_API_KEY"),
+    ],
+)
+def test_init_asks_for_a_key_where_a_server_will(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], key: str | None
+) -> None:
+    made = run("init", *arguments)
+
+    written = tomllib.loads((tmp_path / "tollway.toml").read_text(encoding="utf-8"))
+    assert written["providers"]["main"].get("api_key") == (None if key is None else {"env": key})
+    assert ("export" in made.stdout) == (key is not None)
+
+
 def test_init_overwrites_only_when_told(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "tollway.toml"
     file.write_text("mine", encoding="utf-8")

@@ -216,6 +216,25 @@ async def test_what_cannot_run_says_so_in_one_sentence(
     assert "no run wrote" in await refused(source, "-o", out)
 
 
+async def test_a_job_with_an_image_is_answered_where_jobs_may_be_so_large(
+    start: Start, tmp_path: Path, simulator: Simulator
+) -> None:
+    source, out = tmp_path / "image.jsonl", tmp_path / "out.jsonl"
+    url = "data:image/png;base64," + "A" * 1_500_000
+    image = {"type": "image_url", "image_url": {"url": url}}
+    source.write_text(line("photo", {"messages": [{"role": "user", "content": [image]}]}))
+
+    status, stdout, _ = await (await start(source, "-o", out, "--json")).end()
+    assert (status, json.loads(stdout)["bad_lines"]) == (1, 1)
+    (refused,) = results(out)
+    assert "--max-job-bytes, or kafka.max_job_bytes" in refused["error"]["message"]
+
+    again = await start(source, "-o", out, "--json", "--fresh", "--max-job-bytes", "2MiB")
+    assert (await again.end())[0] == 0
+    assert results(out)[0]["error"] is None
+    assert simulator.summary().calls == 1
+
+
 async def test_a_changed_input_needs_fresh(start: Start, files: tuple[Path, Path]) -> None:
     source, out = files
     status, _, _ = await (await start(source, "-o", out, "--limit", 3)).end()

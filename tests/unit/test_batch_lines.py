@@ -60,22 +60,47 @@ BAD_LINES: dict[str, tuple[bytes, str]] = {
     "no messages": (line(body={"model": "m"}), "body.messages"),
     "empty messages": (body(messages=[]), "body.messages"),
     "messages are text": (body(messages="hi"), "body.messages"),
-    "unknown role": (body(messages=[{"role": "wizard", "content": "x"}]), "body.messages.0.role"),
-    "content is a number": (body(messages=[{"role": "user", "content": 7}]), "body.messages.0"),
+    "unknown role": (body(messages=[{"role": "wizard", "content": "x"}]), "body.messages[0].role"),
+    "content is a number": (
+        body(messages=[{"role": "user", "content": 7}]),
+        "body.messages[0].content: must be text or a list, not a number",
+    ),
     "model is a number": (body(model=7), "body.model"),
     "n of two": (body(n=2), "body.n"),
     "n is true": (body(n=True), "body.n"),
     "stream": (body(stream=True), "body.stream"),
     "stream options": (body(stream_options={}), "body.stream_options"),
     "audio": (body(modalities=["text", "audio"]), "body.modalities"),
-    "negative limit": (body(max_tokens=-5), "body.max_output_tokens"),
-    "limit of zero": (body(max_completion_tokens=0), "body.max_output_tokens"),
-    "limit is text": (body(max_tokens="5"), "body.max_output_tokens"),
+    "negative limit": (body(max_tokens=-5), "body.max_tokens: must be more than 0"),
+    "limit of zero": (body(max_completion_tokens=0), "body.max_completion_tokens: must be more"),
+    "limit is text": (body(max_tokens="5"), "body.max_tokens: must be a whole number, not text"),
+    "limit with decimals": (
+        body(max_tokens=100.0),
+        "body.max_tokens: must be a whole number, not a number with decimals",
+    ),
     "two limits": (body(max_tokens=5, max_completion_tokens=6), "contradicts"),
     "too hot": (body(temperature=9), "body.temperature"),
     "stop of numbers": (body(stop=[7]), "body.stop"),
-    "unknown tool kind": (body(tools=[{"type": "custom"}]), "body.tools"),
-    "unknown tool choice": (body(tool_choice="maybe"), "body.tool_choice"),
+    "unknown tool kind": (
+        body(tools=[{"type": "custom", "function": {"name": "f"}}]),
+        "body.tools[0].type: must be 'function'",
+    ),
+    "unknown tool choice": (
+        body(tool_choice="any"),
+        "body.tool_choice: must be 'none', 'auto' or 'required', or an object",
+    ),
+    "half a tool choice": (
+        body(tool_choice={"type": "function"}),
+        "body.tool_choice.function: is missing",
+    ),
+    "half a part": (
+        body(messages=[{"role": "user", "content": [{"type": "image_url"}]}]),
+        "body.messages[0].content[0].image_url: is missing",
+    ),
+    "schema as text": (
+        body(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": "{}"}}),
+        "body.response_format.json_schema.schema: must be an object, or true or false, not text",
+    ),
     "format is text": (body(response_format="json"), "body.response_format"),
     "unknown format": (body(response_format={"type": "grammar"}), "body.response_format.type"),
     "unknown format field": (
@@ -113,6 +138,35 @@ def test_a_bad_line_says_what_is_wrong_with_it(name: str) -> None:
     assert isinstance(bad, BadLine)
     assert said in bad.message
     assert "\n" not in bad.message
+    # One fault, one complaint.
+    assert ";" not in bad.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/v1/chat/completions",
+        "/chat/completions",
+        "chat/completions",
+        "/v1/chat/completions/",
+        "/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        "https://api.openai.com/v1/chat/completions",
+        "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=1",
+    ],
+)
+def test_any_form_of_the_address_of_a_chat_completion_is_taken(url: str) -> None:
+    assert isinstance(read_line(1, line(url=url)), BatchJob)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["/v1/completions", "/v1/notchat/xchat/completions", "/v1/responses", "http://[", 7, "", []],
+)
+def test_no_other_address_is(url: object) -> None:
+    bad = read_line(1, line(url=url))
+
+    assert isinstance(bad, BadLine)
+    assert bad.message.startswith("url: must be /v1/chat/completions")
 
 
 def test_a_bad_line_keeps_its_custom_id_and_quotes_no_prompt() -> None:

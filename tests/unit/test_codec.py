@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from tollway_schemas import (
     ChatRequest,
@@ -22,7 +21,7 @@ from tollway_schemas import (
     UnsupportedVersion,
     Usage,
 )
-from tollway_schemas.codec import decode, encode, invalid
+from tollway_schemas.codec import decode, encode
 from tollway_schemas.export import schema_files
 
 SECRET = "the-prompt-itself"
@@ -45,9 +44,9 @@ def a_job(**changes: Any) -> dict[str, Any]:
     [
         (None, "no value"),
         (b"", "no value"),
-        (b"not json " + SECRET.encode(), "Invalid JSON"),
-        (b'{"id": "\xff' + SECRET.encode() + b'"}', "Invalid JSON"),
-        (b"[" * 100_000, "Invalid JSON"),
+        (b"not json " + SECRET.encode(), "is not JSON"),
+        (b'{"id": "\xff' + SECRET.encode() + b'"}', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (b'"' + SECRET.encode() + b'"', "the record"),
         (json.dumps(a_job(id=SECRET * 99)).encode(), "id: "),
         (json.dumps(a_job(route=f"{SECRET} ")).encode(), "route: "),
@@ -94,12 +93,11 @@ def test_every_schema_error_is_a_tollway_error() -> None:
 
 
 def test_an_invalid_value_quotes_nothing_either() -> None:
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(InvalidValue) as caught:
         Message(role=SECRET, content="")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] the point
 
     assert SECRET not in str(caught.value)
-    assert SECRET not in str(invalid(caught.value))
-    assert "role: " in str(invalid(caught.value))
+    assert "role: must be 'system', " in str(caught.value)
 
 
 def test_absent_fields_are_left_out_and_null_inside_an_answer_is_kept() -> None:

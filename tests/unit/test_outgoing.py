@@ -152,7 +152,8 @@ def test_a_dead_letter_keeps_the_job_as_it_was_read_and_all_that_was_tried() -> 
 
 def test_unknown_fields_of_a_job_survive_into_its_dead_letter() -> None:
     known = orjson.loads(encode(job()))
-    raw = orjson.dumps(known | {"new": {"deep": [1]}, "request": known["request"] | {"also": True}})
+    message = known["request"]["messages"][0] | {"also": True}
+    raw = orjson.dumps(known | {"new": {"deep": [1]}, "request": {"messages": [message]}})
 
     letter, _ = dead_letter_of(tried(raw))
 

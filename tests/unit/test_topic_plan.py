@@ -9,6 +9,7 @@ from tollway_workers.policies.topic_specs import TopicSpec, wanted_topics
 
 JOURNAL = "tollway.journal"
 JOBS = "tollway.jobs.a.bulk"
+LARGEST = "max.message.bytes"
 
 
 def settings(**kafka: Any) -> FleetSettings:
@@ -141,3 +142,18 @@ def test_a_run_that_makes_what_is_missing_changes_no_setting() -> None:
 
     assert [topic.name for topic in additions.create] == [JOURNAL]
     assert additions.alter == ()
+
+
+def test_a_run_may_make_topics_take_larger_records_and_nothing_else() -> None:
+    existing = {**ALL, JOBS: replace(ALL[JOBS], overrides={"retention.ms": "1"})}
+    existing[JOURNAL] = replace(ALL[JOURNAL], config={**ALL[JOURNAL].config, LARGEST: "99999999"})  # type: ignore[dict-item] # pyright: ignore[reportGeneralTypeIssues] made with one
+
+    larger = plan(existing, max_job_bytes=4 << 20, jobs_retention_hours=480.0).additions(
+        larger=True
+    )
+
+    changes = {change.topic: change for change in larger.alter}
+    assert JOURNAL not in changes
+    assert changes[JOBS].complete == {"retention.ms": "1", LARGEST: str((4 << 20) + 8192)}
+    assert all(set(change.settings) == {LARGEST} for change in larger.alter)
+    assert plan(ALL, max_job_bytes=100_000).additions(larger=True).alter == ()

@@ -9,7 +9,7 @@ import structlog
 from tollway_schemas import headers
 from tollway_schemas.errors import TollwayError, UndecodableRecord, UnsupportedVersion
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import Priority
+from tollway_schemas.job import Job, Priority
 from tollway_workers.clock import Clock
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.policies.endings import bug, crashed, invalid_job, traits
@@ -20,11 +20,15 @@ from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
 from tollway_workers.policies.routing import towards, unknown_route
 from tollway_workers.policies.travel import arrival
+from tollway_workers.policies.unknown_fields import unknown_fields
 from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.validation.asking import ask_on
 from tollway_workers.validation.validator import ResultValidator
 
 log = structlog.get_logger(__name__)
+
+#: Names of unknown fields that a worker warns of.
+_MOST_WARNINGS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,7 @@ class Ended(NamedTuple):
 
 
 class Intake:
-    """Reads records. Decides, and changes nothing."""
+    """Reads records. Decides, and changes nothing but what it has warned of."""
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Intake:
         self._publisher = publisher
         self._validator = validator
         self._clock = clock
+        self._warned: set[str] = set()
         self._served = {lane for route in settings.routes.values() for lane in route.lanes}
 
     @property
@@ -108,6 +113,8 @@ class Intake:
     def _begin(self, record: ReceivedRecord, route_name: str, priority: Priority) -> JobProgress:
         """A service's job: nothing is believed but the job itself."""
         job = read_job(record, route_name, priority)
+        if job.__pydantic_extra__ or (job.reply_to and job.reply_to.__pydantic_extra__):
+            self._warn(route_name, job)
         route = self._settings.routes[route_name]
         return JobProgress(
             job=job,
@@ -117,6 +124,17 @@ class Intake:
             deadline=job.deadline.timestamp(),
             request=job.request,
         )
+
+    def _warn(self, route: str, job: Job) -> None:
+        """Name fields that nobody reads, each once in the life of a worker."""
+        for field in unknown_fields(job):
+            if field not in self._warned and len(self._warned) < _MOST_WARNINGS:
+                self._warned.add(field)
+                log.warning(
+                    "a job has a field that this release does not know and keeps",
+                    field=field,
+                    route=route,
+                )
 
     def _go_on(self, record: ReceivedRecord) -> JobProgress:
         """A job that a worker sent here, with what was tried: the topic says which lane."""

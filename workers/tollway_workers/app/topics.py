@@ -55,13 +55,14 @@ async def look_and_plan(settings: FleetSettings) -> TopicPlan:
     )
 
 
-async def make_missing(settings: FleetSettings) -> TopicPlan:
-    """Make missing topics and partitions, change nothing else, and return what was made.
+async def make_missing(settings: FleetSettings, *, larger: bool = False) -> TopicPlan:
+    """Make missing topics and partitions, and return what was made.
 
-    Raises BrokerUnavailable, ConfigError.
+    `larger`: where a topic takes smaller records than this fleet may write, it takes them from now
+    on. Nothing else is changed. Raises BrokerUnavailable, ConfigError.
     """
     client = client_options(settings.kafka)
-    planned = (await _plan(settings, await existing_topics(client))).additions()
+    planned = (await _plan(settings, await existing_topics(client))).additions(larger=larger)
     if not planned.done:
         await apply(planned, client)
     return planned

@@ -14,6 +14,7 @@ from tollway_workers.config.check import warnings_in
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.keys import LaneKey, keys_of
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
+from tollway_workers.config.network import is_loopback, split_address
 from tollway_workers.config.read import parse_toml
 from tollway_workers.config.render import resolved_document, resolved_toml
 from tollway_workers.config.template import (
@@ -36,6 +37,8 @@ app = typer.Typer(
 
 _NO_ANSWER = 1
 _COULD_NOT = 2
+#: Hosts that mean this machine and are no loopback address: any address, and Docker's name for it.
+_THIS_MACHINE = ("0.0.0.0", "::", "host.docker.internal")  # noqa: S104 compared, never bound
 
 File = Annotated[
     Path | None,
@@ -60,13 +63,17 @@ def init(
     ] = DEFAULT_BASE_URL,
     model: Annotated[str, typer.Option(help="Model, in the server's word.")] = DEFAULT_MODEL,
     key_env: Annotated[
-        str, typer.Option(help="Environment variable that holds the key.")
-    ] = DEFAULT_KEY_ENV,
+        str | None,
+        typer.Option(
+            help="Environment variable that holds the key. "
+            f"Default: {DEFAULT_KEY_ENV}, none for a server on this machine."
+        ),
+    ] = None,
     no_key: Annotated[bool, typer.Option("--no-key", help="The server asks for none.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write a small working configuration to start from."""
-    key = None if no_key else key_env
+    key = None if no_key else key_env or (None if _on_this_machine(base_url) else DEFAULT_KEY_ENV)
     try:
         text = starting_file(base_url=base_url, model=model, key_env=key)
         build_fleet(parse_toml(text, source="arguments"), source="arguments", environ={})
@@ -146,6 +153,13 @@ async def _try_all(settings: FleetSettings) -> list[Trial]:
     registry = ProviderRegistry(settings.providers)
     lanes = [resolve_lane(name, settings) for name in settings.lanes]
     return list(await asyncio.gather(*(try_lane(lane, registry.open) for lane in lanes)))
+
+
+def _on_this_machine(base_url: str) -> bool:
+    """Whether a server can only be here: such a one asks for no key."""
+    address = split_address(base_url)
+    host = (address.hostname or "") if address else ""
+    return is_loopback(host) or host in _THIS_MACHINE
 
 
 def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:

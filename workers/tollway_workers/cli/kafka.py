@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from tollway_workers.cli.progress import once_each
 from tollway_workers.errors import FleetError
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, RunningBroker
 
@@ -116,15 +117,9 @@ def _progress() -> Iterator[Callable[[str], None]]:
     """Lines that replace each other on a terminal; in a file, one for each kind of work."""
     errors = Console(stderr=True)
     if not errors.is_terminal:
-        told: set[str] = set()
-
-        def tell_once(line: str) -> None:
-            what = line.partition(":")[0]
-            if what not in told:
-                errors.print(line, markup=False, highlight=False, soft_wrap=True)
-            told.add(what)
-
-        yield tell_once
+        yield once_each(
+            lambda line: errors.print(line, markup=False, highlight=False, soft_wrap=True)
+        )
         return
     with errors.status("") as spinner:
         yield lambda line: spinner.update(escape(line))

@@ -6,9 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from tollway_schemas.codec import invalid
 from tollway_schemas.command import MOST_JOBS, Action, Command
 from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.topics import TopicNames
@@ -148,12 +146,7 @@ _NOBODY = Heard(offset=-1, waited=False)
 def _command(action: Action, lasts: float, **target: Any) -> Command:
     now = datetime.now(UTC)
     facts = {"action": action, "issued_at": now, "by": who()}
-    try:
-        return Command.model_validate(
-            facts | {"expires_at": now + timedelta(seconds=lasts)} | target
-        )
-    except ValidationError as error:
-        raise invalid(error) from None
+    return Command.model_validate(facts | {"expires_at": now + timedelta(seconds=lasts)} | target)
 
 
 async def _pause(kafka: KafkaSettings, command: Command, patience: float | None) -> Heard:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from tollway_workers.app.topics import make_missing
 from tollway_workers.cli.output import count
+from tollway_workers.cli.progress import once_each
 from tollway_workers.cli.run.settings import with_bootstrap_servers, with_simulator
 from tollway_workers.cli.run.worker_process import WorkerPlan
 from tollway_workers.cli.run.worker_settings import write_settings
@@ -106,7 +107,9 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
     settings, url = plan.settings, None
     async with AsyncExitStack() as stack:
         if settings.kafka.bootstrap_servers is None:
-            broker = await stack.enter_async_context(LocalKafka(on_progress=tell).shared())
+            broker = await stack.enter_async_context(
+                LocalKafka(on_progress=once_each(tell)).shared()
+            )
             settings = with_bootstrap_servers(settings, broker.bootstrap_servers)
         made = await make_missing(settings)
         if not made.done:

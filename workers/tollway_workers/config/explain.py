@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tollway_schemas.problems import problem
 from tollway_workers.config.fields import NAMED_TABLES, dotted, section_at, section_in
 from tollway_workers.errors import ConfigMistake
 
@@ -45,8 +46,7 @@ def _explanation(detail: ErrorDetails, path: Sequence[str | int]) -> Explanation
     rule = _RULES.get(detail["type"])
     if rule is not None:
         return rule(detail, path)
-    message = detail["msg"].removeprefix("Input ").removeprefix("should ")
-    return f"should {message[0].lower()}{message[1:]}", _described(path)
+    return problem(detail), _described(path)
 
 
 def _unknown(_: ErrorDetails, path: Sequence[str | int]) -> Explanation:

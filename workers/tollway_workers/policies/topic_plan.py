@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from tollway_workers.errors import ConfigMistake
 from tollway_workers.policies.topic_specs import TopicSpec
 
+_LARGEST = "max.message.bytes"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
@@ -33,6 +35,22 @@ class TopicChange:
     settings: Mapping[str, tuple[str | None, str]]
     #: All that is to be sent: Kafka drops the settings of a topic that an alteration leaves out.
     complete: Mapping[str, str]
+    #: Settings that somebody gave to this topic, before.
+    overrides: Mapping[str, str]
+
+    def grows(self, setting: str) -> bool:
+        """Whether a setting that is a number becomes a greater one."""
+        before, after = self.settings.get(setting, (None, "0"))
+        return int(before or 0) < int(after)
+
+    def only(self, setting: str) -> "TopicChange":
+        """The change of this setting alone."""
+        return TopicChange(
+            topic=self.topic,
+            settings={setting: self.settings[setting]},
+            complete={**self.overrides, setting: self.complete[setting]},
+            overrides=self.overrides,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +73,13 @@ class TopicPlan:
         """Whether nothing has to change."""
         return not (self.create or self.grow or self.alter or self.delete)
 
-    def additions(self) -> "TopicPlan":
-        """The part of it that touches no setting of a topic that is there."""
-        return TopicPlan(self.create, self.grow, self.remarks)
+    def additions(self, *, larger: bool = False) -> "TopicPlan":
+        """The part of it that touches no setting of a topic that is there.
+
+        `larger`: but for the largest record that a topic takes, where that has to grow.
+        """
+        alter = tuple(change.only(_LARGEST) for change in self.alter if change.grows(_LARGEST))
+        return TopicPlan(self.create, self.grow, self.remarks, alter if larger else ())
 
 
 def plan_topics(wanted: tuple[TopicSpec, ...], existing: Mapping[str, TopicState]) -> TopicPlan:
@@ -93,7 +115,9 @@ def _change(spec: TopicSpec, state: TopicState) -> TopicChange | None:
         return None
     # What operators set besides stays as they set it.
     complete = {**state.overrides, **spec.config}
-    return TopicChange(topic=spec.name, settings=settings, complete=complete)
+    return TopicChange(
+        topic=spec.name, settings=settings, complete=complete, overrides=state.overrides
+    )
 
 
 def _remarks(spec: TopicSpec, state: TopicState) -> list[str]:

@@ -5,8 +5,18 @@ from typing import Annotated
 
 import typer
 
+from tollway_workers.cli.run.sizes import size
+
 _WHO = "Who answers"
 _HOW = "How it runs"
+
+
+def _size(text: str) -> int:
+    try:
+        return size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
 
 Source = Annotated[
     Path, typer.Argument(metavar="IN", help="Jobs in OpenAI's Batch format; - is stdin.")
@@ -84,6 +94,15 @@ Workers = Annotated[
         min=0,
         max=64,
         help="Workers to bring. Default: 2 on a local Kafka, none on a given one.",
+        rich_help_panel=_HOW,
+    ),
+]
+MaxJobBytes = Annotated[
+    int | None,
+    typer.Option(
+        parser=_size,
+        metavar="SIZE",
+        help="Largest job, such as 8MiB. Default: 4MiB on a local Kafka, 1MiB on a given one.",
         rich_help_panel=_HOW,
     ),
 ]

@@ -138,7 +138,10 @@ class BatchReader:
         return ready(self.new_job(item, run_id), _SOME_ADDRESS, datetime.now(UTC))
 
     def _too_large(self, what: str) -> str:
-        return f"{what} is larger than a job may be ({self._rules.max_job_bytes:,} bytes)"
+        return (
+            f"{what} is larger than a job may be ({self._rules.max_job_bytes:,} bytes): raise it "
+            "with --max-job-bytes, or kafka.max_job_bytes in the configuration"
+        )
 
 
 def _bad(

@@ -5,13 +5,16 @@ Format: https://platform.openai.com/docs/api-reference/batch/request-input
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from tollway_schemas import ChatRequest, FailureClass, InvalidValue, OutputSchema
 from tollway_workers.cli.run.chat_body import read_body
 
-URL = "/v1/chat/completions"
+_URL = "/v1/chat/completions"
+#: How the path of the one call that is served ends, whatever the server calls what is before it.
+_CALL = "/chat/completions"
 _KEYS = ("custom_id", "method", "url", "body")
 
 
@@ -83,11 +86,22 @@ def _envelope(item: dict[str, Any]) -> str:
         raise InvalidValue("custom_id: must be text, not empty")
     if item["method"] != "POST":
         raise InvalidValue("method: must be POST")
-    if item["url"] != URL:
-        raise InvalidValue(f"url: must be {URL}, nothing else is served")
+    if not _is_chat(item["url"]):
+        raise InvalidValue(f"url: must be {_URL}, or end so: nothing else is served")
     if not isinstance(item["body"], dict):
         raise InvalidValue("body: must be an object")
     return str(item["custom_id"])
+
+
+def _is_chat(url: object) -> bool:
+    """Whether it is a chat completion, in any provider's form of the path or as a full address."""
+    if not isinstance(url, str):
+        return False
+    try:
+        path = urlsplit(url.strip()).path
+    except ValueError:
+        return False
+    return f"/{path}".rstrip("/").endswith(_CALL)
 
 
 def _readable_id(item: dict[str, Any]) -> str | None:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import ValidationError
 
 from tollway_schemas import ChatRequest, InvalidValue, OutputSchema
-from tollway_schemas.codec import explain
+from tollway_schemas.faults import Fault, sentence
 from tollway_schemas.model import Record
 
 R = TypeVar("R", bound=Record)
+
+_BODY = ("body",)
+_FORMAT = ("body", "response_format", "json_schema")
 
 #: Fields with the same name and meaning on both sides. A null means the provider's default.
 _SAME = (
@@ -56,7 +58,9 @@ def read_body(body: Mapping[str, Any]) -> ChatBody:
         "stop": _stop(body.get("stop")),
         "extras": {"openai": passed_through} if passed_through else {},
     }
-    return ChatBody(model, _record(ChatRequest, fields), _output(body.get("response_format")))
+    limit = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
+    request = _record(ChatRequest, fields, _BODY, {"max_output_tokens": limit})
+    return ChatBody(model, request, _output(body.get("response_format")))
 
 
 def _refuse_what_a_batch_cannot_do(body: Mapping[str, Any]) -> None:
@@ -114,20 +118,33 @@ def _schema(given: Any) -> OutputSchema:
     if unknown := given.keys() - {"name", "description", "schema", "strict"}:
         raise InvalidValue(f"{where}: has unknown fields ({_names(unknown)})")
     fields = {name: value for name, value in given.items() if name != "schema"}
-    return _record(OutputSchema, fields | {"json_schema": given["schema"]}, where)
+    fields["json_schema"] = given["schema"]
+    return _record(OutputSchema, fields, _FORMAT, {"json_schema": "schema"})
 
 
-def _record(model: type[R], fields: Mapping[str, Any], where: str = "body") -> R:
-    """Validated as JSON, where arrays are arrays: strict models want tuples from Python."""
+def _record(
+    model: type[R], fields: Mapping[str, Any], where: tuple[str, ...], names: Mapping[str, str]
+) -> R:
+    """The record of these fields; `names` says what those are called in the file that are not."""
     try:
         return model.model_validate_json(
             orjson.dumps({name: value for name, value in fields.items() if value is not None})
         )
-    except ValidationError as error:
-        raise InvalidValue("; ".join(f"{where}.{text}" for text in explain(error))) from None
+    except InvalidValue as error:
+        raise InvalidValue(
+            sentence(_named(fault, where, names) for fault in error.faults)
+        ) from None
     except TypeError:
         # orjson's "Recursion limit reached", the only way JSON that was read cannot be written.
-        raise InvalidValue(f"{where}: is nested too deep") from None
+        raise InvalidValue(f"{'.'.join(where)}: is nested too deep") from None
+
+
+def _named(fault: Fault, where: tuple[str, ...], names: Mapping[str, str]) -> Fault:
+    """A fault at the place that it has in the file."""
+    if not fault.path:
+        return fault.under(*where)
+    first = names.get(str(fault.path[0]), fault.path[0])
+    return Fault((*where, first, *fault.path[1:]), fault.problem)
 
 
 def _names(names: set[str]) -> str:

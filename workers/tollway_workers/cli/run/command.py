@@ -8,6 +8,7 @@ from rich.console import Console
 
 from tollway_workers.cli.run import arguments as given
 from tollway_workers.cli.run.dry_run import estimate
+from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.report import (
     SIMULATED,
@@ -46,6 +47,7 @@ def run(
     faults: given.Faults = None,
     bootstrap_servers: given.BootstrapServers = None,
     workers: given.Workers = None,
+    max_job_bytes: given.MaxJobBytes = None,
     limit: given.Limit = None,
     fresh: given.Fresh = False,
     retry_failed: given.RetryFailed = False,
@@ -73,6 +75,8 @@ def _play(options: RunOptions) -> None:
     if options.dry_run:
         _show_estimate(options, plan, screen)
         return
+    if plan.route is not None and plan.routes is not None:
+        require_keys(options, plan, [plan.route])
     quieten_client_logs()
     result = _result(options, plan, screen)
     if options.json:

@@ -9,7 +9,8 @@ from tollway_schemas import codec
 from tollway_schemas.keys import job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.cli.run.acknowledged import Acknowledged
-from tollway_workers.kafka.ports import OutgoingRecord, RecordSink
+from tollway_workers.errors import InputError
+from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.written import place_of
 
 #: Records handed over and not acknowledged; then the oldest is waited for.
@@ -31,8 +32,8 @@ class Enqueuer:
     async def run(self, tasks: Iterable[Task], stopped: Callable[[], bool]) -> None:
         """Enqueue the jobs of these lines until told to stop; return when Kafka has them.
 
-        Raises BrokerUnavailable if it does not take one. Cancelled: the records handed over may be
-        written all the same, and a re-run finds them.
+        Raises BrokerUnavailable if it does not take one, InputError if a topic takes none so large.
+        Cancelled: the records handed over may be written all the same, and a re-run finds them.
         """
         for line, make in tasks:
             if stopped():
@@ -53,7 +54,14 @@ class Enqueuer:
             value=codec.encode(job),
             headers=made.headers,
         )
-        self._waiting.append((line, await self._sink.send(record)))
+        try:
+            self._waiting.append((line, await self._sink.send(record)))
+        except RecordTooLarge:
+            raise InputError(
+                f"line {line}: topic {record.topic} takes no job as large as this one "
+                f"({len(record.value or b''):,} bytes): raise kafka.max_job_bytes in its fleet's "
+                "configuration and run `tollway topics apply`, then give the same command again"
+            ) from None
         if len(self._waiting) >= _MOST_UNACKNOWLEDGED:
             await self._settle_oldest()
 

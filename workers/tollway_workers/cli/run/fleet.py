@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from tollway_workers.app.topics import make_missing
+from tollway_workers.cli.progress import once_each
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, with_simulator
@@ -32,7 +33,7 @@ async def broker(plan: FleetPlan, tell: Tell) -> AsyncIterator[FleetSettings]:
     if not plan.uses_local_kafka:
         yield plan.settings
         return
-    async with LocalKafka(on_progress=tell).shared() as running:
+    async with LocalKafka(on_progress=once_each(tell)).shared() as running:
         yield with_bootstrap_servers(plan.settings, running.bootstrap_servers)
 
 
@@ -42,7 +43,7 @@ async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
     Without knowing the fleet nothing is made: then its operators have.
     """
     if plan.routes is not None:
-        await make_missing(settings)
+        await make_missing(settings, larger=plan.larger_topics)
 
 
 @dataclass(frozen=True, slots=True)

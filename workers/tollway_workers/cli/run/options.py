@@ -30,6 +30,7 @@ class RunOptions:
     faults: Path | None = None
     dry_run: bool = False
     limit: int | None = None
+    max_job_bytes: int | None = None
     fresh: bool = False
     retry_failed: bool = False
     json: bool = False

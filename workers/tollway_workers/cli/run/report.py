@@ -18,8 +18,6 @@ _MOST_SHOWN = 20
 
 def show_result(screen: Screen, options: RunOptions, result: Result) -> None:
     """The table at the end, and how to go on if it is not the end."""
-    if options.simulate:
-        screen.tell(SIMULATED)
     screen.summary(result.tally, result.seconds, str(options.out))
     left = result.left
     if left and options.to_stdout:

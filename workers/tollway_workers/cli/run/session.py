@@ -19,6 +19,7 @@ from tollway_workers.cli.run.batch_file import BatchFile
 from tollway_workers.cli.run.collect import Collector
 from tollway_workers.cli.run.fleet import broker, make_topics, own_locks
 from tollway_workers.cli.run.lane_lock import LaneLocks
+from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.resume import Identity, OpenedOutput, open_output
 from tollway_workers.cli.run.rounds import Rounds
@@ -128,6 +129,7 @@ class Session:
             with closing(opened.out):
                 state = opened.state
                 batch = reader.check(state.run if state else secrets.token_hex(6))
+                require_keys(self._options, self._plan, batch.routes)
                 self._screen.tell(_first_words(self._options, batch, state))
                 given = _Input(reader, batch, opened, identity)
                 async with self._work(given) as (work, locks):

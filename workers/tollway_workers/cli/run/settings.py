@@ -9,6 +9,7 @@ from typing import Any
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.own_names import own_lane, own_names
 from tollway_workers.cli.run.who import Who, script_of, who_answers
+from tollway_workers.config.environment import settings_from
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
 from tollway_workers.errors import InputError
@@ -22,6 +23,9 @@ _SIMULATED_DRAIN = 15.0
 _SIMULATED_CONCURRENCY = 64
 _SIMULATED_PRICE = {"input": Decimal("0.15"), "output": Decimal("0.60")}
 _SIMULATED_MODEL = "simulated"
+#: Largest job on the local Kafka, whose topics a run makes as large as it needs them: an image of
+#: 3 MB fits.
+_LOCAL_JOB_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,9 @@ class FleetPlan:
     #: Processes that the run brings; 0: it only publishes and reads.
     workers: int
     simulated: bool
+    #: Whether topics that are there may be made to take larger records: the local Kafka's, and
+    #: where the command says how large jobs may be.
+    larger_topics: bool = False
 
     @property
     def uses_local_kafka(self) -> bool:
@@ -81,6 +88,7 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
         own_topics=own,
         workers=workers,
         simulated=options.simulate,
+        larger_topics=settings.kafka.bootstrap_servers is None or options.max_job_bytes is not None,
     )
 
 
@@ -137,11 +145,16 @@ def _settings(
     options: RunOptions, environ: Mapping[str, str], *, has_file: bool
 ) -> tuple[FleetSettings, bool]:
     """The settings, and whether they know the routes."""
-    overrides = {"kafka.bootstrap_servers": options.bootstrap_servers}
+    overrides: dict[str, object] = {
+        "kafka.bootstrap_servers": options.bootstrap_servers,
+        "kafka.max_job_bytes": options.max_job_bytes,
+    }
     if has_file:
         return load_fleet(options.config, environ=environ, overrides=overrides), True
     known = options.base_url is not None or options.simulate
     document = _ad_hoc_document(options) if known else {}
+    if not (options.bootstrap_servers or settings_from(environ).get("kafka.bootstrap_servers")):
+        document["kafka"] = {"max_job_bytes": _LOCAL_JOB_BYTES}
     return build_fleet(document, source="command line", environ=environ, overrides=overrides), known
 
 

@@ -125,6 +125,7 @@ def _download_all(missing: list[LockedJar], folder: Path, report: Callable[[str]
             # Ctrl-C or a failure: those under way end, the others never begin.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    report(f"downloaded Kafka: {len(missing)} jars")
 
 
 def _download(context: Any, jar: LockedJar, folder: Path) -> LockedJar:

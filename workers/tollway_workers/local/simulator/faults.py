@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from tollway_schemas.faults import faults as faults_in
 from tollway_workers.errors import InputError
 from tollway_workers.local.simulator.draws import draw
 from tollway_workers.local.simulator.identity import names, own_name
@@ -162,9 +163,8 @@ def _read(path: Path) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    where = [part + 1 if isinstance(part, int) else part for part in problem["loc"]]
+    first, *others = faults_in(error, _FAULTS.core_schema)
+    where = [part + 1 if isinstance(part, int) else part for part in first.path]
     place = "fault " + ", ".join(map(str, where)) if where else "faults"
-    message = problem["msg"].removeprefix("Value error, ")
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place}: {message}{more}"
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{place}: {first.problem}{more}"

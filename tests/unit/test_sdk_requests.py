@@ -1,0 +1,100 @@
+"""Requests as services write them: what the SDK takes, and what it says of the rest."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from tollway import ChatRequest, JobFailed, NewJob, ProducerError
+from tollway.errors import InvalidAnswer, InvalidNewJob
+from tollway.testing import FakeFleet
+from tollway_schemas import TollwayError
+
+M = {"role": "user", "content": "hi"}
+
+
+@pytest.fixture
+def fleet() -> FakeFleet:
+    fleet = FakeFleet()
+    fleet.answer("extract", "fine")
+    return fleet
+
+
+async def enqueue(fleet: FakeFleet, **fields: Any) -> str:
+    async with fleet.producer() as producer:
+        handle = await producer.enqueue(NewJob(route="extract", **fields))
+        return str(await handle.result(timeout=5))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "hi",
+        {"messages": [M]},
+        {"messages": [M], "temperature": None, "max_tokens": None},
+        ChatRequest(messages=[M]),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] what every example of others has
+    ],
+)
+async def test_a_request_may_be_written_as_others_write_it(
+    fleet: FakeFleet, request_: object
+) -> None:
+    assert await enqueue(fleet, request=request_) == "fine"
+
+    assert fleet.jobs[0].request == ChatRequest.model_validate({"messages": [M]})
+
+
+async def test_none_is_absence_in_every_optional_field_of_a_job(fleet: FakeFleet) -> None:
+    optional = (*("output", "id", "deadline", "priority", "tenant", "run", "labels", "headers"),)
+
+    assert await enqueue(fleet, request="hi", **dict.fromkeys(optional)) == "fine"
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    (
+        {"request": {"messages": [M], "max_tokens": 5}},
+        "the job is not valid: request.max_tokens: unknown field; the limit is "
+        "request.max_output_tokens",
+    ),
+    ({"request": {"messages": []}}, "the job is not valid: request.messages: must not be empty"),
+    ({"request": 5}, "the job is not valid: request: must be an object, not a number"),
+    ({"request": None}, "the job is not valid: request: is missing"),
+    ({"request": {"messages": [{1}]}}, "the job is not valid: request: holds what JSON cannot"),
+    ({"request": "hi", "labels": {"a": 1}}, "the job is not valid: labels.a: must be text, not a"),
+    ({"request": "hi", "deadline": "soon"}, "deadline: must be a timedelta, or a datetime with"),
+    ({"request": "hi", "output": {"$ref": {1}}}, "output.json_schema: holds what JSON cannot"),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), WRONG, ids=lambda part: str(part)[:40])
+async def test_a_wrong_job_is_an_error_of_the_sdk_in_its_own_words(
+    fleet: FakeFleet, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidNewJob) as caught:
+        await enqueue(fleet, **fields)
+
+    assert str(caught.value).startswith(said)
+    assert isinstance(caught.value, ProducerError)
+
+
+def test_a_wrong_request_is_an_error_of_tollway_where_it_is_made() -> None:
+    wrong: dict[str, Any] = {"messages": [M], "response_format": {"type": "json_object"}}
+
+    with pytest.raises(TollwayError, match="response_format: unknown field; what the answer must"):
+        ChatRequest(**wrong)
+
+
+class _Invoice(BaseModel):
+    total: float
+    lines: list[int]
+
+
+async def test_an_answer_that_does_not_fit_says_so_in_the_same_words(fleet: FakeFleet) -> None:
+    fleet.answer("extract", {"total": "much", "lines": [1, "x"]})
+
+    with pytest.raises(InvalidAnswer) as caught:
+        await enqueue(fleet, request="hi", output=_Invoice)
+
+    assert not isinstance(caught.value, JobFailed)
+    assert str(caught.value).endswith(
+        "does not fit: total: must be a number; lines[1]: must be a whole number"
+    )
