@@ -15,7 +15,6 @@ from tollway_workers.providers.retry_after import RateHeaders
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import admission_of, job, lane, progress
 
-
 Logs = list[MutableMapping[str, Any]]
 
 

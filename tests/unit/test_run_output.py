@@ -119,7 +119,7 @@ def test_an_output_line_tells_how_its_line_ended(made: Reply) -> None:
 
     assert (ending.line, ending.generation) == (4, 1)
     assert ending.answered is (made.answer is not None)
-    assert (ending.attempts, ending.input_tokens, ending.cost) == (2, 20, made.cost)
+    assert (ending.calls.total, ending.input_tokens, ending.cost) == (2, 20, made.cost)
 
 
 @pytest.fixture

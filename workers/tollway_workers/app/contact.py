@@ -66,7 +66,9 @@ def lane_homes(
         name: LaneHome(
             settings.lanes[name].limit_group or name,
             frozenset(topics_of(name)),
-            tuple(sorted(each for each, route in settings.routes.items() if route.lanes[0] == name)),
+            tuple(
+                sorted(each for each, route in settings.routes.items() if route.lanes[0] == name)
+            ),
         )
         for name in lanes
     }

@@ -90,7 +90,9 @@ def resume(
 ) -> None:
     """Let a lane go on: end every pause of it, and forget what its provider refused.
 
-    So a lane that is parked, or that a long Retry-After has closed, is tried at once. Exit status 1 if a worker did not say in time that it obeys.
+    So a lane that is parked, or that a long Retry-After has closed, is tried at once.
+
+    Exit status 1 if a worker did not say in time that it obeys.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
     command = _command(Action.RESUME, _RESUME, lane=lane)

@@ -3,8 +3,8 @@
 Slowed: the lane waits as long as the provider says, then lets few calls through and more with
 every success (a full wave after a 429 would bring the next). Parked (bad key, quota spent, unknown
 model, nobody listening): one job at a time tries, at growing intervals; nobody's job is given up
-for what is the lane's fault. A provider that asks for more than minutes is asked again by one call every
-few minutes: what it said may have been a mistake, or not hold any more.
+for what is the lane's fault. A provider that asks for more than minutes is asked again by one call
+every few minutes: what it said may have been a mistake, or not hold any more.
 """
 
 from dataclasses import dataclass

@@ -5,8 +5,16 @@ from typing import Annotated
 
 import typer
 
+from tollway_workers.cli.topic_scan import seconds_in
+
 _WHO = "Who answers"
 _HOW = "How it runs"
+
+
+def patience_in(text: str) -> float:
+    """Seconds in `90s`, `10m`, `2h` or `0`. Raises typer.BadParameter."""
+    return 0.0 if text == "0" else seconds_in(text)
+
 
 Source = Annotated[
     Path, typer.Argument(metavar="IN", help="Jobs in OpenAI's Batch format; - is stdin.")
@@ -97,6 +105,15 @@ Fresh = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what it would do and at most cost.", rich_help_panel=_HOW),
+]
+GiveUpAfter = Annotated[
+    float | None,
+    typer.Option(
+        parser=patience_in,
+        metavar="TIME",
+        help="End if no lane lets anything through for so long; 0: never. Default: 10m.",
+        rich_help_panel=_HOW,
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=_HOW)

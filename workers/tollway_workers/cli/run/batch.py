@@ -1,5 +1,6 @@
 """A whole batch: which lines are jobs, under which ids, and which are not."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ class Batch:
     #: Job id to line number, in the order of the file.
     line_of: dict[str, int] = field(default_factory=dict)
     routes: set[str] = field(default_factory=set)
+    #: How many jobs each route has.
+    jobs_of: Counter[str] = field(default_factory=Counter)
 
     @property
     def lines(self) -> int:
@@ -123,6 +126,7 @@ class BatchReader:
             return _bad(item, self._too_large(f"the job ({size:,} bytes)"))
         batch.line_of[made.job.id] = item.line
         batch.routes.add(made.job.route)
+        batch.jobs_of[made.job.route] += 1
         return None
 
     def _ready(self, item: BatchJob, run_id: str) -> ReadyJob[object]:

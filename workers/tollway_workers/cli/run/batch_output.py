@@ -4,6 +4,8 @@ Format: https://platform.openai.com/docs/api-reference/batch/request-output
 What it has no place for stands under `tollway`.
 """
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from tollway_schemas import Answer, Reply, Usage
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.cli.run.batch import CUSTOM_ID_LABEL, MODEL_LABEL
 from tollway_workers.cli.run.batch_line import BadLine
+from tollway_workers.cli.run.calls import Calls, calls_of
 
 #: Statuses of failures that came before any call, or whose call had none.
 _OK = 200
@@ -27,11 +30,13 @@ class Ending:
     generation: int
     answered: bool
     dead_letter: bool
-    attempts: int
+    calls: Calls
     input_tokens: int
     output_tokens: int
     #: Pico-USD; None: unknown.
     cost: int | None
+    #: Of the job; None for a line that was none.
+    route: str | None = None
 
 
 def reply_line(reply: Reply, line: int) -> bytes:
@@ -82,13 +87,21 @@ def read_ending(raw: bytes) -> Ending:
             generation=int(ours["generation"]),
             answered=item["error"] is None,
             dead_letter=bool(ours["dead_letter"]),
-            attempts=int(ours["attempts"]),
+            calls=_calls(int(ours["attempts"]), ours.get("attempt_log") or ()),
             input_tokens=int(tokens.get("input", 0)),
             output_tokens=int(tokens.get("output", 0)),
             cost=_cost(int(ours["generation"]), cost),
+            # A line each in memory: the same few names.
+            route=sys.intern(str(ours["route"])) if "route" in ours else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("no output line of a run") from error
+
+
+def _calls(total: int, attempts: Sequence[dict[str, Any]]) -> Calls:
+    """Of `total` calls those that are told of: a job that waited long does not keep all."""
+    told = calls_of((each.get("failure_class"), 1) for each in attempts)
+    return Calls(total=total, refused=told.refused, unconnected=told.unconnected)
 
 
 def _cost(generation: int, recorded: str | None) -> int | None:

@@ -1,9 +1,11 @@
 """Replies of a run, each into OUT once."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from tollway_schemas import Reply, SchemaError, codec
 from tollway_workers.cli.run.batch_output import Ending, read_ending, reply_line
+from tollway_workers.cli.run.causes import Cause
 from tollway_workers.cli.run.out_file import Output
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.errors import FleetError
@@ -14,7 +16,7 @@ class Collector:
     """Takes what stands on the reply topic; keeps the first reply of the highest generation.
 
     Mutable state: the lines still without an ending, the lines to be replaced by a later
-    generation's, and the tally of what is in OUT.
+    generation's, the tally of what is in OUT, and how many jobs of each route have ended.
     """
 
     def __init__(self, line_of: Mapping[str, int], out: Output) -> None:
@@ -24,15 +26,23 @@ class Collector:
         self.missing = set(line_of.values()) - out.endings.keys()
         self._later: dict[int, tuple[Ending, bytes]] = {}
         self.tally = Tally()
+        self.ended: Counter[str | None] = Counter()
         for ending in out.endings.values():
             self.tally += ending
+            self.ended[ending.route] += 1
 
     def add(self, raw: bytes) -> None:
         """Put an output line into OUT."""
         ending = read_ending(raw)
         self._out.append(raw)
         self.tally += ending
+        self.ended[ending.route] += 1
         self.missing.discard(ending.line)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Why lines of OUT failed, the commonest first."""
+        return self._out.causes.most_first
 
     def take(self, records: Iterable[LoggedRecord]) -> None:
         """Keep those that are ours and new. Raises FleetError if one of ours cannot be read."""

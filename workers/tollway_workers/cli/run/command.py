@@ -48,6 +48,7 @@ def run(
     workers: given.Workers = None,
     limit: given.Limit = None,
     fresh: given.Fresh = False,
+    give_up_after: given.GiveUpAfter = None,
     dry_run: given.DryRun = False,
     json: given.AsJson = False,
 ) -> None:
@@ -55,7 +56,7 @@ def run(
 
     Ctrl-C finishes the calls in flight, a second one ends at once.
 
-    Exit status: 0 all answered, 1 some failed, 2 could not run, 130 interrupted.
+    Exit status: 0 all answered, 1 some failed or it gave up, 2 could not run, 130 interrupted.
     """
     _play(RunOptions(**locals()))
 

@@ -16,7 +16,8 @@ from tollway_workers.cli.run.batch import (
     BatchRules,
 )
 from tollway_workers.cli.run.batch_file import BatchFile
-from tollway_workers.cli.run.conduct import Conductor
+from tollway_workers.cli.run.causes import Cause
+from tollway_workers.cli.run.conduct import Conductor, Played
 from tollway_workers.cli.run.fleet import broker, fleet, make_topics
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.resume import Identity, OpenedOutput, open_output
@@ -25,6 +26,8 @@ from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.cli.run.signals import StopSignals
 from tollway_workers.cli.run.state import RunState
 from tollway_workers.cli.run.tally import Tally
+from tollway_workers.cli.run.waits import Patience
+from tollway_workers.cli.run.watch import FleetWatch
 from tollway_workers.cli.run.work import RunParts, RunWork, new_state
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings
@@ -48,10 +51,15 @@ class Result:
     seconds: float
     #: The exit status that a signal asks for; None: it ended by itself.
     stopped: int | None
+    #: Why lines failed, the commonest first.
+    causes: tuple[Cause, ...]
+    played: Played
 
     @property
     def exit_status(self) -> int:
-        """0 all answered, 1 some failed; what the signal says if it was stopped."""
+        """0 all answered, 1 some failed or it gave up; what the signal says if it was stopped."""
+        if self.played.gave_up:
+            return 1
         if self.stopped is not None and self.tally.lines < self.total:
             return self.stopped
         return 1 if self.tally.failed else 0
@@ -107,34 +115,35 @@ class Session:
                 batch = reader.check(state.run if state else secrets.token_hex(6))
                 self._screen.tell(_first_words(self._options, batch, state))
                 async with self._work(reader, batch, opened, identity) as work:
-                    await self._conduct(work, batch.lines, signals)
+                    played = await self._conduct(work, batch.lines, signals)
         return Result(
             run_id=batch.run_id,
             tally=work.collector.tally,
             total=batch.lines,
             seconds=time.monotonic() - began,
             stopped=signals.exit_status,
+            causes=work.collector.causes,
+            played=played,
         )
 
-    async def _conduct(self, work: RunWork, total: int, signals: StopSignals) -> None:
+    async def _conduct(self, work: RunWork, total: int, signals: StopSignals) -> Played:
         await work.prepare()
         if not work.collector.missing:
             await work.finish()
-            return
+            return Played(calls=work.collector.tally.calls)
         own = fleet(self._plan, work.settings, work.cluster, self._options, self._screen.tell)
         async with own as brought:
-            conductor = Conductor(
-                work,
+            watch = FleetWatch(
+                work.settings,
                 brought.workers if brought else None,
-                self._screen.show,
-                total=total,
-                beside_others=brought.beside_others if brought else False,
-                drain_timeout=brought.drain_timeout if brought else 0.0,
+                knows_routes=self._plan.knows_routes,
             )
+            patience = Patience(self._options.patience)
+            conductor = Conductor(work, brought, watch, self._screen.show, patience, total=total)
             # From here on there are calls to finish.
             signals.at_once = False
             with self._screen.showing(total):
-                await conductor.play(signals.event)
+                return await conductor.play(signals.event)
 
     @asynccontextmanager
     async def _work(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from tollway_workers.cli.run.batch_output import Ending
+from tollway_workers.cli.run.calls import NO_CALLS, Calls
+from tollway_workers.cli.run.waits import NO_WAITS, Look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,7 @@ class Tally:
     dead_letters: int = 0
     #: Of the failed: lines that were no jobs.
     bad_lines: int = 0
-    attempts: int = 0
+    calls: Calls = NO_CALLS
     input_tokens: int = 0
     output_tokens: int = 0
     #: Pico-USD of the endings whose cost is known.
@@ -31,7 +33,7 @@ class Tally:
             failed=self.failed + (not ending.answered),
             dead_letters=self.dead_letters + ending.dead_letter,
             bad_lines=self.bad_lines + (ending.generation == 0),
-            attempts=self.attempts + ending.attempts,
+            calls=self.calls + ending.calls,
             input_tokens=self.input_tokens + ending.input_tokens,
             output_tokens=self.output_tokens + ending.output_tokens,
             cost=self.cost + (ending.cost or 0),
@@ -51,6 +53,8 @@ class Progress:
     in_flight: int | None
     #: Seconds since the first job was enqueued.
     elapsed: float
+    #: What its jobs wait for.
+    look: Look = NO_WAITS
 
     @property
     def rate(self) -> float:

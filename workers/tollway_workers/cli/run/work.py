@@ -60,6 +60,8 @@ class RunWork:
         self._state = state
         self.collector = Collector(parts.batch.line_of, parts.out)
         self.resumed = self.collector.tally.lines
+        #: Calls that former processes of this run made.
+        self.calls_before = self.collector.tally.calls
         self._acknowledged = Acknowledged(0, {}, {})
         self._replies_at = 0
         #: No more jobs are to be enqueued; and: no more replies are to be waited for.
@@ -77,6 +79,12 @@ class RunWork:
     def cluster(self) -> str:
         """The id of the Kafka cluster."""
         return self._state.cluster
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Jobs without an ending, by route."""
+        ended = self.collector.ended
+        return {route: jobs - ended[route] for route, jobs in self._parts.batch.jobs_of.items()}
 
     async def prepare(self) -> None:
         """Find what a former run did, and write down where this one starts. Calls nobody."""
