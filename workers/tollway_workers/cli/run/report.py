@@ -13,7 +13,7 @@ from tollway_workers.cli.run.dry_run import Estimate
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
-from tollway_workers.policies.lane_wait import span
+from tollway_workers.policies.lane_wait import span, waiting
 
 SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 #: Bad lines that are shown one by one.
@@ -32,7 +32,7 @@ def show_result(screen: Screen, options: RunOptions, result: Result) -> None:
     if not left:
         return
     for wait in result.played.look.waits:
-        screen.tell(f"{wait.of} waits: {wait.reason}")
+        screen.tell(f"{wait.of} {waiting(wait.reason, None)}")
     stopped = f"stopped with {left:,} lines left"
     if result.played.gave_up:
         stopped = (

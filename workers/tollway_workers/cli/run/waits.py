@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from tollway_workers.cli.fleet_view import LaneView
 from tollway_workers.policies.lane_wait import waiting
 
+#: States that do not pass by themselves.
+_FOR_LONG = ("parked", "paused")
 #: Seconds that a lane may be without a worker: shards that move have no owner for a moment.
 _SETTLES = 3.0
 #: Seconds of something else that do not end a wait: a worker that starts again has no opinion yet.
@@ -129,8 +131,8 @@ def _nobody(name: str, began: float) -> Wait:
 
 def _wait_of(name: str, lane: LaneView, now: float) -> Wait | None:
     """Why it waits, where that is not the usual pause after a 429, nor one worker's among many."""
-    wait = lane.wait
-    if wait is None or wait.is_brief(now) or not (lane.stuck or lane.state == "parked"):
+    wait, parked = lane.wait, lane.state in _FOR_LONG
+    if wait is None or not (parked or (lane.stuck and not wait.is_brief(now))):
         return None
     return Wait(
         of=name,
