@@ -200,9 +200,19 @@ def test_a_lane_is_stuck_only_where_every_worker_that_has_work_waits() -> None:
 
     stuck = view((0, beat("a", parked())), (0, beat("b", idle))).lanes(NOW)
     works = view((0, beat("a", parked())), (0, beat("b", busy))).lanes(NOW)
-    nothing_left = view((0, beat("a", parked(outstanding=0)))).lanes(NOW)
+    in_a_tier = view((0, beat("a", parked(outstanding=0)))).lanes(NOW)
+    half = view((0, beat("a", parked(outstanding=0))), (0, beat("b", idle))).lanes(NOW)
 
-    assert [each.stuck for (each,) in (stuck, works, nothing_left)] == [True, False, False]
+    lanes = (stuck, works, in_a_tier, half)
+    assert [each.stuck for (each,) in lanes] == [True, False, True, False]
+
+
+def test_what_a_worker_says_that_has_no_shard_of_a_lane_any_more_is_no_wait_of_it() -> None:
+    gone, owner = beat("a", parked(outstanding=0), shards={}), beat("b", lane(outstanding=1))
+
+    (main,) = view((0, gone), (0, owner)).lanes(NOW)
+
+    assert (main.state, main.wait, main.stuck) == ("open", None, False)
 
 
 def test_what_workers_wait_for_stands_below_them_too() -> None:

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.lane_wait import reason_of, span, waiting
+from tollway_workers.providers.http_errors import connection_failed
 from tollway_workers.providers.openai_errors import classify
 
 _SECRET = "my patient's name is Jane"
@@ -83,3 +85,20 @@ def test_the_sentence_says_when_the_next_try_is_and_how_long_the_provider_asked_
 )
 def test_a_duration_is_in_whole_seconds(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "[Errno 111] Connect call failed ('127.0.0.1', 9)",
+        "[Errno -2] Name or service not known",
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate",
+    ],
+)
+def test_a_connection_that_cannot_be_made_is_told_with_the_system_s_own_reason(why: str) -> None:
+    refused = connection_failed(httpx.ConnectError(f"llm.example: cannot connect: {why}"))
+
+    reason = reason_of(refused.failure, "m")
+
+    assert reason.startswith("no connection to the provider (ConnectError: llm.example")
+    assert why.partition("]")[0] in reason

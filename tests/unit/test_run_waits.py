@@ -32,7 +32,7 @@ def lane(name: str = "main", **fields: Any) -> LaneBeat:
     return LaneBeat.model_validate(given | {"routes": ("extract",)} | fields)
 
 
-def refused(name: str = "main", **fields: Any) -> LaneBeat:
+def refused(name: Any = "main", **fields: Any) -> LaneBeat:
     given = {"state": "parked", "reason": "no key", "since": instant(NOW - 60)}
     return lane(name, **given | {"next_try": instant(NOW + 8)} | fields)
 
@@ -76,7 +76,7 @@ def test_what_waits_elsewhere_or_in_a_retry_topic_is_not_stuck() -> None:
     two = {"extract": 3, "other": 1}
 
     works = look(refused(), lane("second", routes=("other",)), left=two)
-    in_a_tier = look(refused(), refused("second", outstanding=0, routes=("other",)), left=two)
+    in_a_tier = look(refused(), lane("second", outstanding=0, routes=("other",)), left=two)
     all_wait = look(refused(), refused("second", routes=("other",)), left=two)
 
     assert [each.stuck for each in (works, in_a_tier, all_wait)] == [False, False, True]

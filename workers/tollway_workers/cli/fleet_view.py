@@ -82,7 +82,8 @@ class LaneView:
     state: str
     paused_until: float | None
     wait: WaitView | None
-    #: Whether every worker that has something to do there waits.
+    #: Whether every worker that has something to do there waits; of its jobs in retry topics
+    #: nobody has any, and then that is whether all of its owners wait.
     stuck: bool
     #: Routes whose jobs come to it first.
     routes: tuple[str, ...]
@@ -158,7 +159,9 @@ class FleetView:
 
 def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbeat]]) -> LaneView:
     beats = [each for each, _, _, _ in said]
-    owners = tuple(beat.worker for lane, _, _, beat in said if beat.shards.get(lane.group, 0))
+    owned = [(beat.worker, lane) for lane, _, _, beat in said if beat.shards.get(lane.group, 0)]
+    # Who has no shard any more calls nobody: how its calls ended once is of no interest.
+    present = [lane for _, lane in owned] or beats
     paused = [each.paused_until.timestamp() for each in beats if each.paused_until]
     rates = [
         max(0, last.finished - first.finished) / seconds
@@ -168,17 +171,17 @@ def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbea
     return LaneView(
         lane=name,
         group=beats[0].group,
-        state=_worst(each.state for each in beats),
+        state=_worst(each.state for each in present),
         paused_until=max(paused, default=None),
-        wait=_wait([(beat.worker, lane) for lane, _, _, beat in said]),
-        stuck=_stuck(beats),
+        wait=_wait(owned),
+        stuck=_stuck(present),
         routes=tuple(sorted({route for each in beats for route in each.routes})),
         in_flight=sum(each.in_flight for each in beats),
         waiting=sum(each.waiting for each in beats),
         outstanding=sum(each.outstanding for each in beats),
         oldest=min((each.oldest.timestamp() for each in beats if each.oldest), default=None),
         limits=_limits(beats),
-        owners=owners,
+        owners=tuple(worker for worker, _ in owned),
         rate=sum(rates) if rates else None,
     )
 
@@ -206,8 +209,8 @@ def _wait(said: Sequence[tuple[str, LaneBeat]]) -> WaitView | None:
 
 
 def _stuck(beats: Sequence[LaneBeat]) -> bool:
-    busy = [each for each in beats if each.outstanding]
-    return bool(busy) and all(each.reason is not None for each in busy)
+    busy = [each for each in beats if each.outstanding] or beats
+    return all(each.reason is not None for each in busy)
 
 
 def _limits(beats: Iterable[LaneBeat]) -> tuple[LimitView, ...]:

@@ -78,7 +78,7 @@ class Lookout:
                 is_wait = now - began >= _SETTLES
                 found = _nobody(name, began) if is_wait else None
             else:
-                is_wait = lane is not None and lane.stuck
+                is_wait = lane is not None and lane.wait is not None and lane.stuck
                 found = None if lane is None else _wait_of(name, lane, now)
             stuck = stuck and is_wait
             waits += [found] if found is not None else []
@@ -132,7 +132,8 @@ def _nobody(name: str, began: float) -> Wait:
 def _wait_of(name: str, lane: LaneView, now: float) -> Wait | None:
     """Why it waits, where that is not the usual pause after a 429, nor one worker's among many."""
     wait, parked = lane.wait, lane.state in _FOR_LONG
-    if wait is None or not (parked or (lane.stuck and not wait.is_brief(now))):
+    stands = lane.stuck or not lane.in_flight
+    if wait is None or not (parked or (stands and not wait.is_brief(now))):
         return None
     return Wait(
         of=name,
