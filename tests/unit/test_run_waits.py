@@ -219,6 +219,15 @@ def test_the_summary_says_the_same_to_machines() -> None:
     assert told["exit_status"] == 1
 
 
+def test_a_run_says_that_its_workers_are_starting() -> None:
+    said = StringIO()
+    progress = Progress(total=1, tally=Tally(), resumed=0, in_flight=0, elapsed=0.0, starting=True)
+
+    Screen(Console(file=said, width=200)).show(progress)
+
+    assert said.getvalue().endswith("workers are starting\n")
+
+
 def test_a_reason_is_told_once_and_its_next_try_with_every_line() -> None:
     said = StringIO()
     screen = Screen(Console(file=said, width=200))

@@ -151,6 +151,7 @@ class Conductor:
             resumed=self._work.resumed,
             in_flight=self._sight.in_flight,
             elapsed=0.0 if started is None else time.monotonic() - started,
+            starting=started is None and self._workers is not None,
             # What workers that drain say is no news.
             look=NO_WAITS if self._work.stopped or started is None else self._sight.look,
         )

@@ -108,6 +108,8 @@ def _facts(progress: Progress) -> str:
     facts.append(f"cost {cost_text(tally)}" if tally.lines > tally.bad_lines else "cost $0")
     if progress.seconds_left is not None and progress.tally.lines < progress.total:
         facts.append(f"{duration(progress.seconds_left)} left")
+    if progress.starting:
+        facts.append("workers are starting")
     if progress.look.waits:
         facts.append(progress.look.text)
     return "  ".join(facts)

@@ -55,6 +55,8 @@ class Progress:
     elapsed: float
     #: What its jobs wait for.
     look: Look = NO_WAITS
+    #: Whether it brings workers that are not ready yet: nothing is enqueued before.
+    starting: bool = False
 
     @property
     def rate(self) -> float:
