@@ -18,6 +18,7 @@ class Action(StrEnum):
     """What is to be done."""
 
     PAUSE = "pause"
+    RESUME = "resume"
     CANCEL = "cancel"
 
 
@@ -33,7 +34,7 @@ class Command(Record):
     action: Action
     """What is to be done; it says which of the next four is there, and only one of them is."""
     lane: Name | None = None
-    """pause: no call starts on this lane."""
+    """pause: no call starts on this lane; resume: what its provider refused is forgotten."""
     jobs: Annotated[tuple[JobId, ...], Field(max_length=MOST_JOBS)] = ()
     """cancel: these jobs, whenever they come."""
     tenant: Name | None = None
@@ -51,6 +52,8 @@ class Command(Record):
     def _has_one_target(self) -> Self:
         given = [self.lane is not None, bool(self.jobs), self.tenant is not None]
         given.append(self.run is not None)
-        if sum(given) != 1 or (self.action is Action.PAUSE) != given[0]:
-            raise ValueError("a pause names a lane; a cancel names jobs, or a tenant, or a run")
+        if sum(given) != 1 or (self.action is not Action.CANCEL) != given[0]:
+            raise ValueError(
+                "a pause or resume names a lane; a cancel names jobs, or a tenant, or a run"
+            )
         return self

@@ -39,6 +39,16 @@ class LaneBeat(Record):
     """open, slowed, parked or paused."""
     paused_until: Moment | None = None
     """When its pause expires."""
+    reason: Annotated[str, Field(max_length=500)] | None = None
+    """Why it lets nothing through but single tries, in a sentence; absent where it does."""
+    since: Moment | None = None
+    """Since when."""
+    next_try: Moment | None = None
+    """When the next call may start; absent where one may start or is on its way."""
+    asked_until: Moment | None = None
+    """Until when the provider asked to be left alone, where the next try is before that."""
+    routes: tuple[str, ...] = ()
+    """Routes whose jobs come to it first."""
     in_flight: Count = 0
     """Calls on their way."""
     waiting: Count = 0

@@ -204,7 +204,7 @@ async def test_a_paused_lane_calls_nothing_until_it_is_resumed(
     assert (main["state"], calls) == ("paused", 1)
     assert "paused for 1h" in shown or "paused for 59m" in shown
     assert "applied by one" in resumed
-    assert "is not paused" in again
+    assert "lane main goes on\napplied by one" in again
     assert {reply.status for reply in replies.values()} == {"completed"}
 
 

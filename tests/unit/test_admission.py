@@ -1,9 +1,11 @@
 """Leave to call: all or nothing, given back on every path."""
 
 import asyncio
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import pytest
+import structlog
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
@@ -12,6 +14,14 @@ from tollway_workers.policies.gate import LaneState
 from tollway_workers.providers.retry_after import RateHeaders
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import admission_of, job, lane, progress
+
+Logs = list[MutableMapping[str, Any]]
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    with structlog.testing.capture_logs() as entries:
+        yield entries
 
 
 def opened(**limits: Any) -> tuple[Admission, ManualClock]:
@@ -227,3 +237,59 @@ def test_a_wave_of_refusals_slows_a_lane_once_and_a_minute_brings_it_back() -> N
 
     assert slowed == pytest.approx(rate * 0.7)
     assert pool.rate == rate
+
+
+def test_a_limit_that_a_provider_states_by_mistake_is_asked_about_again_within_minutes() -> None:
+    admission, clock = opened(tokens_per_minute=600_000, burst=1.0)
+    permit_of(admission).release()
+    admission.observe(RateHeaders(limit_tokens=1, remaining_tokens=0), 0.0)
+
+    wait = admission.admit(progress())
+    hold, state = admission.hold, admission.state
+    clock.advance(300.0)
+    while isinstance(again := admission.admit(progress()), float):
+        assert again < 10.0
+        clock.advance(again)
+    beside = admission.admit(progress())
+
+    assert wait == 300.0
+    assert hold is not None
+    assert hold.reason == "the provider states a limit of 1 token a minute"
+    assert (hold.next_try - hold.since, state) == (300.0, LaneState.SLOWED)
+    assert isinstance(again, Permit)
+    assert beside is None
+
+
+def test_an_operator_opens_a_lane_whatever_its_provider_said() -> None:
+    admission, _ = opened(tokens_per_minute=600_000, requests_per_minute=600)
+    admission.observe(RateHeaders(limit_tokens=1), 0.0)
+    admission.on_failure(FailureClass.RATE_LIMIT, 86_400.0, 0.0)
+
+    admission.reopen()
+
+    assert (admission.hold, admission.state) == (None, LaneState.OPEN)
+    assert isinstance(admission.admit(progress()), Permit)
+
+
+def test_why_a_lane_waits_is_logged_once_for_each_reason(logs: Logs) -> None:
+    admission, clock = opened(concurrency=4)
+    for reason in ("a", "a", "a", "b"):
+        admission.on_failure(FailureClass.AUTH, None, 0.0, reason)
+        clock.advance(10.0)
+    admission.on_answer(clock.monotonic())
+
+    assert [each["event"] for each in logs] == [
+        "waiting: a; next try in 1 s",
+        "waiting: b; next try in 8 s",
+        "the lane goes on",
+    ]
+
+
+def test_the_short_pause_after_a_rate_limit_is_not_logged(logs: Logs) -> None:
+    admission, clock = opened(concurrency=4)
+    for _ in range(10):
+        admission.on_failure(FailureClass.RATE_LIMIT, 1.0, clock.monotonic())
+        clock.advance(1.0)
+        admission.on_answer(clock.monotonic())
+
+    assert logs == []

@@ -169,3 +169,55 @@ def test_a_worker_is_shown_by_what_it_does(fields: dict[str, Any], state: str) -
 )
 def test_a_duration_is_said_in_two_units_at_most(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def parked(**fields: Any) -> LaneBeat:
+    given = {"state": "parked", "reason": "no key", "since": instant(NOW - 90), "outstanding": 3}
+    return lane(**given | {"waiting": 3} | fields)
+
+
+def test_a_lane_that_waits_says_why_since_when_and_until_when() -> None:
+    one = parked(next_try=instant(NOW + 8), asked_until=instant(NOW + 86_400))
+    other = parked(since=instant(NOW - 30), next_try=instant(NOW + 40))
+    lanes = view((0, beat("a", one)), (0, beat("b", other)), (0, beat("c", lane()))).lanes(NOW)
+
+    (_, (_, (row,))) = lane_sheets(lanes, NOW)
+    (facts,) = json.loads(json.dumps(lane_facts(lanes)))
+
+    assert row == (
+        "main",
+        "1m 30s",
+        f"waiting: no key; the provider asks to wait until {instant(NOW + 86_400):%F %T} UTC; "
+        "next try in 8 s",
+        "a, b",
+    )
+    assert facts["wait"]["next_try"] == instant(NOW + 8).isoformat()
+    assert lanes[0].stuck
+
+
+def test_a_lane_is_stuck_only_where_every_worker_that_has_work_waits() -> None:
+    idle, busy = lane(), lane(outstanding=1)
+
+    stuck = view((0, beat("a", parked())), (0, beat("b", idle))).lanes(NOW)
+    works = view((0, beat("a", parked())), (0, beat("b", busy))).lanes(NOW)
+    in_a_tier = view((0, beat("a", parked(outstanding=0)))).lanes(NOW)
+    half = view((0, beat("a", parked(outstanding=0))), (0, beat("b", idle))).lanes(NOW)
+
+    lanes = (stuck, works, in_a_tier, half)
+    assert [each.stuck for (each,) in lanes] == [True, False, True, False]
+
+
+def test_what_a_worker_says_that_has_no_shard_of_a_lane_any_more_is_no_wait_of_it() -> None:
+    gone, owner = beat("a", parked(outstanding=0), shards={}), beat("b", lane(outstanding=1))
+
+    (main,) = view((0, gone), (0, owner)).lanes(NOW)
+
+    assert (main.state, main.wait, main.stuck) == ("open", None, False)
+
+
+def test_what_workers_wait_for_stands_below_them_too() -> None:
+    fleet = view((0, beat("a", parked(waiting=0, outstanding=0))))
+
+    _, (_, (row,)) = worker_sheets(fleet, NOW)
+
+    assert row == ("main", "1m 30s", "waiting: no key", "a")

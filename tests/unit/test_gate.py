@@ -7,6 +7,7 @@ import pytest
 from tollway_schemas.failure import FailureClass
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.gate import LaneGate, LaneState
+from tollway_workers.policies.lane_wait import Hold
 
 _PARKING = [c for c, row in FAILURE_TABLE.items() if row.next is Next.PARK_LANE]
 
@@ -144,12 +145,72 @@ def test_a_failure_of_the_lane_never_opens_a_parked_one(failure_class: FailureCl
     assert gate.state is LaneState.PARKED
 
 
-def test_a_provider_that_asks_for_a_long_wait_is_probed_no_earlier() -> None:
+@pytest.mark.parametrize("failure_class", [FailureClass.QUOTA_EXHAUSTED, FailureClass.RATE_LIMIT])
+def test_a_provider_that_asks_for_a_long_wait_is_asked_again_by_one_call_every_few_minutes(
+    failure_class: FailureClass,
+) -> None:
+    gate, now, waits = LaneGate(), 0.0, []
+    for _ in range(3):
+        gate.on_failure(failure_class, 86_400.0, 40, now)
+        waits.append(gate.wait(0, now))
+        now += 300.0
+        assert (gate.wait(0, now), gate.wait(1, now)) == (0.0, None)
+
+    gate.on_answer(now)
+
+    assert waits == [300.0] * 3
+    assert gate.wait(3, now) == 0.0
+    assert gate.hold(now) is None
+
+
+def test_a_call_that_began_before_the_refusal_opens_nothing_when_it_is_answered() -> None:
+    parked, slowed = LaneGate(), LaneGate()
+    parked.on_failure(FailureClass.AUTH, None, 2, now=10.0)
+    slowed.on_failure(FailureClass.RATE_LIMIT, 86_400.0, 2, now=10.0)
+
+    for gate in (parked, slowed):
+        gate.on_answer(started=9.0)
+
+    assert parked.state is LaneState.PARKED
+    assert slowed.wait(1, 400.0) is None
+
+
+def test_a_gate_tells_why_it_holds_since_when_and_until_when() -> None:
     gate = LaneGate()
+    gate.on_failure(FailureClass.AUTH, None, 1, 10.0, "the provider refused the key (HTTP 401)")
+    gate.on_failure(FailureClass.QUOTA_EXHAUSTED, 7_200.0, 1, 11.0)
 
-    gate.on_failure(FailureClass.QUOTA_EXHAUSTED, 3_600.0, 1, now=0.0)
+    hold = gate.hold(12.0)
+    gate.on_answer(started=311.0)
 
-    assert gate.wait(0, 0.0) == 3_600.0
+    assert hold == Hold(
+        reason="the account's quota or credit is used up",
+        since=10.0,
+        next_try=311.0,
+        asked_until=7_211.0,
+    )
+    assert gate.hold(312.0) is None
+
+
+def test_a_rate_limit_holds_until_an_answer_or_the_end_of_its_wait() -> None:
+    gate = LaneGate()
+    gate.on_failure(FailureClass.RATE_LIMIT, 2.0, 4, 0.0)
+    unanswered = gate.hold(60.0)
+    gate.on_answer(started=-1.0)
+
+    assert unanswered is not None
+    assert gate.hold(1.9) is not None
+    assert gate.hold(2.0) is None
+
+
+def test_an_operator_opens_a_gate_whatever_was_said() -> None:
+    gate = LaneGate()
+    gate.on_failure(FailureClass.RATE_LIMIT, 86_400.0, 40, 0.0)
+    gate.on_failure(FailureClass.AUTH, None, 40, 0.0)
+
+    gate.reopen()
+
+    assert (gate.state, gate.wait(10_000, 0.0), gate.hold(0.0)) == (LaneState.OPEN, 0.0, None)
 
 
 NO_COMPLETION, WRONG_ADDRESS = FailureClass.NO_COMPLETION, FailureClass.MODEL_NOT_FOUND

@@ -7,12 +7,15 @@ import pytest
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.command import Action, Command
+from tollway_schemas.failure import FailureClass
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat
 from tollway_workers.admission import Permit
 from tollway_workers.app.gauges import Watched
 from tollway_workers.app.pulse import LaneHome, Pulse
+from tollway_workers.errors import ProviderFailure
 from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.holdings import Found, Holdings
+from tollway_workers.policies.lane_wait import reason_of
 from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.testing.manual_clock import ManualClock
@@ -39,7 +42,7 @@ class Stage:
             "liveness": None,
         }
         watched = Watched(**parts | {"backlog": self.backlog})
-        homes = {"main": LaneHome("account", frozenset({_JOBS}))}
+        homes = {"main": LaneHome("account", frozenset({_JOBS}), ("extract",))}
         follower: Any = SimpleNamespace(applied=7)
         self._pulse = Pulse(watched, homes, follower, self.commands, self.clock)
         self._pulse.worker = "one"
@@ -118,3 +121,33 @@ def test_work_is_that_of_the_lane_s_own_topics(stage: Stage) -> None:
     (main,) = beat.lanes
     assert (main.outstanding, main.finished, main.oldest) == (9, 1, instant(NOW + 100))
     assert (beat.worker, beat.partitions, beat.commands) == ("one", 2, 7)
+
+
+def test_a_lane_that_waits_tells_why_since_when_and_when_it_is_tried_again(stage: Stage) -> None:
+    said = ProviderFailure(
+        failure_class=FailureClass.RATE_LIMIT,
+        message="quotes a prompt",
+        status=429,
+        provider_code="tokens",
+        retry_after=86_400.0,
+    )
+    open_ = stage.lane()
+    stage.admission.on_failure(said.failure_class, said.retry_after, 0.0, reason_of(said, "m"))
+    stage.clock.advance(10.0)
+    held = stage.lane()
+    command = Command(
+        action=Action.PAUSE, lane="main", issued_at=instant(NOW), expires_at=instant(NOW + 60)
+    )
+    stage.commands.apply(b"key", encode(command), NOW)
+    paused = stage.lane()
+
+    assert (open_.reason, open_.since, open_.next_try) == (None, None, None)
+    assert held.reason == "the provider limits the rate (HTTP 429, tokens)"
+    assert (held.state, held.since, held.next_try, held.asked_until) == (
+        "slowed",
+        instant(NOW),
+        instant(NOW + 300),
+        instant(NOW + 86_400),
+    )
+    assert (paused.reason, paused.next_try) == ("an operator paused it", None)
+    assert paused.routes == ("extract",)

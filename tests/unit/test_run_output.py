@@ -235,7 +235,7 @@ def test_an_output_line_tells_how_its_line_ended(made: Reply) -> None:
 
     assert (ending.line, ending.generation) == (4, 1)
     assert ending.answered is (made.answer is not None)
-    assert (ending.attempts, ending.input_tokens, ending.cost) == (2, 20, made.cost)
+    assert (ending.calls.total, ending.input_tokens, ending.cost) == (2, 20, made.cost)
 
 
 @pytest.fixture
@@ -321,3 +321,26 @@ def test_the_reply_to_a_redriven_job_takes_the_place_of_the_failure(path: Path) 
 def test_a_reply_that_cannot_be_read_is_named(path: Path) -> None:
     with closing(open_out(path)) as out, pytest.raises(FleetError, match="replies-3 offset 8"):
         Collector({"r1:a": 1}, out).take([LoggedRecord(("replies", 3), 8, b"r1:a", b"{")])
+
+
+def test_causes_are_counted_over_all_that_out_holds_with_the_first_as_an_example(
+    tmp_path: Path,
+) -> None:
+    refused = (Attempt.model_validate(dict(ATTEMPT) | {"failure_class": FailureClass.AUTH}),) * 3
+    with closing(OutFile(tmp_path / "out", fresh=False)) as out:
+        out.append(reply_line(failed("a"), 1))
+        out.append(bad_line(BadLine(line=2, message="is not JSON"), "r1"))
+    with closing(OutFile(tmp_path / "out", fresh=False)) as out:
+        collector = Collector({"r1:a": 1, "r1:c": 3, "r1:d": 4}, out)
+        collector.take([record(failed("c")), record(reply("d", attempts=refused), 1)])
+        before = collector.causes
+        collector.take([record(reply("a", generation=2), 2), record(reply("c", 2), 3)])
+        collector.settle()
+
+        assert [(each.failure_class, each.count, each.custom_id) for each in before] == [
+            ("bad_output", 2, "a"),
+            ("invalid_job", 1, None),
+        ]
+        assert [each.failure_class for each in collector.causes] == ["invalid_job"]
+        assert collector.ended == {"run": 3}
+        assert collector.tally.calls.refused == 3

@@ -86,10 +86,14 @@ def test_a_round_ends_with_the_reply_of_its_generation(out: OutFile, good: bool)
     assert (collector.missing, collector.unsettled) == (set(), 5)
     assert (collector.tally.lines, collector.tally.failed) == (2, 0 if good else 1)
     # The calls of before were paid too: two for this line, one for the other.
-    assert (collector.tally.attempts, collector.tally.cost) == (3, 21)
+    assert (collector.tally.calls.total, collector.tally.cost) == (3, 21)
     collector.settle()
     assert collector.unsettled is None
-    assert (out.endings[1].generation, out.endings[1].attempts, out.endings[1].cost) == (2, 2, 14)
+    assert (out.endings[1].generation, out.endings[1].calls.total, out.endings[1].cost) == (
+        2,
+        2,
+        14,
+    )
     assert Collector(LINES, out, generation=2).missing == set()
 
 
@@ -125,4 +129,4 @@ def test_what_the_generations_before_took_is_summed_once() -> None:
 
     third = read_ending(reply_line(reply("a", 3), 1, earlier=second))
 
-    assert (third.attempts, third.input_tokens, third.output_tokens, third.cost) == (3, 9, 6, 21)
+    assert (third.calls.total, third.input_tokens, third.output_tokens, third.cost) == (3, 9, 6, 21)

@@ -14,6 +14,7 @@ from tollway.new_job import NewJob, ReadyJob, ready
 from tollway_schemas import TopicNames
 from tollway_workers.cli.progress import once_each
 from tollway_workers.cli.run.acknowledged import Acknowledged
+from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.enqueue import Enqueuer
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
@@ -176,7 +177,16 @@ def test_each_kind_of_progress_is_one_line() -> None:
 
 def test_the_end_does_not_say_again_that_it_was_simulated() -> None:
     said = io.StringIO()
-    result = Result(run_id="r", tally=Tally(), total=0, seconds=1.0, stopped=None, left=0)
+    result = Result(
+        run_id="r",
+        tally=Tally(),
+        total=0,
+        seconds=1.0,
+        stopped=None,
+        left=0,
+        causes=(),
+        played=Played(),
+    )
 
     show_result(Screen(Console(file=said)), options(simulate=True), result)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tollway_workers.cli.run.batch_output import Ending
+from tollway_workers.cli.run.calls import Calls
 from tollway_workers.cli.run.lane_lock import digests, lane_locks
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.resume import Identity
@@ -20,7 +21,6 @@ from tollway_workers.cli.run.settings import (
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.cli.run.tally import Progress, Tally
 from tollway_workers.cli.run.who import Model, Who
-from tollway_workers.cli.run.worker_process import sum_of
 from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.config.load import load_fleet
 from tollway_workers.errors import ConfigError, InputError
@@ -299,7 +299,7 @@ def ending(**fields: Any) -> Ending:
         "generation": 1,
         "answered": True,
         "dead_letter": False,
-        "attempts": 1,
+        "calls": Calls(total=1),
         "input_tokens": 5,
         "output_tokens": 2,
         "cost": 10**12,
@@ -322,9 +322,3 @@ def test_time_left_counts_this_process_only() -> None:
 
     assert (progress.rate, progress.seconds_left) == (0.5, 14.0)
     assert [duration(each) for each in (1.24, 64, 7500)] == ["1.2 s", "1 m 04 s", "2 h 05 m"]
-
-
-def test_a_gauge_is_summed_over_its_labels() -> None:
-    text = 'calls{lane="a"} 2.0\ncalls{lane="b"} 3.0\ncalls_total 9.0\n# HELP calls x\n'
-
-    assert sum_of("calls", text) == 5

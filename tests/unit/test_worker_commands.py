@@ -11,7 +11,7 @@ from tollway_workers.policies.outgoing import instant
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
 from tollway_workers.testing.samples import NOW, job, lane, progress
-from tollway_workers.testing.scripted_provider import ScriptedProvider
+from tollway_workers.testing.scripted_provider import ScriptedProvider, completion
 
 ROUTE = RouteSettings(
     lanes=("main",), retry=RetrySettings(backoff_initial=5.0, backoff_max=5.0), journal="full"
@@ -253,3 +253,24 @@ async def test_a_process_that_was_frozen_looks_for_commands_before_it_calls() ->
         await fleet.until(lambda: "a" in fleet.replies)
 
     assert blind == 0
+
+
+async def test_a_lane_that_an_operator_resumes_is_tried_at_once_and_only_then() -> None:
+    refused = ProviderFailure(
+        failure_class=FailureClass.RATE_LIMIT, message="wait", retry_after=86_400.0
+    )
+    provider = ScriptedProvider([refused, completion()])
+    fleet = fleet_of(provider)
+    async with fleet:
+        await fleet.publish(job("a"))
+        await fleet.until(lambda: fleet.lanes["main"].admission.hold is not None)
+        asked = fleet.clock.now()
+
+        tell(fleet, lane="main", action=Action.RESUME)
+        await fleet.until(lambda: len(fleet.replies) == 1)
+        admission = fleet.lanes["main"].admission
+        admission.on_failure(FailureClass.AUTH, None, 0.0)
+        fleet.worker.cancelling.apply([])
+
+    assert fleet.clock.now() - asked < 5.0
+    assert admission.hold is not None

@@ -1,6 +1,7 @@
 """Leave to start one call: the lane's gate, its concurrency and its rates, all or nothing."""
 
 from dataclasses import dataclass
+from math import inf
 from types import TracebackType
 
 from tollway_schemas.failure import FailureClass
@@ -13,11 +14,14 @@ from tollway_workers.policies.address import wrong_address
 from tollway_workers.policies.call_cost import Cost, counted, token_cost
 from tollway_workers.policies.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.policies.failure_table import FAILURE_TABLE
-from tollway_workers.policies.gate import LaneGate, LaneState
+from tollway_workers.policies.gate import LONGEST_PROBE, LaneGate, LaneState
+from tollway_workers.policies.lane_wait import Hold
 from tollway_workers.policies.pace import Pace, believed
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.quota import LaneQuota
+from tollway_workers.policies.stated import StatedLimits
 from tollway_workers.providers.retry_after import RateHeaders
+from tollway_workers.telemetry.wait_log import WaitLog
 
 #: Answer limit that is reserved where a request names none.
 _ASSUMED_OUTPUT = 1024
@@ -69,7 +73,7 @@ class Admission:
     """Who may call a lane now. Synchronous throughout: nothing is reserved and then awaited.
 
     State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate and
-    the pace (`_slowed`: it is not all of it again).
+    the pace (`_slowed`: it is not all of it again), and what the provider stated in `_stated`.
     """
 
     def __init__(
@@ -83,8 +87,10 @@ class Admission:
         self.gate = LaneGate()
         self._pace = Pace()
         self._slowed = False
+        self._stated = StatedLimits()
         self._clock = clock
         self._count = count
+        self._log = WaitLog(lane.name)
 
     def admit(self, progress: JobProgress) -> Permit | float | None:
         """A permit; or seconds until there might be one; or None: when something has changed.
@@ -102,6 +108,8 @@ class Admission:
             return None
         cost = progress.cost or self.cost_of(progress)
         wait = self.quota.wait(cost, now)
+        if wait is not None and wait > LONGEST_PROBE:
+            wait = self._wait_for_stated(cost, wait, now)
         if wait != 0.0:
             return wait
         self.quota.reserve(cost)
@@ -171,11 +179,14 @@ class Admission:
             f"{self.lane.name} ever lets through: raise largest_request, or lower shards"
         )
 
-    def on_answer(self) -> None:
-        """The provider answered, well or badly: the lane is alive."""
-        self.gate.on_answer()
+    def on_answer(self, started: float = inf) -> None:
+        """The provider answered a call that was started then (monotonic), well or badly."""
+        self.gate.on_answer(started)
+        self._stated.forget()
         if self.gate.slowed:
             self.gate.lift(self.quota.most_calls, self.in_flight)
+        if self._log.told is not None:
+            self._tell(self._clock.monotonic())
 
     def judge(self, failure: ProviderFailure, job_id: str) -> ProviderFailure:
         """A job's failed call in view of the lane's others: it may be the address's fault."""
@@ -183,14 +194,39 @@ class Admission:
         return failure if judged is failure.failure_class else wrong_address(failure)
 
     def on_failure(
-        self, failure_class: FailureClass, retry_after: float | None, started: float
+        self,
+        failure_class: FailureClass,
+        retry_after: float | None,
+        started: float,
+        reason: str = "",
     ) -> None:
-        """A call that was started at `started` (monotonic) failed: gate and pace learn of it."""
-        now = self._clock.monotonic()
-        self.gate.on_failure(failure_class, retry_after, self.in_flight, now)
-        if FAILURE_TABLE[failure_class].slow_lane:
+        """A call that was started at `started` (monotonic) failed: gate and pace learn of it.
+
+        `reason`: why the lane waits then, in a sentence that quotes no prompt.
+        """
+        now, row = self._clock.monotonic(), FAILURE_TABLE[failure_class]
+        if row.about_job:
+            self.on_answer(started)
+            return
+        self.gate.on_failure(failure_class, retry_after, self.in_flight, now, reason)
+        if row.slow_lane:
             self._pace.refused(started, now)
             self._recover(now)
+        self._tell(now)
+
+    def reopen(self) -> None:
+        """Forget all that the provider refused or stated: an operator says that it may go on."""
+        now = self._clock.monotonic()
+        self.gate.reopen()
+        self._pace = Pace()
+        self._recover(now)
+        self._believe_contract(now)
+        self._tell(now)
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why the lane lets nothing through now, and until when; None where it does."""
+        return self._stated.hold or self.gate.hold(self._clock.monotonic())
 
     def observe(self, said: RateHeaders | None, latency: float) -> None:
         """An answer's headers tell what the account has: it may be less than we think.
@@ -207,14 +243,35 @@ class Admission:
                 continue
             limit, remaining = about
             if limit:
-                pool.state(limit, now)
+                self._stated.state(pool, limit, now)
             if remaining is not None:
                 pool.believe(believed(remaining, pool.part, pool.rate, latency), now)
 
     @property
     def state(self) -> LaneState:
         """The gate's state, for people and metrics."""
-        return self.gate.state
+        state = self.gate.state
+        slowed = state is LaneState.OPEN and self._stated.hold is not None
+        return LaneState.SLOWED if slowed else state
+
+    def _wait_for_stated(self, cost: Cost, wait: float, now: float) -> float | None:
+        """The same where it is long: for what was stated no longer than minutes."""
+        bound = next((pool for pool in self.quota.pools if pool.key == self.quota.binding), None)
+        left = self._stated.wait(bound, wait, now)
+        if left is None and (hold := self._stated.hold) is not None:
+            self.gate.ask_again(hold.reason, hold.since, now)
+            self._believe_contract(now)
+            left = self.quota.wait(cost, now) if self.in_flight == 0 else None
+        self._tell(now)
+        return left
+
+    def _believe_contract(self, now: float) -> None:
+        self._stated.forget()
+        for pool in self.quota.pools:
+            pool.state(pool.limit.amount, now)
+
+    def _tell(self, now: float) -> None:
+        self._log.look(self.hold, now, parked=self.state is LaneState.PARKED)
 
     def _recover(self, now: float) -> None:
         pace = self._pace.at(now)

@@ -1,4 +1,4 @@
-"""Obeys operators: lanes that pause, jobs that are cancelled.
+"""Obeys operators: lanes that pause and go on, jobs that are cancelled.
 
 All of a command happens within `apply`: who hears that it was applied knows that no call starts
 against it any more. What waits is answered without a call; what is in flight is broken off.
@@ -35,6 +35,7 @@ class Cancelling:
         self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
         self._dispatcher = dispatcher
         self._calls = calls
+        self._lanes = parts.lanes
         self._clock = parts.clock
         self._end = end
         self._met_nonsense = False
@@ -48,6 +49,8 @@ class Cancelling:
             if problem is not None and not self._met_nonsense:
                 self._met_nonsense = True
                 log.warning("what is no command is ignored, now and later", problem=problem)
+        for lane in self._commands.take_resumed() & self._lanes.keys():
+            self._lanes[lane].admission.reopen()
         called = [each for each in self._calls if not each.cancelled and self._is_cancelled(each)]
         for progress in called:
             progress.cancelled = True

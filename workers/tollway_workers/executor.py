@@ -15,6 +15,7 @@ from tollway_workers.errors import CallNotSent, InvalidResult, ProviderError, Pr
 from tollway_workers.policies.cost import cost_of
 from tollway_workers.policies.endings import cancelled
 from tollway_workers.policies.failure_table import FAILURE_TABLE
+from tollway_workers.policies.lane_wait import reason_of
 from tollway_workers.policies.outcome import Completed, Outcome, RetryLater
 from tollway_workers.policies.outgoing import HEAD_BYTES, Exchange, instant
 from tollway_workers.policies.progress import JobProgress
@@ -123,11 +124,16 @@ class JobExecutor:
         except ProviderError as error:
             call.latency = self._clock.monotonic() - call.started_monotonic
             failure = admission.judge(error.failure, job.id)
-            admission.on_failure(failure.failure_class, failure.retry_after, call.started_monotonic)
+            admission.on_failure(
+                failure.failure_class,
+                failure.retry_after,
+                call.started_monotonic,
+                reason_of(failure, call.lane.config.model),
+            )
             raise ProviderError(failure) from None
         call.latency = self._clock.monotonic() - call.started_monotonic
         call.completion = completion
-        admission.on_answer()
+        admission.on_answer(call.started_monotonic)
         admission.observe(completion.said, call.latency)
         if completion.usage is not None:
             permit.settle(completion.usage)

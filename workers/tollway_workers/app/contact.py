@@ -63,6 +63,12 @@ def lane_homes(
 ) -> dict[str, LaneHome]:
     """Where each of these lanes belongs."""
     return {
-        name: LaneHome(settings.lanes[name].limit_group or name, frozenset(topics_of(name)))
+        name: LaneHome(
+            settings.lanes[name].limit_group or name,
+            frozenset(topics_of(name)),
+            tuple(
+                sorted(each for each, route in settings.routes.items() if route.lanes[0] == name)
+            ),
+        )
         for name in lanes
     }

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from math import inf
-from typing import NamedTuple
+from math import inf, isfinite
+from typing import Any, NamedTuple
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_workers.app.gauges import Watched
@@ -11,12 +11,14 @@ from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.commands import CommandFollower
 from tollway_workers.policies.commands import Commands
+from tollway_workers.policies.lane_wait import Hold
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.policies.pool import Pool
 from tollway_workers.policies.quota import LaneQuota, Slots
 from tollway_workers.policies.recent_use import RecentUse
 
 _PAUSED = "paused"
+_BY_OPERATOR = Hold(reason="an operator paused it", since=0.0, next_try=0.0)
 
 
 class LaneHome(NamedTuple):
@@ -26,6 +28,8 @@ class LaneHome(NamedTuple):
     group: str
     #: The topics that its jobs come from.
     topics: frozenset[str]
+    #: Routes whose jobs come to it first.
+    routes: tuple[str, ...] = ()
 
 
 class Pulse:
@@ -81,6 +85,8 @@ class Pulse:
             group=home.group,
             state=admission.state.value if paused_until is None else _PAUSED,
             paused_until=None if paused_until is None else instant(paused_until),
+            **self._hold(admission.hold if paused_until is None else _BY_OPERATOR),
+            routes=home.routes,
             in_flight=admission.in_flight,
             waiting=waiting,
             outstanding=todo.outstanding,
@@ -88,6 +94,20 @@ class Pulse:
             oldest=None if todo.oldest == inf else instant(todo.oldest),
             limits=self._limits(admission.quota, admission.quota.binding if binds else None),
         )
+
+    def _hold(self, hold: Hold | None) -> dict[str, Any]:
+        """Why a lane waits, in a heartbeat's fields: its times are those of the wall clock."""
+        if hold is None or hold is _BY_OPERATOR:
+            return {"reason": hold and hold.reason}
+        now = self._clock.monotonic()
+        behind = self._clock.now() - now
+        asked = isfinite(hold.asked_until) and hold.asked_until > max(now, hold.next_try)
+        return {
+            "reason": hold.reason,
+            "since": instant(hold.since + behind),
+            "next_try": instant(hold.next_try + behind) if hold.next_try > now else None,
+            "asked_until": instant(hold.asked_until + behind) if asked else None,
+        }
 
     def _limits(self, quota: LaneQuota, binding: str | None) -> tuple[LimitUse, ...]:
         """`binding`: the key of the one that binds."""

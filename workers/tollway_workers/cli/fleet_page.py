@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from tollway_schemas.codec import encode
-from tollway_workers.cli.fleet_view import FleetView, LaneView
+from tollway_workers.cli.fleet_view import FleetView, LaneView, WaitView
 from tollway_workers.cli.output import Column
 
 _LANE_COLUMNS = (
@@ -27,6 +27,12 @@ _LIMIT_COLUMNS = (
     Column("allowed", right=True),
     Column("", right=True),
     Column("binds"),
+)
+_WAIT_COLUMNS = (
+    Column("lane"),
+    Column("since", right=True),
+    Column("why it waits", wraps=True),
+    Column("said by", wraps=True),
 )
 _WORKER_COLUMNS = (
     Column("worker"),
@@ -50,9 +56,11 @@ class Sheet(NamedTuple):
 
 
 def lane_sheets(lanes: Sequence[LaneView], now: float) -> list[Sheet]:
-    """The lanes, and what they are limited by."""
+    """The lanes, why they wait, and what they are limited by."""
+    waits = Sheet(_WAIT_COLUMNS, _wait_rows(lanes, now))
     limits = Sheet(_LIMIT_COLUMNS, _limit_rows(lanes))
-    return [Sheet(_LANE_COLUMNS, _lane_rows(lanes, now)), *([limits] if limits.rows else [])]
+    others = [sheet for sheet in (waits, limits) if sheet.rows]
+    return [Sheet(_LANE_COLUMNS, _lane_rows(lanes, now)), *others]
 
 
 def lane_facts(lanes: Sequence[LaneView]) -> list[dict[str, Any]]:
@@ -62,6 +70,7 @@ def lane_facts(lanes: Sequence[LaneView]) -> list[dict[str, Any]]:
         | {
             "paused_until": _instant(each.paused_until),
             "oldest": _instant(each.oldest),
+            "wait": None if each.wait is None else _wait_facts(each.wait),
             "time_to_clear": each.time_to_clear,
             "binding": each.binding,
         }
@@ -76,7 +85,7 @@ def unfinished_sheets(jobs: Mapping[str, int]) -> list[Sheet]:
 
 
 def worker_sheets(view: FleetView, now: float) -> list[Sheet]:
-    """One row a worker."""
+    """One row a worker, and the lanes that wait in them."""
     rows = [
         (
             beat.worker,
@@ -90,7 +99,8 @@ def worker_sheets(view: FleetView, now: float) -> list[Sheet]:
         )
         for beat in view.live(now)
     ]
-    return [Sheet(_WORKER_COLUMNS, rows)]
+    waits = Sheet(_WAIT_COLUMNS, _wait_rows(view.lanes(now), now))
+    return [Sheet(_WORKER_COLUMNS, rows), *([waits] if waits.rows else [])]
 
 
 def worker_facts(view: FleetView, now: float) -> list[dict[str, Any]]:
@@ -135,6 +145,24 @@ def _lane_rows(lanes: Sequence[LaneView], now: float) -> list[tuple[str, ...]]:
         )
         for each in lanes
     ]
+
+
+def _wait_rows(lanes: Sequence[LaneView], now: float) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.lane,
+            _NONE if each.wait.since is None else span(now - each.wait.since),
+            each.wait.sentence(now),
+            ", ".join(each.wait.workers),
+        )
+        for each in lanes
+        if each.wait is not None
+    ]
+
+
+def _wait_facts(wait: WaitView) -> dict[str, Any]:
+    times = ("since", "next_try", "asked_until")
+    return asdict(wait) | {name: _instant(getattr(wait, name)) for name in times}
 
 
 def _limit_rows(lanes: Sequence[LaneView]) -> list[tuple[str, ...]]:

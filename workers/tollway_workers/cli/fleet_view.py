@@ -4,15 +4,18 @@ Times are in seconds since 1970, on Kafka's clock.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
+from tollway_workers.policies.lane_wait import BRIEF, waiting
+from tollway_workers.policies.outgoing import instant
 
 #: Seconds: a worker that was heard within them is alive, and rates are taken over them.
 LIVE = 10.0
 #: The worst that any worker says of a lane comes first.
+_MOMENT = "%Y-%m-%d %H:%M:%S UTC"
 _STATES = ("paused", "parked", "slowed", "open")
 
 
@@ -42,6 +45,35 @@ class LimitView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitView:
+    """Why a lane lets nothing through but single tries."""
+
+    reason: str
+    since: float | None
+    #: None: a try may start, or is on its way.
+    next_try: float | None
+    #: Until when the provider asked to be left alone, where the next try is before that.
+    asked_until: float | None
+    #: Those that say so.
+    workers: tuple[str, ...]
+    #: Whether no job is there to try it with.
+    idle: bool = False
+
+    def sentence(self, now: float) -> str:
+        """The same in words."""
+        seconds = None if self.idle else 0.0
+        if self.next_try is not None:
+            seconds = max(0.0, self.next_try - now)
+        until = None if self.asked_until is None else f"{instant(self.asked_until):{_MOMENT}}"
+        return waiting(self.reason, seconds, until=until)
+
+    def is_brief(self, now: float) -> bool:
+        """Whether it has just begun and is about to end: the usual pause after a 429."""
+        begun = self.since is not None and now - self.since < BRIEF
+        return begun and self.next_try is not None and self.next_try - now < BRIEF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneView:
     """One lane over all workers."""
 
@@ -49,6 +81,12 @@ class LaneView:
     group: str
     state: str
     paused_until: float | None
+    wait: WaitView | None
+    #: Whether every worker that has something to do there waits; of its jobs in retry topics
+    #: nobody has any, and then that is whether all of its owners wait.
+    stuck: bool
+    #: Routes whose jobs come to it first.
+    routes: tuple[str, ...]
     in_flight: int
     waiting: int
     outstanding: int
@@ -121,7 +159,9 @@ class FleetView:
 
 def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbeat]]) -> LaneView:
     beats = [each for each, _, _, _ in said]
-    owners = tuple(beat.worker for lane, _, _, beat in said if beat.shards.get(lane.group, 0))
+    owned = [(beat.worker, lane) for lane, _, _, beat in said if beat.shards.get(lane.group, 0)]
+    # Who has no shard any more calls nobody: how its calls ended once is of no interest.
+    present = [lane for _, lane in owned] or beats
     paused = [each.paused_until.timestamp() for each in beats if each.paused_until]
     rates = [
         max(0, last.finished - first.finished) / seconds
@@ -131,16 +171,46 @@ def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbea
     return LaneView(
         lane=name,
         group=beats[0].group,
-        state=_worst(each.state for each in beats),
+        state=_worst(each.state for each in present),
         paused_until=max(paused, default=None),
+        wait=_wait(owned),
+        stuck=_stuck(present),
+        routes=tuple(sorted({route for each in beats for route in each.routes})),
         in_flight=sum(each.in_flight for each in beats),
         waiting=sum(each.waiting for each in beats),
         outstanding=sum(each.outstanding for each in beats),
         oldest=min((each.oldest.timestamp() for each in beats if each.oldest), default=None),
         limits=_limits(beats),
-        owners=owners,
+        owners=tuple(worker for worker, _ in owned),
         rate=sum(rates) if rates else None,
     )
+
+
+def _wait(said: Sequence[tuple[str, LaneBeat]]) -> WaitView | None:
+    """The worst that workers say, and of equals what began first."""
+    held = [each for _, each in said if each.reason is not None]
+    if not held:
+        return None
+    worst = _worst(each.state for each in held)
+    begun = [each for each in held if each.state == worst]
+    first = min(begun, key=lambda each: each.since.timestamp() if each.since else 0.0)
+    same = [(worker, each) for worker, each in said if each.reason == first.reason]
+    tries = [each.next_try.timestamp() if each.next_try else None for _, each in same]
+    if first.paused_until is not None:
+        tries = [first.paused_until.timestamp()]
+    return WaitView(
+        reason=first.reason or "",
+        since=None if first.since is None else first.since.timestamp(),
+        next_try=None if None in tries else min(each for each in tries if each is not None),
+        asked_until=None if first.asked_until is None else first.asked_until.timestamp(),
+        workers=tuple(worker for worker, _ in same),
+        idle=not any(each.waiting or each.in_flight for _, each in same),
+    )
+
+
+def _stuck(beats: Sequence[LaneBeat]) -> bool:
+    busy = [each for each in beats if each.outstanding] or beats
+    return all(each.reason is not None for each in busy)
 
 
 def _limits(beats: Iterable[LaneBeat]) -> tuple[LimitView, ...]:

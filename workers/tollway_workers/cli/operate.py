@@ -27,6 +27,8 @@ _NOT_APPLIED = 1
 _PAUSE = 86_400.0
 #: Seconds: what lasts longer is taken out of the configuration.
 _LONGEST_PAUSE = 366 * 86_400.0
+#: Seconds: it is obeyed once, when it is read; a worker that starts later holds nothing back.
+_RESUME = 3_600.0
 
 Lane = Annotated[str, typer.Argument(metavar="LANE", help="The lane's name.")]
 Timeout = Annotated[
@@ -85,16 +87,16 @@ def resume(
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """End every pause of a lane.
+    """Let a lane go on: end every pause of it, and forget what its provider refused.
+
+    So a lane that is parked, or that a long Retry-After has closed, is tried at once.
 
     Exit status 1 if a worker did not say in time that it obeys.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
-    heard = asyncio.run(_resume(kafka, lane, None if no_wait else timeout))
-    what = f"lane {on_one_line(lane)} goes on"
-    if heard is None:
-        what, heard = f"lane {on_one_line(lane)} is not paused: nothing to do", _NOBODY
-    _report(what, heard, {"resumed": lane}, as_json)
+    command = _command(Action.RESUME, _RESUME, lane=lane)
+    heard = asyncio.run(_resume(kafka, command, None if no_wait else timeout))
+    _report(f"lane {on_one_line(lane)} goes on", heard, {"resumed": lane}, as_json)
 
 
 def cancel(
@@ -139,10 +141,6 @@ def cancel(
     _report(f"cancelled {what}", heard, {"cancelled": facts} | more, as_json)
 
 
-#: Where nothing was said, or nobody was waited for.
-_NOBODY = Heard(offset=-1, waited=False)
-
-
 def _command(action: Action, lasts: float, **target: Any) -> Command:
     now = datetime.now(UTC)
     facts = {"action": action, "issued_at": now, "by": who()}
@@ -155,14 +153,14 @@ async def _pause(kafka: KafkaSettings, command: Command, patience: float | None)
     return await _say(kafka, [command], patience)
 
 
-async def _resume(kafka: KafkaSettings, lane: str, patience: float | None) -> Heard | None:
+async def _resume(kafka: KafkaSettings, command: Command, patience: float | None) -> Heard:
     quieten_client_logs()
     saying = Saying(kafka)
-    keys = [key for key, command in (await saying.commands()).items() if command.lane == lane]
+    said = (await saying.commands()).items()
+    keys = [key for key, earlier in said if earlier.lane == command.lane]
     if not keys:
-        await _require_lane(kafka, lane)
-        return None
-    return await _wait(saying, await saying.take_back(keys), patience)
+        await _require_lane(kafka, command.lane or "")
+    return await _wait(saying, await saying.say([command], ended=keys), patience)
 
 
 async def _say(kafka: KafkaSettings, commands: Sequence[Command], patience: float | None) -> Heard:

@@ -50,21 +50,20 @@ class Saying:
                 continue
         return found
 
-    async def say(self, commands: Sequence[Command]) -> Said:
-        """Write these, and clear away what has expired. Raises BrokerUnavailable."""
+    async def say(self, commands: Sequence[Command], *, ended: Sequence[bytes] = ()) -> Said:
+        """Write these, take back those with the keys `ended`, and clear away what has expired.
+
+        Raises BrokerUnavailable.
+        """
         late = time.time() - _CLEARED_AFTER
         old = [
             (key, None)
             for key, command in (await self.commands()).items()
-            if command.expires_at.timestamp() < late
+            if command.expires_at.timestamp() < late or key in ended
         ]
         # Each has a key of its own: a clearing away never meets what was said since.
         new = [(f"{each.action.value}/{uuid4()}".encode(), encode(each)) for each in commands]
         return await self._write([*old, *new])
-
-    async def take_back(self, keys: Sequence[bytes]) -> Said:
-        """Write that these are in force no more. Raises BrokerUnavailable."""
-        return await self._write([(key, None) for key in keys])
 
     async def heard(self, said: Said, patience: float) -> Heard:
         """Wait until every worker that is alive has applied it, for `patience` seconds at most."""

@@ -27,6 +27,7 @@ class Commands:
         self._jobs: dict[str, float] = {}
         self._tenants: dict[str, list[_Span]] = {}
         self._runs: dict[str, list[_Span]] = {}
+        self._resumed: set[str] = set()
         #: Seconds on the clock that counts suspend: all that was said before it is known. None:
         #: nobody looks.
         self.looked: float | None = None
@@ -47,7 +48,14 @@ class Commands:
         if command is not None and _expiry(command) > now:
             self._by_key[key] = command
             self._add(command)
+            if command.action is Action.RESUME and command.lane is not None:
+                self._resumed.add(command.lane)
         return None
+
+    def take_resumed(self) -> set[str]:
+        """The lanes that are to be opened: each command is obeyed once."""
+        resumed, self._resumed = self._resumed, set()
+        return resumed
 
     def may_start(self, lane: str, now: float, boottime: float) -> bool:
         """Whether calls may start on a lane, for all that operators said.

@@ -54,6 +54,11 @@ class Row:
     #: Whether another lane could do better.
     forward: bool = False
 
+    @property
+    def about_job(self) -> bool:
+        """Whether it says nothing against the lane: that is alive, or nobody asked it."""
+        return not (self.next is Next.PARK_LANE or self.slow_lane or self.lane_fault)
+
 
 _AT_ONCE = Row(next=Next.DEAD_LETTER)
 _TIMEOUT = Row(next=Next.RETRY, most=1, lane_fault=True, forward=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tollway_workers.cli.run.sizes import size
+from tollway_workers.cli.topic_scan import seconds_in
 
 _WHO = "Who answers"
 _HOW = "How it runs"
@@ -16,6 +17,11 @@ def _size(text: str) -> int:
         return size(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def patience_in(text: str) -> float:
+    """Seconds in `90s`, `10m`, `2h` or `0`. Raises typer.BadParameter."""
+    return 0.0 if text == "0" else seconds_in(text)
 
 
 Source = Annotated[
@@ -124,6 +130,15 @@ RetryFailed = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what it would do and at most cost.", rich_help_panel=_HOW),
+]
+GiveUpAfter = Annotated[
+    float | None,
+    typer.Option(
+        parser=patience_in,
+        metavar="TIME",
+        help="End if no lane lets anything through for so long; 0: never. Default: 10m.",
+        rich_help_panel=_HOW,
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=_HOW)

@@ -1,5 +1,6 @@
 """A whole batch: which lines are jobs, under which ids, and which are not."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,6 +50,8 @@ class Batch:
     line_of: dict[str, int] = field(default_factory=dict)
     #: By the names that lines have for them.
     routes: set[str] = field(default_factory=set)
+    #: How many jobs each route has, by the name that topics have for it.
+    jobs_of: Counter[str] = field(default_factory=Counter)
 
     @property
     def lines(self) -> int:
@@ -130,6 +133,7 @@ class BatchReader:
             return _bad(item, self._too_large(f"the job ({size:,} bytes)"))
         batch.line_of[made.job.id] = item.line
         batch.routes.add(route)
+        batch.jobs_of[made.job.route] += 1
         return None
 
     def _ready(self, item: BatchJob, run_id: str) -> ReadyJob[object]:

@@ -4,6 +4,7 @@ Format: https://platform.openai.com/docs/api-reference/batch/request-output
 What it has no place for stands under `tollway`.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from tollway_schemas import Answer, Reply, Usage
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.cli.run.batch import CUSTOM_ID_LABEL, MODEL_LABEL
 from tollway_workers.cli.run.batch_line import BadLine
+from tollway_workers.cli.run.calls import NO_CALLS, Calls, calls_of
 from tollway_workers.cli.run.chat_completion import beside_the_completion, chat_completion
 
 _OK = 200
@@ -31,11 +33,13 @@ class Ending:
     answered: bool
     dead_letter: bool
     #: With those of earlier generations, as tokens and cost.
-    attempts: int
+    calls: Calls
     input_tokens: int
     output_tokens: int
     #: Pico-USD; None: unknown.
     cost: int | None
+    #: Of the job; None for a line that was none.
+    route: str | None = None
 
 
 def reply_line(
@@ -99,13 +103,27 @@ def read_ending(raw: bytes) -> Ending:
             generation=int(ours["generation"]),
             answered=item["error"] is None,
             dead_letter=bool(ours["dead_letter"]),
-            attempts=sum(int(part["attempts"]) for part in parts),
+            calls=sum(map(_calls, parts), NO_CALLS),
             input_tokens=sum(int(each.get("input", 0)) for each in tokens),
             output_tokens=sum(int(each.get("output", 0)) for each in tokens),
             cost=_cost(parts),
+            # A line each in memory: the same few names.
+            route=sys.intern(str(ours["route"])) if "route" in ours else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("no output line of a run") from error
+
+
+def _calls(part: dict[str, Any]) -> Calls:
+    """Of all calls those that are told of: a job that waited long does not keep all."""
+    log = part.get("attempt_log")
+    if log is None:
+        # Of an earlier generation they are counted already.
+        refused, unconnected = part.get("refused", 0), part.get("unconnected", 0)
+    else:
+        told = calls_of((each.get("failure_class"), 1) for each in log)
+        refused, unconnected = told.refused, told.unconnected
+    return Calls(total=int(part["attempts"]), refused=refused, unconnected=unconnected)
 
 
 def _cost(parts: list[dict[str, Any]]) -> int | None:
@@ -165,7 +183,9 @@ def _earlier(ending: Ending) -> dict[str, Any]:
     """What the generations before this one took."""
     return {
         "generation": ending.generation,
-        "attempts": ending.attempts,
+        "attempts": ending.calls.total,
+        "refused": ending.calls.refused,
+        "unconnected": ending.calls.unconnected,
         "tokens": {"input": ending.input_tokens, "output": ending.output_tokens},
         "cost_pico_usd": None if ending.cost is None else str(ending.cost),
     }

@@ -1,9 +1,11 @@
 """Replies of a run, each into OUT once."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from tollway_schemas import Reply, SchemaError, codec
 from tollway_workers.cli.run.batch_output import Ending, read_ending, reply_line
+from tollway_workers.cli.run.causes import Cause
 from tollway_workers.cli.run.out_file import Output
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.errors import FleetError
@@ -13,8 +15,9 @@ from tollway_workers.kafka.log_reader import LoggedRecord
 class Collector:
     """Takes what stands on the reply topic; keeps the first reply of the highest generation.
 
-    Mutable state: the lines still without their ending in this round, the lines to be replaced by
-    a later generation's, where the first of those replies lies, and the tally of what is known.
+    Mutable state: the lines still without their ending in this round, how many of each route have
+    theirs, the lines to be replaced by a later generation's, where the first of those replies
+    lies, and the tally of what is known.
     """
 
     def __init__(
@@ -43,12 +46,16 @@ class Collector:
     def begin(self, generation: int) -> None:
         """Wait for replies of `generation` to every line that has not been answered."""
         self._generation = generation
-        endings = self._out.endings
-        self.missing = {
-            line
-            for line in self._line_of.values()
-            if line not in endings or not self._is_last(endings[line])
-        }
+        self.missing = set(self._line_of.values())
+        #: By the name that topics have for it.
+        self.ended: Counter[str | None] = Counter()
+        for ending in self._out.endings.values():
+            self._end(ending)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Why lines of OUT failed, the commonest first."""
+        return self._out.causes.most_first
 
     def failed(self) -> list[Ending]:
         """How the jobs ended that have no answer."""
@@ -60,7 +67,7 @@ class Collector:
         ending = read_ending(raw)
         self._out.append(raw)
         self.tally += ending
-        self.missing.discard(ending.line)
+        self._end(ending)
 
     def take(self, records: Iterable[LoggedRecord]) -> None:
         """Keep those that are ours and new. Raises FleetError if one of ours cannot be read."""
@@ -86,8 +93,12 @@ class Collector:
     def _replace(self, ending: Ending, known: Ending, raw: bytes) -> None:
         self._later[ending.line] = (ending, raw)
         self.tally = self.tally - known + ending
-        if self._is_last(ending):
+        self._end(ending)
+
+    def _end(self, ending: Ending) -> None:
+        if ending.line in self.missing and self._is_last(ending):
             self.missing.discard(ending.line)
+            self.ended[ending.route] += 1
 
     def _is_last(self, ending: Ending) -> bool:
         """Whether this round brings no other."""

@@ -51,6 +51,7 @@ def run(
     limit: given.Limit = None,
     fresh: given.Fresh = False,
     retry_failed: given.RetryFailed = False,
+    give_up_after: given.GiveUpAfter = None,
     dry_run: given.DryRun = False,
     json: given.AsJson = False,
 ) -> None:
@@ -58,7 +59,7 @@ def run(
 
     Ctrl-C finishes the calls in flight, a second one ends at once.
 
-    Exit status: 0 all answered, 1 some failed, 2 could not run, 130 interrupted.
+    Exit status: 0 all answered, 1 some failed or it gave up, 2 could not run, 130 interrupted.
     """
     _play(RunOptions(**locals()))
 

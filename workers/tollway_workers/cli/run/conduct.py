@@ -4,9 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from tollway_workers.cli.run.calls import NO_CALLS, Calls
+from tollway_workers.cli.run.fleet import Fleet
 from tollway_workers.cli.run.tally import Progress
+from tollway_workers.cli.run.waits import NO_WAITS, Look, Patience
+from tollway_workers.cli.run.watch import FleetWatch, Sight
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.cli.run.workers import RunWorkers
 
@@ -16,29 +21,46 @@ _SHOW_EVERY = 0.5
 _READY_BESIDE_OTHERS = 10.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """How the part of a run ended in which there was something to do."""
+
+    #: Whether it gave up, because nothing was let through for so long.
+    gave_up: bool = False
+    #: What was waited for in the end.
+    look: Look = NO_WAITS
+    calls: Calls = NO_CALLS
+
+
 class Conductor:
-    """Plays one run. `play` once."""
+    """Plays one run. `play` once.
+
+    State: what was last seen of the fleet, and whether the run is to give up.
+    """
 
     def __init__(
         self,
         work: RunWork,
-        workers: RunWorkers | None,
+        brought: Fleet | None,
+        watch: FleetWatch,
         show: Callable[[Progress], None],
+        patience: Patience,
         *,
         total: int,
-        beside_others: bool = False,
-        drain_timeout: float = 0.0,
     ) -> None:
         self._work = work
-        self._workers = workers
+        self._workers = brought.workers if brought else None
+        self._beside_others = brought.beside_others if brought else False
+        self._drain_timeout = brought.drain_timeout if brought else 0.0
+        self._watch = watch
         self._show = show
+        self._patience = patience
         self._total = total
-        self._beside_others = beside_others
-        self._drain_timeout = drain_timeout
-        self._in_flight: int | None = None
+        self._sight = Sight()
+        self._given_up = asyncio.Event()
 
-    async def play(self, stop: asyncio.Event) -> None:
-        """Until every line has its ending, or `stop` is set and the workers have drained.
+    async def play(self, stop: asyncio.Event) -> Played:
+        """Until every line has its ending, `stop` is set or it gives up, and workers have drained.
 
         Raises FleetError. Cancelled: at once; the state is that of the last second.
         """
@@ -47,12 +69,14 @@ class Conductor:
         enqueuing = _task(self._enqueue())
         watching = _task(self._workers.watch()) if self._workers else None
         background = [_task(work.keep_saving()), _task(self._keep_showing())]
-        stopping = _task(stop.wait())
-        guarded = {collecting, enqueuing, stopping, *background, *([watching] if watching else [])}
+        stopping = {_task(stop.wait()), _task(self._given_up.wait())}
+        guarded = {collecting, enqueuing, *stopping, *background, *([watching] if watching else [])}
+        heartbeats = _task(self._watch.run())
         try:
-            await _until_one_of({collecting, stopping}, guarded)
+            await _until_one_of({collecting, *stopping}, guarded)
             work.stopped = True
-            if not stop.is_set():
+            last = await self._watch.look(work.left)
+            if collecting.done():
                 await enqueuing
             elif not enqueuing.done():
                 await self._flush(enqueuing)
@@ -63,7 +87,9 @@ class Conductor:
             await work.finish()
         finally:
             await _end(guarded)
+            await self._watch.stop(heartbeats)
         self._show(self._progress())
+        return self._played(last)
 
     async def _enqueue(self) -> None:
         if self._workers:
@@ -93,10 +119,29 @@ class Conductor:
 
     async def _keep_showing(self) -> None:
         while True:
-            if self._workers:
-                self._in_flight = await self._workers.calls_in_flight()
+            self._sight = await self._watch.look(self._work.left)
             self._show(self._progress())
+            if not self._work.stopped and self._is_enough():
+                self._given_up.set()
             await asyncio.sleep(_SHOW_EVERY)
+
+    def _is_enough(self) -> bool:
+        """Whether nothing was let through for so long that the run gives up."""
+        ended = self._total - len(self._work.collector.missing)
+        return self._patience.is_over(self._sight.look, ended, time.monotonic())
+
+    def _played(self, last: Sight) -> Played:
+        tally = self._work.collector.tally
+        is_left = bool(self._work.collector.missing)
+        made = self._sight.calls or NO_CALLS
+        counted = self._work.calls_before + made
+        # Those of other runs' workers are told by replies alone, those without a reply by ours.
+        calls = max(tally.calls, counted, key=lambda each: each.total)
+        return Played(
+            gave_up=self._given_up.is_set() and is_left,
+            look=last.look if is_left else NO_WAITS,
+            calls=calls,
+        )
 
     def _progress(self) -> Progress:
         started = self._work.started
@@ -105,8 +150,11 @@ class Conductor:
             tally=self._work.collector.tally,
             done=self._total - len(self._work.collector.missing),
             resumed=self._work.resumed,
-            in_flight=self._in_flight,
+            in_flight=self._sight.in_flight,
             elapsed=0.0 if started is None else time.monotonic() - started,
+            starting=started is None and self._workers is not None,
+            # What workers that drain say is no news.
+            look=NO_WAITS if self._work.stopped or started is None else self._sight.look,
         )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tollway_workers.cli.run.disk import state_path
+from tollway_workers.cli.run.waits import GIVE_UP_AFTER
 from tollway_workers.errors import InputError
 
 STANDARD_STREAM = "-"
@@ -34,7 +35,13 @@ class RunOptions:
     fresh: bool = False
     retry_failed: bool = False
     json: bool = False
+    give_up_after: float | None = None
     bootstrap_servers: str | None = None
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which nothing is let through after which it gives up; 0: never."""
+        return GIVE_UP_AFTER if self.give_up_after is None else self.give_up_after
 
     @property
     def to_stdout(self) -> bool:

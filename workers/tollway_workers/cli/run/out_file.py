@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from tollway_workers.cli.run.batch_output import Ending, read_ending
+from tollway_workers.cli.run.causes import Causes
 from tollway_workers.cli.run.disk import MAKE_ROOM, replace_file, writing
 from tollway_workers.errors import InputError
 
 
 class Output(Protocol):
-    """Where output lines go, and how the lines that are there ended."""
+    """Where output lines go, how the lines that are there ended, and why some failed."""
 
     endings: dict[int, Ending]
+    causes: Causes
 
     def append(self, raw: bytes) -> None:
         """Add a line of the output for an input line that has none yet. Raises DiskError."""
@@ -66,6 +68,7 @@ class OutFile:
         with writing(self.path, MAKE_ROOM):
             self._file.write(raw)
         self.endings[ending.line] = ending
+        _note(self.causes, ending, raw)
 
     def sync(self) -> None:
         with writing(self.path, MAKE_ROOM):
@@ -94,6 +97,7 @@ class OutFile:
 
     def _read(self) -> dict[int, Ending]:
         endings: dict[int, Ending] = {}
+        self.causes = Causes()
         self._file.seek(0)
         whole = 0
         for number, raw in enumerate(self._file, start=1):
@@ -108,6 +112,7 @@ class OutFile:
                     "or --fresh to overwrite it"
                 ) from None
             endings[ending.line] = ending
+            _note(self.causes, ending, raw)
         self._file.seek(whole)
         self._file.truncate()
         return endings
@@ -119,11 +124,13 @@ class StandardOutput:
     def __init__(self, stream: BinaryIO | None = None) -> None:
         self._stream = stream or sys.stdout.buffer
         self.endings: dict[int, Ending] = {}
+        self.causes = Causes()
 
     def append(self, raw: bytes) -> None:
         ending = read_ending(raw)
         self._stream.write(raw)
         self.endings[ending.line] = ending
+        _note(self.causes, ending, raw)
 
     def sync(self) -> None:
         self._stream.flush()
@@ -133,6 +140,11 @@ class StandardOutput:
 
     def close(self) -> None:
         self._stream.flush()
+
+
+def _note(causes: Causes, ending: Ending, raw: bytes) -> None:
+    if not ending.answered:
+        causes.add(raw)
 
 
 def _open_locked(path: Path) -> io.BufferedRandom:

@@ -1,36 +1,49 @@
 """What a run says in the end, for people and for machines."""
 
+import shlex
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.cli.output import on_one_line
 from tollway_workers.cli.run.dry_run import Estimate
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
+from tollway_workers.policies.lane_wait import span, waiting
 
 SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 #: Bad lines that are shown one by one.
 _MOST_SHOWN = 20
+#: Causes that are shown.
+_MOST_CAUSES = 10
 
 
 def show_result(screen: Screen, options: RunOptions, result: Result) -> None:
     """The table at the end, and how to go on if it is not the end."""
-    screen.summary(result.tally, result.seconds, str(options.out))
+    screen.summary(result.tally, result.played.calls, result.seconds, str(options.out))
+    _show_causes(screen, options, result)
     left = result.left
-    if left and options.to_stdout:
-        screen.tell(f"stopped with {left:,} lines left")
-    elif left:
-        screen.tell(
-            f"stopped with {left:,} lines left: give the same command again and it goes on there"
+    if not left:
+        return
+    for wait in result.played.look.waits:
+        screen.tell(f"{wait.of} {waiting(wait.reason, None)}")
+    stopped = f"stopped with {left:,} lines left"
+    if result.played.gave_up:
+        stopped = (
+            f"gave up with {left:,} lines left, after {span(options.patience)} in which nothing "
+            "was let through"
         )
+    how = "" if options.to_stdout else ": give the same command again and it goes on there"
+    screen.tell(stopped + how)
 
 
 def result_json(options: RunOptions, result: Result) -> bytes:
     """The same as one JSON object."""
-    tally = result.tally
+    tally, calls = result.tally, result.played.calls
     return _line(
         {
             "run": result.run_id,
@@ -43,7 +56,12 @@ def result_json(options: RunOptions, result: Result) -> bytes:
             "bad_lines": tally.bad_lines,
             "dead_letters": tally.dead_letters,
             "left": result.left,
-            "calls": tally.attempts,
+            "causes": [asdict(each) for each in result.causes],
+            "waits": [{"for": each.of, "reason": each.reason} for each in result.played.look.waits],
+            "gave_up": result.played.gave_up,
+            "calls": calls.total,
+            "calls_refused": calls.refused,
+            "calls_unconnected": calls.unconnected,
             "input_tokens": tally.input_tokens,
             "output_tokens": tally.output_tokens,
             "cost_usd": None if tally.unpriced else _usd(tally.cost),
@@ -81,6 +99,26 @@ def estimate_json(options: RunOptions, found: Estimate) -> bytes:
             "most_cost_usd": None if found.cost is None else _usd(found.cost),
         }
     )
+
+
+def _show_causes(screen: Screen, options: RunOptions, result: Result) -> None:
+    """Why lines failed, and which commands say more."""
+    for cause in result.causes[:_MOST_CAUSES]:
+        example = f", such as {cause.custom_id!r}" if cause.custom_id is not None else ""
+        screen.tell(f"{cause.count:,} {cause.failure_class}{example}: {on_one_line(cause.message)}")
+    if (rest := len(result.causes) - _MOST_CAUSES) > 0:
+        screen.tell(f"and {rest:,} more kinds of failure")
+    fleet = []
+    if options.config is not None:
+        fleet += ["--config", str(options.config)]
+    if options.bootstrap_servers is not None:
+        fleet += ["--bootstrap-servers", options.bootstrap_servers]
+    if any(cause.dead_letters for cause in result.causes):
+        command = ["tollway", "dead-letters", "list", "--run", result.run_id, *fleet]
+        screen.tell(f"more of them: {shlex.join(command)}")
+    called = next((cause.job_id for cause in result.causes if cause.job_id is not None), None)
+    if called is not None:
+        screen.tell(f"every call of one: {shlex.join(['tollway', 'journal', called, *fleet])}")
 
 
 def _at_most(found: Estimate) -> str:

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from tollway_schemas import Priority
 from tollway_workers.app.run_topics import delete_finished
-from tollway_workers.cli.run.conduct import Conductor
+from tollway_workers.cli.run.conduct import Conductor, Played
 from tollway_workers.cli.run.fleet import fleet
 from tollway_workers.cli.run.lane_lock import LaneLocks
 from tollway_workers.cli.run.older_jobs import OlderJobs
@@ -13,6 +13,8 @@ from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.cli.run.signals import StopSignals
+from tollway_workers.cli.run.waits import Patience
+from tollway_workers.cli.run.watch import FleetWatch
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.errors import BrokerUnavailable
 
@@ -34,13 +36,16 @@ class Rounds:
         self._work = work
         self._locks = locks
 
-    async def play(self, total: int, signals: StopSignals) -> None:
-        """Until every line has its ending, or a signal has come. Raises TollwayError."""
+    async def play(self, total: int, signals: StopSignals) -> Played:
+        """Until every line has its ending, it gives up or a signal has come. Raises TollwayError.
+
+        How the last round went.
+        """
         work = self._work
         await work.prepare()
         # What failed again is asked again by another command, never by one that was interrupted.
         may_ask = work.generation == 1 or not work.collector.missing
-        await self._play_one(total, signals)
+        played = await self._play_one(total, signals)
         stopped = signals.event.is_set()
         if self._options.retry_failed and may_ask and not stopped and not work.collector.missing:
             number = await work.ask_again()
@@ -49,32 +54,32 @@ class Rounds:
                 if number
                 else "no line failed: there is nothing to ask again"
             )
-            await self._play_one(total, signals)
+            played = await self._play_one(total, signals)
         if self._plan.own_topics and not work.collector.missing:
             await self._delete_topics()
+        return played
 
-    async def _play_one(self, total: int, signals: StopSignals) -> None:
+    async def _play_one(self, total: int, signals: StopSignals) -> Played:
         work = self._work
         if not work.collector.missing:
             await work.finish()
-            return
+            return Played(calls=work.collector.tally.calls)
         own = fleet(self._plan, work.settings, self._locks, self._options, self._screen.tell)
         async with own as brought:
             older = OlderJobs(work.settings.kafka, _topics(work), work.run, self._screen.tell)
             telling = asyncio.create_task(older.tell_until_done()) if brought else None
-            conductor = Conductor(
-                work,
+            watch = FleetWatch(
+                work.settings,
                 brought.workers if brought else None,
-                self._screen.show,
-                total=total,
-                beside_others=brought.beside_others if brought else False,
-                drain_timeout=brought.drain_timeout if brought else 0.0,
+                knows_routes=self._plan.routes is not None,
             )
+            patience = Patience(self._options.patience)
+            conductor = Conductor(work, brought, watch, self._screen.show, patience, total=total)
             # From here on there are calls to finish.
             signals.at_once = False
             try:
                 with self._screen.showing(total):
-                    await conductor.play(signals.event)
+                    return await conductor.play(signals.event)
             finally:
                 if telling is not None:
                     telling.cancel()

@@ -11,6 +11,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.cli.run.calls import Calls
 from tollway_workers.cli.run.tally import Progress, Tally
 
 #: Seconds between two lines where there is no terminal.
@@ -24,6 +25,7 @@ class Screen:
         self._console = console
         self._bar: Bar | None = None
         self._last_line = 0.0
+        self._told: tuple[tuple[str, str], ...] = ()
 
     def tell(self, line: str) -> None:
         """Say one thing."""
@@ -44,7 +46,12 @@ class Screen:
                 self._bar = None
 
     def show(self, progress: Progress) -> None:
-        """How far it is."""
+        """How far it is; at once where what it waits for is another."""
+        look = progress.look
+        if look.reasons != self._told:
+            self._told = look.reasons
+            for each in look.waits:
+                self.tell(f"{each.of} {each.sentence}")
         if self._bar is not None:
             facts = escape(_facts(progress))
             self._bar.update(self._task, completed=progress.done, facts=facts)
@@ -54,13 +61,13 @@ class Screen:
             self._last_line = now
             self.tell(f"{progress.done:,}/{progress.total:,}  {_facts(progress)}")
 
-    def summary(self, tally: Tally, seconds: float, out: str) -> None:
+    def summary(self, tally: Tally, calls: Calls, seconds: float, out: str) -> None:
         """The table at the end."""
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         rows = {
             "answered": f"{tally.answered:,}",
             "failed": f"{tally.failed:,}" + _detail(tally),
-            "calls": f"{tally.attempts:,}",
+            "calls": calls.text,
             "tokens": f"{tally.input_tokens:,} in, {tally.output_tokens:,} out",
             "cost": cost_text(tally),
             "time": duration(seconds),
@@ -101,6 +108,10 @@ def _facts(progress: Progress) -> str:
     facts.append(f"cost {cost_text(tally)}" if tally.lines > tally.bad_lines else "cost $0")
     if progress.seconds_left is not None and progress.done < progress.total:
         facts.append(f"{duration(progress.seconds_left)} left")
+    if progress.starting:
+        facts.append("workers are starting")
+    if progress.look.waits:
+        facts.append(progress.look.text)
     return "  ".join(facts)
 
 

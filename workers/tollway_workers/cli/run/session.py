@@ -16,7 +16,9 @@ from tollway_workers.cli.run.batch import (
     BatchRules,
 )
 from tollway_workers.cli.run.batch_file import BatchFile
+from tollway_workers.cli.run.causes import Cause
 from tollway_workers.cli.run.collect import Collector
+from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.fleet import broker, make_topics, own_locks
 from tollway_workers.cli.run.lane_lock import LaneLocks
 from tollway_workers.cli.run.needed_keys import require_keys
@@ -53,10 +55,15 @@ class Result:
     stopped: int | None
     #: Lines without their ending.
     left: int
+    #: Why lines failed, the commonest first.
+    causes: tuple[Cause, ...]
+    played: Played
 
     @property
     def exit_status(self) -> int:
-        """0 all answered, 1 some failed; what the signal says if it was stopped."""
+        """0 all answered, 1 some failed or it gave up; what the signal says if it was stopped."""
+        if self.played.gave_up:
+            return 1
         if self.stopped is not None and self.left:
             return self.stopped
         return 1 if self.tally.failed else 0
@@ -134,7 +141,7 @@ class Session:
                 given = _Input(reader, batch, opened, identity)
                 async with self._work(given) as (work, locks):
                     rounds = Rounds(self._options, self._plan, self._screen, work, locks)
-                    await rounds.play(batch.lines, signals)
+                    played = await rounds.play(batch.lines, signals)
         return Result(
             run_id=batch.run_id,
             tally=work.collector.tally,
@@ -142,6 +149,8 @@ class Session:
             seconds=time.monotonic() - began,
             stopped=signals.exit_status,
             left=len(work.collector.missing),
+            causes=work.collector.causes,
+            played=played,
         )
 
     @asynccontextmanager

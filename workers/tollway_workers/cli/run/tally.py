@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from tollway_workers.cli.run.batch_output import Ending
+from tollway_workers.cli.run.calls import NO_CALLS, Calls
+from tollway_workers.cli.run.waits import NO_WAITS, Look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,7 @@ class Tally:
     dead_letters: int = 0
     #: Of the failed: lines that were no jobs.
     bad_lines: int = 0
-    attempts: int = 0
+    calls: Calls = NO_CALLS
     input_tokens: int = 0
     output_tokens: int = 0
     #: Pico-USD of the endings whose cost is known.
@@ -38,7 +40,7 @@ class Tally:
             failed=self.failed + times * (not ending.answered),
             dead_letters=self.dead_letters + times * ending.dead_letter,
             bad_lines=self.bad_lines + times * (ending.generation == 0),
-            attempts=self.attempts + times * ending.attempts,
+            calls=self.calls + ending.calls if times > 0 else self.calls - ending.calls,
             input_tokens=self.input_tokens + times * ending.input_tokens,
             output_tokens=self.output_tokens + times * ending.output_tokens,
             cost=self.cost + times * (ending.cost or 0),
@@ -60,6 +62,10 @@ class Progress:
     in_flight: int | None
     #: Seconds since the first job was enqueued.
     elapsed: float
+    #: What its jobs wait for.
+    look: Look = NO_WAITS
+    #: Whether it brings workers that are not ready yet: nothing is enqueued before.
+    starting: bool = False
 
     @property
     def rate(self) -> float:

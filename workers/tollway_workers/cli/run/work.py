@@ -65,6 +65,8 @@ class RunWork:
             parts.batch.line_of, parts.out, generation=state.generation, models=parts.models
         )
         self.resumed = self._done
+        #: Calls that former processes and rounds of this run made.
+        self.calls_before = self.collector.tally.calls
         self._acknowledged = Acknowledged(0, {}, {})
         self._replies_at = 0
         #: No more jobs are to be enqueued; and: no more replies are to be waited for.
@@ -92,6 +94,12 @@ class RunWork:
     def generation(self) -> int:
         """Of the jobs of this round."""
         return self._state.generation
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Jobs without an ending, by route."""
+        ended = self.collector.ended
+        return {route: jobs - ended[route] for route, jobs in self._parts.batch.jobs_of.items()}
 
     async def prepare(self) -> None:
         """Find what a former run did, and write down where this one starts. Calls nobody."""
@@ -129,6 +137,7 @@ class RunWork:
         self._acknowledged = Acknowledged(0, ends, {})
         self.collector.begin(generation)
         self.resumed = self._done
+        self.calls_before = self.collector.tally.calls
         self.stopped = self.closing = False
         await self.save()
         return len(failed)

@@ -18,7 +18,6 @@ from tollway_workers.config.environment import CONFIG_VARIABLE, VARIABLES
 #: Set in the settings file already; what a secret refers to is still needed.
 _NOT_INHERITED = {CONFIG_VARIABLE, *(variable.name for variable in VARIABLES)}
 _NOT_INHERITED -= {"TOLLWAY_SASL_PASSWORD"}
-_CALLS_IN_FLIGHT = "tollway_calls_in_flight"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +87,6 @@ class WorkerProcess:
         response = await self._get(http, "readyz")
         return response is not None and response.status_code == httpx.codes.OK
 
-    async def calls_in_flight(self, http: httpx.AsyncClient) -> int:
-        """Calls that it makes now; 0 if it does not say."""
-        text = await self.metrics(http)
-        return 0 if text is None else sum_of(_CALLS_IN_FLIGHT, text)
-
     async def metrics(self, http: httpx.AsyncClient) -> str | None:
         """Its metrics in Prometheus's text format; None if it does not say."""
         response = await self._get(http, "metrics")
@@ -120,16 +114,6 @@ def forget_announcements(plan: WorkerPlan) -> None:
             continue
         if int(owner) == os.getpid() or not psutil.pid_exists(int(owner)):
             file.unlink(missing_ok=True)
-
-
-def sum_of(metric: str, text: str) -> int:
-    """The sum of a gauge over its labels, in Prometheus's text format."""
-    total = 0.0
-    for line in text.splitlines():
-        name, _, value = line.rpartition(" ")
-        if name == metric or name.startswith(f"{metric}{{"):
-            total += float(value)
-    return int(total)
 
 
 def _announcement(plan: WorkerPlan, slot: int) -> Path:

@@ -96,11 +96,6 @@ class RunWorkers:
                     waiting.discard(slot)
             await asyncio.sleep(_LOOK if waiting else 0)
 
-    async def calls_in_flight(self) -> int:
-        """Calls that all workers make now."""
-        asked = [process.calls_in_flight(self._http) for process in self._processes.values()]
-        return sum(await asyncio.gather(*asked))
-
     async def look(self) -> list[WorkerLook]:
         """What every slot's worker says of itself now, lowest slot first."""
         return await asyncio.gather(*(self._look(slot) for slot in range(self._plan.count)))

@@ -1,0 +1,95 @@
+"""Watches the fleet of a run: the heartbeats of all workers, and what the run's own count."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tollway_schemas import TopicNames
+from tollway_workers.app.connection import client_options
+from tollway_workers.cli.fleet_view import LIVE, FleetView
+from tollway_workers.cli.run.calls import CallCounts, Calls
+from tollway_workers.cli.run.waits import NO_WAITS, Look, Lookout
+from tollway_workers.cli.run.workers import RunWorkers
+from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.kafka.heartbeats import HeartbeatReader
+
+#: Seconds until heartbeats that could not be read are asked for again.
+_AGAIN = 5.0
+#: Seconds that its reader may take to end.
+_ENDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """A fleet at one moment."""
+
+    look: Look = NO_WAITS
+    #: What the run's own workers have called; None: it has none.
+    calls: Calls | None = None
+    in_flight: int | None = None
+
+
+class FleetWatch:
+    """`run` in a task of its own, `stop` ends it; `look` at any time.
+
+    Mutable state: the heartbeats' reader once it reads, what they come to, and what the run's own
+    workers have counted.
+    """
+
+    def __init__(
+        self, settings: FleetSettings, workers: RunWorkers | None, *, knows_routes: bool
+    ) -> None:
+        """`knows_routes`: whether `settings` say which lane a route begins at."""
+        self._client = client_options(settings.kafka)
+        self._topic = TopicNames(settings.kafka.prefix).heartbeats
+        self._workers = workers
+        lanes = {name: route.lanes[0] for name, route in settings.routes.items()}
+        self._lookout = Lookout(lanes if knows_routes else None)
+        self._counts = CallCounts()
+        self._view = FleetView()
+        self._reader: HeartbeatReader | None = None
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read heartbeats until `stop`. A run goes on without them: a user may not be let to."""
+        while not self._stopping.is_set():
+            reader = HeartbeatReader(self._client, self._topic)
+            try:
+                await self._read(reader)
+            except Exception:  # noqa: BLE001 answers matter, what is said of them less
+                await _for(_AGAIN, self._stopping)
+            finally:
+                self._reader = None
+                await reader.stop()
+
+    async def stop(self, running: asyncio.Task[None]) -> None:
+        """End `run`; it must not be cut off while it reads."""
+        self._stopping.set()
+        await asyncio.wait({running}, timeout=_ENDS)
+
+    async def look(self, left: Mapping[str, int]) -> Sight:
+        """What holds now; `left`: jobs without an ending, by route."""
+        calls, in_flight = None, None
+        if self._workers is not None:
+            self._counts.update(await self._workers.look())
+            calls, in_flight = self._counts.made, self._counts.in_flight
+        look = NO_WAITS
+        if self._reader is not None and self._reader.unanswered < LIVE:
+            now = self._reader.now
+            look = self._lookout.look(self._view.lanes(now), left, now)
+        return Sight(look=look, calls=calls, in_flight=in_flight)
+
+    async def _read(self, reader: HeartbeatReader) -> None:
+        for at, beat in await reader.start(LIVE):
+            self._view.hear(at, beat)
+        self._reader = reader
+        while not self._stopping.is_set():
+            for at, beat in await reader.read():
+                self._view.hear(at, beat)
+
+
+async def _for(seconds: float, event: asyncio.Event) -> None:
+    """Until the event, so long at most."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({waiting}, timeout=seconds)
+    waiting.cancel()
