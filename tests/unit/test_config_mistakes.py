@@ -1,11 +1,13 @@
 """Every mistake in a configuration: which setting it names, and that it never quotes a secret."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tollway_workers.config.fields import section_at
 from tollway_workers.config.load import build_fleet, load_fleet
 from tollway_workers.errors import ConfigError
 
@@ -204,3 +206,40 @@ def test_all_mistakes_of_a_file_are_shown_at_once() -> None:
         ("f", "providers.p.base_url"),
         ("environment variable TOLLWAY_METRICS_PORT", "telemetry.port"),
     }
+
+
+_JUNK: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    7,
+    1.5,
+    10**30,
+    float("nan"),
+    "",
+    "x",
+    [],
+    ["x"],
+    [1],
+    {},
+    {"x": 1},
+]
+
+
+@pytest.mark.parametrize("value", _JUNK, ids=repr)
+def test_whatever_stands_in_a_setting_is_taken_or_refused_in_our_words(value: Any) -> None:
+    tables = {"kafka": "kafka", "retry": "retry", "worker": "worker", "telemetry": "telemetry"}
+    tables |= {"providers": "providers.p", "lanes": "lanes.l", "routes": "routes.r"}
+
+    for name, table in tables.items():
+        section = section_at((name, "x") if "." in table else (name,))
+        for field in section.model_fields if section else ():
+            document = tomllib.loads(_SOUND)
+            at = document.setdefault(name, {})
+            (at[table.partition(".")[2]] if "." in table else at)[field] = value
+            try:
+                build_fleet(document, source="f", environ={})
+            except ConfigError as error:
+                assert not re.search(r"Input should|valid |Value error|union|Field req", str(error))
+                assert "\n" not in str(error) or len(error.mistakes) > 1
