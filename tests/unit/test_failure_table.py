@@ -20,7 +20,7 @@ from tollway_workers.policies.outcome import (
 )
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.policies.progress import JobProgress
-from tollway_workers.policies.retry import MOST_CALLS, CallError, RetryPolicy
+from tollway_workers.policies.retry import CallError, RetryPolicy
 from tollway_workers.testing.samples import NOW, job, progress
 
 F, N = FailureClass, Next
@@ -77,9 +77,9 @@ def error_of(failure_class: FailureClass, retry_after: float | None = None) -> C
 def fail(subject: JobProgress, failure_class: FailureClass) -> None:
     """What the executor notes of a failed call."""
     subject.failures[failure_class] += 1
-    subject.attempts.append(
+    subject.note(
         Attempt(
-            number=len(subject.attempts) + 1,
+            number=subject.calls + 1,
             lane="main",
             provider="scripted",
             model="scripted",
@@ -101,11 +101,11 @@ def decide(
 #: What the first failures of a class in a row lead to, one letter each: again with a wait, at once
 #: (the gate waits), larger, re-ask, dead letter, fail.
 WALKS = {
-    F.RATE_LIMIT: "000000000d",
-    F.QUOTA_EXHAUSTED: "000000000d",
+    # What is not charged ends no job, however often: only its deadline does.
+    F.RATE_LIMIT: "0" * 30,
+    F.QUOTA_EXHAUSTED: "0" * 30,
     F.OVERLOADED: "wwd",
     F.TRANSIENT: "wwd",
-    # Where nobody listens nothing is asked: no number of tries gives a job up.
     F.CONNECT: "0" * 30,
     F.TIMEOUT_FIRST_TOKEN: "wd",
     F.TIMEOUT_IDLE: "wd",
@@ -114,8 +114,8 @@ WALKS = {
     F.CONTENT_POLICY: "d",
     F.TRUNCATED: "ld",
     F.INVALID_REQUEST: "d",
-    F.AUTH: "000000000d",
-    F.MODEL_NOT_FOUND: "000000000d",
+    F.AUTH: "0" * 30,
+    F.MODEL_NOT_FOUND: "0" * 30,
     F.BAD_OUTPUT: "rd",
     F.UNKNOWN: "d",
     F.CANCELLED: "f",
@@ -166,10 +166,14 @@ def test_no_failure_leads_to_a_call_after_the_deadline(failure_class: FailureCla
     assert not isinstance(outcome, RetryLater)
 
 
-@pytest.mark.parametrize("failure_class", [c for c in FailureClass if c is not F.CONNECT])
+CHARGED = [c for c in FailureClass if FAILURE_TABLE[c].charged]
+
+
+@pytest.mark.parametrize("failure_class", CHARGED)
 def test_a_failure_keeps_its_class_its_lane_and_its_place(failure_class: FailureClass) -> None:
-    subject = progress(route=RouteSettings(lanes=("main",), reasks=0))
-    for _ in range(MOST_CALLS - 1):
+    retry = RetrySettings(max_attempts=1)
+    subject = progress(route=RouteSettings(lanes=("main",), reasks=0, retry=retry))
+    for _ in range(9):
         fail(subject, F.RATE_LIMIT)
 
     outcome = decide(subject, failure_class)
@@ -198,12 +202,28 @@ def test_rate_limits_and_closed_gates_are_not_charged() -> None:
     assert (walk, subject.charged) == ("000", 0)
 
 
-def test_no_job_is_called_more_than_ten_times() -> None:
+@pytest.mark.parametrize("failure_class", [c for c in FailureClass if c not in CHARGED])
+def test_refusals_that_cost_nothing_end_a_job_at_its_deadline_alone(
+    failure_class: FailureClass,
+) -> None:
+    subject = progress(job(seconds=1_000))
+
+    walk = {letter(decide(subject, failure_class, now=NOW + second)) for second in range(1_000)}
+    last = decide(subject, failure_class, now=NOW + 1_000)
+
+    assert walk == {"0"}
+    assert isinstance(last, Failed)
+    assert last.failure.message.endswith(f"the last of 1001 call(s) ended in {failure_class.value}")
+
+
+def test_refusals_that_cost_nothing_leave_the_whole_budget() -> None:
     subject = progress()
+    for _ in range(500):
+        decide(subject, F.AUTH)
 
-    outcomes = [decide(subject, F.RATE_LIMIT) for _ in range(10)]
+    walk = "".join(letter(decide(subject, F.TRANSIENT)) for _ in range(3))
 
-    assert [letter(each) for each in outcomes].index("d") == 9
+    assert (walk, subject.charged) == ("wwd", 3)
 
 
 def test_the_provider_s_wait_is_a_lower_bound() -> None:

@@ -57,7 +57,8 @@ def reply(
         "finished_at": instant(now),
         "worker": worker,
     }
-    _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None)
+    uncharged = {kind.value: calls for kind, calls in progress.uncharged.items()} or None
+    _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None, uncharged=uncharged)
     if usage is not None:
         fields["usage"] = orjson.Fragment(encode(usage))
     if cost is not None:
@@ -125,6 +126,7 @@ def dead_letter(
         dead_at=instant(now),
         worker=worker,
         attempts=tuple(progress.attempts),
+        uncharged=progress.uncharged,
         bad_answers=tuple(
             answer.model_copy(update={"text": answer.text[:most_text]})
             for answer in progress.bad_answers

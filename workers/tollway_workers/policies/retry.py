@@ -18,9 +18,6 @@ from tollway_workers.policies.outcome import (
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.tiers import tier_for
 
-#: Most calls for one job generation, those that are not charged included.
-MOST_CALLS = 10
-
 CallError = ProviderError | InvalidResult
 
 
@@ -33,7 +30,7 @@ def failure_class_of(error: CallError) -> FailureClass:
 
 def expired(progress: JobProgress) -> Failed:
     """The job's deadline has passed: a failure reply, no dead letter."""
-    tries = len(progress.attempts)
+    tries = progress.calls
     last = progress.attempts[-1].failure_class if tries else None
     because = f"; the last of {tries} call(s) ended in {last.value}" if last else ""
     return Failed(
@@ -66,9 +63,10 @@ class RetryPolicy:
         return DeadLettered(_failure(progress, failure_class, error), _detail(error))
 
     def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
-        if row.next is Next.DEAD_LETTER or _calls(progress) >= MOST_CALLS:
+        if row.next is Next.DEAD_LETTER:
             return False
         if row.next.waits_for_lane:
+            # Nothing was charged, so nothing is used up: its deadline alone ends the job.
             return True
         most = progress.route.reasks if row.next is Next.REASK else row.most
         return (
@@ -114,16 +112,9 @@ class RetryPolicy:
         return max(wait, asked or 0.0)
 
 
-def _calls(progress: JobProgress) -> int:
-    """Calls that reached a provider: where nobody listened, nothing was asked."""
-    connect = progress.failures[FailureClass.CONNECT]
-    return len(progress.attempts) - connect
-
-
 def _failure(progress: JobProgress, failure_class: FailureClass, error: CallError) -> Failure:
-    calls = len(progress.attempts)
     if isinstance(error, InvalidResult):
-        message, problems = f"no valid answer in {calls} call(s)", error.problems
+        message, problems = f"no valid answer in {progress.calls} call(s)", error.problems
     else:
         message, problems = error.failure.message, ()
     return Failure(

@@ -158,7 +158,8 @@ def _ours(reply: Reply, line: int) -> dict[str, Any]:
         "requested_model": reply.labels.get(MODEL_LABEL),
         "lane": reply.lane,
         "provenance": reply.provenance.value if reply.provenance else None,
-        "attempts": len(reply.attempts),
+        "attempts": reply.calls,
+        "uncharged": {kind.value: calls for kind, calls in reply.uncharged.items()},
         "attempt_log": [
             attempt.model_dump(mode="json", exclude_none=True) for attempt in reply.attempts
         ],
