@@ -29,8 +29,8 @@ F, N = FailureClass, Next
 TABLE = {
     F.RATE_LIMIT: (N.WAIT_FOR_LANE, 0, False, 8.0, False, True, True),
     F.QUOTA_EXHAUSTED: (N.PARK_LANE, 0, False, 8.0, False, False, True),
-    F.OVERLOADED: (N.RETRY, 2, True, 20.0, True, True, True),
-    F.TRANSIENT: (N.RETRY, 2, True, 8.0, True, False, True),
+    F.OVERLOADED: (N.RETRY, None, True, 20.0, True, True, True),
+    F.TRANSIENT: (N.RETRY, None, True, 8.0, True, False, True),
     F.CONNECT: (N.PARK_LANE, 0, False, 8.0, True, False, True),
     F.TIMEOUT_FIRST_TOKEN: (N.RETRY, 1, True, 8.0, True, False, True),
     F.TIMEOUT_IDLE: (N.RETRY, 1, True, 8.0, True, False, True),
@@ -104,8 +104,8 @@ WALKS = {
     # What is not charged ends no job, however often: only its deadline does.
     F.RATE_LIMIT: "0" * 30,
     F.QUOTA_EXHAUSTED: "0" * 30,
-    F.OVERLOADED: "wwd",
-    F.TRANSIENT: "wwd",
+    F.OVERLOADED: "wwwd",
+    F.TRANSIENT: "wwwd",
     F.CONNECT: "0" * 30,
     F.TIMEOUT_FIRST_TOKEN: "wd",
     F.TIMEOUT_IDLE: "wd",
@@ -193,6 +193,33 @@ def test_different_failures_share_one_budget() -> None:
     assert walk == "wwd"
 
 
+@pytest.mark.parametrize("most", range(1, 21))
+@pytest.mark.parametrize("failure_class", [F.TRANSIENT, F.OVERLOADED])
+def test_a_job_is_called_as_often_as_its_route_allows(failure_class: F, most: int) -> None:
+    route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=most))
+    subject, walk = progress(route=route), ""
+
+    while not walk.endswith("d"):
+        walk += letter(decide(subject, failure_class))
+
+    assert walk == "w" * (most - 1) + "d"
+
+
+@pytest.mark.parametrize(("given", "longest"), [(0.1, 0.1), (2.0, 2.0), (300.0, 300.0), (None, 20)])
+def test_doubling_stops_where_the_route_says(given: float | None, longest: float) -> None:
+    retry = RetrySettings(max_attempts=20, backoff_initial=0.1, backoff_max=given)
+    subject = progress(route=RouteSettings(lanes=("main",), retry=retry))
+    subject.failures[F.OVERLOADED] = 15
+
+    waits = [
+        RetryPolicy(Random(seed)).decide(subject, error_of(F.OVERLOADED), now=NOW)
+        for seed in range(200)
+    ]
+
+    delays = [wait.delay for wait in waits if isinstance(wait, RetryLater)]
+    assert longest * 0.9 < max(delays) <= longest
+
+
 def test_rate_limits_and_closed_gates_are_not_charged() -> None:
     route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=1))
     subject = progress(route=route)
@@ -221,9 +248,9 @@ def test_refusals_that_cost_nothing_leave_the_whole_budget() -> None:
     for _ in range(500):
         decide(subject, F.AUTH)
 
-    walk = "".join(letter(decide(subject, F.TRANSIENT)) for _ in range(3))
+    walk = "".join(letter(decide(subject, F.TRANSIENT)) for _ in range(4))
 
-    assert (walk, subject.charged) == ("wwd", 3)
+    assert (walk, subject.charged) == ("wwwd", 4)
 
 
 def test_the_provider_s_wait_is_a_lower_bound() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tollway_schemas.failure import FailureClass
+from tollway_workers.config.route import DEFAULT_BACKOFF_MAX
 
 
 class Next(Enum):
@@ -39,12 +40,13 @@ class Row:
     """What one class of failure leads to."""
 
     next: Next
-    #: Most repetitions for this class within one job generation; the attempt budget holds besides.
-    most: int = 0
+    #: Most repetitions for this class within one job generation; None: the attempt budget alone
+    #: bounds them, as it does besides every other number.
+    most: int | None = 0
     #: Whether the call counts in the job's attempt budget.
     charged: bool = True
-    #: Seconds that doubling of the wait stops at, where the route does not say less.
-    longest_wait: float = 8.0
+    #: Seconds that doubling of the wait stops at, where the route does not say.
+    longest_wait: float = DEFAULT_BACKOFF_MAX
     #: Whether the call counts as a failure of the lane.
     lane_fault: bool = False
     #: Whether the lane has to slow down.
@@ -62,9 +64,14 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
     ),
     FailureClass.QUOTA_EXHAUSTED: Row(next=Next.PARK_LANE, charged=False, forward=True),
     FailureClass.OVERLOADED: Row(
-        next=Next.RETRY, most=2, longest_wait=20.0, lane_fault=True, slow_lane=True, forward=True
+        next=Next.RETRY,
+        most=None,
+        longest_wait=20.0,
+        lane_fault=True,
+        slow_lane=True,
+        forward=True,
     ),
-    FailureClass.TRANSIENT: Row(next=Next.RETRY, most=2, lane_fault=True, forward=True),
+    FailureClass.TRANSIENT: Row(next=Next.RETRY, most=None, lane_fault=True, forward=True),
     # Nothing was sent, so nothing is charged; the lane is tried by one job at a time.
     FailureClass.CONNECT: Row(next=Next.PARK_LANE, charged=False, lane_fault=True, forward=True),
     # A call that timed out may have been billed: once more, not twice.

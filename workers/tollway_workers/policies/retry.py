@@ -69,10 +69,8 @@ class RetryPolicy:
             # Nothing was charged, so nothing is used up: its deadline alone ends the job.
             return True
         most = progress.route.reasks if row.next is Next.REASK else row.most
-        return (
-            progress.failures[failure_class] <= most
-            and progress.charged < progress.route.retry.max_attempts
-        )
+        repeats = most is None or progress.failures[failure_class] <= most
+        return repeats and progress.charged < progress.route.retry.max_attempts
 
     def _again(
         self,
@@ -105,7 +103,7 @@ class RetryPolicy:
         wait = full_jitter(
             progress.failures[failure_class],
             initial=retry.backoff_initial,
-            longest=max(row.longest_wait, retry.backoff_max),
+            longest=retry.backoff_max or row.longest_wait,
             rng=self._rng,
         )
         asked = error.failure.retry_after if isinstance(error, ProviderError) else None
