@@ -195,7 +195,9 @@ def test_different_failures_share_one_budget() -> None:
 
 @pytest.mark.parametrize("most", range(1, 21))
 @pytest.mark.parametrize("failure_class", [F.TRANSIENT, F.OVERLOADED])
-def test_a_job_is_called_as_often_as_its_route_allows(failure_class: F, most: int) -> None:
+def test_a_job_is_called_as_often_as_its_route_allows(
+    failure_class: FailureClass, most: int
+) -> None:
     route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=most))
     subject, walk = progress(route=route), ""
 
