@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from types import TracebackType
 
+import structlog
+
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
+from tollway_workers.config.contract import MINUTE
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.groups import MINUTE
 from tollway_workers.policies.call_cost import Cost, counted, token_cost
 from tollway_workers.policies.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.policies.failure_table import FAILURE_TABLE
@@ -16,6 +18,8 @@ from tollway_workers.policies.pace import Pace, believed
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.quota import LaneQuota
 from tollway_workers.providers.retry_after import RateHeaders
+
+log = structlog.get_logger(__name__)
 
 #: Answer limit that is reserved where a request names none.
 _ASSUMED_OUTPUT = 1024
@@ -67,7 +71,8 @@ class Admission:
     """Who may call a lane now. Synchronous throughout: nothing is reserved and then awaited.
 
     State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate and
-    the pace (`_slowed`: it is not all of it again).
+    the pace (`_slowed`: it is not all of it again); `_doubts`: its provider's counts were once
+    beyond belief, which is said once.
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class Admission:
         self.in_flight = 0
         self.gate = LaneGate()
         self._pace = Pace()
-        self._slowed = False
+        self._slowed = self._doubts = False
         self._clock = clock
         self._count = count
 
@@ -117,15 +122,22 @@ class Admission:
 
     def correct(self, reserved: Cost, usage: Usage) -> None:
         """A call's tokens are known."""
-        self.quota.correct(
+        tokens = counted(
+            self.lane.token_rule,
             reserved,
-            counted(
-                self.lane.token_rule,
-                reserved,
-                input_tokens=usage.input_total,
-                output_tokens=usage.output_total,
-            ),
+            input_tokens=usage.input_total,
+            output_tokens=usage.output_total,
         )
+        doubted = self.quota.correct(reserved, tokens)
+        if doubted is not None and not self._doubts:
+            self._doubts = True
+            log.warning(
+                "the provider says that a call had more tokens than any that this limit lets "
+                "through: it counts as the largest, this time and later",
+                lane=self.lane.name,
+                limit=doubted.name,
+                said=tokens[doubted.resource],
+            )
 
     def cost_of(self, progress: JobProgress) -> Cost:
         """What its next call takes of the limits, estimated once for each request it makes."""

@@ -20,6 +20,8 @@ from tollway_workers.policies.cost import total
 from tollway_workers.policies.outcome import Completed, DeadLettered
 from tollway_workers.policies.progress import JobProgress
 
+#: Instants of records are before the year 9000.
+_LAST_SECOND = datetime(9000, 1, 1, tzinfo=UTC).timestamp() - 1.0
 #: How much of a value that is too large is kept.
 HEAD_BYTES = 65_536
 
@@ -152,7 +154,11 @@ def elsewhere(value: bytes, head: int = HEAD_BYTES) -> StoredElsewhere:
 
 
 def instant(seconds: float) -> datetime:
-    """Seconds since 1970 as an instant."""
+    """Seconds since 1970 as an instant; what is none, as a record's producer may say, as the
+    nearest.
+    """
+    if not 0.0 <= seconds <= _LAST_SECOND:
+        seconds = _LAST_SECOND if seconds > 0.0 else 0.0
     return datetime.fromtimestamp(seconds, UTC)
 
 

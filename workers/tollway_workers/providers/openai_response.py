@@ -12,7 +12,7 @@ import orjson
 
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_schemas.request import ToolCall, ToolCallFunction
-from tollway_schemas.usage import PICO_PER_USD, Usage
+from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.openai_errors import classify, classify_in_answer, request_id
@@ -158,7 +158,7 @@ def _usage(parsed: JsonObject) -> Usage | None:
 
 
 def _count(value: Any) -> int:
-    return value if type(value) is int and value > 0 else 0
+    return min(value, MOST_TOKENS) if type(value) is int and value > 0 else 0
 
 
 def _cost(dollars: Any) -> int | None:
