@@ -25,8 +25,6 @@ PicoUsd = Annotated[
 ]
 
 PICO_PER_USD = 10**12
-#: The largest cost that is told, nine million dollars: it fits 64 bits.
-MOST_PICO_USD = 2**63 - 1
 
 
 class Usage(Record):

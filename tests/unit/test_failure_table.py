@@ -29,8 +29,8 @@ F, N = FailureClass, Next
 TABLE = {
     F.RATE_LIMIT: (N.WAIT_FOR_LANE, 0, False, 8.0, False, True, True),
     F.QUOTA_EXHAUSTED: (N.PARK_LANE, 0, False, 8.0, False, False, True),
-    F.OVERLOADED: (N.RETRY, None, True, 20.0, True, True, True),
-    F.TRANSIENT: (N.RETRY, None, True, 8.0, True, False, True),
+    F.OVERLOADED: (N.RETRY, 2, True, 20.0, True, True, True),
+    F.TRANSIENT: (N.RETRY, 2, True, 8.0, True, False, True),
     F.CONNECT: (N.PARK_LANE, 0, False, 8.0, True, False, True),
     F.TIMEOUT_FIRST_TOKEN: (N.RETRY, 1, True, 8.0, True, False, True),
     F.TIMEOUT_IDLE: (N.RETRY, 1, True, 8.0, True, False, True),
@@ -56,13 +56,20 @@ TABLE = {
 }
 
 
+#: What may have been billed, and what would only be asked for more and more room.
+TWICE_AT_MOST = {F.TIMEOUT_FIRST_TOKEN, F.TIMEOUT_IDLE, F.TIMEOUT_TOTAL, F.TRUNCATED}
+
+
 def test_every_class_of_failure_has_its_row() -> None:
     assert set(FAILURE_TABLE) == set(FailureClass) == set(TABLE)
 
 
 @pytest.mark.parametrize("failure_class", FailureClass)
 def test_a_row_says_what_was_decided(failure_class: FailureClass) -> None:
-    assert astuple(FAILURE_TABLE[failure_class]) == TABLE[failure_class]
+    *row, firm = astuple(FAILURE_TABLE[failure_class])
+
+    assert tuple(row) == TABLE[failure_class]
+    assert firm is (failure_class in TWICE_AT_MOST)
 
 
 def error_of(failure_class: FailureClass, retry_after: float | None = None) -> CallError:
@@ -104,8 +111,8 @@ WALKS = {
     # What is not charged ends no job, however often: only its deadline does.
     F.RATE_LIMIT: "0" * 30,
     F.QUOTA_EXHAUSTED: "0" * 30,
-    F.OVERLOADED: "wwwd",
-    F.TRANSIENT: "wwwd",
+    F.OVERLOADED: "wwd",
+    F.TRANSIENT: "wwd",
     F.CONNECT: "0" * 30,
     F.TIMEOUT_FIRST_TOKEN: "wd",
     F.TIMEOUT_IDLE: "wd",
@@ -207,6 +214,16 @@ def test_a_job_is_called_as_often_as_its_route_allows(
     assert walk == "w" * (most - 1) + "d"
 
 
+@pytest.mark.parametrize("failure_class", sorted(TWICE_AT_MOST))
+def test_what_may_have_been_billed_is_repeated_once_whatever_a_route_says(
+    failure_class: FailureClass,
+) -> None:
+    route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=20))
+    subject = progress(route=route)
+
+    assert [letter(decide(subject, failure_class)) for _ in range(2)][1] == "d"
+
+
 @pytest.mark.parametrize(("given", "longest"), [(0.1, 0.1), (2.0, 2.0), (300.0, 300.0), (None, 20)])
 def test_doubling_stops_where_the_route_says(given: float | None, longest: float) -> None:
     retry = RetrySettings(max_attempts=20, backoff_initial=0.1, backoff_max=given)
@@ -250,9 +267,9 @@ def test_refusals_that_cost_nothing_leave_the_whole_budget() -> None:
     for _ in range(500):
         decide(subject, F.AUTH)
 
-    walk = "".join(letter(decide(subject, F.TRANSIENT)) for _ in range(4))
+    walk = "".join(letter(decide(subject, F.TRANSIENT)) for _ in range(3))
 
-    assert (walk, subject.charged) == ("wwwd", 4)
+    assert (walk, subject.charged) == ("wwd", 3)
 
 
 def test_the_provider_s_wait_is_a_lower_bound() -> None:

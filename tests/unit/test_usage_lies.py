@@ -9,10 +9,15 @@ from structlog.testing import capture_logs
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.codec import decode, encode
-from tollway_schemas.usage import MOST_PICO_USD, MOST_TOKENS, Usage
+from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.reply import Reply
+from tollway_schemas.usage import MOST_TOKENS, Usage
 from tollway_workers.admission import Admission, Permit
+from tollway_workers.cli.run.batch_output import read_ending, reply_line
+from tollway_workers.cli.run.tally import Tally
 from tollway_workers.config.groups import lane_contract
 from tollway_workers.config.provider import Price
+from tollway_workers.policies import outgoing
 from tollway_workers.policies.cost import cost_of, total
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.policies.quota import Quota, whole
@@ -131,15 +136,23 @@ def test_what_is_read_and_added_up_can_be_told_by_every_record(tokens: int) -> N
     assert orjson.dumps(everything.model_dump(mode="json"))
 
 
-def test_a_cost_that_no_number_of_64_bits_holds_is_unknown() -> None:
-    price = Price.model_validate({"input": 1_000, "output": 1_000})
-    usage = Usage(input_total=4_000_000_000, output_total=0)
+def test_what_a_lie_costs_at_the_dearest_price_can_be_told_by_every_record() -> None:
+    price = Price.model_validate({"input": 1_000_000, "output": 1_000_000})
+    usage = lied(2**63 - 1)
     cost = cost_of(usage, price)
-
-    assert cost_of(lied(2**63 - 1), price) is None
     assert cost is not None
-    assert cost < MOST_PICO_USD < 3 * cost
-    assert total([attempt(usage, cost)] * 3)[1] is None
+    subject = progress()
+    subject.attempts += [attempt(usage, cost)] * 10
+
+    failure = Failure(failure_class=FailureClass.UNKNOWN, message="no")
+    reply = decode(Reply, outgoing.reply(subject, failure, dead=True, worker="w", now=NOW))
+    ending = read_ending(reply_line(reply, 1))
+    tally = Tally()
+    for _ in range(5_000):
+        tally += ending
+
+    assert reply.cost == total(subject.attempts)[1] == ending.cost == 10 * cost
+    assert orjson.dumps([tally.input_tokens, tally.output_tokens])
 
 
 def attempt(usage: Usage, cost: int) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tollway_workers.config.route import DEFAULT_BACKOFF_MAX, RouteSettings
+from tollway_workers.config.route import DEFAULT_BACKOFF_MAX, DEFAULT_MAX_ATTEMPTS, RouteSettings
 from tollway_workers.errors import ConfigMistake
 
 
@@ -17,11 +17,11 @@ def route_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
             "where doubling stops",
             remedy=f"set at most {longest:g}, or raise backoff_max",
         )
-    least = route.reasks + 1
-    if least > retry.max_attempts and route.reasks > RouteSettings.model_fields["reasks"].default:
+    least, most = route.reasks + 1, retry.max_attempts or DEFAULT_MAX_ATTEMPTS
+    if least > most and route.reasks > RouteSettings.model_fields["reasks"].default:
         yield ConfigMistake(
             key=f"routes.{name}.reasks",
             problem=f"{route.reasks} re-asks and the first call are more than retry.max_attempts "
-            f"({retry.max_attempts}) allows",
+            f"({most}) allows",
             remedy=f"set retry.max_attempts to at least {least}, or fewer reasks",
         )

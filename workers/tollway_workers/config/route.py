@@ -9,6 +9,7 @@ from tollway_workers.config.model import Section
 JournalMode = Literal["full", "metadata", "off"]
 
 
+DEFAULT_MAX_ATTEMPTS = 4
 #: Seconds.
 DEFAULT_BACKOFF_MAX = 8.0
 
@@ -16,9 +17,10 @@ DEFAULT_BACKOFF_MAX = 8.0
 class RetrySettings(Section):
     """How often a job is tried, and how long it waits in between."""
 
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
-    """Most calls charged to one job generation; 429s and closed gates are not charged. A timeout,
-    which may have been billed, and a truncated answer are repeated once at most."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] | None = None
+    """Most calls charged to one job generation (default 4, and 3 that are all overloaded or all
+    transient); 429s and closed gates are not charged. A timeout, which may have been billed, and a
+    truncated answer are repeated once at most."""
     backoff_initial: Annotated[float, Field(gt=0, le=60)] = 0.5
     """Seconds before the first retry, at most: full jitter draws between 0 and this."""
     backoff_max: Annotated[float, Field(gt=0, le=600)] | None = None

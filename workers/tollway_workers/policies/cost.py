@@ -3,15 +3,12 @@
 from collections.abc import Iterable
 
 from tollway_schemas.attempt import Attempt, Billed
-from tollway_schemas.usage import MOST_PICO_USD, Usage
+from tollway_schemas.usage import Usage
 from tollway_workers.config.provider import Price
 
 
 def cost_of(usage: Usage | None, price: Price | None) -> int | None:
-    """Pico-USD of one call: what the provider says it charged, else its tokens at our prices.
-
-    Tokens that would cost more than can be told were none: what they cost is unknown.
-    """
+    """Pico-USD of one call: what the provider says it charged, else its tokens at our prices."""
     if usage is None:
         return None
     if usage.cost_reported is not None:
@@ -20,10 +17,9 @@ def cost_of(usage: Usage | None, price: Price | None) -> int | None:
         return None
     per_input, per_cached, per_output = price.pico_per_token
     fresh = usage.input_total - usage.input_cached_read
-    cost = (
+    return (
         fresh * per_input + usage.input_cached_read * per_cached + usage.output_total * per_output
     )
-    return cost if cost <= MOST_PICO_USD else None
 
 
 def total(attempts: Iterable[Attempt]) -> tuple[Usage | None, int | None]:
@@ -39,4 +35,4 @@ def total(attempts: Iterable[Attempt]) -> tuple[Usage | None, int | None]:
         if attempt.billed is not Billed.NO:
             known = cost is not None and attempt.cost is not None
             cost = (cost or 0) + (attempt.cost or 0) if known else None
-    return usage, cost if cost is None or cost <= MOST_PICO_USD else None
+    return usage, cost

@@ -40,9 +40,9 @@ class Row:
     """What one class of failure leads to."""
 
     next: Next
-    #: Most repetitions for this class within one job generation; None: the attempt budget alone
-    #: bounds them, as it does besides every other number.
-    most: int | None = 0
+    #: Most repetitions for this class within one job generation; the attempt budget holds besides.
+    #: A route's own `max_attempts` takes its place, but where it is `firm`.
+    most: int = 0
     #: Whether the call counts in the job's attempt budget.
     charged: bool = True
     #: Seconds that doubling of the wait stops at, where the route does not say.
@@ -53,10 +53,12 @@ class Row:
     slow_lane: bool = False
     #: Whether another lane could do better.
     forward: bool = False
+    #: Whether `most` holds whatever a route says: each call may have been billed.
+    firm: bool = False
 
 
 _AT_ONCE = Row(next=Next.DEAD_LETTER)
-_TIMEOUT = Row(next=Next.RETRY, most=1, lane_fault=True, forward=True)
+_TIMEOUT = Row(next=Next.RETRY, most=1, lane_fault=True, forward=True, firm=True)
 
 FAILURE_TABLE: dict[FailureClass, Row] = {
     FailureClass.RATE_LIMIT: Row(
@@ -64,14 +66,9 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
     ),
     FailureClass.QUOTA_EXHAUSTED: Row(next=Next.PARK_LANE, charged=False, forward=True),
     FailureClass.OVERLOADED: Row(
-        next=Next.RETRY,
-        most=None,
-        longest_wait=20.0,
-        lane_fault=True,
-        slow_lane=True,
-        forward=True,
+        next=Next.RETRY, most=2, longest_wait=20.0, lane_fault=True, slow_lane=True, forward=True
     ),
-    FailureClass.TRANSIENT: Row(next=Next.RETRY, most=None, lane_fault=True, forward=True),
+    FailureClass.TRANSIENT: Row(next=Next.RETRY, most=2, lane_fault=True, forward=True),
     # Nothing was sent, so nothing is charged; the lane is tried by one job at a time.
     FailureClass.CONNECT: Row(next=Next.PARK_LANE, charged=False, lane_fault=True, forward=True),
     # A call that timed out may have been billed: once more, not twice.
@@ -80,7 +77,7 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
     FailureClass.TIMEOUT_TOTAL: _TIMEOUT,
     FailureClass.CONTEXT_LENGTH: Row(next=Next.DEAD_LETTER, forward=True),
     FailureClass.CONTENT_POLICY: _AT_ONCE,
-    FailureClass.TRUNCATED: Row(next=Next.RETRY_LARGER, most=1),
+    FailureClass.TRUNCATED: Row(next=Next.RETRY_LARGER, most=1, firm=True),
     FailureClass.INVALID_REQUEST: _AT_ONCE,
     FailureClass.AUTH: Row(next=Next.PARK_LANE, charged=False, forward=True),
     FailureClass.MODEL_NOT_FOUND: Row(next=Next.PARK_LANE, charged=False, forward=True),

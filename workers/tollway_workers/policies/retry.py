@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from tollway_schemas.failure import Failure, FailureClass
+from tollway_workers.config.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.policies.backoff import full_jitter
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next, Row
@@ -68,9 +69,12 @@ class RetryPolicy:
         if row.next.waits_for_lane:
             # Nothing was charged, so nothing is used up: its deadline alone ends the job.
             return True
+        given = progress.route.retry.max_attempts
+        if progress.charged >= (given or DEFAULT_MAX_ATTEMPTS):
+            return False
         most = progress.route.reasks if row.next is Next.REASK else row.most
-        repeats = most is None or progress.failures[failure_class] <= most
-        return repeats and progress.charged < progress.route.retry.max_attempts
+        by_route = given is not None and row.next is Next.RETRY and not row.firm
+        return by_route or progress.failures[failure_class] <= most
 
     def _again(
         self,

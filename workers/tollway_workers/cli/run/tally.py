@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tollway_schemas.usage import MOST_TOKENS
 from tollway_workers.cli.run.batch_output import Ending
 
 
@@ -32,8 +33,9 @@ class Tally:
             dead_letters=self.dead_letters + ending.dead_letter,
             bad_lines=self.bad_lines + (ending.generation == 0),
             attempts=self.attempts + ending.attempts,
-            input_tokens=self.input_tokens + ending.input_tokens,
-            output_tokens=self.output_tokens + ending.output_tokens,
+            # As far as JSON tells it: a provider may have said anything.
+            input_tokens=min(self.input_tokens + ending.input_tokens, MOST_TOKENS),
+            output_tokens=min(self.output_tokens + ending.output_tokens, MOST_TOKENS),
             cost=self.cost + (ending.cost or 0),
             unpriced=self.unpriced + (ending.cost is None),
         )
