@@ -15,7 +15,7 @@ def main() -> None:
         try:
             invoice = producer.ask("extract", "Invoice A-17: 42.50 EUR in all", output=Invoice)
         except JobFailed as failed:
-            print(f"no answer after {len(failed.reply.attempts)} calls: {failed}")
+            print(f"no answer after {failed.reply.calls} calls: {failed}")
         else:
             print(f"{invoice.number} is over {invoice.total:.2f}")
 

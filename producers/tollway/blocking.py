@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from tollway.connection import KafkaConnection
-from tollway.errors import ProducerClosed
+from tollway.errors import ProducerClosed, ProducerError
 from tollway.handle import JobHandle
 from tollway.new_job import NewJob
 from tollway.output import Output, T
+from tollway.process import OpeningProcess
 from tollway.producer import JobProducer
 from tollway_schemas import DEFAULT_PREFIX, ChatRequest, Reply
 
@@ -49,29 +50,38 @@ class BlockingJobProducer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
+        self._process = OpeningProcess()
         # Work is handed to the loop before the order to stop, or not at all: else it would hang.
         self._handing_over = threading.Lock()
 
     def start(self) -> None:
         """Connect; `with` does it. Raises BrokerUnreachable or UnknownTopic in seconds."""
+        self._process.require_this()
         if self._loop is not None:
             return
+        self._process.enter()
         opened: Future[None] = Future()
         # A daemon, so that a producer that was never closed does not keep the process alive.
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(opened)), name="tollway-producer", daemon=True
         )
         self._thread.start()
-        opened.result()
+        try:
+            opened.result()
+        except BaseException:
+            self._process.leave()
+            raise
 
     def close(self) -> None:
         """Flush and disconnect, within 10 seconds; `with` does it. May be called twice."""
+        self._process.require_this()
         with self._handing_over:
             loop, self._loop = self._loop, None
             if loop is not None and self._stop is not None:
                 loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
             self._thread.join()
+        self._process.leave()
 
     def enqueue(self, job: NewJob[T]) -> "BlockingJobHandle[T]":
         """The job's handle, once Kafka has acknowledged it."""
@@ -129,7 +139,9 @@ class BlockingJobProducer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        # A child that was forked meanwhile leaves with an error of its own: that is to be seen.
+        if error is None or not self._process.is_another:
+            self.close()
 
     async def _serve(self, opened: Future[None]) -> None:
         try:
@@ -145,17 +157,25 @@ class BlockingJobProducer:
 
     def _call(self, work: Coroutine[Any, Any, R]) -> R:
         """Run `work` on the loop and wait. An interrupt of this thread cancels it."""
-        with self._handing_over:
-            if self._loop is None:
-                work.close()
-                raise ProducerClosed
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self._hand_over(work)
         try:
             return future.result()
         except CancelledError:
             raise ProducerClosed from None
         finally:
             future.cancel()
+
+    def _hand_over(self, work: Coroutine[Any, Any, R]) -> Future[R]:
+        try:
+            # First: a thread that does not exist here may have held the lock when we were forked.
+            self._process.require_this()
+            with self._handing_over:
+                if self._loop is None:
+                    raise ProducerClosed
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except ProducerError:
+            work.close()
+            raise
 
     def _iterate(self, results: AsyncIterator[R]) -> Iterator[R]:
         async def following() -> R:
@@ -174,7 +194,7 @@ class BlockingJobProducer:
                     return
                 yield result
         finally:
-            if self._loop is not None:
+            if self._loop is not None and not self._process.is_another:
                 self._call(leave())
 
 

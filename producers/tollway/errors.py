@@ -10,6 +10,7 @@ TollwayError                       (tollway_schemas.errors)
     ├── JobTooLarge                the encoded job is above the limit
     ├── NotAcknowledged            Kafka did not say in time that it has the job
     ├── ProducerClosed             the producer is not open (any more)
+    ├── OpenedElsewhere            the producer was opened before this process was forked
     ├── RepliesUnreadable          the reply topic cannot be read
     ├── ReplyTimeout               no reply yet; the job runs on (also a TimeoutError)
     ├── InvalidAnswer              the answer does not fit the type that was asked for
@@ -97,6 +98,17 @@ class ProducerClosed(ProducerError):
         super().__init__(
             f"the producer is {state}: use it inside `async with JobProducer(...)` "
             "(or `with BlockingJobProducer(...)`)"
+        )
+
+
+class OpenedElsewhere(ProducerError):
+    """The producer was opened in another process, from which this one was forked."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        super().__init__(
+            f"this producer was opened in another process (pid {pid}): open one in this process, "
+            "after the fork"
         )
 
 

@@ -21,6 +21,7 @@ from tollway.kafka import KafkaTransport
 from tollway.mailbox import Mailbox
 from tollway.new_job import DEFAULT_DEADLINES, NewJob, ReadyJob, ready
 from tollway.output import Output, OutputReader, T
+from tollway.process import OpeningProcess
 from tollway.sender import MAX_REQUEST_SIZE, Timeouts
 from tollway.transport import OutgoingRecord, Transport
 from tollway_schemas import DEFAULT_PREFIX, ChatRequest, Priority, Reply, TopicNames, codec, keys
@@ -39,7 +40,8 @@ class JobProducer:
 
     Use it as `async with JobProducer("host:9092") as producer`, one for the life of a service; it
     may be used from many tasks of one event loop. Without a connection it takes
-    `KafkaConnection.from_environment()`.
+    `KafkaConnection.from_environment()`. In a process that is forked while it is open, each of its
+    calls raises OpenedElsewhere: open another one there.
     """
 
     def __init__(
@@ -76,20 +78,23 @@ class JobProducer:
         self._set_up(transport, TopicNames(prefix), DEFAULT_JOB_LIMIT)
         return self
 
-    # Mutable state: `_state`, and the slots in the mailbox.
+    # Mutable state: `_state`, `_process`, and the slots in the mailbox.
     def _set_up(self, transport: Transport, names: TopicNames, max_job_bytes: int) -> None:
         self._transport = transport
         self._names = names
         self._max_job_bytes = max_job_bytes
         self._mailbox = Mailbox()
+        self._process = OpeningProcess()
         self._state: Literal["not open yet", "open", "closed"] = "not open yet"
 
     async def start(self) -> None:
         """Connect; `async with` does it. Raises BrokerUnreachable or UnknownTopic in seconds."""
+        self._process.require_this()
         if self._state == "closed":
             raise ProducerClosed
         if self._state == "not open yet":
             await self._transport.start(self._mailbox)
+            self._process.enter()
             self._state = "open"
 
     async def close(self) -> None:
@@ -97,6 +102,8 @@ class JobProducer:
 
         Jobs run on. Whoever still waits for a reply gets ProducerClosed.
         """
+        self._process.require_this()
+        self._process.leave()
         if self._state == "open":
             self._state = "closed"
             await self._transport.stop()
@@ -180,6 +187,7 @@ class JobProducer:
 
         Raises InvalidNewJob if `output` is no usable type, or `since` has no time zone.
         """
+        self._process.require_this()
         if since is not None and since.tzinfo is None:
             raise InvalidNewJob("since: needs a time zone")
         slot = self._mailbox.reattach(job_id, since)
@@ -195,7 +203,9 @@ class JobProducer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        # A child that was forked meanwhile leaves with an error of its own: that is to be seen.
+        if error is None or not self._process.is_another:
+            await self.close()
 
     def __repr__(self) -> str:
         return f"<JobProducer {self._names.prefix} [{self._state}]>"
@@ -245,5 +255,6 @@ class JobProducer:
         await self._transport.search()
 
     def _require_open(self) -> None:
+        self._process.require_this()
         if self._state != "open":
             raise ProducerClosed(self._state)

@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, Field
 from pydantic.types import JsonValue
 
 from tollway_schemas.attempt import Attempt
-from tollway_schemas.failure import Failure
+from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import SCHEMA_VERSION
 from tollway_schemas.model import Record
 
@@ -74,10 +74,18 @@ class DeadLetter(Record):
     worker: str
     """The worker that gave it up: its instance id."""
     attempts: tuple[Attempt, ...] = ()
-    """Every call that was made."""
+    """The calls that were made; see `uncharged`."""
+    uncharged: dict[FailureClass, int] = Field(default_factory=dict)
+    """Calls that were not charged (a 429, a refused key), by failure class: all of them, while
+    `attempts` lists their first 2 and last 8."""
     bad_answers: tuple[BadAnswer, ...] = ()
     """Answers that were paid for and could not be used."""
     job: JsonValue = None
     """The job itself as it was read, fields of newer releases included."""
     job_elsewhere: StoredElsewhere | None = None
     """In place of `job` where that was too large."""
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made, those that are not listed included."""
+        return max(len(self.attempts), self.attempts[-1].number) if self.attempts else 0

@@ -8,7 +8,9 @@ from tollway_schemas.job import SCHEMA_VERSION
 from tollway_schemas.model import Moment, Record
 
 #: Bounded as what other languages count with: numbers of strangers are summed and divided.
-Count = Annotated[int, Field(ge=0, lt=2**53)]
+MOST_COUNT = 2**53 - 1
+MOST_UNITS = 1e15
+Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
 
 
 class LimitUse(Record):
@@ -18,11 +20,11 @@ class LimitUse(Record):
     """As the configuration calls it; `concurrency` for calls in flight."""
     shared: bool = False
     """Whether all lanes of the limit group use it together."""
-    most: Annotated[float, Field(ge=0, le=1e15)]
+    most: Annotated[float, Field(ge=0, le=MOST_UNITS)]
     """This worker's part of it: units in each period, or calls in flight; less while slowed."""
     period: Annotated[float, Field(gt=0)] | None = None
     """Seconds; absent for calls in flight."""
-    used: Annotated[float, Field(ge=-1e15, le=1e15)]
+    used: Annotated[float, Field(ge=-MOST_UNITS, le=MOST_UNITS)]
     """Units spent within the last period, so far as this worker has run; or calls in flight."""
     binds: bool = False
     """Whether it is what the next call waits for."""

@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.dead_letter import BadAnswer
+from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import SCHEMA_VERSION, Visit
 from tollway_schemas.model import Record
 
@@ -14,7 +15,7 @@ class JobHistory(Record):
     """What was tried for a job so far: the header `tollway-history` of lane and retry topics.
 
     A header, so that the record's value stays the job's own bytes. So the attempt budget holds, and
-    reply and dead letter list every call, wherever the job goes.
+    reply and dead letter say what was called, wherever the job goes.
     """
 
     version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
@@ -22,7 +23,10 @@ class JobHistory(Record):
     created_at: AwareDatetime | None = None
     """When the service handed the job over; counts where the job itself does not say."""
     attempts: tuple[Attempt, ...] = ()
-    """The calls made so far."""
+    """The calls made so far; of those that were not charged the first 2 and the last 8."""
+    uncharged: dict[FailureClass, int] = Field(default_factory=dict)
+    """Calls that were not charged (a 429, a refused key), by failure class: all of them, while
+    `attempts` lists their first 2 and last 8."""
     bad_answers: tuple[BadAnswer, ...] = ()
     """Answers that were paid for and could not be used."""
     visits: tuple[Visit, ...] = ()

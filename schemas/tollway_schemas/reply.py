@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.dead_letter import StoredElsewhere
-from tollway_schemas.failure import Failure
+from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import SCHEMA_VERSION
 from tollway_schemas.model import Record
 from tollway_schemas.request import ToolCall
@@ -84,10 +84,18 @@ class Reply(Record):
     cost: PicoUsd | None = None
     """Pico-USD of all attempts together; absent if that of any of them is unknown."""
     attempts: tuple[Attempt, ...] = ()
-    """Every call that was made, without prompts and answers."""
+    """The calls that were made, without prompts and answers; see `uncharged`."""
+    uncharged: dict[FailureClass, int] = Field(default_factory=dict)
+    """Calls that were not charged (a 429, a refused key), by failure class: all of them, while
+    `attempts` lists their first 2 and last 8."""
     created_at: AwareDatetime
     """When the service handed the job over."""
     finished_at: AwareDatetime
     """When the fleet was done with it."""
     worker: str | None = None
     """The worker that finished it: its instance id."""
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made, those that are not listed included."""
+        return max(len(self.attempts), self.attempts[-1].number) if self.attempts else 0

@@ -6,7 +6,9 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from tollway_schemas.model import Record
 
-TokenCount = Annotated[int, Field(ge=0)]
+#: What every reader of JSON can count with.
+MOST_TOKENS = 2**53 - 1
+TokenCount = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 
 
 def _from_decimal_string(value: object) -> object:
@@ -48,15 +50,19 @@ class Usage(Record):
     """True where the provider said nothing and the numbers are our estimate."""
 
     def __add__(self, other: "Usage") -> "Usage":
-        """The sum over calls; the tier is dropped where they differ."""
+        """The sum over calls, as far as it can be told; the tier is dropped where they differ."""
         reported = [u.cost_reported for u in (self, other) if u.cost_reported is not None]
         return Usage(
-            input_total=self.input_total + other.input_total,
-            input_cached_read=self.input_cached_read + other.input_cached_read,
-            input_cache_write_5m=self.input_cache_write_5m + other.input_cache_write_5m,
-            input_cache_write_1h=self.input_cache_write_1h + other.input_cache_write_1h,
-            output_total=self.output_total + other.output_total,
-            reasoning=self.reasoning + other.reasoning,
+            input_total=min(self.input_total + other.input_total, MOST_TOKENS),
+            input_cached_read=min(self.input_cached_read + other.input_cached_read, MOST_TOKENS),
+            input_cache_write_5m=min(
+                self.input_cache_write_5m + other.input_cache_write_5m, MOST_TOKENS
+            ),
+            input_cache_write_1h=min(
+                self.input_cache_write_1h + other.input_cache_write_1h, MOST_TOKENS
+            ),
+            output_total=min(self.output_total + other.output_total, MOST_TOKENS),
+            reasoning=min(self.reasoning + other.reasoning, MOST_TOKENS),
             cost_reported=sum(reported) if reported else None,
             service_tier=self.service_tier if self.service_tier == other.service_tier else None,
             estimated=self.estimated or other.estimated,

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
+from math import inf
 from random import Random
 
 from fast_server import ANSWER
@@ -41,6 +43,10 @@ LIMITS = "limits and fairness"
 LIMITS_BOUND = 15.0
 #: Jobs that wait while the cost of a permit is measured, and whose they are.
 WAITING, TENANTS = 1_000, 8
+#: The same, of ten tenants and of one for each job: calls before these are compared, and how much
+#: more the latter may cost.
+FEW, EACH = "turns of 10 tenants", "turns of a tenant for each job"
+CALLED_BEFORE, TENANTS_BOUND = 100_000, 1.3
 
 
 def microseconds(steps: Mapping[str, Callable[[], object]]) -> dict[str, float]:
@@ -151,7 +157,8 @@ class Sample:
 class Backlog:
     """A lane with one slot, and jobs of several tenants that wait for it."""
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: Sample, tenants: float = TENANTS) -> None:
+        """`tenants`: how many there are, over and over."""
         config, clock = resolve_lane("bench", fleet(concurrency=1)), SystemClock()
         quota = whole(lane_contract(config), clock.monotonic())
         self._dispatcher = Dispatcher(
@@ -162,9 +169,12 @@ class Backlog:
         )
         self._usage = sample.completion.usage
         self._called: tuple[JobProgress, Permit] | None = None
-        for number in range(WAITING):
-            job = sample.job.model_copy(update={"tenant": f"tenant-{number % TENANTS}"})
-            self._dispatcher.offer(replace(sample.progress, job=job, cost=None))
+        self._jobs = (
+            sample.job.model_copy(update={"tenant": f"tenant-{number % tenants:.0f}"})
+            for number in count()
+        )
+        for _ in range(WAITING):
+            self._dispatcher.offer(replace(sample.progress, job=next(self._jobs), cost=None))
         self._dispatcher.pump("bench")
 
     def _start(self, progress: JobProgress, permit: Permit) -> None:
@@ -186,13 +196,25 @@ class Backlog:
         progress.cost = None
         self._dispatcher.offer(progress)
 
+    def next_tenant_s_call(self) -> None:
+        """The same, and the job that comes to wait is the next tenant's."""
+        assert self._called is not None
+        self._called[0].job = next(self._jobs)
+        self.next_call()
+
 
 def measure(console: Console) -> dict[str, float]:
     """Every step's figure."""
     sample = Sample()
+    few, each = Backlog(sample, tenants=10), Backlog(sample, tenants=inf)
+    for _ in range(CALLED_BEFORE):
+        few.next_tenant_s_call()
+        each.next_tenant_s_call()
     steps: dict[str, Callable[[], object]] = {
         "decode the job": sample.decode,
         LIMITS: Backlog(sample).next_call,
+        FEW: few.next_tenant_s_call,
+        EACH: each.next_tenant_s_call,
         "build the call": sample.build,
         "parse the answer": sample.parse,
         "validate": sample.validate,
@@ -208,7 +230,8 @@ def measure(console: Console) -> dict[str, float]:
     for name, figure in figures.items():
         bound = f" (bound: {LIMITS_BOUND:g})" if name == LIMITS else ""
         table.add_row(name + bound, f"{figure:.1f}")
-    table.add_row("sum", f"{sum(figures.values()):.1f}", style="bold")
+    once = {name: figure for name, figure in figures.items() if name not in (FEW, EACH)}
+    table.add_row("sum", f"{sum(once.values()):.1f}", style="bold")
     console.print(table)
     return figures
 

@@ -167,7 +167,7 @@ class Traffic:
             worker=value.get("worker") or "",
             status=value["status"] if is_reply else failure["failure_class"],
             at=record.timestamp / 1000,
-            calls=max(len(value.get("attempts") or ()), 1),
+            calls=max((attempt["number"] for attempt in value.get("attempts") or ()), default=1),
         )
         if is_reply:
             self.replies.append(ending)

@@ -217,7 +217,7 @@ async def test_a_worker_that_starts_later_hears_what_was_said_before(
     nobody = await stage.tollway("lanes", status=1)
     told = await stage.tollway("lanes", "--json", status=1)
 
-    said = await stage.tollway("cancel", "--tenant", "acme")
+    said = await stage.tollway("cancel", "--tenant", "acme", status=1)
     async with stage.workers("one"):
         replies = await stage.replies(5)
 
@@ -233,7 +233,7 @@ async def test_a_pause_outlives_all_workers_and_a_name_is_checked_where_there_ar
     stage: Stage, simulator: Simulator
 ) -> None:
     wrong = await stage.tollway("pause", "mian", status=2)
-    said = await stage.tollway("pause", "main", "--for", "1h")
+    said = await stage.tollway("pause", "main", "--for", "1h", status=1)
     await stage.publish(*jobs(2))
     async with stage.workers("one"):
         while "no worker is alive" in await stage.tollway("workers", status=None):
@@ -248,6 +248,7 @@ async def test_a_pause_outlives_all_workers_and_a_name_is_checked_where_there_ar
 
     assert "there is no lane 'mian'; there are: main" in wrong
     assert "no worker is alive: those that start hear it" in said
+    assert "nobody said that it was applied" in said
     assert (main["state"], main["binding"], calls) == ("paused", [], 0)
     assert {reply.status for reply in replies.values()} == {"completed"}
 

@@ -268,3 +268,42 @@ def test_the_twelve_line_example_has_twelve_lines() -> None:
     lines = (EXAMPLES / "twelve_lines.py").read_text().split('"""')[2].splitlines()
 
     assert len([line for line in lines if line.strip()]) <= 12
+
+
+_FORKING = """
+import os, signal, sys
+from tollway import BlockingJobProducer, NewJob
+from tollway.errors import OpenedElsewhere
+
+producer = BlockingJobProducer(sys.argv[1], prefix=sys.argv[2])
+producer.start()
+handle = producer.enqueue(NewJob(route="extract", request="x"))
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    for call in (lambda: producer.enqueue(NewJob(route="extract", request="x")), handle.result):
+        try:
+            call()
+        except OpenedElsewhere:
+            pass
+        else:
+            os._exit(3)
+    sys.exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+# What the child's end closed was not ours.
+producer.enqueue(NewJob(route="extract", request="x"))
+producer.close()
+"""
+
+
+def test_a_forked_child_is_refused_and_its_end_does_not_disturb_its_parent(
+    bootstrap_servers: str, route: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _FORKING, bootstrap_servers, route],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from tollway_schemas import DeadLetter, Failure, FailureClass, Origin, headers
+from tollway_schemas import Attempt, DeadLetter, Failure, FailureClass, Origin, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
 from tollway_workers.cli.dead_letter_entry import Opened, is_named, name_of, open_record
@@ -11,14 +11,29 @@ from tollway_workers.cli.dead_letter_overview import Filters, Overview
 from tollway_workers.cli.dead_letter_page import raw_text, show_entry, show_overview
 from tollway_workers.cli.topic_scan import seconds_in
 from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.policies.refusals import listed
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ORIGIN = "tollway.jobs.extract.bulk-0-9"
 
 
+def refusal(number: int) -> Attempt:
+    return Attempt(
+        number=number,
+        lane="main",
+        provider="p",
+        model="m",
+        started_at=NOON,
+        latency=0.1,
+        failure_class=FailureClass.AUTH,
+        charged=False,
+    )
+
+
 def letter(
     job_id: str = "order-17",
     *,
+    refusals: int = 0,
     generation: int = 1,
     fingerprint: str = "f1",
     minutes: int = 0,
@@ -34,6 +49,8 @@ def letter(
         origin=Origin(topic="tollway.jobs.extract.bulk", partition=1, offset=5),
         dead_at=NOON + timedelta(minutes=minutes),
         worker="host-0",
+        attempts=tuple(listed([refusal(number) for number in range(1, refusals + 1)])),
+        uncharged={FailureClass.AUTH: refusals} if refusals else {},
         job={"id": job_id, "request": {"messages": [{"role": "user", "content": "a\x1b[2Jb\nc"}]}},
     )
     key = dead_letter_key(job_id, generation)
@@ -189,3 +206,11 @@ def test_times_are_read(text: str, seconds: float) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="no time such as"):
         seconds_in(text)
+
+
+def test_a_letter_shows_how_many_calls_were_not_charged(capsys: pytest.CaptureFixture[str]) -> None:
+    show_entry(open_record(letter(refusals=40)), [1])
+
+    shown = capsys.readouterr().out
+    assert "40 calls" in shown
+    assert "not charged: auth 40; the first 2 and the last 8 of them are listed" in shown

@@ -11,6 +11,7 @@ from tollway_workers.config.fields import section_at
 from tollway_workers.config.load import build_fleet, load_fleet
 from tollway_workers.errors import ConfigError
 
+_LANE = {"provider": "p", "model": "m", "concurrency": 4}
 _SOUND = """
 [providers.p]
 base_url = "https://api.example/v1"
@@ -114,6 +115,16 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("lanes.l.tokenizer", "t.json", "lanes.l.tokenizer", "without a limit that counts prompts"),
     ("lanes.l.tokenizer", "", "lanes.l.tokenizer", "must not be empty; it is: path of the model"),
     ("lanes.l.burst", 10, "lanes.l.burst", "has no effect without"),
+    ("lanes.l", {**_LANE, "burst": 9, "requests_per_day": 9}, "lanes.l.burst", "no effect without"),
+    ("lanes.l.connect_timeout", 120, "lanes.l.connect_timeout", "no effect: a call of lane l ends"),
+    (
+        "providers.p",
+        {"base_url": "https://h", "connect_timeout": 9, "call_timeout": 9},
+        "providers.p.connect_timeout",
+        "set less than 9, or raise call_timeout",
+    ),
+    ("providers.p", {"base_url": "http://h", "ca_file": "x"}, "providers.p.ca_file", "no effect"),
+    ("telemetry.host", "192.0.2.1", "telemetry.host", "no effect without telemetry.port"),
     ("lanes.l.price", 3, "lanes.l.price", "must be a table"),
     ("lanes.l.price", {"input": 1}, "lanes.l.price.output", "is missing"),
     ("lanes.l.price", {"input": -1, "output": 1}, "lanes.l.price.input", "at least 0"),
@@ -129,6 +140,20 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("routes.r.journal", "all", "routes.r.journal", '"full", "metadata" or "off"'),
     ("routes.r.reasks", 9, "routes.r.reasks", "at most 2"),
     ("routes.r.retry.max_attempts", 0, "routes.r.retry.max_attempts", "at least 1"),
+    ("routes.r.retry.max_attempts", 21, "routes.r.retry.max_attempts", "at most 20"),
+    ("routes.r.retry.backoff_initial", 9, "routes.r.retry.backoff_initial", "raise backoff_max"),
+    (
+        "routes.r.retry",
+        {"backoff_initial": 2, "backoff_max": 1},
+        "routes.r.retry.backoff_initial",
+        "2 s is more than backoff_max (1 s)",
+    ),
+    (
+        "routes.r",
+        {"lanes": ["l"], "reasks": 2, "retry": {"max_attempts": 2}},
+        "routes.r.reasks",
+        "at least 3",
+    ),
     ("routes.r.retry", 3, "routes.r.retry", "write [routes.r.retry]"),
     ("routes.R", {"lanes": ["l"]}, "routes.R", "lower-case letters"),
 ]

@@ -20,7 +20,7 @@ from tollway_workers.policies.outcome import (
 )
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.policies.progress import JobProgress
-from tollway_workers.policies.retry import MOST_CALLS, CallError, RetryPolicy
+from tollway_workers.policies.retry import CallError, RetryPolicy
 from tollway_workers.testing.samples import NOW, job, progress
 
 F, N = FailureClass, Next
@@ -42,7 +42,7 @@ TABLE = {
     F.AUTH: (N.PARK_LANE, 0, False, 8.0, False, False, True),
     F.MODEL_NOT_FOUND: (N.PARK_LANE, 0, False, 8.0, False, False, True),
     F.NO_COMPLETION: (N.RETRY, 2, True, 8.0, True, False, True),
-    F.UNSUPPORTED_FIELD: (N.REPHRASE, 4, False, 8.0, False, False, False),
+    F.UNSUPPORTED_FIELD: (N.REPHRASE, 0, False, 8.0, False, False, False),
     F.BAD_OUTPUT: (N.REASK, 0, True, 8.0, False, False, True),
     F.UNKNOWN: (N.DEAD_LETTER, 0, True, 8.0, False, False, False),
     F.EXPIRED: (N.FAIL, 0, True, 8.0, False, False, False),
@@ -58,13 +58,20 @@ TABLE = {
 }
 
 
+#: What may have been billed, and what would only be asked for more and more room.
+TWICE_AT_MOST = {F.TIMEOUT_FIRST_TOKEN, F.TIMEOUT_IDLE, F.TIMEOUT_TOTAL, F.TRUNCATED}
+
+
 def test_every_class_of_failure_has_its_row() -> None:
     assert set(FAILURE_TABLE) == set(FailureClass) == set(TABLE)
 
 
 @pytest.mark.parametrize("failure_class", FailureClass)
 def test_a_row_says_what_was_decided(failure_class: FailureClass) -> None:
-    assert astuple(FAILURE_TABLE[failure_class]) == TABLE[failure_class]
+    *row, firm = astuple(FAILURE_TABLE[failure_class])
+
+    assert tuple(row) == TABLE[failure_class]
+    assert firm is (failure_class in TWICE_AT_MOST)
 
 
 def error_of(failure_class: FailureClass, retry_after: float | None = None) -> CallError:
@@ -79,9 +86,9 @@ def error_of(failure_class: FailureClass, retry_after: float | None = None) -> C
 def fail(subject: JobProgress, failure_class: FailureClass) -> None:
     """What the executor notes of a failed call."""
     subject.failures[failure_class] += 1
-    subject.attempts.append(
+    subject.note(
         Attempt(
-            number=len(subject.attempts) + 1,
+            number=subject.calls + 1,
             lane="main",
             provider="scripted",
             model="scripted",
@@ -103,11 +110,11 @@ def decide(
 #: What the first failures of a class in a row lead to, one letter each: again with a wait, at once
 #: (the gate waits), larger, re-ask, dead letter, fail.
 WALKS = {
-    F.RATE_LIMIT: "000000000d",
-    F.QUOTA_EXHAUSTED: "000000000d",
+    # What is not charged ends no job, however often: only its deadline does.
+    F.RATE_LIMIT: "0" * 30,
+    F.QUOTA_EXHAUSTED: "0" * 30,
     F.OVERLOADED: "wwd",
     F.TRANSIENT: "wwd",
-    # Where nobody listens nothing is asked: no number of tries gives a job up.
     F.CONNECT: "0" * 30,
     F.TIMEOUT_FIRST_TOKEN: "wd",
     F.TIMEOUT_IDLE: "wd",
@@ -116,10 +123,10 @@ WALKS = {
     F.CONTENT_POLICY: "d",
     F.TRUNCATED: "ld",
     F.INVALID_REQUEST: "d",
-    F.AUTH: "000000000d",
-    F.MODEL_NOT_FOUND: "000000000d",
+    F.AUTH: "0" * 30,
+    F.MODEL_NOT_FOUND: "0" * 30,
     F.NO_COMPLETION: "wwd",
-    F.UNSUPPORTED_FIELD: "0000d",
+    F.UNSUPPORTED_FIELD: "0" * 30,
     F.BAD_OUTPUT: "rd",
     F.UNKNOWN: "d",
     F.CANCELLED: "f",
@@ -170,10 +177,14 @@ def test_no_failure_leads_to_a_call_after_the_deadline(failure_class: FailureCla
     assert not isinstance(outcome, RetryLater)
 
 
-@pytest.mark.parametrize("failure_class", [c for c in FailureClass if c is not F.CONNECT])
+CHARGED = [c for c in FailureClass if FAILURE_TABLE[c].charged]
+
+
+@pytest.mark.parametrize("failure_class", CHARGED)
 def test_a_failure_keeps_its_class_its_lane_and_its_place(failure_class: FailureClass) -> None:
-    subject = progress(route=RouteSettings(lanes=("main",), reasks=0))
-    for _ in range(MOST_CALLS - 1):
+    retry = RetrySettings(max_attempts=1)
+    subject = progress(route=RouteSettings(lanes=("main",), reasks=0, retry=retry))
+    for _ in range(9):
         fail(subject, F.RATE_LIMIT)
 
     outcome = decide(subject, failure_class)
@@ -193,6 +204,45 @@ def test_different_failures_share_one_budget() -> None:
     assert walk == "wwd"
 
 
+@pytest.mark.parametrize("most", range(1, 21))
+@pytest.mark.parametrize("failure_class", [F.TRANSIENT, F.OVERLOADED])
+def test_a_job_is_called_as_often_as_its_route_allows(
+    failure_class: FailureClass, most: int
+) -> None:
+    route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=most))
+    subject, walk = progress(route=route), ""
+
+    while not walk.endswith("d"):
+        walk += letter(decide(subject, failure_class))
+
+    assert walk == "w" * (most - 1) + "d"
+
+
+@pytest.mark.parametrize("failure_class", sorted(TWICE_AT_MOST))
+def test_what_may_have_been_billed_is_repeated_once_whatever_a_route_says(
+    failure_class: FailureClass,
+) -> None:
+    route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=20))
+    subject = progress(route=route)
+
+    assert [letter(decide(subject, failure_class)) for _ in range(2)][1] == "d"
+
+
+@pytest.mark.parametrize(("given", "longest"), [(0.1, 0.1), (2.0, 2.0), (300.0, 300.0), (None, 20)])
+def test_doubling_stops_where_the_route_says(given: float | None, longest: float) -> None:
+    retry = RetrySettings(max_attempts=20, backoff_initial=0.1, backoff_max=given)
+    subject = progress(route=RouteSettings(lanes=("main",), retry=retry))
+    subject.failures[F.OVERLOADED] = 15
+
+    waits = [
+        RetryPolicy(Random(seed)).decide(subject, error_of(F.OVERLOADED), now=NOW)
+        for seed in range(200)
+    ]
+
+    delays = [wait.delay for wait in waits if isinstance(wait, RetryLater)]
+    assert longest * 0.9 < max(delays) <= longest
+
+
 def test_rate_limits_and_closed_gates_are_not_charged() -> None:
     route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=1))
     subject = progress(route=route)
@@ -202,12 +252,28 @@ def test_rate_limits_and_closed_gates_are_not_charged() -> None:
     assert (walk, subject.charged) == ("000", 0)
 
 
-def test_no_job_is_called_more_than_ten_times() -> None:
+@pytest.mark.parametrize("failure_class", [c for c in FailureClass if c not in CHARGED])
+def test_refusals_that_cost_nothing_end_a_job_at_its_deadline_alone(
+    failure_class: FailureClass,
+) -> None:
+    subject = progress(job(seconds=1_000))
+
+    walk = {letter(decide(subject, failure_class, now=NOW + second)) for second in range(1_000)}
+    last = decide(subject, failure_class, now=NOW + 1_000)
+
+    assert walk == {"0"}
+    assert isinstance(last, Failed)
+    assert last.failure.message.endswith(f"the last of 1001 call(s) ended in {failure_class.value}")
+
+
+def test_refusals_that_cost_nothing_leave_the_whole_budget() -> None:
     subject = progress()
+    for _ in range(500):
+        decide(subject, F.AUTH)
 
-    outcomes = [decide(subject, F.RATE_LIMIT) for _ in range(10)]
+    walk = "".join(letter(decide(subject, F.TRANSIENT)) for _ in range(3))
 
-    assert [letter(each) for each in outcomes].index("d") == 9
+    assert (walk, subject.charged) == ("wwd", 3)
 
 
 def test_the_provider_s_wait_is_a_lower_bound() -> None:

@@ -1,5 +1,8 @@
 """Who goes first: shares by weight, nobody starves, interactive first and a floor for bulk."""
 
+import time
+from collections import Counter, deque
+from itertools import islice
 from typing import NamedTuple
 
 from hypothesis import given
@@ -111,6 +114,79 @@ def test_tenants_that_are_gone_are_forgotten() -> None:
 
     assert len(queue._flows) == 0
     assert len(queue._left) <= 1_001
+
+
+def strangers(queue: FairQueue[Item], jobs: int, tenants: int) -> float:
+    """CPU seconds of so many jobs, of which a hundred wait at any time."""
+    began = time.process_time()
+    for number in range(jobs):
+        tenant = str(number % tenants)
+        queue.add(Item(tenant, number), tenant)
+        if queue.held > 100:
+            queue.take_head(cost_of)
+    return time.process_time() - began
+
+
+def test_a_tenant_for_each_job_costs_a_job_about_what_ten_tenants_do() -> None:
+    few, each = FairQueue[Item](even), FairQueue[Item](even)
+
+    seconds = strangers(few, 60_000, 10), strangers(each, 60_000, 60_000)
+
+    # Alone it is twice as much, of a hundredth of what a job costs; it was a hundred times.
+    assert seconds[1] < 10 * seconds[0]
+    assert len(each._left) <= 1_000
+    assert len(each._passing) <= 2_000
+
+
+def test_tenants_that_come_back_again_and_again_leave_nothing_behind() -> None:
+    queue = FairQueue[Item](even)
+    queue.add(Item("large", 0, 1e9), "large")
+    for number in range(20_000):
+        tenant = str(number % 500)
+        queue.add(Item(tenant, number), tenant)
+        serve(queue, 1)
+
+    assert len(queue._left) <= 501
+    assert len(queue._passing) <= 2_000
+
+
+def test_a_backlog_goes_on_beside_strangers_who_come_without_end() -> None:
+    queue, served = FairQueue[Item](even), Counter[bool]()
+    for number in range(100):
+        queue.add(Item("backlog", number), "backlog")
+    for number in range(20_000):
+        queue.add(Item(str(number), number), str(number))
+        served[queue.take_head(cost_of).tenant == "backlog"] += 1
+
+    assert served[True] >= 19
+
+
+def test_whoever_looks_at_the_next_few_does_not_walk_over_all_tenants() -> None:
+    queue = FairQueue[Item](even)
+    for number in range(50):
+        queue.add(Item(str(number % 10), number), str(number % 10))
+    looked: list[int] = []
+    flows = [entry[2] for entry in queue._order]
+    for flow in flows:
+        flow.items = Looked(flow.items, looked)
+
+    coming = list(islice(queue.upcoming(), 3))
+
+    assert [item.number for item in coming] == [0, 1, 2]
+    assert len(looked) <= 3
+    assert [item.number for item in queue.upcoming()] == list(range(50))
+
+
+class Looked(deque[Item]):
+    """Counts who looks how long it is."""
+
+    def __init__(self, items: deque[Item], looked: list[int]) -> None:
+        super().__init__(items)
+        self._looked = looked
+
+    def __len__(self) -> int:
+        self._looked.append(1)
+        return super().__len__()
 
 
 def test_what_is_taken_out_of_the_middle_is_gone_and_the_rest_keeps_its_order() -> None:

@@ -1,5 +1,6 @@
 """What a worker's heartbeat says of its lanes."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -151,3 +152,20 @@ def test_a_lane_that_waits_tells_why_since_when_and_when_it_is_tried_again(stage
     )
     assert (paused.reason, paused.next_try) == ("an operator paused it", None)
     assert paused.routes == ("extract",)
+
+
+@pytest.mark.parametrize("number", [1e30, -1e30, math.inf, -math.inf, math.nan, 2**63])
+def test_no_number_keeps_a_worker_from_being_heard(stage: Stage, number: float) -> None:
+    pool = stage.admission.quota.pools[0]
+    stage.beat()
+    pool.spent = pool.pace = pool.borne = pool.level = number
+    stage.waiting = stage.admission.in_flight = 2**63
+    places = {(_JOBS, 0): Found(offset=0)}
+    stage.holdings.assign(places, Orders(partitions={}), stage.clock.boottime())
+    stage.holdings.tracker((_JOBS, 0)).start(0, number)
+    stage.backlog.ends[_JOBS, 0] = 2**63
+
+    beat = stage.beat()
+
+    assert beat.lanes[0].waiting == 2**53 - 1
+    assert 0 <= beat.lanes[0].limits[1].used <= 1e15

@@ -332,7 +332,7 @@ def test_causes_are_counted_over_all_that_out_holds_with_the_first_as_an_example
         out.append(bad_line(BadLine(line=2, message="is not JSON"), "r1"))
     with closing(OutFile(tmp_path / "out", fresh=False)) as out:
         collector = Collector({"r1:a": 1, "r1:c": 3, "r1:d": 4}, out)
-        collector.take([record(failed("c")), record(reply("d", attempts=refused), 1)])
+        collector.take([record(failed("c")), record(reply("d", attempts=refused, uncharged={FailureClass.AUTH: 3}), 1)])
         before = collector.causes
         collector.take([record(reply("a", generation=2), 2), record(reply("c", 2), 3)])
         collector.settle()

@@ -107,16 +107,6 @@ def test_a_history_that_would_not_fit_is_told_with_fewer_words_and_counts_as_muc
     assert [len(each.text) > 100 for each in there.history.bad_answers] == [True, True]
 
 
-def test_of_any_number_of_failed_connects_the_last_travel() -> None:
-    subject = progress()
-    subject.attempts += [attempt(number, FailureClass.CONNECT) for number in range(1, 500)]
-    subject.attempts.append(attempt(500))
-
-    numbers = [each.number for each in sent(subject).history.attempts]
-
-    assert numbers == list(range(492, 501))
-
-
 def test_a_record_without_a_history_is_a_job_that_was_never_tried() -> None:
     there = arrival(record(encode(job())), Priority.BULK)
 

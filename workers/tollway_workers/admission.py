@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from math import inf
 from types import TracebackType
 
+import structlog
+
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
+from tollway_workers.config.contract import MINUTE
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.groups import MINUTE
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.policies.address import wrong_address
 from tollway_workers.policies.call_cost import Cost, counted, token_cost
@@ -22,6 +24,8 @@ from tollway_workers.policies.quota import LaneQuota
 from tollway_workers.policies.stated import StatedLimits
 from tollway_workers.providers.retry_after import RateHeaders
 from tollway_workers.telemetry.wait_log import WaitLog
+
+log = structlog.get_logger(__name__)
 
 #: Answer limit that is reserved where a request names none.
 _ASSUMED_OUTPUT = 1024
@@ -73,7 +77,8 @@ class Admission:
     """Who may call a lane now. Synchronous throughout: nothing is reserved and then awaited.
 
     State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate and
-    the pace (`_slowed`: it is not all of it again), and what the provider stated in `_stated`.
+    the pace (`_slowed`: it is not all of it again), what the provider stated in `_stated`, and
+    `_doubts`: its counts were once beyond belief, which is said once.
     """
 
     def __init__(
@@ -86,7 +91,7 @@ class Admission:
         self.in_flight = 0
         self.gate = LaneGate()
         self._pace = Pace()
-        self._slowed = False
+        self._slowed = self._doubts = False
         self._stated = StatedLimits()
         self._clock = clock
         self._count = count
@@ -127,15 +132,22 @@ class Admission:
 
     def correct(self, reserved: Cost, usage: Usage) -> None:
         """A call's tokens are known."""
-        self.quota.correct(
+        tokens = counted(
+            self.lane.token_rule,
             reserved,
-            counted(
-                self.lane.token_rule,
-                reserved,
-                input_tokens=usage.input_total,
-                output_tokens=usage.output_total,
-            ),
+            input_tokens=usage.input_total,
+            output_tokens=usage.output_total,
         )
+        doubted = self.quota.correct(reserved, tokens)
+        if doubted is not None and not self._doubts:
+            self._doubts = True
+            log.warning(
+                "the provider says that a call had more tokens than any that this limit lets "
+                "through: it counts as the largest, this time and later",
+                lane=self.lane.name,
+                limit=doubted.name,
+                said=tokens[doubted.resource],
+            )
 
     def cost_of(self, progress: JobProgress) -> Cost:
         """What its next call takes of the limits, estimated once for each request it makes."""

@@ -208,7 +208,7 @@ class JobExecutor:
             cost=cost_of(usage, config.price),
             billed=_billed(completion, status, failure_class),
         )
-        progress.attempts.append(attempt)
+        progress.note(attempt)
         return attempt
 
 

@@ -17,6 +17,7 @@ from tollway_workers.policies.intake import read_job
 from tollway_workers.policies.outcome import Outcome
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.refusals import counted, listed
 from tollway_workers.policies.retry import expired
 from tollway_workers.policies.routing import towards, unknown_route
 from tollway_workers.policies.travel import arrival
@@ -148,13 +149,16 @@ class Intake:
             lane=lane,
             deadline=job.deadline.timestamp(),
             request=job.request,
-            attempts=list(history.attempts),
+            attempts=listed(history.attempts),
+            # An older release counts nothing and lists more.
+            uncharged={**counted(history.attempts), **history.uncharged},
             bad_answers=list(history.bad_answers),
             not_before=not_before,
         )
         progress.last_elsewhere = progress.calls
+        progress.failures.update(progress.uncharged)
         for attempt in history.attempts:
-            if attempt.failure_class is not None:
+            if attempt.failure_class is not None and attempt.charged:
                 progress.failures[attempt.failure_class] += 1
         ask_on(progress)
         return progress

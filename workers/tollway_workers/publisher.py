@@ -253,7 +253,7 @@ class OutcomePublisher:
         about = _about(job, progress.record) + headers.encode(
             (
                 (headers.FAILURE_CLASS, outcome.failure.failure_class.value),
-                (headers.ATTEMPTS, str(len(progress.attempts))),
+                (headers.ATTEMPTS, str(progress.calls)),
             )
         )
         await self._send(

@@ -184,7 +184,7 @@ class Worker:
         self._calls[progress] = self._tasks.go(self._call(progress, permit))
 
     async def _call(self, progress: JobProgress, permit: Permit) -> None:
-        calls_before = len(progress.attempts)
+        calls_before = progress.calls
         ended: tuple[Outcome, Exchange | None] | None = None
         try:
             may_send = partial(self._may_start, progress)
@@ -211,7 +211,7 @@ class Worker:
             if self._full:
                 # There may be room again: a fast lane must not run dry until the next poll.
                 self._hold_back()
-        called = len(progress.attempts) > calls_before
+        called = progress.calls > calls_before
         self._parts.events.call_ended(progress.lane, progress.attempts[-1] if called else None)
         if ended is not None:
             await self._end(progress, *ended)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from math import inf, isfinite
+from math import inf, isfinite, isnan
 from typing import Any, NamedTuple
 
-from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
+from tollway_schemas.heartbeat import MOST_COUNT, MOST_UNITS, Heartbeat, LaneBeat, LimitUse
 from tollway_workers.app.gauges import Watched
 from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
@@ -63,13 +63,13 @@ class Pulse:
             worker=self.worker,
             started_at=self._started_at,
             release=self._release,
-            shards=source.holdings.shards(),
-            partitions=len(source.holdings),
+            shards={group: _count(own) for group, own in source.holdings.shards().items()},
+            partitions=_count(len(source.holdings)),
             holds_lease=source.committer.holds_lease,
-            releasing=source.holdings.releasing,
+            releasing=_count(source.holdings.releasing),
             draining=worker.draining,
             left=self.left,
-            commands=self._follower.applied,
+            commands=_count(self._follower.applied),
             lanes=tuple(self._lane(name, work) for name in sorted(self._watched.lanes)),
         )
 
@@ -87,10 +87,10 @@ class Pulse:
             paused_until=None if paused_until is None else instant(paused_until),
             **self._hold(admission.hold if paused_until is None else _BY_OPERATOR),
             routes=home.routes,
-            in_flight=admission.in_flight,
-            waiting=waiting,
-            outstanding=todo.outstanding,
-            finished=todo.finished,
+            in_flight=_count(admission.in_flight),
+            waiting=_count(waiting),
+            outstanding=_count(todo.outstanding),
+            finished=_count(todo.finished),
             oldest=None if todo.oldest == inf else instant(todo.oldest),
             limits=self._limits(admission.quota, admission.quota.binding if binds else None),
         )
@@ -120,9 +120,9 @@ class Pulse:
         return LimitUse(
             name=pool.limit.name,
             shared=pool.limit.lane is None,
-            most=pool.limit.amount * pool.part * min(pool.pace, pool.borne),
+            most=_units(pool.limit.amount * pool.part * min(pool.pace, pool.borne)),
             period=pool.limit.period,
-            used=recent.within(pool.spent, self._clock.boottime()),
+            used=_units(recent.within(pool.spent, self._clock.boottime())),
             binds=binds,
         )
 
@@ -131,7 +131,17 @@ def _calls(slots: Slots, *, binds: bool) -> LimitUse:
     return LimitUse(
         name="concurrency",
         shared=slots.limit.lane is None,
-        most=slots.most,
-        used=slots.used,
+        most=_units(slots.most),
+        used=_units(slots.used),
         binds=binds,
     )
+
+
+def _count(number: int) -> int:
+    """As a heartbeat can say it: a number that is beyond it must not silence a worker."""
+    return min(max(number, 0), MOST_COUNT)
+
+
+def _units(number: float) -> float:
+    """The same of what may be broken; NaN, which is no number, is none."""
+    return min(max(number, 0.0), MOST_UNITS) if not isnan(number) else 0.0

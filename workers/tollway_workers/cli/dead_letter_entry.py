@@ -91,7 +91,7 @@ def _told(record: LoggedRecord, letter: DeadLetter) -> Entry:
         dead_at=letter.dead_at,
         origin=f"{origin.topic}-{origin.partition}-{origin.offset}",
         worker=letter.worker,
-        attempts=len(letter.attempts),
+        attempts=letter.calls,
         partition=record.place[1],
         offset=record.offset,
     )

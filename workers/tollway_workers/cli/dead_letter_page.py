@@ -114,7 +114,9 @@ def _facts(entry: Entry) -> dict[str, str]:
 
 def _show_letter(letter: DeadLetter) -> None:
     _show_list("problems", letter.failure.problems)
-    _title(count(len(letter.attempts), "call"))
+    _title(count(letter.calls, "call"))
+    if letter.uncharged:
+        say(f"  not charged: {_uncharged(letter)}")
     if letter.attempts:
         show_attempts(letter.attempts)
     for answer in letter.bad_answers:
@@ -127,6 +129,12 @@ def _show_letter(letter: DeadLetter) -> None:
         say(indented(printable(stored.head)))
         return
     _show_job(letter.job)
+
+
+def _uncharged(letter: DeadLetter) -> str:
+    each = ", ".join(f"{kind.value} {calls:,}" for kind, calls in letter.uncharged.items())
+    left_out = letter.calls - len(letter.attempts)
+    return each + ("; the first 2 and the last 8 of them are listed" if left_out else "")
 
 
 def _show_job(job: Any) -> None:

@@ -21,7 +21,7 @@ from tollway_workers.kafka.commands import Said
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.topics import existing_topics
 
-#: Exit status where a worker that is alive did not say that it applied the command.
+#: Exit status where a worker that is alive did not say that it applied the command, or none is.
 _NOT_APPLIED = 1
 #: Seconds: a pause that somebody forgot ends by itself.
 _PAUSE = 86_400.0
@@ -66,7 +66,7 @@ def pause(
     """Start no call on a lane, until it is resumed or the time is over. Calls in flight may end.
 
     Its jobs wait; their deadlines hold. Exit status 1 if a worker did not say in time that it
-    obeys.
+    obeys, or none is alive.
     """
     if not 0.0 < (lasts := _PAUSE if lasts is None else lasts) <= _LONGEST_PAUSE:
         raise InputError("--for: a pause lasts longer than no time, and 366d at most")
@@ -91,7 +91,7 @@ def resume(
 
     So a lane that is parked, or that a long Retry-After has closed, is tried at once.
 
-    Exit status 1 if a worker did not say in time that it obeys.
+    Exit status 1 if a worker did not say in time that it obeys, or none is alive.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
     command = _command(Action.RESUME, _RESUME, lane=lane)
@@ -119,7 +119,7 @@ def cancel(
     Each is answered with a reply that says cancelled. When this returns with status 0, no call of
     theirs starts any more. Jobs are not looked up: an id that none has is not noticed. What an
     interrupted `tollway run` left on topics of its own is deleted with them. Exit status 1 if a
-    worker did not say in time that it obeys.
+    worker did not say in time that it obeys, or none is alive.
     """
     if [bool(jobs), tenant is not None, run is not None].count(True) != 1:
         raise InputError("cancel what? Name jobs, or --tenant, or --run: one of the three")
@@ -197,6 +197,13 @@ def _report(what: str, heard: Heard, facts: dict[str, Any], as_json: bool) -> No
             say(f"applied by {', '.join(map(on_one_line, heard.applied))}")
         elif heard.waited and not heard.not_applied:
             say("no worker is alive: those that start hear it before they take a job")
+    if heard.waited and not heard.applied and not heard.not_applied:
+        say(
+            "nobody said that it was applied: a worker whose heartbeats do not reach Kafka may "
+            "still start calls (tollway workers shows who is heard)",
+            to_stderr=True,
+        )
+        raise typer.Exit(_NOT_APPLIED)
     if heard.not_applied:
         say(
             f"{count(len(heard.not_applied), 'worker')} did not say in time that it was applied: "

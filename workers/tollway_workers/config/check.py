@@ -6,9 +6,10 @@ from tollway_workers.config.check_groups import group_errors, group_warnings
 from tollway_workers.config.check_kafka import kafka_errors, kafka_warnings
 from tollway_workers.config.check_lanes import lane_errors, lane_warnings
 from tollway_workers.config.check_providers import provider_errors, provider_warnings
+from tollway_workers.config.check_routes import route_errors
 from tollway_workers.config.explain import did_you_mean
 from tollway_workers.config.fields import dotted, shown
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.fleet import FleetSettings, TelemetrySettings
 from tollway_workers.errors import ConfigMistake
 
 
@@ -20,11 +21,17 @@ def errors_in(
     `broken` names what was left out of them for its own mistakes (`lanes.fast`, `lanes`), so that
     a reference to it is not called a mistake too.
     """
-    mistakes = [*kafka_errors(settings.kafka), *_references(settings, broken)]
+    mistakes = [
+        *kafka_errors(settings.kafka),
+        *_telemetry_errors(settings.telemetry),
+        *_references(settings, broken),
+    ]
     for name, provider in settings.providers.items():
         mistakes += provider_errors(name, provider)
     for name in settings.lanes:
         mistakes += lane_errors(name, settings)
+    for name, route in settings.routes.items():
+        mistakes += route_errors(name, route)
     mistakes += group_errors(settings)
     return tuple(mistakes)
 
@@ -38,6 +45,16 @@ def warnings_in(settings: FleetSettings) -> tuple[ConfigMistake, ...]:
         warnings += lane_warnings(name, settings)
     warnings += group_warnings(settings)
     return tuple(warnings)
+
+
+def _telemetry_errors(telemetry: TelemetrySettings) -> Iterator[ConfigMistake]:
+    elsewhere = telemetry.host != TelemetrySettings.model_fields["host"].default
+    if elsewhere and telemetry.port is None:
+        yield ConfigMistake(
+            key="telemetry.host",
+            problem="has no effect without telemetry.port: nothing listens",
+            remedy="add port, or remove host",
+        )
 
 
 def _references(settings: FleetSettings, broken: frozenset[str]) -> Iterator[ConfigMistake]:

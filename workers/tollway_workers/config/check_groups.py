@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from tollway_workers.config.contract import LEAST_SHARE, Resource
+from tollway_workers.config.contract import LEAST_SHARE, MINUTE, Resource
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.groups import (
     default_shards,
@@ -57,10 +57,11 @@ def _effect_errors(
 ) -> Iterator[ConfigMistake]:
     kept = settings.limit_groups.get(group) or settings.lanes[group]
     rates = tuple(rate_limits(group, lanes, settings))
+    by_minute = any(rate.period == MINUTE for rate in rates)
     tokens = any(rate.resource is not Resource.REQUESTS for rate in rates)
     calls = least_concurrency(group, lanes, settings) is not None
     for setting, needed, there in (
-        ("burst", "a rate such as requests_per_minute", bool(rates)),
+        ("burst", "a rate such as requests_per_minute", by_minute),
         ("largest_request", "a limit of tokens such as tokens_per_minute", tokens),
         ("strict_concurrency", "concurrency", calls),
     ):

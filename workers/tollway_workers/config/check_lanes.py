@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.fleet import DEFAULT_CONNECT_TIMEOUT, FleetSettings, resolve_lane
 from tollway_workers.config.provider import Price
 from tollway_workers.errors import ConfigMistake
 
@@ -40,6 +40,22 @@ def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
             key=f"lanes.{name}.tokenizer",
             problem="has no effect without a limit that counts prompts",
             remedy="remove it, or add tokens_per_minute",
+        )
+    if lane.provider in settings.providers:
+        yield from _timeout_errors(name, settings)
+
+
+def _timeout_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
+    lane = resolve_lane(name, settings)
+    if DEFAULT_CONNECT_TIMEOUT != lane.connect_timeout >= lane.call_timeout:
+        own = settings.lanes[name].connect_timeout is not None
+        yield ConfigMistake(
+            key=f"lanes.{name}.connect_timeout"
+            if own
+            else f"providers.{lane.provider_name}.connect_timeout",
+            problem=f"{lane.connect_timeout:g} s has no effect: a call of lane {name} ends after "
+            f"{lane.call_timeout:g} s, connecting included",
+            remedy=f"set less than {lane.call_timeout:g}, or raise call_timeout",
         )
 
 

@@ -22,6 +22,12 @@ def provider_errors(name: str, provider: ProviderSettings) -> Iterator[ConfigMis
     """What keeps a provider from being used."""
     yield from _addresses(name, provider)
     yield from _plain_key(name, provider)
+    if provider.ca_file is not None and not _any_tls(provider):
+        yield ConfigMistake(
+            key=f"providers.{name}.ca_file",
+            problem="has no effect: nothing is encrypted with an http address",
+            remedy="use https, or remove it",
+        )
     for header, value in provider.headers.items():
         key = dotted(("providers", name, "headers", header))
         explanation = _header_error(header, value)
@@ -59,6 +65,11 @@ def _address_error(address: str) -> tuple[str, str] | None:
     if parts.query or parts.fragment:
         return "has a query or fragment", "end it with its path, as in https://host/v1"
     return None
+
+
+def _any_tls(provider: ProviderSettings) -> bool:
+    addresses = (provider.base_url, provider.proxy or "")
+    return any(address.lower().startswith("https:") for address in addresses)
 
 
 def _plain_key(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:

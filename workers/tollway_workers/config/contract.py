@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+#: Seconds.
+MINUTE = 60.0
 #: The most of a limit that is used, steadily: clocks and counting differ from the provider's.
 MOST_SHARE = 0.95
 #: The least: a limit of which less could be used is refused.
@@ -58,6 +60,13 @@ class RateLimit:
     def capacity(self, shards: int) -> float:
         """Units that one shard may spend at once: no larger call gets through."""
         return max(self.amount * self.burst / shards, self._largest(shards))
+
+    def believable(self, shards: int) -> float:
+        """Units that a provider may say it counted for one call; more is a mistake of its.
+
+        Of a limit by the day, of which much may be spent at once, only what one call may be.
+        """
+        return self.capacity(shards) if self.period == MINUTE else self._largest(shards)
 
     def share(self, shards: int) -> float:
         """The part of the amount that may be used steadily; may be far below what is useful."""

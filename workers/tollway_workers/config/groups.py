@@ -7,6 +7,7 @@ from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.contract import (
     GOOD_SHARE,
+    MINUTE,
     CallLimit,
     Contract,
     RateLimit,
@@ -22,7 +23,7 @@ DEFAULT_BURST = 3.0
 #: The part of a day's limit that may be spent at once.
 _BURST_OF_DAY = 0.25
 #: Seconds.
-MINUTE, _DAY = 60.0, 86_400.0
+_DAY = 86_400.0
 #: Setting, what it counts, and seconds. Levels are written down in this order.
 _RATES = (
     ("requests_per_minute", Resource.REQUESTS, MINUTE),

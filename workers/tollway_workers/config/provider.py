@@ -95,7 +95,8 @@ class LimitSettings(Section):
     """Most tokens in 24 hours, counted by the lane's `token_rule`; a quarter of them may be spent
     at once."""
     burst: Annotated[float, Field(gt=0, le=30)] | None = None
-    """Seconds of a rate that may be spent at once (default 3)."""
+    """Seconds of a rate by the minute that may be spent at once (default 3); one call of the
+    largest size may be spent in any case."""
     largest_request: Annotated[float, Field(ge=1, le=1e9)] | None = None
     """Tokens of the largest call; a larger one is refused. The steady rate gives way to it: what
     shards may spend at once is taken from the limit."""

@@ -7,7 +7,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import InlineTable
 
-from tollway_workers.config.contract import Resource
+from tollway_workers.config.contract import MINUTE, Resource
 from tollway_workers.config.fields import looks_like_key
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.groups import DEFAULT_BURST, rate_limits
@@ -48,7 +48,8 @@ def _effective(name: str, settings: FleetSettings) -> dict[str, Any]:
     group = lane.limit_group or name
     rates = [r for r in rate_limits(group, (name,), settings) if r.lane in (None, name)]
     by_rule = any(rate.resource is Resource.TOKENS for rate in rates)
-    burst = None if lane.limit_group or not rates else lane.burst or DEFAULT_BURST
+    by_minute = any(rate.period == MINUTE for rate in rates)
+    burst = None if lane.limit_group or not by_minute else lane.burst or DEFAULT_BURST
     return {"token_rule": lane.token_rule if by_rule else None, "burst": burst}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tollway_schemas.failure import FailureClass
+from tollway_workers.config.route import DEFAULT_BACKOFF_MAX
 
 
 class Next(Enum):
@@ -42,17 +43,20 @@ class Row:
 
     next: Next
     #: Most repetitions for this class within one job generation; the attempt budget holds besides.
+    #: A route's own `max_attempts` takes its place, but where it is `firm`.
     most: int = 0
     #: Whether the call counts in the job's attempt budget.
     charged: bool = True
-    #: Seconds that doubling of the wait stops at, where the route does not say less.
-    longest_wait: float = 8.0
+    #: Seconds that doubling of the wait stops at, where the route does not say.
+    longest_wait: float = DEFAULT_BACKOFF_MAX
     #: Whether the call counts as a failure of the lane.
     lane_fault: bool = False
     #: Whether the lane has to slow down.
     slow_lane: bool = False
     #: Whether another lane could do better.
     forward: bool = False
+    #: Whether `most` holds whatever a route says: each call may have been billed.
+    firm: bool = False
 
     @property
     def about_job(self) -> bool:
@@ -61,7 +65,7 @@ class Row:
 
 
 _AT_ONCE = Row(next=Next.DEAD_LETTER)
-_TIMEOUT = Row(next=Next.RETRY, most=1, lane_fault=True, forward=True)
+_TIMEOUT = Row(next=Next.RETRY, most=1, lane_fault=True, forward=True, firm=True)
 
 FAILURE_TABLE: dict[FailureClass, Row] = {
     FailureClass.RATE_LIMIT: Row(
@@ -82,10 +86,10 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
     FailureClass.TIMEOUT_TOTAL: _TIMEOUT,
     FailureClass.CONTEXT_LENGTH: Row(next=Next.DEAD_LETTER, forward=True),
     FailureClass.CONTENT_POLICY: _AT_ONCE,
-    FailureClass.TRUNCATED: Row(next=Next.RETRY_LARGER, most=1),
+    FailureClass.TRUNCATED: Row(next=Next.RETRY_LARGER, most=1, firm=True),
     FailureClass.INVALID_REQUEST: _AT_ONCE,
     # The server is asked in other words from now on; that it did not know ours costs nobody.
-    FailureClass.UNSUPPORTED_FIELD: Row(next=Next.REPHRASE, most=4, charged=False),
+    FailureClass.UNSUPPORTED_FIELD: Row(next=Next.REPHRASE, charged=False),
     FailureClass.AUTH: Row(next=Next.PARK_LANE, charged=False, forward=True),
     FailureClass.MODEL_NOT_FOUND: Row(next=Next.PARK_LANE, charged=False, forward=True),
     # How often is the route's `reasks`.

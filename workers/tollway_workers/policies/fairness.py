@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item")
 
-#: Tags of tenants without jobs that are kept, beside those that are still ahead.
+#: Most tags of tenants without jobs that are kept: a tenant may be an end user, one of millions.
 _KEPT_TAGS = 1_000
 
 
@@ -35,8 +35,9 @@ class FairQueue(Generic[_Item]):
     """The jobs of one priority, of all tenants.
 
     State: `held` (how many jobs), `_flows` (of tenants with jobs), `_order` (those by tag),
-    `_virtual` (the tag of who went last), `_left` (tags of tenants whose jobs are gone: who comes
-    back at once has no advantage).
+    `_virtual` (the tag of who went last, or of who was forgotten), `_left` (tags of tenants whose
+    jobs are gone: who comes back at once has no advantage) and `_passing` (those by tag, and some
+    of tenants who have come back since).
     """
 
     def __init__(self, weights: Callable[[str | None], float]) -> None:
@@ -46,6 +47,7 @@ class FairQueue(Generic[_Item]):
         self._ties = count()
         self._virtual = 0.0
         self._left: dict[str | None, float] = {}
+        self._passing: list[tuple[float, int, str | None]] = []
         self.held = 0
 
     def add(self, item: _Item, tenant: str | None, *, first: bool = False) -> None:
@@ -104,11 +106,17 @@ class FairQueue(Generic[_Item]):
 
     def upcoming(self) -> Iterator[_Item]:
         """About in the order in which they will go: the first of each tenant, then the second."""
-        for depth in count():
-            deep = [flow for _, _, flow in self._order if depth < len(flow.items)]
-            if not deep:
+        # One at a time: who asks for the next few must not pay for all tenants that wait.
+        deeper: list[_Flow[_Item]] = []
+        for _, _, flow in self._order:
+            yield flow.items[0]
+            if len(flow.items) > 1:
+                deeper.append(flow)
+        for depth in count(1):
+            if not deeper:
                 return
-            yield from (flow.items[depth] for flow in deep)
+            yield from (flow.items[depth] for flow in deeper)
+            deeper = [flow for flow in deeper if len(flow.items) > depth + 1]
 
     def __iter__(self) -> Iterator[_Item]:
         for flow in self._flows.values():
@@ -118,8 +126,26 @@ class FairQueue(Generic[_Item]):
         del self._flows[flow.tenant]
         if flow.tag > self._virtual:
             self._left[flow.tenant] = flow.tag
-        if len(self._left) > _KEPT_TAGS:
-            self._left = {t: tag for t, tag in self._left.items() if tag > self._virtual}
+            heapq.heappush(self._passing, (flow.tag, next(self._ties), flow.tenant))
+        self._pass()
+
+    def _pass(self) -> None:
+        """Forget the tags that virtual time has passed; where there are too many, it passes more.
+
+        Where each job is of a tenant of its own, all of them start at the same tag, and nothing
+        else would ever move it. Nobody gains by that: newcomers begin behind who was forgotten, and
+        the tags of those who wait stay as they are.
+        """
+        passing = self._passing
+        while passing and (passing[0][0] <= self._virtual or len(self._left) > _KEPT_TAGS):
+            tag, _, tenant = heapq.heappop(passing)
+            if self._left.get(tenant) == tag:
+                del self._left[tenant]
+                self._virtual = max(self._virtual, tag)
+        if len(passing) > 2 * _KEPT_TAGS:
+            # Most are of tenants who came back, and left with other tags.
+            self._passing = [(tag, next(self._ties), who) for who, tag in self._left.items()]
+            heapq.heapify(self._passing)
 
 
 class PriorityQueue(Generic[_Item]):

@@ -21,6 +21,8 @@ from tollway_workers.policies.outcome import Completed, DeadLettered
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.readable_json import is_too_deep
 
+#: Instants of records are before the year 9000.
+_LAST_SECOND = datetime(9000, 1, 1, tzinfo=UTC).timestamp() - 1.0
 #: How much of a value that is too large is kept.
 HEAD_BYTES = 65_536
 
@@ -61,7 +63,8 @@ def reply(
         "finished_at": instant(now),
         "worker": worker,
     }
-    _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None)
+    uncharged = {kind.value: calls for kind, calls in progress.uncharged.items()} or None
+    _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None, uncharged=uncharged)
     if usage is not None:
         fields["usage"] = orjson.Fragment(encode(usage))
     if cost is not None:
@@ -129,6 +132,7 @@ def dead_letter(
         dead_at=instant(now),
         worker=worker,
         attempts=tuple(progress.attempts),
+        uncharged=progress.uncharged,
         bad_answers=tuple(
             answer.model_copy(update={"text": answer.text[:most_text]})
             for answer in progress.bad_answers
@@ -154,7 +158,11 @@ def elsewhere(value: bytes, head: int = HEAD_BYTES) -> StoredElsewhere:
 
 
 def instant(seconds: float) -> datetime:
-    """Seconds since 1970 as an instant."""
+    """Seconds since 1970 as an instant; what is none, as a record's producer may say, as the
+    nearest.
+    """
+    if not 0.0 <= seconds <= _LAST_SECOND:
+        seconds = _LAST_SECOND if seconds > 0.0 else 0.0
     return datetime.fromtimestamp(seconds, UTC)
 
 

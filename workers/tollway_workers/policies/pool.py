@@ -2,6 +2,8 @@
 
 from tollway_workers.config.contract import RateLimit
 
+#: Seconds of its rate that a pool may owe: whatever providers count, it is closed no longer.
+_MOST_OWED = 60.0
 #: Levels are sums of floats: what is missing by less than this is there.
 EPSILON = 1e-6
 
@@ -17,6 +19,7 @@ class Pool:
         "_at",
         "_shards",
         "_slice_rate",
+        "believable",
         "borne",
         "capacity",
         "key",
@@ -43,6 +46,8 @@ class Pool:
         self._slice_rate = limit.rate(shards)
         #: Units that one slice may spend at once.
         self.capacity = limit.capacity(shards)
+        #: Units that one call may have had, whatever its provider says.
+        self.believable = limit.believable(shards)
         #: Units a second, of all slices.
         self.rate = 0.0
 
@@ -53,6 +58,7 @@ class Pool:
         self.limit = limit
         self._slice_rate = limit.rate(shards)
         self.capacity = limit.capacity(shards)
+        self.believable = limit.believable(shards)
         self._rated()
 
     def refill(self, now: float) -> None:
@@ -73,8 +79,13 @@ class Pool:
         return missing / self.rate
 
     def change(self, amount: float) -> None:
-        """Add to the level, or take from it where `amount` is negative; it may become a debt."""
-        self.level = min(self.slices * self.capacity, self.level + amount)
+        """Add to the level, or take from it where `amount` is negative; it may become a debt.
+
+        A debt is bounded, that of a slice that comes from elsewhere too.
+        """
+        owed = max(_MOST_OWED * self._slice_rate, self.believable)
+        level = min(self.slices * self.capacity, self.level + amount)
+        self.level = max(level, -self.slices * owed)
 
     def join(self, level: float, now: float) -> None:
         """One slice more, with what it was left with."""

@@ -12,6 +12,7 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.request import ChatRequest
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.refusals import listed
 
 if TYPE_CHECKING:
     from tollway_workers.policies.call_cost import Cost
@@ -33,7 +34,10 @@ class JobProgress:
     schema: bytes = b""
     #: Whether the next call feeds errors back.
     reasking: bool = False
+    #: Calls that were charged, and the first and last of those that were not (refusals.py).
     attempts: list[Attempt] = field(default_factory=list)
+    #: Calls that were not charged, by class; those that are not listed included.
+    uncharged: dict[FailureClass, int] = field(default_factory=dict)
     failures: defaultdict[FailureClass, int] = field(default_factory=lambda: defaultdict(int))
     bad_answers: list[BadAnswer] = field(default_factory=list)
     #: The number of its last call before it came to this worker.
@@ -77,6 +81,14 @@ class JobProgress:
     def owned(self) -> bool:
         """Whether its partition is still ours."""
         return self.record.tracker.owned
+
+    def note(self, attempt: Attempt) -> None:
+        """Add a call."""
+        self.attempts.append(attempt)
+        kind = attempt.failure_class
+        if kind is not None and not attempt.charged:
+            self.uncharged[kind] = self.uncharged.get(kind, 0) + 1
+            self.attempts = listed(self.attempts)
 
     def encoded(self, attempt: Attempt) -> bytes:
         """An attempt as JSON, made once for the journal and the reply that follows it."""

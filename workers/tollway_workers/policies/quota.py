@@ -206,13 +206,19 @@ class LaneQuota:
         for slots in self.slots:
             slots.used -= 1
 
-    def correct(self, reserved: Cost, counted: Cost) -> None:
-        """Replace what was reserved by what the provider has counted."""
+    def correct(self, reserved: Cost, counted: Cost) -> RateLimit | None:
+        """Replace what was reserved by what the provider has counted, as far as one call can have
+        had it; returns a limit of which it says more.
+        """
+        doubted = None
         for pool in self.pools:
-            back = reserved[pool.resource] - counted[pool.resource]
-            if back:
-                pool.change(back)
-                pool.spent -= back
+            had, said = reserved[pool.resource], counted[pool.resource]
+            if pool.resource and said > max(had, pool.believable):
+                doubted, said = pool.limit, max(had, pool.believable)
+            if said != had:
+                pool.change(had - said)
+                pool.spent += said - had
+        return doubted
 
     def beyond(self, cost: Cost) -> RateLimit | None:
         """The limit that never lets `cost` through; None without one."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from tollway_schemas.failure import Failure, FailureClass
+from tollway_workers.config.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.policies.backoff import full_jitter
 from tollway_workers.policies.failure_table import FAILURE_TABLE, Next, Row
@@ -18,9 +19,6 @@ from tollway_workers.policies.outcome import (
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.tiers import tier_for
 
-#: Most calls for one job generation, those that are not charged included.
-MOST_CALLS = 10
-
 CallError = ProviderError | InvalidResult
 
 
@@ -33,7 +31,7 @@ def failure_class_of(error: CallError) -> FailureClass:
 
 def expired(progress: JobProgress) -> Failed:
     """The job's deadline has passed: a failure reply, no dead letter."""
-    tries = len(progress.attempts)
+    tries = progress.calls
     last = progress.attempts[-1].failure_class if tries else None
     because = f"; the last of {tries} call(s) ended in {last.value}" if last else ""
     return Failed(
@@ -66,15 +64,17 @@ class RetryPolicy:
         return DeadLettered(_failure(progress, failure_class, error), _detail(error))
 
     def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
-        if row.next is Next.DEAD_LETTER or _calls(progress) >= MOST_CALLS:
+        if row.next is Next.DEAD_LETTER:
             return False
-        if row.next.waits_for_lane:
+        if not row.charged:
+            # Nothing is used up: its deadline alone ends the job.
             return True
+        given = progress.route.retry.max_attempts
+        if progress.charged >= (given or DEFAULT_MAX_ATTEMPTS):
+            return False
         most = progress.route.reasks if row.next is Next.REASK else row.most
-        return (
-            progress.failures[failure_class] <= most
-            and progress.charged < progress.route.retry.max_attempts
-        )
+        by_route = given is not None and row.next is Next.RETRY and not row.firm
+        return by_route or progress.failures[failure_class] <= most
 
     def _again(
         self,
@@ -107,23 +107,16 @@ class RetryPolicy:
         wait = full_jitter(
             progress.failures[failure_class],
             initial=retry.backoff_initial,
-            longest=max(row.longest_wait, retry.backoff_max),
+            longest=retry.backoff_max or row.longest_wait,
             rng=self._rng,
         )
         asked = error.failure.retry_after if isinstance(error, ProviderError) else None
         return max(wait, asked or 0.0)
 
 
-def _calls(progress: JobProgress) -> int:
-    """Calls that reached a provider: where nobody listened, nothing was asked."""
-    connect = progress.failures[FailureClass.CONNECT]
-    return len(progress.attempts) - connect
-
-
 def _failure(progress: JobProgress, failure_class: FailureClass, error: CallError) -> Failure:
-    calls = len(progress.attempts)
     if isinstance(error, InvalidResult):
-        message, problems = f"no valid answer in {calls} call(s)", error.problems
+        message, problems = f"no valid answer in {progress.calls} call(s)", error.problems
     else:
         message, problems = error.failure.message, ()
     return Failure(

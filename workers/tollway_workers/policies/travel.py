@@ -8,10 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tollway_schemas import headers
-from tollway_schemas.attempt import Attempt
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.errors import UndecodableRecord
-from tollway_schemas.failure import FailureClass
 from tollway_schemas.headers import Headers
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job, Priority, Visit
@@ -22,8 +20,6 @@ from tollway_workers.policies.record import ReceivedRecord
 
 #: Forwards of one job from lane to lane; whoever would forward it once more gives it up.
 MOST_HOPS = 8
-#: Failed connects that travel: nothing was sent, and there may be any number of them.
-_MOST_CONNECTS = 8
 #: A bad answer that travels has at most one part in so many of a record.
 _SHARES = 8
 
@@ -84,7 +80,7 @@ def departure(
             (headers.DEADLINE, job.deadline.isoformat()),
             (headers.LANE, lane),
             (headers.HOPS, str(job.hops + forwarded)),
-            (headers.ATTEMPTS, str(len(progress.attempts))),
+            (headers.ATTEMPTS, str(progress.calls)),
             (headers.DUE, None if due is None else f"{due:.3f}"),
             (headers.NOT_BEFORE, f"{not_before:.3f}" if not_before else None),
         )
@@ -92,6 +88,7 @@ def departure(
     history = JobHistory(
         created_at=job.created_at,
         attempts=tuple(progress.attempts),
+        uncharged=progress.uncharged,
         bad_answers=tuple(progress.bad_answers),
         visits=(*job.visits, _visit(progress)) if forwarded else job.visits,
     )
@@ -136,7 +133,6 @@ def _visit(progress: JobProgress) -> Visit:
 
 def _fitting(history: JobHistory, room: int) -> bytes:
     """A history as JSON, in `room` bytes where that can be done by leaving out words."""
-    history = history.model_copy(update={"attempts": _without_old_connects(history)})
     encoded = encode(history)
     if len(encoded) <= room:
         return encoded
@@ -156,9 +152,3 @@ def _fitting(history: JobHistory, room: int) -> bytes:
             }
         )
     )
-
-
-def _without_old_connects(history: JobHistory) -> tuple[Attempt, ...]:
-    connects = [a for a in history.attempts if a.failure_class is FailureClass.CONNECT]
-    dropped = {attempt.number for attempt in connects[:-_MOST_CONNECTS]}
-    return tuple(attempt for attempt in history.attempts if attempt.number not in dropped)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from tollway_schemas.failure import ErrorScope, FailureClass
-from tollway_schemas.usage import PICO_PER_USD, Usage
+from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.policies.readable_json import ReadJson, is_too_deep, read_body
 from tollway_workers.providers.base import Completion, Finish
@@ -157,7 +157,7 @@ def _usage(parsed: JsonObject) -> Usage | None:
 
 
 def _count(value: Any) -> int:
-    return value if type(value) is int and value > 0 else 0
+    return min(value, MOST_TOKENS) if type(value) is int and value > 0 else 0
 
 
 def _cost(dollars: Any) -> int | None:

@@ -115,15 +115,16 @@ def read_ending(raw: bytes) -> Ending:
 
 
 def _calls(part: dict[str, Any]) -> Calls:
-    """Of all calls those that are told of: a job that waited long does not keep all."""
-    log = part.get("attempt_log")
-    if log is None:
-        # Of an earlier generation they are counted already.
-        refused, unconnected = part.get("refused", 0), part.get("unconnected", 0)
-    else:
-        told = calls_of((each.get("failure_class"), 1) for each in log)
-        refused, unconnected = told.refused, told.unconnected
-    return Calls(total=int(part["attempts"]), refused=refused, unconnected=unconnected)
+    """All calls: those of which nothing but a count is kept are among the uncharged."""
+    if "refused" in part:
+        # Of the generations before, which are summed already.
+        return Calls(
+            total=int(part["attempts"]),
+            refused=int(part["refused"]),
+            unconnected=int(part["unconnected"]),
+        )
+    told = calls_of(part.get("uncharged", {}).items())
+    return Calls(total=int(part["attempts"]), refused=told.refused, unconnected=told.unconnected)
 
 
 def _cost(parts: list[dict[str, Any]]) -> int | None:
@@ -164,7 +165,8 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "requested_model": reply.labels.get(MODEL_LABEL),
         "lane": reply.lane,
         "provenance": reply.provenance.value if reply.provenance else None,
-        "attempts": len(reply.attempts),
+        "attempts": reply.calls,
+        "uncharged": {kind.value: calls for kind, calls in reply.uncharged.items()},
         "attempt_log": [
             attempt.model_dump(mode="json", exclude_none=True) for attempt in reply.attempts
         ],

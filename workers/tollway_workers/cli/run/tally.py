@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tollway_schemas.usage import MOST_TOKENS
 from tollway_workers.cli.run.batch_output import Ending
 from tollway_workers.cli.run.calls import NO_CALLS, Calls
 from tollway_workers.cli.run.waits import NO_WAITS, Look
@@ -41,8 +42,9 @@ class Tally:
             dead_letters=self.dead_letters + times * ending.dead_letter,
             bad_lines=self.bad_lines + times * (ending.generation == 0),
             calls=self.calls + ending.calls if times > 0 else self.calls - ending.calls,
-            input_tokens=self.input_tokens + times * ending.input_tokens,
-            output_tokens=self.output_tokens + times * ending.output_tokens,
+            # As far as JSON tells it: a provider may have said anything.
+            input_tokens=min(self.input_tokens + times * ending.input_tokens, MOST_TOKENS),
+            output_tokens=min(self.output_tokens + times * ending.output_tokens, MOST_TOKENS),
             cost=self.cost + times * (ending.cost or 0),
             unpriced=self.unpriced + times * (ending.cost is None),
         )
