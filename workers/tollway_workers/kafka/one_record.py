@@ -71,8 +71,9 @@ class KafkaReplies:
 
 
 def is_reply_to(record: LoggedRecord, identity: Identity) -> bool:
-    """Whether it is the reply to this generation of the job."""
+    """Whether it is the reply to this job: others may have its id, in the same batch too."""
     return (
-        headers.get(record.headers, headers.JOB_ID) == identity.job_id
+        headers.get(record.headers, headers.DIGEST) == identity.digest
+        and headers.get(record.headers, headers.JOB_ID) == identity.job_id
         and headers.number(record.headers, headers.GENERATION) == identity.generation
     )

@@ -6,19 +6,24 @@ every record to its schema.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import orjson
 
 from tollway_schemas.attempt import Attempt
-from tollway_schemas.codec import encode
+from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import DeadLetter, StoredElsewhere
+from tollway_schemas.errors import SchemaError
 from tollway_schemas.failure import Failure, FailureClass, fingerprint
-from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.job import SCHEMA_VERSION, Job
+from tollway_schemas.reply import Reply
 from tollway_workers.policies.cost import total
 from tollway_workers.policies.outcome import Completed, DeadLettered
 from tollway_workers.policies.progress import JobProgress
+
+Made = TypeVar("Made")
 
 #: How much of a value that is too large is kept.
 HEAD_BYTES = 65_536
@@ -40,6 +45,22 @@ class Exchange(NamedTuple):
     parsed: bool = False
 
 
+class Unbuildable(Exception):
+    """A record could not be put together: a bug, which a second try would meet again."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(type(cause).__name__)
+        self.cause = cause
+
+
+def built(build: Callable[[], Made]) -> Made:
+    """What `build` makes. Raises Unbuildable."""
+    try:
+        return build()
+    except Exception as error:
+        raise Unbuildable(error) from error
+
+
 def reply(
     progress: JobProgress, ending: Completed | Failure, *, dead: bool, worker: str, now: float
 ) -> bytes:
@@ -58,6 +79,7 @@ def reply(
         "worker": worker,
     }
     _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None)
+    fields["token"] = token_of(job)
     if usage is not None:
         fields["usage"] = orjson.Fragment(encode(usage))
     if cost is not None:
@@ -76,6 +98,32 @@ def reply(
     return orjson.dumps(fields)
 
 
+def token_of(job: Job) -> str:
+    """What a reply says of the address that it was sent to."""
+    return (job.reply_to and job.reply_to.token) or ""
+
+
+def reply_to_copy(value: bytes | None, copy: Job) -> bytes | None:
+    """The reply to the first of two copies in the words of the second; None if it is no reply.
+
+    Copies have one request and one address; run, labels and token are each one's own.
+    """
+    try:
+        reply = decode(Reply, value)
+    except SchemaError:
+        return None
+    own = {
+        "tenant": copy.tenant,
+        "run": copy.run,
+        "labels": copy.labels,
+        "token": token_of(copy),
+        "created_at": copy.created_at,
+    }
+    if all(getattr(reply, name) == said for name, said in own.items()):
+        return value
+    return encode(reply.model_copy(update=own))
+
+
 def journal_record(
     progress: JobProgress, exchange: Exchange, *, worker: str, most_bytes: int
 ) -> bytes:
@@ -90,7 +138,7 @@ def journal_record(
         "worker": worker,
         "attempt": orjson.Fragment(attempt),
     }
-    _add(fields, tenant=job.tenant, run=job.run)
+    _add(fields, tenant=progress.tenant, run=job.run)
     if progress.route.journal == "full":
         room = most_bytes - len(attempt) - _MARGIN
         for name, body, part, is_json in (
@@ -117,7 +165,7 @@ def dead_letter(
         job_id=job.id,
         generation=job.generation,
         route=job.route,
-        tenant=job.tenant,
+        tenant=progress.tenant,
         run=job.run,
         failure=outcome.failure,
         fingerprint=fingerprint(job.route, outcome.failure.failure_class, outcome.detail),
