@@ -81,7 +81,6 @@ _WAYS = (
         job("unanswerable"),
         (completion(_TOO_LONG),),
         FailureClass.REPLY_TOO_LARGE,
-        FailureClass.REPLY_UNDELIVERABLE,
         dead=True,
     ),
 )

@@ -88,7 +88,8 @@ def reply(
         fields["status"] = "completed"
         fields["answer"] = orjson.Fragment(encode(ending.answer))
         fields["provenance"] = ending.provenance.value
-        _add(fields, lane=ending.lane, model=ending.model)
+        # An answer whose own topic takes nothing is a dead letter too.
+        _add(fields, lane=ending.lane, model=ending.model, dead_letter=dead or None)
     else:
         if ending.failure_class is FailureClass.CANCELLED:
             fields["status"] = "cancelled"
