@@ -1,6 +1,7 @@
 """OUT: lines in OpenAI's Batch output format, each once, read back as they were written."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,19 @@ def test_each_reply_is_written_once(path: Path) -> None:
     assert (collector.tally.lines, collector.tally.answered) == (1, 1)
     out.close()
     assert len(path.read_bytes().splitlines()) == 1
+
+
+def test_a_reply_to_somebody_elses_job_of_that_id_is_not_taken(path: Path) -> None:
+    out = open_out(path)
+    collector = Collector({"r1:a": 1}, out, lambda given: given.token == "t")
+    forged = replace(record(reply("b", token="t"), 2), key=b"r1:a")
+
+    collector.take([record(reply("a"), 0), record(reply("a", token="x"), 1), forged])
+    before = set(collector.missing)
+    collector.take([record(reply("a", token="t"), 3)])
+
+    assert (before, collector.missing) == ({1}, set())
+    out.close()
 
 
 def test_the_reply_to_a_redriven_job_takes_the_place_of_the_failure(path: Path) -> None:

@@ -47,12 +47,11 @@ class Desk:
     def __init__(self) -> None:
         self.main, self.other = ScriptedProvider([echo]), ScriptedProvider([echo])
         broker = memory_broker(*_ROUTES, lanes=("main", "other"), tiers=(15.0,), partitions=1)
-        for topic in ("mine", "yours"):
+        for topic in ("mine", "yours", "gone"):
             broker.create_topic(topic, 2)
         lanes = {lane("main", concurrency=1): self.main, lane("other"): self.other}
-        self.fleet = MemoryFleet(
-            lanes, _ROUTES, broker=broker, tiers=(15.0,), reply_topics=("mine", "yours", "gone")
-        )
+        self.fleet = MemoryFleet(lanes, _ROUTES, broker=broker, tiers=(15.0,))
+        del broker.topics["gone"]
 
     @property
     def calls(self) -> int:

@@ -280,7 +280,7 @@ class MemorySink:
         """Nothing to connect."""
 
     async def send(self, record: OutgoingRecord) -> asyncio.Future[object]:
-        """Hand a record over. Raises RecordTooLarge, or TopicUnavailable where there is no topic."""
+        """Hand a record over. Raises RecordTooLarge, TopicUnavailable."""
         acknowledged: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         if self.failures > 0:
             self.failures -= 1

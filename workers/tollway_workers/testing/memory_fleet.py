@@ -72,11 +72,10 @@ class MemoryFleet:
         memory_bytes: int = 2**20,
         retired: Collection[str] = (),
         tiers: tuple[float, ...] = TIERS,
-        reply_topics: Collection[str] = (),
     ) -> None:
         """`retired`: lanes that are configured and in no route; of them nothing is called.
 
-        `reply_topics`: those of services, which must be made.
+        Topics of the broker that are none of the fleet's are those of services, for replies.
         """
         names = [*(config.name for config in lanes), *retired]
         self.clock = ManualClock(NOW)
@@ -100,7 +99,7 @@ class MemoryFleet:
         dice = Random(7)  # noqa: S311 the same dice in every test
         policy = RetryPolicy(dice, tiers)
         self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)
-        self.publisher = self._new_publisher(tiers, frozenset(reply_topics))
+        self.publisher = self._new_publisher(tiers)
         self.intake = Intake(reads, self.publisher, self.validator, self.clock)
         self.tiers = MemoryTierSource(
             self.broker,
@@ -220,15 +219,13 @@ class MemoryFleet:
             for partition, log in enumerate(self.broker.topics[topic])
         )
 
-    def _new_publisher(
-        self, tiers: tuple[float, ...], reply_topics: frozenset[str]
-    ) -> OutcomePublisher:
+    def _new_publisher(self, tiers: tuple[float, ...]) -> OutcomePublisher:
         return OutcomePublisher(
             self.sink,
             PublisherSettings(
                 topics=NAMES,
                 worker="worker-0",
-                reply_topics=reply_topics,
+                reply_topics=frozenset(t for t in self.broker.topics if not NAMES.is_ours(t)),
                 most_bytes=self.broker.most_bytes,
                 tiers=tiers,
             ),

@@ -1,6 +1,6 @@
 """Replies of a run, each into OUT once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from tollway_schemas import Reply, SchemaError, codec
 from tollway_workers.cli.run.batch_output import Ending, read_ending, reply_line
@@ -17,9 +17,15 @@ class Collector:
     generation's, and the tally of what is in OUT.
     """
 
-    def __init__(self, line_of: Mapping[str, int], out: Output) -> None:
-        """`line_of`: line numbers by job id."""
+    def __init__(
+        self,
+        line_of: Mapping[str, int],
+        out: Output,
+        is_ours: Callable[[Reply], bool] = lambda reply: True,
+    ) -> None:
+        """`line_of`: line numbers by job id; `is_ours`: whether a reply of such an id is to us."""
         self._line_of = line_of
+        self._is_ours = is_ours
         self._out = out
         self.missing = set(line_of.values()) - out.endings.keys()
         self._later: dict[int, tuple[Ending, bytes]] = {}
@@ -41,6 +47,8 @@ class Collector:
             if line is None:
                 continue
             reply = _decode(record)
+            if self._line_of.get(reply.job_id) != line or not self._is_ours(reply):
+                continue
             known = self._known(line)
             if known is None:
                 self.add(reply_line(reply, line))

@@ -1,6 +1,7 @@
 """One run on a broker: what is there already, the rest onto the topics, the replies into OUT."""
 
 import asyncio
+import secrets
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from tollway.new_job import ReadyJob, ready
-from tollway_schemas import Priority, ReplyAddress, TopicNames
+from tollway_schemas import Job, Priority, Reply, ReplyAddress, SchemaError, TopicNames
+from tollway_schemas.codec import decode
 from tollway_workers.cli.run.acknowledged import Acknowledged
 from tollway_workers.cli.run.batch import Batch, BatchReader
 from tollway_workers.cli.run.batch_line import BatchJob
@@ -20,7 +22,7 @@ from tollway_workers.cli.run.out_file import Output
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
-from tollway_workers.kafka.log_reader import LogReader, Place
+from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place
 from tollway_workers.kafka.ports import RecordSink
 
 #: Seconds between two states on disk: what a crash makes a re-run read again.
@@ -58,7 +60,7 @@ class RunWork:
     def __init__(self, parts: RunParts, state: RunState) -> None:
         self._parts = parts
         self._state = state
-        self.collector = Collector(parts.batch.line_of, parts.out)
+        self.collector = Collector(parts.batch.line_of, parts.out, self._is_reply)
         self.resumed = self.collector.tally.lines
         self._acknowledged = Acknowledged(0, {}, {})
         self._replies_at = 0
@@ -152,9 +154,25 @@ class RunWork:
         found: dict[int, tuple[Place, int]] = {}
         async for record in self._parts.jobs_log.between(starts, ends):
             line = self._parts.batch.line_of.get((record.key or b"").decode(errors="replace"))
-            if line is not None and line > self._state.acknowledged_line:
+            if line is None or line <= self._state.acknowledged_line:
+                continue
+            if self._is_job(record):
                 found.setdefault(line, (record.place, record.offset))
         return found
+
+    def _is_reply(self, reply: Reply) -> bool:
+        """Whether it is to a job of this run: others may guess an id, or have it."""
+        state = self._state
+        ours = reply.run == state.run and reply.route in self._parts.batch.routes
+        return ours and (reply.token or "") == state.token
+
+    def _is_job(self, record: LoggedRecord) -> bool:
+        try:
+            job = decode(Job, record.value)
+        except SchemaError:
+            return False
+        token = None if job.reply_to is None else job.reply_to.token
+        return job.run == self._state.run and (token or "") == self._state.token
 
     def _tasks(self) -> Iterator[Task]:
         good = set(self._parts.batch.line_of.values())
@@ -169,7 +187,7 @@ class RunWork:
         topic, partition = self._replies
         return ready(
             self._parts.reader.new_job(item, self._state.run),
-            ReplyAddress(topic=topic, partition=partition),
+            ReplyAddress(topic=topic, partition=partition, token=self._state.token or None),
             datetime.now(UTC),
         )
 
@@ -183,6 +201,7 @@ def new_state(
     topic, partition = names[zlib.crc32(batch.run_id.encode()) % len(names)]
     return RunState(
         run=batch.run_id,
+        token=secrets.token_urlsafe(12),
         input_sha256=sha256,
         route=route,
         cluster=cluster,
