@@ -110,7 +110,7 @@ def test_whose_job_it_is_says_the_route_where_it_is_bound_to_a_tenant(commands: 
     ],
 )
 def test_a_cancelled_id_is_that_of_the_route_the_tenant_and_the_run_that_were_named(
-    commands: Commands, narrowed: dict[str, str], cancelled: set[str]
+    commands: Commands, narrowed: dict[str, Any], cancelled: set[str]
 ) -> None:
     bound = RouteSettings(lanes=("main",), tenant="a")
     jobs = {
@@ -131,7 +131,7 @@ def test_a_run_is_cancelled_for_the_tenant_and_the_route_that_were_named(
 ) -> None:
     commands.apply(b"a", cancel(run="n", tenant="a", route="extract", issued=10), NOW)
 
-    of = [{"tenant": "a"}, {"tenant": "b"}, {"tenant": "a", "route": "other"}]
+    of: list[dict[str, Any]] = [{"tenant": "a"}, {"tenant": "b"}, {"tenant": "a", "route": "other"}]
     jobs = [job("42", run="n", **whose) for whose in of] + [job("42", tenant="a")]
 
     assert [commands.is_cancelled(progress(each), NOW) for each in jobs] == [
