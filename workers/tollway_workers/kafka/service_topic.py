@@ -108,8 +108,9 @@ class ServiceTopic:
         """Return when a batch is written; whoever waits long looks whether it ever will be."""
         since = self._clock.monotonic()
         while True:
+            patience = asyncio.timeout(_PATIENCE)
             try:
-                async with asyncio.timeout(_PATIENCE) as patience:
+                async with patience:
                     return await batch
             except TimeoutError:
                 if not patience.expired():
@@ -219,8 +220,8 @@ async def _disconnected(producing: Producing) -> None:
     await stopped(producing.producer, _DISCONNECT_TIMEOUT)
 
 
-def _refuses_for_good(error: Any) -> bool:
+def _refuses_for_good(error: Exception) -> bool:
     """Whether Kafka has said that it does not take this here, now or later."""
-    if not isinstance(error, KafkaError) or error.retriable:
-        return False
-    return error.errno > 0 and error.errno not in _OF_THE_PRODUCER
+    code: int = getattr(error, "errno", 0)
+    passes: bool = getattr(error, "retriable", True)
+    return not passes and code > 0 and code not in _OF_THE_PRODUCER
