@@ -30,7 +30,10 @@ class JobHandle(Generic[T]):
 
     @property
     def token(self) -> str | None:
-        """What its reply repeats, and no reply to anybody else's job of that id does."""
+        """What its reply repeats, and no reply to anybody else's job of that id does.
+
+        None where the id was made here, which nobody else has.
+        """
         return self._slot.asked.token
 
     def done(self) -> bool:

@@ -202,8 +202,9 @@ class JobProducer:
         what came `since`; give it the time the job was enqueued. One pass serves all handles that
         were made before it begins, so make them all, then wait for them.
 
-        An id alone is anybody's: give it the `token` of the job's handle, kept beside the id, or at
-        least its `route` and `tenant`; else the reply to another's job of that id may be taken.
+        An id that the service chose is anybody's: give it the `token` of the job's handle, kept
+        beside the id, or at least its `route` and `tenant`; else the reply to another's job of that
+        id may be taken.
 
         Raises InvalidNewJob if `output` is no usable type, or `since` has no time zone.
         """
@@ -229,9 +230,11 @@ class JobProducer:
 
     def _check(self, new: NewJob[T]) -> ReadyJob[T]:
         self._require_open()
-        # A token for each, so that two jobs of one id have each its own reply.
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
-        address = self._transport.reply_address.model_copy(update={"token": token})
+        address = self._transport.reply_address
+        if new.id is not None:
+            # Others may have the id too, and guess it; one that is made here nobody has or guesses.
+            token = secrets.token_urlsafe(_TOKEN_BYTES)
+            address = address.model_copy(update={"token": token})
         return ready(new, address, datetime.now(UTC))
 
     async def _checked(self, jobs: Jobs[T]) -> AsyncIterator[ReadyJob[T]]:
