@@ -114,18 +114,38 @@ class BlockingJobProducer:
         yield from self._iterate(replies)
 
     @overload
-    def handle(self, job_id: str, *, since: datetime | None = None) -> "BlockingJobHandle[Any]": ...
+    def handle(
+        self,
+        job_id: str,
+        *,
+        since: datetime | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+        token: str | None = None,
+    ) -> "BlockingJobHandle[Any]": ...
     @overload
     def handle(
-        self, job_id: str, *, output: Output[T], since: datetime | None = None
+        self,
+        job_id: str,
+        *,
+        output: Output[T],
+        since: datetime | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+        token: str | None = None,
     ) -> "BlockingJobHandle[T]": ...
     def handle(
-        self, job_id: str, *, output: Output[Any] = None, since: datetime | None = None
+        self,
+        job_id: str,
+        *,
+        output: Output[Any] = None,
+        since: datetime | None = None,
+        **known: str | None,
     ) -> "BlockingJobHandle[Any]":
         """The handle of a job that was enqueued before; see JobProducer.handle for its cost."""
 
         async def attach() -> JobHandle[Any]:
-            return self._producer.handle(job_id, output=output, since=since)
+            return self._producer.handle(job_id, output=output, since=since, **known)
 
         return BlockingJobHandle(self, self._call(attach()))
 

@@ -25,8 +25,16 @@ class JobHandle(Generic[T]):
 
     @property
     def id(self) -> str:
-        """The job's id; `producer.handle(id)` finds its reply again after a restart."""
+        """The job's id; `producer.handle(id, token=...)` finds its reply again after a restart."""
         return self._slot.job_id
+
+    @property
+    def token(self) -> str | None:
+        """What its reply repeats, and no reply to anybody else's job of that id does.
+
+        None where the id was made here, which nobody else has.
+        """
+        return self._slot.asked.token
 
     def done(self) -> bool:
         """Whether the reply is here, so that `reply` and `result` return at once.

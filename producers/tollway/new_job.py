@@ -39,7 +39,8 @@ class NewJob(Generic[T]):
     """What the answer must look like: a pydantic model (or any type pydantic can describe), a JSON
     Schema, an OutputSchema; any text if absent."""
     id: str | None = None
-    """Printable ASCII without spaces; made if absent. A second reply to one id is dropped."""
+    """Printable ASCII without spaces; made if absent. What was enqueued twice with the same id and
+    all else the same is answered by one call."""
     deadline: timedelta | datetime | None = None
     """No call starts after it. By default 24 hours (bulk) or 2 minutes (interactive) from now."""
     priority: Priority | Literal["interactive", "bulk"] = Priority.BULK

@@ -1,5 +1,6 @@
 """What a service uses: give jobs to the fleet, get their answers."""
 
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
@@ -31,6 +32,9 @@ DEFAULT_JOB_LIMIT = 1024 * 1024
 
 #: Seconds that `ask` waits beyond the job's deadline, for the reply that says it has passed.
 _GRACE = 5.0
+
+#: Random bytes by which a producer knows the reply to a job of its own.
+_TOKEN_BYTES = 12
 
 Jobs = Iterable[NewJob[T]] | AsyncIterable[NewJob[T]]
 
@@ -170,13 +174,33 @@ class JobProducer:
             raise ReplyTimeout("any of the jobs under way", idle_timeout or 0) from None
 
     @overload
-    def handle(self, job_id: str, *, since: datetime | None = None) -> JobHandle[Any]: ...
+    def handle(
+        self,
+        job_id: str,
+        *,
+        since: datetime | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+        token: str | None = None,
+    ) -> JobHandle[Any]: ...
     @overload
     def handle(
-        self, job_id: str, *, output: Output[T], since: datetime | None = None
+        self,
+        job_id: str,
+        *,
+        output: Output[T],
+        since: datetime | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+        token: str | None = None,
     ) -> JobHandle[T]: ...
     def handle(
-        self, job_id: str, *, output: Output[Any] = None, since: datetime | None = None
+        self,
+        job_id: str,
+        *,
+        output: Output[Any] = None,
+        since: datetime | None = None,
+        **known: str | None,
     ) -> JobHandle[Any]:
         """The handle of a job that was enqueued before, by this process or an earlier one.
 
@@ -185,12 +209,16 @@ class JobProducer:
         what came `since`; give it the time the job was enqueued. One pass serves all handles that
         were made before it begins, so make them all, then wait for them.
 
+        An id that the service chose is anybody's: give it the `token` of the job's handle, kept
+        beside the id, or at least its `route` and `tenant`; else the reply to another's job of that
+        id may be taken.
+
         Raises InvalidNewJob if `output` is no usable type, or `since` has no time zone.
         """
         self._process.require_this()
         if since is not None and since.tzinfo is None:
             raise InvalidNewJob("since: needs a time zone")
-        slot = self._mailbox.reattach(job_id, since)
+        slot = self._mailbox.reattach(job_id, since, **known)
         return JobHandle(slot, OutputReader.of(output), self._searching)
 
     async def __aenter__(self) -> Self:
@@ -212,7 +240,12 @@ class JobProducer:
 
     def _check(self, new: NewJob[T]) -> ReadyJob[T]:
         self._require_open()
-        return ready(new, self._transport.reply_address, datetime.now(UTC))
+        address = self._transport.reply_address
+        if new.id is not None:
+            # Others may have the id too, and guess it; one that is made here nobody has or guesses.
+            token = secrets.token_urlsafe(_TOKEN_BYTES)
+            address = address.model_copy(update={"token": token})
+        return ready(new, address, datetime.now(UTC))
 
     async def _checked(self, jobs: Jobs[T]) -> AsyncIterator[ReadyJob[T]]:
         async for job in each(jobs):
@@ -221,7 +254,8 @@ class JobProducer:
     async def _send(self, ready_job: ReadyJob[T]) -> JobHandle[T]:
         job = ready_job.job
         # Before the record goes out, so that no reply can come too early.
-        slot = self._mailbox.slot(job.id)
+        token = None if job.reply_to is None else job.reply_to.token
+        slot = self._mailbox.slot(job.id, route=job.route, tenant=job.tenant, token=token)
         await self._transport.send(
             OutgoingRecord(
                 job_id=job.id,

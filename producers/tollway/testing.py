@@ -141,6 +141,7 @@ def reply_to(job: Job, scripted: Scripted, *, generation: int | None = None) -> 
         tenant=job.tenant,
         run=job.run,
         labels=job.labels,
+        token=(job.reply_to and job.reply_to.token) or "",
         answer=None if isinstance(scripted, Failure) else _answer(job, scripted),
         failure=failure,
         provenance=None if failure else Provenance.SCRIPTED,

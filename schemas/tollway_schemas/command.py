@@ -32,15 +32,17 @@ class Command(Record):
     version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
     """Major version of this record's schema."""
     action: Action
-    """What is to be done; it says which of the next four is there, and only one of them is."""
+    """What is to be done: a pause or resume names a lane alone, a cancel one or more others."""
     lane: Name | None = None
     """pause: no call starts on this lane; resume: what its provider refused is forgotten."""
     jobs: Annotated[tuple[JobId, ...], Field(max_length=MOST_JOBS)] = ()
-    """cancel: these jobs, whenever they come."""
+    """cancel: the jobs of these ids, whenever they come; others may have the same ids."""
     tenant: Name | None = None
-    """cancel: the jobs of this tenant that were created before `issued_at`."""
+    """cancel: of this tenant only; without `jobs`, those that were created before `issued_at`."""
     run: Name | None = None
-    """cancel: the jobs of this run that were created before `issued_at`."""
+    """cancel: of this run only; without `jobs`, those that were created before `issued_at`."""
+    route: Name | None = None
+    """cancel: of this route only; beside `jobs`, `tenant` or `run`."""
     issued_at: Moment
     """When the operator said it."""
     expires_at: Moment
@@ -49,11 +51,14 @@ class Command(Record):
     """Who said it: user and machine."""
 
     @model_validator(mode="after")
-    def _has_one_target(self) -> Self:
-        given = [self.lane is not None, bool(self.jobs), self.tenant is not None]
-        given.append(self.run is not None)
-        if sum(given) != 1 or (self.action is not Action.CANCEL) != given[0]:
+    def _has_a_target(self) -> Self:
+        whose = bool(self.jobs) or self.tenant is not None or self.run is not None
+        if self.action is not Action.CANCEL:
+            right = self.lane is not None and not whose and self.route is None
+        else:
+            right = self.lane is None and whose
+        if not right:
             raise ValueError(
-                "a pause or resume names a lane; a cancel names jobs, or a tenant, or a run"
+                "a pause or resume names a lane; a cancel names jobs, a tenant or a run"
             )
         return self

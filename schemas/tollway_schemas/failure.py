@@ -37,6 +37,7 @@ class FailureClass(StrEnum):
     UNDECODABLE = "undecodable"
     UNSUPPORTED_VERSION = "unsupported_version"
     REPLY_TOO_LARGE = "reply_too_large"
+    REPLY_UNDELIVERABLE = "reply_undeliverable"
     HOPS_EXHAUSTED = "hops_exhausted"
     WORKER_CRASHED = "worker_crashed"
     CANCELLED = "cancelled"

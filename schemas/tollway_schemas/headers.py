@@ -28,6 +28,8 @@ NOT_BEFORE = "tollway-not-before"
 #: JSON of a `JobHistory` (see history.py).
 HISTORY = "tollway-history"
 STATUS = "tollway-status"
+#: On replies: equal for copies of one job, and for nothing else.
+DIGEST = "tollway-job-digest"
 PROVENANCE = "tollway-provenance"
 TRACEPARENT = "traceparent"
 

@@ -35,6 +35,8 @@ class ReplyAddress(Record):
     """A topic the fleet is allowed to reply to."""
     partition: Annotated[int, Field(ge=0)] | None = None
     """The partition its reader owns, so that it reads its own replies only; by job id if absent."""
+    token: Annotated[str, Field(max_length=128, pattern=r"^[\x21-\x7e]*$")] | None = None
+    """Comes back on the reply, so that a reader knows what it asked for: ids can be guessed."""
 
 
 class Visit(Record):
@@ -49,12 +51,15 @@ class Visit(Record):
 
 
 class Job(Record):
-    """One LLM request to be answered once. Its identity is `id` and `generation`."""
+    """One LLM request to be answered once.
+
+    Its identity is route, tenant, `id` and `generation`: an id alone is nobody's.
+    """
 
     version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
     """Major version of this record's schema."""
     id: JobId
-    """The job's id, printable ASCII without spaces; also the record's key."""
+    """Printable ASCII without spaces; also the record's key. Another route may use it as well."""
     generation: Annotated[int, Field(ge=1)] = 1
     """1 at first; asking again for a job that was given up starts the next, with a fresh attempt
     budget."""

@@ -67,6 +67,9 @@ class Reply(Record):
     """Which batch it belongs to."""
     labels: dict[str, str] = Field(default_factory=dict)
     """The job's labels."""
+    token: str | None = None
+    """That of the job's reply address; empty where it has none. Absent on what older fleets wrote.
+    """
     answer: Answer | None = None
     """The answer, where there is one."""
     failure: Failure | None = None

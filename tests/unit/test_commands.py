@@ -99,6 +99,49 @@ def test_whose_job_it_is_says_the_route_where_it_is_bound_to_a_tenant(commands: 
     assert not commands.is_cancelled(says_it_is_acme, NOW)
 
 
+@pytest.mark.parametrize(
+    ("narrowed", "cancelled"),
+    [
+        ({}, {"ours", "theirs", "elsewhere", "nightly"}),
+        ({"route": "extract"}, {"ours", "theirs", "nightly"}),
+        ({"tenant": "a"}, {"ours", "elsewhere"}),
+        ({"tenant": "a", "route": "extract"}, {"ours"}),
+        ({"run": "n"}, {"nightly"}),
+    ],
+)
+def test_a_cancelled_id_is_that_of_the_route_the_tenant_and_the_run_that_were_named(
+    commands: Commands, narrowed: dict[str, Any], cancelled: set[str]
+) -> None:
+    bound = RouteSettings(lanes=("main",), tenant="a")
+    jobs = {
+        "ours": progress(job("42", tenant="claimed"), route=bound),
+        "theirs": progress(job("42", tenant="b")),
+        "elsewhere": progress(job("42", route="other", tenant="a")),
+        "nightly": progress(job("42", run="n")),
+        "another": progress(job("43", tenant="a", run="n")),
+    }
+
+    commands.apply(b"a", cancel(jobs=("42",), issued=-1_000, **narrowed), NOW)
+
+    assert {name for name, each in jobs.items() if commands.is_cancelled(each, NOW)} == cancelled
+
+
+def test_a_run_is_cancelled_for_the_tenant_and_the_route_that_were_named(
+    commands: Commands,
+) -> None:
+    commands.apply(b"a", cancel(run="n", tenant="a", route="extract", issued=10), NOW)
+
+    of: list[dict[str, Any]] = [{"tenant": "a"}, {"tenant": "b"}, {"tenant": "a", "route": "other"}]
+    jobs = [job("42", run="n", **whose) for whose in of] + [job("42", tenant="a")]
+
+    assert [commands.is_cancelled(progress(each), NOW) for each in jobs] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
 def test_a_cancel_that_is_taken_back_leaves_what_others_say(commands: Commands) -> None:
     commands.apply(b"a", cancel(jobs=("one", "two")), NOW)
     commands.apply(b"b", cancel(jobs=("two",)), NOW)

@@ -15,6 +15,7 @@ from tollway.errors import ProducerError, RepliesUnreadable, ReplyTimeout
 from tollway.flow import Flow, each
 from tollway.mailbox import Mailbox
 from tollway.quiet import OncePerInterval
+from tollway.testing import FakeFleet
 from tollway.transport import OutgoingRecord
 from tollway_schemas import Reply, ReplyAddress, TollwayError, UndecodableRecord, codec
 
@@ -67,6 +68,42 @@ def test_a_reply_under_another_jobs_key_is_not_believed() -> None:
     mailbox.deliver(b"1", codec.encode(reply("2")), ())
 
     assert slot.reply is None
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [{"token": "guessed"}, {"token": ""}, {"token": None}, {"route": "s"}, {"tenant": "b"}],
+    ids=["token", "a job without one", "who knows of none", "route", "tenant"],
+)
+def test_a_reply_to_somebody_elses_job_of_that_id_settles_nothing(
+    differs: dict[str, str | None],
+) -> None:
+    mailbox = Mailbox()
+    slot = mailbox.slot("1", route="r", tenant="a", token="t")
+    ours = reply().model_copy(update={"tenant": "a", "token": "t"})
+
+    mailbox.deliver(b"1", codec.encode(ours.model_copy(update=differs)), ())
+    settled = slot.reply is not None
+    mailbox.deliver(b"1", codec.encode(ours), ())
+
+    assert not settled
+    assert slot.reply == ours
+
+
+def test_two_jobs_of_one_id_have_each_its_own_reply_and_leave_nothing_behind() -> None:
+    mailbox = Mailbox()
+    slots = [mailbox.slot("1", route=route, token=route) for route in ("r", "s")]
+    found = mailbox.reattach("1", None, route="r"), mailbox.reattach("1", None)
+
+    for name in ("r", "s"):
+        answered = reply().model_copy(update={"route": name, "token": name})
+        mailbox.deliver(b"1", codec.encode(answered), ())
+
+    assert [slot.reply and slot.reply.route for slot in slots] == ["r", "s"]
+    assert found == (slots[0], slots[1])
+    del slots, found
+    gc.collect()
+    assert not mailbox._by_id
 
 
 async def test_who_waits_hears_of_a_failure_and_may_wait_again() -> None:
@@ -129,7 +166,8 @@ async def test_handles_of_a_job_share_its_reply_and_search_only_if_it_is_not_our
         ours = await producer.enqueue(NewJob(route="r", request="x", id="1"))
         again, foreign = producer.handle("1"), producer.handle("2")
         assert [slot.job_id for slot in transport.mailbox.reattached()] == ["2"]
-        transport.mailbox.deliver(b"1", codec.encode(reply()), ())
+        answered = reply().model_copy(update={"token": ours.token})
+        transport.mailbox.deliver(b"1", codec.encode(answered), ())
         assert ours.done() and again.done() and not foreign.done()
 
 
@@ -190,3 +228,18 @@ def test_a_repeating_log_message_passes_once_an_interval() -> None:
         )
 
     assert [passes("no %s", 1), passes("no %s", 2), passes("other")] == [True, False, True]
+
+
+async def test_two_jobs_of_one_id_on_two_routes_have_each_its_own_answer() -> None:
+    fleet = FakeFleet()
+    fleet.answer("r", "of r")
+    fleet.answer("s", "of s")
+    async with fleet.producer() as producer, fleet.producer() as restarted:
+        handles = [await producer.enqueue(NewJob(route=r, request="x", id="1")) for r in ("r", "s")]
+        found = [
+            restarted.handle("1", token=handles[1].token),
+            restarted.handle("1", route="r"),
+        ]
+
+        assert [await handle.result(5) for handle in handles] == ["of r", "of s"]
+        assert [(await handle.reply(5)).route for handle in found] == ["s", "r"]

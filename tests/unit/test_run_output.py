@@ -1,6 +1,7 @@
 """OUT: lines in OpenAI's Batch output format, each once, read back as they were written."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,19 @@ def test_each_reply_is_written_once(path: Path) -> None:
     assert len(path.read_bytes().splitlines()) == 1
 
 
+def test_a_reply_to_somebody_elses_job_of_that_id_is_not_taken(path: Path) -> None:
+    out = open_out(path)
+    collector = Collector({"r1:a": 1}, out, is_ours=lambda given: given.token == "t")
+    forged = replace(record(reply("b", token="t"), 2), key=b"r1:a")
+
+    collector.take([record(reply("a"), 0), record(reply("a", token="x"), 1), forged])
+    before = set(collector.missing)
+    collector.take([record(reply("a", token="t"), 3)])
+
+    assert (before, collector.missing) == ({1}, set())
+    out.close()
+
+
 def test_the_reply_to_a_redriven_job_takes_the_place_of_the_failure(path: Path) -> None:
     path.write_bytes(reply_line(failed("a"), 1) + reply_line(reply("b"), 2))
     out = open_out(path)
@@ -332,7 +346,12 @@ def test_causes_are_counted_over_all_that_out_holds_with_the_first_as_an_example
         out.append(bad_line(BadLine(line=2, message="is not JSON"), "r1"))
     with closing(OutFile(tmp_path / "out", fresh=False)) as out:
         collector = Collector({"r1:a": 1, "r1:c": 3, "r1:d": 4}, out)
-        collector.take([record(failed("c")), record(reply("d", attempts=refused, uncharged={FailureClass.AUTH: 3}), 1)])
+        collector.take(
+            [
+                record(failed("c")),
+                record(reply("d", attempts=refused, uncharged={FailureClass.AUTH: 3}), 1),
+            ]
+        )
         before = collector.causes
         collector.take([record(reply("a", generation=2), 2), record(reply("c", 2), 3)])
         collector.settle()

@@ -99,6 +99,8 @@ class Intake:
         route = begins[0] if begins else headers.get(record.headers, headers.ROUTE) or ""
         try:
             progress = self._begin(record, *begins) if begins else self._go_on(record)
+            # Here, where a bug ends one job alone.
+            _ = progress.digest
             outcome = self._refusal(progress)
             if outcome is None and begins is None:
                 outcome = self._onward(progress)

@@ -1,19 +1,24 @@
 """Writes outcomes: journal, reply, dead letter. Only then is the record's offset complete."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar, assert_never
+from typing import NamedTuple, assert_never
 
 from tollway_schemas import headers
-from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import Job, ReplyAddress
+from tollway_schemas.failure import Failure
+from tollway_schemas.job import ReplyAddress
 from tollway_schemas.keys import dead_letter_key, job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
+from tollway_workers.kafka.ports import (
+    OutgoingRecord,
+    RecordSink,
+    RecordTooLarge,
+    TopicUnavailable,
+)
 from tollway_workers.policies import outgoing
 from tollway_workers.policies.duplicates import ReplyPlace
-from tollway_workers.policies.endings import too_large
+from tollway_workers.policies.endings import keeping_answer, too_large, undeliverable
 from tollway_workers.policies.leaving import leaving
 from tollway_workers.policies.outcome import (
     Cancelled,
@@ -24,12 +29,11 @@ from tollway_workers.policies.outcome import (
     Outcome,
     RetryLater,
 )
-from tollway_workers.policies.outgoing import Exchange
+from tollway_workers.policies.outgoing import Exchange, built
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.raw_letter import raw_dead_letter
 from tollway_workers.policies.record import ReceivedRecord
-
-Made = TypeVar("Made")
+from tollway_workers.replying import ReplyWriter, about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +61,6 @@ class Written(NamedTuple):
     reply: ReplyPlace | None
 
 
-class Unbuildable(Exception):
-    """A record could not be put together: a bug, which a second try would meet again."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(type(cause).__name__)
-        self.cause = cause
-
-
 class OutcomePublisher:
     """The only writer of a worker. Every method returns when Kafka has safely what it wrote."""
 
@@ -72,15 +68,13 @@ class OutcomePublisher:
         self._sink = sink
         self._settings = settings
         self._clock = clock
+        self._replies = ReplyWriter(
+            sink, settings.topics, settings.worker, settings.reply_topics, clock
+        )
 
     def may_reply_to(self, address: ReplyAddress | None) -> bool:
         """Whether a job may have its reply there."""
-        settings = self._settings
-        return (
-            address is None
-            or address.topic == settings.topics.replies
-            or address.topic in settings.reply_topics
-        )
+        return self._replies.may_go_to(address)
 
     async def publish(
         self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
@@ -94,27 +88,25 @@ class OutcomePublisher:
         Raises:
             Unbuildable: a record could not be put together; others may have been written.
         """
-        written: list[Awaitable[object]] = []
+        journaled: Awaitable[object] | None = None
         if exchange is not None and progress.route.journal != "off":
-            written.append(await self._journal(progress, exchange))
+            journaled = await self._journal(progress, exchange)
         ended: Outcome = outcome
-        if not isinstance(outcome, RetryLater):
-            ended, last = await self._write(progress, outcome)
-            written.append(last)
         lies: object = None
-        for acknowledged in written:
-            lies = await acknowledged
+        if not isinstance(outcome, RetryLater):
+            try:
+                ended, last = await self._write(progress, outcome)
+                lies = await last
+            except TopicUnavailable as unavailable:
+                ended, lies = await self._reply_elsewhere(progress, outcome, unavailable)
+        if journaled is not None:
+            await journaled
         replied = not isinstance(ended, RetryLater | Forwarded)
         return Written(ended, _place(lies) if replied else None)
 
     async def publish_copy(self, copy: JobProgress, value: bytes, about: headers.Headers) -> None:
         """The reply that the first of two copies has had, to where the second asks for its own."""
-        ours = [(name, text) for name, text in about if name.startswith(headers.PREFIX)]
-        passed = headers.of_the_service(copy.record.headers)
-        try:
-            await self._send(self._reply_record(copy.job, value, passed + ours))
-        except RecordTooLarge:
-            await self._send(self._reply_record(copy.job, value, ours, ours=True))
+        await self._replies.copy(copy, value, about)
 
     async def publish_undecodable(
         self, record: ReceivedRecord, failure: Failure, route: str
@@ -142,15 +134,14 @@ class OutcomePublisher:
                 try:
                     if isinstance(outcome, Forwarded):
                         return await self._forward(progress, outcome)
-                    return outcome, await self._send_reply(progress, outcome, dead=False)
+                    return outcome, await self._replies.send(progress, outcome, dead=False)
                 except RecordTooLarge:
                     if isinstance(outcome, Completed) and outcome.body and outcome.whole:
                         # The answer matters more than what came with it.
                         return await self._write(progress, replace(outcome, whole=False))
-                    given_up = too_large(outcome, progress.lane)
-                    return given_up, await self._given_up(progress, given_up)
+                    return await self._too_large(progress, outcome)
             case Failed(failure) | Cancelled(failure):
-                return outcome, await self._reply(progress, failure, dead=False)
+                return outcome, await self._replies.tell(progress, failure, dead=False)
             case DeadLettered():
                 return outcome, await self._given_up(progress, outcome)
             case _:
@@ -160,7 +151,7 @@ class OutcomePublisher:
         self, progress: JobProgress, outcome: Forwarded
     ) -> tuple[Forwarded, Awaitable[object]]:
         settings, job = self._settings, progress.job
-        way = _built(
+        way = built(
             lambda: leaving(
                 progress,
                 outcome,
@@ -174,63 +165,40 @@ class OutcomePublisher:
         record = OutgoingRecord(way.topic, job_key(job.id), value, way.headers)
         return replace(outcome, tier=way.tier), await self._sink.send(record)
 
+    async def _too_large(
+        self, progress: JobProgress, outcome: Completed | Forwarded
+    ) -> tuple[Outcome, Awaitable[object]]:
+        given_up = too_large(outcome, progress.lane)
+        if isinstance(outcome, Completed):
+            # What was paid for is kept, and a redrive need not pay for it again.
+            progress = keeping_answer(progress, outcome, given_up.failure.message)
+        return given_up, await self._given_up(progress, given_up)
+
     async def _given_up(self, progress: JobProgress, outcome: DeadLettered) -> Awaitable[object]:
         """The dead letter is safe before anybody is told of it."""
+        await self._letter(progress, outcome)
+        return await self._replies.tell(progress, outcome.failure, dead=True)
+
+    async def _reply_elsewhere(
+        self, progress: JobProgress, outcome: Outcome, unavailable: TopicUnavailable
+    ) -> tuple[Outcome, object]:
+        """The reply in our own topic, and a dead letter of what should have been delivered."""
+        ended = outcome
+        if isinstance(outcome, Completed | Failed):
+            ours = self._settings.topics.replies
+            ended = undeliverable(str(unavailable), ours, progress.lane)
+            await self._letter(keeping_answer(progress, outcome, unavailable.why), ended)
+        return ended, await self._replies.elsewhere(progress, outcome, ended)
+
+    async def _letter(self, progress: JobProgress, outcome: DeadLettered) -> None:
         try:
             await self._dead_letter(progress, outcome)
         except RecordTooLarge:
             await self._dead_letter(progress.bare(), outcome)
-        return await self._reply(progress, outcome.failure, dead=True)
-
-    async def _reply(
-        self, progress: JobProgress, failure: Failure, *, dead: bool
-    ) -> Awaitable[object]:
-        try:
-            return await self._send_reply(progress, failure, dead=dead)
-        except RecordTooLarge:
-            bare = progress.bare()
-        try:
-            return await self._send_reply(bare, failure, dead=dead)
-        except RecordTooLarge:
-            # The topic of a service takes next to nothing: ours takes this.
-            return await self._send_reply(bare, failure, dead=dead, ours=True)
-
-    async def _send_reply(
-        self,
-        progress: JobProgress,
-        ending: Completed | Failure,
-        *,
-        dead: bool,
-        ours: bool = False,
-    ) -> Awaitable[object]:
-        job, settings = progress.job, self._settings
-        status, provenance = "failed", None
-        if isinstance(ending, Completed):
-            status, provenance = "completed", ending.provenance.value
-        elif ending.failure_class is FailureClass.CANCELLED:
-            status = "cancelled"
-        about = _about(job, progress.record) + headers.encode(
-            ((headers.STATUS, status), (headers.PROVENANCE, provenance))
-        )
-        value = _built(
-            lambda: outgoing.reply(
-                progress, ending, dead=dead, worker=settings.worker, now=self._clock.now()
-            )
-        )
-        return await self._sink.send(self._reply_record(job, value, about, ours=ours))
-
-    def _reply_record(
-        self, job: Job, value: bytes, about: list[tuple[str, bytes]], *, ours: bool = False
-    ) -> OutgoingRecord:
-        """Where the job asks for it, or in the fleet's own topic."""
-        address = job.reply_to
-        if ours or address is None or not self.may_reply_to(address):
-            return OutgoingRecord(self._settings.topics.replies, job_key(job.id), value, about)
-        return OutgoingRecord(address.topic, job_key(job.id), value, about, address.partition)
 
     async def _journal(self, progress: JobProgress, exchange: Exchange) -> Awaitable[object]:
         settings = self._settings
-        value = _built(
+        value = built(
             lambda: outgoing.journal_record(
                 progress, exchange, worker=settings.worker, most_bytes=settings.most_bytes
             )
@@ -241,7 +209,7 @@ class OutcomePublisher:
 
     async def _dead_letter(self, progress: JobProgress, outcome: DeadLettered) -> None:
         job, settings = progress.job, self._settings
-        value = _built(
+        value = built(
             lambda: outgoing.dead_letter(
                 progress,
                 outcome,
@@ -250,7 +218,7 @@ class OutcomePublisher:
                 most_bytes=settings.most_bytes,
             )
         )
-        about = _about(job, progress.record) + headers.encode(
+        described = about(progress, progress.tenant) + headers.encode(
             (
                 (headers.FAILURE_CLASS, outcome.failure.failure_class.value),
                 (headers.ATTEMPTS, str(progress.calls)),
@@ -258,21 +226,16 @@ class OutcomePublisher:
         )
         await self._send(
             OutgoingRecord(
-                settings.topics.dead_letters, dead_letter_key(job.id, job.generation), value, about
+                settings.topics.dead_letters,
+                dead_letter_key(job.id, job.generation),
+                value,
+                described,
             )
         )
 
     async def _send(self, record: OutgoingRecord) -> None:
         """Send and wait: what follows depends on it."""
         await (await self._sink.send(record))
-
-
-def _built(build: Callable[[], Made]) -> Made:
-    """What `build` makes. Raises Unbuildable."""
-    try:
-        return build()
-    except Exception as error:
-        raise Unbuildable(error) from error
 
 
 def _place(lies: object) -> ReplyPlace | None:
@@ -282,16 +245,3 @@ def _place(lies: object) -> ReplyPlace | None:
             return ReplyPlace(topic, partition, offset)
         case _:
             return None
-
-
-def _about(job: Job, record: ReceivedRecord) -> list[tuple[str, bytes]]:
-    """The service's own headers, then ours anew."""
-    return headers.of_the_service(record.headers) + headers.encode(
-        (
-            (headers.JOB_ID, job.id),
-            (headers.GENERATION, str(job.generation)),
-            (headers.ROUTE, job.route),
-            (headers.TENANT, job.tenant),
-            (headers.RUN, job.run),
-        )
-    )

@@ -232,7 +232,7 @@ class Worker:
             self._copies.left(progress)
         else:
             self._parts.events.job_ended(progress, outcome)
-            self._copies.replied(progress, reply)
+            self._copies.replied(progress, outcome, reply)
 
     def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
         last = progress.attempts[-1].failure_class

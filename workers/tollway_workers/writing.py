@@ -13,10 +13,10 @@ from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import RecordSink
 from tollway_workers.policies.endings import bug, traits
 from tollway_workers.policies.outcome import Outcome
-from tollway_workers.policies.outgoing import Exchange
+from tollway_workers.policies.outgoing import Exchange, Unbuildable
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.publisher import OutcomePublisher, Unbuildable, Written
+from tollway_workers.publisher import OutcomePublisher, Written
 from tollway_workers.telemetry.events import FleetEvents
 
 log = structlog.get_logger(__name__)

@@ -106,7 +106,9 @@ class WorkerApp:
 
         Raises FleetError where it cannot start, or where a newer process has its instance id.
         """
-        await require_topics(self._client, needed_topics(self._settings))
+        await require_topics(
+            self._client, needed_topics(self._settings), self._settings.kafka.reply_topics
+        )
         await self._serve_telemetry()
         await self._contact.start(self._options.instance_id)
         background = [
@@ -173,7 +175,8 @@ class WorkerApp:
         settings = SinkSettings(
             client=self._client, most_bytes=largest_record(self._settings.kafka)
         )
-        return KafkaSink(settings, self._clock, needed_topics(self._settings))
+        ours, theirs = needed_topics(self._settings), self._settings.kafka.reply_topics
+        return KafkaSink(settings, self._clock, [*ours, *theirs], theirs)
 
     def _new_liveness(self) -> Liveness:
         kafka = self._settings.kafka

@@ -7,8 +7,8 @@ from tollway_workers.policies.topic_specs import wanted_topics
 
 
 def needed_topics(settings: FleetSettings) -> list[str]:
-    """All topics that are read or written."""
-    return [*(spec.name for spec in wanted_topics(settings)), *settings.kafka.reply_topics]
+    """Our own topics that are read or written: those of services may be missing."""
+    return [spec.name for spec in wanted_topics(settings)]
 
 
 def used_lanes(settings: FleetSettings) -> list[str]:

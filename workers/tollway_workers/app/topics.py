@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.run_topics import run_leftovers
@@ -18,10 +20,19 @@ from tollway_workers.policies.run_leftovers import remarks as run_remarks
 from tollway_workers.policies.topic_plan import TopicPlan, plan_topics
 from tollway_workers.policies.topic_specs import wanted_topics
 
+log = structlog.get_logger(__name__)
 
-async def require_topics(client: dict[str, Any], names: Collection[str]) -> None:
-    """Return if all of them are there. Raises BrokerUnavailable."""
+
+async def require_topics(
+    client: dict[str, Any], names: Collection[str], theirs: Collection[str] = ()
+) -> None:
+    """Return if all of them are there; of those of services it is only said which are missing.
+
+    Raises BrokerUnavailable.
+    """
     existing = await existing_topics(client)
+    if unseen := [name for name in theirs if name not in existing]:
+        log.warning("replies to missing topics of services go to our own", topics=unseen)
     missing = [name for name in names if name not in existing]
     if missing:
         raise BrokerUnavailable(
@@ -76,8 +87,9 @@ async def _plan(settings: FleetSettings, existing: Mapping[str, int]) -> TopicPl
 
 def _missing_reply_topics(settings: FleetSettings, existing: Mapping[str, int]) -> list[str]:
     return [
-        f"{name} does not exist, and workers do not start without it: kafka.reply_topics are made "
-        "by the services that read them"
+        f"{name} does not exist: until it does, replies for it go to the dead letters and to "
+        f"{TopicNames(settings.kafka.prefix).replies}; kafka.reply_topics are made by the services "
+        "that read them"
         for name in settings.kafka.reply_topics
         if name not in existing
     ]

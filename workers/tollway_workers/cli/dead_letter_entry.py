@@ -38,6 +38,17 @@ class Entry:
     partition: int
     offset: int
 
+    @property
+    def whose(self) -> tuple[object, ...]:
+        """What tells jobs of one id apart; what could not be decoded only claims an id."""
+        of = self.job_id if self.kind in ("job", "unreadable") else self.origin
+        return of, self.route, self.tenant, self.run
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """The highest is shown of several of one name."""
+        return self.kind == "job", self.generation, self.dead_at
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:

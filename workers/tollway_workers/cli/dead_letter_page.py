@@ -1,6 +1,6 @@
 """Dead letters on a page: the overview, and one with everything that is known of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from tollway_workers.cli.conversation import body_text, indented, request_text
 from tollway_workers.cli.dead_letter_entry import Entry, Opened, name_of
 from tollway_workers.cli.dead_letter_overview import Overview
 from tollway_workers.cli.output import Column, count, on_one_line, printable, say, show_table
+from tollway_workers.cli.whose import whose_text
 
 #: How much of raw bytes is shown; `--raw` gives all.
 _MOST_RAW = 16_384
@@ -52,8 +53,8 @@ def show_overview(overview: Overview, topic: str, *, filtered: bool) -> None:
     say(f"everything about one: tollway dead-letters show '{on_one_line(name_of(newest[0]))}'")
 
 
-def show_entry(opened: Opened, generations: list[int]) -> None:
-    """Everything that is known of one."""
+def show_entry(opened: Opened, generations: list[int], namesakes: Sequence[Entry] = ()) -> None:
+    """Everything that is known of one: `generations` died of it, `namesakes` have its id."""
     entry, letter = opened.entry, opened.letter
     say(f"{on_one_line(entry.job_id)}, generation {entry.generation}", style="bold")
     for name, value in _facts(entry).items():
@@ -61,6 +62,9 @@ def show_entry(opened: Opened, generations: list[int]) -> None:
     others = [str(each) for each in generations if each != entry.generation]
     if others:
         say(f"  {'also dead':<12} generation {', '.join(others)}")
+    for each in namesakes:
+        of = whose_text(each.route, each.tenant, each.run)
+        say(f"  {'same id':<12} {of} (read from {on_one_line(each.origin)})")
     if letter is None:
         _show_raw(entry, opened.value)
     else:

@@ -24,11 +24,14 @@ from tollway_workers.cli.topic_scan import (
     scanning,
     seconds_in,
 )
+from tollway_workers.cli.whose import Whose
 from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 
 #: Exit status where nothing of that name is there.
 _NOT_FOUND = 1
+#: Dead letters of one name that are kept in mind, those that rank highest.
+_MOST_FOUND = 100
 #: A record's own time may be before the instant in it: a worker's clock is not the broker's.
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -92,6 +95,8 @@ def show(
     config: Config = None,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
+    route: Annotated[str | None, typer.Option(help="Of this route only.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="The bytes of the record alone, as they are.")
     ] = False,
@@ -99,22 +104,26 @@ def show(
 ) -> None:
     """Show everything about one dead letter: failure, calls, bad answers, the job and its prompt.
 
-    Exit status 1 if there is none of that name.
+    Several routes and tenants may have a job of one id: the last one given up is shown, the others
+    are named. Exit status 1 if there is none of that name.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
-    found = asyncio.run(_find(kafka, name))
+    found = asyncio.run(_find(kafka, name, Whose(route, tenant)))
     if not found:
         topic = TopicNames(kafka.prefix).dead_letters
         say(f"no dead letter {on_one_line(name)!r} in {topic}", to_stderr=True)
         raise typer.Exit(_NOT_FOUND)
-    chosen = found[max(found)]
+    chosen = max(found, key=lambda each: each.entry.rank)
     if raw:
         sys.stdout.buffer.write(chosen.value)
         sys.stdout.buffer.flush()
     elif as_json:
         write_json(_facts(chosen))
     else:
-        show_entry(chosen, sorted(found))
+        entries = [each.entry for each in found if each is not chosen]
+        same = [each.generation for each in entries if each.whose == chosen.entry.whose]
+        others = [each for each in entries if each.whose != chosen.entry.whose]
+        show_entry(chosen, sorted(same), others)
 
 
 async def _overview(kafka: KafkaSettings, filters: Filters, limit: int) -> Overview:
@@ -128,15 +137,19 @@ async def _overview(kafka: KafkaSettings, filters: Filters, limit: int) -> Overv
     return overview
 
 
-async def _find(kafka: KafkaSettings, name: str) -> dict[int, Opened]:
-    """The dead letters of that name by generation; of several the last one written."""
-    found: dict[int, Opened] = {}
+async def _find(kafka: KafkaSettings, name: str, whose: Whose) -> list[Opened]:
+    """The dead letters of that name: of each job and generation the last one written."""
+    found: dict[tuple[object, ...], Opened] = {}
     async with scanning(kafka, TopicNames(kafka.prefix).dead_letters) as scan:
         async for record in scan.records:
             opened = open_record(record)
-            if is_named(opened.entry, name):
-                found[opened.entry.generation] = opened
-    return found
+            entry = opened.entry
+            if is_named(entry, name) and whose.match(entry.route, entry.tenant):
+                found[(*entry.whose, entry.generation)] = opened
+                if len(found) > _MOST_FOUND:
+                    # Anybody can claim an id in what cannot be decoded.
+                    del found[min(found, key=lambda key: found[key].entry.rank)]
+    return list(found.values())
 
 
 def _known(failure_class: str | None) -> str | None:

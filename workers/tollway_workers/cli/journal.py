@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, Any
 
 import orjson
@@ -14,6 +15,7 @@ from tollway_workers.cli.attempt_table import show_attempts
 from tollway_workers.cli.conversation import indented, request_text, response_text
 from tollway_workers.cli.output import count, on_one_line, say, write_json
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, scanning
+from tollway_workers.cli.whose import Whose, whose_text
 from tollway_workers.config.kafka import KafkaSettings
 
 #: Exit status where nothing is known of the job.
@@ -22,7 +24,7 @@ _NOT_FOUND = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What the journal says of a job."""
+    """What the journal says of the jobs of an id: those of one route, tenant and run together."""
 
     records: list[JournalRecord]
     #: Records of the job that this release cannot read.
@@ -37,7 +39,8 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "journal",
-        epilog="Examples:\n\ntollway journal order-17\n\ntollway journal order-17 --json",
+        epilog="Examples:\n\ntollway journal order-17\n\ntollway journal order-17 --json\n\n"
+        "tollway journal 42 --route extract --tenant acme",
     )(journal)
 
 
@@ -46,6 +49,8 @@ def journal(
     config: Config = None,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
+    route: Annotated[str | None, typer.Option(help="Of this route only.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
     all_partitions: Annotated[
         bool,
         typer.Option(
@@ -57,10 +62,12 @@ def journal(
 ) -> None:
     """Show every call of a job in order, with what was sent and what came back.
 
+    Several routes, tenants or runs may have a job of one id: each is shown apart.
     Exit status 1 if the journal knows nothing of it.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
-    found = asyncio.run(_find(kafka, job, everywhere=all_partitions))
+    whose = Whose(route, tenant)
+    found = asyncio.run(_find(kafka, job, whose, everywhere=all_partitions))
     if as_json:
         write_json(_facts(job, found))
     elif found.records or found.unreadable:
@@ -71,7 +78,7 @@ def journal(
         raise typer.Exit(_NOT_FOUND)
 
 
-async def _find(kafka: KafkaSettings, job: str, *, everywhere: bool) -> Found:
+async def _find(kafka: KafkaSettings, job: str, whose: Whose, *, everywhere: bool) -> Found:
     key = job_key(job)
     topic = TopicNames(kafka.prefix).journal
     records, unreadable, looked_at = [], 0, 0
@@ -81,22 +88,46 @@ async def _find(kafka: KafkaSettings, job: str, *, everywhere: bool) -> Found:
             if record.key != key:
                 continue
             try:
-                records.append(decode(JournalRecord, record.value))
+                found = decode(JournalRecord, record.value)
             except SchemaError:
                 unreadable += 1
-    records.sort(key=lambda record: (record.generation, record.attempt.started_at))
+                continue
+            if whose.match(found.route, found.tenant):
+                records.append(found)
+    records.sort(key=_order)
     return Found(
         records=records, unreadable=unreadable, looked_at=looked_at, partition=scan.partition
     )
 
 
+def _order(record: JournalRecord) -> tuple[object, ...]:
+    return *_whose(record), record.generation, record.attempt.started_at
+
+
+def _whose(record: JournalRecord) -> tuple[str, str, str]:
+    """What tells jobs of one id apart."""
+    return record.route, record.tenant or "", record.run or ""
+
+
 def _show(job: str, found: Found) -> None:
-    say(f"{on_one_line(job)}: {count(len(found.records), 'call')}", style="bold")
+    apart = {whose: list(group) for whose, group in groupby(found.records, _whose)}
+    if len(apart) > 1:
+        say(f"{on_one_line(job)}: {count(len(apart), 'job')} of that id", style="bold")
+        say()
+    for whose, records in (apart or {("", "", ""): []}).items():
+        of = f" ({whose_text(*whose)})" if len(apart) > 1 else ""
+        say(f"{on_one_line(job)}{of}: {count(len(records), 'call')}", style="bold")
+        if records:
+            _show_calls(records)
+            say()
     if found.unreadable:
-        records = count(found.unreadable, "more record")
-        say(f"{records} of it that this release cannot read: upgrade it")
-    show_attempts(record.attempt for record in found.records)
-    for record in found.records:
+        unread = count(found.unreadable, "more record")
+        say(f"{unread} of it that this release cannot read: upgrade it")
+
+
+def _show_calls(records: list[JournalRecord]) -> None:
+    show_attempts(record.attempt for record in records)
+    for record in records:
         say()
         number = f"call {record.attempt.number}"
         if record.generation > 1:

@@ -1,7 +1,7 @@
 """`tollway pause`, `tollway resume` and `tollway cancel`: what operators say to the fleet."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "cancel",
         epilog="Examples:\n\ntollway cancel order-17 order-18\n\n"
+        "tollway cancel 42 --route extract --tenant acme\n\n"
         "tollway cancel --run nightly\n\nxargs tollway cancel < ids.txt",
     )(cancel)
 
@@ -105,10 +106,15 @@ def cancel(
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
     tenant: Annotated[
-        str | None, typer.Option(help="All jobs of this tenant that were created before now.")
+        str | None,
+        typer.Option(help="Of this tenant only; without JOB all that were created before now."),
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="All jobs of this run that were created before now.")
+        str | None,
+        typer.Option(help="Of this run only; without JOB all that were created before now."),
+    ] = None,
+    route: Annotated[
+        str | None, typer.Option(help="Of this route only; beside JOB, --tenant or --run.")
     ] = None,
     timeout: Timeout = 30.0,
     no_wait: NoWait = False,
@@ -117,28 +123,40 @@ def cancel(
     """Cancel jobs: those that wait are never called, calls in flight are broken off.
 
     Each is answered with a reply that says cancelled. When this returns with status 0, no call of
-    theirs starts any more. Jobs are not looked up: an id that none has is not noticed. What an
-    interrupted `tollway run` left on topics of its own is deleted with them. Exit status 1 if a
-    worker did not say in time that it obeys, or none is alive.
+    theirs starts any more. Jobs are not looked up: an id that none has is not noticed, and of an id
+    that several routes or tenants use all jobs are cancelled, unless --route or --tenant says
+    whose. What an interrupted `tollway run` left on topics of its own is deleted with them. Exit
+    status 1 if a worker did not say in time that it obeys, or none is alive.
     """
-    if [bool(jobs), tenant is not None, run is not None].count(True) != 1:
-        raise InputError("cancel what? Name jobs, or --tenant, or --run: one of the three")
+    if not jobs and tenant is None and run is None:
+        raise InputError("cancel what? Name jobs, --tenant or --run")
     kafka = kafka_of(config, bootstrap_servers, prefix)
     lasts = LONGEST_DEADLINE.total_seconds()
     names = list(dict.fromkeys(jobs or ()))
+    whose = {"tenant": tenant, "run": run, "route": route}
     targets: list[dict[str, Any]] = [
-        {"jobs": tuple(names[at : at + MOST_JOBS])} for at in range(0, len(names), MOST_JOBS)
-    ] or [{"tenant": tenant, "run": run}]
+        whose | {"jobs": tuple(names[at : at + MOST_JOBS])}
+        for at in range(0, len(names), MOST_JOBS)
+    ] or [whose]
     commands = [_command(Action.CANCEL, lasts, **target) for target in targets]
     heard = asyncio.run(_say(kafka, commands, None if no_wait else timeout))
     gone = asyncio.run(delete_given_up(kafka)) if run is not None and not no_wait else ()
-    whose = f"tenant {tenant}" if tenant is not None else f"run {run}"
-    what = count(len(names), "job") if names else f"all jobs of {on_one_line(whose)} until now"
+    what = _cancelled(names, whose)
     if gone:
         what += f"; deleted {count(len(gone), 'topic')} that it left"
-    facts = {"jobs": names, "tenant": tenant, "run": run}
-    more = {"expires_at": commands[-1].expires_at.isoformat(), "deleted_topics": list(gone)}
-    _report(f"cancelled {what}", heard, {"cancelled": facts} | more, as_json)
+    expires = {"expires_at": commands[-1].expires_at.isoformat(), "deleted_topics": list(gone)}
+    facts = {"cancelled": {"jobs": names} | whose} | expires
+    _report(what, heard, facts, as_json)
+
+
+def _cancelled(names: Sequence[str], whose: Mapping[str, str | None]) -> str:
+    said = [f"{name} {value}" for name, value in whose.items() if value is not None]
+    of = f" of {on_one_line(', '.join(said))}" if said else ""
+    if not names:
+        return f"cancelled all jobs{of} until now"
+    if not said:
+        of = ", of every route and tenant that has the id" if len(names) == 1 else ""
+    return f"cancelled {count(len(names), 'job')}{of}"
 
 
 def _command(action: Action, lasts: float, **target: Any) -> Command:

@@ -9,6 +9,7 @@ acknowledgement stands for all that is in it.
 import asyncio
 from collections import deque
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -97,7 +98,8 @@ class Batches:
     """The batches of one producer, by partition: one on its way, those behind it still filling.
 
     State: `_filling` (a partition is in it as long as a task of `_writing` works on it), `_sent`
-    (since when the batch of a partition is on its way), `_retired`, `broken`.
+    (since when the batch of a partition is on its way), `_retired`, `broken`, `written_at` (when
+    the last one was acknowledged, in monotonic seconds).
     """
 
     def __init__(self, producer: AIOKafkaProducer, limits: TopicLimits, clock: Clock) -> None:
@@ -110,6 +112,7 @@ class Batches:
         self._retired = False
         #: Whether a batch was not written: aiokafka does not mend a broken sequence itself.
         self.broken = False
+        self.written_at = float("-inf")
 
     def add(self, place: Place, record: OutgoingRecord, size: int) -> Batch:
         """The batch that the record, of `size` bytes, travels in."""
@@ -131,6 +134,12 @@ class Batches:
         """Hand over nothing more: what waits is abandoned, what is on its way may still arrive."""
         self._retired = True
 
+    def drop(self) -> None:
+        """Give up what is on its way too; it may arrive all the same."""
+        self._retired = True
+        for task in self._writing:
+            task.cancel()
+
     async def flush(self) -> None:
         """Return when everything added has been written, or has failed."""
         while self._writing:
@@ -149,6 +158,8 @@ class Batches:
                 await batch.write(self._producer, place)
                 if batch.error is not None:
                     self._failed(place, batch)
+                else:
+                    self.written_at = self._clock.monotonic()
         finally:
             del self._filling[place]
             self._sent.pop(place, None)
@@ -159,3 +170,11 @@ class Batches:
         self.broken = True
         if isinstance(batch.error, MessageSizeTooLargeError):
             self._limits.refused(place[0], batch.size, batch.records)
+
+
+@dataclass(frozen=True, slots=True)
+class Producing:
+    """A producer and what is on its way through it: replaced together."""
+
+    producer: AIOKafkaProducer
+    batches: Batches

@@ -11,12 +11,15 @@ from tollway_schemas import headers
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
+from tollway_workers.kafka.topics import topic_state
 from tollway_workers.policies.duplicates import Identity, ReplyPlace
 
 log = structlog.get_logger(__name__)
 
 #: Seconds that are spent on one reply.
 _PATIENCE = 5.0
+#: Seconds for which nothing is looked for in a topic that is gone: one look at a time is taken.
+_NOT_AGAIN = 60.0
 
 
 class ReplyFinder(Protocol):
@@ -40,15 +43,22 @@ class KafkaReplies:
         self._clock = clock
         self._reader: LogReader | None = None
         self._alone = asyncio.Lock()
+        #: By topic: nothing is looked for there before, in monotonic seconds.
+        self._not_before: dict[str, float] = {}
 
     async def find(self, place: ReplyPlace, identity: Identity) -> LoggedRecord | None:
         """A job's reply, at its place or in the same batch; None where it cannot be read."""
         async with self._alone:
+            if self._clock.monotonic() < self._not_before.get(place.topic, 0.0):
+                return None
             try:
-                return await self._read(place, identity)
+                found = await self._read(place, identity)
+                if found is None and isinstance(await topic_state(self._client, place.topic), str):
+                    self._not_before[place.topic] = self._clock.monotonic() + _NOT_AGAIN
             except (KafkaError, BrokerUnavailable) as error:
                 log.warning("a reply could not be read again", error=type(error).__name__)
                 return None
+            return found
 
     async def stop(self) -> None:
         """Disconnect; idempotent."""
@@ -71,8 +81,9 @@ class KafkaReplies:
 
 
 def is_reply_to(record: LoggedRecord, identity: Identity) -> bool:
-    """Whether it is the reply to this generation of the job."""
+    """Whether it is the reply to this job: others may have its id, in the same batch too."""
     return (
-        headers.get(record.headers, headers.JOB_ID) == identity.job_id
+        headers.get(record.headers, headers.DIGEST) == identity.digest
+        and headers.get(record.headers, headers.JOB_ID) == identity.job_id
         and headers.number(record.headers, headers.GENERATION) == identity.generation
     )

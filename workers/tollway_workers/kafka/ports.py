@@ -21,6 +21,16 @@ class RecordTooLarge(Exception):
     """A record is larger than its topic takes; the sink is still usable."""
 
 
+class TopicUnavailable(Exception):
+    """A service's topic takes nothing: what was for it can only go elsewhere; others can go on."""
+
+    def __init__(self, topic: str, why: str) -> None:
+        """`why`: what follows the topic's name, such as `does not exist`."""
+        super().__init__(f"{topic} {why}")
+        self.topic = topic
+        self.why = why
+
+
 class RecordSource(Protocol):
     """Where jobs come from. What was taken and not completed comes again after a crash."""
 
@@ -92,6 +102,7 @@ class RecordSink(Protocol):
 
         Raises:
             RecordTooLarge: it was not handed over and never can be.
+            TopicUnavailable: so is it, or what is returned raises it: a topic of a service.
         """
         ...
 

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection
-from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaProducer
 
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.batches import Batches
+from tollway_workers.kafka.batches import Batches, Producing
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.partitioner import partition_of
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.kafka.service_topic import ServiceTopic
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.topic_limits import TopicLimits
 
@@ -32,28 +32,33 @@ _RECORD_BYTES = 64
 _HEADER_BYTES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Producing:
-    """A producer and what is on its way through it: replaced together."""
-
-    producer: AIOKafkaProducer
-    batches: Batches
-
-
 class KafkaSink:
     """Writes records in order of handing over, each at least once, acknowledged by all replicas."""
 
-    def __init__(self, settings: SinkSettings, clock: Clock, topics: Collection[str] = ()) -> None:
-        """`topics`: those that will be written; others are met one by one."""
+    def __init__(
+        self,
+        settings: SinkSettings,
+        clock: Clock,
+        topics: Collection[str] = (),
+        theirs: Collection[str] = (),
+    ) -> None:
+        """`topics`: those that will be written; others are met one by one.
+
+        `theirs`: topics of services, which may be gone: that must not touch ours.
+        """
         self._settings = settings
         self._topics = topics
         self._limits = TopicLimits(settings.client, settings.most_bytes, clock)
         self._reading_limits: asyncio.Task[None] | None = None
         self._clock = clock
-        self._producing: _Producing | None = None
+        self._producing: Producing | None = None
         self._renewing = asyncio.Lock()
+        self._theirs = {
+            name: ServiceTopic(name, settings.client, clock, self._new_producer, self._written_at)
+            for name in theirs
+        }
         #: Producers that were replaced, by the task that waits for what is on its way.
-        self._retired: dict[asyncio.Task[None], _Producing] = {}
+        self._retired: dict[asyncio.Task[None], Producing] = {}
         #: By topic: its number of partitions, and until when that is believed.
         self._partitions: dict[str, tuple[int, float]] = {}
 
@@ -70,6 +75,8 @@ class KafkaSink:
             most = await self._limits.of(record.topic)
         if size > most:
             raise RecordTooLarge(f"a record for {record.topic} is too large")
+        if (theirs := self._theirs.get(record.topic)) is not None:
+            return await theirs.send(record, size)
         known = self._partitions.get(record.topic)
         if known is None or known[1] < self._clock.monotonic():
             known = await self._count_partitions(record.topic)
@@ -85,6 +92,8 @@ class KafkaSink:
         Raises BrokerUnavailable.
         """
         async with self._renewing:
+            for theirs in self._theirs.values():
+                theirs.recover()
             old = self._producing
             if old is None or not old.batches.broken:
                 return
@@ -99,7 +108,10 @@ class KafkaSink:
         """Write what was handed over, then disconnect; idempotent."""
         if self._reading_limits is not None:
             self._reading_limits.cancel()
-        retiring = list(self._retired)
+        retiring = [*self._retired]
+        for theirs in self._theirs.values():
+            bounded = theirs.stop(STOP_TIMEOUT - 2 * _DISCONNECT_TIMEOUT)
+            retiring.append(asyncio.create_task(bounded, name="a topic of a service"))
         if self._producing is not None:
             last, self._producing = self._producing, None
             retiring.append(asyncio.create_task(_retire(last), name="the last producer"))
@@ -119,7 +131,10 @@ class KafkaSink:
         owed = (each.batches.oldest for each in producing)
         return min((since for since in owed if since is not None), default=None)
 
-    async def _new_producer(self) -> _Producing:
+    def _written_at(self) -> float:
+        return float("-inf") if self._producing is None else self._producing.batches.written_at
+
+    async def _new_producer(self) -> Producing:
         producer = AIOKafkaProducer(
             **self._settings.client,
             acks="all",
@@ -132,7 +147,7 @@ class KafkaSink:
             max_request_size=self._settings.most_bytes,
         )
         await started(producer, self._settings.client)
-        return _Producing(producer, Batches(producer, self._limits, self._clock))
+        return Producing(producer, Batches(producer, self._limits, self._clock))
 
     async def _count_partitions(self, topic: str) -> tuple[int, float]:
         assert self._producing is not None  # noqa: S101 as in send
@@ -141,7 +156,7 @@ class KafkaSink:
         return known
 
 
-async def _retire(old: _Producing) -> None:
+async def _retire(old: Producing) -> None:
     """Wait for what is on its way, however long that takes, and disconnect."""
     try:
         await old.batches.flush()

@@ -16,6 +16,12 @@ from tollway_workers.policies.topic_plan import TopicPlan, TopicState
 _EXISTS = 36
 #: And of one that somebody deleted in between.
 _UNKNOWN = 3
+#: Kafka's error codes of a topic that is not there for us; others pass, such as an election.
+_UNUSABLE = {
+    3: "does not exist",
+    17: "has a name that Kafka does not take",
+    29: "is closed to this user",
+}
 #: Seconds until a broker must show a topic that it has made.
 _SHOWN_WITHIN = 10
 #: Where a setting comes from, in Kafka's numbers: it was given to this topic.
@@ -26,6 +32,14 @@ async def existing_topics(client: dict[str, Any]) -> dict[str, int]:
     """Partition count of every topic that we may see. Raises BrokerUnavailable."""
     async with _Admin(client) as admin:
         return _partition_counts(await admin.describe_topics())
+
+
+async def topic_state(client: dict[str, Any], name: str) -> int | str:
+    """Its number of partitions, or why nobody can write to it. Raises BrokerUnavailable."""
+    async with _Admin(client) as admin:
+        (topic,) = await admin.describe_topics([name])
+    why = _UNUSABLE.get(topic["error_code"])
+    return max(len(topic["partitions"]), 1) if why is None else why
 
 
 async def topic_states(client: dict[str, Any], names: Collection[str]) -> dict[str, TopicState]:

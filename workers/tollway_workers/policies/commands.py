@@ -4,6 +4,7 @@ Times are in seconds since 1970. Where clocks differ, commands begin and end a l
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from tollway_schemas.codec import decode
 from tollway_schemas.command import Action, Command
@@ -14,8 +15,33 @@ from tollway_workers.policies.progress import JobProgress
 #: Seconds without a look at the commands after which no call starts: a process that was frozen
 #: looks first what was said meanwhile.
 BLIND = 2.0
-#: When a command was issued, and when it expires.
-_Span = tuple[float, float]
+
+
+class Cancel(NamedTuple):
+    """Whose jobs are cancelled, and until when that is in force. None: whatever it is."""
+
+    tenant: str | None
+    run: str | None
+    route: str | None
+    #: Jobs that were created before it alone.
+    issued: float | None
+    until: float
+
+    @classmethod
+    def of(cls, command: Command) -> "Cancel":
+        """What a command to cancel says."""
+        issued = None if command.jobs else command.issued_at.timestamp()
+        return cls(command.tenant, command.run, command.route, issued, _expiry(command))
+
+    def covers(self, job: Job, tenant: str | None, now: float) -> bool:
+        """Whether it is in force for a job of `tenant`."""
+        return (
+            now < self.until
+            and self.tenant in (None, tenant)
+            and self.run in (None, job.run)
+            and self.route in (None, job.route)
+            and (self.issued is None or job.created_at.timestamp() < self.issued)
+        )
 
 
 class Commands:
@@ -24,9 +50,9 @@ class Commands:
     def __init__(self) -> None:
         self._by_key: dict[bytes, Command] = {}
         self._lanes: dict[str, float] = {}
-        self._jobs: dict[str, float] = {}
-        self._tenants: dict[str, list[_Span]] = {}
-        self._runs: dict[str, list[_Span]] = {}
+        self._jobs: dict[str, list[Cancel]] = {}
+        self._tenants: dict[str, list[Cancel]] = {}
+        self._runs: dict[str, list[Cancel]] = {}
         self._resumed: set[str] = set()
         #: Seconds on the clock that counts suspend: all that was said before it is known. None:
         #: nobody looks.
@@ -73,14 +99,18 @@ class Commands:
 
     def is_cancelled(self, progress: JobProgress, now: float) -> bool:
         """Whether an operator cancelled the job."""
-        job = progress.job
-        if self._jobs and now < self._jobs.get(job.id, 0.0):
-            return True
-        if not self._tenants and not self._runs:
+        if not self._jobs and not self._tenants and not self._runs:
             return False
+        job = progress.job
         return any(
-            name is not None and name in spans and _covers(spans[name], job, now)
-            for name, spans in ((progress.tenant, self._tenants), (job.run, self._runs))
+            cancel.covers(job, progress.tenant, now)
+            for name, cancels in (
+                (job.id, self._jobs),
+                (progress.tenant, self._tenants),
+                (job.run, self._runs),
+            )
+            if name is not None
+            for cancel in cancels.get(name, ())
         )
 
     def _drop(self, keys: Iterable[bytes]) -> None:
@@ -93,15 +123,15 @@ class Commands:
 
     def _add(self, command: Command) -> None:
         until = _expiry(command)
-        span = command.issued_at.timestamp(), until
         if command.action is Action.PAUSE and command.lane is not None:
             self._lanes[command.lane] = max(until, self._lanes.get(command.lane, 0.0))
+        cancel = Cancel.of(command)
         for job in command.jobs:
-            self._jobs[job] = max(until, self._jobs.get(job, 0.0))
-        if command.tenant is not None:
-            self._tenants.setdefault(command.tenant, []).append(span)
-        if command.run is not None:
-            self._runs.setdefault(command.run, []).append(span)
+            self._jobs.setdefault(job, []).append(cancel)
+        if not command.jobs and command.run is not None:
+            self._runs.setdefault(command.run, []).append(cancel)
+        elif not command.jobs and command.tenant is not None:
+            self._tenants.setdefault(command.tenant, []).append(cancel)
 
     def __repr__(self) -> str:
         return f"<Commands [{len(self._by_key)} in force]>"
@@ -109,8 +139,3 @@ class Commands:
 
 def _expiry(command: Command) -> float:
     return command.expires_at.timestamp()
-
-
-def _covers(spans: list[_Span], job: Job, now: float) -> bool:
-    created = job.created_at.timestamp()
-    return any(created < issued and now < until for issued, until in spans)

@@ -4,9 +4,33 @@ Best effort: it is this process' memory, of as many replies as it was given room
 a job meet in one shard because their key is the job id.
 """
 
+import hashlib
 from typing import Generic, NamedTuple, TypeVar
 
+import orjson
+
+from tollway_schemas.job import Job
+
 Copy = TypeVar("Copy")
+
+
+#: What two copies may say differently, and what is taken from elsewhere: whose a job is it does
+#: not say itself, and of its address only the place counts.
+_APART = {
+    *("version", "tenant", "run", "labels", "priority", "created_at", "deadline"),
+    *("visits", "hops", "reply_to"),
+}
+
+
+def job_digest(job: Job, tenant: str | None) -> str:
+    """Hex digits of what makes copies one job: all that is asked, for whom, and where to reply.
+
+    `tenant` is the one that is believed. Fields of newer releases count.
+    """
+    asked = job.__pydantic_serializer__.to_json(job, exclude=_APART, exclude_none=True)
+    to = job.reply_to
+    apart = orjson.dumps((tenant, None if to is None else (to.topic, to.partition)))
+    return hashlib.blake2b(asked + apart, digest_size=16).hexdigest()
 
 
 class Identity(NamedTuple):
@@ -18,6 +42,8 @@ class Identity(NamedTuple):
     calls: int = 0
     #: Nor is one that was forwarded.
     hops: int = 0
+    #: Whose it is, what it asks and where its reply goes (see `job_digest`): ids can be guessed.
+    digest: str = ""
 
 
 class ReplyPlace(NamedTuple):

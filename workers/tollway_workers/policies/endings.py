@@ -1,10 +1,21 @@
 """How a job ends that no call of it decides: it cannot be worked on, or met a bug of ours."""
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
+from tollway_schemas.codec import encode
+from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_workers.policies.outcome import Cancelled, Completed, DeadLettered, Forwarded
+from tollway_workers.policies.outcome import (
+    Cancelled,
+    Completed,
+    DeadLettered,
+    Failed,
+    Forwarded,
+    Outcome,
+)
+from tollway_workers.policies.progress import JobProgress
 
 
 def invalid_job(problem: str) -> DeadLettered:
@@ -38,6 +49,17 @@ def cancelled(lane: str) -> Cancelled:
     return Cancelled(Failure(failure_class=FailureClass.CANCELLED, message=message, lane=lane))
 
 
+def ends_it_alone(outcome: Outcome) -> bool:
+    """Whether a job ended by what its copies need not have: its deadline, or an operator's word."""
+    match outcome:
+        case Cancelled():
+            return True
+        case Failed(failure) | DeadLettered(failure):
+            return failure.failure_class is FailureClass.EXPIRED
+        case _:
+            return False
+
+
 def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
     """Its topic does not take what was to be written."""
     if isinstance(outcome, Forwarded):
@@ -47,6 +69,26 @@ def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
         kind = FailureClass.REPLY_TOO_LARGE
         message = "the answer is larger than the reply topic takes"
     return DeadLettered(Failure(failure_class=kind, message=message, lane=lane))
+
+
+def undeliverable(why: str, ours: str, lane: str | None) -> DeadLettered:
+    """Its reply topic takes nothing; `why` says so, and `ours` is the topic that has the reply."""
+    failure = Failure(
+        failure_class=FailureClass.REPLY_UNDELIVERABLE,
+        message=f"the reply topic {why}: the reply is in {ours}"[:1000],
+        lane=lane,
+    )
+    return DeadLettered(failure)
+
+
+def keeping_answer(progress: JobProgress, outcome: Completed | Failed, why: str) -> JobProgress:
+    """The same with the answer among those that were paid for and could not be used."""
+    if isinstance(outcome, Failed):
+        return progress
+    answer = outcome.answer
+    text = encode(answer).decode() if answer.text is None else answer.text
+    kept = BadAnswer(attempt=max(progress.calls, 1), text=text, problems=(why,))
+    return replace(progress, bad_answers=[*progress.bad_answers, kept])
 
 
 def bug(error: Exception, lane: str | None = None) -> DeadLettered:

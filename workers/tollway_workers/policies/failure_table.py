@@ -104,6 +104,7 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
     FailureClass.UNDECODABLE: _AT_ONCE,
     FailureClass.UNSUPPORTED_VERSION: _AT_ONCE,
     FailureClass.REPLY_TOO_LARGE: _AT_ONCE,
+    FailureClass.REPLY_UNDELIVERABLE: _AT_ONCE,
     FailureClass.HOPS_EXHAUSTED: _AT_ONCE,
     FailureClass.WORKER_CRASHED: _AT_ONCE,
 }

@@ -6,16 +6,19 @@ every record to its schema.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import orjson
 
 from tollway_schemas.attempt import Attempt
-from tollway_schemas.codec import encode
+from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import DeadLetter, StoredElsewhere
+from tollway_schemas.errors import SchemaError
 from tollway_schemas.failure import Failure, FailureClass, fingerprint
-from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.job import SCHEMA_VERSION, Job
+from tollway_schemas.reply import Reply
 from tollway_workers.policies.cost import total
 from tollway_workers.policies.outcome import Completed, DeadLettered
 from tollway_workers.policies.progress import JobProgress
@@ -23,6 +26,8 @@ from tollway_workers.policies.readable_json import is_too_deep
 
 #: Instants of records are before the year 9000.
 _LAST_SECOND = datetime(9000, 1, 1, tzinfo=UTC).timestamp() - 1.0
+Made = TypeVar("Made")
+
 #: How much of a value that is too large is kept.
 HEAD_BYTES = 65_536
 
@@ -46,6 +51,22 @@ class Exchange(NamedTuple):
     parsed: bool = False
 
 
+class Unbuildable(Exception):
+    """A record could not be put together: a bug, which a second try would meet again."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(type(cause).__name__)
+        self.cause = cause
+
+
+def built(build: Callable[[], Made]) -> Made:
+    """What `build` makes. Raises Unbuildable."""
+    try:
+        return build()
+    except Exception as error:
+        raise Unbuildable(error) from error
+
+
 def reply(
     progress: JobProgress, ending: Completed | Failure, *, dead: bool, worker: str, now: float
 ) -> bytes:
@@ -65,6 +86,7 @@ def reply(
     }
     uncharged = {kind.value: calls for kind, calls in progress.uncharged.items()} or None
     _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None, uncharged=uncharged)
+    fields["token"] = token_of(job)
     if usage is not None:
         fields["usage"] = orjson.Fragment(encode(usage))
     if cost is not None:
@@ -73,7 +95,8 @@ def reply(
         fields["status"] = "completed"
         fields["answer"] = orjson.Fragment(_answer(ending))
         fields["provenance"] = ending.provenance.value
-        _add(fields, lane=ending.lane, model=ending.model)
+        # An answer whose own topic takes nothing is a dead letter too.
+        _add(fields, lane=ending.lane, model=ending.model, dead_letter=dead or None)
     else:
         if ending.failure_class is FailureClass.CANCELLED:
             fields["status"] = "cancelled"
@@ -81,6 +104,32 @@ def reply(
         fields["dead_letter"] = dead
         _add(fields, lane=ending.lane)
     return orjson.dumps(fields)
+
+
+def token_of(job: Job) -> str:
+    """What a reply says of the address that it was sent to."""
+    return (job.reply_to and job.reply_to.token) or ""
+
+
+def reply_to_copy(value: bytes | None, copy: Job) -> bytes | None:
+    """The reply to the first of two copies in the words of the second; None if it is no reply.
+
+    Copies have one request and one address; run, labels and token are each one's own.
+    """
+    try:
+        reply = decode(Reply, value)
+    except SchemaError:
+        return None
+    own = {
+        "tenant": copy.tenant,
+        "run": copy.run,
+        "labels": copy.labels,
+        "token": token_of(copy),
+        "created_at": copy.created_at,
+    }
+    if all(getattr(reply, name) == said for name, said in own.items()):
+        return value
+    return encode(reply.model_copy(update=own))
 
 
 def journal_record(
@@ -97,7 +146,7 @@ def journal_record(
         "worker": worker,
         "attempt": orjson.Fragment(attempt),
     }
-    _add(fields, tenant=job.tenant, run=job.run)
+    _add(fields, tenant=progress.tenant, run=job.run)
     if progress.route.journal == "full":
         room = most_bytes - len(attempt) - _MARGIN
         for name, body, part, is_json in (
@@ -124,7 +173,7 @@ def dead_letter(
         job_id=job.id,
         generation=job.generation,
         route=job.route,
-        tenant=job.tenant,
+        tenant=progress.tenant,
         run=job.run,
         failure=outcome.failure,
         fingerprint=fingerprint(job.route, outcome.failure.failure_class, outcome.detail),

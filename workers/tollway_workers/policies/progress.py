@@ -11,6 +11,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.request import ChatRequest
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.policies.duplicates import job_digest
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.refusals import listed
 
@@ -51,6 +52,7 @@ class JobProgress:
     #: An operator cancelled it while it was called: that call is its last.
     cancelled: bool = False
     _encoded: tuple[Attempt, bytes] | None = None
+    _digest: str = ""
 
     @property
     def interactive(self) -> bool:
@@ -61,6 +63,13 @@ class JobProgress:
     def tenant(self) -> str | None:
         """Who it is for: the route's own tenant, else whom the job names."""
         return self.route.tenant or self.job.tenant
+
+    @property
+    def digest(self) -> str:
+        """Equal for copies of the job (see `job_digest`), made once."""
+        if not self._digest:
+            self._digest = job_digest(self.job, self.tenant)
+        return self._digest
 
     @property
     def calls(self) -> int:

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tollway_schemas.command import Command
+from tollway_schemas.command import Action, Command
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.topics import TopicNames
+from tollway_workers.policies.commands import Cancel
 from tollway_workers.policies.run_names import is_run_name
 
 #: Runs that are named in one sentence.
@@ -92,12 +93,6 @@ def remarks(leftovers: Iterable[RunLeftover]) -> Iterator[str]:
 
 def _covers(command: Command, job: Job, now: float) -> bool:
     """Whether a cancellation is in force for the job."""
-    if command.lane is not None or command.expires_at.timestamp() <= now:
-        return False
-    if command.jobs:
-        return job.id in command.jobs
-    if job.created_at >= command.issued_at:
-        return False
-    return (command.run is not None and command.run == job.run) or (
-        command.tenant is not None and command.tenant == job.tenant
-    )
+    named = not command.jobs or job.id in command.jobs
+    is_cancel = command.action is Action.CANCEL
+    return is_cancel and named and Cancel.of(command).covers(job, job.tenant, now)

@@ -50,7 +50,7 @@ FORWARDED = Metric(
 COPIES = Metric(
     "tollway_copies_answered_total",
     "counter",
-    "Copies of jobs (the same id and generation) that got the reply of the first without a call.",
+    "Copies of jobs that got the reply of the first without a call.",
     "A service publishes jobs twice: nothing is paid twice, but see why.",
     ("route",),
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from tollway_workers.kafka.partitioner import partition_of
-from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
 from tollway_workers.policies.duplicates import ReplyPlace
 from tollway_workers.policies.holdings import Found, Holdings
 from tollway_workers.policies.layout import merged
@@ -63,13 +63,13 @@ class MemoryBroker:
     async def append(self, record: OutgoingRecord) -> Place:
         """Write a record where its key, or it itself, says.
 
-        Raises:
-            RecordTooLarge: it is larger than `most_bytes`.
+        Raises RecordTooLarge beyond `most_bytes`, TopicUnavailable where there is no such topic.
         """
         headers = sum(len(name) + len(value or b"") for name, value in record.headers)
         if len(record.key or b"") + len(record.value) + headers > self.most_bytes:
             raise RecordTooLarge(f"a record for {record.topic} is too large")
-        partitions = self.topics[record.topic]
+        if (partitions := self.topics.get(record.topic)) is None:
+            raise TopicUnavailable(record.topic, "does not exist")
         partition = record.partition
         if partition is None or partition >= len(partitions):
             partition = partition_of(record.key, len(partitions))
@@ -280,7 +280,7 @@ class MemorySink:
         """Nothing to connect."""
 
     async def send(self, record: OutgoingRecord) -> asyncio.Future[object]:
-        """Hand a record over. Raises RecordTooLarge."""
+        """Hand a record over. Raises RecordTooLarge, TopicUnavailable."""
         acknowledged: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         if self.failures > 0:
             self.failures -= 1

@@ -73,7 +73,10 @@ class MemoryFleet:
         retired: Collection[str] = (),
         tiers: tuple[float, ...] = TIERS,
     ) -> None:
-        """`retired`: lanes that are configured and in no route; of them nothing is called."""
+        """`retired`: lanes that are configured and in no route; of them nothing is called.
+
+        Topics of the broker that are none of the fleet's are those of services, for replies.
+        """
         names = [*(config.name for config in lanes), *retired]
         self.clock = ManualClock(NOW)
         self.broker = broker or memory_broker(*routes, lanes=names, tiers=tiers)
@@ -222,7 +225,7 @@ class MemoryFleet:
             PublisherSettings(
                 topics=NAMES,
                 worker="worker-0",
-                reply_topics=frozenset(),
+                reply_topics=frozenset(t for t in self.broker.topics if not NAMES.is_ours(t)),
                 most_bytes=self.broker.most_bytes,
                 tiers=tiers,
             ),

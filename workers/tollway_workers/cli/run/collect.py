@@ -1,7 +1,7 @@
 """Replies of a run, each into OUT once."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from tollway_schemas import Reply, SchemaError, codec
 from tollway_workers.cli.run.batch_output import Ending, read_ending, reply_line
@@ -27,12 +27,15 @@ class Collector:
         *,
         generation: int = 1,
         models: Mapping[str, Collection[str]] | None = None,
+        is_ours: Callable[[Reply], bool] = lambda reply: True,
     ) -> None:
         """`line_of`: line numbers by job id; `generation`: what this round's jobs are.
 
         `models`: those that may answer, by route as topics have it; others' answers are none.
+        `is_ours`: whether a reply of such an id is to us.
         """
         self._line_of = line_of
+        self._is_ours = is_ours
         self._out = out
         self._models = models or {}
         self._later: dict[int, tuple[Ending, bytes]] = {}
@@ -76,6 +79,8 @@ class Collector:
             if line is None:
                 continue
             reply = _decode(record)
+            if self._line_of.get(reply.job_id) != line or not self._is_ours(reply):
+                continue
             known = self._known(line)
             if known is None:
                 self.add(reply_line(reply, line, refused=self._refusal(reply)))

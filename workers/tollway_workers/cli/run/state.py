@@ -23,6 +23,8 @@ class RunState(BaseModel):
     version: Annotated[int, Field(ge=2, le=2)] = 2
     run: str
     """The run's id, with which its job ids begin."""
+    token: str = ""
+    """What replies to its jobs repeat, so that nobody else's is taken for one."""
     input_sha256: str
     """The batch file's, in hex."""
     route: str | None

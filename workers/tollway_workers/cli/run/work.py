@@ -1,6 +1,7 @@
 """One run on a broker: what is there already, the rest onto the topics, the replies into OUT."""
 
 import asyncio
+import secrets
 import time
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -9,7 +10,16 @@ from datetime import UTC, datetime
 from functools import partial
 
 from tollway.new_job import ReadyJob, ready
-from tollway_schemas import Priority, ReplyAddress, TopicNames, headers
+from tollway_schemas import (
+    Job,
+    Priority,
+    Reply,
+    ReplyAddress,
+    SchemaError,
+    TopicNames,
+    headers,
+)
+from tollway_schemas.codec import decode
 from tollway_workers.cli.run.acknowledged import Acknowledged
 from tollway_workers.cli.run.batch import Batch, BatchReader
 from tollway_workers.cli.run.batch_line import BatchJob
@@ -62,7 +72,11 @@ class RunWork:
         self._parts = parts
         self._state = state
         self.collector = Collector(
-            parts.batch.line_of, parts.out, generation=state.generation, models=parts.models
+            parts.batch.line_of,
+            parts.out,
+            generation=state.generation,
+            models=parts.models,
+            is_ours=self._is_reply,
         )
         self.resumed = self._done
         #: Calls that former processes and rounds of this run made.
@@ -215,11 +229,27 @@ class RunWork:
         found: dict[int, tuple[Place, int]] = {}
         async for record in self._parts.jobs_log.between(starts, ends):
             line = self._parts.batch.line_of.get((record.key or b"").decode(errors="replace"))
-            if _generation(record) != self._state.generation:
+            if line is None or line <= self._state.acknowledged_line:
                 continue
-            if line is not None and line > self._state.acknowledged_line:
+            if self._is_job(record):
                 found.setdefault(line, (record.place, record.offset))
         return found
+
+    def _is_reply(self, reply: Reply) -> bool:
+        """Whether it is to a job of this run: others may guess an id, or have it."""
+        state = self._state
+        ours = reply.run == state.run and reply.route in self._parts.batch.jobs_of
+        return ours and (reply.token or "") == state.token
+
+    def _is_job(self, record: LoggedRecord) -> bool:
+        try:
+            job = decode(Job, record.value)
+        except SchemaError:
+            return False
+        token = None if job.reply_to is None else job.reply_to.token
+        state = self._state
+        ours = job.run == state.run and (token or "") == state.token
+        return ours and job.generation == state.generation
 
     def _tasks(self) -> Iterator[Task]:
         good = set(self._parts.batch.line_of.values())
@@ -234,7 +264,7 @@ class RunWork:
         topic, partition = self._replies
         made = ready(
             self._parts.reader.new_job(item, self._state.run),
-            ReplyAddress(topic=topic, partition=partition),
+            ReplyAddress(topic=topic, partition=partition, token=self._state.token or None),
             datetime.now(UTC),
         )
         return _of_generation(made, self._state.generation)
@@ -248,11 +278,6 @@ def _of_generation(made: ReadyJob[object], generation: int) -> ReadyJob[object]:
     return replace(made, job=made.job.model_copy(update={"generation": generation}), headers=own)
 
 
-def _generation(record: LoggedRecord) -> int:
-    said = headers.number(record.headers, headers.GENERATION)
-    return 1 if said is None else int(said)
-
-
 def new_state(
     batch: Batch, ends: Mapping[Place, int], identity: Identity, cluster: str
 ) -> RunState:
@@ -262,6 +287,7 @@ def new_state(
     topic, partition = names[zlib.crc32(batch.run_id.encode()) % len(names)]
     state = RunState(
         run=batch.run_id,
+        token=secrets.token_urlsafe(12),
         input_sha256=identity.sha256,
         route=identity.route,
         cluster=cluster,

@@ -1,0 +1,131 @@
+"""Pages about an id that several routes or tenants use: each job is told apart."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tollway_schemas import DeadLetter, Failure, FailureClass, JournalRecord, Origin, headers
+from tollway_schemas.codec import encode
+from tollway_schemas.keys import dead_letter_key
+from tollway_workers.cli import dead_letters, journal
+from tollway_workers.cli.whose import Whose
+from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.policies.outgoing import instant
+from tollway_workers.testing.samples import NOW, attempt
+
+_KAFKA = KafkaSettings(bootstrap_servers="nowhere:9092")
+
+
+def called(number: int, route: str, tenant: str | None = None) -> LoggedRecord:
+    record = JournalRecord(
+        job_id="42",
+        generation=1,
+        route=route,
+        tenant=tenant,
+        worker="w",
+        attempt=attempt(number),
+        response=f"said to {route}",
+    )
+    return LoggedRecord(("journal", 0), number, b"42", encode(record))
+
+
+def died(route: str, tenant: str, *, generation: int = 1, offset: int = 0) -> LoggedRecord:
+    letter = DeadLetter(
+        job_id="42",
+        generation=generation,
+        route=route,
+        tenant=tenant,
+        failure=Failure(failure_class=FailureClass.BAD_OUTPUT, message="no"),
+        fingerprint="f",
+        origin=Origin(topic=f"tollway.jobs.{route}.bulk", partition=0, offset=offset),
+        dead_at=instant(NOW + offset),
+        worker="w",
+    )
+    return LoggedRecord(("dead", 0), offset, dead_letter_key("42", generation), encode(letter))
+
+
+def claiming(offset: int) -> LoggedRecord:
+    """What could not be decoded, and says that it was job 42."""
+    about = headers.encode(
+        (
+            (headers.VALUE_KIND, "raw"),
+            (headers.JOB_ID, "42"),
+            (headers.GENERATION, "9"),
+            (headers.ORIGIN, f"t-0-{offset}"),
+            (headers.DEAD_AT, instant(NOW + 1_000).isoformat()),
+        )
+    )
+    return LoggedRecord(("dead", 0), offset, b"t-0-9/1", b"forged", about)
+
+
+def scanned(monkeypatch: pytest.MonkeyPatch, module: Any, *records: LoggedRecord) -> None:
+    """Have a command find these records in its topic."""
+
+    async def each() -> AsyncIterator[LoggedRecord]:
+        for record in records:
+            yield record
+
+    @asynccontextmanager
+    async def scanning(*_: object, **__: object) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(records=each(), partition=None)
+
+    monkeypatch.setattr(module, "scanning", scanning)
+    monkeypatch.setattr(module, "kafka_of", lambda *_: _KAFKA)
+
+
+def test_the_journal_of_an_id_shows_each_route_and_tenant_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = called(1, "extract", "a"), called(2, "sum", "b"), called(2, "extract", "a")
+    scanned(monkeypatch, journal, *both)
+
+    journal.journal("42")
+
+    told = capsys.readouterr().out
+    parts = ["42: 2 jobs of that id", "route extract, tenant a): 2 calls", "said to extract"]
+    parts += ["route sum, tenant b): 1 call", "said to sum"]
+    assert [told.index(part) for part in parts] == sorted(told.index(part) for part in parts)
+
+
+@pytest.mark.parametrize("whose", [{"route": "sum"}, {"tenant": "b"}])
+def test_the_journal_is_asked_for_one_of_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], whose: dict[str, Any]
+) -> None:
+    scanned(monkeypatch, journal, called(1, "extract", "a"), called(1, "sum", "b"))
+
+    journal.journal("42", **whose)
+
+    told = capsys.readouterr().out
+    assert told.startswith("42: 1 call\n")
+    assert "said to sum" in told and "said to extract" not in told
+
+
+def test_a_dead_letter_is_shown_with_those_of_other_jobs_of_its_id_beside_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = died("extract", "a", offset=1), died("extract", "a", generation=2, offset=3)
+    scanned(monkeypatch, dead_letters, *ours, died("sum", "b", offset=2), claiming(4))
+
+    dead_letters.show("42")
+
+    told = capsys.readouterr().out
+    assert told.startswith("42, generation 2\n")
+    assert "also dead    generation 1\n" in told
+    assert "same id      route sum, tenant b (read from tollway.jobs.sum.bulk-0-2)" in told
+
+
+def test_what_only_claims_an_id_hides_no_dead_letter_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forged = [claiming(offset) for offset in range(300)]
+    scanned(monkeypatch, dead_letters, died("sum", "b"), *forged, died("extract", "a", offset=9))
+
+    found = asyncio.run(dead_letters._find(_KAFKA, "42", Whose(tenant=None)))
+
+    assert len(found) == dead_letters._MOST_FOUND
+    assert {each.entry.route for each in found} >= {"sum", "extract"}

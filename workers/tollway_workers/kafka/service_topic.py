@@ -1,0 +1,227 @@
+"""A topic of a service, for its replies: whatever is wrong with it holds up nothing else.
+
+It may be deleted, or closed to us, at any time and without a word to us. An idempotent producer
+writes to a topic that is gone for ever, and slows down what goes to the same broker: so each topic
+of a service has a producer of its own, which is given up with its topic.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from tollway_workers.clock import Clock
+from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.kafka.batches import Batch, Producing
+from tollway_workers.kafka.connect import stopped
+from tollway_workers.kafka.partitioner import partition_of
+from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
+from tollway_workers.kafka.topics import topic_state
+
+log = structlog.get_logger(__name__)
+
+#: Seconds that what was found out about a topic is believed.
+_BELIEVED = 30.0
+#: Seconds that an acknowledgement may take before somebody looks why.
+_PATIENCE = 2.0
+#: Seconds until a topic that does not exist is looked for once more: it may be in the making.
+_ONCE_MORE = 1.0
+#: Seconds after which a topic that exists takes nothing, although our own take what they are given.
+_LONGEST = 30.0
+
+
+#: Kafka's error codes that say nothing of a topic: a producer's sequence is broken, it is fenced.
+_OF_THE_PRODUCER = {45, 46, 47, 48, 49, 51, 59, 90}
+#: Seconds that a producer has to disconnect.
+_DISCONNECT_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look has shown, and until when that is believed (monotonic seconds)."""
+
+    partitions: int
+    #: Why the topic takes nothing, empty where it does.
+    why: str
+    until: float
+
+
+class Delivery:
+    """One record on its way to a topic of a service, to be awaited as a batch is.
+
+    Awaiting it raises TopicUnavailable or RecordTooLarge where the record never gets there.
+    """
+
+    __slots__ = ("_batch", "_topic")
+
+    def __init__(self, topic: "ServiceTopic", batch: Batch) -> None:
+        self._topic = topic
+        self._batch = batch
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._topic.written(self._batch).__await__()
+
+
+class ServiceTopic:
+    """State: `_producing` (from the first record on), `_found`, `_looking` (one look at a time)."""
+
+    def __init__(
+        self,
+        name: str,
+        client: dict[str, Any],
+        clock: Clock,
+        open_producer: Callable[[], Awaitable[Producing]],
+        ours_written: Callable[[], float],
+    ) -> None:
+        """`ours_written`: when our own topics last took something, in monotonic seconds."""
+        self._name = name
+        self._client = client
+        self._clock = clock
+        self._open_producer = open_producer
+        self._ours_written = ours_written
+        self._producing: Producing | None = None
+        self._opening = asyncio.Lock()
+        self._found: _Found | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._dropping: set[asyncio.Task[None]] = set()
+
+    async def send(self, record: OutgoingRecord, size: int) -> Delivery:
+        """Hand a record over. Raises TopicUnavailable, or BrokerUnavailable while Kafka is away."""
+        found = self._found
+        if found is None or found.until < self._clock.monotonic():
+            try:
+                await self._look()
+            except BrokerUnavailable:
+                if found is None:
+                    raise
+        partitions = self._taking()
+        partition = record.partition
+        if partition is None or partition >= partitions:
+            partition = partition_of(record.key, partitions)
+        producing = await self._opened()
+        return Delivery(self, producing.batches.add((self._name, partition), record, size))
+
+    async def written(self, batch: Batch) -> object:
+        """Return when a batch is written; whoever waits long looks whether it ever will be."""
+        since = self._clock.monotonic()
+        while True:
+            patience = asyncio.timeout(_PATIENCE)
+            try:
+                async with patience:
+                    return await batch
+            except TimeoutError:
+                if not patience.expired():
+                    raise
+                await self._look_why(since)
+            except (KafkaError, ConnectionError) as error:
+                self._taking()
+                raise self._said(error, batch) from error
+
+    def recover(self) -> None:
+        """Replace the producer if a write of its failed."""
+        if self._producing is not None and self._producing.batches.broken:
+            self._drop()
+
+    async def stop(self, seconds: float) -> None:
+        """Write what was handed over, for so long at most, and disconnect; idempotent."""
+        producing, self._producing = self._producing, None
+        if producing is not None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await producing.batches.flush()
+            except TimeoutError:
+                log.warning("a topic of a service takes nothing", topic=self._name)
+            await _disconnected(producing)
+        if self._dropping:
+            await asyncio.wait(self._dropping)
+
+    def _taking(self) -> int:
+        """Partitions that take records. Raises TopicUnavailable where the topic takes none."""
+        if self._found is None:
+            return 1
+        if self._found.why:
+            raise TopicUnavailable(self._name, self._found.why)
+        return self._found.partitions
+
+    async def _opened(self) -> Producing:
+        async with self._opening:
+            if self._producing is None:
+                self._producing = await self._open_producer()
+            return self._producing
+
+    def _said(self, error: Exception, batch: Batch) -> Exception:
+        """What an error means for a record of the batch."""
+        if isinstance(error, MessageSizeTooLargeError):
+            return RecordTooLarge(f"for {self._name}") if batch.records == 1 else error
+        if not _refuses_for_good(error):
+            return error
+        self._unavailable(f"takes no replies ({type(error).__name__})")
+        return TopicUnavailable(self._name, f"takes no replies ({type(error).__name__})")
+
+    async def _look_why(self, since: float) -> None:
+        """Raise TopicUnavailable where waiting is in vain; return where Kafka is away."""
+        try:
+            await self._look()
+        except (BrokerUnavailable, KafkaError, OSError):
+            return
+        self._taking()
+        if self._clock.monotonic() - since > _LONGEST and self._ours_written() > since:
+            self._unavailable("takes no records")
+            self._taking()
+
+    async def _look(self) -> None:
+        """Have `_found` say what is; raises BrokerUnavailable. All who ask share one look."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._find_out(), name="a service's topic")
+            # Nobody may be left to hear of it.
+            self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(self._looking)
+
+    async def _find_out(self) -> None:
+        state = await topic_state(self._client, self._name)
+        if state == "does not exist":
+            await asyncio.sleep(_ONCE_MORE)
+            state = await topic_state(self._client, self._name)
+        if isinstance(state, str):
+            self._unavailable(state)
+            return
+        if self._found is not None and self._found.partitions > state:
+            # It was made anew: what is on its way to partitions that are gone is written again.
+            self._drop()
+        elif self._found is not None and self._found.why:
+            log.info("a topic of a service takes replies again", topic=self._name)
+        self._found = _Found(state, "", self._clock.monotonic() + _BELIEVED)
+
+    def _unavailable(self, why: str) -> None:
+        if self._found is None or self._found.why != why:
+            log.warning(
+                "a topic of a service takes no replies: they go to the dead letters and to ours",
+                topic=self._name,
+                why=why,
+            )
+        self._found = _Found(0, why, self._clock.monotonic() + _BELIEVED)
+        self._drop()
+
+    def _drop(self) -> None:
+        """Give the producer up, and whatever is still on its way through it."""
+        producing, self._producing = self._producing, None
+        if producing is not None:
+            dropping = asyncio.create_task(_disconnected(producing), name="a dropped producer")
+            self._dropping.add(dropping)
+            dropping.add_done_callback(self._dropping.discard)
+
+
+async def _disconnected(producing: Producing) -> None:
+    """Give up what is on its way, and disconnect."""
+    producing.batches.drop()
+    await stopped(producing.producer, _DISCONNECT_TIMEOUT)
+
+
+def _refuses_for_good(error: Exception) -> bool:
+    """Whether Kafka has said that it does not take this here, now or later."""
+    code: int = getattr(error, "errno", 0)
+    passes: bool = getattr(error, "retriable", True)
+    return not passes and code > 0 and code not in _OF_THE_PRODUCER
