@@ -15,6 +15,9 @@ SCHEMA_VERSION = 1
 #: The latest that a deadline may be. Topics keep jobs for twice as long, at the least.
 LONGEST_DEADLINE = timedelta(days=3, hours=12)
 
+#: The largest number that counts something: what Kafka and other languages take.
+MOST = 2**31 - 1
+
 JobId = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
 RouteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -32,7 +35,7 @@ class ReplyAddress(Record):
 
     topic: TopicName
     """A topic the fleet is allowed to reply to."""
-    partition: Annotated[int, Field(ge=0)] | None = None
+    partition: Annotated[int, Field(ge=0, le=MOST)] | None = None
     """The partition its reader owns, so that it reads its own replies only; by job id if absent."""
 
 
@@ -54,7 +57,7 @@ class Job(Record):
     """Major version of this record's schema."""
     id: JobId
     """The job's id, printable ASCII without spaces; also the record's key."""
-    generation: Annotated[int, Field(ge=1)] = 1
+    generation: Annotated[int, Field(ge=1, le=MOST)] = 1
     """1 at first; each redrive of a dead letter starts the next, with a fresh attempt budget."""
     route: RouteName
     """The route that is to answer it."""

@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+)
+from pydantic_core import CoreSchema
 
 _set = object.__setattr__
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -17,6 +24,16 @@ def _can_be_told(moment: datetime) -> datetime:
 
 #: A moment that still is one after it was turned into seconds and back, whatever its time zone.
 Moment = Annotated[AwareDatetime, AfterValidator(_can_be_told)]
+
+
+def _fail_fast(schema: Any) -> None:
+    """Mark all that has items, at any depth."""
+    parts = schema.values() if isinstance(schema, dict) else schema
+    if isinstance(schema, dict) and schema.get("type") in ("tuple", "list", "dict", "set"):
+        schema["fail_fast"] = True
+    for part in parts:
+        if isinstance(part, dict | list | tuple):
+            _fail_fast(part)
 
 
 class Record(BaseModel):
@@ -35,6 +52,19 @@ class Record(BaseModel):
         ser_json_inf_nan="null",
         allow_inf_nan=False,
     )
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """As the fields say; but the first mistake in a list, or in a table, ends it.
+
+        pydantic would build an error for each: a megabyte of `{}` where messages belong costs two
+        seconds and 200 MiB.
+        """
+        schema = handler(source)
+        _fail_fast(schema)
+        return schema
 
     @classmethod
     def trusted(cls, **fields: Any) -> Self:

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from tollway_schemas.reading.consumer import UnreadableRecord
 from tollway_workers.policies.offsets import OffsetTracker
 from tollway_workers.policies.record import ReceivedRecord
 
@@ -24,6 +25,7 @@ def received(
             record.headers,
             record.timestamp / 1000,
             tracker,
+            unreadable=record.why if isinstance(record, UnreadableRecord) else None,
         )
         for record in records
     ]

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from tollway_schemas.reading.consumer import RecordConsumer
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.assignor import ShardAssignor
 from tollway_workers.kafka.commits import left_at
@@ -65,7 +66,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         )
         self._held_back: frozenset[str] = frozenset()
         self._room = asyncio.Event()
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: RecordConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
         #: Monotonic seconds: when Kafka last answered a poll, or nothing was to be read.
         self.last_poll = clock.monotonic()
@@ -76,8 +77,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Join the group. Raises BrokerUnavailable."""
         self._admin = AIOKafkaAdminClient(**self._settings.client)
         await started(self._admin, self._settings.client)
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = RecordConsumer(
             **group_member(self._settings),
+            most_unpacked=self._settings.most_unpacked,
             # Exactly one: aiokafka sends a JoinGroup for each.
             partition_assignment_strategy=[self._membership.assignor],
         )

@@ -26,6 +26,8 @@ class ReceivedRecord(NamedTuple):
     tracker: OffsetTracker
     #: Workers that ended while it ran alone.
     deaths: int = 0
+    #: Why it cannot be read at all, in one sentence; its value is then as much as was found.
+    unreadable: str | None = None
 
     @property
     def kills(self) -> bool:
