@@ -13,6 +13,7 @@ Header = tuple[bytes, bytes | None]
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _COVERED_FROM = 21
+TRANSACTIONAL, CONTROL = 0x10, 0x20
 #: Codecs by their number.
 PACK: dict[int, Callable[[bytes], bytes]] = {
     0: lambda body: body,
@@ -54,16 +55,19 @@ def batch(
     codec: int = 0,
     count: int | None = None,
     last: int | None = None,
-    attributes: int = 0,
-    producer: int = -1,
+    producer: int | None = None,
     packed: bytes | None = None,
 ) -> bytes:
-    """A batch of format 2 whose checksum is right, whatever else is not."""
+    """A batch of format 2 whose checksum is right, whatever else is not.
+
+    `codec`: with CONTROL it holds Kafka's own marks. `producer`: of a transaction of that one.
+    """
     count = len(records) if count is None else count
     last = max(len(records) - 1, 0) if last is None else last
-    body = PACK[codec](b"".join(records)) if packed is None else packed
+    body = PACK[codec & 7](b"".join(records)) if packed is None else packed
     numbers = (base, 49 + len(body), 0, 2)
-    rest = (attributes | codec, last, 1000, 2000, producer, 0, -1, count)
+    attributes = codec if producer is None else codec | TRANSACTIONAL
+    rest = (attributes, last, 1000, 2000, -1 if producer is None else producer, 0, -1, count)
     raw = _HEADER.pack(*numbers, 0, *rest) + body
     return _HEADER.pack(*numbers, calc_crc32c(raw[_COVERED_FROM:]), *rest) + body
 

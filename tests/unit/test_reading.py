@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from batch_bytes import (
+    CONTROL,
     PACK,
     batch,
     old_record,
@@ -20,7 +21,6 @@ from tollway_schemas.reading.consumer import MOST_UNPACKED, UnreadableRecord
 from tollway_schemas.reading.fetched import Fetched, FetchedRecords
 
 _PLACE = TopicPartition("jobs", 3)
-_CONTROL, _TRANSACTIONAL = 0x20, 0x10
 _GOOD = batch(10, record(0, b"behind"))
 
 
@@ -141,7 +141,7 @@ def _damaged(raw: bytes) -> bytes:
 
 _WHOLE = {
     "fails its checksum": _damaged(batch(0, record(0, b"a"), record(1, b"b"))),
-    "is compressed with codec 5": batch(0, record(0, b"a"), record(1, b"b"), attributes=5),
+    "is compressed with codec 5": batch(0, codec=5, packed=b"??", count=2, last=1),
     "is compressed, and damaged": batch(0, last=1, count=2, codec=4, packed=b"no zstd"),
     "has format 7": b"".join((_GOOD[:16], b"\7", _GOOD[17:])).replace(_GOOD[:8], bytes(8), 1),
     "says offsets": batch(0, record(0, b"a"), last=-5),
@@ -232,9 +232,9 @@ def test_what_was_read_before_is_not_given_again() -> None:
 
 
 def test_marks_of_kafka_and_what_was_taken_back_are_not_given() -> None:
-    garbage = batch(1, b"\xff\xff", attributes=_CONTROL, producer=7, count=1, last=0)
-    theirs = batch(0, record(0, b"back"), attributes=_TRANSACTIONAL, producer=7)
-    raw = theirs + garbage + batch(2, record(0, b"a"), attributes=_TRANSACTIONAL, producer=7)
+    garbage = batch(1, b"\xff\xff", codec=CONTROL, producer=7, count=1, last=0)
+    theirs = batch(0, record(0, b"back"), producer=7)
+    raw = theirs + garbage + batch(2, record(0, b"a"), producer=7)
 
     assert [value for _, value, _ in found(read(raw, aborted=[(7, 0)]))] == [b"a"]
     assert [value for _, value, _ in found(read(raw))] == [b"back", b"a"]

@@ -22,7 +22,7 @@ from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
 from tollway_workers.release import Releases, leaves
-from tollway_workers.tasks import Tasks
+from tollway_workers.tasks import Tasks, in_turns
 from tollway_workers.writing import OutcomeWriter
 
 log = structlog.get_logger(__name__)
@@ -33,8 +33,6 @@ _SENDING_ON = 2.0
 _RELAY_LEAVES = 10.0
 #: Records taken by one poll at most: decoding them holds up the event loop.
 _MOST_POLLED = 500
-#: Bytes of records that are decoded before the event loop has its turn.
-_MOST_READ_AT_ONCE = 262_144
 
 
 class Worker:
@@ -130,14 +128,8 @@ class Worker:
         while not self.draining:
             room = _MOST_POLLED if self._bytes < self._parts.memory_bytes else 0
             lanes = set()
-            read = 0
-            for record in await source.poll(room):
+            async for record in in_turns(await source.poll(room), lambda each: each.size):
                 self._bytes += record.size
-                read += len(record.value or b"")
-                if read > _MOST_READ_AT_ONCE:
-                    # Large jobs take their time to decode: heartbeats and calls go on meanwhile.
-                    read = 0
-                    await asyncio.sleep(0)
                 progress = self._take(record)
                 if progress is not None and self._copies.is_first(progress):
                     self._wait(progress)

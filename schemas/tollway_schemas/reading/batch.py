@@ -37,7 +37,7 @@ class BatchHeader(NamedTuple):
     producer_id: int
     producer_epoch: int
     base_sequence: int
-    count: int
+    records: int
 
     @classmethod
     def of(cls, raw: bytes) -> "BatchHeader | None":
@@ -98,8 +98,8 @@ def entries(header: BatchHeader, body: bytes, begin: int = 0) -> Iterator[Entry]
         found, at, expected = found + 1, start + length, entry.offset + 1
         if begin <= entry.offset <= last:
             yield entry
-    if found != header.count and max(expected, begin) <= last:
-        why = f"says that it holds {header.count} records, and holds {found}"
+    if found != header.records and max(expected, begin) <= last:
+        why = f"says that it holds {header.records} records, and holds {found}"
         yield unreadable(last, b"", why)
 
 

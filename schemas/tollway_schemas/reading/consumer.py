@@ -96,7 +96,10 @@ class _ReadingFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._budget = _Budget()
 
     async def fetched_records(
-        self, partitions: Any, timeout: float = 0, max_records: int | None = None
+        self,
+        partitions: Any,
+        timeout: Any = 0,  # noqa: ASYNC109 aiokafka's own parameter
+        max_records: int | None = None,
     ) -> Any:
         """As aiokafka's, which goes on without a pause while there is something to give."""
         await asyncio.sleep(0)
@@ -104,14 +107,14 @@ class _ReadingFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         return await super().fetched_records(partitions, timeout, max_records)
 
     async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> bool:
-        woken = False
+        woken: bool = False
         try:
             woken = await super()._proc_fetch_request(assignment, node_id, request)
         finally:
             kept = self._client.take(request)
         if assignment.active:
             for fetched in kept:
-                woken |= self._buffer(assignment, fetched)
+                woken = self._buffer(assignment, fetched) or woken
         return woken
 
     def _buffer(self, assignment: Any, fetched: Fetched) -> bool:

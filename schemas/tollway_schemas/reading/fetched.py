@@ -25,7 +25,7 @@ _FORMAT = 2
 
 
 @dataclass
-class UnreadableRecord(ConsumerRecord[bytes, bytes]):
+class UnreadableRecord(ConsumerRecord[bytes, bytes]):  # type: ignore[misc]  # aiokafka is untyped
     """Stands where a record, or a whole batch, cannot be read.
 
     Its offset is the last that it stands for; key, value and headers are as much as was found:
@@ -134,8 +134,8 @@ class FetchedRecords:
         """
         if header.last_offset < self._fetched.end:
             return True
-        is_full = header.count == header.last_offset_delta + 1
-        return is_full and (size is None or header.count * SMALLEST_RECORD <= size)
+        is_full = header.records == header.last_offset_delta + 1
+        return is_full and (size is None or header.records * SMALLEST_RECORD <= size)
 
     def _body(self, frame: Frame, header: BatchHeader) -> tuple[bytes, str | None]:
         """Its records as bytes, unpacked; or why not."""
@@ -206,7 +206,7 @@ class FetchedRecords:
         header = BatchHeader.of(frame.raw) if frame.magic == _FORMAT else None
         if begin < behind <= end:
             last = behind - 1
-        elif header is not None and header.count == header.last_offset_delta + 1:
+        elif header is not None and header.records == header.last_offset_delta + 1:
             is_here = header.base_offset <= begin <= header.last_offset < end
             last = header.last_offset if is_here else begin
         yield from self._whole_batch(frame, last, why)
@@ -236,18 +236,20 @@ class FetchedRecords:
             return self._unreadable(record, record.offset)
         topic, partition = self._fetched.place
         key, value = record.key, record.value
+        kind: Any = record.timestamp_type
+        headers: Any = tuple(record.headers)
         return ConsumerRecord(
             topic,
             partition,
             record.offset,
             record.timestamp,
-            record.timestamp_type,
+            kind,
             key,
             value,
             None,
             -1 if key is None else len(key),
             -1 if value is None else len(value),
-            tuple(record.headers),
+            headers,
         )
 
     def _unreadable(self, entry: Entry, begin: int) -> UnreadableRecord:
