@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable
 
 import cramjam
-from aiokafka.codec import snappy_encode
+from aiokafka.codec import lz4_encode, snappy_encode
 from aiokafka.record.util import calc_crc32c
 
 Header = tuple[bytes, bytes | None]
@@ -19,7 +19,7 @@ PACK: dict[int, Callable[[bytes], bytes]] = {
     0: lambda body: body,
     1: gzip.compress,
     2: lambda body: bytes(snappy_encode(body)),
-    3: lambda body: bytes(cramjam.lz4.compress(body)),
+    3: lambda body: bytes(lz4_encode(body)),
     4: lambda body: bytes(cramjam.zstd.compress(body)),
 }
 

@@ -169,3 +169,11 @@ def test_a_worker_is_shown_by_what_it_does(fields: dict[str, Any], state: str) -
 )
 def test_a_duration_is_said_in_two_units_at_most(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_a_lane_behind_an_open_transaction_says_so_beside_its_state() -> None:
+    lanes = view((0, beat("a", lane(behind_transactions=2), shards={"main": 1}))).lanes(NOW)
+
+    ((_, (row,)), *_) = lane_sheets(lanes, NOW)
+
+    assert row[1] == "open, 2 partition(s) behind an open transaction"

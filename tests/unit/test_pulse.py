@@ -29,10 +29,13 @@ class Stage:
         self.admission = admission_of(lane(concurrency=2, requests_per_minute=600), self.clock)
         self.holdings = Holdings(1)
         self.backlog: Any = SimpleNamespace(ends={})
+        self.stalled: dict[tuple[str, int], float] = {}
         dispatcher = SimpleNamespace(held=lambda name: self.waiting)
         parts: dict[str, Any] = {
             "source": SimpleNamespace(
-                holdings=self.holdings, committer=SimpleNamespace(holds_lease=True)
+                holdings=self.holdings,
+                committer=SimpleNamespace(holds_lease=True),
+                transactions=SimpleNamespace(stalled=self.stalled),
             ),
             "worker": SimpleNamespace(draining=False, dispatcher=dispatcher),
             "lanes": {"main": SimpleNamespace(admission=self.admission)},
@@ -118,3 +121,9 @@ def test_work_is_that_of_the_lane_s_own_topics(stage: Stage) -> None:
     (main,) = beat.lanes
     assert (main.outstanding, main.finished, main.oldest) == (9, 1, instant(NOW + 100))
     assert (beat.worker, beat.partitions, beat.commands) == ("one", 2, 7)
+
+
+def test_partitions_behind_an_open_transaction_are_told_of_their_lane(stage: Stage) -> None:
+    stage.stalled |= {(_JOBS, 0): 12.0, (_OTHERS, 0): 60.0}
+
+    assert stage.lane().behind_transactions == 1
