@@ -17,16 +17,16 @@ from batch_bytes import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_schemas.reading.consumer import MOST_UNPACKED, UnreadableRecord
-from tollway_schemas.reading.fetched import Fetched, FetchedRecords
+from tollway_schemas.reading.fetched import Fetched, FetchedRecords, UnreadableRecord
 
+_MOST = 16 * 2**20
 _PLACE = TopicPartition("jobs", 3)
 _GOOD = batch(10, record(0, b"behind"))
 
 
 def read(fetched: bytes, begin: int = 0, end: int = 1_000, **more: Any) -> FetchedRecords:
     return FetchedRecords(
-        Fetched(place=_PLACE, begin=begin, end=end, records=fetched, **more), MOST_UNPACKED
+        Fetched(place=_PLACE, begin=begin, end=end, records=fetched, **more), _MOST
     )
 
 
@@ -176,13 +176,13 @@ def test_damaged_packing_of_each_codec_is_stepped_over(codec: int) -> None:
 def test_a_batch_that_unpacks_to_too_much_is_stepped_over_without_being_unpacked(
     codec: int,
 ) -> None:
-    bomb = batch(0, record(0, bytes(MOST_UNPACKED * 4)), codec=codec)
+    bomb = batch(0, record(0, bytes(_MOST * 4)), codec=codec)
     reading = read(bomb + _GOOD)
 
     (_, value, why), behind = found(reading)
 
     assert value == bomb
-    assert f"unpacks to more than {MOST_UNPACKED:,} bytes" in (why or "")
+    assert f"unpacks to more than {_MOST:,} bytes" in (why or "")
     assert behind == (10, b"behind", None)
 
 
@@ -251,7 +251,7 @@ def test_records_of_old_formats_are_read_and_bad_ones_stepped_over(magic: int) -
     inner = twice if magic else [old_record(at, b"v%d" % at, magic=0) for at in (5, 6)]
     packed = old_record(6, PACK[1](b"".join(inner)), magic=magic, codec=1)
     lying = old_record(7, PACK[1](b"x" * 30), magic=magic, codec=1)
-    bomb = old_record(8, PACK[1](bytes(MOST_UNPACKED + 1)), magic=magic, codec=1)
+    bomb = old_record(8, PACK[1](bytes(_MOST + 1)), magic=magic, codec=1)
     unknown = old_record(9, b"?", magic=magic, codec=6)
 
     told = found(read(good + packed + lying + bomb + unknown + _GOOD, 4))

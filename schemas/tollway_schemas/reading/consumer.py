@@ -13,11 +13,10 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult
 from aiokafka.protocol.fetch import FetchRequest
 
 from tollway_schemas.reading.fetched import Fetched, FetchedRecords, UnreadableRecord
+from tollway_schemas.reading.unpack import MOST_UNPACKED
 
-__all__ = ["MOST_UNPACKED", "RecordConsumer", "UnreadableRecord"]
+__all__ = ["RecordConsumer", "UnreadableRecord"]
 
-#: Bytes that a batch may unpack to: sixteen times the largest job that is allowed by default.
-MOST_UNPACKED = 16 * 2**20
 #: Bytes that one poll looks at, unpacks and gives, before the event loop has its turn.
 _MOST_WORK = 4 * 2**20
 

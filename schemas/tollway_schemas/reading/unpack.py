@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 import cramjam
 
+#: Bytes that a batch may unpack to: more than the largest record that any fleet allows.
+MOST_UNPACKED = 160 * 2**20
 #: A codec's number in a batch's attributes.
 _GZIP, _SNAPPY, _LZ4, _ZSTD = 1, 2, 3, 4
 #: How large the first buffer is, in sizes of what is packed, and how fast buffers grow.
 _FIRST, _GROWTH = 8, 4
 _SMALLEST_BUFFER = 65_536
+#: Bytes that anything may unpack to, and how many times its own size what is larger may.
+_ALWAYS, _RATIO = 16 * 2**20, 64
 #: zlib's number for "in gzip's format".
 _GZIP_FORMAT = 31
 #: What Java's snappy writes before its blocks, each with its length: name, version, compatibility.
@@ -23,11 +27,12 @@ class CannotUnpack(Exception):
 
 
 def unpacked(codec: int, packed: bytes, most: int) -> bytes:
-    """What is packed, of at most `most` bytes.
+    """What is packed, of at most `most` bytes, and above 16 MiB at most 64 times its packed size.
 
     Raises CannotUnpack: the codec is none, the bytes are damaged, or there are too many of them.
-    Nothing much larger than `most` is made on the way.
+    Nothing much larger than that is made on the way.
     """
+    most = min(most, max(_ALWAYS, _RATIO * len(packed)))
     unpack = _CODECS.get(codec)
     if unpack is None:
         raise CannotUnpack(f"is compressed with codec {codec}, which nobody knows")

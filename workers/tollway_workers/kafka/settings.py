@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tollway_schemas.reading.consumer import MOST_UNPACKED
+from tollway_schemas.reading.unpack import MOST_UNPACKED
 from tollway_workers.policies.sharding import ShardGroup
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tollway_schemas.job import Priority
+from tollway_schemas.reading.unpack import MOST_UNPACKED
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.kafka import KafkaSettings
@@ -84,7 +85,7 @@ def largest_record(kafka: KafkaSettings) -> int:
 
 def most_unpacked(kafka: KafkaSettings) -> int:
     """Bytes that a compressed batch may unpack to before it is stepped over as it is."""
-    return _UNPACKED * kafka.max_job_bytes
+    return min(_UNPACKED * kafka.max_job_bytes, MOST_UNPACKED)
 
 
 def _tier(kafka: KafkaSettings, name: str) -> TopicSpec:
