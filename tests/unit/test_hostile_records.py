@@ -1,6 +1,7 @@
 """Records that somebody made to hurt: each ends in a sentence of its own, and costs little."""
 
 import asyncio
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -163,6 +164,22 @@ def test_a_deadline_beyond_the_longest_ends_a_job_at_once(
     assert taken.outcome.failure.problems == (
         "deadline: is more than 3 days, 12:00:00 away, the longest there is",
     )
+
+
+@pytest.mark.parametrize(
+    "item", [b'{"role":"user","content":""}', b'{"role":"user","content":[{"type":"a"}]}']
+)
+def test_a_job_of_many_small_objects_weighs_what_it_takes(item: bytes) -> None:
+    whole = encode(job())
+    value = whole.replace(b'"messages":[', b'"messages":[' + (item + b",") * 5_000)
+    tracemalloc.start()
+
+    decoded = decode(Job, value)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(decoded.request.messages) > 5_000
+    assert taken / 2 < record(value).size < 3 * taken
 
 
 def fingerprint_of(message: str, offset: int = 0) -> str | None:

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 
 from tollway_schemas.reading.consumer import UnreadableRecord
 from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.record import ReceivedRecord, weight_of
 
 
 def received(
@@ -26,6 +26,7 @@ def received(
             record.timestamp / 1000,
             tracker,
             unreadable=record.why if isinstance(record, UnreadableRecord) else None,
+            weight=weight_of(record.key, record.value),
         )
         for record in records
     ]
