@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from bad_ground import GOOD, PATIENCE, Bad, Ground, MakeTopic, a_job, changed, done
 from batch_bytes import PACK, batch, record
 from raw_produce import produce_raw
@@ -17,6 +18,8 @@ from tollway_schemas.codec import encode
 from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
+from tollway_workers.clock import SystemClock
+from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.local.simulator import Simulator
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
@@ -154,3 +157,29 @@ async def test_what_nobody_can_read_among_replies_and_commands_stops_neither(
             worker.kill()
             await worker.wait()
     assert await ground.records(ground.names.commands) == []
+
+
+async def test_a_partition_behind_an_open_transaction_of_a_stranger_is_noticed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway_workers.kafka.open_transactions._LONG", 1.0)
+    topic = ground.names.jobs("extract", Priority.BULK)
+    transactions = OpenTransactions(SystemClock())
+    consumer = RecordConsumer(**ground.client, isolation_level="read_committed")
+    stranger = AIOKafkaProducer(**ground.client, transactional_id=ground.names.prefix)
+    await stranger.start()
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+    try:
+        async with stranger.transaction():
+            await stranger.send_and_wait(topic, b"open", partition=0)
+            while not transactions.stalled:
+                assert await consumer.getmany(timeout_ms=100) == {}
+                transactions.look(consumer)
+            assert transactions.stalled.keys() == {(topic, 0)}
+        while transactions.stalled:
+            await consumer.getmany(timeout_ms=100)
+            transactions.look(consumer)
+    finally:
+        await stranger.stop()
+        await consumer.stop()
