@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from tollway.connection import KafkaConnection
 from tollway.errors import RepliesUnreadable
 from tollway.mailbox import Mailbox
 from tollway_schemas import SchemaError
+from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
 
 log = logging.getLogger("tollway")
 
@@ -137,6 +138,10 @@ class ReplyListener:
             await consumer.stop()
 
     def _take(self, record: Any) -> None:
+        if isinstance(record, UnreadableRecord):
+            self.skipped += 1
+            log.warning("skipped a reply: %s", record.why)
+            return
         try:
             self._mailbox.deliver(record.key, record.value, record.headers)
         except SchemaError as error:
@@ -159,7 +164,7 @@ class ReplyListener:
         return {tp.partition: found[tp].offset if found.get(tp) else ends[tp] for tp in tps}
 
     def _consumer(self, retry_backoff_ms: int = 100) -> Any:
-        return AIOKafkaConsumer(
+        return RecordConsumer(
             **self._connection.client_options(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",

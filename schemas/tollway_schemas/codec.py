@@ -1,12 +1,20 @@
 """Records to bytes and back. The format is JSON; `version` in it is the major version."""
 
+from collections.abc import Collection
 from typing import TypeVar
 
 import orjson
 
-from tollway_schemas.errors import InvalidValue, UndecodableRecord, UnsupportedVersion
+from tollway_schemas.errors import (
+    IncompleteRecord,
+    InvalidValue,
+    UndecodableRecord,
+    UnsupportedVersion,
+)
+from tollway_schemas.faults import MISSING, sentence
 from tollway_schemas.job import SCHEMA_VERSION
 from tollway_schemas.model import Record
+from tollway_schemas.no_json import no_json_in
 
 R = TypeVar("R", bound=Record)
 
@@ -16,10 +24,12 @@ def encode(record: Record) -> bytes:
     return record.__pydantic_serializer__.to_json(record, exclude_none=True)
 
 
-def decode(model: type[R], value: bytes | None) -> R:
-    """The record in `value`.
+def decode(model: type[R], value: bytes | None, may_lack: Collection[str] = ()) -> R:
+    """The record in `value`, read once, as far as its first mistakes.
 
     Raises:
+        IncompleteRecord: of all that is wrong, every mistake is in a field of `may_lack`, which the
+            caller can fill in.
         UnsupportedVersion: it was written by a newer major version.
         UndecodableRecord: it is not JSON, or not a record of this kind; the text names the fields.
     """
@@ -29,7 +39,9 @@ def decode(model: type[R], value: bytes | None) -> R:
         record = model.model_validate_json(value)
     except InvalidValue as error:
         check_version(value)
-        raise UndecodableRecord(str(error)) from None
+        raise _refusal(error, may_lack) from None
+    if (b"NaN" in value or b"Infinity" in value) and (found := no_json_in(value)) is not None:
+        raise UndecodableRecord(found)
     version = getattr(record, "version", SCHEMA_VERSION)
     if version > SCHEMA_VERSION:
         raise UnsupportedVersion(version, SCHEMA_VERSION)
@@ -38,6 +50,8 @@ def decode(model: type[R], value: bytes | None) -> R:
 
 def check_version(value: bytes) -> None:
     """Raise UnsupportedVersion if `value` says so; anything else it says is not judged here."""
+    if b'"version"' not in value:
+        return
     try:
         parsed = orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -45,3 +59,12 @@ def check_version(value: bytes) -> None:
     version = parsed.get("version") if isinstance(parsed, dict) else None
     if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
         raise UnsupportedVersion(version, SCHEMA_VERSION)
+
+
+def _refusal(error: InvalidValue, may_lack: Collection[str]) -> UndecodableRecord:
+    # What the caller can fill in is no fault of the record's beside others.
+    own = [fault for fault in error.faults if fault.path[:1] not in {(name,) for name in may_lack}]
+    if may_lack and error.faults and not own:
+        return IncompleteRecord(str(error))
+    wrong = [fault for fault in error.faults if fault in own or fault.problem != MISSING]
+    return UndecodableRecord(sentence(wrong) if wrong else str(error))

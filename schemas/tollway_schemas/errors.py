@@ -4,6 +4,7 @@ TollwayError
 ├── SchemaError                     a value that is not what travels on our topics
 │   ├── InvalidValue                a record, or a part of one, that breaks the schema
 │   ├── UndecodableRecord           bytes that are no record of ours
+│   │   └── IncompleteRecord        a record that leaves out what its reader can fill in
 │   └── UnsupportedVersion          a record of a newer major version
 ├── tollway.errors.ProducerError    what a service meets (see ``tollway.errors``)
 └── tollway_workers.errors.FleetError   what an operator meets (see ``tollway_workers.errors``)
@@ -40,6 +41,10 @@ class InvalidValue(SchemaError):
 
 class UndecodableRecord(SchemaError):
     """Bytes that are no record of ours: not JSON, not UTF-8, not an object, or fields missing."""
+
+
+class IncompleteRecord(UndecodableRecord):
+    """A record that is no whole one, but may be with what its reader can fill in."""
 
 
 class UnsupportedVersion(SchemaError):

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from tollway_schemas.places import Fork, Part, Path, Place, Places, written
 from tollway_schemas.problems import expected, given, problem
 
+#: What is wrong with a field that is not there.
+MISSING = "is missing"
 #: How many faults one sentence lists.
 _MOST = 10
 
@@ -124,7 +126,7 @@ def _said(group: list[_Located]) -> str:
     if detail["type"] == "extra_forbidden":
         return _unknown(group[0].place)
     if all(each.detail["input"] is None for each in group) and _is_field(group[0].path):
-        return "is missing"
+        return MISSING
     wanted = [expected(each.detail) for each in group]
     # A value of the right kind that breaks a rule: the other kinds were not meant.
     rules = [each.detail for each, kind in zip(group, wanted, strict=True) if kind is None]

@@ -59,6 +59,8 @@ class LaneBeat(Record):
     """Records of this worker's partitions of its topics that are not finished, read or not."""
     finished: Count = 0
     """Records of these partitions that were finished since they became this worker's."""
+    behind_transactions: Count = 0
+    """Partitions of its topics that stand still behind an open transaction of some producer."""
     oldest: Moment | None = None
     """When the oldest job that is read and not finished was written."""
     limits: tuple[LimitUse, ...] = ()

@@ -16,6 +16,9 @@ SCHEMA_VERSION = 1
 #: The latest that a deadline may be. Topics keep jobs for twice as long, at the least.
 LONGEST_DEADLINE = timedelta(days=3, hours=12)
 
+#: The largest number that counts something: what Kafka and other languages take.
+MOST = 2**31 - 1
+
 JobId = Annotated[str, Field(min_length=1, max_length=256, pattern=JOB_ID)]
 RouteName = Annotated[str, Field(pattern=ROUTE_NAME)]
 TopicName = Annotated[str, Field(pattern=TOPIC_NAME)]
@@ -33,7 +36,7 @@ class ReplyAddress(Record):
 
     topic: TopicName
     """A topic the fleet is allowed to reply to."""
-    partition: Annotated[int, Field(ge=0)] | None = None
+    partition: Annotated[int, Field(ge=0, le=MOST)] | None = None
     """The partition its reader owns, so that it reads its own replies only; by job id if absent."""
     token: Annotated[str, Field(max_length=128, pattern=r"^[\x21-\x7e]*$")] | None = None
     """Comes back on the reply, so that a reader knows what it asked for: ids can be guessed."""
@@ -60,7 +63,7 @@ class Job(Record):
     """Major version of this record's schema."""
     id: JobId
     """Printable ASCII without spaces; also the record's key. Another route may use it as well."""
-    generation: Annotated[int, Field(ge=1)] = 1
+    generation: Annotated[int, Field(ge=1, le=MOST)] = 1
     """1 at first; asking again for a job that was given up starts the next, with a fresh attempt
     budget."""
     route: RouteName

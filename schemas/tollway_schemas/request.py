@@ -157,7 +157,7 @@ class ChatRequest(Record):
 
     messages: Annotated[tuple[Message, ...], Field(min_length=1)]
     """The conversation so far, oldest first."""
-    max_output_tokens: Annotated[int, Field(gt=0)] | None = None
+    max_output_tokens: Annotated[int, Field(gt=0, le=2**31 - 1)] | None = None
     """Most tokens the answer may have, reasoning included."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """Randomness of sampling, 0 to 2."""
@@ -165,7 +165,7 @@ class ChatRequest(Record):
     """Share of probability to sample from, 0 to 1."""
     stop: tuple[str, ...] | None = None
     """Texts at which the answer ends."""
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     """Asks for the same answer again, where the provider can."""
     tools: tuple[Tool, ...] | None = None
     """What the model may use."""

@@ -1,66 +1,27 @@
 """Records that nobody should write, on every topic that a worker reads: each comes to an end."""
 
-import asyncio
-import os
 import random
-import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
+from bad_ground import GOOD, SECRET, Bad, Ground, MakeTopic, a_job, changed, done
 
 from tollway_schemas import headers
-from tollway_schemas.codec import decode, encode
-from tollway_schemas.job import Job, Priority
+from tollway_schemas.codec import encode
+from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
-from tollway_schemas.reply import Reply
-from tollway_schemas.request import ChatRequest, Message
-from tollway_schemas.topics import TopicNames
-from tollway_workers.config.load import load_fleet
-from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
-from tollway_workers.kafka.unfinished import unfinished_records
 from tollway_workers.local.simulator import Simulator
-from tollway_workers.policies.topic_specs import wanted_topics
-from tollway_workers.testing.samples import NOW, job
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 
-MakeTopic = Callable[..., Awaitable[str]]
-_PATIENCE = 60.0
-#: Stands in records, and must stand in no log.
-_SECRET = "hunter2-sesame"
-_BAD, _GOOD = 200, 100
-
-
-@dataclass(frozen=True)
-class Bad:
-    """A record that holds no job, or none that can be worked on."""
-
-    value: bytes | None
-    key: bytes | None = b"bad"
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-def a_job(name: str, **fields: Any) -> Job:
-    """A job of now that can be answered, with the secret in its prompt."""
-    request = ChatRequest(messages=(Message(role="user", content=_SECRET),))
-    return job(name, **{"seconds": time.time() - NOW + 3_600, "request": request, **fields})
-
-
-def changed(name: str, **fields: Any) -> bytes:
-    """A job whose JSON says something else in these fields."""
-    return orjson.dumps({**orjson.loads(encode(a_job(name))), **fields})
+_BAD = 200
 
 
 def without_a_job() -> list[Bad]:
     """Values that nobody can read a job from."""
     dice = random.Random(7)
-    text = _SECRET.encode()
+    text = SECRET.encode()
     nested = b"[" * 400 + b"]" * 400
     return [
         Bad(None),
@@ -78,17 +39,17 @@ def without_a_job() -> list[Bad]:
         Bad(text, key=None),
         Bad(text, key=b"\xff\xfe" * 300),
         Bad(text, headers=(("mine", b"\xff\xfe"), ("mine", text), ("", b""))),
-        Bad(changed("b", request=_SECRET)),
+        Bad(changed("b", request=SECRET)),
         Bad(changed("b", request={"messages": []})),
-        Bad(changed("b", request={"messages": [{"role": _SECRET, "content": 1}]})),
-        Bad(changed("b", route=_SECRET)),
+        Bad(changed("b", request={"messages": [{"role": SECRET, "content": 1}]})),
+        Bad(changed("b", route=SECRET)),
         Bad(changed("b", version=99)),
-        Bad(changed("b", version=_SECRET)),
-        Bad(changed("b", deadline=_SECRET)),
+        Bad(changed("b", version=SECRET)),
+        Bad(changed("b", deadline=SECRET)),
         Bad(changed("b", deadline=1e300)),
         Bad(changed("b", generation=-1)),
         Bad(changed("b", id="x" * 10_000)),
-        Bad(changed("b", priority=_SECRET)),
+        Bad(changed("b", priority=SECRET)),
         *(Bad(dice.randbytes(dice.randrange(1, 2_000))) for _ in range(40)),
     ]
 
@@ -98,7 +59,7 @@ def refused() -> dict[str, Bad]:
     values = {
         "past": changed("past", deadline="1990-01-01T00:00:00Z"),
         "schema": changed("schema", output={"json_schema": {"$ref": "file:///etc/passwd"}}),
-        "type": changed("type", output={"json_schema": {"type": _SECRET}}),
+        "type": changed("type", output={"json_schema": {"type": SECRET}}),
         "address": changed("address", reply_to={"topic": "no-such-topic"}),
     }
     return {name: Bad(value, name.encode()) for name, value in values.items()}
@@ -115,87 +76,6 @@ _FORGED = (
 )
 
 
-class Ground:
-    """Topics of a fleet, a way in that takes anything, and one worker process."""
-
-    def __init__(self, servers: str, prefix: str, folder: Path, base_url: str) -> None:
-        self.names = TopicNames(prefix)
-        self.client: dict[str, Any] = {"bootstrap_servers": servers}
-        self.log = folder / "worker.log"
-        self._folder = folder
-        self._producer = AIOKafkaProducer(**self.client, max_request_size=2_000_000)
-        self._reader = LogReader(self.client)
-        self._config = folder / "fleet.toml"
-        self._config.write_text(
-            f"""
-            [kafka]
-            bootstrap_servers = "{servers}"
-            prefix = "{prefix}"
-            partitions = 4
-            [providers.simulator]
-            base_url = "{base_url}"
-            [lanes.main]
-            provider = "simulator"
-            model = "scripted"
-            concurrency = 24
-            [routes.extract]
-            lanes = ["main"]
-            """
-        )
-
-    @property
-    def read(self) -> list[str]:
-        """The topics that a worker reads."""
-        jobs = [self.names.jobs("extract", each) for each in Priority]
-        return jobs + [self.names.lane("main", each) for each in Priority]
-
-    async def open(self, make_topic: MakeTopic) -> None:
-        for topic in wanted_topics(load_fleet(self._config, environ={})):
-            await make_topic(topic.name, topic.partitions, dict(topic.config))
-        await self._producer.start()
-        await self._reader.start()
-
-    async def close(self) -> None:
-        await self._producer.stop()
-        await self._reader.stop()
-
-    async def worker(self) -> asyncio.subprocess.Process:
-        with self.log.open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                str(Path(sys.executable).with_name("tollway")),
-                *("worker", "--config", str(self._config), "--instance-id", "one"),
-                stderr=log,
-                env=os.environ | {"XDG_STATE_HOME": str(self._folder)},
-            )
-
-    async def write(self, topic: str, *records: Bad) -> None:
-        for each in records:
-            await self._producer.send(topic, each.value, each.key, headers=list(each.headers))
-        await self._producer.flush()
-
-    async def records(self, topic: str) -> list[LoggedRecord]:
-        ends = await self._reader.ends([topic])
-        return [each async for each in self._reader.between(dict.fromkeys(ends, 0), ends)]
-
-    async def replies(self) -> dict[str, Reply]:
-        replies = [decode(Reply, each.value) for each in await self.records(self.names.replies)]
-        return {reply.job_id: reply for reply in replies}
-
-    async def unfinished(self) -> int:
-        """Records that the worker, or its relay, has not completed."""
-        retries = [self.names.retry(tier) for tier in (15.0, 60.0)]
-        jobs = await unfinished_records(self.client, self.names.worker_group, self.read)
-        waiting = await unfinished_records(self.client, self.names.relay_group, retries)
-        return sum(jobs.values()) + sum(waiting.values())
-
-    async def until_done(self, worker: asyncio.subprocess.Process) -> None:
-        """Wait until all that was written is complete; the worker lives."""
-        until = time.monotonic() + _PATIENCE
-        while left := await self.unfinished():
-            assert worker.returncode is None, self.log.read_text()[-2_000:]
-            assert time.monotonic() < until, f"{left} records are not done"
-
-
 @pytest.fixture
 async def ground(
     bootstrap_servers: str, topic_prefix: str, make_topic: MakeTopic, tmp_path: Path
@@ -207,28 +87,12 @@ async def ground(
         await ground.close()
 
 
-async def done(ground: Ground) -> None:
-    """Run a worker until all is done that was written, and let it leave."""
-    worker = await ground.worker()
-    try:
-        await ground.until_done(worker)
-        worker.terminate()
-        assert await asyncio.wait_for(worker.wait(), 20) == 0
-    finally:
-        if worker.returncode is None:
-            worker.kill()
-            await worker.wait()
-    log = ground.log.read_text()
-    assert _SECRET not in log
-    assert "forged" not in log
-
-
 async def test_bad_records_among_good_jobs_are_kept_raw_and_the_good_ones_are_answered(
     ground: Ground,
 ) -> None:
     kinds, ends = without_a_job(), refused()
     bad = [kinds[number % len(kinds)] for number in range(_BAD)]
-    good = [a_job(f"good-{number}") for number in range(_GOOD)]
+    good = [a_job(f"good-{number}") for number in range(GOOD)]
     forged = [Bad(encode(each), job_key(each.id), _FORGED) for each in good]
     mixed = [*bad, *ends.values(), *forged]
     random.Random(8).shuffle(mixed)
@@ -254,7 +118,7 @@ async def test_garbage_where_only_the_fleet_may_write_comes_to_an_end_too(
     if topic == "retry":
         name = ground.names.retry(15.0)
     # A route that nobody has is no reason to read no job from it.
-    astray = b'"route":"' + _SECRET.encode()
+    astray = b'"route":"' + SECRET.encode()
     kinds = [each for each in without_a_job() if each.value and astray not in each.value]
     # A time in the far future is one that a record may have.
     far = [(name, b"9" * 400) for name in (headers.DUE, headers.NOT_BEFORE)]

@@ -16,7 +16,7 @@ from pydantic_core.core_schema import ErrorType
 from tollway_schemas import ChatRequest, InvalidValue, Job, Message, OutputSchema
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.export import RECORDS
-from tollway_schemas.faults import Fault, faults, sentence
+from tollway_schemas.faults import MISSING, Fault, faults, sentence
 from tollway_schemas.model import Record
 from tollway_schemas.problems import problem
 
@@ -90,7 +90,7 @@ def test_several_faults_are_told_in_one_text() -> None:
 
 
 def test_more_than_ten_faults_are_counted() -> None:
-    found = said(ChatRequest, messages=[{}] * 30)
+    found = sentence([Fault((f"field_{number}",), MISSING) for number in range(30)])
 
     assert found.count("is missing") == 10
     assert found.endswith("; and 20 more")
@@ -365,3 +365,14 @@ def test_faults_are_found_in_types_that_are_not_ours() -> None:
         Fault(("total",), "must be a number"),
     )
     assert sentence(found).startswith("inner.a[1].value: must be")
+
+
+def test_nulls_of_every_item_of_a_list_are_absence() -> None:
+    messages = [{"role": "user", "content": "hi", "name": None}] * 3 + [
+        {"role": "user", "content": [{"type": "text", "text": "x"}], "tool_calls": None}
+    ]
+
+    request = ChatRequest.model_validate_json(json.dumps({"messages": messages, "seed": None}))
+
+    assert len(request.messages) == 4
+    assert request.seed is None

@@ -221,3 +221,11 @@ def test_what_workers_wait_for_stands_below_them_too() -> None:
     _, (_, (row,)) = worker_sheets(fleet, NOW)
 
     assert row == ("main", "1m 30s", "waiting: no key", "a")
+
+
+def test_a_lane_behind_an_open_transaction_says_so_beside_its_state() -> None:
+    lanes = view((0, beat("a", lane(behind_transactions=2), shards={"main": 1}))).lanes(NOW)
+
+    ((_, (row,)), *_) = lane_sheets(lanes, NOW)
+
+    assert row[1] == "open, 2 partition(s) behind an open transaction"

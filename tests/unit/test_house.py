@@ -179,8 +179,9 @@ def _has_code_and_reason(after: str) -> bool:
     return code in (":", "[") and len(reason.strip(" -#]:").split()) >= 2
 
 
-def test_every_test_that_the_readme_names_is_there() -> None:
-    rows = re.findall(r"\[`(test_\w+)`\]\((tests/[^)]+)\)", (ROOT / "README.md").read_text())
+def test_every_test_that_the_readme_or_the_guarantees_name_is_there() -> None:
+    pages = (ROOT / "README.md").read_text() + (ROOT / "docs/guarantees.md").read_text()
+    rows = re.findall(r"\[`(test_\w+)`\]\((?:\.\./)?(tests/[^)]+)\)", pages)
 
     assert len(rows) > 10
     for name, file in rows:

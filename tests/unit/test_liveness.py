@@ -3,12 +3,13 @@
 import asyncio
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from tollway_workers.app import liveness as liveness_module
 from tollway_workers.app.liveness import STUCK, Liveness
+from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.kafka.probe import ProbeSettings
 from tollway_workers.kafka.watchdog import KafkaWatchdog
 from tollway_workers.policies.watchdog import Progress, Watchdog
@@ -24,6 +25,7 @@ class Clients:
     last_commit: float | None = None
     last_poll: float = 0.0
     waiting_since: float | None = None
+    transactions: OpenTransactions = field(default_factory=lambda: OpenTransactions(ManualClock()))
 
 
 class Stage:

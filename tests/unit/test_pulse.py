@@ -33,10 +33,13 @@ class Stage:
         self.admission = admission_of(lane(concurrency=2, requests_per_minute=600), self.clock)
         self.holdings = Holdings(1)
         self.backlog: Any = SimpleNamespace(ends={})
+        self.stalled: dict[tuple[str, int], float] = {}
         dispatcher = SimpleNamespace(held=lambda name: self.waiting)
         parts: dict[str, Any] = {
             "source": SimpleNamespace(
-                holdings=self.holdings, committer=SimpleNamespace(holds_lease=True)
+                holdings=self.holdings,
+                committer=SimpleNamespace(holds_lease=True),
+                transactions=SimpleNamespace(stalled=self.stalled),
             ),
             "worker": SimpleNamespace(draining=False, dispatcher=dispatcher),
             "lanes": {"main": SimpleNamespace(admission=self.admission)},
@@ -169,3 +172,9 @@ def test_no_number_keeps_a_worker_from_being_heard(stage: Stage, number: float) 
 
     assert beat.lanes[0].waiting == 2**53 - 1
     assert 0 <= beat.lanes[0].limits[1].used <= 1e15
+
+
+def test_partitions_behind_an_open_transaction_are_told_of_their_lane(stage: Stage) -> None:
+    stage.stalled |= {(_JOBS, 0): 12.0, (_OTHERS, 0): 60.0}
+
+    assert stage.lane().behind_transactions == 1

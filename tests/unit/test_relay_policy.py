@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from tollway_schemas import headers
 from tollway_schemas.topics import TopicNames
 from tollway_workers.policies.relay import Ways, is_due, onward
@@ -30,12 +32,20 @@ def carried(**changed: str | None) -> list[tuple[str, bytes]]:
 
 
 def test_a_record_is_due_from_its_time_on_and_never_before() -> None:
-    assert [is_due(carried(), NOW + late) for late in (-0.001, 0.0, 5.0)] == [False, True, True]
+    due = [is_due(carried(), NOW + late, 60.0) for late in (-0.001, 0.0, 5.0)]
+
+    assert due == [False, True, True]
 
 
 def test_a_record_that_says_no_time_is_due() -> None:
-    assert is_due([], NOW)
-    assert is_due(carried(due="soon"), NOW)
+    assert is_due([], NOW, 60.0)
+    assert is_due(carried(due="soon"), NOW, 60.0)
+
+
+@pytest.mark.parametrize("due", [f"{NOW + 10**6}", "9" * 300])
+def test_a_time_that_no_tier_has_said_holds_up_nobody_behind_it(due: str) -> None:
+    assert is_due(carried(due=due), NOW, 60.0)
+    assert not is_due(carried(due=f"{NOW + 59}"), NOW, 60.0)
 
 
 def test_a_due_job_goes_back_to_its_lane_in_its_priority() -> None:

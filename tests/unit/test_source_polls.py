@@ -40,6 +40,12 @@ class _Consumer:
     async def position(self, partition: object) -> int:
         return 0
 
+    def last_stable_offset(self, partition: object) -> None: ...
+
+    def highwater(self, partition: object) -> None: ...
+
+    def last_poll_timestamp(self, partition: object) -> None: ...
+
     async def getmany(self, *partitions: object, **options: object) -> dict[Any, Any]:
         self.polls += 1
         return {}

@@ -40,6 +40,7 @@ class Stage:
         self.consumer.paused.return_value = set()
         self.consumer.position.return_value = 0
         self.consumer.getmany.return_value = {}
+        self.consumer.last_stable_offset.return_value = None
         self.consumer.commit.side_effect = self._keep
         self.source._consumer = self.consumer
         self.source._admin = AsyncMock(AIOKafkaAdminClient)

@@ -9,7 +9,7 @@ import structlog
 from tollway_schemas import headers
 from tollway_schemas.errors import TollwayError, UndecodableRecord, UnsupportedVersion
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import Job, Priority
+from tollway_schemas.job import LONGEST_DEADLINE, Job, Priority
 from tollway_workers.clock import Clock
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.policies.endings import bug, crashed, invalid_job, traits
@@ -26,6 +26,9 @@ from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.validation.asking import ask_on
 from tollway_workers.validation.validator import ResultValidator
 
+#: Seconds that a deadline may be away, where the clock of who wrote it is 5 minutes ahead of ours.
+_LONGEST = LONGEST_DEADLINE.total_seconds() + 300.0
+
 log = structlog.get_logger(__name__)
 
 #: Names of unknown fields that a worker warns of.
@@ -41,6 +44,8 @@ class IntakeSettings:
     #: Lane and priority of each lane topic, those of lanes in no route included.
     lanes: Mapping[str, tuple[str, Priority]]
     routes: Mapping[str, RouteSettings]
+    #: Largest job, as its service wrote it.
+    most_bytes: int
 
 
 class Refused(NamedTuple):
@@ -97,6 +102,8 @@ class Intake:
         """
         begins = self._settings.jobs.get(record.topic)
         route = begins[0] if begins else headers.get(record.headers, headers.ROUTE) or ""
+        if (failure := _unread(record, self._settings.most_bytes)) is not None:
+            return Refused(record, route, failure)
         try:
             progress = self._begin(record, *begins) if begins else self._go_on(record)
             # Here, where a bug ends one job alone.
@@ -180,6 +187,10 @@ class Intake:
             return crashed(progress.record.deaths)
         if progress.deadline <= self._clock.now():
             return expired(progress)
+        if progress.deadline > self._clock.now() + _LONGEST:
+            return invalid_job(
+                f"deadline: is more than {LONGEST_DEADLINE} away, the longest there is"
+            )
         if not self._publisher.may_reply_to(progress.job.reply_to):
             return invalid_job("reply_to.topic: is not a topic that this fleet replies to")
         try:
@@ -187,6 +198,17 @@ class Intake:
         except TollwayError as error:
             return invalid_job(f"output.json_schema: {error}")
         return None
+
+
+def _unread(record: ReceivedRecord, most_bytes: int) -> Failure | None:
+    """Why nobody even tries to read a job from it."""
+    if record.unreadable is not None:
+        return Failure(failure_class=FailureClass.UNDECODABLE, message=record.unreadable)
+    size = len(record.value or b"")
+    if size <= most_bytes:
+        return None
+    message = f"the job is {size:,} bytes long, more than max_job_bytes ({most_bytes:,})"
+    return Failure(failure_class=FailureClass.INVALID_JOB, message=message)
 
 
 def _refused(

@@ -1,7 +1,24 @@
-"""The tasks of a worker that call or write, so that they can be waited for and ended."""
+"""The tasks of a worker that call or write, and the event loop that they share."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+#: Bytes in memory that are worked on before the event loop has its turn.
+_MOST_AT_ONCE = 524_288
+
+
+async def in_turns(items: Iterable[Item], size: Callable[[Item], int]) -> AsyncIterator[Item]:
+    """The items; between large ones heartbeats and calls go on. `size` in bytes."""
+    given = 0
+    for item in items:
+        yield item
+        given += size(item)
+        if given > _MOST_AT_ONCE:
+            given = 0
+            await asyncio.sleep(0)
 
 
 class Tasks:

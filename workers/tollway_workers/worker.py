@@ -22,7 +22,7 @@ from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.retry import expired
 from tollway_workers.release import Releases, leaves
-from tollway_workers.tasks import Tasks
+from tollway_workers.tasks import Tasks, in_turns
 from tollway_workers.writing import OutcomeWriter
 
 log = structlog.get_logger(__name__)
@@ -128,7 +128,7 @@ class Worker:
         while not self.draining:
             room = _MOST_POLLED if self._bytes < self._parts.memory_bytes else 0
             lanes = set()
-            for record in await source.poll(room):
+            async for record in in_turns(await source.poll(room), lambda each: each.size):
                 self._bytes += record.size
                 progress = self._take(record)
                 if progress is not None and self._copies.is_first(progress):

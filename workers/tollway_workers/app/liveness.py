@@ -4,10 +4,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
 from tollway_workers.clock import Clock
+from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
 from tollway_workers.kafka.progress import ClientProgress, Sink, Source
 from tollway_workers.kafka.watchdog import KafkaWatchdog
@@ -28,12 +30,19 @@ def end_stuck_process(why: str) -> None:
     os._exit(STUCK)
 
 
+class WatchedSource(Source, Protocol):
+    """A source, and what keeps it from reading."""
+
+    #: Partitions of its own that stand still, though Kafka answers.
+    transactions: OpenTransactions
+
+
 class Liveness:
     """Runs beside a worker from its start to its end; what fails in it fails nothing else."""
 
     def __init__(
         self,
-        source: Source,
+        source: WatchedSource,
         sink: Sink,
         probe: ProbeSettings,
         *,
@@ -75,6 +84,7 @@ class Liveness:
 
         `held`: outcomes that Kafka has not acknowledged yet.
         """
+        stalled = self._source.transactions.stalled
         condition = Condition(
             draining=draining,
             kafka_away=self.kafka_away,
@@ -83,5 +93,6 @@ class Liveness:
             commit_age=self.commit_age,
             loop_lag=self.lag.worst,
             held=held,
+            stalled={f"{topic}-{at}": age for (topic, at), age in stalled.items()},
         )
         return why_not_ready(condition)

@@ -41,7 +41,7 @@ from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.sharding import shard_groups
-from tollway_workers.policies.topic_specs import largest_record
+from tollway_workers.policies.topic_specs import largest_record, most_unpacked
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
@@ -168,6 +168,7 @@ class WorkerApp:
             instance_id=self._options.instance_id,
             session_timeout=kafka.session_timeout,
             groups=shard_groups(self._settings),
+            most_unpacked=most_unpacked(kafka),
         )
         return KafkaSource(settings, self._clock, self._quotas)
 
@@ -217,7 +218,10 @@ class WorkerApp:
             clock,
         )
         reads = IntakeSettings(
-            jobs=jobs_topics(settings), lanes=lane_topics(settings), routes=settings.routes
+            jobs=jobs_topics(settings),
+            lanes=lane_topics(settings),
+            routes=settings.routes,
+            most_bytes=kafka.max_job_bytes,
         )
         self._intake = Intake(reads, publisher, validator, clock)
         parts = Parts(
@@ -260,6 +264,7 @@ class WorkerApp:
             group=names.relay_group,
             instance_id=self._options.instance_id,
             session_timeout=settings.kafka.session_timeout,
+            most_unpacked=most_unpacked(settings.kafka),
         )
         ways = Ways(
             names=names,

@@ -91,6 +91,9 @@ class Pulse:
             waiting=_count(waiting),
             outstanding=_count(todo.outstanding),
             finished=_count(todo.finished),
+            behind_transactions=sum(
+                topic in home.topics for topic, _ in self._watched.source.transactions.stalled
+            ),
             oldest=None if todo.oldest == inf else instant(todo.oldest),
             limits=self._limits(admission.quota, admission.quota.binding if binds else None),
         )

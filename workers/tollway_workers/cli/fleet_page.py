@@ -127,9 +127,12 @@ def span(seconds: float) -> str:
 
 
 def _state(lane: LaneView, now: float) -> str:
-    if lane.paused_until is None:
-        return lane.state
-    return f"paused for {span(lane.paused_until - now)}"
+    state = lane.state
+    if lane.paused_until is not None:
+        state = f"paused for {span(lane.paused_until - now)}"
+    if lane.behind_transactions:
+        state += f", {lane.behind_transactions} partition(s) behind an open transaction"
+    return state
 
 
 def _lane_rows(lanes: Sequence[LaneView], now: float) -> list[tuple[str, ...]]:

@@ -96,6 +96,8 @@ class LaneView:
     owners: tuple[str, ...]
     #: Jobs finished a second, over the last seconds; None: not known.
     rate: float | None
+    #: Partitions that stand still behind an open transaction.
+    behind_transactions: int = 0
 
     @property
     def binding(self) -> list[str]:
@@ -183,6 +185,7 @@ def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbea
         limits=_limits(beats),
         owners=tuple(worker for worker, _ in owned),
         rate=sum(rates) if rates else None,
+        behind_transactions=sum(each.behind_transactions for each in beats),
     )
 
 

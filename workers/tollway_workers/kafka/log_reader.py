@@ -4,14 +4,18 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+import structlog
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tollway_schemas.headers import Headers
+from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started, stopped
 from tollway_workers.kafka.topics import existing_topics
+
+log = structlog.get_logger(__name__)
 
 #: Milliseconds a read waits for records.
 _WAIT = 200
@@ -52,7 +56,7 @@ class LogReader:
     def __init__(self, client: Mapping[str, Any]) -> None:
         """`client`: arguments that every aiokafka client takes, servers and security."""
         self._client = dict(client)
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = RecordConsumer(
             **self._client,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -157,4 +161,13 @@ class LogReader:
             )
             for at, records in batches.items()
             for record in records
+            if not _is_unreadable(record)
         ]
+
+
+def _is_unreadable(record: Any) -> bool:
+    """Whether nobody can read it; that is logged, and what is behind it is read."""
+    if not isinstance(record, UnreadableRecord):
+        return False
+    log.warning("stepped over what cannot be read", why=record.why)
+    return True

@@ -5,8 +5,9 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from tollway_schemas.reading.consumer import UnreadableRecord
 from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.policies.record import ReceivedRecord, weight_of
 
 
 def received(
@@ -24,6 +25,8 @@ def received(
             record.headers,
             record.timestamp / 1000,
             tracker,
+            unreadable=record.why if isinstance(record, UnreadableRecord) else None,
+            weight=weight_of(record.key, record.value),
         )
         for record in records
     ]

@@ -63,6 +63,7 @@ class Relay:
         self._clock = clock
         self._give_up = give_up
         self._events = events
+        self._tiers = {ways.names.retry(tier): tier for tier in ways.tiers}
         self._stopping = False
         #: Jobs put back so far.
         self.relayed = 0
@@ -102,7 +103,9 @@ class Relay:
             self._note(taken)
 
     def _is_due(self, record: ReceivedRecord) -> bool:
-        return is_due(record.headers, self._clock.now())
+        if record.unreadable is not None:
+            return True
+        return is_due(record.headers, self._clock.now(), self._tiers[record.topic])
 
     async def _unwritten(self, records: Iterable[ReceivedRecord]) -> list[ReceivedRecord]:
         """Write records; those that Kafka did not take are returned."""
@@ -120,6 +123,10 @@ class Relay:
         return [record for record, _ in failed]
 
     async def _write(self, record: ReceivedRecord) -> None:
+        if record.unreadable is not None:
+            failure = Failure(failure_class=FailureClass.UNDECODABLE, message=record.unreadable)
+            route = headers.get(record.headers, headers.ROUTE) or ""
+            return await self._give_up(record, failure, route)
         topic, about = onward(record.headers, self._ways, self._clock.now())
         outgoing = OutgoingRecord(topic, record.key, record.value or b"", about)
         try:

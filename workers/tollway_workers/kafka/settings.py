@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tollway_schemas.reading.unpack import MOST_UNPACKED
 from tollway_workers.policies.sharding import ShardGroup
 
 
@@ -19,6 +20,8 @@ class SourceSettings:
     session_timeout: float
     #: The limit groups that the topics belong to; one in none is divided by its partitions.
     groups: tuple[ShardGroup, ...] = ()
+    #: Bytes that a compressed batch may unpack to.
+    most_unpacked: int = MOST_UNPACKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from tollway_schemas.reading.consumer import RecordConsumer
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.assignor import ShardAssignor
 from tollway_workers.kafka.commits import left_at
@@ -23,6 +24,7 @@ from tollway_workers.kafka.committer import Committer
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.consumer_options import group_member
 from tollway_workers.kafka.membership import Membership, say_goodbye
+from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.kafka.received import received
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.policies.holdings import Holdings
@@ -48,8 +50,9 @@ _BETWEEN_LAST_WORDS = 0.1
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Takes each record once while its partition is ours, and commits what is complete.
 
-    Mutable state: `holdings` (what is ours, or was before a rebalance that goes on), `joined`,
-    `_held_back` (topics of full lanes), and when things were last done.
+    Mutable state: `holdings` (what is ours, or was before a rebalance that goes on), `joined`
+    (whether the group has given this member its perhaps empty part), `_held_back` (topics of full
+    lanes), and when things were last done.
     """
 
     def __init__(
@@ -60,24 +63,24 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         process = Process(start=int(clock.now() * 1000), nonce=secrets.randbits(32))
         self.holdings = Holdings(process.nonce, quotas)
         self.committer = Committer(self.holdings, clock)
-        self._membership = Membership(
-            ShardAssignor(process, settings.groups, settings.topics), settings.instance_id, clock
-        )
+        self.transactions = OpenTransactions(clock)
+        assignor = ShardAssignor(process, settings.groups, settings.topics)
+        self._membership = Membership(assignor, settings.instance_id, clock)
         self._held_back: frozenset[str] = frozenset()
         self._room = asyncio.Event()
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: RecordConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
+        self.joined = False
         #: Monotonic seconds: when Kafka last answered a poll, or nothing was to be read.
         self.last_poll = clock.monotonic()
-        #: Whether the group has given this member its (perhaps empty) part.
-        self.joined = False
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
         self._admin = AIOKafkaAdminClient(**self._settings.client)
         await started(self._admin, self._settings.client)
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = RecordConsumer(
             **group_member(self._settings),
+            most_unpacked=self._settings.most_unpacked,
             # Exactly one: aiokafka sends a JoinGroup for each.
             partition_assignment_strategy=[self._membership.assignor],
         )
@@ -160,6 +163,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if self._consumer is not None:
             await self._commit()
             self._membership.look(self._consumer)
+            self.transactions.look(self._consumer)
 
     def drain(self) -> None:
         """Release all that is ours, shard by shard as they end, and want nothing more."""
@@ -172,7 +176,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._membership.configure(groups, self._settings.topics)
 
     def release_all(self) -> None:
-        """Let others have all shards, if there are others, and want none for a while."""
+        """Let others have all shards, if there are others; want none for a while."""
         self._membership.stand_back()
 
     async def leave(self) -> None:
@@ -188,8 +192,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 say_goodbye(consumer)
             await stopped(consumer, STOP_TIMEOUT, "leaving the group")
             self.joined = False
-        if self._admin is not None:
-            admin, self._admin = self._admin, None
+        admin, self._admin = self._admin, None
+        if admin is not None:
             await admin.close()
 
     @property
@@ -254,8 +258,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _begin_what_waits(self) -> list[ReceivedRecord]:
         """Records that were read before and may begin, some only once a commit says so."""
-        begun = self._begin()
-        if not begun and self.holdings.waiting:
+        if not (begun := self._begin()) and self.holdings.waiting:
             await self._claim()
             begun = self._begin()
         return begun
@@ -265,10 +268,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def _take(self, partition: TopicPartition, records: Iterable[Any]) -> None:
         # Records arrive before on_partitions_assigned returns, and for partitions just revoked.
-        if not self.joined or partition not in self.holdings:
-            return
-        tracker = self.holdings.tracker(partition)
-        self.holdings.take(partition, received(partition, records, tracker))
+        if self.joined and partition in self.holdings:
+            tracker = self.holdings.tracker(partition)
+            self.holdings.take(partition, received(partition, records, tracker))
 
     async def _commit(self) -> bool:
         if self._consumer is None:
@@ -280,8 +282,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def _last_word(self) -> bool:
         """Whether Kafka knows all that is complete, and that nothing of ours runs any more."""
         if self._membership.in_use:
-            # What is ours is another's too: it says itself what it has done.
-            return False
+            return False  # What is ours is another's too: it says itself what it has done.
         self.holdings.drain()
         until = self._clock.monotonic() + STOP_TIMEOUT
         while self.holdings:

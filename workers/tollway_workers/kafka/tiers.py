@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from tollway_schemas.reading.consumer import RecordConsumer
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.commits import left_at
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started, stopped
@@ -84,15 +85,16 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._written = asyncio.Event()
         self._written.set()
         self._unsaid: set[TopicPartition] = set()
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: RecordConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
         self._admin = AIOKafkaAdminClient(**self._settings.client)
         await started(self._admin, self._settings.client)
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = RecordConsumer(
             **group_member(self._settings),
+            most_unpacked=self._settings.most_unpacked,
             max_partition_fetch_bytes=_MOST_FETCHED,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
         )
@@ -192,7 +194,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         else:
             self._unsaid -= offsets.keys()
 
-    def _pause_where_heads_wait(self, consumer: AIOKafkaConsumer) -> None:
+    def _pause_where_heads_wait(self, consumer: RecordConsumer) -> None:
         ours = consumer.assignment()
         waiting = [place for place, head in self._heads.items() if head and place in ours]
         paused = consumer.paused()

@@ -8,9 +8,9 @@ priority (the topic's own). What only the fleet may write is not believed here.
 from datetime import UTC, datetime, timedelta
 
 from tollway_schemas.codec import decode
-from tollway_schemas.errors import UndecodableRecord
+from tollway_schemas.errors import IncompleteRecord, UndecodableRecord
 from tollway_schemas.job import Job, Priority
-from tollway_workers.policies.left_out import filled_in
+from tollway_workers.policies.left_out import LEFT_OUT, filled_in
 from tollway_workers.policies.record import ReceivedRecord
 
 #: How long a job waits for its answer where it does not say.
@@ -31,12 +31,9 @@ def read_job(record: ReceivedRecord, route: str, priority: Priority) -> Job:
         UnsupportedVersion: it was written by a newer major version.
     """
     try:
-        job = decode(Job, record.value)
-    except UndecodableRecord:
-        completed = _completed(record, route, priority)
-        if completed is None:
-            raise
-        job = decode(Job, completed)
+        job = decode(Job, record.value, LEFT_OUT)
+    except IncompleteRecord:
+        job = decode(Job, _completed(record, route, priority))
     if job.route != route:
         raise UndecodableRecord("route: is not the route that this topic belongs to")
     if job.priority is not priority or job.visits or job.hops:
@@ -44,8 +41,8 @@ def read_job(record: ReceivedRecord, route: str, priority: Priority) -> Job:
     return job
 
 
-def _completed(record: ReceivedRecord, route: str, priority: Priority) -> bytes | None:
-    """The record's value with what it leaves out filled in; None where that cannot be."""
+def _completed(record: ReceivedRecord, route: str, priority: Priority) -> bytes:
+    """The record's value with what it leaves out filled in."""
     # A producer may claim any time for its record.
     created = datetime.fromtimestamp(min(max(record.timestamp, 0.0), _LAST_INSTANT), UTC)
     said = {

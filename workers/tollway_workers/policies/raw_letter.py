@@ -1,5 +1,6 @@
 """The dead letter of a record that holds no job: its raw bytes, described in headers. Pure."""
 
+import re
 from typing import NamedTuple
 
 from tollway_schemas import headers
@@ -9,6 +10,9 @@ from tollway_workers.policies.outgoing import HEAD_BYTES, instant
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.travel import size_of
 
+#: Partitions, and numbers: of offsets, of items in a list, of bytes.
+_NAMES = re.compile(r"[A-Za-z0-9._-]+-\d+(?= cannot be read)")
+_PLACES = re.compile(r"\d[\d,]*")
 #: Bytes that the description takes at most, roughly.
 _OUR_HEADERS = 8_192
 
@@ -48,10 +52,15 @@ def raw_dead_letter(
             (headers.VALUE_KIND, kind),
             (headers.FAILURE_CLASS, failure.failure_class.value),
             (headers.FAILURE_MESSAGE, failure.message[:1000]),
-            (headers.FINGERPRINT, fingerprint(route, failure.failure_class)),
+            (headers.FINGERPRINT, fingerprint(route, failure.failure_class, _kind(failure))),
             (headers.ORIGIN, origin),
             (headers.DEAD_AT, instant(now).isoformat()),
             (headers.WORKER, worker),
         )
     )
     return RawDeadLetter(dead_letter_key(origin, 1), value, passed + described)
+
+
+def _kind(failure: Failure) -> str:
+    """What is wrong, the same for all records that it is wrong with: where in each is left out."""
+    return _PLACES.sub("#", _NAMES.sub("#", failure.message))

@@ -1,6 +1,7 @@
 """Whether a worker is ready, and why not, in one sentence."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf
 
 from tollway_workers.policies.lag import MOST_LAG
@@ -26,6 +27,8 @@ class Condition:
     loop_lag: float
     #: Outcomes that Kafka has not acknowledged yet.
     held: int
+    #: Seconds that partitions have stood still behind an open transaction, by name.
+    stalled: Mapping[str, float] = field(default_factory=dict)
 
 
 def why_not_ready(condition: Condition) -> str | None:
@@ -42,4 +45,14 @@ def why_not_ready(condition: Condition) -> str | None:
         return f"offsets were last committed {condition.commit_age:.0f} s ago: nothing new starts"
     if condition.loop_lag > MOST_LAG:
         return f"the event loop was {condition.loop_lag:.1f} s late: too much to do"
+    if condition.stalled:
+        return _behind_transactions(condition.stalled)
     return None
+
+
+def _behind_transactions(stalled: Mapping[str, float]) -> str:
+    name, age = max(stalled.items(), key=lambda each: each[1])
+    return (
+        f"{len(stalled)} partition(s) are behind an open transaction ({name} for {age:.0f} s): "
+        "Kafka gives nothing behind it until its producer ends it, or its timeout does"
+    )

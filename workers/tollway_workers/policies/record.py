@@ -6,8 +6,11 @@ from tollway_schemas.dead_letter import Origin
 from tollway_schemas.headers import Headers
 from tollway_workers.policies.offsets import OffsetTracker
 
-#: Bytes of a job's objects: measured for jobs of two messages.
+#: Bytes of a job's objects, at least: measured for jobs of two messages.
 _OBJECTS = 3_500
+#: Bytes of the objects that a brace, and a comma, of JSON may stand for: measured for what costs
+#: most, parts of messages with one short field each.
+_BRACE, _COMMA = 500, 80
 #: Deaths of workers while a job ran alone, after which it was no accident.
 KILLER_DEATHS = 2
 
@@ -26,6 +29,10 @@ class ReceivedRecord(NamedTuple):
     tracker: OffsetTracker
     #: Workers that ended while it ran alone.
     deaths: int = 0
+    #: Why it cannot be read at all, in one sentence; its value is then as much as was found.
+    unreadable: str | None = None
+    #: What `size` says, where it was reckoned before.
+    weight: int = 0
 
     @property
     def kills(self) -> bool:
@@ -40,4 +47,11 @@ class ReceivedRecord(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes that it and the job in it hold in memory, roughly: its texts twice, and objects."""
-        return 2 * len(self.value or b"") + len(self.key or b"") + _OBJECTS
+        return self.weight or weight_of(self.key, self.value)
+
+
+def weight_of(key: bytes | None, value: bytes | None) -> int:
+    """The size of a record, by what is in it: a megabyte of small objects takes forty."""
+    text = value or b""
+    objects = _BRACE * text.count(b"{") + _COMMA * text.count(b",")
+    return 2 * len(text) + len(key or b"") + max(objects, _OBJECTS)

@@ -10,6 +10,8 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.policies.tiers import tier_for
 from tollway_workers.policies.travel import deadline_of
 
+#: Seconds that the clocks of two workers may be apart.
+_CLOCK_SKEW = 300.0
 #: A job that says neither has waited long enough, and has no time to lose.
 _NEVER = float("inf")
 
@@ -27,9 +29,14 @@ class Ways:
     tiers: tuple[float, ...]
 
 
-def is_due(carried: Headers, now: float) -> bool:
-    """Whether a record's tier lets it go; `now` is seconds since 1970."""
-    return (headers.number(carried, headers.DUE) or 0.0) <= now
+def is_due(carried: Headers, now: float, tier: float) -> bool:
+    """Whether a record's tier, of `tier` seconds, lets it go; `now` is seconds since 1970.
+
+    A time that is farther away than the tier is long was said by no worker, and would hold up all
+    that is behind it: such a record goes at once, to where what it says is read anew.
+    """
+    due = headers.number(carried, headers.DUE) or 0.0
+    return due <= now or due > now + tier + _CLOCK_SKEW
 
 
 def onward(carried: Headers, ways: Ways, now: float) -> tuple[str, list[tuple[str, bytes]]]:

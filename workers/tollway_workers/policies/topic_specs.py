@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tollway_schemas.job import Priority
+from tollway_schemas.reading.unpack import MOST_UNPACKED
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.kafka import KafkaSettings
 
 #: What carries a job and what came of it may be so many times as large as a job.
 _LARGER = 2
+#: A batch of jobs may unpack to so many times as much as one job may have.
+_UNPACKED = 16
 _TIER_PARTITIONS = 3
 #: Heartbeats are kept so long that one looks back to see who has gone; segments are as long.
 _MINUTES_10 = 600_000
@@ -78,6 +81,11 @@ def wanted_topics(settings: FleetSettings) -> tuple[TopicSpec, ...]:
 def largest_record(kafka: KafkaSettings) -> int:
     """Bytes that the largest record of ours may have: a dead letter or a journal record."""
     return _LARGER * kafka.max_job_bytes + RECORD_OVERHEAD
+
+
+def most_unpacked(kafka: KafkaSettings) -> int:
+    """Bytes that a compressed batch may unpack to before it is stepped over as it is."""
+    return min(_UNPACKED * kafka.max_job_bytes, MOST_UNPACKED)
 
 
 def _tier(kafka: KafkaSettings, name: str) -> TopicSpec:

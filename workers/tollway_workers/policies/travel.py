@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from tollway_schemas import headers
 from tollway_schemas.codec import decode, encode
-from tollway_schemas.errors import UndecodableRecord
+from tollway_schemas.errors import IncompleteRecord
 from tollway_schemas.headers import Headers
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job, Priority, Visit
-from tollway_workers.policies.left_out import filled_in
+from tollway_workers.policies.left_out import LEFT_OUT, filled_in
 from tollway_workers.policies.outgoing import instant
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.record import ReceivedRecord
@@ -43,12 +43,10 @@ def arrival(record: ReceivedRecord, priority: Priority) -> Arrival:
     value = headers.get(record.headers, headers.HISTORY)
     history = JobHistory() if value is None else decode(JobHistory, value.encode())
     try:
-        job = decode(Job, record.value)
-    except UndecodableRecord:
-        whole = filled_in(record.value, _said(record.headers, history, priority))
-        if whole is None:
-            raise
-        job = decode(Job, whole)
+        job = decode(Job, record.value, LEFT_OUT)
+    except IncompleteRecord:
+        said = _said(record.headers, history, priority)
+        job = decode(Job, filled_in(record.value, said))
     hops = int(headers.number(record.headers, headers.HOPS) or 0)
     job = job.model_copy(update={"priority": priority, "visits": history.visits, "hops": hops})
     return Arrival(job, history, headers.number(record.headers, headers.NOT_BEFORE) or 0.0)

@@ -60,6 +60,10 @@ def memory_broker(
     return broker
 
 
+#: Bytes of the largest job.
+MOST_JOB_BYTES = 2**20
+
+
 class MemoryFleet:
     """A worker that is put together as a process puts it together, and what it wrote."""
 
@@ -84,6 +88,7 @@ class MemoryFleet:
             jobs={NAMES.jobs(r, p): (r, p) for r in routes for p in Priority},
             lanes={NAMES.lane(name, p): (name, p) for name in names for p in Priority},
             routes=routes,
+            most_bytes=MOST_JOB_BYTES,
         )
         topics = [topic for topic in (*reads.jobs, *reads.lanes) if topic in self.broker.topics]
         self.source = MemorySource(

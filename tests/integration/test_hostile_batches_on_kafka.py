@@ -1,0 +1,185 @@
+"""Batches that no client makes and Kafka takes: they cost nobody else an answer, or a pause."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from bad_ground import GOOD, PATIENCE, Bad, Ground, MakeTopic, a_job, changed, done
+from batch_bytes import PACK, batch, record
+from raw_produce import produce_raw
+
+from tollway import JobProducer, NewJob
+from tollway_schemas import headers
+from tollway_schemas.codec import encode
+from tollway_schemas.job import Priority
+from tollway_schemas.keys import job_key
+from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
+from tollway_workers.clock import SystemClock
+from tollway_workers.kafka.open_transactions import OpenTransactions
+from tollway_workers.local.simulator import Simulator
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+
+
+@pytest.fixture
+async def ground(
+    bootstrap_servers: str, topic_prefix: str, make_topic: MakeTopic, tmp_path: Path
+) -> AsyncIterator[Ground]:
+    async with Simulator() as simulator:
+        ground = Ground(bootstrap_servers, topic_prefix, tmp_path, simulator.base_url)
+        await ground.open(make_topic)
+        yield ground
+        await ground.close()
+
+
+def _hostile_batches() -> dict[str, bytes]:
+    """Batches that Kafka takes, and what is said of the record in each."""
+    megabytes = bytes(200 * 2**20)
+    mistakes = changed("m").replace(b'"messages":[', b'"messages":[' + b"{}," * 340_000)
+    named = [(b"mine", b"1"), (b"\xff\xfe", b"2")]
+    return {
+        **{
+            f"whose name is not UTF-8, its number 2 {codec}": batch(
+                0, record(0, encode(a_job("b")), headers=named), codec=codec
+            )
+            for codec in PACK
+        },
+        **{
+            f"unpacks to more than 16,777,216 bytes {codec}": batch(
+                0, record(0, megabytes), codec=codec
+            )
+            for codec in (1, 4)
+        },
+        "the job is 3,145,728 bytes long": batch(0, record(0, bytes(3 * 2**20)), codec=4),
+        "request.messages.0.role: ": batch(0, record(0, mistakes), codec=4),
+    }
+
+
+async def test_batches_that_no_client_makes_cost_nobody_else_an_answer(ground: Ground) -> None:
+    hostile = _hostile_batches()
+    own, other = (ground.names.jobs(route, Priority.BULK) for route in ("extract", "other"))
+    good = [a_job(f"good-{number}") for number in range(GOOD)]
+    beside = [a_job(f"beside-{number}", route="other") for number in range(GOOD)]
+    await ground.write(own, *(Bad(encode(each), job_key(each.id)) for each in good[::2]))
+    for partition in range(4):
+        errors = await produce_raw(ground.servers, own, partition, *hostile.values())
+        assert errors == [0] * len(hostile)
+    await ground.write(own, *(Bad(encode(each), job_key(each.id)) for each in good[1::2]))
+    await ground.write(other, *(Bad(encode(each), job_key(each.id)) for each in beside))
+
+    await done(ground)
+
+    replies = await ground.replies()
+    assert {name for name, reply in replies.items() if reply.status == "completed"} == {
+        each.id for each in (*good, *beside)
+    }
+    letters = await ground.records(ground.names.dead_letters)
+    said = [dict(each.headers)[headers.FAILURE_MESSAGE].decode() for each in letters]
+    for what in hostile:
+        assert sum(what.rstrip("01234").rstrip() in each for each in said) >= 4, what
+    assert len(letters) == 4 * len(hostile)
+
+
+async def test_a_reader_steps_over_hostile_batches_without_a_long_pause(
+    ground: Ground, bootstrap_servers: str
+) -> None:
+    topic = ground.names.replies
+    hostile = [*_hostile_batches().values()]
+    await produce_raw(bootstrap_servers, topic, 0, *hostile * 5, batch(0, record(0, b"last")))
+    consumer = RecordConsumer(**ground.client, auto_offset_reset="earliest")
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+    pauses: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            pauses.append(time.monotonic() - began)
+
+    watching = asyncio.create_task(watch())
+    found: list[Any] = []
+    while not found or found[-1].value != b"last":
+        for records in (await consumer.getmany(timeout_ms=500, max_records=500)).values():
+            found += records
+    watching.cancel()
+    await consumer.stop()
+
+    bad = [each for each in found if isinstance(each, UnreadableRecord)]
+    assert len(found) == 5 * len(hostile) + 1
+    assert all(f"at offset {each.offset} of {topic}-0" in each.why for each in bad)
+    assert len(bad) == 5 * (len(hostile) - 2)
+    assert max(pauses) < 1.0
+
+
+@pytest.mark.parametrize("topic", ["retry", "lane"])
+async def test_batches_that_no_client_makes_do_not_stop_what_the_fleet_passes_on(
+    ground: Ground, topic: str
+) -> None:
+    name = ground.names.lane("main", Priority.BULK)
+    if topic == "retry":
+        name = ground.names.retry(15.0)
+    hostile = _hostile_batches()
+    good = a_job("good")
+    about = ((headers.ROUTE, b"extract"), (headers.LANE, b"main"))
+    for partition in range(3):
+        await produce_raw(ground.servers, name, partition, *hostile.values())
+    await ground.write(name, Bad(encode(good), b"good", about))
+
+    await done(ground)
+
+    assert (await ground.replies())["good"].status == "completed"
+    letters = await ground.records(ground.names.dead_letters)
+    assert len(letters) == 3 * len(hostile)
+
+
+async def test_what_nobody_can_read_among_replies_and_commands_stops_neither(
+    ground: Ground,
+) -> None:
+    poison = batch(0, record(0, b"{}", headers=[(b"\xff", b"")]))
+    topics = [ground.names.replies, ground.names.commands, ground.names.heartbeats]
+    worker = await ground.worker()
+    try:
+        async with JobProducer(ground.servers, prefix=ground.names.prefix) as producer:
+            for topic in topics:
+                for place in await ground.ends(topic):
+                    assert await produce_raw(ground.servers, topic, place[1], poison) == [0]
+            handle = await producer.enqueue(NewJob(route="extract", request=a_job("x").request))
+            assert await handle.result(timeout=PATIENCE)
+        worker.terminate()
+        assert await asyncio.wait_for(worker.wait(), 20) == 0
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
+    assert await ground.records(ground.names.commands) == []
+
+
+async def test_a_partition_behind_an_open_transaction_of_a_stranger_is_noticed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway_workers.kafka.open_transactions._LONG", 1.0)
+    topic = ground.names.jobs("extract", Priority.BULK)
+    transactions = OpenTransactions(SystemClock())
+    consumer = RecordConsumer(**ground.client, isolation_level="read_committed")
+    stranger = AIOKafkaProducer(**ground.client, transactional_id=ground.names.prefix)
+    await stranger.start()
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+    try:
+        async with stranger.transaction():
+            await stranger.send_and_wait(topic, b"open", partition=0)
+            while not transactions.stalled:
+                assert await consumer.getmany(timeout_ms=100) == {}
+                transactions.look(consumer)
+            assert transactions.stalled.keys() == {(topic, 0)}
+        while transactions.stalled:
+            await consumer.getmany(timeout_ms=100)
+            transactions.look(consumer)
+    finally:
+        await stranger.stop()
+        await consumer.stop()
