@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_workers.errors import InvalidSchema
-from tollway_workers.validation.schema import MOST_KEPT, CompiledSchemas
+from tollway_workers.validation.schema import MOST_KEPT, KnownSchemas
 
 
 def _nested(levels: int) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_a_hostile_schema_is_refused_in_one_sentence(name: str) -> None:
     began = time.monotonic()
 
     with pytest.raises(InvalidSchema) as raised:
-        CompiledSchemas().get(HOSTILE[name])
+        KnownSchemas().get(HOSTILE[name])
 
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 300
@@ -90,7 +90,7 @@ GOOD: dict[str, tuple[Any, Any, Any]] = {
 def test_an_honest_schema_works(name: str) -> None:
     schema, good, bad = GOOD[name]
 
-    compiled = CompiledSchemas().get(schema)
+    compiled = KnownSchemas().get(schema)
 
     assert compiled.accepts(good)
     assert bad is None or not compiled.accepts(bad)
@@ -98,7 +98,7 @@ def test_an_honest_schema_works(name: str) -> None:
 
 @pytest.mark.parametrize("pattern", [r"^(a+)+$", r"^(?=(a+)+$)b", r"(?!x)(a*)*(a*)*(a*)*\1b"])
 def test_no_pattern_can_hang_a_worker(pattern: str) -> None:
-    compiled = CompiledSchemas().get({"pattern": pattern})
+    compiled = KnownSchemas().get({"pattern": pattern})
     began = time.monotonic()
 
     assert compiled.problems("a" * 5_000 + "c", 5_000)
@@ -108,7 +108,7 @@ def test_no_pattern_can_hang_a_worker(pattern: str) -> None:
 
 def test_a_deep_answer_to_a_recursive_schema_cannot_hang_a_worker() -> None:
     branch = {"items": {"$ref": "#"}, "type": "array"}
-    compiled = CompiledSchemas().get(
+    compiled = KnownSchemas().get(
         {"anyOf": [{"type": "string"}, branch, branch | {"maxItems": 9}]}
     )
     value: Any = 1
@@ -122,13 +122,13 @@ def test_a_deep_answer_to_a_recursive_schema_cannot_hang_a_worker() -> None:
 
 
 def test_a_schema_is_compiled_once() -> None:
-    schemas = CompiledSchemas()
+    schemas = KnownSchemas()
 
     assert schemas.get({"type": "string"}) is schemas.get({"type": "string"})
 
 
 def test_schemas_are_kept_within_bounds() -> None:
-    schemas = CompiledSchemas()
+    schemas = KnownSchemas()
 
     for number in range(MOST_KEPT + 50):
         schemas.get({"const": number})
@@ -136,7 +136,7 @@ def test_schemas_are_kept_within_bounds() -> None:
     for number in range(60):
         schemas.get({"const": str(number) * 25_000})
 
-    assert many.startswith(f"<CompiledSchemas {MOST_KEPT} schemas")
+    assert many.startswith(f"<KnownSchemas {MOST_KEPT} schemas")
     assert int(repr(schemas).split()[3]) <= 2 * 2**20
 
 
@@ -162,7 +162,7 @@ JSON = st.recursive(
        value=JSON)  # fmt: skip
 def test_any_schema_is_usable_or_refused(schema: Any, value: Any) -> None:
     try:
-        compiled = CompiledSchemas().get(schema)
+        compiled = KnownSchemas().get(schema)
     except InvalidSchema:
         return
     problems = compiled.problems(value, 100)

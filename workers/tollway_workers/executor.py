@@ -11,9 +11,15 @@ from tollway_schemas.reply import Answer, Provenance
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.errors import CallNotSent, InvalidResult, ProviderError, ProviderFailure
+from tollway_workers.errors import (
+    CallNotSent,
+    InvalidResult,
+    InvalidSchema,
+    ProviderError,
+    ProviderFailure,
+)
 from tollway_workers.policies.cost import cost_of
-from tollway_workers.policies.endings import cancelled
+from tollway_workers.policies.endings import cancelled, invalid_job
 from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.outcome import Completed, Outcome, RetryLater
 from tollway_workers.policies.outgoing import HEAD_BYTES, Exchange, instant
@@ -78,6 +84,7 @@ class JobExecutor:
             with permit:
                 if progress.cancelled:
                     return cancelled(progress.lane), None
+                await self._validator.check_all(progress.job.output, progress.schema)
                 call = self._prepare(progress)
                 completion = await self._send(call, progress, permit, may_send)
             answer = await self._validator.validate(
@@ -90,6 +97,8 @@ class JobExecutor:
                 bad = (error.answer, error.problems) if isinstance(error, InvalidResult) else None
                 ask_next(progress, outcome.ask, bad)
             return outcome, exchange
+        except InvalidSchema as error:
+            return invalid_job(f"output.json_schema: {error}"), None
         except asyncio.CancelledError:
             if not progress.cancelled:
                 raise

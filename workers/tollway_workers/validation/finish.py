@@ -25,12 +25,12 @@ def check_finish(completion: Completion, text: str | None) -> None:
     """
     refusal = _REFUSALS.get(completion.finish)
     if refusal is not None:
-        raise _no_answer(completion, *refusal)
+        raise no_answer(completion, *refusal)
     if not completion.tool_calls and not (text and text.strip()):
-        raise _no_answer(completion, FailureClass.TRANSIENT, "empty answer")
+        raise no_answer(completion, FailureClass.TRANSIENT, "empty answer")
 
 
-def _no_answer(completion: Completion, failure_class: FailureClass, message: str) -> ProviderError:
+def no_answer(completion: Completion, failure_class: FailureClass, message: str) -> ProviderError:
     """The error for a completion without a usable answer: it was billed, and its usage is kept."""
     return ProviderError(
         ProviderFailure(

@@ -1,32 +1,48 @@
 """Holds an answer against what its job asked for."""
 
 import asyncio
+from collections import OrderedDict
+from hashlib import sha256
 from typing import Any
 
 import orjson
 
+from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer
 from tollway_schemas.request import OutputSchema, ToolCall
-from tollway_workers.errors import InvalidResult
+from tollway_workers.errors import InvalidResult, InvalidSchema
 from tollway_workers.providers.base import Completion
+from tollway_workers.validation.engine import accepts
 from tollway_workers.validation.extract import json_values, without_reasoning
-from tollway_workers.validation.finish import check_finish
-from tollway_workers.validation.schema import CompiledSchema, CompiledSchemas, encoded_schema
+from tollway_workers.validation.finish import check_finish, no_answer
+from tollway_workers.validation.judge import Judge
+from tollway_workers.validation.schema import KnownSchema, KnownSchemas, encoded_schema
+from tollway_workers.validation.schema_cost import AnswerSize
 
 #: Characters of an answer above which the work is done in a thread.
 _LARGEST_INLINE = 64 * 1024
+#: Digests of compiled schemas that are remembered.
+_MOST_COMPILED = 10_000
+_LEAST = AnswerSize.at_most(64)
 
 
 class ResultValidator:
-    """Lets an answer through only if it is one: whole, not empty, and true to its schema."""
+    """Lets an answer through only if it is one: whole, not empty, and true to its schema.
+
+    What may take long is done in another process, which is started when it is needed.
+    """
 
     def __init__(self) -> None:
-        self._schemas = CompiledSchemas()
+        self._schemas = KnownSchemas()
+        self._judge = Judge()
+        # Digests of the schemas that the other process has compiled, the last ones.
+        self._compiled: OrderedDict[bytes, None] = OrderedDict()
 
     def check(self, output: OutputSchema | None) -> bytes:
         """The schema of `output` as JSON, for `validate`; empty where there is none.
 
-        Raises InvalidSchema if no answer could ever be held against it.
+        Raises InvalidSchema if no answer could ever be held against it; a schema that takes long
+        to compile is compiled by `check_all` only.
         """
         if output is None:
             return b""
@@ -34,13 +50,30 @@ class ResultValidator:
         self._schemas.get(output.json_schema, encoded)
         return encoded
 
+    async def check_all(self, output: OutputSchema | None, encoded: bytes) -> None:
+        """Raises InvalidSchema where `check` could not say yet; `encoded` is what it gave."""
+        if output is None:
+            return
+        encoded = encoded or encoded_schema(output.json_schema)
+        dear = self._dear(output, encoded)
+        if dear is not None:
+            await self._judge.compile(encoded, dear.estimate(_LEAST))
+            self._note_compiled(encoded)
+
+    def check_now(self, output: OutputSchema | None) -> None:
+        """Both at once, for callers that have nothing else to do. Raises InvalidSchema."""
+        encoded = self.check(output)
+        if output is not None and self._dear(output, encoded) is not None:
+            self._judge.compile_now(encoded)
+            self._note_compiled(encoded)
+
     async def validate(
         self, output: OutputSchema | None, completion: Completion, encoded: bytes = b""
     ) -> Answer:
         """The answer in a completion; `encoded` is what `check` gave for `output`, if it was asked.
 
-        Raises ProviderError if the completion is none (cut, refused, empty), InvalidResult if it
-        breaks the schema, InvalidSchema if the schema cannot be used.
+        Raises ProviderError if the completion is none (cut, refused, empty) or cannot be held
+        against its schema (within the limits), InvalidResult if it breaks it.
         """
         text = None if completion.text is None else without_reasoning(completion.text)
         check_finish(completion, text)
@@ -51,29 +84,64 @@ class ResultValidator:
             return Answer(text=text, tool_calls=calls, finish_reason=completion.finish_reason)
         if output is None or text is None:
             return Answer(text=text, finish_reason=completion.finish_reason)
-        schema = self._schemas.get(output.json_schema, encoded)
-        want_object = output.mode == "json_object"
-        if len(text) > _LARGEST_INLINE:
-            parsed = await asyncio.to_thread(_matching, text, schema, want_object)
-        else:
-            parsed = _matching(text, schema, want_object)
+        try:
+            parsed = await self._matching(output, text, encoded)
+        except InvalidSchema as error:
+            raise no_answer(completion, FailureClass.INVALID_JOB, str(error)) from None
         return Answer.trusted(
             text=text, parsed=parsed, tool_calls=(), finish_reason=completion.finish_reason
         )
 
+    async def _matching(self, output: OutputSchema, text: str, encoded: bytes) -> Any:
+        """The likeliest JSON value of `text` that satisfies the schema; raises InvalidResult."""
+        encoded = encoded or encoded_schema(output.json_schema)
+        schema = self._schemas.get(output.json_schema, encoded)
+        want_object = output.mode == "json_object"
+        if len(text) > _LARGEST_INLINE:
+            values = await asyncio.to_thread(_values, text, want_object)
+        else:
+            values = _values(text, want_object)
+        problems: tuple[str, ...] | None = None
+        validator = schema.judged_here(values, len(text))
+        if validator is not None:
+            for value in values:
+                if accepts(validator, value):
+                    return value
+            problems = schema.problems_here(values[0], len(text))
+        if problems is None:
+            estimate = schema.estimate(AnswerSize.at_most(len(text)))
+            verdict = await self._judge.judge(encoded, values, estimate)
+            if verdict.accepted is not None:
+                return values[verdict.accepted]
+            problems = verdict.problems
+        raise InvalidResult(problems, text)
 
-def _matching(text: str, schema: CompiledSchema, want_object: bool) -> Any:
-    """The likeliest JSON value of `text` that satisfies the schema; raises InvalidResult."""
+    def _dear(self, output: OutputSchema, encoded: bytes) -> KnownSchema | None:
+        """The schema, if the other process has to compile it and has not done so lately."""
+        known = self._schemas.get(output.json_schema, encoded)
+        if known.validator is not None or _digest(encoded) in self._compiled:
+            return None
+        return known
+
+    def _note_compiled(self, encoded: bytes) -> None:
+        self._compiled[_digest(encoded)] = None
+        if len(self._compiled) > _MOST_COMPILED:
+            self._compiled.popitem(last=False)
+
+
+def _digest(encoded: bytes) -> bytes:
+    return sha256(encoded).digest()
+
+
+def _values(text: str, want_object: bool) -> list[Any]:
+    """The JSON values that `text` may mean, the likeliest first; raises InvalidResult for none."""
     values = json_values(text)
     if want_object:
         values = [value for value in values if isinstance(value, dict)]
-    for value in values:
-        if schema.accepts(value):
-            return value
     if not values:
         form = "JSON object" if want_object else "JSON"
         raise InvalidResult((f"/: there is no whole {form} in the answer",), text)
-    raise InvalidResult(schema.problems(values[0], len(text)), text)
+    return values
 
 
 def _check_arguments(calls: tuple[ToolCall, ...]) -> None:
