@@ -84,7 +84,8 @@ class JobExecutor:
             with permit:
                 if progress.cancelled:
                     return cancelled(progress.lane), None
-                await self._validator.check_all(progress.job.output, progress.schema)
+                if self._validator.compiles_elsewhere(progress.job.output, progress.schema):
+                    await self._compile(progress, permit)
                 call = self._prepare(progress)
                 completion = await self._send(call, progress, permit, may_send)
             answer = await self._validator.validate(
@@ -104,6 +105,16 @@ class JobExecutor:
                 raise
             return cancelled(progress.lane), self._note_cancelled(progress, call)
         return self.complete(progress, call, completion, answer)
+
+    async def _compile(self, progress: JobProgress, permit: Permit) -> None:
+        """Raises InvalidSchema: nothing is paid for an answer that nothing can be held against."""
+        output = progress.job.output
+        try:
+            if output is not None:
+                await self._validator.compile(output, progress.schema)
+        except InvalidSchema:
+            permit.withdraw()
+            raise
 
     def _prepare(self, progress: JobProgress) -> Call:
         lane = self._lanes[progress.lane]

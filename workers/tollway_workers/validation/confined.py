@@ -18,6 +18,8 @@ from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
+from tollway_workers.validation.confined_child import CPU_SECONDS
+
 #: Seconds without work after which the child is ended: it costs 30 MiB.
 _IDLE_SECONDS = 10.0
 #: Seconds for an answer. The child's own limit is CPU time; it may get little of it.
@@ -209,5 +211,5 @@ def _why(status: int, *, late: bool) -> str:
     if late:
         return f"takes more than {_MOST_SECONDS:.0f} seconds"
     if status == -signal.SIGPROF:
-        return "takes more than a second of CPU time"
+        return f"takes more than {CPU_SECONDS} s of CPU time"
     return {0: _LEFT, -signal.SIGKILL: _KILLED}.get(status, "takes too much memory")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import psutil
 
 #: Seconds of CPU time for one step of an answer.
-CPU_SECONDS = 1.0
+CPU_SECONDS = 0.5
 #: Bytes of memory, the interpreter's included.
 _MOST_MEMORY = 320 * 2**20
 #: Where it has grown so far, it ends after its answer: only so is memory given back for certain.

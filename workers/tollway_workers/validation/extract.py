@@ -41,6 +41,12 @@ def json_values(text: str) -> list[Any]:
         return [value for piece in reversed(pieces) for value in _parsed(piece)]
 
 
+def values_of(text: str, *, want_object: bool) -> list[Any]:
+    """The same, or the objects among them alone."""
+    values = json_values(text)
+    return [value for value in values if isinstance(value, dict)] if want_object else values
+
+
 def _parsed(text: str) -> list[Any]:
     try:
         return [orjson.loads(text)]

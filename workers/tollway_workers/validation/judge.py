@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -17,9 +17,9 @@ _REMEDY = "use a schema with fewer patterns, alternatives, references or values 
 class Verdict(NamedTuple):
     """What was found about an answer."""
 
-    #: Index of the first value that satisfies the schema; None: none does.
+    #: Which of the values in the text satisfies the schema; None: none does.
     accepted: int | None
-    #: What is wrong with the first, values masked.
+    #: What is wrong with the first, values masked; empty where there is none.
     problems: tuple[str, ...] = ()
 
 
@@ -37,17 +37,19 @@ class Judge:
         """The same for callers that have nothing else to do meanwhile."""
         _check_compiled(self._child.ask(_request(schema)).result())
 
-    async def judge(self, schema: bytes, values: list[Any], estimate: int) -> Verdict:
-        """Which of `values` satisfies the schema.
+    async def judge(self, schema: bytes, text: str, *, want_object: bool, estimate: int) -> Verdict:
+        """Which of the values in `text` (`extract.values_of`) satisfies the schema.
 
         Raises InvalidSchema if the schema cannot be used, or if finding out takes too much.
         """
-        payload = _request(schema) + orjson.dumps(values)
+        payload = _request(schema) + (b"o" if want_object else b"v") + text.encode()
         said = await asyncio.wrap_future(self._child.ask(payload, estimate))
         _check_compiled(said)
         words = {frame[:1]: frame[1:] for frame in said.frames}
         if b"a" in words:
             return Verdict(int(words[b"a"]))
+        if b"n" in words:
+            return Verdict(None)
         if b"r" in words:
             problems = orjson.loads(words[b"p"]) if b"p" in words else (SOMEWHERE,)
             return Verdict(None, tuple(problems))

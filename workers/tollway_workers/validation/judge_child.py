@@ -1,8 +1,9 @@
 """The child that holds answers against schemas; `judge` speaks to it.
 
-A request is the length of a schema, the schema, and a JSON array of values, or nothing. It says `c`
-once the schema is compiled, or `e` and why it cannot be; then `a` and the index of the first value
-that is accepted, or `r` and, if there is the time, `p` and the problems of the first.
+A request is the length of a schema, the schema, and a text, or nothing; before the text is `o` where
+its answer must be an object, else `v`. It says `c` once the schema is compiled, or `e` and why it
+cannot be; then `n` if there is no value in the text, `a` and the index of the first that is
+accepted, or `r` and, if there is the time, `p` and the problems of the first.
 """
 
 import struct
@@ -14,6 +15,7 @@ import orjson
 
 from tollway_workers.validation.confined_child import CPU_SECONDS, allow, serve
 from tollway_workers.validation.engine import accepts, compiled, masked_problems
+from tollway_workers.validation.extract import values_of
 
 _LENGTH = struct.Struct("!I")
 #: Schemas that stay compiled. Their memory is bounded by that of the process.
@@ -27,24 +29,27 @@ _kept: OrderedDict[bytes, jsonschema_rs.Validator] = OrderedDict()
 def judge(request: bytes) -> Iterator[bytes]:
     """What there is to say of one request."""
     (length,) = _LENGTH.unpack_from(request)
-    schema, values = request[_LENGTH.size :][:length], request[_LENGTH.size + length :]
+    schema, text = request[_LENGTH.size :][:length], request[_LENGTH.size + length :]
     try:
         validator = _validator(schema)
     except ValueError as error:
         yield b"e" + str(error).encode()
         return
     yield b"c"
-    if not values:
+    if not text:
         return
     allow(CPU_SECONDS)
-    parsed = orjson.loads(values)
-    for index, value in enumerate(parsed):
+    values = values_of(text[1:].decode(), want_object=text[:1] == b"o")
+    if not values:
+        yield b"n"
+        return
+    for index, value in enumerate(values):
         if accepts(validator, value):
             yield b"a%d" % index
             return
     yield b"r"
     allow(_LISTING_SECONDS)
-    yield b"p" + orjson.dumps(masked_problems(validator, parsed[0]))
+    yield b"p" + orjson.dumps(masked_problems(validator, values[0]))
 
 
 def _validator(schema: bytes) -> jsonschema_rs.Validator:

@@ -49,6 +49,13 @@ class KnownSchema:
     size: int
     #: None where no answer is worth it: only another process compiles it.
     validator: jsonschema_rs.Validator | None
+    #: Characters of an answer that is judged here, whatever it is.
+    here_up_to: int = -1
+
+    @property
+    def is_dear(self) -> bool:
+        """Whether only another process may compile it."""
+        return self.validator is None
 
     @property
     def memory(self) -> int:
@@ -64,23 +71,32 @@ class KnownSchema:
         here = followed.nanoseconds(answer)
         return here if _is_bounded(self.shape) else here * _UNBOUNDED
 
+    def may_judge_here(self, characters: int) -> bool:
+        """Whether it is worth the while to ask `judged_here` about a text."""
+        return self.validator is not None and (
+            characters <= self.here_up_to or characters <= _COUNTED_UP_TO
+        )
+
     def judged_here(self, values: list[Any], characters: int) -> jsonschema_rs.Validator | None:
         """The validator, if to hold all `values` of a text against it takes no time to speak of."""
-        if self.validator is None:
-            return None
-        if self.estimate(AnswerSize.at_most(characters)) <= LONGEST_HERE:
+        if characters <= self.here_up_to:
             return self.validator
-        if characters > _COUNTED_UP_TO:
+        if not self.may_judge_here(characters):
             return None
         counted = self.estimate(AnswerSize.of(values, characters))
         return self.validator if counted <= LONGEST_HERE else None
 
-    def problems_here(self, value: Any, characters: int) -> tuple[str, ...] | None:
-        """What is wrong with a value that is not accepted; None if that may take too long to say."""
-        if self.validator is None:
+    def problems_here(self, values: list[Any], characters: int) -> tuple[str, ...] | None:
+        """What is wrong with the first of `values`, of which none is accepted.
+
+        Empty if there is none; None if it may take too long to say.
+        """
+        if not values:
+            return ()
+        estimate = self.estimate(AnswerSize.of(values[0], characters)) * _LISTING
+        if self.validator is None or estimate > LONGEST_HERE:
             return None
-        estimate = self.estimate(AnswerSize.of(value, characters)) * _LISTING
-        return masked_problems(self.validator, value) if estimate <= LONGEST_HERE else None
+        return masked_problems(self.validator, values[0])
 
 
 class KnownSchemas:
@@ -130,11 +146,11 @@ def encoded_schema(schema: Schema) -> bytes:
 
 def _known(schema: Schema, size: int) -> KnownSchema:
     shape = _NOTHING if isinstance(schema, bool) else measure(schema)
-    least = shape.followed.nanoseconds(AnswerSize.at_most(_LEAST_HERE))
-    if not _is_bounded(shape) or least > LONGEST_HERE:
+    here_up_to = shape.followed.characters_within(LONGEST_HERE) if _is_bounded(shape) else 0
+    if here_up_to < _LEAST_HERE:
         return KnownSchema(shape, size, None)
     try:
-        return KnownSchema(shape, size, compiled(schema))
+        return KnownSchema(shape, size, compiled(schema), here_up_to)
     except ValueError as error:
         raise InvalidSchema(str(error)) from None
 

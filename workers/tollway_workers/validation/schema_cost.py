@@ -4,7 +4,7 @@ One unit is one keyword of the schema (or value of its enum) held against one va
 6 ns at most, here 20. What costs more is counted as so many units, or apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from tollway_workers.validation.pattern_size import pattern_size
@@ -44,23 +44,6 @@ _UNBOUNDED = frozenset(
         "unevaluatedProperties",
     )
 )
-#: Formats that are parsed in one pass.
-_PLAIN_FORMATS = frozenset(
-    (
-        "date",
-        "date-time",
-        "duration",
-        "email",
-        "hostname",
-        "ipv4",
-        "ipv6",
-        "time",
-        "uri",
-        "uri-reference",
-        "uuid",
-    )
-)
-_FORMAT_STATES = 20
 #: Never held against an answer: said to people, or an amount of something.
 _NEVER_COMPARED = frozenset(
     (
@@ -81,7 +64,25 @@ _NEVER_COMPARED = frozenset(
         *_DEAR,
     )
 )
-
+#: Names that make a node more than its scalars.
+_NOTABLE = _UNBOUNDED | _NEVER_COMPARED | {"pattern", "format"}
+#: Formats that are parsed in one pass.
+_PLAIN_FORMATS = frozenset(
+    (
+        "date",
+        "date-time",
+        "duration",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "time",
+        "uri",
+        "uri-reference",
+        "uuid",
+    )
+)
+_FORMAT_STATES = 20
 #: Characters of a string that cost as much as one value.
 _CHARACTERS = 16
 
@@ -98,15 +99,6 @@ class Cost(NamedTuple):
     #: Parts whose time no figure here bounds.
     unbounded: int = 0
 
-    def __add__(self, other: "Cost") -> "Cost":  # type: ignore[override]  # tuples would be joined
-        return Cost(
-            self.units + other.units,
-            self.numbers + other.numbers,
-            self.states + other.states,
-            self.patterns + other.patterns,
-            self.unbounded + other.unbounded,
-        )
-
     def nanoseconds(self, size: "AnswerSize") -> int:
         """What an answer takes at most; meant for costs without unbounded parts."""
         return (
@@ -115,8 +107,19 @@ class Cost(NamedTuple):
             + _STATE * self.states * size.characters
         )
 
+    def characters_within(self, nanoseconds: int) -> int:
+        """How long an answer may be, whatever it is, to take no more."""
+        least = self.nanoseconds(AnswerSize.at_most(0))
+        for_each = (self.nanoseconds(AnswerSize.at_most(1_000)) - least) / 1_000
+        return int((nanoseconds - least) / max(for_each, 1))
+
 
 NOTHING = Cost()
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """What parts cost together."""
+    return Cost(*map(sum, zip(*costs, strict=True)))
 
 
 class AnswerSize(NamedTuple):
@@ -152,11 +155,13 @@ def own_cost(node: dict[str, Any] | list[Any]) -> Cost:
     """
     if isinstance(node, list):
         return _of_scalars(node)
-    cost = _of_scalars([value for name, value in node.items() if name not in _NEVER_COMPARED])
-    units = sum(1 + len(name) // _CHARACTERS for name in node)
-    units += sum(dear for name, dear in _DEAR.items() if name in node)
-    unbounded = sum(name in node for name in _UNBOUNDED)
-    states = patterns = 0
+    notable = node.keys() & _NOTABLE
+    if not notable:
+        return _of_scalars([*node, *node.values()])
+    values = [value for name, value in node.items() if name not in _NEVER_COMPARED]
+    cost = _of_scalars([*node, *values])
+    dear = sum(_DEAR[name] for name in notable & _DEAR.keys())
+    states, patterns, unbounded = 0, 0, len(notable & _UNBOUNDED)
     for pattern in _patterns(node):
         size = pattern_size(pattern)
         states += size.states
@@ -166,7 +171,7 @@ def own_cost(node: dict[str, Any] | list[Any]) -> Cost:
     if isinstance(format_name, str):
         states += _FORMAT_STATES
         unbounded += format_name not in _PLAIN_FORMATS
-    return cost + Cost(units, 0, states, patterns, unbounded)
+    return total((cost, Cost(dear, 0, states, patterns, unbounded)))
 
 
 def _patterns(node: dict[str, Any]) -> Iterator[str]:
@@ -179,12 +184,12 @@ def _patterns(node: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_scalars(values: list[Any]) -> Cost:
-    units, numbers = 1, 0
+    units, numbers = 1 + len(values), 0
     for value in values:
-        units += 1
-        if isinstance(value, str):
+        kind = type(value)
+        if kind is str:
             units += len(value) // _CHARACTERS
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif kind is int or kind is float:
             numbers += 1
     return Cost(units, numbers)
 

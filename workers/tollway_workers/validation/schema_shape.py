@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tollway_workers.errors import InvalidSchema
-from tollway_workers.validation.schema_cost import NOTHING, Cost, own_cost
+from tollway_workers.validation.schema_cost import NOTHING, Cost, own_cost, total
 
 #: Levels of nesting as it is written.
 DEEPEST = 64
@@ -49,15 +49,14 @@ def measure(schema: dict[str, Any]) -> Shape:
     """
     anchors: dict[str, Node] = {}
     own: dict[int, Cost] = {}
-    written = NOTHING
     for node, depth in _nodes(schema):
         if depth > DEEPEST:
             raise InvalidSchema(f"the schema is nested more than {DEEPEST} levels deep")
         if isinstance(node, dict):
             _check_inside(node, is_root=node is schema)
             anchors.update({f"#{node[a]}": node for a in _ANCHORS if isinstance(node.get(a), str)})
-        own[id(node)] = cost = own_cost(node)
-        written += cost
+        own[id(node)] = own_cost(node)
+    written = total(own.values())
     if written.states > MOST_PATTERN_STATES:
         raise InvalidSchema(
             "the schema's patterns are too large together: use fewer or shorter ones, "
@@ -123,22 +122,18 @@ class _Expansion:
         if depth > DEEPEST_FOLLOWED:
             raise InvalidSchema("the schema is nested too deeply once its references are followed")
         self._inside.add(id(node))
-        parts, cost, recursions = 1, self._own[id(node)], 0
-        for child in self._below(node):
-            more_parts, more_cost, more_recursions = self.measure(child, depth + 1)
-            parts, cost, recursions = (
-                parts + more_parts,
-                cost + more_cost,
-                recursions + more_recursions,
-            )
+        below = [self.measure(child, depth + 1) for child in self._below(node)]
         self._inside.discard(id(node))
+        parts = 1 + sum(parts for parts, _, _ in below)
         if parts > MOST_PARTS:
             raise InvalidSchema(
                 f"the schema grows to more than {MOST_PARTS:,} parts once its references "
                 "are followed"
             )
-        self._measured[id(node)] = parts, cost, recursions
-        return parts, cost, recursions
+        own = self._own[id(node)]
+        cost = total((own, *(cost for _, cost, _ in below))) if below else own
+        self._measured[id(node)] = parts, cost, sum(recursions for _, _, recursions in below)
+        return self._measured[id(node)]
 
     def _below(self, node: Node) -> Iterator[Node]:
         yield from _children(node)

@@ -13,10 +13,10 @@ from tollway_schemas.request import OutputSchema, ToolCall
 from tollway_workers.errors import InvalidResult, InvalidSchema
 from tollway_workers.providers.base import Completion
 from tollway_workers.validation.engine import accepts
-from tollway_workers.validation.extract import json_values, without_reasoning
+from tollway_workers.validation.extract import values_of, without_reasoning
 from tollway_workers.validation.finish import check_finish, no_answer
 from tollway_workers.validation.judge import Judge
-from tollway_workers.validation.schema import KnownSchema, KnownSchemas, encoded_schema
+from tollway_workers.validation.schema import KnownSchemas, encoded_schema
 from tollway_workers.validation.schema_cost import AnswerSize
 
 #: Characters of an answer above which the work is done in a thread.
@@ -50,22 +50,27 @@ class ResultValidator:
         self._schemas.get(output.json_schema, encoded)
         return encoded
 
-    async def check_all(self, output: OutputSchema | None, encoded: bytes) -> None:
+    def compiles_elsewhere(self, output: OutputSchema | None, encoded: bytes) -> bool:
+        """Whether `compile` has something to do; `encoded` is what `check` gave."""
+        return output is not None and self._schemas.get(output.json_schema, encoded).is_dear
+
+    async def compile(self, output: OutputSchema, encoded: bytes) -> None:
         """Raises InvalidSchema where `check` could not say yet; `encoded` is what it gave."""
-        if output is None:
-            return
         encoded = encoded or encoded_schema(output.json_schema)
-        dear = self._dear(output, encoded)
-        if dear is not None:
-            await self._judge.compile(encoded, dear.estimate(_LEAST))
-            self._note_compiled(encoded)
+        digest = sha256(encoded).digest()
+        if digest not in self._compiled:
+            known = self._schemas.get(output.json_schema, encoded)
+            await self._judge.compile(encoded, known.estimate(_LEAST))
+            self._note_compiled(digest)
 
     def check_now(self, output: OutputSchema | None) -> None:
         """Both at once, for callers that have nothing else to do. Raises InvalidSchema."""
         encoded = self.check(output)
-        if output is not None and self._dear(output, encoded) is not None:
-            self._judge.compile_now(encoded)
-            self._note_compiled(encoded)
+        if self.compiles_elsewhere(output, encoded):
+            digest = sha256(encoded).digest()
+            if digest not in self._compiled:
+                self._judge.compile_now(encoded)
+                self._note_compiled(digest)
 
     async def validate(
         self, output: OutputSchema | None, completion: Completion, encoded: bytes = b""
@@ -97,51 +102,40 @@ class ResultValidator:
         encoded = encoded or encoded_schema(output.json_schema)
         schema = self._schemas.get(output.json_schema, encoded)
         want_object = output.mode == "json_object"
-        if len(text) > _LARGEST_INLINE:
-            values = await asyncio.to_thread(_values, text, want_object)
-        else:
-            values = _values(text, want_object)
         problems: tuple[str, ...] | None = None
-        validator = schema.judged_here(values, len(text))
-        if validator is not None:
-            for value in values:
-                if accepts(validator, value):
-                    return value
-            problems = schema.problems_here(values[0], len(text))
+        if schema.may_judge_here(len(text)):
+            values = await _values(text, want_object=want_object)
+            validator = schema.judged_here(values, len(text))
+            if validator is not None:
+                for value in values:
+                    if accepts(validator, value):
+                        return value
+                problems = schema.problems_here(values, len(text))
         if problems is None:
+            # Not kept meanwhile: the values of a text take some twenty times its memory.
+            values = []
             estimate = schema.estimate(AnswerSize.at_most(len(text)))
-            verdict = await self._judge.judge(encoded, values, estimate)
+            verdict = await self._judge.judge(
+                encoded, text, want_object=want_object, estimate=estimate
+            )
             if verdict.accepted is not None:
-                return values[verdict.accepted]
+                return (await _values(text, want_object=want_object))[verdict.accepted]
             problems = verdict.problems
+        if not problems:
+            form = "JSON object" if want_object else "JSON"
+            problems = (f"/: there is no whole {form} in the answer",)
         raise InvalidResult(problems, text)
 
-    def _dear(self, output: OutputSchema, encoded: bytes) -> KnownSchema | None:
-        """The schema, if the other process has to compile it and has not done so lately."""
-        known = self._schemas.get(output.json_schema, encoded)
-        if known.validator is not None or _digest(encoded) in self._compiled:
-            return None
-        return known
-
-    def _note_compiled(self, encoded: bytes) -> None:
-        self._compiled[_digest(encoded)] = None
+    def _note_compiled(self, digest: bytes) -> None:
+        self._compiled[digest] = None
         if len(self._compiled) > _MOST_COMPILED:
             self._compiled.popitem(last=False)
 
 
-def _digest(encoded: bytes) -> bytes:
-    return sha256(encoded).digest()
-
-
-def _values(text: str, want_object: bool) -> list[Any]:
-    """The JSON values that `text` may mean, the likeliest first; raises InvalidResult for none."""
-    values = json_values(text)
-    if want_object:
-        values = [value for value in values if isinstance(value, dict)]
-    if not values:
-        form = "JSON object" if want_object else "JSON"
-        raise InvalidResult((f"/: there is no whole {form} in the answer",), text)
-    return values
+async def _values(text: str, *, want_object: bool) -> list[Any]:
+    if len(text) > _LARGEST_INLINE:
+        return await asyncio.to_thread(values_of, text, want_object=want_object)
+    return values_of(text, want_object=want_object)
 
 
 def _check_arguments(calls: tuple[ToolCall, ...]) -> None:
