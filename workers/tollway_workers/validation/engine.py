@@ -1,4 +1,4 @@
-"""The validator library, told once what it may do. Imports nothing of ours: see `confined_child`."""
+"""The validator library, told once what it may do. Imports nothing of ours, as `confined_child`."""
 
 from itertools import islice
 from typing import Any, NoReturn

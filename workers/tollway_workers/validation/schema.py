@@ -8,7 +8,7 @@ import jsonschema_rs
 import orjson
 
 from tollway_workers.errors import InvalidSchema
-from tollway_workers.validation.engine import Schema, accepts, compiled, masked_problems
+from tollway_workers.validation.engine import Schema, compiled, masked_problems
 from tollway_workers.validation.schema_cost import AnswerSize, Cost
 from tollway_workers.validation.schema_shape import Shape, measure
 
