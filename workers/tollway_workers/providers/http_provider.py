@@ -26,7 +26,7 @@ from tollway_workers.providers.redact import redact
 from tollway_workers.providers.transport import check_plain_http, read_body
 
 #: Bytes of an answer that are read; no chat answer is nearly as large.
-LARGEST_ANSWER = 16 * 2**20
+LARGEST_ANSWER = 4 * 2**20
 
 #: Bytes above which an answer is parsed in a thread: the event loop is the heartbeat.
 LARGEST_INLINE = 64 * 1024

@@ -1,9 +1,11 @@
 """The child that holds answers against schemas; `judge` speaks to it.
 
 A request is the length of a schema, the schema, and a text, or nothing; before the text is `o`
-where its answer must be an object, else `v`. It says `c` once the schema is compiled, or `e` and why it
-cannot be; then `n` if there is no value in the text, `a` and the index of the first that is
-accepted, or `r` and, if there is the time, `p` and the problems of the first.
+where its answer must be an object, else `v`.
+
+It says `c` once the schema is compiled, or `e` and why it cannot be; then `n` if there is no value
+in the text, `a` and the index of the first that is accepted, or `r` and, if there is the time, `p`
+and the problems of the first.
 """
 
 import struct
