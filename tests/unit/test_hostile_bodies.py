@@ -1,5 +1,7 @@
 """What a provider may send for a body: it is read within bounds, or refused in one sentence."""
 
+import asyncio
+import contextlib
 import gzip
 import tracemalloc
 import zlib
@@ -11,6 +13,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_workers.providers.http_errors import connection_failed
 from tollway_workers.providers.http_provider import LARGEST_ANSWER
 from tollway_workers.providers.response_body import BodyNotTaken, BodyTooLarge, read_body
+from tollway_workers.providers.transport import AiohttpTransport
 
 ONCE = gzip.compress(b"\0" * 2**20 * 64)
 TWICE = gzip.compress(gzip.compress(b"\0" * 2**20 * 256))
@@ -120,3 +123,26 @@ async def test_a_body_that_packs_nothing_at_all_ends_too() -> None:
 
     with pytest.raises(BodyTooLarge):
         await read_body(_response(("gzip",), head, *[empty] * 500), 2**20)
+
+
+async def _continue_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        await reader.readuntil(b"\r\n\r\n")
+        while True:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 500)
+            await writer.drain()
+    writer.close()
+
+
+async def test_a_server_that_never_comes_to_its_answer_is_left() -> None:
+    server = await asyncio.start_server(_continue_for_ever, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = AiohttpTransport()
+    request = httpx.Request("POST", f"http://127.0.0.1:{port}/", content=b"{}")
+
+    async with asyncio.timeout(20):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await transport.handle_async_request(request)
+
+    await transport.aclose()
+    server.close()
