@@ -90,7 +90,7 @@ def test_a_plan_is_made_so_once_and_then_there_is_nothing_to_do(
 
     again = tollway("topics", "apply").stdout
     assert again == b"nothing to do: all topics are as they should be\n"
-    nothing: dict[str, Any] = {"create": [], "grow": {}, "alter": []}
+    nothing: dict[str, Any] = {"create": [], "grow": {}, "alter": [], "delete": []}
     assert json.loads(tollway("topics", "plan", "--json").stdout)["to_do"] == nothing
 
 

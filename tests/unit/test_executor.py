@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -266,3 +267,30 @@ async def test_a_refused_field_is_asked_again_at_once_and_costs_no_attempt() -> 
     assert isinstance(second, Completed)
     assert [a.charged for a in subject.attempts] == [False, True]
     assert (subject.attempts[0].billed, subject.attempts[0].cost) == (Billed.NO, None)
+
+
+async def test_nothing_is_called_for_a_schema_that_cannot_be_compiled() -> None:
+    desk = Desk(completion("{}"))
+    # Too dear to be compiled by the event loop, which is why intake did not see the mistake.
+    schema: dict[str, Any] = {"not": {}, "pattern": "("}
+    subject = progress(job(output=OutputSchema(json_schema=schema)))
+
+    outcome, exchange = await desk.call(subject)
+
+    assert isinstance(outcome, DeadLettered)
+    assert outcome.failure.failure_class is FailureClass.INVALID_JOB
+    assert outcome.failure.problems[0].startswith("output.json_schema: the schema is not valid: ")
+    assert (exchange, desk.provider.calls, subject.attempts) == (None, [], [])
+
+
+async def test_an_answer_that_takes_too_long_to_judge_is_a_dead_letter_that_was_paid_for() -> None:
+    desk = Desk(completion("[" + "1e300," * 100_000 + "1]"))
+    schema: dict[str, Any] = {"items": {"multipleOf": 1e-300}}
+    subject = progress(job(output=OutputSchema(json_schema=schema)))
+
+    outcome, _ = await desk.call(subject)
+
+    assert isinstance(outcome, DeadLettered)
+    assert outcome.failure.failure_class is FailureClass.INVALID_JOB
+    assert "takes more than 0.5 s of CPU time" in outcome.failure.message
+    assert subject.attempts[0].billed is Billed.YES

@@ -188,6 +188,15 @@ def test_every_test_that_the_readme_or_the_guarantees_name_is_there() -> None:
         assert f"def {name}(" in (ROOT / file).read_text(), (name, file)
 
 
+def test_every_test_that_the_guarantees_name_is_there() -> None:
+    text = (ROOT / "docs/guarantees.md").read_text()
+    rows = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/[^)]+)\)", text)
+
+    assert len(rows) > 10
+    for name, file in rows:
+        assert f"def {name}(" in (ROOT / file).read_text(), (name, file)
+
+
 def test_the_readme_shows_the_example_that_is_run() -> None:
     example = (ROOT / "producers/examples/twelve_lines.py").read_text().split('"""', 2)[2].strip()
 

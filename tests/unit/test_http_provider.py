@@ -164,7 +164,7 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
 
     failure = await _failure(_provider(answer))
 
-    assert failure.failure_class is FailureClass.TRANSIENT
+    assert failure.failure_class is FailureClass.BAD_OUTPUT
     assert "larger than" in failure.message
 
 

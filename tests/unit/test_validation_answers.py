@@ -98,14 +98,14 @@ async def test_problems_are_few_and_short() -> None:
 
 
 @pytest.mark.parametrize("size", [100_000, 1_000_000])
-async def test_a_large_answer_is_judged_in_a_thread_and_quickly(size: int) -> None:
+async def test_a_large_answer_is_judged_elsewhere_and_quickly(size: int) -> None:
     good = {"items": [{"price": 1}] * (size // 12)}
 
     assert await _parsed(orjson.dumps(good).decode()) == good
     with pytest.raises(InvalidResult) as raised:
         await _parsed(orjson.dumps(good | {"items": ["x"] * (size // 4)}).decode())
 
-    assert len(raised.value.problems) == 1
+    assert 1 <= len(raised.value.problems) <= 10
 
 
 async def test_json_object_wants_an_object() -> None:

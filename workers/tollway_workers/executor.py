@@ -11,9 +11,15 @@ from tollway_schemas.reply import Answer, Provenance
 from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.errors import CallNotSent, InvalidResult, ProviderError, ProviderFailure
+from tollway_workers.errors import (
+    CallNotSent,
+    InvalidResult,
+    InvalidSchema,
+    ProviderError,
+    ProviderFailure,
+)
 from tollway_workers.policies.cost import cost_of
-from tollway_workers.policies.endings import cancelled
+from tollway_workers.policies.endings import cancelled, invalid_job
 from tollway_workers.policies.failure_table import FAILURE_TABLE
 from tollway_workers.policies.lane_wait import reason_of
 from tollway_workers.policies.outcome import Completed, Outcome, RetryLater
@@ -79,6 +85,8 @@ class JobExecutor:
             with permit:
                 if progress.cancelled:
                     return cancelled(progress.lane), None
+                if self._validator.compiles_elsewhere(progress.job.output, progress.schema):
+                    await self._compile(progress, permit)
                 call = self._prepare(progress)
                 completion = await self._send(call, progress, permit, may_send)
             answer = await self._validator.validate(
@@ -91,11 +99,23 @@ class JobExecutor:
                 bad = (error.answer, error.problems) if isinstance(error, InvalidResult) else None
                 ask_next(progress, outcome.ask, bad)
             return outcome, exchange
+        except InvalidSchema as error:
+            return invalid_job(f"output.json_schema: {error}"), None
         except asyncio.CancelledError:
             if not progress.cancelled:
                 raise
             return cancelled(progress.lane), self._note_cancelled(progress, call)
         return self.complete(progress, call, completion, answer)
+
+    async def _compile(self, progress: JobProgress, permit: Permit) -> None:
+        """Raises InvalidSchema: nothing is paid for an answer that nothing can be held against."""
+        output = progress.job.output
+        try:
+            if output is not None:
+                await self._validator.compile(output, progress.schema)
+        except InvalidSchema:
+            permit.withdraw()
+            raise
 
     def _prepare(self, progress: JobProgress) -> Call:
         lane = self._lanes[progress.lane]

@@ -8,7 +8,7 @@ import httpx
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.redact import redact
-from tollway_workers.providers.response_body import BodyTooLarge
+from tollway_workers.providers.response_body import BodyNotTaken, BodyTooLarge
 
 #: Every error of a transport has one of these among its bases. `CookieConflict` has not: we keep
 #: no cookies.
@@ -24,6 +24,9 @@ _CLASSES: tuple[tuple[type[Exception], FailureClass], ...] = (
     (httpx.UnsupportedProtocol, FailureClass.CONNECT),
     (httpx.LocalProtocolError, FailureClass.CONNECT),
     (httpx.InvalidURL, FailureClass.CONNECT),
+    # It was paid for, and the next one is likely to be no better.
+    (BodyTooLarge, FailureClass.BAD_OUTPUT),
+    (BodyNotTaken, FailureClass.BAD_OUTPUT),
     # The whole is bounded by the call's own timeout; a transport may be stricter.
     (httpx.TimeoutException, FailureClass.TIMEOUT_TOTAL),
     (httpx.TooManyRedirects, FailureClass.MODEL_NOT_FOUND),
@@ -51,7 +54,15 @@ def class_of_error(error: Exception) -> FailureClass:
 def connection_failed(error: Exception) -> ProviderError:
     """The same error as one of ours."""
     failure_class = class_of_error(error)
-    words = "the answer was not taken" if isinstance(error, BodyTooLarge) else _WORDS[failure_class]
+    if isinstance(error, httpx.DecodingError):
+        return ProviderError(
+            ProviderFailure(
+                failure_class=failure_class,
+                message=f"the answer was not taken: {redact(str(error))}",
+                scope=ErrorScope.PROVIDER,
+            )
+        )
+    words = _WORDS[failure_class]
     said = redact(str(error))
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return ProviderError(

@@ -22,6 +22,7 @@ from tollway_workers.errors import (
 )
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http_errors import TRANSPORT_ERRORS, connection_failed, timed_out
+from tollway_workers.providers.known_secrets import KnownSecrets
 from tollway_workers.providers.lean_http import Endpoint, PostRequest, header_values
 from tollway_workers.providers.redact import redact
 from tollway_workers.providers.transport import check_plain_http, read_body
@@ -29,7 +30,7 @@ from tollway_workers.providers.transport import check_plain_http, read_body
 log = structlog.get_logger(__name__)
 
 #: Bytes of an answer that are read; no chat answer is nearly as large.
-LARGEST_ANSWER = 16 * 2**20
+LARGEST_ANSWER = 4 * 2**20
 
 #: Bytes above which an answer is parsed in a thread: the event loop is the heartbeat.
 LARGEST_INLINE = 64 * 1024
@@ -79,6 +80,7 @@ class HttpProvider:
         self._url = httpx.URL(settings.base_url.rstrip("/") + wire.path)
         check_plain_http(self._url, has_key=key is not None)
         self._headers = _static_headers(settings.headers)
+        self._secrets = KnownSecrets(settings.headers.items())
         self._endpoint = self._read_endpoint()
         self._reloading = asyncio.Lock()
         self._closed = False
@@ -105,12 +107,13 @@ class HttpProvider:
             status, headers, body = await self._exchange(call, endpoint)
             # A failed call's answer is compared with what was sent.
             if len(body) + len(call.body) > LARGEST_INLINE:
-                return await asyncio.to_thread(self._wire.parse, status, headers, body, call.body)
-            return self._wire.parse(status, headers, body, call.body)
+                return await asyncio.to_thread(self._parse, status, headers, body, call.body)
+            return self._parse(status, headers, body, call.body)
         except ProviderError as error:
-            if error.failure.failure_class is FailureClass.AUTH:
-                raise await self._after_refusal(error.failure, endpoint) from None
-            raise self._learned(error.failure, call, refused) from None
+            failure = self._without_secrets(error.failure)
+            if failure.failure_class is FailureClass.AUTH:
+                raise await self._after_refusal(failure, endpoint) from None
+            raise self._learned(failure, call, refused) from None
 
     async def reload_key(self) -> None:
         """Read the key again; later calls use it. Raises ConfigError if it cannot be read."""
@@ -121,6 +124,27 @@ class HttpProvider:
         if not self._closed:
             self._closed = True
             await self._transport.aclose()
+
+    def _parse(
+        self, status: int, headers: Mapping[str, str], body: bytes, sent: bytes
+    ) -> Completion:
+        """What an answer means. A server may repeat our key: nothing after this sees it."""
+        completion = self._wire.parse(status, headers, self._secrets.hide(body), sent)
+        request_id = completion.provider_request_id
+        if request_id is None:
+            return completion
+        return completion._replace(provider_request_id=self._secrets.hide_text(request_id))
+
+    def _without_secrets(self, failure: ProviderFailure) -> ProviderFailure:
+        """The same where a header, or the error of a connection, says the key."""
+        hide = self._secrets.hide_text
+        code, request_id = failure.provider_code, failure.provider_request_id
+        return replace(
+            failure,
+            message=hide(failure.message),
+            provider_code=None if code is None else hide(code),
+            provider_request_id=None if request_id is None else hide(request_id),
+        )
 
     async def _exchange(
         self, call: ProviderCall, endpoint: Endpoint
@@ -181,6 +205,7 @@ class HttpProvider:
                 f"the key of provider {self._lane.provider_name} is empty or has characters that "
                 "no HTTP header may have: check what its reference points to"
             )
+        self._secrets.learn(key)
         authorization = (b"Authorization", b"Bearer " + key.encode())
         return Endpoint(self._url, (*self._headers, authorization))
 

@@ -6,14 +6,15 @@ import aiohttp
 import httpx
 
 from tollway_workers.providers.transport_errors import BODY, FOREIGN_IN_BODY, translated
-
-#: A compressed body is unpacked in pieces of this many bytes, so that the limit holds early:
-#: deflate makes at most a thousand bytes of one.
-_COMPRESSED_PIECE = 4_096
+from tollway_workers.providers.unpack import BadPacking, PackedTwice, Unpacking, packing
 
 
 class BodyTooLarge(httpx.DecodingError):
     """A response body passes the limit that its reader set; the rest was not read."""
+
+
+class BodyNotTaken(httpx.DecodingError):
+    """A response body in a form that is not read: another call would bring another such."""
 
 
 class ResponseBody(httpx.AsyncByteStream):
@@ -60,6 +61,7 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
 
     Raises:
         BodyTooLarge: there is more; the connection is closed, the rest not read.
+        BodyNotTaken: it is packed more than once, or in an unknown way.
         httpx.DecodingError: the body is not what `content-encoding` says.
         httpx.TransportError: the connection failed.
 
@@ -76,30 +78,35 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
         response.is_closed = True
         return body
     try:
-        parts: list[bytes] = []
-        size = 0
-        async for chunk in _unpacked(response):
-            parts.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                break
-        return _within(limit, b"".join(parts), size)
+        return await _read_packed(response, limit)
     finally:
         await response.aclose()
 
 
-def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
-    if "content-encoding" not in response.headers:
-        return aiter(_async_stream(response))
-    return httpx.Response(
-        response.status_code, headers=response.headers, content=_pieces(response)
-    ).aiter_bytes()
+async def _read_packed(response: httpx.Response, limit: int) -> bytes:
+    unpacking = _unpacking(response)
+    body = bytearray()
+    received = 0
+    try:
+        async for chunk in _async_stream(response):
+            received += len(chunk)
+            body += chunk if unpacking is None else unpacking.feed(chunk, limit + 1 - len(body))
+            if max(received, len(body)) > limit:
+                break
+        else:
+            if unpacking is not None:
+                unpacking.end()
+    except BadPacking as error:
+        raise httpx.DecodingError(str(error)) from None
+    return _within(limit, bytes(body), max(received, len(body)))
 
 
-async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
-    async for chunk in _async_stream(response):
-        for start in range(0, len(chunk), _COMPRESSED_PIECE):
-            yield chunk[start : start + _COMPRESSED_PIECE]
+def _unpacking(response: httpx.Response) -> Unpacking | None:
+    try:
+        coding = packing(response.headers.get_list("content-encoding"))
+    except PackedTwice as error:
+        raise BodyNotTaken(str(error)) from None
+    return None if coding is None else Unpacking(coding)
 
 
 def _async_stream(response: httpx.Response) -> httpx.AsyncByteStream:

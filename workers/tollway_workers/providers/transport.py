@@ -5,16 +5,19 @@ than bare aiohttp, which takes 90. Redirects are never followed, cookies never k
 handed on as it came: httpx unpacks it.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict, istr
 from yarl import URL
@@ -47,6 +50,10 @@ __all__ = [
 _MAX_REMEMBERED = 256
 #: Bytes of one response header: providers' policies and cookies pass aiohttp's default of 8 KiB.
 _MAX_HEADER_BYTES = 65_536
+#: Interim answers (`100 Continue`, `103 Early Hints`) of one connection, and bytes that are taken
+#: from it at once.
+_MOST_INTERIM = 1_000
+_MOST_RECEIVED = 64 * 1024
 #: aiohttp adds its own where one is missing, unless told not to: a request is sent as it is.
 _AUTOMATIC = tuple(map(istr, ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")))
 #: aiohttp states these from the body itself.
@@ -57,11 +64,42 @@ _FRAMING = {b"content-length", b"transfer-encoding"}
 _MAY_SEND: ContextVar[Callable[[], bool]] = ContextVar("may_send")
 
 
+class _OneAnswer(ResponseHandler):
+    """A connection that is closed where a server says "continue" without end.
+
+    State: `_interim` (its interim answers; `_MOST_INTERIM` of all calls over it are enough).
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._interim = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Of a selector's transports: 256 KiB of interim answers take a second to parse.
+        if hasattr(transport, "max_size"):
+            setattr(transport, "max_size", _MOST_RECEIVED)  # noqa: B010 asyncio declares it nowhere
+        super().connection_made(transport)
+
+    def feed_data(self, data: tuple[RawResponseMessage, Any], size: int = 0) -> None:
+        if 100 <= data[0].code < 200:
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                self.close()
+                return
+        super().feed_data(data, size)
+
+
 class _AskingConnector(aiohttp.TCPConnector):
     """Asks whether a request may still be sent, once it has its connection.
 
     It is written right after that, without another wait: connecting may take seconds.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory: Callable[[], ResponseHandler] = partial(  # type: ignore[assignment]  # a base's partial
+            _OneAnswer, asyncio.get_running_loop()
+        )
 
     async def connect(
         self,

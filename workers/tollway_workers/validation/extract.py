@@ -48,6 +48,12 @@ def json_values(text: str) -> list[JsonText]:
     return [value for piece in reversed(pieces) for value in _parsed(piece.strip())]
 
 
+def values_of(text: str, *, want_object: bool) -> list[JsonText]:
+    """The same, or the objects among them alone."""
+    values = json_values(text)
+    return [each for each in values if isinstance(each.value, dict)] if want_object else values
+
+
 def _parsed(text: str) -> list[JsonText]:
     try:
         return [JsonText(*read_text(text))]

@@ -30,11 +30,11 @@ def check_finish(completion: Completion, text: str | None) -> None:
     """
     refusal = _REFUSALS.get(completion.finish)
     if refusal is not None:
-        raise _no_answer(completion, *refusal)
+        raise no_answer(completion, *refusal)
     if completion.finish is Finish.UNKNOWN:
-        raise _no_answer(completion, FailureClass.TRANSIENT, _unfinished(completion.finish_reason))
+        raise no_answer(completion, FailureClass.TRANSIENT, _unfinished(completion.finish_reason))
     if not completion.tool_calls and not completion.other and not (text and text.strip()):
-        raise _no_answer(completion, FailureClass.TRANSIENT, "empty answer")
+        raise no_answer(completion, FailureClass.TRANSIENT, "empty answer")
 
 
 def _unfinished(reason: str | None) -> str:
@@ -46,7 +46,7 @@ def _is_word(reason: str | None) -> bool:
     return reason is not None and _WORD.fullmatch(reason) is not None
 
 
-def _no_answer(completion: Completion, failure_class: FailureClass, message: str) -> ProviderError:
+def no_answer(completion: Completion, failure_class: FailureClass, message: str) -> ProviderError:
     """The error for a completion without a usable answer: it was billed, and its usage is kept."""
     return ProviderError(
         ProviderFailure(

@@ -1,85 +1,132 @@
-"""Output schemas, compiled once and kept within bounds."""
+"""Output schemas: measured, compiled where that is cheap, and kept within bounds."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import jsonschema_rs
 import orjson
 
 from tollway_workers.errors import InvalidSchema
-from tollway_workers.validation.problems import masked_problems
-from tollway_workers.validation.schema_shape import count_recursions
+from tollway_workers.validation.engine import Schema, compiled, masked_problems
+from tollway_workers.validation.schema_cost import AnswerSize, Cost
+from tollway_workers.validation.schema_shape import Shape, measure
 
 #: Bytes of one schema as JSON.
 LARGEST_SCHEMA = 64 * 1024
 
-#: Compiled schemas that are kept, and the bytes they may have together as JSON (in memory a
-#: compiled schema takes some twenty times that).
+#: Schemas that are kept, and the bytes that they may take together.
 MOST_KEPT = 256
-MOST_KEPT_BYTES = 2 * 2**20
+MOST_KEPT_BYTES = 64 * 2**20
 
-#: Lookarounds need a backtracking engine; the limits stop a pattern after a few milliseconds, and
-#: a value that meets one is taken as not matching.
-_PATTERNS = jsonschema_rs.FancyRegexOptions(
-    backtrack_limit=100_000, size_limit=2**20, dfa_size_limit=2**20
-)
-_MASK = "the value"
+#: Bytes that a compiled schema takes for each byte of its JSON, and for each pattern or format:
+#: measured are 30 to 75, and the limit on a pattern's automaton.
+_BYTES_PER_BYTE = 80
+_BYTES_PER_PATTERN = 64 * 1024
 
-Schema = dict[str, Any] | bool
+#: Nanoseconds that an answer may take here at most; what may take longer goes to another process.
+#: Of a thousand answers that arrive at once, none waits for more than a second.
+LONGEST_HERE = 1_000_000
+#: To say what is wrong takes up to so many times as long as to see that something is.
+_LISTING = 400
+
+#: Characters of an answer that must be judged here, for a schema to be compiled here.
+_LEAST_HERE = 64
+#: Characters up to which the values of an answer are counted here.
+_COUNTED_UP_TO = 16 * 1024
+#: What a schema is taken to cost whose cost nobody knows: as much as this many of its own units.
+_UNBOUNDED = 1_000
+
+_NOTHING = Shape(Cost(1), Cost(1), 0)
 
 
 @dataclass(frozen=True, slots=True)
-class CompiledSchema:
-    """A schema that values can be held against."""
+class KnownSchema:
+    """A schema that answers can be held against: here if that is cheap for certain."""
 
-    validator: jsonschema_rs.Validator
-    #: References that lead back to what they stand in.
-    recursions: int
+    shape: Shape
+    #: Characters of JSON.
     size: int
+    #: None where no answer is worth it: only another process compiles it.
+    validator: jsonschema_rs.Validator | None
+    #: Characters of an answer that is judged here, whatever it is.
+    here_up_to: int = -1
 
-    def accepts(self, value: Any) -> bool:
-        """Whether `value` satisfies the schema; one that is nested too deeply does not."""
-        try:
-            return self.validator.is_valid(value)
-        except ValueError:
-            return False
+    @property
+    def is_dear(self) -> bool:
+        """Whether only another process may compile it."""
+        return self.validator is None
 
-    def problems(self, value: Any, size: int) -> tuple[str, ...]:
-        """What is wrong with a value of `size` bytes, values masked; empty if nothing is."""
-        if self.accepts(value):
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes at most."""
+        if self.validator is None:
+            return self.size
+        patterns = self.shape.written.patterns
+        return self.size * _BYTES_PER_BYTE + patterns * _BYTES_PER_PATTERN
+
+    def estimate(self, answer: AnswerSize) -> int:
+        """Nanoseconds that an answer takes at most; where nobody knows, by what is compared."""
+        followed = self.shape.followed
+        here = followed.nanoseconds(answer)
+        return here if _is_bounded(self.shape) else here * _UNBOUNDED
+
+    def may_judge_here(self, characters: int) -> bool:
+        """Whether it is worth the while to ask `judged_here` about a text."""
+        return self.validator is not None and (
+            characters <= self.here_up_to or characters <= _COUNTED_UP_TO
+        )
+
+    def judged_here(self, values: list[Any], characters: int) -> jsonschema_rs.Validator | None:
+        """The validator, if to hold all `values` of a text against it takes no time to speak of."""
+        if characters <= self.here_up_to:
+            return self.validator
+        if not self.may_judge_here(characters):
+            return None
+        counted = self.estimate(AnswerSize.of(values, characters))
+        return self.validator if counted <= LONGEST_HERE else None
+
+    def problems_here(self, values: list[Any], characters: int) -> tuple[str, ...] | None:
+        """What is wrong with the first of `values`, of which none is accepted.
+
+        Empty if there is none; None if it may take too long to say.
+        """
+        if not values:
             return ()
-        return masked_problems(self.validator, value, size=size, recursions=self.recursions)
+        estimate = self.estimate(AnswerSize.of(values[0], characters)) * _LISTING
+        if self.validator is None or estimate > LONGEST_HERE:
+            return None
+        return masked_problems(self.validator, values[0])
 
 
-class CompiledSchemas:
-    """The schemas used last, compiled. Nothing in them is ever fetched, from file or network."""
+class KnownSchemas:
+    """The schemas used last. Nothing in them is ever fetched, from file or network."""
 
     def __init__(self) -> None:
         # Changed by `get` alone, which has no await in it. Last used last.
-        self._compiled: OrderedDict[bytes, CompiledSchema] = OrderedDict()
+        self._known: OrderedDict[bytes, KnownSchema] = OrderedDict()
         self._bytes = 0
 
     def __repr__(self) -> str:
-        return f"<CompiledSchemas {len(self._compiled)} schemas, {self._bytes} bytes>"
+        return f"<KnownSchemas {len(self._known)} schemas, {self._bytes} bytes>"
 
-    def get(self, schema: Schema, encoded: bytes = b"") -> CompiledSchema:
-        """The schema compiled; `encoded` is the same as JSON, where somebody has it already.
+    def get(self, schema: Schema, encoded: bytes = b"") -> KnownSchema:
+        """The schema, measured; `encoded` is the same as JSON, where somebody has it already.
 
         Raises InvalidSchema if it cannot be used.
         """
         encoded = encoded or encoded_schema(schema)
-        found = self._compiled.get(encoded)
+        found = self._known.get(encoded)
         if found is not None:
-            self._compiled.move_to_end(encoded)
+            self._known.move_to_end(encoded)
             return found
-        compiled = _compile(schema, len(encoded))
-        self._compiled[encoded] = compiled
-        self._bytes += compiled.size
-        while len(self._compiled) > MOST_KEPT or self._bytes > MOST_KEPT_BYTES:
-            _, oldest = self._compiled.popitem(last=False)
-            self._bytes -= oldest.size
-        return compiled
+        known = _known(schema, len(encoded))
+        self._known[encoded] = known
+        self._bytes += known.memory
+        while len(self._known) > MOST_KEPT or self._bytes > MOST_KEPT_BYTES:
+            _, oldest = self._known.popitem(last=False)
+            self._bytes -= oldest.memory
+        return known
 
 
 def encoded_schema(schema: Schema) -> bytes:
@@ -97,33 +144,17 @@ def encoded_schema(schema: Schema) -> bytes:
     return encoded
 
 
-def _compile(schema: Schema, size: int) -> CompiledSchema:
-    recursions = 0 if isinstance(schema, bool) else count_recursions(schema)
+def _known(schema: Schema, size: int) -> KnownSchema:
+    shape = _NOTHING if isinstance(schema, bool) else measure(schema)
+    here_up_to = shape.followed.characters_within(LONGEST_HERE) if _is_bounded(shape) else 0
+    if here_up_to < _LEAST_HERE:
+        return KnownSchema(shape, size, None)
     try:
-        validator = jsonschema_rs.validator_for(
-            schema,
-            retriever=_refuse,
-            mask=_MASK,
-            pattern_options=_PATTERNS,
-            validate_formats=True,
-        )
+        return KnownSchema(shape, size, compiled(schema), here_up_to)
     except ValueError as error:
-        raise InvalidSchema(f"the schema is not valid: {_first_line(error)}") from None
-    except BaseException as error:
-        # A panic in the compiler's Rust code is no Exception; ours to name, and no reason to stop.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise InvalidSchema("the schema is not valid: it breaks the schema compiler") from None
-    return CompiledSchema(validator, recursions, size)
+        raise InvalidSchema(str(error)) from None
 
 
-def _refuse(uri: str, /) -> NoReturn:
-    """Called by the compiler for whatever is not in the schema itself."""
-    raise ValueError("nothing is ever fetched")
-
-
-def _first_line(error: ValueError) -> str:
-    if isinstance(error, jsonschema_rs.ValidationError):
-        path = "".join(f"/{part}" for part in error.instance_path)
-        return f"{path or '/'}: {error.message}"[:200]
-    return str(error).partition("\n")[0][:200]
+def _is_bounded(shape: Shape) -> bool:
+    """Whether each part of the schema meets each value of an answer at most once."""
+    return shape.recursions < 2 and not shape.followed.unbounded

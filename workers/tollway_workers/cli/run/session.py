@@ -81,7 +81,7 @@ def batch_reader(options: RunOptions, plan: FleetPlan, file: BatchFile) -> Batch
 
     def judge(output: OutputSchema) -> str | None:
         try:
-            validator.check(output)
+            validator.check_now(output)
         except InvalidSchema as error:
             return str(error)
         return None

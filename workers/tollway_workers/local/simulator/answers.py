@@ -12,9 +12,9 @@ from tollway_workers.local.simulator.ask import Ask, BadRequest
 from tollway_workers.local.simulator.draws import draw
 from tollway_workers.local.simulator.faults import FaultKind
 from tollway_workers.local.simulator.identity import names, own_name
-from tollway_workers.local.simulator.schema_instances import Unsatisfiable, instances
 from tollway_workers.local.simulator.tokens import CHARACTERS_PER_TOKEN, text_tokens
 from tollway_workers.local.simulator.wire import Answer
+from tollway_workers.validation.confined import Confined
 
 #: Schemas whose answers are remembered; the one that was not asked for the longest goes.
 _SCHEMAS_KEPT = 256
@@ -69,6 +69,7 @@ class AnswerBook:
         self._key = {job: _as_text(answer) for job, answer in key.items()}
         self._seed = seed
         self._pool_size = answers_per_schema
+        self._instances = Confined("tollway_workers.local.simulator.instances_child")
         #: Schema as bytes -> its answers, made once.
         self._pools: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
 
@@ -92,14 +93,21 @@ class AnswerBook:
         if key in self._pools:
             self._pools.move_to_end(key)
             return self._pools[key]
-        try:
-            pool = tuple(map(_as_json, instances(schema, seed=self._seed, count=self._pool_size)))
-        except Unsatisfiable as error:
-            raise _invalid_schema(str(error)) from error
+        pool = self._made(schema)
         self._pools[key] = pool
         if len(self._pools) > _SCHEMAS_KEPT:
             self._pools.popitem(last=False)
         return pool
+
+    def _made(self, schema: Any) -> tuple[str, ...]:
+        request = orjson.dumps((schema, self._seed, self._pool_size))
+        said = self._instances.ask(request).result()
+        first = said.frames[0] if said.frames else b""
+        if first[:1] == b"e":
+            raise _invalid_schema(first[1:].decode())
+        if first[:1] != b"v":
+            raise _invalid_schema(f"making a value for it {said.why}.")
+        return tuple(map(_as_json, orjson.loads(first[1:])))
 
 
 def _invalid_schema(why: str) -> BadRequest:

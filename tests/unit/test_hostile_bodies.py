@@ -1,0 +1,148 @@
+"""What a provider may send for a body: it is read within bounds, or refused in one sentence."""
+
+import asyncio
+import contextlib
+import gzip
+import tracemalloc
+import zlib
+
+import httpx
+import pytest
+
+from tollway_schemas.failure import FailureClass
+from tollway_workers.providers.http_errors import connection_failed
+from tollway_workers.providers.http_provider import LARGEST_ANSWER
+from tollway_workers.providers.response_body import BodyNotTaken, BodyTooLarge, read_body
+from tollway_workers.providers.transport import AiohttpTransport
+
+ONCE = gzip.compress(b"\0" * 2**20 * 64, mtime=0)
+TWICE = gzip.compress(gzip.compress(b"\0" * 2**20 * 256, mtime=0))
+
+
+class _Pieces(httpx.AsyncByteStream):
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self):  # type: ignore[no-untyped-def]  # an iterator, as httpx has it
+        for piece in self._pieces:
+            yield piece
+
+
+def _response(codings: tuple[str, ...], *pieces: bytes) -> httpx.Response:
+    headers = [("content-encoding", coding) for coding in codings]
+    return httpx.Response(200, headers=headers, stream=_Pieces(*pieces))
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(b"hello", mtime=0)),
+        ("GZip", gzip.compress(b"hello", mtime=0)),
+        ("identity, gzip", gzip.compress(b"hello", mtime=0)),
+        ("x-gzip", gzip.compress(b"hel", mtime=0) + gzip.compress(b"lo", mtime=0)),
+        ("deflate", zlib.compress(b"hello")),
+        ("deflate", zlib.compress(b"hello")[2:-4]),
+        ("identity", b"hello"),
+        ("", b"hello"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+async def test_a_body_that_is_packed_once_is_unpacked(coding: str, body: bytes, size: int) -> None:
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+
+    assert await read_body(_response((coding,), *pieces), 100) == b"hello"
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [
+        ("gzip, gzip",),
+        ("gzip", "gzip"),
+        ("gzip,deflate",),
+        ("deflate, identity, gzip",),
+        ("br",),
+        ("zstd",),
+        ("no such thing\x7f" * 99,),
+    ],
+)
+async def test_a_body_that_is_packed_twice_is_not_unpacked(codings: tuple[str, ...]) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyNotTaken) as raised:
+            await read_body(_response(codings, TWICE), LARGEST_ANSWER)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+    failure = connection_failed(raised.value).failure
+    assert failure.failure_class is FailureClass.BAD_OUTPUT
+    assert failure.message.startswith("the answer was not taken: the answer is packed ")
+    assert len(failure.message) < 150
+
+
+@pytest.mark.parametrize("body", [ONCE, ONCE * 3, zlib.compress(b"\0" * 2**20 * 64)])
+async def test_what_a_body_unpacks_to_is_bounded(body: bytes) -> None:
+    coding = "deflate" if body[:1] == b"\x78" else "gzip"
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyTooLarge) as raised:
+            await read_body(_response((coding,), body), LARGEST_ANSWER)
+        assert tracemalloc.get_traced_memory()[1] < 5 * LARGEST_ANSWER
+    finally:
+        tracemalloc.stop()
+
+    assert connection_failed(raised.value).failure.failure_class is FailureClass.BAD_OUTPUT
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "why"),
+    [
+        ("gzip", b"plain", "the answer is not packed as gzip"),
+        ("gzip", ONCE[:-9], "the packed answer was cut short"),
+        ("gzip", gzip.compress(b"a", mtime=0) + b"rest", "something follows the packed answer"),
+        ("deflate", zlib.compress(b"a") + b"rest", "something follows the packed answer"),
+        ("deflate", b"plain", "the answer is not packed as deflate"),
+        ("gzip", gzip.compress(b"", mtime=0) * 200_000, "the answer is packed in too many pieces"),
+    ],
+)
+async def test_a_lie_about_packing_is_a_transient_failure(
+    coding: str, body: bytes, why: str
+) -> None:
+    with pytest.raises(httpx.DecodingError) as raised:
+        await read_body(_response((coding,), body), 2**27)
+
+    failure = connection_failed(raised.value).failure
+    assert failure.failure_class is FailureClass.TRANSIENT
+    assert failure.message == f"the answer was not taken: {why}"
+
+
+async def test_a_body_that_packs_nothing_at_all_ends_too() -> None:
+    # Stored blocks of no bytes: a body may go on for ever without a byte of an answer.
+    empty = b"\0\0\0\xff\xff" * 2_000
+    head = b"\x1f\x8b\x08\0\0\0\0\0\0\3"
+
+    with pytest.raises(BodyTooLarge):
+        await read_body(_response(("gzip",), head, *[empty] * 500), 2**20)
+
+
+async def _continue_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        await reader.readuntil(b"\r\n\r\n")
+        while True:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 500)
+            await writer.drain()
+    writer.close()
+
+
+async def test_a_server_that_never_comes_to_its_answer_is_left() -> None:
+    server = await asyncio.start_server(_continue_for_ever, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = AiohttpTransport()
+    request = httpx.Request("POST", f"http://127.0.0.1:{port}/", content=b"{}")
+
+    async with asyncio.timeout(20):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await transport.handle_async_request(request)
+
+    await transport.aclose()
+    server.close()

@@ -1,0 +1,68 @@
+"""Holds answers against schemas in a process of its own, which ends where that takes too much."""
+
+import asyncio
+import struct
+from typing import NamedTuple
+
+import orjson
+
+from tollway_workers.errors import InvalidSchema
+from tollway_workers.validation.confined import Confined, Ended
+from tollway_workers.validation.engine import SOMEWHERE
+
+_LENGTH = struct.Struct("!I")
+_REMEDY = "use a schema with fewer patterns, alternatives, references or values of an enum"
+
+
+class Verdict(NamedTuple):
+    """What was found about an answer."""
+
+    #: Which of the values in the text satisfies the schema; None: none does.
+    accepted: int | None
+    #: What is wrong with the first, values masked; empty where there is none.
+    problems: tuple[str, ...] = ()
+
+
+class Judge:
+    """A child process that validates. `estimate`: those of a low one go first."""
+
+    def __init__(self) -> None:
+        self._child = Confined("tollway_workers.validation.judge_child")
+
+    async def compile(self, schema: bytes, estimate: int) -> None:
+        """Raises InvalidSchema if the schema cannot be compiled, or takes too much."""
+        _check_compiled(await asyncio.wrap_future(self._child.ask(_request(schema), estimate)))
+
+    def compile_now(self, schema: bytes) -> None:
+        """The same for callers that have nothing else to do meanwhile."""
+        _check_compiled(self._child.ask(_request(schema)).result())
+
+    async def judge(self, schema: bytes, text: str, *, want_object: bool, estimate: int) -> Verdict:
+        """Which of the values in `text` (`extract.values_of`) satisfies the schema.
+
+        Raises InvalidSchema if the schema cannot be used, or if finding out takes too much.
+        """
+        payload = _request(schema) + (b"o" if want_object else b"v") + text.encode()
+        said = await asyncio.wrap_future(self._child.ask(payload, estimate))
+        _check_compiled(said)
+        words = {frame[:1]: frame[1:] for frame in said.frames}
+        if b"a" in words:
+            return Verdict(int(words[b"a"]))
+        if b"n" in words:
+            return Verdict(None)
+        if b"r" in words:
+            problems = orjson.loads(words[b"p"]) if b"p" in words else (SOMEWHERE,)
+            return Verdict(None, tuple(problems))
+        raise InvalidSchema(f"holding the answer against the schema {said.why}: {_REMEDY}")
+
+
+def _request(schema: bytes) -> bytes:
+    return _LENGTH.pack(len(schema)) + schema
+
+
+def _check_compiled(said: Ended) -> None:
+    first = said.frames[0] if said.frames else b""
+    if first[:1] == b"e":
+        raise InvalidSchema(first[1:].decode())
+    if first != b"c":
+        raise InvalidSchema(f"compiling the schema {said.why}: {_REMEDY}")
