@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from scenario import said
+from scenario import GONE, said
 
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Priority
@@ -50,6 +50,8 @@ class Edge:
         }
         self.frozen = False
         self.broker = _broker()
+        # Known to the fleet, and gone: see `send`.
+        self.broker.create_topic(GONE)
         self.provider = ScriptedProvider([said])
         self.owed: list[_Due] = []
         #: Told of each commit.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import Job
+from tollway_schemas.job import Job, ReplyAddress
 from tollway_schemas.request import OutputSchema
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.policies import outgoing
@@ -20,6 +20,8 @@ from tollway_workers.testing.scripted_provider import completion
 GARBAGE = b"\x00 no job"
 #: Larger than what the validator looks at on the event loop.
 _LONG = '{"n": 1, "text": "' + "x" * 70_000 + '"}'
+#: A topic of a service, which has deleted it.
+GONE = "gone"
 #: Larger than a reply may be.
 _TOO_LONG = "x" * 250_000
 
@@ -64,6 +66,13 @@ _WAYS = (
     Way(job("copied"), (_FINE,), twice=True),
     Way(job("cursed"), (_FINE,), FailureClass.UNKNOWN, dead=True),
     Way(job("asked-again", output=_SCHEMA), (completion('{"n": "x"}'), _FINE)),
+    Way(job("undeliverable", reply_to=ReplyAddress(topic=GONE)), (_FINE,), dead=True),
+    Way(
+        job("untold", reply_to=ReplyAddress(topic=GONE)),
+        (failing(FailureClass.INVALID_REQUEST),),
+        FailureClass.INVALID_REQUEST,
+        dead=True,
+    ),
     Way(job("long", output=_SCHEMA), (completion(_LONG),)),
     Way(job("too-late", seconds=-1.0), (), FailureClass.EXPIRED),
     Way(

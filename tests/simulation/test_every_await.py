@@ -22,6 +22,7 @@ _MODULES = (
     "executor.py",
     "admission.py",
     "publisher.py",
+    "replying.py",
     "writing.py",
     "copies.py",
     "validation/*.py",
