@@ -23,7 +23,7 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.groups import contract_of, limit_groups, without_limits
 from tollway_workers.dispatcher import Fairness
-from tollway_workers.errors import ConfigError, FleetError
+from tollway_workers.errors import ConfigError, FleetError, LocalError
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.backlog import Backlog
@@ -293,5 +293,8 @@ class WorkerApp:
 
 def _announce(path: Path, url: str) -> None:
     temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(orjson.dumps({"pid": os.getpid(), "url": url}))
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(orjson.dumps({"pid": os.getpid(), "url": url}))
+        temporary.replace(path)
+    except OSError as error:
+        raise LocalError(f"--announce: {path} cannot be written: {error.strerror}") from None

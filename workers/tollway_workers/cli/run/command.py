@@ -10,6 +10,7 @@ from tollway_workers.cli.run import arguments as given
 from tollway_workers.cli.run.dry_run import estimate
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.cli.run.prepare import batch_reader, open_batch, prepared
 from tollway_workers.cli.run.report import (
     SIMULATED,
     estimate_json,
@@ -18,7 +19,7 @@ from tollway_workers.cli.run.report import (
     show_result,
 )
 from tollway_workers.cli.run.screen import Screen
-from tollway_workers.cli.run.session import Result, Session, batch_reader, open_batch
+from tollway_workers.cli.run.session import Result, Session
 from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
 from tollway_workers.cli.run.simulated import simulator_options
 from tollway_workers.cli.status import INTERRUPTED
@@ -89,7 +90,8 @@ def _play(options: RunOptions) -> None:
 
 def _result(options: RunOptions, plan: FleetPlan, screen: Screen) -> Result:
     try:
-        return asyncio.run(Session(options, plan, screen).play())
+        with prepared(options, plan, screen.tell) as given:
+            return asyncio.run(Session(options, plan, screen).play(given))
     except asyncio.CancelledError:
         # The state is that of the last second: nothing is lost.
         screen.tell("ended at once: give the same command again and it goes on")

@@ -13,7 +13,7 @@ from tollway_workers.cli.run.tally import Progress
 from tollway_workers.cli.run.waits import NO_WAITS, Look, Patience
 from tollway_workers.cli.run.watch import FleetWatch, Sight
 from tollway_workers.cli.run.work import RunWork
-from tollway_workers.cli.run.workers import RunWorkers
+from tollway_workers.errors import FleetError
 
 #: Seconds between two looks at the progress.
 _SHOW_EVERY = 0.5
@@ -80,11 +80,15 @@ class Conductor:
                 await enqueuing
             elif not enqueuing.done():
                 await self._flush(enqueuing)
-            if self._workers and watching:
-                await self._drain(self._workers, watching)
+            await self._drain(watching)
             work.closing = True
             await collecting
             await work.finish()
+        except FleetError:
+            work.stopped = True
+            # Calls in flight are paid for: their replies wait on the topic for whoever goes on.
+            await self._drain(watching)
+            raise
         finally:
             await _end(guarded)
             await self._watch.stop(heartbeats)
@@ -109,12 +113,15 @@ class Conductor:
         else:
             await enqueuing
 
-    async def _drain(self, workers: RunWorkers, watching: asyncio.Task[None]) -> None:
-        workers.drain()
+    async def _drain(self, watching: asyncio.Task[None] | None) -> None:
+        """Let the run's workers finish their calls, if there are any that are at work."""
+        if self._workers is None or watching is None or watching.done():
+            return
+        self._workers.drain()
         try:
             await asyncio.wait_for(asyncio.shield(watching), self._drain_timeout)
         except TimeoutError:
-            workers.kill()
+            self._workers.kill()
             await watching
 
     async def _keep_showing(self) -> None:

@@ -9,6 +9,8 @@ from tollway_workers.errors import LocalError
 
 #: What to do about a disk that is full.
 MAKE_ROOM = "make room, and the same command goes on where it was"
+#: What to do about a state folder that cannot be used.
+OTHER_FOLDER = "make room there, or name another folder with XDG_STATE_HOME"
 
 
 class DiskError(LocalError):

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from tollway_workers.app.topics import make_missing
 from tollway_workers.cli.progress import once_each
+from tollway_workers.cli.run.disk import OTHER_FOLDER, writing
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, with_simulator
@@ -82,7 +83,8 @@ async def fleet(
             name=locks.name,
             inherited=inherited,
         )
-        write_settings(settings, worker_plan.config)
+        with writing(worker_plan.config, OTHER_FOLDER):
+            write_settings(settings, worker_plan.config)
         workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell))
         yield Fleet(workers, locks.shared, settings.worker.drain_timeout + _DRAIN_MARGIN)
 
@@ -96,7 +98,8 @@ def own_locks(plan: FleetPlan, settings: FleetSettings, cluster: str) -> Iterato
     folder = runs_folder()
     wanted = digests(plan) if plan.workers else {}
     if wanted:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with writing(folder, OTHER_FOLDER):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = _name(settings.kafka.prefix, cluster, wanted)
     with lane_locks(folder, cluster, settings.kafka.prefix, wanted, name) as locks:
         yield locks

@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 import platformdirs
 
+from tollway_workers.cli.run.disk import OTHER_FOLDER, writing
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
@@ -68,14 +69,18 @@ def lane_locks(
     """
     place = folder / "lanes" / _plain(cluster)
     if wanted:
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with writing(place, OTHER_FOLDER):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
     with ExitStack() as stack:
         descriptors = []
         shared = False
         for route, digest in sorted(wanted.items()):
-            descriptor = os.open(place / f"{_plain(prefix)}.{route}", os.O_RDWR | os.O_CREAT, 0o600)
+            file = place / f"{_plain(prefix)}.{route}"
+            with writing(file, OTHER_FOLDER):
+                descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
             stack.callback(os.close, descriptor)
-            first = _claim(descriptor, digest)
+            with writing(file, OTHER_FOLDER):
+                first = _claim(descriptor, digest)
             shared |= not first
             if not _share(descriptor, digest):
                 raise InputError(

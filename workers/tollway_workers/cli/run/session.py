@@ -1,29 +1,18 @@
 """`tollway run` from its options to its exit status."""
 
-import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tollway_schemas import OutputSchema
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.run.batch import (
-    LINE_BYTES_PER_JOB_BYTE,
-    Batch,
-    BatchReader,
-    BatchRules,
-)
-from tollway_workers.cli.run.batch_file import BatchFile
 from tollway_workers.cli.run.causes import Cause
-from tollway_workers.cli.run.collect import Collector
 from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.fleet import broker, make_topics, own_locks
 from tollway_workers.cli.run.lane_lock import LaneLocks
-from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.resume import Identity, OpenedOutput, open_output
+from tollway_workers.cli.run.prepare import Prepared
 from tollway_workers.cli.run.rounds import Rounds
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
@@ -33,12 +22,10 @@ from tollway_workers.cli.run.tally import Tally
 from tollway_workers.cli.run.work import RunParts, RunWork, new_state
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.errors import InvalidSchema
 from tollway_workers.kafka.log_reader import LogReader, cluster_id
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.policies.topic_specs import RECORD_OVERHEAD
-from tollway_workers.validation.validator import ResultValidator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,51 +56,6 @@ class Result:
         return 1 if self.tally.failed else 0
 
 
-def open_batch(options: RunOptions, plan: FleetPlan) -> BatchFile:
-    """The input. Raises InputError if it cannot be read."""
-    longest = plan.settings.kafka.max_job_bytes * LINE_BYTES_PER_JOB_BYTE
-    return BatchFile.open(options.source, longest_line=longest)
-
-
-def batch_reader(options: RunOptions, plan: FleetPlan, file: BatchFile) -> BatchReader:
-    """Reads the input under the fleet's rules."""
-    validator = ResultValidator()
-
-    def judge(output: OutputSchema) -> str | None:
-        try:
-            validator.check_now(output)
-        except InvalidSchema as error:
-            return str(error)
-        return None
-
-    rules = BatchRules(
-        route=plan.route,
-        routes=None if plan.routes is None else {k: v.name for k, v in plan.routes.items()},
-        max_job_bytes=plan.settings.kafka.max_job_bytes,
-        limit=options.limit,
-    )
-    return BatchReader(file, rules, judge)
-
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """What is known before Kafka is asked."""
-
-    reader: BatchReader
-    batch: Batch
-    opened: OpenedOutput
-    identity: Identity
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every line has had its ending in the round that was begun last."""
-        state = self.opened.state
-        if state is None:
-            return False
-        out, line_of = self.opened.out, self.batch.line_of
-        return not Collector(line_of, out, generation=state.generation).missing
-
-
 class Session:
     """One run: `play` once.
 
@@ -125,27 +67,18 @@ class Session:
         self._plan = plan
         self._screen = screen
 
-    async def play(self) -> Result:
+    async def play(self, given: Prepared) -> Result:
         """Run until every line has its ending or a signal comes. Raises TollwayError."""
         began = time.monotonic()
-        with open_batch(self._options, self._plan) as file, StopSignals() as signals:
+        with StopSignals() as signals:
             signals.at_once = True
-            reader = batch_reader(self._options, self._plan, file)
-            identity = self._identity(file)
-            opened = open_output(self._options, identity)
-            with closing(opened.out):
-                state = opened.state
-                batch = reader.check(state.run if state else secrets.token_hex(6))
-                require_keys(self._options, self._plan, batch.routes)
-                self._screen.tell(_first_words(self._options, batch, state))
-                given = _Input(reader, batch, opened, identity)
-                async with self._work(given) as (work, locks):
-                    rounds = Rounds(self._options, self._plan, self._screen, work, locks)
-                    played = await rounds.play(batch.lines, signals)
+            async with self._work(given) as (work, locks):
+                rounds = Rounds(self._options, self._plan, self._screen, work, locks)
+                played = await rounds.play(given.batch.lines, signals)
         return Result(
-            run_id=batch.run_id,
+            run_id=given.batch.run_id,
             tally=work.collector.tally,
-            total=batch.lines,
+            total=given.batch.lines,
             seconds=time.monotonic() - began,
             stopped=signals.exit_status,
             left=len(work.collector.missing),
@@ -154,7 +87,7 @@ class Session:
         )
 
     @asynccontextmanager
-    async def _work(self, given: _Input) -> AsyncIterator[tuple[RunWork, LaneLocks]]:
+    async def _work(self, given: Prepared) -> AsyncIterator[tuple[RunWork, LaneLocks]]:
         """The run on its broker, with its topics, its right to call and all clients open."""
         async with AsyncExitStack() as stack:
             settings = await stack.enter_async_context(broker(self._plan, self._screen.tell))
@@ -179,17 +112,8 @@ class Session:
                 stack.push_async_callback(started.stop)
             yield RunWork(parts, await _state(parts, given, cluster)), locks
 
-    def _identity(self, file: BatchFile) -> Identity:
-        return Identity(
-            sha256=file.sha256(),
-            route=self._options.route,
-            who=self._plan.who,
-            prefix=self._plan.settings.kafka.prefix,
-            out=self._options.out,
-        )
 
-
-async def _state(parts: RunParts, given: _Input, cluster: str) -> RunState:
+async def _state(parts: RunParts, given: Prepared, cluster: str) -> RunState:
     if (state := given.opened.state) is not None:
         given.identity.check(state, cluster)
         return state.with_who(given.identity.who, parts.batch.routes)
@@ -206,9 +130,3 @@ def _models(plan: FleetPlan) -> dict[str, frozenset[str]]:
 def _sink(settings: FleetSettings, client: dict[str, Any]) -> KafkaSink:
     most_bytes = settings.kafka.max_job_bytes + RECORD_OVERHEAD
     return KafkaSink(SinkSettings(client=client, most_bytes=most_bytes), SystemClock())
-
-
-def _first_words(options: RunOptions, batch: Batch, state: RunState | None) -> str:
-    bad = f", {len(batch.bad_lines):,} of them no jobs" if batch.bad_lines else ""
-    again = f", going on with run {batch.run_id}" if state else f", run {batch.run_id}"
-    return f"{options.source}: {batch.lines:,} lines{bad}{again}"

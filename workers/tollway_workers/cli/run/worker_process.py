@@ -13,6 +13,7 @@ import httpx
 import orjson
 import psutil
 
+from tollway_workers.cli.run.disk import OTHER_FOLDER, writing
 from tollway_workers.config.environment import CONFIG_VARIABLE, VARIABLES
 
 #: Set in the settings file already; what a secret refers to is still needed.
@@ -46,8 +47,9 @@ class WorkerProcess:
     @classmethod
     async def start(cls, plan: WorkerPlan, slot: int) -> "WorkerProcess":
         """Start it; returns before it is ready."""
-        _announcement(plan, slot).unlink(missing_ok=True)
-        log = os.open(log_file(plan, slot), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with writing(log_file(plan, slot), OTHER_FOLDER):
+            _announcement(plan, slot).unlink(missing_ok=True)
+            log = os.open(log_file(plan, slot), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = await asyncio.create_subprocess_exec(
                 *_command(plan, slot),
