@@ -53,6 +53,8 @@ _SCHEMA = OutputSchema(
         "required": ["n"],
     }
 )
+#: No figure bounds what an answer takes: another process compiles it.
+_DEAR = OutputSchema(json_schema={"not": {"type": "array"}})
 _NO = failing(FailureClass.TRANSIENT, retry_after=0.5)
 
 _WAYS = (
@@ -65,6 +67,7 @@ _WAYS = (
     Way(job("cursed"), (_FINE,), FailureClass.UNKNOWN, dead=True),
     Way(job("asked-again", output=_SCHEMA), (completion('{"n": "x"}'), _FINE)),
     Way(job("long", output=_SCHEMA), (completion(_LONG),)),
+    Way(job("dear", output=_DEAR), (_FINE,)),
     Way(job("too-late", seconds=-1.0), (), FailureClass.EXPIRED),
     Way(
         job("later", seconds=5.0),
