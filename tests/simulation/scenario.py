@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job, ReplyAddress
 from tollway_schemas.request import OutputSchema
@@ -55,6 +57,8 @@ _SCHEMA = OutputSchema(
         "required": ["n"],
     }
 )
+#: No figure bounds what an answer takes: another process compiles it.
+_DEAR = OutputSchema(json_schema={"not": {"type": "array"}})
 _NO = failing(FailureClass.TRANSIENT, retry_after=0.5)
 
 _WAYS = (
@@ -74,6 +78,8 @@ _WAYS = (
         dead=True,
     ),
     Way(job("long", output=_SCHEMA), (completion(_LONG),)),
+    Way(job("dear", output=_DEAR), (_FINE,)),
+    Way(job("much-beside"), (_FINE._replace(kept=orjson.dumps({"beside": _TOO_LONG})),)),
     Way(job("too-late", seconds=-1.0), (), FailureClass.EXPIRED),
     Way(
         job("later", seconds=5.0),

@@ -33,6 +33,8 @@ from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, Memo
 from tollway_workers.testing.memory_replies import MemoryReplies
 from tollway_workers.testing.memory_tiers import MemoryTierSource
 from tollway_workers.testing.samples import NOW, admission_of
+from tollway_workers.testing.unconfined import Unconfined
+from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker import Worker
 
@@ -100,7 +102,7 @@ class MemoryFleet:
             for config, provider in lanes.items()
         }
         self.metrics = Metrics({config.name: config for config in lanes}, self.clock)
-        self.validator = ResultValidator()
+        self.validator = ResultValidator(Judge(Unconfined()))
         dice = Random(7)  # noqa: S311 the same dice in every test
         policy = RetryPolicy(dice, tiers)
         self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)

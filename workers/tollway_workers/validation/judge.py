@@ -2,7 +2,8 @@
 
 import asyncio
 import struct
-from typing import NamedTuple
+from concurrent.futures import Future
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -23,11 +24,19 @@ class Verdict(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
+class Child(Protocol):
+    """What `confined.Confined` is to a judge."""
+
+    def ask(self, payload: bytes, estimate: int = 0) -> "Future[Ended]":
+        """What the child says to `payload`; requests of a low `estimate` go first."""
+        ...
+
+
 class Judge:
     """A child process that validates. `estimate`: those of a low one go first."""
 
-    def __init__(self) -> None:
-        self._child = Confined("tollway_workers.validation.judge_child")
+    def __init__(self, child: Child | None = None) -> None:
+        self._child = child or Confined("tollway_workers.validation.judge_child")
 
     async def compile(self, schema: bytes, estimate: int) -> None:
         """Raises InvalidSchema if the schema cannot be compiled, or takes too much."""

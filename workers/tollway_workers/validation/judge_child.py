@@ -10,7 +10,7 @@ and the problems of the first.
 
 import struct
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jsonschema_rs
 import orjson
@@ -28,8 +28,8 @@ _LISTING_SECONDS = 0.25
 _kept: OrderedDict[bytes, jsonschema_rs.Validator] = OrderedDict()
 
 
-def judge(request: bytes) -> Iterator[bytes]:
-    """What there is to say of one request."""
+def judge(request: bytes, allow: Callable[[float], None] = allow) -> Iterator[bytes]:
+    """What there is to say of one request; `allow` begins a step of so many seconds."""
     (length,) = _LENGTH.unpack_from(request)
     schema, text = request[_LENGTH.size :][:length], request[_LENGTH.size + length :]
     try:

@@ -17,7 +17,7 @@ from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.schema import KnownSchemas, encoded_schema
 from tollway_workers.validation.schema_cost import AnswerSize
 
-#: Characters of an answer above which the work is done in a thread.
+#: Characters of an answer above which it is judged elsewhere, and read in a thread.
 _LARGEST_INLINE = 64 * 1024
 #: Digests of compiled schemas that are remembered.
 _MOST_COMPILED = 10_000
@@ -30,9 +30,9 @@ class ResultValidator:
     What may take long is done in another process, which is started when it is needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, judge: Judge | None = None) -> None:
         self._schemas = KnownSchemas()
-        self._judge = Judge()
+        self._judge = judge or Judge()
         # Digests of the schemas that the other process has compiled, the last ones.
         self._compiled: OrderedDict[bytes, None] = OrderedDict()
 
@@ -110,8 +110,8 @@ class ResultValidator:
         schema = self._schemas.get(output.json_schema, encoded)
         want_object = output.mode == "json_object"
         problems: tuple[str, ...] | None = None
-        if schema.may_judge_here(len(text)):
-            found = await _values(text, want_object=want_object)
+        if len(text) <= _LARGEST_INLINE and schema.may_judge_here(len(text)):
+            found = values_of(text, want_object=want_object)
             values = [each.value for each in found]
             validator = schema.judged_here(values, len(text))
             if validator is not None:

@@ -28,6 +28,8 @@ def show_result(screen: Screen, options: RunOptions, result: Result) -> None:
     _show_causes(screen, options, result)
     left = result.left
     if not left:
+        if result.tally.failed > result.tally.bad_lines and not options.to_stdout:
+            screen.tell("to ask again for what failed alone: the same command with --retry-failed")
         return
     for wait in result.played.look.waits:
         screen.tell(f"{wait.of} {waiting(wait.reason, None)}")
