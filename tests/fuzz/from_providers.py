@@ -1,6 +1,7 @@
 """What a provider may answer, and what an answer is held against."""
 
 import gzip
+import json
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -208,7 +209,7 @@ async def _answers() -> AsyncIterator[Run]:
         except (SchemaError, InvalidSchema, InvalidResult, ProviderError) as error:
             assert len(str(error)) < 10_000
             return
-        assert orjson.loads(found.text or "") == found.parsed
+        assert json.loads(found.text or "") == found.parsed
 
     yield run
 

@@ -5,6 +5,7 @@ import struct
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import orjson
@@ -16,6 +17,7 @@ from tollway_workers.cli.run.batch import BatchReader, BatchRules
 from tollway_workers.cli.run.batch_file import BatchFile
 from tollway_workers.cli.run.batch_output import bad_line, read_ending
 from tollway_workers.cli.run.out_file import OutFile
+from tollway_workers.cli.run.screen import cost_text
 from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.cli.run.who import Model, Who
@@ -28,13 +30,15 @@ from tollway_workers.validation.validator import ResultValidator
 Opened = Callable[[], AbstractAsyncContextManager[Run]]
 
 _MOST_JOB_BYTES = 64 * 1024
+#: Disks take milliseconds for each file.
+_MEMORY = next((place for place in ("/dev/shm",) if Path(place).is_dir()), None)  # noqa: S108 a folder of our own is made in it
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
 def _in_a_folder(make: Callable[[Path], Run]) -> Opened:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Run]:
-        with tempfile.TemporaryDirectory(prefix="tollway-fuzz-") as folder:
+        with tempfile.TemporaryDirectory(prefix="tollway-fuzz-", dir=_MEMORY) as folder:
             yield make(Path(folder))
 
     return opened
@@ -158,11 +162,20 @@ def _leftovers(folder: Path) -> Run:
         with suppress(InputError):
             _go_on(state_file, RunState.model_validate_json(_STATES[0][0]))
         with suppress(InputError), closing(OutFile(out_path, fresh=False)) as out:
-            tally = sum(out.endings.values(), Tally())
-            orjson.dumps([tally.lines, tally.input_tokens, tally.output_tokens])
-            sorted(out.causes.most_first, key=lambda cause: cause.message)
+            _tell(out)
 
     return run
+
+
+def _tell(out: OutFile) -> None:
+    """What people and machines are told of a run."""
+    tally = Tally()
+    for ending in out.endings.values():
+        tally += ending
+    cost_text(tally)
+    orjson.dumps([tally.calls.total, tally.calls.text, tally.input_tokens, tally.output_tokens])
+    for cause in out.causes.most_first:
+        orjson.dumps(asdict(cause))
 
 
 def _go_on(file: StateFile, now: RunState) -> None:

@@ -4,6 +4,7 @@ The same seed, target and number give the same case, on any machine.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from random import Random
@@ -58,6 +59,7 @@ _TOKENS = (
     *(b"\xff" * 10, b"\0" * 8, b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"data: ", b"[DONE]", b"NaN"),
     *("\u2028\u2029\u0085".encode(), "\U0001f600".encode(), b"\xed\xa0\x80", b"\xf4\x90\x80\x80"),
 )
+_SIGN = re.compile(rb"[=:] ?")
 _LONGEST = 512 * 1024
 
 
@@ -232,6 +234,16 @@ def _word(part: bytearray, _: bytes, dice: Random) -> bytes:
     return bytes(dice.choice(_LARGE if dice.random() < 0.1 else _SMALL))
 
 
+def _assign(part: bytearray, other: bytes, dice: Random) -> bytes:
+    """Another value in a line of `name = value` or `name: value`."""
+    if not (signs := [found.end() for found in _SIGN.finditer(part)]):
+        return _token(part, other, dice)
+    begin = dice.choice(signs)
+    end = part.find(b"\n", begin)
+    part[begin : end if end >= 0 else len(part)] = b" " + _word(part, other, dice)
+    return bytes(part)
+
+
 _BYTE_WAYS: tuple[Callable[[bytearray, bytes, Random], bytes], ...] = (
-    *(_flip, _flip, _set, _cut, _again, _graft, _token, _token, _word),
+    *(_flip, _set, _cut, _again, _graft, _token, _token, _word, _assign, _assign),
 )

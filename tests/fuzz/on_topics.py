@@ -29,9 +29,11 @@ from tollway_schemas.reading.fetched import Fetched, FetchedRecords
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_schemas.usage import Usage
+from tollway_workers.cli.attempt_table import attempt_row
 from tollway_workers.cli.dead_letter_entry import open_record
 from tollway_workers.cli.fleet_page import lane_facts, lane_sheets, worker_facts, worker_sheets
 from tollway_workers.cli.fleet_view import FleetView
+from tollway_workers.cli.run.batch_output import read_ending, reply_line
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.kafka.log_reader import LoggedRecord
@@ -195,12 +197,11 @@ async def _intake() -> AsyncIterator[Run]:
             is_due(carried, NOW, tier)
         topic, about = onward(carried, _WAYS, NOW)
         assert topic.startswith("tollway.")
-        for name in _TOPICS:
-            for said in (carried, about):
-                tracker = OffsetTracker(0)
-                tracker.start(0)
-                read = ReceivedRecord(name, 0, 0, b"key", case[1], said, NOW, tracker)
-                _write_on(fleet.intake.take(read))
+        for name, said in zip(_TOPICS, (carried, carried, about), strict=True):
+            tracker = OffsetTracker(0)
+            tracker.start(0)
+            read = ReceivedRecord(name, 0, 0, b"key", case[1], said, NOW, tracker)
+            _write_on(fleet.intake.take(read))
 
     yield run
 
@@ -306,6 +307,10 @@ async def _decoding(case: Case) -> None:
         decode(model, encode(known))
         if isinstance(known, Heartbeat):
             _show(known)
+        elif isinstance(known, Reply):
+            read_ending(reply_line(known, 1))
+        elif isinstance(known, DeadLetter):
+            list(map(attempt_row, known.attempts))
     commands = Commands()
     commands.apply(case[0], value, NOW)
     commands.may_start("main", NOW, 0.0)

@@ -12,7 +12,7 @@ import orjson
 import pydantic_core
 
 from tollway_schemas import Answer, Reply, Usage
-from tollway_schemas.usage import PICO_PER_USD
+from tollway_schemas.usage import MOST_PICO_USD, PICO_PER_USD
 from tollway_workers.cli.run.batch import CUSTOM_ID_LABEL, MODEL_LABEL
 from tollway_workers.cli.run.batch_line import BadLine
 from tollway_workers.cli.run.calls import NO_CALLS, Calls, calls_of
@@ -99,13 +99,13 @@ def read_ending(raw: bytes) -> Ending:
         parts = [ours, ours["earlier"]] if ours.get("earlier") else [ours]
         tokens = [part.get("tokens") or {} for part in parts]
         return Ending(
-            line=int(ours["line"]),
-            generation=int(ours["generation"]),
+            line=_number(ours["line"], least=1),
+            generation=_number(ours["generation"], least=0),
             answered=item["error"] is None,
             dead_letter=bool(ours["dead_letter"]),
             calls=sum(map(_calls, parts), NO_CALLS),
-            input_tokens=sum(int(each.get("input", 0)) for each in tokens),
-            output_tokens=sum(int(each.get("output", 0)) for each in tokens),
+            input_tokens=sum(_number(each.get("input", 0)) for each in tokens),
+            output_tokens=sum(_number(each.get("output", 0)) for each in tokens),
             cost=_cost(parts),
             # A line each in memory: the same few names.
             route=sys.intern(str(ours["route"])) if "route" in ours else None,
@@ -119,21 +119,31 @@ def _calls(part: dict[str, Any]) -> Calls:
     if "refused" in part:
         # Of the generations before, which are summed already.
         return Calls(
-            total=int(part["attempts"]),
-            refused=int(part["refused"]),
-            unconnected=int(part["unconnected"]),
+            total=_number(part["attempts"]),
+            refused=_number(part["refused"]),
+            unconnected=_number(part["unconnected"]),
         )
-    told = calls_of(part.get("uncharged", {}).items())
-    return Calls(total=int(part["attempts"]), refused=told.refused, unconnected=told.unconnected)
+    uncharged = part.get("uncharged", {})
+    told = calls_of((kind, _number(calls)) for kind, calls in uncharged.items())
+    total = _number(part["attempts"])
+    return Calls(total=total, refused=told.refused, unconnected=told.unconnected)
 
 
 def _cost(parts: list[dict[str, Any]]) -> int | None:
     """Of all parts together; None if that of any is unknown."""
-    if int(parts[0]["generation"]) == 0:
+    if _number(parts[0]["generation"]) == 0:
         return 0  # No job, no call.
     costs = [part.get("cost_pico_usd") for part in parts]
-    known = [int(cost) for cost in costs if cost is not None]
+    known = [_number(cost) for cost in costs if cost is not None]
     return sum(known) if len(known) == len(costs) else None
+
+
+def _number(value: Any, least: int = -MOST_PICO_USD) -> int:
+    """No number of a run is as large as the largest sum; others cannot be counted with."""
+    number = int(value)
+    if not least <= number <= MOST_PICO_USD:
+        raise ValueError("a number that no run writes")
+    return number
 
 
 def _line(item: dict[str, Any]) -> bytes:
