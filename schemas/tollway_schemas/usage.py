@@ -9,7 +9,7 @@ from tollway_schemas.model import Record
 #: What every reader of JSON can count with.
 MOST_TOKENS = 2**53 - 1
 #: More money than there is; a float, which people are shown, can hold it.
-MOST_PICO_USD = 10**30
+MOST_PICO_USD = 10**40
 TokenCount = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 
 

@@ -29,8 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
-from target import Culprit, Progress, Target, fuzz
-from watch import LONGEST_PAUSE, MOST_MEMORY
+from target import BOUNDS, Culprit, Progress, Target, fuzz
 
 TARGETS: dict[str, Target] = {
     each.name: each for each in (*on_topics.TARGETS, *from_providers.TARGETS, *in_files.TARGETS)
@@ -186,9 +185,9 @@ def table(reports: Iterable[Report], seed: int) -> Table:
     """What was tried, and what it cost."""
     made = Table(title=f"make fuzz (seed {seed})")
     made.add_column("target")
-    for figure in ("cases", f"longest pause (< {LONGEST_PAUSE:.0f} s)"):
+    for figure in ("cases", f"longest pause (< {BOUNDS.pause:.0f} s)"):
         made.add_column(figure, justify="right")
-    made.add_column(f"memory above idle (< {MOST_MEMORY // 2**20} MiB)", justify="right")
+    made.add_column(f"memory above idle (< {BOUNDS.memory // 2**20} MiB)", justify="right")
     made.add_column("")
     for report in reports:
         at = report.progress

@@ -63,11 +63,11 @@ _SIGN = re.compile(rb"[=:] ?")
 _LONGEST = 512 * 1024
 
 
-def mutated(seeds: Sequence[Case], dice: Random) -> Case:
-    """One of the seeds with one to four mutations in some of its parts."""
+def mutated(seeds: Sequence[Case], dice: Random, labels: int = 0) -> Case:
+    """One of the seeds with one to four mutations in some of its parts, the last `labels` apart."""
     parts = list(dice.choice(seeds))
     for _ in range(dice.choice((1, 1, 1, 2, 2, 3, 4))):
-        at = dice.randrange(len(parts))
+        at = dice.randrange(len(parts) - labels)
         donor = dice.choice(seeds)
         other = donor[at] if at < len(donor) else dice.choice(donor)
         parts[at] = _part(parts[at], other, dice)[:_LONGEST]
@@ -139,7 +139,9 @@ def _double(container: list[Any], at: int, foreign: Any, dice: Random) -> None:
 
 
 def _repeat(container: list[Any], at: int, _: Any, dice: Random) -> None:
-    container[at : at + 1] = [container[at]] * dice.choice((3, 30, 300))
+    most = _LONGEST // 2 // (len(_written(_value(container, at))) + 9)
+    times = 20_000 if dice.random() < 0.02 else dice.choice((3, 30, 300))
+    container[at : at + 1] = [container[at]] * min(times, most)
 
 
 def _wrap(container: list[Any], at: int, _: Any, dice: Random) -> None:

@@ -23,6 +23,7 @@ from tollway_schemas.export import RECORDS
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.headers import Headers
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
+from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job, Visit
 from tollway_schemas.model import Record
 from tollway_schemas.reading.fetched import Fetched, FetchedRecords
@@ -297,20 +298,14 @@ _HISTORY = orjson.loads(_INTAKE[1][0])[-1][1].encode()
 
 
 async def _decoding(case: Case) -> None:
-    value = case[1]
-    for model in RECORDS.values():
-        try:
-            known = decode(model, value)
-        except SchemaError as error:
-            assert len(str(error)) < 10_000
-            continue
-        decode(model, encode(known))
-        if isinstance(known, Heartbeat):
-            _show(known)
-        elif isinstance(known, Reply):
-            read_ending(reply_line(known, 1))
-        elif isinstance(known, DeadLetter):
-            list(map(attempt_row, known.attempts))
+    value, model = case[1], RECORDS[case[2].decode()]
+    try:
+        known = decode(model, value)
+    except SchemaError as error:
+        assert len(str(error)) < 10_000
+    else:
+        assert decode(model, encode(known))
+        _show(known)
     commands = Commands()
     commands.apply(case[0], value, NOW)
     commands.may_start("main", NOW, 0.0)
@@ -318,7 +313,17 @@ async def _decoding(case: Case) -> None:
     open_record(LoggedRecord(("t", 0), 0, case[0], value, _headers_of(case[0]), NOW))
 
 
-def _show(beat: Heartbeat) -> None:
+def _show(known: Record) -> None:
+    """What people are shown of it."""
+    if isinstance(known, Heartbeat):
+        _show_fleet(known)
+    elif isinstance(known, Reply):
+        read_ending(reply_line(known, 1))
+    elif isinstance(known, DeadLetter):
+        list(map(attempt_row, known.attempts))
+
+
+def _show_fleet(beat: Heartbeat) -> None:
     view = FleetView()
     for later in (0, 1):
         view.hear(NOW + later, beat)
@@ -328,10 +333,12 @@ def _show(beat: Heartbeat) -> None:
     orjson.dumps([lane_facts(lanes), worker_facts(view, NOW + 2)])
 
 
-_DECODING = tuple(
-    (_INTAKE[1][0], value)
-    for value in (*map(encode, _RECORDS_OF_EACH), _LETTER, encode(_JOURNAL), _HISTORY)
+_NAME_OF = {model: name for name, model in RECORDS.items()}
+_VALUES = (
+    *((encode(each), type(each)) for each in _RECORDS_OF_EACH),
+    *((_LETTER, DeadLetter), (encode(_JOURNAL), JournalRecord), (_HISTORY, JobHistory)),
 )
+_DECODING = tuple((_INTAKE[1][0], value, _NAME_OF[model].encode()) for value, model in _VALUES)
 
 
 # ------------------------------------------------------------------------------------ commits
@@ -379,6 +386,6 @@ TARGETS = (
     Target(name="fetches", seeds=_FETCHES, opened=_with(_fetch)),
     Target(name="batches", seeds=_BATCHES, opened=_with(_batch)),
     Target(name="records", seeds=_INTAKE, opened=_intake),
-    Target(name="decoding", seeds=_DECODING, opened=_with(_decoding)),
+    Target(name="decoding", seeds=_DECODING, labels=1, opened=_with(_decoding)),
     Target(name="commits", seeds=_SECTIONS, opened=_with(_commit)),
 )

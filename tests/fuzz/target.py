@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from mutations import Case, mutated
-from watch import LONGEST_PAUSE, MOST_MEMORY, Watch
+from watch import Watch
 
 #: One case. Raises only where the product does what it says it never does.
 Run = Callable[[Case], Awaitable[None]]
@@ -23,6 +23,8 @@ class Target:
     name: str
     #: Sound cases. What they are made of is mutated part by part.
     seeds: tuple[Case, ...]
+    #: So many parts at the end say which kind of case it is, and stay.
+    labels: int = 0
     #: What has to be there while cases run.
     opened: Callable[[], AbstractAsyncContextManager[Run]]
 
@@ -30,7 +32,28 @@ class Target:
         """A mutation; the first numbers are the seeds themselves."""
         if number < len(self.seeds):
             return self.seeds[number]
-        return mutated(self.seeds, Random(f"{seed}/{self.name}/{number}"))
+        return mutated(self.seeds, Random(f"{seed}/{self.name}/{number}"), self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What no case may cost."""
+
+    #: Seconds that the event loop may stand still.
+    pause: float = 1.0
+    #: Bytes that all of it may take above what it takes when nothing is done.
+    memory: int = 512 * 2**20
+
+    def broken_by(self, watch: Watch) -> str | None:
+        """What was too much."""
+        if watch.pause > self.pause:
+            return f"the event loop stood still for {watch.pause:.2f} s, again and again"
+        if watch.memory > self.memory:
+            return f"takes {watch.memory / 2**20:,.0f} MiB above idle"
+        return None
+
+
+BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +75,20 @@ class Progress:
 
 
 async def fuzz(
-    target: Target, cases: Iterable[Case], progress: Progress | None = None
+    target: Target,
+    cases: Iterable[Case],
+    progress: Progress | None = None,
+    bounds: Bounds = BOUNDS,
 ) -> Culprit | None:
     """The first case that is one; None where there is none among them."""
     progress = progress or Progress()
     async with target.opened() as run, Watch() as watch:
         for case in cases:
             why = await _tried(run, case, watch)
-            again = 0
-            while why is None and watch.pause > LONGEST_PAUSE and again < _AGAIN:
-                why = await _tried(run, case, watch)
-                again += 1
-            if why is None and watch.pause > LONGEST_PAUSE:
-                why = f"the event loop stood still for {watch.pause:.2f} s, {again + 1} times"
-            if why is None and watch.memory > MOST_MEMORY:
-                why = f"{watch.memory / 2**20:,.0f} MiB above idle"
+            for _ in range(_AGAIN):
+                if why is None and watch.pause > bounds.pause:
+                    why = await _tried(run, case, watch)
+            why = why or bounds.broken_by(watch)
             progress.cases += 1
             progress.longest_pause = max(progress.longest_pause, watch.pause)
             progress.memory = watch.memory

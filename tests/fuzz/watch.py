@@ -9,11 +9,6 @@ from typing import Self
 
 import psutil
 
-#: Seconds that the event loop may stand still.
-LONGEST_PAUSE = 1.0
-#: Bytes that all of it may take above what it takes when nothing is done.
-MOST_MEMORY = 512 * 2**20
-
 _TICK = 0.02
 #: Seconds between two looks at the child processes: finding them takes milliseconds.
 _LOOK = 0.25
