@@ -7,9 +7,12 @@ from pydantic import AwareDatetime, Field
 from pydantic.types import JsonValue
 
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.job import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
 from tollway_schemas.usage import PicoUsd, Usage
+
+#: How many calls. Bounded, because what strangers wrote is summed and shown.
+CallCount = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class Billed(StrEnum):
@@ -23,7 +26,7 @@ class Billed(StrEnum):
 class Attempt(Record):
     """One call to a provider."""
 
-    number: Annotated[int, Field(ge=1)]
+    number: Annotated[int, Field(ge=1, le=MOST)]
     """1 for the first call of the job's generation, counting every call."""
     lane: str
     """The lane that called."""
@@ -39,7 +42,7 @@ class Attempt(Record):
     """When the call was sent."""
     latency: Annotated[float, Field(ge=0)]
     """Seconds from sending to the whole answer, or to giving up."""
-    status: int | None = None
+    status: Annotated[int, Field(ge=0, le=MOST)] | None = None
     """HTTP status, if one came."""
     failure_class: FailureClass | None = None
     """How the call failed; absent where its answer was good."""
@@ -66,7 +69,7 @@ class JournalRecord(Record):
     """Major version of this record's schema."""
     job_id: str
     """The job, which is also the record's key."""
-    generation: Annotated[int, Field(ge=1)]
+    generation: Annotated[int, Field(ge=1, le=MOST)]
     """The job's generation."""
     route: str
     """The route the job asked for."""

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 from pydantic.types import JsonValue
 
-from tollway_schemas.attempt import Attempt
+from tollway_schemas.attempt import Attempt, CallCount
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.job import MOST, MOST_OFFSET, SCHEMA_VERSION
 from tollway_schemas.model import Record
 
 
@@ -16,16 +16,16 @@ class Origin(Record):
 
     topic: str
     """Its topic."""
-    partition: Annotated[int, Field(ge=0)]
+    partition: Annotated[int, Field(ge=0, le=MOST)]
     """Its partition."""
-    offset: Annotated[int, Field(ge=0)]
+    offset: Annotated[int, Field(ge=0, le=MOST_OFFSET)]
     """Its offset."""
 
 
 class BadAnswer(Record):
     """An answer that was paid for and could not be used."""
 
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1, le=MOST)]
     """The number of the attempt that brought it."""
     text: str
     """What the model said, cut at 64 KiB."""
@@ -55,7 +55,7 @@ class DeadLetter(Record):
     """Major version of this record's schema."""
     job_id: str
     """The job, or topic-partition-offset of a record without an id."""
-    generation: Annotated[int, Field(ge=1)]
+    generation: Annotated[int, Field(ge=1, le=MOST)]
     """The job's generation."""
     route: str | None = None
     """The route the job asked for."""
@@ -75,7 +75,7 @@ class DeadLetter(Record):
     """The worker that gave it up: its instance id."""
     attempts: tuple[Attempt, ...] = ()
     """The calls that were made; see `uncharged`."""
-    uncharged: dict[FailureClass, int] = Field(default_factory=dict)
+    uncharged: dict[FailureClass, CallCount] = Field(default_factory=dict)
     """Calls that were not charged (a 429, a refused key), by failure class: all of them, while
     `attempts` lists their first 2 and last 8."""
     bad_answers: tuple[BadAnswer, ...] = ()

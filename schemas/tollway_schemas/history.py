@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from tollway_schemas.attempt import Attempt
+from tollway_schemas.attempt import Attempt, CallCount
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import SCHEMA_VERSION, Visit
@@ -24,7 +24,7 @@ class JobHistory(Record):
     """When the service handed the job over; counts where the job itself does not say."""
     attempts: tuple[Attempt, ...] = ()
     """The calls made so far; of those that were not charged the first 2 and the last 8."""
-    uncharged: dict[FailureClass, int] = Field(default_factory=dict)
+    uncharged: dict[FailureClass, CallCount] = Field(default_factory=dict)
     """Calls that were not charged (a 429, a refused key), by failure class: all of them, while
     `attempts` lists their first 2 and last 8."""
     bad_answers: tuple[BadAnswer, ...] = ()

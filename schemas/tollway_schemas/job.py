@@ -18,6 +18,8 @@ LONGEST_DEADLINE = timedelta(days=3, hours=12)
 
 #: The largest number that counts something: what Kafka and other languages take.
 MOST = 2**31 - 1
+#: Kafka counts offsets with 64 bits.
+MOST_OFFSET = 2**63 - 1
 
 JobId = Annotated[str, Field(min_length=1, max_length=256, pattern=JOB_ID)]
 RouteName = Annotated[str, Field(pattern=ROUTE_NAME)]

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from tollway_schemas.attempt import Attempt
+from tollway_schemas.attempt import Attempt, CallCount
 from tollway_schemas.dead_letter import StoredElsewhere
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.job import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
 from tollway_schemas.request import ToolCall
 from tollway_schemas.usage import PicoUsd, Usage
@@ -55,7 +55,7 @@ class Reply(Record):
     """Major version of this record's schema."""
     job_id: str
     """The job this replies to; also the record's key."""
-    generation: Annotated[int, Field(ge=1)]
+    generation: Annotated[int, Field(ge=1, le=MOST)]
     """The job's generation; readers keep the highest."""
     status: Literal["completed", "failed", "cancelled"]
     """How it ended."""
@@ -88,7 +88,7 @@ class Reply(Record):
     """Pico-USD of all attempts together; absent if that of any of them is unknown."""
     attempts: tuple[Attempt, ...] = ()
     """The calls that were made, without prompts and answers; see `uncharged`."""
-    uncharged: dict[FailureClass, int] = Field(default_factory=dict)
+    uncharged: dict[FailureClass, CallCount] = Field(default_factory=dict)
     """Calls that were not charged (a 429, a refused key), by failure class: all of them, while
     `attempts` lists their first 2 and last 8."""
     created_at: AwareDatetime

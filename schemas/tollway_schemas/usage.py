@@ -8,6 +8,8 @@ from tollway_schemas.model import Record
 
 #: What every reader of JSON can count with.
 MOST_TOKENS = 2**53 - 1
+#: More money than there is; a float, which people are shown, can hold it.
+MOST_PICO_USD = 10**40
 TokenCount = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 
 
@@ -21,6 +23,7 @@ PicoUsd = Annotated[
     int,
     BeforeValidator(_from_decimal_string),
     PlainSerializer(str, return_type=str, when_used="json"),
+    Field(ge=-MOST_PICO_USD, le=MOST_PICO_USD),
     Field(description="US dollars times 10^12; a decimal string: JSON readers lose digits"),
 ]
 

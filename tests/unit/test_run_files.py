@@ -58,6 +58,54 @@ def test_the_state_file_of_out_is_no_input(tmp_path: Path) -> None:
         options(source, tmp_path / "out.jsonl").check()
 
 
+_OURS = {"line": 1, "generation": 1, "attempts": 1, "dead_letter": False}
+_ERROR = {"code": "expired", "message": "too late"}
+NOT_OURS: dict[str, dict[str, Any]] = {
+    "an error that is text": {"error": "x"},
+    "an error without a code": {"error": {"message": "x"}},
+    "an error without a message": {"error": {"code": "x"}},
+    "no custom_id": {"error": _ERROR},
+    "a list for a custom_id": {"error": _ERROR, "custom_id": [1]},
+    "an object for a job": {"error": _ERROR, "custom_id": "a", "tollway": _OURS | {"job_id": {}}},
+    "no line": {"tollway": _OURS | {"line": 0}},
+    "a negative generation": {"tollway": _OURS | {"generation": -1}},
+    "a number without end": {"tollway": _OURS | {"cost_pico_usd": "9" * 400}},
+    "more calls than can be told": {"tollway": _OURS | {"attempts": 2**64 - 1}},
+    "fewer calls than none": {"tollway": _OURS | {"attempts": -1}},
+    "calls without end": {"tollway": _OURS | {"uncharged": {"rate_limit": 1e300}}},
+    "tokens that are text": {"tollway": _OURS | {"tokens": {"input": "many"}}},
+}
+
+
+@pytest.mark.parametrize("why", NOT_OURS)
+def test_a_line_of_out_that_no_run_wrote_is_told_by_its_number(tmp_path: Path, why: str) -> None:
+    out = tmp_path / "out.jsonl"
+    line = {"error": None, "tollway": _OURS} | NOT_OURS[why]
+    out.write_bytes(out_line(1) + json.dumps(line).encode() + b"\n")
+
+    with pytest.raises(InputError, match="has a line 2 that no run wrote"):
+        OutFile(out, fresh=False)
+
+
+NO_STATE = ("reply_offset", "reply_start", "reply_partition", "acknowledged_line", "generation")
+
+
+@pytest.mark.parametrize("field", NO_STATE)
+def test_a_state_with_a_number_that_kafka_cannot_count_to_is_one_sentence(
+    tmp_path: Path, field: str
+) -> None:
+    file = StateFile(tmp_path / "out.jsonl")
+    known = {"reply_partition": 0, "reply_start": 0, "reply_offset": 0, "route": None}
+    texts = {"run": "r", "input_sha256": "s", "cluster": "c", "prefix": "p"}
+    file.path.write_text(json.dumps(known | texts))
+    assert file.read() is not None
+
+    file.path.write_text(json.dumps(known | texts | {field: 2**63}))
+
+    with pytest.raises(InputError, match="is no state of a run"):
+        file.read()
+
+
 def test_a_draft_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
     precious, draft, path = tmp_path / "precious", tmp_path / "draft", tmp_path / "path"
     precious.write_text("mine")

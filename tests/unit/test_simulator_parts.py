@@ -135,6 +135,8 @@ def test_a_fault_script_is_toml_or_json(tmp_path: Path) -> None:
         ("[[fault]]\nkind = 500\nwhen = 3\n", "fault 1, when"),
         ("[[faults]]\nkind = 500\n", "unknown key 'faults'"),
         ("kind = ", "not a fault script"),
+        ("[[fault]]\nkind = " + "[" * 20_000, "nested too deeply"),
+        ("[[fault]]\nkind." + "a." * 2_000 + "a = 1", "nested too deeply"),
     ],
 )
 def test_a_mistake_in_a_fault_script_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -1,5 +1,6 @@
 """What a provider says of tokens may be any number: one lie closes no lane and breaks no record."""
 
+import json
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.codec import decode, encode
+from tollway_schemas.errors import UndecodableRecord
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.reply import Reply
 from tollway_schemas.usage import MOST_TOKENS, Usage
@@ -167,6 +169,26 @@ def attempt(usage: Usage, cost: int) -> Any:
         cost=cost,
         billed=Billed.YES,
     )
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        {"generation": 2**31},
+        {"cost": "9" * 400},
+        {"cost": 10**400},
+        {"uncharged": {"rate_limit": 2**64}},
+        {"uncharged": {"rate_limit": -1}},
+        {"attempts": [{"number": 2**31}]},
+    ],
+)
+def test_a_reply_with_a_number_that_nobody_can_count_with_is_none(beyond: dict[str, Any]) -> None:
+    failure = Failure(failure_class=FailureClass.UNKNOWN, message="no")
+    sound = orjson.loads(outgoing.reply(progress(), failure, dead=False, worker="w", now=NOW))
+    assert decode(Reply, json.dumps(sound).encode())
+
+    with pytest.raises(UndecodableRecord):
+        decode(Reply, json.dumps(sound | beyond).encode())
 
 
 @pytest.mark.parametrize("seconds", [-1e30, -1.0, 1e15, 1e30, math.inf, -math.inf, math.nan])

@@ -3,13 +3,18 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tollway_workers.config.files import UnreadableFile, read_small_text
 from tollway_workers.errors import ConfigError, ConfigMistake
 
 #: A thousand lanes fit in a tenth of it; parsing more would keep a terminal waiting.
 MOST_BYTES = 1024 * 1024
+
+Document = TypeVar("Document")
+
+#: Far more levels than any setting needs.
+_DEEPEST = 64
 
 _SYNTAX = (
     "a table is [name], a setting is key = value, text stands in double quotes, "
@@ -30,7 +35,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_toml(text: str, *, source: str) -> dict[str, Any]:
     """The parsed text; `source` names it in messages. Raises ConfigError: it is not TOML."""
     try:
-        return tomllib.loads(text)
+        return shallow(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise _mistake(source, _syntax_problem(str(error)), _SYNTAX) from None
     except RecursionError:
@@ -43,6 +48,21 @@ def parse_toml(text: str, *, source: str) -> dict[str, Any]:
         raise _mistake(
             source, problem, "give numbers of the size that the setting expects"
         ) from None
+
+
+def shallow(document: Document) -> Document:
+    """The same, where nothing that goes through it meets Python's limit.
+
+    A parser has none for `a.a.a...`, which is a table for each point. Raises RecursionError.
+    """
+    level: list[Any] = [document]
+    for _ in range(_DEEPEST):
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return document
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [each for values in inner for each in values]
+    raise RecursionError
 
 
 def _mistake(source: str, problem: str, remedy: str) -> ConfigError:

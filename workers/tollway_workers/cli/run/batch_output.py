@@ -12,13 +12,16 @@ import orjson
 import pydantic_core
 
 from tollway_schemas import Answer, Reply, Usage
-from tollway_schemas.usage import PICO_PER_USD
+from tollway_schemas.job import MOST
+from tollway_schemas.usage import MOST_PICO_USD, MOST_TOKENS, PICO_PER_USD
 from tollway_workers.cli.run.batch import CUSTOM_ID_LABEL, MODEL_LABEL
 from tollway_workers.cli.run.batch_line import BadLine
 from tollway_workers.cli.run.calls import NO_CALLS, Calls, calls_of
 from tollway_workers.cli.run.chat_completion import beside_the_completion, chat_completion
 
 _OK = 200
+#: Of one line, all its generations together.
+_MOST_CALLS = 2**40
 #: Error code of an answer that is not the one that was asked for.
 _OTHER = "other_model"
 
@@ -99,13 +102,13 @@ def read_ending(raw: bytes) -> Ending:
         parts = [ours, ours["earlier"]] if ours.get("earlier") else [ours]
         tokens = [part.get("tokens") or {} for part in parts]
         return Ending(
-            line=int(ours["line"]),
-            generation=int(ours["generation"]),
+            line=_number(ours["line"], MOST_TOKENS, least=1),
+            generation=_number(ours["generation"], MOST),
             answered=item["error"] is None,
             dead_letter=bool(ours["dead_letter"]),
             calls=sum(map(_calls, parts), NO_CALLS),
-            input_tokens=sum(int(each.get("input", 0)) for each in tokens),
-            output_tokens=sum(int(each.get("output", 0)) for each in tokens),
+            input_tokens=sum(_tokens_of(each, "input") for each in tokens),
+            output_tokens=sum(_tokens_of(each, "output") for each in tokens),
             cost=_cost(parts),
             # A line each in memory: the same few names.
             route=sys.intern(str(ours["route"])) if "route" in ours else None,
@@ -119,12 +122,14 @@ def _calls(part: dict[str, Any]) -> Calls:
     if "refused" in part:
         # Of the generations before, which are summed already.
         return Calls(
-            total=int(part["attempts"]),
-            refused=int(part["refused"]),
-            unconnected=int(part["unconnected"]),
+            total=_number(part["attempts"], _MOST_CALLS),
+            refused=_number(part["refused"], _MOST_CALLS),
+            unconnected=_number(part["unconnected"], _MOST_CALLS),
         )
-    told = calls_of(part.get("uncharged", {}).items())
-    return Calls(total=int(part["attempts"]), refused=told.refused, unconnected=told.unconnected)
+    uncharged = part.get("uncharged", {})
+    told = calls_of((kind, _number(calls, _MOST_CALLS)) for kind, calls in uncharged.items())
+    total = _number(part["attempts"], _MOST_CALLS)
+    return Calls(total=total, refused=told.refused, unconnected=told.unconnected)
 
 
 def _cost(parts: list[dict[str, Any]]) -> int | None:
@@ -132,8 +137,23 @@ def _cost(parts: list[dict[str, Any]]) -> int | None:
     if int(parts[0]["generation"]) == 0:
         return 0  # No job, no call.
     costs = [part.get("cost_pico_usd") for part in parts]
-    known = [int(cost) for cost in costs if cost is not None]
+    known = [
+        _number(cost, MOST_PICO_USD, least=-MOST_PICO_USD) for cost in costs if cost is not None
+    ]
     return sum(known) if len(known) == len(costs) else None
+
+
+def _tokens_of(told: dict[str, Any], which: str) -> int:
+    """As far as JSON tells it: a provider may have said anything, again and again."""
+    return min(_number(told.get(which, 0), MOST_PICO_USD), MOST_TOKENS)
+
+
+def _number(value: Any, most: int, least: int = 0) -> int:
+    """The whole number; those of all lines together have to be told."""
+    number = int(value)
+    if not least <= number <= most:
+        raise ValueError("a number that no run writes")
+    return number
 
 
 def _line(item: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -34,23 +35,36 @@ class Causes:
             self.add(raw)
 
     def add(self, raw: bytes) -> None:
-        """One more output line with an error."""
-        item = orjson.loads(raw)
-        name, dead = str(item["error"]["code"]), bool(item["tollway"]["dead_letter"])
-        known = self._found.get(name)
-        if known is None:
-            known = Cause(
-                failure_class=name,
-                count=0,
-                message=str(item["error"]["message"])[:_LONGEST],
-                custom_id=item["custom_id"],
-                job_id=item["tollway"].get("job_id"),
-                dead_letters=0,
-            )
-        count, dead_letters = known.count + 1, known.dead_letters + dead
-        self._found[name] = replace(known, count=count, dead_letters=dead_letters)
+        """One more output line with an error. Raises ValueError if it is none of ours."""
+        try:
+            found = _cause(orjson.loads(raw))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("no output line of a run") from error
+        if (known := self._found.get(found.failure_class)) is not None:
+            dead_letters = known.dead_letters + found.dead_letters
+            found = replace(known, count=known.count + 1, dead_letters=dead_letters)
+        self._found[found.failure_class] = found
 
     @property
     def most_first(self) -> tuple[Cause, ...]:
         """The commonest first."""
         return tuple(sorted(self._found.values(), key=lambda each: -each.count))
+
+
+def _cause(item: dict[str, Any]) -> Cause:
+    """Why the line failed, as if it were the only one."""
+    error, ours = item["error"], item["tollway"]
+    return Cause(
+        failure_class=str(error["code"]),
+        count=1,
+        message=str(error["message"])[:_LONGEST],
+        custom_id=_name(item["custom_id"]),
+        job_id=_name(ours.get("job_id")),
+        dead_letters=int(bool(ours["dead_letter"])),
+    )
+
+
+def _name(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError("is no name")

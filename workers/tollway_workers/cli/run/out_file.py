@@ -106,13 +106,13 @@ class OutFile:
             whole += len(raw)
             try:
                 ending = read_ending(raw)
+                _note(self.causes, ending, raw)
             except ValueError:
                 raise InputError(
                     f"{self.path} has a line {number} that no run wrote: give another OUT, "
                     "or --fresh to overwrite it"
                 ) from None
             endings[ending.line] = ending
-            _note(self.causes, ending, raw)
         self._file.seek(whole)
         self._file.truncate()
         return endings

@@ -7,12 +7,15 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tollway_schemas.job import MOST, MOST_OFFSET
 from tollway_workers.cli.run.acknowledged import Place
 from tollway_workers.cli.run.disk import MAKE_ROOM, replace_file, state_path, writing
 from tollway_workers.cli.run.who import Who, other_who
 from tollway_workers.errors import InputError
 
-Count = Annotated[int, Field(ge=0)]
+#: As Kafka counts, and whoever reads the file: an offset, and a partition or generation.
+Count = Annotated[int, Field(ge=0, le=MOST_OFFSET)]
+Partition = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class RunState(BaseModel):
@@ -35,13 +38,13 @@ class RunState(BaseModel):
     """Kafka's cluster id: offsets mean nothing on another."""
     prefix: str
     """First word of the topics."""
-    generation: Annotated[int, Field(ge=1)] = 1
+    generation: Annotated[int, Field(ge=1, le=MOST)] = 1
     """What the jobs of this round are: 1 at first; `--retry-failed` begins the next round."""
     acknowledged_line: Count = 0
     """Every job of this round of the lines up to this one is on its topic."""
-    job_offsets: dict[str, dict[int, Count]] = Field(default_factory=dict)
+    job_offsets: dict[str, dict[Partition, Count]] = Field(default_factory=dict)
     """By topic and partition: jobs of later lines lie at these offsets or behind."""
-    reply_partition: Count
+    reply_partition: Partition
     """Where this run's replies go."""
     reply_start: Count
     """The first offset there that may be a reply to this run."""

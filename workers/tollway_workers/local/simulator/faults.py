@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from tollway_schemas.faults import faults as faults_in
+from tollway_workers.config.read import shallow
 from tollway_workers.errors import InputError
 from tollway_workers.local.simulator.draws import draw
 from tollway_workers.local.simulator.identity import names, own_name
@@ -155,9 +156,12 @@ def load_faults(path: Path) -> tuple[Fault, ...]:
 def _read(path: Path) -> Any:
     try:
         raw = path.read_bytes()
-        return orjson.loads(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
+        is_json = path.suffix == ".json"
+        return shallow(orjson.loads(raw) if is_json else tomllib.loads(raw.decode()))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except RecursionError:
+        raise InputError(f"{path}: not a fault script: it is nested too deeply") from None
     except ValueError as error:
         raise InputError(f"{path}: not a fault script: {error}") from error
 

@@ -1,0 +1,261 @@
+"""What a provider may answer, and what an answer is held against."""
+
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import orjson
+from mutations import Case
+from pydantic import SecretStr
+from target import Run, Target
+
+from tollway_schemas.codec import decode
+from tollway_schemas.errors import SchemaError
+from tollway_schemas.reply import Provenance, Reply
+from tollway_schemas.request import OutputSchema
+from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
+from tollway_workers.policies import outgoing
+from tollway_workers.policies.outcome import Completed
+from tollway_workers.providers.base import Completion, ProviderCall
+from tollway_workers.providers.http_provider import HttpProvider
+from tollway_workers.providers.registry import WIRE_FORMATS
+from tollway_workers.testing.samples import NOW, job, lane, progress
+from tollway_workers.testing.scripted_provider import completion
+from tollway_workers.validation.validator import ResultValidator
+
+_KEY = "kx-0123456789abcdef"
+
+
+# ---------------------------------------------------------------------------------- responses
+
+
+class _Pieces(httpx.AsyncByteStream):
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = max(1, len(self._body) // 3)
+        for begin in range(0, len(self._body), size):
+            yield self._body[begin : begin + size]
+
+
+class _Scripted(httpx.AsyncBaseTransport):
+    """Answers what `case` says: status, headers, body."""
+
+    case: Case = ()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        status, headers, body, *_ = self.case
+        code = int(status[:3]) if status[:3].isdigit() else 1 + len(status) % 999
+        if code == 0:
+            raise httpx.ReadError(body[:200].decode("latin-1"), request=request)
+        return httpx.Response(code, headers=_raw(headers), stream=_Pieces(body))
+
+
+def _raw(part: bytes) -> list[tuple[bytes, bytes]]:
+    """Headers as a lenient parser lets them through: any bytes but line breaks."""
+    lines = (line.partition(b":") for line in part.replace(b"\r", b"").split(b"\n"))
+    return [(name.strip() or b"x", value.strip()) for name, _, value in lines]
+
+
+@asynccontextmanager
+async def _responses() -> AsyncIterator[Run]:
+    transport, validator = _Scripted(), ResultValidator()
+    provider = HttpProvider(
+        settings=ProviderSettings(base_url="https://api.example.com/v1"),
+        lane=lane(),
+        wire=WIRE_FORMATS["openai"],
+        transport=transport,
+        key=lambda: SecretStr(_KEY),
+    )
+
+    async def run(case: Case) -> None:
+        transport.case = case
+        try:
+            call = ProviderCall(body=_SENT, call_id="job-1/1/1", timeout=5.0)
+            completed = await provider.complete(call)
+        except ProviderError as error:
+            failure = error.failure
+            assert len(failure.message) <= 1_000
+            assert _KEY not in f"{failure.message}{failure.provider_code}{failure.body!r}"
+            return
+        assert _KEY.encode() not in completed.body + completed.kept
+        await _replied(validator, completed)
+
+    yield run
+    await provider.aclose()
+
+
+async def _replied(validator: ResultValidator, completed: Completion) -> None:
+    """What passes for an answer can be written, and be read by a service."""
+    try:
+        answer = await validator.validate(None, completed)
+    except (InvalidResult, ProviderError):
+        return
+    the_job = progress(job())
+    served, whole = completed.model_served, not completed.deep
+    ending = Completed(answer, Provenance.LIVE, "main", served, completed.kept, whole=whole)
+    decode(Reply, outgoing.reply(the_job, ending, dead=False, worker="w", now=NOW))
+
+
+_SENT = orjson.dumps(
+    {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 5}
+)
+_COMPLETION = {
+    "id": "c-1",
+    "object": "chat.completion",
+    "model": "m",
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": "<think>hm</think>hello",
+                "refusal": None,
+                "tool_calls": None,
+            },
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {
+        "prompt_tokens": 5,
+        "completion_tokens": 7,
+        "prompt_tokens_details": {"cached_tokens": 1},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    },
+}
+_CALLS = {
+    "choices": [
+        {
+            "message": {
+                "content": [{"type": "text", "text": "so"}],
+                "tool_calls": [
+                    {
+                        "id": "t",
+                        "type": "function",
+                        "function": {"name": "f", "arguments": '{"a": 1}'},
+                    }
+                ],
+            },
+            "finish_reason": "tool_calls",
+        }
+    ]
+}
+_REFUSED = {
+    "error": {
+        "message": f"Unsupported parameter: 'max_completion_tokens' (key {_KEY})",
+        "type": "invalid_request_error",
+        "param": "max_completion_tokens",
+        "code": "unsupported_parameter",
+    }
+}
+_STREAM = b"".join(
+    b"data: " + orjson.dumps(each) + b"\n\n"
+    for each in (
+        {"id": "c", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "he"}}]},
+        {"choices": [{"index": 0, "delta": {"content": "llo"}, "finish_reason": None}]},
+        {
+            "choices": [
+                {
+                    "index": 0,
+                    "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]},
+                    "finish_reason": "stop",
+                }
+            ],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 2},
+        },
+    )
+)
+_JSON_TYPE = b"content-type: application/json; charset=utf-8\nx-request-id: r-1"
+_LIMITS = (
+    b"retry-after: 7\nx-ratelimit-limit-tokens: 1000\nx-ratelimit-remaining-tokens: 5\n"
+    b"x-ratelimit-reset-tokens: 1m2.5s\nx-ratelimit-remaining-requests: 0\nretry-after-ms: 5"
+)
+_RESPONSES: tuple[Case, ...] = (
+    (b"200", _JSON_TYPE + b"\n" + _LIMITS, orjson.dumps(_COMPLETION)),
+    (b"200", _JSON_TYPE, orjson.dumps(_CALLS)),
+    (b"200", b"content-encoding: gzip", gzip.compress(orjson.dumps(_COMPLETION), mtime=0)),
+    (b"200", b"content-encoding: deflate", zlib.compress(orjson.dumps(_COMPLETION))),
+    (b"200", b"content-type: text/event-stream", _STREAM + b"data: [DONE]\n\n"),
+    (b"200", b"content-type: text/html", b"<html><title>Sign in</title></html>"),
+    (b"400", _JSON_TYPE, orjson.dumps(_REFUSED)),
+    (b"401", b"x-request-id: " + _KEY.encode(), b"no such key: " + _KEY.encode()),
+    (b"429", _LIMITS, orjson.dumps({"error": {"code": "rate_limit_exceeded", "message": "no"}})),
+    (b"503", b"retry-after: Wed, 21 Oct 2026 07:28:00 GMT", b"busy"),
+    (b"000", b"", b"connection reset " + _KEY.encode()),
+)
+
+
+# ------------------------------------------------------------------------------------- answers
+
+
+@asynccontextmanager
+async def _answers() -> AsyncIterator[Run]:
+    validator = ResultValidator()
+
+    async def run(case: Case) -> None:
+        schema, answer = case
+        try:
+            output = OutputSchema.model_validate_json(b'{"json_schema":' + schema + b"}")
+            encoded = validator.check(output)
+            if validator.compiles_elsewhere(output, encoded):
+                await validator.compile(output, encoded)
+            said = completion(answer.decode("utf-8", "replace"))
+            found = await validator.validate(output, said, encoded)
+        except (SchemaError, InvalidSchema, InvalidResult, ProviderError) as error:
+            assert len(str(error)) < 10_000
+            return
+        assert json.loads(found.text or "") == found.parsed
+
+    yield run
+
+
+_SCHEMAS = (
+    {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 9, "pattern": "^[a-z]+$"},
+            "kind": {"enum": ["a", "b", 3, None]},
+            "items": {
+                "type": "array",
+                "items": {"$ref": "#/$defs/item"},
+                "uniqueItems": True,
+                "minItems": 1,
+            },
+        },
+        "required": ["name"],
+        "additionalProperties": False,
+        "$defs": {
+            "item": {
+                "anyOf": [
+                    {"type": "number", "multipleOf": 0.5, "exclusiveMaximum": 100},
+                    {"type": "object", "patternProperties": {"^x": {"$ref": "#/$defs/item"}}},
+                ]
+            }
+        },
+    },
+    {
+        "if": {"properties": {"a": {"const": 1}}},
+        "then": {"required": ["b"]},
+        "else": {"not": {"required": ["b"]}},
+        "dependentRequired": {"b": ["a"]},
+        "propertyNames": {"pattern": "^.{1,3}$"},
+        "unevaluatedProperties": {"format": "date-time", "type": ["string", "integer"]},
+    },
+)
+_ANSWER_TEXTS = (
+    b'{"name": "abc", "kind": 3, "items": [1, 2.5, {"x1": 3}]}',
+    b'Sure:\n```json\n{"name": "abc"}\n```\n<think>{"name": 1}</think>',
+    b'{"a": 1, "b": 2}',
+)
+_ANSWERS = tuple((orjson.dumps(schema), text) for schema in _SCHEMAS for text in _ANSWER_TEXTS)
+
+TARGETS = (
+    Target(name="responses", seeds=_RESPONSES, opened=_responses),
+    Target(name="answers", seeds=_ANSWERS, opened=_answers),
+)
