@@ -268,10 +268,12 @@ class Dispatcher:
 
 
 async def answer_expired(
-    dispatcher: Dispatcher, clock: Clock, expire: Callable[[JobProgress], None]
+    take_expired: Callable[[float], Iterable[JobProgress]],
+    clock: Clock,
+    expire: Callable[[JobProgress], None],
 ) -> None:
     """Until cancelled, call `expire` with each waiting job soon after its deadline."""
     while True:
         await clock.sleep(SWEEP_INTERVAL)
-        for progress in dispatcher.take_expired(clock.now()):
+        for progress in take_expired(clock.now()):
             expire(progress)
