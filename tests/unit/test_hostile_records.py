@@ -233,6 +233,16 @@ def test_undecodable_records_share_a_fingerprint_where_one_mistake_made_them() -
     assert fingerprint_of(codec % (1, 9, 0)) == fingerprint_of(codec % (20, 21, 11))
 
 
+@pytest.mark.parametrize("bytes_of", [None, "record", "batch"])
+def test_a_raw_dead_letter_says_where_its_value_is_no_record_s(bytes_of: Any) -> None:
+    failure = Failure(failure_class=FailureClass.UNDECODABLE, message="no")
+    read = record(b"??")._replace(unreadable="no", bytes_of=bytes_of)
+
+    letter = raw_dead_letter(read, failure, "extract", worker="one", now=NOW, most_bytes=10**6)
+
+    assert headers.get(letter.headers, headers.VALUE_OF) == bytes_of
+
+
 async def test_between_large_records_the_event_loop_has_its_turn() -> None:
     turns = 0
 
