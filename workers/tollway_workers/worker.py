@@ -126,7 +126,8 @@ class Worker:
     async def _take_jobs(self) -> None:
         source = self._parts.source
         while not self.draining:
-            room = _MOST_POLLED if self._bytes < self._parts.memory_bytes else 0
+            held = self._bytes + self.dispatcher.bytes_besides
+            room = _MOST_POLLED if held < self._parts.memory_bytes else 0
             lanes = set()
             async for record in in_turns(await source.poll(room), lambda each: each.size):
                 self._bytes += record.size
