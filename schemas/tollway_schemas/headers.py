@@ -42,6 +42,9 @@ DEAD_AT = "tollway-dead-at"
 WORKER = "tollway-worker"
 #: "raw" where the value is the undecodable record itself, else absent.
 VALUE_KIND = "tollway-value"
+#: "record" or "batch" where the raw value is not even the record's own, but one record's bytes, or
+#: those of a batch of records, as Kafka keeps them: nobody can publish it again. Else absent.
+VALUE_OF = "tollway-value-of"
 
 Headers = Sequence[tuple[str, bytes]]
 

@@ -1,10 +1,9 @@
-"""Numbers that are no JSON, and that some readers take all the same.
+"""Numbers that are no JSON, or that JSON's readers lose, and that pydantic takes all the same.
 
 pydantic reads NaN, and numbers of any size; nobody behind us does (orjson, providers, other
-languages). What such a number is blamed for must be the number.
+languages): 1e400 would go on as null. What such a number is blamed for must be the number.
 """
 
-import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -12,31 +11,58 @@ from typing import Any
 import orjson
 import pydantic_core
 
-#: Integers from here on are beyond what a double takes, and so beyond most readers.
+#: Integers within these are told apart by readers of other languages, and written by orjson.
+_LEAST, _MOST = -(2**63), 2**64 - 1
+#: Integers from here on are beyond what a double takes.
 _BEYOND = 10**308
 #: How deep a path is told.
 _MOST_PARTS = 3
 
 
 def no_json_in(value: bytes) -> str | None:
-    """Where the first number stands that is no JSON, and why it is none; None: there is none."""
-    with contextlib.suppress(orjson.JSONDecodeError):
-        orjson.loads(value)
-        return None
+    """Where the first number stands that is no JSON, and why it is none; None: there is none.
+
+    An integer of more than 64 bits is one, too: orjson reads another number.
+    """
     try:
         parsed = pydantic_core.from_json(value)
     except ValueError:
         return None
+    # Both are fast: most records are not walked.
+    if _is_read(value) and _is_written(parsed):
+        return None
     for path, number in _numbers(parsed):
-        if isinstance(number, int):
-            why = None if abs(number) < _BEYOND else "is a number of more than 308 digits"
-        elif math.isnan(number):
-            why = "is NaN, which is no JSON"
-        else:
-            why = "is an infinite number, which is no JSON" if math.isinf(number) else None
-        if why is not None:
+        if (why := _why_none(number)) is not None:
             return f"{'.'.join(path[:_MOST_PARTS]) or 'the record'}: {why}"
     return None
+
+
+def _is_read(value: bytes) -> bool:
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _is_written(parsed: Any) -> bool:
+    try:
+        orjson.dumps(parsed)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
+def _why_none(number: float) -> str | None:
+    if isinstance(number, int):
+        if _LEAST <= number <= _MOST:
+            return None
+        if abs(number) < _BEYOND:
+            return "is an integer of more than 64 bits, which readers of JSON round"
+        return "is a number of more than 308 digits"
+    if math.isnan(number):
+        return "is NaN, which is no JSON"
+    return "is an infinite number, which is no JSON" if math.isinf(number) else None
 
 
 def _numbers(parsed: Any) -> Iterator[tuple[tuple[str, ...], int | float]]:

@@ -255,3 +255,22 @@ def test_each_lane_s_provider_can_be_called_once(run: Run, tmp_path: Path) -> No
     )
     assert "Gateway" in wrong.stdout
     assert (nobody.returncode, "does not answer: no connection" in nobody.stdout) == (1, True)
+
+
+def test_a_key_file_that_others_may_write_is_warned_of(run: Run, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(_SECRET)
+    key.chmod(0o666)
+    tmp_path.chmod(0o700)
+    (tmp_path / "tollway.toml").write_text(
+        "[providers.p]\nbase_url = 'https://h/v1'\napi_key = {file = 'key'}\n"
+        "[lanes.l]\nprovider = 'p'\nmodel = 'm'\nconcurrency = 2\n"
+        "price = {input = 1.0, output = 2.0}\n"
+        "[routes.r]\nlanes = ['l']\n"
+    )
+
+    said = run("check").stdout
+    told = json.loads(run("check", "--json").stdout)["warnings"]
+
+    assert f"providers.p.api_key: other users may write {key}; let this user alone write" in said
+    assert [each["key"] for each in told] == ["providers.p.api_key"] * 2

@@ -148,6 +148,26 @@ async def test_what_cannot_be_started_is_one_sentence(up: Up, tmp_path: Path) ->
     assert b"Traceback" not in stderr
 
 
+async def test_a_key_that_cannot_be_had_is_told_before_anything_is_started(
+    up: Up, tmp_path: Path
+) -> None:
+    (tmp_path / "tollway.toml").write_text(
+        "[kafka]\nbootstrap_servers = '127.0.0.1:1'\n"
+        "[providers.p]\nbase_url = 'https://h/v1'\napi_key = {env = 'NOT_THERE'}\n"
+        "[lanes.l]\nprovider = 'p'\nmodel = 'm'\nconcurrency = 2\n"
+        "[routes.r]\nlanes = ['l']\n"
+    )
+
+    process = await up()
+    stdout, stderr = await process.communicate()
+
+    assert (process.returncode, stdout) == (2, b"")
+    assert stderr.decode() == (
+        "tollway: tollway.toml: providers.p.api_key: environment variable NOT_THERE is not set: "
+        "export it, or refer to another; no call can be made without it\n"
+    )
+
+
 def write_jobs(file: Path, number: int) -> None:
     body = {"model": "demo", "messages": [{"role": "user", "content": "Count."}]}
     lines = (

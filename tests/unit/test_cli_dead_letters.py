@@ -8,7 +8,7 @@ from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
 from tollway_workers.cli.dead_letter_entry import Opened, is_named, name_of, open_record
 from tollway_workers.cli.dead_letter_overview import Filters, Overview
-from tollway_workers.cli.dead_letter_page import raw_text, show_entry, show_overview
+from tollway_workers.cli.dead_letter_page import entry_facts, raw_text, show_entry, show_overview
 from tollway_workers.cli.topic_scan import seconds_in
 from tollway_workers.kafka.log_reader import LoggedRecord
 from tollway_workers.policies.refusals import listed
@@ -57,10 +57,13 @@ def letter(
     return LoggedRecord(("t", 1), 10 + minutes, key, encode(dead))
 
 
-def raw(value: bytes = b"\xff\xfe \x00 \x1b[31m") -> LoggedRecord:
+def raw(
+    value: bytes = b"\xff\xfe \x00 \x1b[31m", bytes_of: str | None = None
+) -> LoggedRecord:
     described = headers.encode(
         (
             (headers.VALUE_KIND, "raw"),
+            (headers.VALUE_OF, bytes_of),
             (headers.JOB_ID, "forged"),
             (headers.ORIGIN, ORIGIN),
             (headers.FAILURE_CLASS, "undecodable"),
@@ -189,6 +192,27 @@ def test_a_prompt_is_shown_as_it_reads(capsys: pytest.CaptureFixture[str]) -> No
     shown = capsys.readouterr().out
     assert "prompt\n  user:\n    a\\u001b[2Jb\n    c\n" in shown
     assert "also dead    generation 2" in shown
+
+
+@pytest.mark.parametrize(
+    ("bytes_of", "what"),
+    [
+        ("batch", "a batch of records as Kafka keeps it (2 bytes"),
+        ("record", "one record as Kafka keeps it, its headers included (2 bytes"),
+        (None, "the record as it came (2 bytes"),
+    ],
+)
+def test_bytes_that_are_no_value_of_a_record_are_said_to_be_no_job(
+    bytes_of: str | None, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = open_record(raw(b"??", bytes_of))
+
+    show_entry(opened, [1])
+
+    shown = capsys.readouterr().out
+    assert what in shown
+    assert ("holds        no job: bytes of Kafka's own" in shown) == (bytes_of is not None)
+    assert entry_facts(opened.entry)["bytes_of"] == bytes_of
 
 
 def test_raw_bytes_are_text_with_bytes_that_are_none_written_out() -> None:

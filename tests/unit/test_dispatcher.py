@@ -12,6 +12,7 @@ from tollway_workers.admission import Permit
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
+from tollway_workers.policies.fairness import TENANT_BYTES
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
@@ -353,3 +354,19 @@ def test_a_sweep_looks_at_nothing_before_a_deadline_can_have_passed() -> None:
 
     assert (before, taken) == ([], [late])
     assert desk.dispatcher._lanes["main"].earliest == NOW + 100
+
+
+def test_tenants_that_wait_take_room_besides_their_jobs() -> None:
+    one, each = holding(100), holding(100)
+
+    one.offer(*of_topic("long", 45))
+    each.offer(*(_of_tenant(job, f"t{at}") for at, job in enumerate(of_topic("long", 45))))
+
+    assert one.dispatcher.bytes_besides == TENANT_BYTES
+    assert each.dispatcher.bytes_besides == 45 * TENANT_BYTES
+    assert (one.dispatcher.full_topics(), each.dispatcher.full_topics()) == ([], ["long"])
+
+
+def _of_tenant(waits: JobProgress, tenant: str) -> JobProgress:
+    waits.job = waits.job.model_copy(update={"tenant": tenant})
+    return waits

@@ -278,15 +278,16 @@ def test_refusals_that_cost_nothing_leave_the_whole_budget() -> None:
     assert (walk, subject.charged) == ("wwd", 3)
 
 
-def test_the_provider_s_wait_is_a_lower_bound() -> None:
+@pytest.mark.parametrize(("asked", "waited"), [(77.0, 77.0), (30 * 86_400.0, 86_400.0)])
+def test_the_provider_s_wait_is_a_lower_bound_up_to_a_day(asked: float, waited: float) -> None:
     subject = progress()
     fail(subject, F.TRANSIENT)
-    error = error_of(F.TRANSIENT, retry_after=77.0)
+    error = error_of(F.TRANSIENT, retry_after=asked)
 
     outcome = RetryPolicy(Random(1)).decide(subject, error, now=NOW)
 
     assert isinstance(outcome, RetryLater)
-    assert outcome.delay == 77.0
+    assert outcome.delay == waited
 
 
 @pytest.mark.parametrize(("asked", "leaves"), [(10.0, False), (10.5, True), (4_000.0, True)])

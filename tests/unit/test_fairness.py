@@ -1,6 +1,7 @@
 """Who goes first: shares by weight, nobody starves, interactive first and a floor for bulk."""
 
 import time
+import tracemalloc
 from collections import Counter, deque
 from itertools import islice
 from typing import NamedTuple
@@ -258,3 +259,20 @@ def test_the_tokens_of_a_tenant_that_is_alone_are_not_counted() -> None:
         queue.take_head(look)
 
     assert looked == []
+
+
+def test_a_tenant_that_waits_weighs_what_it_takes_besides_its_job() -> None:
+    items = [Item(f"tenant-{number}", number) for number in range(30_000)]
+    queue = PriorityQueue[Item](even, 0.05)
+    tracemalloc.start()
+
+    for item in items:
+        queue.add(item, item.tenant, interactive=item.number % 2 == 0)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert taken / 1.5 < queue.bytes_besides < 1.5 * taken
+
+    while len(queue):
+        queue.take_head(cost_of, called=False)
+    assert queue.bytes_besides == 0

@@ -61,7 +61,7 @@ def test_a_header_s_name_that_is_not_utf_8_costs_its_own_record_alone(codec: int
 
     assert (a.value, c.value, c.offset) == (b"a", b"c", 2)
     assert isinstance(b, UnreadableRecord)
-    assert (b.offset, b.key, b.value) == (1, b"key", b"job")
+    assert (b.offset, b.key, b.value, b.bytes_of) == (1, b"key", b"job", None)
     assert b.headers == (("mine", b"1"), ("last", b"3"))
     assert b.why == (
         "the record at offset 1 of jobs-3 cannot be read: "
@@ -101,6 +101,8 @@ def test_a_record_that_lies_inside_costs_itself_alone(lie: str, codec: int) -> N
     assert [a.value, c.value, behind.value] == [b"a", b"c", b"behind"]
     assert isinstance(b, UnreadableRecord)
     assert b.offset == 1
+    has_a_value = b.value in (b"v", None)
+    assert b.bytes_of == (None if has_a_value else "record")
 
 
 @pytest.mark.parametrize("rest", [b"\xff" * 30, varint(1 << 40), varint(-3), varint(0)])
@@ -156,7 +158,7 @@ def test_a_batch_that_cannot_be_read_is_one_record_with_its_bytes(why: str) -> N
     first, behind = list(followed)
 
     assert why in first.why
-    assert first.value == _WHOLE[why]
+    assert (first.value, first.bytes_of) == (_WHOLE[why], "batch")
     assert behind.value == b"behind"
     assert len(list(alone)) == 1
     assert alone.next_fetch_offset > 0

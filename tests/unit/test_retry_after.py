@@ -67,11 +67,12 @@ def test_a_date_without_any_clock_says_nothing() -> None:
     assert retry_after({"retry-after": NOON_HTTP}) is None
 
 
-def test_a_wait_is_at_least_nothing_and_at_most_a_day() -> None:
+def test_a_wait_is_at_least_nothing_and_at_most_a_year() -> None:
     assert retry_after({"retry-after": "-5"}) == 0.0
     assert retry_after({"retry-after": "9" * 50}) == MAX_WAIT_SECONDS
     assert retry_after({"retry-after": NOON_HTTP}, now=NOON + 60) == 0.0
     assert retry_after({}, "try again in 9999h") == MAX_WAIT_SECONDS
+    assert retry_after({"retry-after": "604800"}) == 604_800.0
 
 
 def test_headers_of_httpx_are_read_in_any_case() -> None:

@@ -159,3 +159,24 @@ async def test_a_drain_answers_the_copies_of_what_ends_and_holds_no_bytes() -> N
     assert len(desk.written) == 2
     assert fleet.lag == 0
     assert fleet.worker._bytes == 0
+
+
+async def test_a_waiting_copy_is_answered_at_its_own_deadline_not_at_the_firsts() -> None:
+    desk = Desk()
+    desk.provider.hold.clear()
+    async with desk.fleet as fleet:
+        await fleet.publish(job(seconds=300.0), job(seconds=60.0))
+        await fleet.until(lambda: len(desk.provider.calls) == 1)
+        await fleet.settle()
+
+        until = fleet.clock.now() + 61.0
+        await fleet.until(lambda: bool(desk.written) or fleet.clock.now() >= until, step=0.5)
+
+        assert fleet.clock.now() < until
+        assert [b'"completed"' in each for each in desk.written] == [False]
+        assert b'"expired"' in desk.written[0]
+        desk.provider.hold.set()
+        await desk.all_done(2)
+
+    assert len(desk.provider.calls) == 1
+    assert fleet.worker._bytes == 0

@@ -6,6 +6,7 @@ that id, of another route or tenant, with another request or address, is a job o
 """
 
 from collections.abc import Callable, Coroutine
+from math import inf
 from typing import Any
 
 from tollway_workers.kafka.one_record import ReplyFinder
@@ -22,7 +23,10 @@ MOST_REPLIES = 20_000
 
 
 class Copies:
-    """State: its memory, of jobs that are here and of replies written not long ago."""
+    """State: its memory, of jobs that are here and of replies written not long ago.
+
+    And `_earliest`: no deadline among the copies that wait is before it.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Copies:
         self._work_on = work_on
         self._done_with = done_with
         self._memory: Duplicates[JobProgress] = Duplicates(MOST_REPLIES)
+        self._earliest = inf
 
     def is_first(self, progress: JobProgress) -> bool:
         """Whether a job is to be worked on; a copy is taken care of here."""
@@ -50,7 +55,20 @@ class Copies:
             self._go(self._answer(progress, found))
             return False
         progress.first = found
+        if not found:
+            self._earliest = min(self._earliest, progress.deadline)
         return found
+
+    def take_expired(self, now: float) -> list[JobProgress]:
+        """Remove and return the waiting copies whose own deadline has passed (`now`: seconds UTC).
+
+        What the first waits for, with a later one, is nothing to them.
+        """
+        if self._earliest > now:
+            return []
+        taken = self._memory.take(lambda copy: copy.deadline <= now and copy.owned)
+        self._earliest = min((copy.deadline for copy in self._memory.waiting), default=inf)
+        return taken
 
     def replied(self, progress: JobProgress, outcome: Outcome, place: ReplyPlace | None) -> None:
         """A job's reply is safely written, there if that is known: so its copies have it too.

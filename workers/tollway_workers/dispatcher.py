@@ -221,9 +221,14 @@ class Dispatcher:
         """
         full: list[str] = []
         for lane in self._lanes.values():
-            left = self._lane_bytes - sum(lane.parts.values())
+            left = self._lane_bytes - sum(lane.parts.values()) - lane.waiting.bytes_besides
             full += [topic for topic, held in lane.parts.items() if 0 < held >= left]
         return full
+
+    @property
+    def bytes_besides(self) -> int:
+        """What all queues take besides the jobs in them: each tenant that waits has its own."""
+        return sum(lane.waiting.bytes_besides for lane in self._lanes.values())
 
     def held(self, lane_name: str) -> int:
         """Jobs that wait in a lane."""
@@ -268,10 +273,12 @@ class Dispatcher:
 
 
 async def answer_expired(
-    dispatcher: Dispatcher, clock: Clock, expire: Callable[[JobProgress], None]
+    take_expired: Callable[[float], Iterable[JobProgress]],
+    clock: Clock,
+    expire: Callable[[JobProgress], None],
 ) -> None:
     """Until cancelled, call `expire` with each waiting job soon after its deadline."""
     while True:
         await clock.sleep(SWEEP_INTERVAL)
-        for progress in dispatcher.take_expired(clock.now()):
+        for progress in take_expired(clock.now()):
             expire(progress)

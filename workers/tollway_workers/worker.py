@@ -99,7 +99,7 @@ class Worker:
                 tasks = [
                     background.create_task(self._commits.run(), name="commits"),
                     background.create_task(
-                        answer_expired(self.dispatcher, self._clock, self._expire), name="deadlines"
+                        answer_expired(self._take_expired, self._clock, self._expire), name="deadlines"
                     ),
                     relaying := background.create_task(parts.relay.keep_running(), name="relay"),
                 ]
@@ -126,7 +126,8 @@ class Worker:
     async def _take_jobs(self) -> None:
         source = self._parts.source
         while not self.draining:
-            room = _MOST_POLLED if self._bytes < self._parts.memory_bytes else 0
+            held = self._bytes + self.dispatcher.bytes_besides
+            room = _MOST_POLLED if held < self._parts.memory_bytes else 0
             lanes = set()
             async for record in in_turns(await source.poll(room), lambda each: each.size):
                 self._bytes += record.size
@@ -273,6 +274,9 @@ class Worker:
 
     def _expire(self, progress: JobProgress) -> None:
         self._close(progress, expired(progress))
+
+    def _take_expired(self, now: float) -> list[JobProgress]:
+        return self.dispatcher.take_expired(now) + self._copies.take_expired(now)
 
     def _close(self, progress: JobProgress, outcome: Outcome) -> None:
         self._tasks.go(self._end(progress, outcome, None))

@@ -109,7 +109,7 @@ class _Broken(Exception):
 
 def _record(header: BatchHeader, piece: bytes, expected: int) -> Entry:
     """The record in `piece`, or what of it can be read."""
-    entry = unreadable(expected, piece, "", header.first_timestamp)
+    entry = unreadable(expected, piece, "", header.first_timestamp, bytes_of="record")
     try:
         delta, at = _varint(piece, 1)
         offset_delta, at = _varint(piece, at)
@@ -123,7 +123,11 @@ def _record(header: BatchHeader, piece: bytes, expected: int) -> Entry:
         key, at = _bytes(piece, at)
         value, at = _bytes(piece, at)
         entry = entry._replace(
-            key=key, value=value, headers=[], timestamp_type=header.timestamp_type
+            key=key,
+            value=value,
+            headers=[],
+            timestamp_type=header.timestamp_type,
+            bytes_of=None,
         )
         return _with_headers(entry, piece, at)
     except _Broken as broken:

@@ -1,6 +1,10 @@
 """A record that was read by hand, or what stands where one cannot be read."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+#: What bytes are that stand where no value could be found: one record, or a batch of them, as
+#: Kafka keeps them.
+BytesOf = Literal["record", "batch"]
 
 
 class Entry(NamedTuple):
@@ -15,8 +19,12 @@ class Entry(NamedTuple):
     headers: list[tuple[str, bytes | None]]
     #: Why it cannot be read, as the end of a sentence; its value is then as much as was found.
     why: str | None = None
+    #: What its value is where that is not the record's own.
+    bytes_of: BytesOf | None = None
 
 
-def unreadable(offset: int, raw: bytes, why: str, timestamp: int = 0) -> Entry:
+def unreadable(
+    offset: int, raw: bytes, why: str, timestamp: int = 0, *, bytes_of: BytesOf = "batch"
+) -> Entry:
     """What stands at an offset where nothing could be read but these bytes."""
-    return Entry(offset, timestamp, 0, None, raw, [], why)
+    return Entry(offset, timestamp, 0, None, raw, [], why, bytes_of)

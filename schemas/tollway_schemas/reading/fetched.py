@@ -16,7 +16,7 @@ from tollway_schemas.reading.batch import (
     entries,
     without_codec,
 )
-from tollway_schemas.reading.entry import Entry, unreadable
+from tollway_schemas.reading.entry import BytesOf, Entry, unreadable
 from tollway_schemas.reading.frames import Frame, frames
 from tollway_schemas.reading.legacy import is_packed, is_whole, legacy_entries
 from tollway_schemas.reading.unpack import CannotUnpack, unpacked
@@ -34,6 +34,8 @@ class UnreadableRecord(ConsumerRecord[bytes, bytes]):  # type: ignore[misc]  # a
 
     #: Why not, in one sentence that names topic, partition and offset.
     why: str = ""
+    #: What its value is where that is not the record's own.
+    bytes_of: BytesOf | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,4 +274,5 @@ class FetchedRecords:
             -1 if value is None else len(value),
             tuple((name, text or b"") for name, text in entry.headers),
             why=f"{what} cannot be read: it {entry.why}",
+            bytes_of=entry.bytes_of,
         )

@@ -64,7 +64,7 @@ class _Read(NamedTuple):
     def entry(self, frame: Frame, shift: int = 0) -> Entry:
         offset = frame.offset + shift
         if self.why is not None:
-            return unreadable(offset, frame.raw, self.why)
+            return unreadable(offset, frame.raw, self.why, bytes_of="record")
         kind = int(self.log_append_time) if frame.magic else None
         return Entry(offset, self.timestamp, kind, self.key, self.value, [])
 

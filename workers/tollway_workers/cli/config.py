@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tollway_workers.config.check import warnings_in
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.key_files import files_that_all_read, files_that_others_write
 from tollway_workers.config.keys import LaneKey, keys_of
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
 from tollway_workers.config.network import is_loopback, split_address
@@ -96,7 +97,8 @@ def check(config: File = None, as_json: AsJson = False, call: Call = False) -> N
     """
     settings, file = _load(config, as_json=as_json)
     _open_tokenizers(settings, file, as_json=as_json)
-    warnings = warnings_in(settings)
+    exposed = (*files_that_others_write(settings), *files_that_all_read(settings))
+    warnings = (*warnings_in(settings), *exposed)
     keys = keys_of(settings, os.environ)
     if not as_json:
         for warning in warnings:

@@ -20,6 +20,8 @@ class Entry:
     """What is known of a dead letter without prompt and answer."""
 
     kind: Kind
+    #: "record" or "batch": raw bytes that are no record's value, and so can never be redriven.
+    bytes_of: str | None = None
     job_id: str
     generation: int
     route: str | None
@@ -119,6 +121,7 @@ def _described(record: LoggedRecord, kind: Kind, problem: str = "") -> Entry:
     here = f"{topic}-{partition}-{record.offset}"
     return Entry(
         kind=kind,
+        bytes_of=header(headers.VALUE_OF),
         job_id=header(headers.JOB_ID) or key.rpartition("/")[0] or here,
         generation=_number(header(headers.GENERATION), 1),
         route=header(headers.ROUTE),

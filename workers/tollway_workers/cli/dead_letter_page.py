@@ -14,6 +14,11 @@ from tollway_workers.cli.whose import whose_text
 
 #: How much of raw bytes is shown; `--raw` gives all.
 _MOST_RAW = 16_384
+#: What raw bytes are that are no value of a record.
+_BYTES_OF = {
+    "record": "one record as Kafka keeps it, its headers included",
+    "batch": "a batch of records as Kafka keeps it",
+}
 _NO_BYTES = "(no bytes)"
 
 _GROUP_COLUMNS = (
@@ -104,6 +109,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _facts(entry: Entry) -> dict[str, str]:
     facts = {
         "failure": f"{entry.failure_class}: {entry.message}",
+        "holds": "no job: bytes of Kafka's own, which nobody can redrive" if entry.bytes_of else None,
         "route": entry.route,
         "tenant": entry.tenant,
         "run": entry.run,
@@ -154,9 +160,10 @@ def _show_job(job: Any) -> None:
 
 
 def _show_raw(entry: Entry, value: bytes) -> None:
+    whole = _BYTES_OF.get(entry.bytes_of or "", "the record as it came")
     what = {
-        "raw": "the record as it came",
-        "raw-head": "the first of the record as it came",
+        "raw": whole,
+        "raw-head": f"the first of {whole}",
         "unreadable": "a dead letter that this release cannot read",
     }[entry.kind]
     cut = f", the first {_MOST_RAW:,} here" if len(value) > _MOST_RAW else ""

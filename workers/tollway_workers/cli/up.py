@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tollway_workers.cli.output import count
+from tollway_workers.cli.run.needed_keys import require_keys_of
 from tollway_workers.cli.run.signals import StopSignals
 from tollway_workers.cli.run.worker_process import log_file
 from tollway_workers.cli.up_figures import FleetFigures
@@ -77,6 +78,9 @@ def up(
     plan = plan_up(
         config, environ=os.environ, simulate=simulate, simulator=simulator, workers=workers
     )
+    if plan.simulator is None:
+        # A worker without its key would say so once Kafka, topics and all workers are there.
+        require_keys_of(plan.settings, plan.settings.routes, os.environ, source=plan.source)
     quieten_client_logs()
     screen: UpScreen = MachineScreen() if as_json else PeopleScreen()
     try:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from tollway_workers.app.topics import make_missing
 from tollway_workers.cli.output import count
-from tollway_workers.cli.progress import once_each
+from tollway_workers.cli.run.local_broker import local_broker
 from tollway_workers.cli.run.settings import with_bootstrap_servers, with_simulator
 from tollway_workers.cli.run.worker_process import WorkerPlan
 from tollway_workers.cli.run.worker_settings import write_settings
@@ -23,7 +23,6 @@ from tollway_workers.config.environment import CONFIG_VARIABLE
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
 from tollway_workers.errors import LocalError
-from tollway_workers.local.kafka import LocalKafka
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
 
 #: The lane, the provider and the first route of the built-in fleet.
@@ -107,9 +106,7 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
     settings, url = plan.settings, None
     async with AsyncExitStack() as stack:
         if settings.kafka.bootstrap_servers is None:
-            broker = await stack.enter_async_context(
-                LocalKafka(on_progress=once_each(tell)).shared()
-            )
+            broker = await stack.enter_async_context(local_broker(tell))
             settings = with_bootstrap_servers(settings, broker.bootstrap_servers)
         made = await make_missing(settings)
         if not made.done:

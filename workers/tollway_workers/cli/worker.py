@@ -14,6 +14,7 @@ import typer
 
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.key_files import files_that_others_write
 from tollway_workers.config.load import load_fleet
 from tollway_workers.errors import FleetError
 from tollway_workers.kafka.instance import take_instance_id
@@ -59,6 +60,8 @@ def worker(
     settings = load_fleet(config, environ=os.environ, overrides=overrides)
     configure_logs(settings.telemetry.log_level, settings.telemetry.log_format)
     pass_on_client_logs()
+    for mistake in files_that_others_write(settings):
+        log.warning("others may change a key of ours", setting=mistake.key, why=mistake.problem)
     wait = settings.worker.drain_timeout + _HANDOVER
     name, lock = take_instance_id(instance_id, prefix=settings.kafka.prefix, wait=wait)
 

@@ -26,6 +26,7 @@ def received(
             record.timestamp / 1000,
             tracker,
             unreadable=record.why if isinstance(record, UnreadableRecord) else None,
+            bytes_of=record.bytes_of if isinstance(record, UnreadableRecord) else None,
             weight=weight_of(record.key, record.value),
         )
         for record in records

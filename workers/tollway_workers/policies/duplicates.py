@@ -5,6 +5,8 @@ a job meet in one shard because their key is the job id.
 """
 
 import hashlib
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 import orjson
@@ -99,6 +101,22 @@ class Duplicates(Generic[Copy]):
     def left(self, identity: Identity) -> list[Copy]:
         """It went elsewhere without a reply; the copies that waited for it."""
         return self._here.pop(identity, [])
+
+    def take(self, leaves: Callable[[Copy], bool]) -> list[Copy]:
+        """Remove and return the waiting copies that `leaves` says yes to; looks at each."""
+        taken: list[Copy] = []
+        for identity, waiting in self._here.items():
+            going = [copy for copy in waiting if leaves(copy)]
+            if going:
+                gone = set(map(id, going))
+                self._here[identity] = [copy for copy in waiting if id(copy) not in gone]
+                taken += going
+        return taken
+
+    @property
+    def waiting(self) -> Iterator[Copy]:
+        """Every copy that waits."""
+        return chain.from_iterable(self._here.values())
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._here.values()))

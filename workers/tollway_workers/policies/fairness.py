@@ -19,6 +19,8 @@ _Item = TypeVar("_Item")
 
 #: Most tags of tenants without jobs that are kept: a tenant may be an end user, one of millions.
 _KEPT_TAGS = 1_000
+#: Bytes that a tenant with waiting jobs takes besides them, measured: a deque, for the most part.
+TENANT_BYTES = 1_000
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +105,11 @@ class FairQueue(Generic[_Item]):
             self._order = [entry for entry in self._order if entry[2].items]
             heapq.heapify(self._order)
         return taken
+
+    @property
+    def bytes_besides(self) -> int:
+        """What it takes besides the jobs in it."""
+        return TENANT_BYTES * len(self._flows)
 
     def upcoming(self) -> Iterator[_Item]:
         """About in the order in which they will go: the first of each tenant, then the second."""
@@ -189,6 +196,11 @@ class PriorityQueue(Generic[_Item]):
     def take(self, leaves: Callable[[_Item], bool]) -> list[_Item]:
         """Remove and return all that `leaves` says yes to; looks at each."""
         return self._interactive.take(leaves) + self._bulk.take(leaves)
+
+    @property
+    def bytes_besides(self) -> int:
+        """What it takes besides the jobs in it."""
+        return self._interactive.bytes_besides + self._bulk.bytes_besides
 
     def upcoming(self) -> Iterator[_Item]:
         """About in the order in which they will go. Nothing may change while it is walked."""

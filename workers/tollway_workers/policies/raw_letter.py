@@ -50,6 +50,7 @@ def raw_dead_letter(
             (headers.GENERATION, "1"),
             (headers.ROUTE, route),
             (headers.VALUE_KIND, kind),
+            (headers.VALUE_OF, record.bytes_of),
             (headers.FAILURE_CLASS, failure.failure_class.value),
             (headers.FAILURE_MESSAGE, failure.message[:1000]),
             (headers.FINGERPRINT, fingerprint(route, failure.failure_class, _kind(failure))),

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from tollway_schemas.dead_letter import Origin
 from tollway_schemas.headers import Headers
+from tollway_schemas.reading.entry import BytesOf
 from tollway_workers.policies.offsets import OffsetTracker
 
 #: Bytes of a job's objects, at least: measured for jobs of two messages.
@@ -31,6 +32,8 @@ class ReceivedRecord(NamedTuple):
     deaths: int = 0
     #: Why it cannot be read at all, in one sentence; its value is then as much as was found.
     unreadable: str | None = None
+    #: What its value is where that is not its own: bytes of it, or of its batch, as Kafka keeps them.
+    bytes_of: BytesOf | None = None
     #: What `size` says, where it was reckoned before.
     weight: int = 0
 

@@ -21,6 +21,9 @@ from tollway_workers.policies.tiers import tier_for
 
 CallError = ProviderError | InvalidResult
 
+#: Seconds that a job waits for what a provider asks for, at most: then it is asked again.
+_LONGEST_ASKED = 86_400.0
+
 
 def failure_class_of(error: CallError) -> FailureClass:
     """The class that decides what follows."""
@@ -111,7 +114,7 @@ class RetryPolicy:
             rng=self._rng,
         )
         asked = error.failure.retry_after if isinstance(error, ProviderError) else None
-        return max(wait, asked or 0.0)
+        return max(wait, min(asked or 0.0, _LONGEST_ASKED))
 
 
 def _failure(progress: JobProgress, failure_class: FailureClass, error: CallError) -> Failure:

@@ -9,8 +9,9 @@ from typing import Self
 
 from tollway_workers.config.contract import Resource
 
-#: No wait is believed beyond a day: whoever asks for more is probed again after it.
-MAX_WAIT_SECONDS = 86_400.0
+#: A year: who asks for more is told of as one who asks for this. It is no bound of what is waited:
+#: a lane is asked again within minutes, a job waits for a day at most.
+MAX_WAIT_SECONDS = 365 * 86_400.0
 
 #: The sentence stands in the first lines; the rest of a page of HTML is not searched.
 _MAX_TEXT = 4_096
@@ -115,7 +116,7 @@ class RateHeaders:
 def retry_after(
     headers: Mapping[str, str], text: str = "", *, delay: str = "", now: float | None = None
 ) -> float | None:
-    """Seconds to wait, from 0 to a day; None if the response does not say.
+    """Seconds to wait, from 0 to a year; None if the response does not say.
 
     In this order: `retry-after-ms` (Azure: `x-ms-retry-after-ms`); `retry-after` (seconds or
     HTTP-date, RFC 9110 section 10.2.3); `delay`, Google's `RetryInfo.retryDelay` of the error's
@@ -135,7 +136,7 @@ def retry_after(
 
 
 def reset_seconds(value: str, *, now: float | None) -> float | None:
-    """Seconds of a number, a Go duration, an HTTP-date or an RFC 3339 time, from 0 to a day.
+    """Seconds of a number, a Go duration, an HTTP-date or an RFC 3339 time, from 0 to a year.
 
     A point in time is None where `now` (seconds since 1970) is not known.
     """

@@ -4,15 +4,15 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
 from tollway_workers.app.topics import make_missing
-from tollway_workers.cli.progress import once_each
 from tollway_workers.cli.run.disk import OTHER_FOLDER, writing
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
+from tollway_workers.cli.run.local_broker import Tell, local_broker
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, with_simulator
 from tollway_workers.cli.run.worker_process import WorkerPlan
@@ -20,9 +20,6 @@ from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.cli.run.workers import RunWorkers
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
-from tollway_workers.local.kafka import LocalKafka
-
-Tell = Callable[[str], None]
 
 #: Seconds that workers may take to end over their own drain.
 _DRAIN_MARGIN = 10.0
@@ -34,7 +31,7 @@ async def broker(plan: FleetPlan, tell: Tell) -> AsyncIterator[FleetSettings]:
     if not plan.uses_local_kafka:
         yield plan.settings
         return
-    async with LocalKafka(on_progress=once_each(tell)).shared() as running:
+    async with local_broker(tell) as running:
         yield with_bootstrap_servers(plan.settings, running.bootstrap_servers)
 
 

@@ -1,10 +1,11 @@
-"""Whether the keys that a run needs can be had, before anything is started for it."""
+"""Whether the keys that a run, or a fleet, needs can be had, before anything is started for it."""
 
 import os
 from collections.abc import Collection, Mapping
 
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan
+from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.keys import keys_of
 from tollway_workers.errors import ConfigError, ConfigMistake
 
@@ -22,24 +23,42 @@ def require_keys(
     """
     if not plan.workers or plan.simulated:
         return
-    settings, known = plan.settings, plan.routes or {}
+    known = plan.routes or {}
     names = [known[route].name for route in routes]
-    lanes = {lane for name in names for lane in settings.routes[name].lanes}
+    given_by_option = options.key_env is not None
+    source = "--key-env" if given_by_option else str(options.config or "")
+    require_keys_of(
+        plan.settings, names, environ, source=source, of_a_setting=not given_by_option
+    )
+
+
+def require_keys_of(
+    settings: FleetSettings,
+    routes: Collection[str],
+    environ: Mapping[str, str],
+    *,
+    source: str,
+    of_a_setting: bool = True,
+) -> None:
+    """Raise ConfigError for each key that cannot be had of a lane in these routes.
+
+    `source`: where the settings come from; `of_a_setting`: it is a file with a setting for each.
+    """
+    lanes = {lane for name in routes for lane in settings.routes[name].lanes}
     called = settings.model_copy(
         update={"lanes": {name: settings.lanes[name] for name in sorted(lanes)}}
     )
     missing = {
         key.provider: key.missing for key in keys_of(called, environ) if key.missing is not None
     }
-    mistakes = [_mistake(options, provider, why) for provider, why in missing.items()]
+    mistakes = [
+        ConfigMistake(
+            source=source,
+            key=f"providers.{provider}.api_key" if of_a_setting else "",
+            problem=why,
+            remedy="no call can be made without it",
+        )
+        for provider, why in missing.items()
+    ]
     if mistakes:
         raise ConfigError.of(*mistakes)
-
-
-def _mistake(options: RunOptions, provider: str, why: str) -> ConfigMistake:
-    where = (
-        {"source": "--key-env"}
-        if options.key_env is not None
-        else {"source": str(options.config or ""), "key": f"providers.{provider}.api_key"}
-    )
-    return ConfigMistake(problem=why, remedy="no call can be made without it", **where)

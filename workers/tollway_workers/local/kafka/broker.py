@@ -7,7 +7,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +27,10 @@ from tollway_workers.local.kafka.state import BrokerState, NodeState, read_state
 _LOCK_POLL = 0.1
 
 _DEFAULTS = BrokerOptions()
+
+
+class LocalKafkaGone(LocalError):
+    """The local Kafka was stopped, or moved, under a command that uses it: it did not die."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +150,21 @@ class LocalKafka:
         finally:
             await asyncio.to_thread(self._leave)
 
+    async def revived(self) -> RunningBroker:
+        """The broker at work again, for a user under whom it died: same data, same address.
+
+        Another user may have started it meanwhile. Raises LocalKafkaGone where it was stopped on
+        purpose, else LocalError where it cannot start. Cancellation gives up the start.
+        """
+        reviving = asyncio.ensure_future(asyncio.to_thread(self._revive))
+        try:
+            return await asyncio.shield(reviving)
+        except asyncio.CancelledError:
+            self._abandoned.set()
+            await asyncio.wait({reviving})
+            self._abandoned.clear()
+            raise
+
     def kill_node(self, node_id: int) -> None:
         """End one node of a cluster as a power cut would (tests)."""
         kill(self._node(node_id).process)
@@ -154,7 +173,7 @@ class LocalKafka:
         """Start a node again that ended; returns when it is at work (tests)."""
         with self._locked():
             state = self._require_state()
-            node = self._launch().start(self._node(node_id).ports)
+            node = self._launch(self._options).start(self._node(node_id).ports)
             state = state.with_node(node)
             self._write(state)
             wait_until_ready(state.living_nodes, self.folder, self._check)
@@ -166,13 +185,31 @@ class LocalKafka:
             self._write(state)
         return self._describe(state)
 
+    def _revive(self) -> RunningBroker:
+        with self._locked():
+            last = read_state(self._state_file)
+            if last is None or (last.stopped and not last.is_running):
+                raise LocalKafkaGone(
+                    "the local Kafka was stopped while this command used it: give the command again"
+                )
+            if not last.is_running:
+                died = last.nodes[0].process.pid
+                self._report(
+                    f"the local Kafka (process {died}) ended: starting it again on its data"
+                )
+                # Whoever uses it knows no other address.
+                fixed = replace(self._options, port=last.ports[0].port)
+                self._write(self._launch(fixed).run(last).kept(last.persistent))
+            state = self._ensure_running()
+        return self._describe(state)
+
     def _leave(self) -> None:
         with self._locked():
-            state = self._running_state()
+            state = read_state(self._state_file)
             if state is None:
                 return
-            state = state.without_user(this_process())
-            if state.users or state.persistent:
+            state = state.with_living_users().without_user(this_process())
+            if state.users or state.persistent or not state.is_running:
                 self._write(state)
             else:
                 self._end(state)
@@ -192,14 +229,14 @@ class LocalKafka:
 
     def _start_all(self) -> BrokerState:
         last_time = read_state(self._state_file)
-        launch = self._launch()
+        launch = self._launch(self._options)
         self._report("starting Kafka")
-        return launch.run(last_time.ports if last_time is not None else ())
+        return launch.run(last_time)
 
-    def _launch(self) -> Launch:
+    def _launch(self, options: BrokerOptions) -> Launch:
         return Launch(
             folder=self.folder,
-            options=self._options,
+            options=options,
             jars=ensure_jars(self._jars_folder, read_lock(), self._report),
             note=self._write,
             check=self._check,
@@ -208,8 +245,7 @@ class LocalKafka:
     def _end(self, state: BrokerState) -> None:
         end([node.process for node in state.living_nodes], patience=STOP_PATIENCE)
         forget_ended()
-        # The ports stay on record, so that the next start can have them again.
-        self._write(state.kept(False))
+        self._write(state.ended())
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -234,6 +270,7 @@ class LocalKafka:
                 continue
 
     def _running_state(self) -> BrokerState | None:
+        forget_ended()
         state = read_state(self._state_file)
         return state.with_living_users() if state is not None and state.is_running else None
 

@@ -33,18 +33,19 @@ class Launch:
     #: Called all the while; what it raises ends the start.
     check: Callable[[], None]
 
-    def run(self, last_time: Sequence[NodePorts]) -> BrokerState:
-        """Start every node and return when the broker is at work.
+    def run(self, last_time: BrokerState | None) -> BrokerState:
+        """Start every node and return when the broker is at work. Who still uses it goes on so.
 
         Raises LocalError if it cannot start, and whatever `check` raises; then no node is left.
         """
         for node_id in range(1, self.options.nodes + 1):
             end_strays(NodeFolder(self.folder, node_id))
-        places = choose_ports(self.options, last_time)
+        places = choose_ports(self.options, () if last_time is None else last_time.ports)
+        users = () if last_time is None else last_time.with_living_users().users
         self._prepare(places)
         started = [self.start(place) for place in places]
         try:
-            state = BrokerState(nodes=tuple(started), started_at=time.time())
+            state = BrokerState(nodes=tuple(started), started_at=time.time(), users=users)
             self.note(state)
             wait_until_ready(state.nodes, self.folder, self.check)
         except BaseException:

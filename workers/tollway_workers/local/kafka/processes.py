@@ -1,7 +1,9 @@
 """Which process is meant: a pid alone may by now be another's."""
 
+import math
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 #: Seconds by which two readings of one process's start may differ (the kernel counts in ticks).
 _SAME_START = 2.0
+#: Seconds between two looks at processes that are to end.
+_POLL = 0.05
 
 
 class ProcessId(BaseModel):
@@ -46,8 +50,7 @@ def end(processes: Iterable[ProcessId], *, patience: float) -> None:
     for process in found:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, stubborn = psutil.wait_procs(found, timeout=patience)
-    _kill(stubborn)
+    _kill(_still_there(found, patience))
 
 
 def kill(process: ProcessId) -> None:
@@ -81,4 +84,22 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
     for process in killed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(killed)
+    _still_there(killed, math.inf)
+
+
+def _still_there(processes: Sequence[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Those that have not ended after so many seconds.
+
+    psutil waits for one that has ended until its parent takes note, which may never be.
+    """
+    deadline = time.monotonic() + patience
+    while (left := [each for each in processes if _runs(each)]) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -35,6 +35,8 @@ class BrokerState(BaseModel):
     persistent: bool = False
     #: The commands that share it. A process that uses it twice stands here twice.
     users: tuple[ProcessId, ...] = ()
+    #: It was told to end, by its last user or by `tollway kafka stop`: it did not die.
+    stopped: bool = False
 
     @property
     def living_nodes(self) -> tuple[NodeState, ...]:
@@ -68,6 +70,10 @@ class BrokerState(BaseModel):
         if mine is not None:
             users.remove(mine)
         return self._with_users(users)
+
+    def ended(self) -> "BrokerState":
+        """As it is once it was told to end. The ports stay: the next start can have them again."""
+        return self.model_copy(update={"persistent": False, "stopped": True})
 
     def kept(self, persistent: bool) -> "BrokerState":
         return self.model_copy(update={"persistent": persistent})
