@@ -22,6 +22,18 @@ _ANSWER = {
 _REASON = "the provider refused the key (HTTP 401, invalid_api_key)"
 
 
+_FLEET = """
+[providers.p]
+base_url = "http://127.0.0.1:9/v1"
+[lanes.main]
+provider = "p"
+model = "m"
+concurrency = 1
+[routes.extract]
+lanes = ["main"]
+"""
+
+
 @dataclass
 class Provider:
     """Refuses every key until it is told to answer."""
@@ -86,17 +98,16 @@ async def test_a_run_with_a_wrong_key_says_so_gives_up_and_goes_on_once_the_key_
 async def test_a_run_that_no_worker_serves_says_so_and_gives_up(
     tollway: Tollway, tmp_path: Path, provider: Provider
 ) -> None:
-    provider.answers = True
-    source = batch(tmp_path)
-    who = ["--base-url", provider.url, "--model", "m", "--concurrency", "2", "--workers", "1"]
-    await asyncio.to_thread(tollway, "run", source, "-o", tmp_path / "first.jsonl", *who)
+    fleet = tmp_path / "fleet.toml"
+    fleet.write_text(_FLEET)
+    await asyncio.to_thread(tollway, "topics", "apply", "--config", fleet)
 
     alone = await asyncio.to_thread(
         tollway,
-        *("run", source, "-o", tmp_path / "second.jsonl", "--route", "run"),
+        *("run", batch(tmp_path), "-o", tmp_path / "out.jsonl", "--route", "extract"),
         *("--give-up-after", "2s"),
         status=1,
     )
 
-    assert "waiting: no worker serves route run: start one" in alone.stdout.decode()
-    assert provider.calls == 1
+    assert "waiting: no worker serves route extract: start one" in alone.stdout.decode()
+    assert provider.calls == 0

@@ -169,7 +169,7 @@ async def test_a_cheap_answer_goes_before_those_that_take_long(watch: Watch) -> 
     await asyncio.sleep(0)
 
     neighbours = [_end(validator, {"pattern": f"(?=x)x{n}"}, f"x{n}") for n in range(20)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         assert set(await asyncio.gather(*neighbours)) == {""}
 
     assert not all(attack.done() for attack in attacks)

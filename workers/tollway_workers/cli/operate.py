@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -146,7 +147,9 @@ def cancel(
         what += f"; deleted {count(len(gone), 'topic')} that it left"
     expires = {"expires_at": commands[-1].expires_at.isoformat(), "deleted_topics": list(gone)}
     facts = {"cancelled": {"jobs": names} | whose} | expires
-    _report(what, heard, facts, as_json)
+    # What was deleted is cancelled, whether or not anybody is there to say so.
+    nobody_needed = bool(gone) and not heard.not_applied
+    _report(what, replace(heard, waited=not nobody_needed), facts, as_json)
 
 
 def _cancelled(names: Sequence[str], whose: Mapping[str, str | None]) -> str:

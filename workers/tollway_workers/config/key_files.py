@@ -51,7 +51,7 @@ def _key_files(settings: FleetSettings) -> Iterator[tuple[str, Path]]:
     }
     for key, name in named.items():
         if name is not None:
-            yield key, Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 raises for nobody
+            yield key, Path(os.path.expanduser(name)).absolute()
 
 
 def _who_writes(path: Path) -> str | None:
