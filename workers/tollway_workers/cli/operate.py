@@ -148,8 +148,9 @@ def cancel(
     expires = {"expires_at": commands[-1].expires_at.isoformat(), "deleted_topics": list(gone)}
     facts = {"cancelled": {"jobs": names} | whose} | expires
     # What was deleted is cancelled, whether or not anybody is there to say so.
-    nobody_needed = bool(gone) and not heard.not_applied
-    _report(what, replace(heard, waited=not nobody_needed), facts, as_json)
+    if gone and not heard.not_applied:
+        heard = replace(heard, waited=False)
+    _report(what, heard, facts, as_json)
 
 
 def _cancelled(names: Sequence[str], whose: Mapping[str, str | None]) -> str:
