@@ -38,7 +38,15 @@ async def start_own(
 
     async def start(source: Path, out: Path) -> Command:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tollway_workers.cli.entry", "run", str(source), "-o", str(out)),
+            *(
+                sys.executable,
+                "-m",
+                "tollway_workers.cli.entry",
+                "run",
+                str(source),
+                "-o",
+                str(out),
+            ),
             *("--base-url", simulator.base_url, "--model", "m", "--concurrency", "4"),
             cwd=tmp_path,
             env={
@@ -129,6 +137,5 @@ async def test_a_kafka_that_is_stopped_on_purpose_stays_so_and_the_run_says_it(
     assert "starting it again" not in stdout
     assert (status, kafka.status()) == (2, None), stdout + stderr
     assert stderr == (
-        "tollway: the local Kafka was stopped while this command used it: "
-        "give the command again\n"
+        "tollway: the local Kafka was stopped while this command used it: give the command again\n"
     )

@@ -57,9 +57,7 @@ def letter(
     return LoggedRecord(("t", 1), 10 + minutes, key, encode(dead))
 
 
-def raw(
-    value: bytes = b"\xff\xfe \x00 \x1b[31m", bytes_of: str | None = None
-) -> LoggedRecord:
+def raw(value: bytes = b"\xff\xfe \x00 \x1b[31m", bytes_of: str | None = None) -> LoggedRecord:
     described = headers.encode(
         (
             (headers.VALUE_KIND, "raw"),

@@ -99,7 +99,8 @@ class Worker:
                 tasks = [
                     background.create_task(self._commits.run(), name="commits"),
                     background.create_task(
-                        answer_expired(self._take_expired, self._clock, self._expire), name="deadlines"
+                        answer_expired(self._take_expired, self._clock, self._expire),
+                        name="deadlines",
                     ),
                     relaying := background.create_task(parts.relay.keep_running(), name="relay"),
                 ]

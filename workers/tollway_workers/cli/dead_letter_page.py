@@ -109,7 +109,9 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _facts(entry: Entry) -> dict[str, str]:
     facts = {
         "failure": f"{entry.failure_class}: {entry.message}",
-        "holds": "no job: bytes of Kafka's own, which nobody can redrive" if entry.bytes_of else None,
+        "holds": "no job: bytes of Kafka's own, which nobody can redrive"
+        if entry.bytes_of
+        else None,
         "route": entry.route,
         "tenant": entry.tenant,
         "run": entry.run,

@@ -51,7 +51,8 @@ def _key_files(settings: FleetSettings) -> Iterator[tuple[str, Path]]:
     }
     for key, name in named.items():
         if name is not None:
-            yield key, Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 raises for nobody
+            # pathlib's own raises where there is no such user.
+            yield key, Path(os.path.expanduser(name)).absolute()
 
 
 def _who_writes(path: Path) -> str | None:

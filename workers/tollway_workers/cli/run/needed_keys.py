@@ -27,9 +27,7 @@ def require_keys(
     names = [known[route].name for route in routes]
     given_by_option = options.key_env is not None
     source = "--key-env" if given_by_option else str(options.config or "")
-    require_keys_of(
-        plan.settings, names, environ, source=source, of_a_setting=not given_by_option
-    )
+    require_keys_of(plan.settings, names, environ, source=source, of_a_setting=not given_by_option)
 
 
 def require_keys_of(
