@@ -82,6 +82,9 @@ async def test_batches_that_no_client_makes_cost_nobody_else_an_answer(ground: G
     for what in hostile:
         assert sum(what.rstrip("01234").rstrip() in each for each in said) >= 4, what
     assert len(letters) == 4 * len(hostile)
+    # Only of batches that do not unpack nothing is left but their bytes.
+    no_record = [each for each in letters if (headers.VALUE_OF, b"batch") in each.headers]
+    assert len(no_record) == 4 * 2
 
 
 async def test_a_reader_steps_over_hostile_batches_without_a_long_pause(

@@ -51,6 +51,7 @@ def _key_files(settings: FleetSettings) -> Iterator[tuple[str, Path]]:
     }
     for key, name in named.items():
         if name is not None:
+            # pathlib's own raises where there is no such user.
             yield key, Path(os.path.expanduser(name)).absolute()
 
 

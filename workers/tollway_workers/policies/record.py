@@ -32,7 +32,7 @@ class ReceivedRecord(NamedTuple):
     deaths: int = 0
     #: Why it cannot be read at all, in one sentence; its value is then as much as was found.
     unreadable: str | None = None
-    #: What its value is where that is not its own: bytes of it, or of its batch, as Kafka keeps them.
+    #: What its value is where that is not its own: it, or its batch, as Kafka keeps them.
     bytes_of: BytesOf | None = None
     #: What `size` says, where it was reckoned before.
     weight: int = 0
