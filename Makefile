@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := schemas producers workers tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test check unit format bench chaos schemas wheel pythons lowest clean
+.PHONY: help setup demo demo-llm test check unit format bench chaos fuzz schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits, ONLY=ch
 	@$(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
 		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 
+fuzz: $(VENV)/.dev ## Mutate what strangers may send; SECONDS=60, SEED=7, ONLY=records,answers, REPEAT=.fuzz/a.json
+	@PYTHONPATH=tests/contract $(BIN)/python tests/fuzz/fuzz.py --only "$(ONLY)" \
+		--seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) $(if $(REPEAT),--repeat "$(REPEAT)")
+
 schemas: $(VENV)/.dev ## Write schemas/json from the models
 	$(BIN)/python -m tollway_schemas.export schemas/json
 
@@ -59,7 +63,7 @@ lowest: $(VENV)/.dev ## Unit tests with the oldest versions that pyproject.toml 
 	@sh tests/acceptance/lowest.sh
 
 clean: ## Remove what make has made here (not the local Kafka's data: tollway kafka stop)
-	rm -rf $(VENV) .venv-* dist build .chaos .demo .coverage .coverage.* bench.json .pytest_cache \
+	rm -rf $(VENV) .venv-* dist build .chaos .fuzz .demo .coverage .coverage.* bench.json .pytest_cache \
 		.mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:

@@ -61,6 +61,7 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     if arguments.repeat is not None:
+        _silence()
         return repeat(arguments.repeat, console)
     wanted = [name for name in arguments.only.split(",") if name] or list(TARGETS)
     if unknown := set(wanted) - set(TARGETS):
@@ -163,7 +164,6 @@ def kept(culprit: Culprit, folder: Path) -> Path:
 
 def repeat(path: Path, console: Console) -> int:
     """Run a case that was kept; 1 if it does it again."""
-    _silence()
     said = json.loads(path.read_bytes())
     case = tuple(map(base64.b64decode, said["parts"]))
     culprit = asyncio.run(fuzz(TARGETS[said["target"]], [case]))

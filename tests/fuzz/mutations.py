@@ -194,13 +194,13 @@ def _span(length: int, dice: Random) -> tuple[int, int]:
 
 
 def _flip(part: bytearray, _: bytes, dice: Random) -> bytes:
-    for _ in range(dice.choice((1, 1, 2, 8)) if part else 0):
+    for _time in range(dice.choice((1, 1, 2, 8)) if part else 0):
         part[dice.randrange(len(part))] ^= 1 << dice.randrange(8)
     return bytes(part)
 
 
 def _set(part: bytearray, _: bytes, dice: Random) -> bytes:
-    for _ in range(dice.choice((1, 1, 2, 8)) if part else 0):
+    for _time in range(dice.choice((1, 1, 2, 8)) if part else 0):
         part[dice.randrange(len(part))] = dice.choice((0, 1, 0x7F, 0x80, 0xFF, dice.randrange(256)))
     return bytes(part)
 

@@ -112,7 +112,7 @@ _BATCHES = (
 
 # ------------------------------------------------------------------------------------ records
 
-_SCHEMA = {
+_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"total": {"type": "number", "minimum": 0}, "tags": {"$ref": "#/$defs/tags"}},
     "required": ["total"],
@@ -334,7 +334,7 @@ def _show_fleet(beat: Heartbeat) -> None:
 
 
 _NAME_OF = {model: name for name, model in RECORDS.items()}
-_VALUES = (
+_VALUES: tuple[tuple[bytes, type[Record]], ...] = (
     *((encode(each), type(each)) for each in _RECORDS_OF_EACH),
     *((_LETTER, DeadLetter), (encode(_JOURNAL), JournalRecord), (_HISTORY, JobHistory)),
 )

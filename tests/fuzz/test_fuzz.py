@@ -26,10 +26,10 @@ async def test_no_mutation_of_what_strangers_send_raises_stalls_or_takes_memory(
 
 def test_a_seed_is_one_list_of_cases() -> None:
     for target in TARGETS.values():
-        cases = [[target.case(seed, number) for number in range(100)] for seed in (7, 7, 8)]
+        cases = [[target.case(seed, number) for number in range(40)] for seed in (7, 7, 8)]
 
         assert cases[0] == cases[1] != cases[2]
-        assert len(set(cases[0])) > 60
+        assert len(set(cases[0])) > 25
 
 
 async def _raise(case: Case) -> None:
