@@ -55,7 +55,7 @@ def _hostile_batches() -> dict[str, bytes]:
             for codec in (1, 4)
         },
         "the job is 3,145,728 bytes long": batch(0, record(0, bytes(3 * 2**20)), codec=4),
-        "request.messages.0.role: ": batch(0, record(0, mistakes), codec=4),
+        "request.messages[0].role: ": batch(0, record(0, mistakes), codec=4),
     }
 
 
