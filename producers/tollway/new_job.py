@@ -18,6 +18,7 @@ from tollway_schemas import (
     headers,
 )
 from tollway_schemas.job import LONGEST_DEADLINE
+from tollway_schemas.no_json import no_json_of
 
 #: How long a job has if it does not say.
 DEFAULT_DEADLINES: Mapping[Priority, timedelta] = {
@@ -85,7 +86,20 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
         job = Job(**fields)
     except InvalidValue as error:
         raise InvalidNewJob(f"the job is not valid: {error}") from None
+    if (found := no_json_of(_open_fields(job))) is not None:
+        # Encoded, it would be null, or a dead letter that nobody can reply to.
+        raise InvalidNewJob(f"the job is not valid: {found}")
     return ReadyJob(job, reader, _headers(job, new.headers or {}))
+
+
+def _open_fields(job: Job) -> dict[str, Any]:
+    """What may hold any JSON, under its own names."""
+    tools = [
+        {"function": {"parameters": tool.function.parameters}} for tool in job.request.tools or ()
+    ]
+    request = {"extras": job.request.extras, "tools": tools}
+    schema = None if job.output is None else job.output.json_schema
+    return {"request": request, "output": {"json_schema": schema}}
 
 
 def _request(request: ChatRequest | Mapping[str, Any] | str) -> object:

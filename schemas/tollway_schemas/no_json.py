@@ -31,6 +31,11 @@ def no_json_in(value: bytes) -> str | None:
     # Both are fast: most records are not walked.
     if _is_read(value) and _is_written(parsed):
         return None
+    return no_json_of(parsed)
+
+
+def no_json_of(parsed: Any) -> str | None:
+    """The same of what JSON would be made of; looks at each number."""
     for path, number in _numbers(parsed):
         if (why := _why_none(number)) is not None:
             return f"{'.'.join(path[:_MOST_PARTS]) or 'the record'}: {why}"

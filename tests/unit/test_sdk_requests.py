@@ -60,6 +60,18 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"request": None}, "the job is not valid: request: is missing"),
     ({"request": {"messages": [{1}]}}, "the job is not valid: request: holds what JSON cannot"),
     ({"request": "hi", "labels": {"a": 1}}, "the job is not valid: labels.a: must be text, not a"),
+    (
+        {"request": {"messages": [M], "extras": {"openai": {"x": 10**30}}}},
+        "the job is not valid: request.extras.openai: is an integer of more than 64 bits",
+    ),
+    (
+        {"request": {"messages": [M], "extras": {"openai": {"x": float("inf")}}}},
+        "the job is not valid: request.extras.openai: is an infinite number",
+    ),
+    (
+        {"request": "hi", "output": {"maximum": float("inf")}},
+        "the job is not valid: output.json_schema.maximum: is an infinite number",
+    ),
     ({"request": "hi", "deadline": "soon"}, "deadline: must be a timedelta, or a datetime with"),
     ({"request": "hi", "output": {"$ref": {1}}}, "output.json_schema: holds what JSON cannot"),
 ]

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from tollway_schemas import headers
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, FunctionTool, Message, Tool
 from tollway_workers.config.route import RouteSettings
@@ -195,4 +196,7 @@ async def test_a_job_with_a_number_that_is_too_large_to_send_ends_no_worker() ->
     routes = {"extract": RouteSettings(lanes=("main",))}
     async with MemoryFleet({config: ScriptedProvider()}, routes) as fleet:
         await fleet.publish(job("huge", request=asks), job("usual"))
-        await fleet.until(lambda: {"huge", "usual"} <= fleet.replies.keys())
+        await fleet.until(lambda: "usual" in fleet.replies and bool(fleet.dead_letters))
+
+    said = dict(fleet.dead_letters[0].headers)[headers.FAILURE_MESSAGE]
+    assert said.startswith(b"request.tools.0: is an integer of more than 64 bits")

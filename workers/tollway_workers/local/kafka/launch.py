@@ -40,6 +40,7 @@ class Launch:
         """
         for node_id in range(1, self.options.nodes + 1):
             end_strays(NodeFolder(self.folder, node_id))
+        forget_ended()
         places = choose_ports(self.options, () if last_time is None else last_time.ports)
         users = () if last_time is None else last_time.with_living_users().users
         self._prepare(places)
@@ -50,6 +51,7 @@ class Launch:
             wait_until_ready(state.nodes, self.folder, self.check)
         except BaseException:
             end([node.process for node in started], patience=STOP_PATIENCE)
+            forget_ended()
             raise
         return state
 
