@@ -84,7 +84,7 @@ def _play(options: RunOptions) -> None:
     if options.json:
         _write(result_json(options, result))
     else:
-        show_result(screen, options, result)
+        show_result(screen, options, result, own_kafka=plan.uses_local_kafka)
     raise typer.Exit(result.exit_status)
 
 

@@ -22,10 +22,15 @@ _MOST_SHOWN = 20
 _MOST_CAUSES = 10
 
 
-def show_result(screen: Screen, options: RunOptions, result: Result) -> None:
-    """The table at the end, and how to go on if it is not the end."""
+def show_result(
+    screen: Screen, options: RunOptions, result: Result, *, own_kafka: bool = False
+) -> None:
+    """The table at the end, and how to go on if it is not the end.
+
+    `own_kafka`: whether the run's Kafka ends with it, so that other commands need it started.
+    """
     screen.summary(result.tally, result.played.calls, result.seconds, str(options.out))
-    _show_causes(screen, options, result)
+    _show_causes(screen, options, result, "tollway kafka start && " if own_kafka else "")
     left = result.left
     if not left:
         if result.tally.failed > result.tally.bad_lines and not options.to_stdout:
@@ -103,8 +108,8 @@ def estimate_json(options: RunOptions, found: Estimate) -> bytes:
     )
 
 
-def _show_causes(screen: Screen, options: RunOptions, result: Result) -> None:
-    """Why lines failed, and which commands say more."""
+def _show_causes(screen: Screen, options: RunOptions, result: Result, before: str) -> None:
+    """Why lines failed, and which commands say more; `before` is to come before those."""
     for cause in result.causes[:_MOST_CAUSES]:
         example = f", such as {cause.custom_id!r}" if cause.custom_id is not None else ""
         screen.tell(f"{cause.count:,} {cause.failure_class}{example}: {on_one_line(cause.message)}")
@@ -117,10 +122,11 @@ def _show_causes(screen: Screen, options: RunOptions, result: Result) -> None:
         fleet += ["--bootstrap-servers", options.bootstrap_servers]
     if any(cause.dead_letters for cause in result.causes):
         command = ["tollway", "dead-letters", "list", "--run", result.run_id, *fleet]
-        screen.tell(f"more of them: {shlex.join(command)}")
+        screen.tell(f"more of them: {before}{shlex.join(command)}")
     called = next((cause.job_id for cause in result.causes if cause.job_id is not None), None)
     if called is not None:
-        screen.tell(f"every call of one: {shlex.join(['tollway', 'journal', called, *fleet])}")
+        command = ["tollway", "journal", called, *fleet]
+        screen.tell(f"every call of one: {before}{shlex.join(command)}")
 
 
 def _at_most(found: Estimate) -> str:
