@@ -100,6 +100,9 @@ def _still_there(processes: Sequence[psutil.Process], patience: float) -> list[p
 
 def _runs(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return False
+        # Java's first thread ends before the others, which hold files and ports.
+        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
     except psutil.NoSuchProcess:
         return False
