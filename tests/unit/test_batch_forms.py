@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tollway_workers.cli.run.batch_file import BatchFile
@@ -268,6 +268,7 @@ class _InPieces(io.BytesIO):
         return super().read(self.size)
 
 
+@example([",", "]", 'a "b" \\'], 1, None)
 @given(st.lists(_VALUES, max_size=4), st.integers(1, 9), st.sampled_from([None, 2]))
 def test_any_array_gives_its_items(values: list[Any], size: int, indent: int | None) -> None:
     stream = _InPieces(json.dumps(values, indent=indent, ensure_ascii=False).encode())

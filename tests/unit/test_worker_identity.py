@@ -214,7 +214,9 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
         ),
         _TEXT,
         st.none() | st.integers(1, 3),
-        st.dictionaries(_TEXT, st.none() | st.booleans() | st.integers() | _TEXT, max_size=2),
+        st.dictionaries(
+            _TEXT, st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | _TEXT, max_size=2
+        ),
     ),
     "output": st.none() | st.builds(OutputSchema, json_schema=st.sampled_from([True, _NUMBER])),
     "reply_to": st.none()

@@ -15,7 +15,7 @@ _BLANK = b" \t\r\n"
 #: A whole text, the begin of one that is cut, or a bracket.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{}]', re.DOTALL)
 _IN_TEXT = re.compile(rb'["\\]')
-#: What ends an item without brackets: a number, a word.
+#: What ends an item that nothing closes: a number, a word.
 _PLAIN_END = re.compile(rb"[,\]\s]")
 
 
@@ -88,11 +88,11 @@ class ItemReader:
             else:
                 count += 1
                 after_item = True
-                yield self._bracketed(count) if sign in b"{[" else self._plain()
+                yield self._closed(count) if sign in b'{["' else self._plain()
         if in_array:
             raise NotItems(f"ends within its array, behind item {count:,}")
 
-    def _bracketed(self, number: int) -> bytes | None:
+    def _closed(self, number: int) -> bytes | None:
         nesting, size = Nesting(), 0
         kept: list[bytes] = []
         while True:
@@ -107,7 +107,7 @@ class ItemReader:
                 raise NotItems(f"ends within item {number:,}")
 
     def _plain(self) -> bytes | None:
-        """A number, a word or a text: none of them is a request, so little of it is wanted."""
+        """A number or a word: neither is a request, so little of it is wanted."""
         item = b""
         while (found := _PLAIN_END.search(self._buffer)) is None:
             item = (item + self._buffer)[: self._longest + 1]
@@ -124,7 +124,7 @@ class ItemReader:
         That is, if it goes on over several lines, or another one follows in its line.
         """
         try:
-            item = self._bracketed(1)
+            item = self._closed(1)
         except NotItems:
             return None
         if item is None:
