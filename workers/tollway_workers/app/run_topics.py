@@ -45,15 +45,16 @@ async def delete_finished(settings: FleetSettings) -> bool:
 
 
 async def delete_given_up(kafka: KafkaSettings) -> tuple[str, ...]:
-    """Delete the topics of runs on which nobody waits for an answer; which they were.
+    """Delete the topics of runs whose jobs were all given up; which they were.
 
-    Raises BrokerUnavailable.
+    Those that hold none stay: they may be of a run that has just begun. Raises BrokerUnavailable.
     """
     client = client_options(kafka)
     existing = await existing_topics(client)
     topics = own_topics(TopicNames(kafka.prefix), existing)
     left = await run_leftovers(kafka, topics)
-    gone = tuple(topic for each in left if each.may_go for topic in each.topics)
+    given_up = (each for each in left if each.may_go and each.given_up)
+    gone = tuple(topic for each in given_up for topic in each.topics)
     if gone:
         await delete(client, gone)
     return gone

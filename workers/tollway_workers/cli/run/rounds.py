@@ -1,7 +1,6 @@
 """The rounds of a run: what has no ending yet, then, if asked for, what failed."""
 
 import asyncio
-from contextlib import suppress
 
 from tollway_schemas import Priority
 from tollway_workers.app.run_topics import delete_finished
@@ -83,8 +82,8 @@ class Rounds:
             finally:
                 if telling is not None:
                     telling.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await telling
+                    # The answers matter: what was said of others' jobs cannot end a run.
+                    await asyncio.gather(telling, return_exceptions=True)
 
     async def _delete_topics(self) -> None:
         """Those that are the run's own, where nobody else needs them."""
