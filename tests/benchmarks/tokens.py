@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from tollway_workers.policies.estimate import text_tokens
+from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.providers.tokenizer import ModelTokens
 
 ROOT = Path(__file__).parents[2]

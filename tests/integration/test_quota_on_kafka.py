@@ -10,9 +10,9 @@ from tollway_workers.config.contract import Contract
 from tollway_workers.config.groups import lane_contract
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.kafka.source import KafkaSource
-from tollway_workers.policies.call_cost import Cost
+from tollway_workers.limits.call_cost import Cost
+from tollway_workers.limits.quota import Quota
 from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.sharding import ShardGroup
 from tollway_workers.testing.samples import lane
 

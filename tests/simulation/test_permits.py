@@ -28,7 +28,7 @@ from tollway_schemas.job import Priority
 from tollway_schemas.usage import Usage
 from tollway_workers.admission import Permit
 from tollway_workers.config.contract import Resource
-from tollway_workers.policies.call_cost import Cost
+from tollway_workers.limits.call_cost import Cost
 from tollway_workers.policies.holdings import Found
 from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.progress import JobProgress

@@ -17,7 +17,7 @@ from tollway_workers.config.groups import DEFAULT_BURST, contract_of, limit_grou
 from tollway_workers.config.load import build_fleet
 from tollway_workers.config.provider import TokenRule
 from tollway_workers.errors import ConfigError
-from tollway_workers.policies.call_cost import Cost, counted, token_cost
+from tollway_workers.limits.call_cost import Cost, counted, token_cost
 
 
 def tokens(amount: float, largest: float | None = None, burst: float = 0.01) -> RateLimit:

@@ -18,7 +18,7 @@ from tollway_schemas.request import (
     ToolCall,
     ToolCallFunction,
 )
-from tollway_workers.policies.estimate import prompt_tokens, text_tokens
+from tollway_workers.limits.estimate import prompt_tokens, text_tokens
 
 
 def request(*messages: Message, tools: tuple[Tool, ...] | None = None) -> ChatRequest:

@@ -2,7 +2,7 @@
 
 from tollway_workers.config.contract import RateLimit
 from tollway_workers.config.groups import lane_contract
-from tollway_workers.policies.pool import Pool
+from tollway_workers.limits.pool import Pool
 from tollway_workers.testing.samples import lane
 
 

@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tollway_workers.config.contract import Contract, Resource
 from tollway_workers.config.groups import lane_contract
-from tollway_workers.policies.call_cost import Cost
+from tollway_workers.limits.call_cost import Cost
+from tollway_workers.limits.quota import LaneQuota, Quota, whole
 from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.quota import LaneQuota, Quota, whole
 from tollway_workers.testing.samples import lane
 
 _PERIOD = 60.0

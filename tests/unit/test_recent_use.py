@@ -1,6 +1,6 @@
 """What was used of a limit within its last period."""
 
-from tollway_workers.policies.recent_use import RecentUse
+from tollway_workers.limits.recent_use import RecentUse
 
 
 def test_all_that_was_used_counts_until_a_period_has_passed() -> None:

@@ -4,12 +4,12 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from tollway_workers.config.contract import CallLimit, Contract, RateLimit, Resource
+from tollway_workers.limits.call_cost import Cost
+from tollway_workers.limits.quota import Quota
 from tollway_workers.policies import commit_note
-from tollway_workers.policies.call_cost import Cost
 from tollway_workers.policies.custody import LEASE
 from tollway_workers.policies.holdings import Found, Holdings
 from tollway_workers.policies.membership import Orders
-from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.shard_plan import Place
 from tollway_workers.policies.sharding import ShardGroup
 

@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import build_fleet
 from tollway_workers.errors import ConfigError
-from tollway_workers.policies.estimate import TokenCount, text_tokens
+from tollway_workers.limits.estimate import TokenCount, text_tokens
 from tollway_workers.providers.tokenizer import ModelTokens, open_tokenizers
 
 _DOCS = Path(__file__).parents[2] / "docs"

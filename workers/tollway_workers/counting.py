@@ -11,7 +11,7 @@ import structlog
 
 from tollway_workers.admission import Admission
 from tollway_workers.dispatcher import Dispatcher
-from tollway_workers.policies.call_cost import Cost
+from tollway_workers.limits.call_cost import Cost
 from tollway_workers.policies.endings import beyond_limits, bug, traits
 from tollway_workers.policies.outcome import Outcome
 from tollway_workers.policies.progress import JobProgress

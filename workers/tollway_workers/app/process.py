@@ -34,10 +34,10 @@ from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.tiers import KafkaTierSource
+from tollway_workers.limits.estimate import text_tokens
+from tollway_workers.limits.quota import Quota
 from tollway_workers.parts import Parts
 from tollway_workers.policies.commands import Commands
-from tollway_workers.policies.estimate import text_tokens
-from tollway_workers.policies.quota import Quota
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.sharding import shard_groups

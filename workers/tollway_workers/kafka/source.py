@@ -27,9 +27,9 @@ from tollway_workers.kafka.membership import Membership, say_goodbye
 from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.kafka.received import received
 from tollway_workers.kafka.settings import SourceSettings
+from tollway_workers.limits.quota import Quotas
 from tollway_workers.policies.holdings import Holdings
 from tollway_workers.policies.membership import Process
-from tollway_workers.policies.quota import Quotas
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.sharding import ShardGroup
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from tollway_workers.limits.quota import Quotas
 from tollway_workers.policies import commit_note
 from tollway_workers.policies.commit_note import CommitNote
 from tollway_workers.policies.custody import Custody, Terms
 from tollway_workers.policies.membership import Orders
 from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.quota import Quotas
 from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.shard_plan import Place
 from tollway_workers.policies.sharding import ShardGroup, ownership, shard_of

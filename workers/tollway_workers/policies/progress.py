@@ -16,7 +16,7 @@ from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.refusals import listed
 
 if TYPE_CHECKING:
-    from tollway_workers.policies.call_cost import Cost
+    from tollway_workers.limits.call_cost import Cost
 
 
 @dataclass(slots=True, eq=False)

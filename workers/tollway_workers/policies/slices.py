@@ -7,8 +7,8 @@ one when the partition is taken from us; whoever has it next then begins with no
 
 from collections.abc import Iterable, Mapping
 
+from tollway_workers.limits.quota import Quota, Quotas
 from tollway_workers.policies.custody import LEASE, Custody
-from tollway_workers.policies.quota import Quota, Quotas
 from tollway_workers.policies.shard_plan import Place
 from tollway_workers.policies.sharding import ShardGroup, ownership
 

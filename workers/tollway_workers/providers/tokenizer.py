@@ -10,7 +10,7 @@ import structlog
 from tollway_workers.config.files import UnreadableFile, read_small_text
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import ConfigError, ConfigMistake
-from tollway_workers.policies.estimate import TokenCount, text_tokens
+from tollway_workers.limits.estimate import TokenCount, text_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tollway_workers.config.contract import CallLimit, Contract, RateLimit
-from tollway_workers.policies.call_cost import Cost
-from tollway_workers.policies.pool import EPSILON, Pool
+from tollway_workers.limits.call_cost import Cost
+from tollway_workers.limits.pool import EPSILON, Pool
 
 
 @dataclass(slots=True, eq=False)
