@@ -25,7 +25,7 @@ from tollway_workers.kafka.relay import Relay
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.tiers import KafkaTierSource
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies.relay import Ways
 
 #: Seconds; the longer one is for the crowd, so that all of it is due at one moment.

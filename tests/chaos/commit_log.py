@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from cluster import admin
 from judge import Commit
 
-from tollway_workers.policies import commit_note
+from tollway_workers.ownership import commit_note
 
 _OFFSETS = "__consumer_offsets"
 #: What a record of it is about, and how it is written, by the number it begins with.

@@ -6,8 +6,8 @@ import pytest
 from two_brokers import MOST_BYTES, Broker, Open, complete, quiet, take, values
 
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
-from tollway_workers.policies import offset_map
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership import offset_map
+from tollway_workers.ownership.record import ReceivedRecord
 
 
 async def test_each_record_comes_once_with_all_it_says(broker: Broker, opened: Open) -> None:

@@ -5,7 +5,7 @@ import time
 
 from two_brokers import Broker, Open, complete, quiet, take, together, turn, values
 
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership.record import ReceivedRecord
 
 
 async def test_a_partition_moves_only_when_its_owner_has_ended_what_it_took(

@@ -12,7 +12,7 @@ from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordSource
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource
 
 MakeTopic = Callable[..., Awaitable[str]]

@@ -27,7 +27,7 @@ from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.local.kafka import LocalKafka
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
-from tollway_workers.policies.custody import LEASE
+from tollway_workers.ownership.custody import LEASE
 from tollway_workers.testing.samples import job
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]

@@ -12,8 +12,8 @@ from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
-from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.testing.samples import lane
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]

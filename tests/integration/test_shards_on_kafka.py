@@ -15,10 +15,10 @@ from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource
-from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.sharding import ShardGroup
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

@@ -31,7 +31,7 @@ from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.unfinished import unfinished_records
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.topic_specs import wanted_topics
 from tollway_workers.policies.travel import MOST_HOPS, departure

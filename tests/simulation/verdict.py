@@ -10,7 +10,7 @@ from tollway_schemas import headers
 from tollway_schemas.codec import decode
 from tollway_schemas.headers import Headers
 from tollway_schemas.reply import Reply
-from tollway_workers.policies.offsets import OffsetTracker
+from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.testing.memory_fleet import NAMES
 
 

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from tollway_workers.kafka.assignor import ShardAssignor
 from tollway_workers.kafka.instance import InstanceIdInUse
 from tollway_workers.kafka.membership import Membership
-from tollway_workers.policies.membership import Orders, Process
-from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import Orders, Process
 from tollway_workers.testing.manual_clock import ManualClock
 
 _TOPIC = "tollway.jobs.extract.bulk"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.policies import commit_note, offset_map
-from tollway_workers.policies.commit_note import CommitNote, read, write
-from tollway_workers.policies.offset_map import METADATA_LIMIT
+from tollway_workers.ownership import commit_note, offset_map
+from tollway_workers.ownership.commit_note import CommitNote, read, write
+from tollway_workers.ownership.offset_map import METADATA_LIMIT
 
 _WORD = st.integers(0, 2**32 - 1)
 

@@ -8,9 +8,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RequestTimedOutError
 
 from tollway_workers.kafka.committer import Committer
-from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.holdings import Found, Holdings
-from tollway_workers.policies.membership import Orders
+from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.holdings import Found, Holdings
+from tollway_workers.ownership.user_data import Orders
 from tollway_workers.testing.manual_clock import ManualClock
 
 _PLACE = ("tollway.jobs.extract.bulk", 0)

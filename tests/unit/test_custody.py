@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.policies import commit_note
-from tollway_workers.policies.commit_note import CommitNote
-from tollway_workers.policies.custody import LEASE, Custody, Terms
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership import commit_note
+from tollway_workers.ownership.commit_note import CommitNote
+from tollway_workers.ownership.custody import LEASE, Custody, Terms
+from tollway_workers.ownership.record import ReceivedRecord
 
 _NOW = 1_000.0
 

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.kafka.source import KafkaSource
-from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.holdings import Found
-from tollway_workers.policies.membership import Orders
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import Orders
 from tollway_workers.telemetry.state import StateGauges
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW

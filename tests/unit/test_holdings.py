@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from tollway_workers.policies import commit_note
-from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.holdings import Found, Holdings
-from tollway_workers.policies.membership import Orders
-from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership import commit_note
+from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.holdings import Found, Holdings
+from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import Orders
 
 _NOW = 1_000.0
 _A = ShardGroup(name="a", shards=2, ownership_topic="a", topics=("a", "jobs"), generation=7)

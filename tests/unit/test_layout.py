@@ -1,7 +1,7 @@
 """One layout for workers whose configurations differ."""
 
-from tollway_workers.policies.layout import merged
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.layout import merged
+from tollway_workers.ownership.sharding import ShardGroup
 
 
 def test_the_newest_layout_that_names_a_topic_or_a_group_decides() -> None:

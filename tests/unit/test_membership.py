@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_workers.kafka.assignor import ShardAssignor
-from tollway_workers.policies import membership
-from tollway_workers.policies.membership import (
+from tollway_workers.ownership import user_data as membership
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import (
     Claim,
     Next,
     Orders,
@@ -24,7 +25,6 @@ from tollway_workers.policies.membership import (
     write_claim,
     write_orders,
 )
-from tollway_workers.policies.sharding import ShardGroup
 
 _GROUP = ShardGroup(name="a", shards=2, ownership_topic="a", topics=("a", "jobs"), generation=7)
 _OURS = Process(start=200, nonce=2)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.policies import offset_map
-from tollway_workers.policies.offset_map import METADATA_LIMIT, OFFSET_WINDOW, decode, encode
+from tollway_workers.ownership import offset_map
+from tollway_workers.ownership.offset_map import METADATA_LIMIT, OFFSET_WINDOW, decode, encode
 
 #: What one poll may take beyond the window.
 _POLL = 500

@@ -5,8 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tollway_workers.policies.offset_map import OFFSET_WINDOW
-from tollway_workers.policies.offsets import OffsetTracker
+from tollway_workers.ownership.offset_map import OFFSET_WINDOW
+from tollway_workers.ownership.offsets import OffsetTracker
 
 
 class PartitionModel(RuleBasedStateMachine):

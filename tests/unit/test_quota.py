@@ -12,7 +12,7 @@ from tollway_workers.config.contract import Contract, Resource
 from tollway_workers.config.groups import lane_contract
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import LaneQuota, Quota, whole
-from tollway_workers.policies.custody import LEASE
+from tollway_workers.ownership.custody import LEASE
 from tollway_workers.testing.samples import lane
 
 _PERIOD = 60.0

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.policies.layout import merged
-from tollway_workers.policies.shard_plan import Member, Place, Plan, plan
-from tollway_workers.policies.sharding import ShardGroup, shard_of
+from tollway_workers.ownership.layout import merged
+from tollway_workers.ownership.shard_plan import Member, Place, Plan, plan
+from tollway_workers.ownership.sharding import ShardGroup, shard_of
 
 _PARTITIONS = 12
 #: More rounds than this to come to rest is flapping.

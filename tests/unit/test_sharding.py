@@ -11,7 +11,7 @@ from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.groups import LimitGroup, limit_groups
 from tollway_workers.config.load import build_fleet
 from tollway_workers.errors import ConfigError
-from tollway_workers.policies.sharding import fitting_partitions, shard_groups, shard_of
+from tollway_workers.ownership.sharding import fitting_partitions, shard_groups, shard_of
 
 _NAMES = TopicNames("t")
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from tollway_workers.config.contract import CallLimit, Contract, RateLimit, Resource
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
-from tollway_workers.policies import commit_note
-from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.holdings import Found, Holdings
-from tollway_workers.policies.membership import Orders
-from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership import commit_note
+from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.holdings import Found, Holdings
+from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import Orders
 
 _NOW = 1_000.0
 _CALL_TIMEOUT = 30.0

@@ -10,8 +10,8 @@ from aiokafka.errors import IllegalStateError
 from tollway_workers.kafka import source as source_module
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.kafka.source import KafkaSource
-from tollway_workers.policies.holdings import Found
-from tollway_workers.policies.membership import Orders
+from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.user_data import Orders
 from tollway_workers.testing.manual_clock import ManualClock
 
 _TOPIC = "tollway.jobs.extract.bulk"

@@ -12,10 +12,10 @@ from aiokafka.errors import CommitFailedError
 from tollway_workers.kafka import source as source_module
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.kafka.source import KafkaSource
-from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.holdings import Found
-from tollway_workers.policies.membership import Orders, Process
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.ownership.user_data import Orders, Process
 from tollway_workers.testing.manual_clock import ManualClock
 
 _PLACE = TopicPartition("tollway.jobs.extract.bulk", 0)

@@ -10,8 +10,8 @@ from aiokafka.errors import CommitFailedError, KafkaError, RequestTimedOutError
 
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.kafka.tiers import KafkaTierSource
-from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership.offsets import OffsetTracker
+from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.testing.manual_clock import ManualClock
 
 _PLACE = TopicPartition("tollway.retry.15s", 0)

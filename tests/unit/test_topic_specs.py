@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.policies.sharding import shard_groups
+from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.policies.topic_specs import (
     REASONS,
     TopicSpec,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tollway_workers.policies import offset_map
-from tollway_workers.policies.unfinished import span
+from tollway_workers.ownership import offset_map
+from tollway_workers.ownership.remaining import span
 
 
 @pytest.mark.parametrize(

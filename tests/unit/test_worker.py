@@ -12,7 +12,7 @@ from tollway_schemas.job import Job, Priority, ReplyAddress
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.route import RetrySettings, RouteSettings
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.policies import offset_map
+from tollway_workers.ownership import offset_map
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
 from tollway_workers.testing.samples import job, lane

@@ -12,7 +12,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_workers.config.route import RetrySettings, RouteSettings
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.policies import commit_note
+from tollway_workers.ownership import commit_note
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker

@@ -16,6 +16,7 @@ from tollway_workers.kafka.ports import (
     RecordTooLarge,
     TopicUnavailable,
 )
+from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies import outgoing
 from tollway_workers.policies.duplicates import ReplyPlace
 from tollway_workers.policies.endings import keeping_answer, too_large, undeliverable
@@ -32,7 +33,6 @@ from tollway_workers.policies.outcome import (
 from tollway_workers.policies.outgoing import Exchange, built
 from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.raw_letter import raw_dead_letter
-from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.replying import ReplyWriter, about
 
 

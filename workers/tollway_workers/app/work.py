@@ -7,7 +7,7 @@ from math import inf
 from typing import Self
 
 from tollway_workers.kafka.backlog import Backlog
-from tollway_workers.policies.holdings import Holdings
+from tollway_workers.ownership.holdings import Holdings
 
 
 @dataclass(slots=True)

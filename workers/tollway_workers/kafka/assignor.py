@@ -1,7 +1,7 @@
 """Our partition assignor: what this member claims, what it is told, and the plan if it leads.
 
 Kafka makes one member of the group its leader; any may become it at any rebalance. The plan itself
-is policies/shard_plan.py.
+is ownership/shard_plan.py.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,8 +14,10 @@ from aiokafka.coordinator.protocol import (
     ConsumerProtocolMemberMetadata,
 )
 
-from tollway_workers.policies.layout import merged
-from tollway_workers.policies.membership import (
+from tollway_workers.ownership.layout import merged
+from tollway_workers.ownership.shard_plan import Member, Place, Plan, plan
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import (
     Claim,
     Orders,
     Process,
@@ -25,8 +27,6 @@ from tollway_workers.policies.membership import (
     write_claim,
     write_orders,
 )
-from tollway_workers.policies.shard_plan import Member, Place, Plan, plan
-from tollway_workers.policies.sharding import ShardGroup
 
 #: What stands for the claim of a member that made none we can read.
 _NOTHING = Claim(process=Process(start=0, nonce=0))

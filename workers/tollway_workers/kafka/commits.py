@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, IllegalStateError, KafkaError
 
-from tollway_workers.policies.holdings import Found
-from tollway_workers.policies.shard_plan import Place
+from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.shard_plan import Place
 
 log = structlog.get_logger(__name__)
 

@@ -8,8 +8,8 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.commits import position
-from tollway_workers.policies.custody import LEASE
-from tollway_workers.policies.holdings import Holdings
+from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.holdings import Holdings
 
 log = structlog.get_logger(__name__)
 

@@ -13,15 +13,15 @@ from aiokafka import AIOKafkaConsumer
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.assignor import ShardAssignor
 from tollway_workers.kafka.instance import InstanceIdInUse
-from tollway_workers.policies.membership import (
+from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import (
     Claim,
     Next,
     after_join,
     fingerprint_of,
     outgrown,
 )
-from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Collection
 from typing import NamedTuple, Protocol
 
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership.record import ReceivedRecord
 
 
 class OutgoingRecord(NamedTuple):

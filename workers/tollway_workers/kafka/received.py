@@ -6,8 +6,8 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from tollway_schemas.reading.consumer import UnreadableRecord
-from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.record import ReceivedRecord, weight_of
+from tollway_workers.ownership.offsets import OffsetTracker
+from tollway_workers.ownership.record import ReceivedRecord, weight_of
 
 
 def received(

@@ -15,8 +15,8 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.tiers import TierSource
+from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies.endings import traits
-from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.relay import Ways, is_due, onward
 
 log = structlog.get_logger(__name__)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tollway_schemas.reading.unpack import MOST_UNPACKED
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.sharding import ShardGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Jobs from Kafka: one consumer, and commits that carry the offset map and prove that we live.
 
 aiokafka is eager: every rebalance revokes everything and forgets positions. What is ours is kept in
-policies/holdings.py, and reading goes on where it was.
+ownership/holdings.py, and reading goes on where it was.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.kafka.received import received
 from tollway_workers.kafka.settings import SourceSettings
 from tollway_workers.limits.quota import Quotas
-from tollway_workers.policies.holdings import Holdings
-from tollway_workers.policies.membership import Process
-from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.holdings import Holdings
+from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import Process
 
 log = structlog.get_logger(__name__)
 

@@ -19,8 +19,8 @@ from tollway_workers.kafka.consumer_options import group_member
 from tollway_workers.kafka.membership import say_goodbye
 from tollway_workers.kafka.received import received
 from tollway_workers.kafka.settings import SourceSettings
-from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.record import ReceivedRecord
+from tollway_workers.ownership.offsets import OffsetTracker
+from tollway_workers.ownership.record import ReceivedRecord
 
 log = structlog.get_logger(__name__)
 

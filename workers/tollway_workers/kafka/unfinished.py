@@ -13,8 +13,8 @@ from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.commits import commits_of
 from tollway_workers.kafka.connect import started
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place
-from tollway_workers.policies.unfinished import Span
-from tollway_workers.policies.unfinished import span as span_of
+from tollway_workers.ownership.remaining import Span
+from tollway_workers.ownership.remaining import span as span_of
 
 #: A cluster whose groups were never used makes the place for their offsets when first asked.
 _TRIES, _SECONDS_BETWEEN = 20, 0.5

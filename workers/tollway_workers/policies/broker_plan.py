@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.policies.offset_map import METADATA_LIMIT
+from tollway_workers.ownership.offset_map import METADATA_LIMIT
 
 _AUTO_CREATE = "auto.create.topics.enable"
 _METADATA = "offset.metadata.max.bytes"

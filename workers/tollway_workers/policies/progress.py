@@ -11,8 +11,8 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.request import ChatRequest
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies.duplicates import job_digest
-from tollway_workers.policies.record import ReceivedRecord
 from tollway_workers.policies.refusals import listed
 
 if TYPE_CHECKING:

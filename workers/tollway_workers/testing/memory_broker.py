@@ -11,14 +11,14 @@ from itertools import count
 
 from tollway_workers.kafka.partitioner import partition_of
 from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
+from tollway_workers.ownership.holdings import Found, Holdings
+from tollway_workers.ownership.layout import merged
+from tollway_workers.ownership.offsets import OffsetTracker
+from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.ownership.shard_plan import Member, Place, plan
+from tollway_workers.ownership.sharding import ShardGroup
+from tollway_workers.ownership.user_data import Orders
 from tollway_workers.policies.duplicates import ReplyPlace
-from tollway_workers.policies.holdings import Found, Holdings
-from tollway_workers.policies.layout import merged
-from tollway_workers.policies.membership import Orders
-from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.policies.shard_plan import Member, Place, plan
-from tollway_workers.policies.sharding import ShardGroup
 
 #: There are no leases in memory: it is always late enough.
 _NOW = float("inf")

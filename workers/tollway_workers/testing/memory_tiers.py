@@ -4,8 +4,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection
 
 from tollway_workers.kafka.tiers import take_due
-from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.policies.shard_plan import Place
+from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySource
 
 #: Records read by one poll at most.

@@ -8,9 +8,9 @@ one when the partition is taken from us; whoever has it next then begins with no
 from collections.abc import Iterable, Mapping
 
 from tollway_workers.limits.quota import Quota, Quotas
-from tollway_workers.policies.custody import LEASE, Custody
-from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup, ownership
+from tollway_workers.ownership.custody import LEASE, Custody
+from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.sharding import ShardGroup, ownership
 
 
 class Slices:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tollway_workers.policies.sharding import ShardGroup, shard_of
+from tollway_workers.ownership.sharding import ShardGroup, shard_of
 
 #: A topic and one of its partitions.
 Place = tuple[str, int]

@@ -6,8 +6,8 @@ What may be committed is the lowest incomplete offset, with the map of what is c
 
 from collections.abc import Set
 
-from tollway_workers.policies import commit_note, offset_map
-from tollway_workers.policies.commit_note import CommitNote
+from tollway_workers.ownership import commit_note, offset_map
+from tollway_workers.ownership.commit_note import CommitNote
 
 
 class OffsetTracker:

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.sharding import ShardGroup
 
 _VERSION = b"\x01"
 #: Bytes that a claim or orders may have once they are inflated: 50 times a large fleet's.

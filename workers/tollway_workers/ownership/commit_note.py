@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Set
 from dataclasses import dataclass, replace
 
-from tollway_workers.policies import offset_map, varints
+from tollway_workers.ownership import offset_map, varints
 
 _PREFIX = "n1:"
 _LEVELS = "q1:"

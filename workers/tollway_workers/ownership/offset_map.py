@@ -12,7 +12,7 @@ import binascii
 import zlib
 from collections.abc import Iterable, Set
 
-from tollway_workers.policies import varints
+from tollway_workers.ownership import varints
 
 #: Most offsets between the committed one and the highest started: the map then always fits.
 OFFSET_WINDOW = 20_000

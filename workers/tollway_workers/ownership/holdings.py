@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tollway_workers.limits.quota import Quotas
-from tollway_workers.policies import commit_note
-from tollway_workers.policies.commit_note import CommitNote
-from tollway_workers.policies.custody import Custody, Terms
-from tollway_workers.policies.membership import Orders
-from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.record import ReceivedRecord
-from tollway_workers.policies.shard_plan import Place
-from tollway_workers.policies.sharding import ShardGroup, ownership, shard_of
-from tollway_workers.policies.slices import Slices
+from tollway_workers.ownership import commit_note
+from tollway_workers.ownership.commit_note import CommitNote
+from tollway_workers.ownership.custody import Custody, Terms
+from tollway_workers.ownership.offsets import OffsetTracker
+from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.sharding import ShardGroup, ownership, shard_of
+from tollway_workers.ownership.slices import Slices
+from tollway_workers.ownership.user_data import Orders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ that names a group says how many shards it has. What only older ones name keeps 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from tollway_workers.policies.sharding import ShardGroup
+from tollway_workers.ownership.sharding import ShardGroup
 
 
 def merged(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from tollway_schemas.dead_letter import Origin
 from tollway_schemas.headers import Headers
 from tollway_schemas.reading.entry import BytesOf
-from tollway_workers.policies.offsets import OffsetTracker
+from tollway_workers.ownership.offsets import OffsetTracker
 
 #: Bytes of a job's objects, at least: measured for jobs of two messages.
 _OBJECTS = 3_500

@@ -10,10 +10,10 @@ is what stays behind: after some owners that did not get past the same offset, t
 
 from dataclasses import dataclass
 
-from tollway_workers.policies import commit_note
-from tollway_workers.policies.commit_note import CommitNote
-from tollway_workers.policies.offsets import OffsetTracker
-from tollway_workers.policies.record import KILLER_DEATHS, ReceivedRecord
+from tollway_workers.ownership import commit_note
+from tollway_workers.ownership.commit_note import CommitNote
+from tollway_workers.ownership.offsets import OffsetTracker
+from tollway_workers.ownership.record import KILLER_DEATHS, ReceivedRecord
 
 #: Seconds that a worker may start calls after it sent a commit that succeeded.
 LEASE = 5.0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tollway_workers.policies import offset_map
+from tollway_workers.ownership import offset_map
 
 
 @dataclass(frozen=True, slots=True)
