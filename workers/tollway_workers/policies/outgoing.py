@@ -17,6 +17,7 @@ from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import DeadLetter, StoredElsewhere
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.failure import Failure, FailureClass, fingerprint
+from tollway_schemas.headers import Headers
 from tollway_schemas.job import SCHEMA_VERSION, Job
 from tollway_schemas.reply import Reply
 from tollway_workers.policies.cost import total
@@ -38,6 +39,11 @@ _HEAD_OF_BODY = 256
 _MARGIN = 4_096
 #: A dead letter gives each bad answer one part in so many of its room.
 _SHARES = 32
+
+
+def size_of(value: bytes | None, carried: Headers) -> int:
+    """Bytes of a record, roughly."""
+    return len(value or b"") + sum(len(name) + len(text or b"") + 16 for name, text in carried)
 
 
 class Exchange(NamedTuple):

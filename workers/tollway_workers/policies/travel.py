@@ -15,7 +15,7 @@ from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job, Priority, Visit
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies.left_out import LEFT_OUT, filled_in
-from tollway_workers.policies.outgoing import instant
+from tollway_workers.policies.outgoing import instant, size_of
 from tollway_workers.policies.progress import JobProgress
 
 #: Forwards of one job from lane to lane; whoever would forward it once more gives it up.
@@ -100,11 +100,6 @@ def deadline_of(carried: Headers) -> float | None:
         return datetime.fromisoformat(headers.get(carried, headers.DEADLINE) or "").timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def size_of(value: bytes | None, carried: Headers) -> int:
-    """Bytes of a record, roughly."""
-    return len(value or b"") + sum(len(name) + len(text or b"") + 16 for name, text in carried)
 
 
 def _said(carried: Headers, history: JobHistory, priority: Priority) -> dict[str, object]:
