@@ -32,10 +32,10 @@ from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.job.outcome import Completed, Outcome
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka import topics
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.policies.outcome import Completed, Outcome
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.topic_plan import TopicPlan
 from tollway_workers.policies.topic_specs import TopicSpec, wanted_topics
 from tollway_workers.telemetry.logs import configure_logs

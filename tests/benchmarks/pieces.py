@@ -22,13 +22,13 @@ from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.groups import lane_contract
 from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
 from tollway_workers.executor import Call, JobExecutor, Lane
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.outcome import Completed, Outcome
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.quota import whole
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies import outgoing
 from tollway_workers.policies.intake import read_job
-from tollway_workers.policies.outcome import Completed, Outcome
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.providers import openai_request, openai_response
 from tollway_workers.providers.base import Completion

@@ -20,7 +20,7 @@ from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
-from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from two_brokers import MOST_BYTES, Broker, Open, complete, quiet, take, values
 
-from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.ownership import offset_map
 from tollway_workers.ownership.record import ReceivedRecord
 

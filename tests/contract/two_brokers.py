@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_workers.clock import SystemClock
-from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordSource
+from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordSource
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource

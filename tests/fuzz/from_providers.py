@@ -18,8 +18,8 @@ from tollway_schemas.reply import Provenance, Reply
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.provider import ProviderSettings
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
-from tollway_workers.policies import outgoing
-from tollway_workers.policies.outcome import Completed
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.outcome import Completed
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http_provider import HttpProvider
 from tollway_workers.providers.registry import WIRE_FORMATS

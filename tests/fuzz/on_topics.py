@@ -37,18 +37,18 @@ from tollway_workers.cli.fleet_view import FleetView
 from tollway_workers.cli.run.batch_output import read_ending, reply_line
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.intake import Ended, Refused
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.endings import invalid_job
+from tollway_workers.job.outcome import DeadLettered
+from tollway_workers.job.progress import JobProgress
+from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.kafka.log_reader import LoggedRecord
 from tollway_workers.ownership import commit_note, offset_map
 from tollway_workers.ownership.commit_note import CommitNote
 from tollway_workers.ownership.offset_map import METADATA_LIMIT
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies import outgoing
 from tollway_workers.policies.commands import Commands
-from tollway_workers.policies.endings import invalid_job
-from tollway_workers.policies.outcome import DeadLettered
-from tollway_workers.policies.progress import JobProgress
-from tollway_workers.policies.raw_letter import raw_dead_letter
 from tollway_workers.policies.relay import Ways, is_due, onward
 from tollway_workers.policies.travel import departure
 from tollway_workers.testing.memory_fleet import MOST_JOB_BYTES, NAMES, TIERS, MemoryFleet

@@ -20,8 +20,8 @@ from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.log_reader import LogReader
-from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink

@@ -7,8 +7,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from tollway_workers.clock import SystemClock
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.backlog import Backlog
-from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink

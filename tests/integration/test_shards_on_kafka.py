@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tollway_workers.clock import SystemClock
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.instance import InstanceIdInUse
-from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource

@@ -17,11 +17,11 @@ from tollway_schemas.job import ReplyAddress
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
+from tollway_workers.job.outcome import Completed
+from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.kafka.log_reader import LogReader
-from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.policies.outcome import Completed
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.testing.samples import job, progress
 

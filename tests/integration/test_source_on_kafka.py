@@ -8,7 +8,7 @@ import pytest
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.source import KafkaSource

@@ -23,8 +23,8 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
-from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink

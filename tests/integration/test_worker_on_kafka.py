@@ -19,8 +19,8 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.load import load_fleet
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
-from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.local.simulator import (

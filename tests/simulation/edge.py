@@ -12,9 +12,9 @@ from scenario import GONE, said
 
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Priority
-from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.job.duplicates import ReplyPlace
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.ownership.shard_plan import Place
-from tollway_workers.policies.duplicates import ReplyPlace
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySource
 from tollway_workers.testing.memory_fleet import NAMES, memory_broker
 from tollway_workers.testing.scripted_provider import ScriptedProvider

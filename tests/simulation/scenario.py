@@ -11,9 +11,9 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job, ReplyAddress
 from tollway_schemas.request import OutputSchema
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.policies import outgoing
-from tollway_workers.policies.outcome import Completed
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.outcome import Completed
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.testing.samples import job
 from tollway_workers.testing.scripted_provider import completion

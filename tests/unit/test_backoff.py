@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.policies.backoff import doubling, full_jitter
+from tollway_workers.job.backoff import doubling, full_jitter
 
 
 @given(failures=st.integers(0, 10**6), seed=st.integers(0, 100))

@@ -10,8 +10,8 @@ from tollway_workers.cli.dead_letter_entry import Opened, is_named, name_of, ope
 from tollway_workers.cli.dead_letter_overview import Filters, Overview
 from tollway_workers.cli.dead_letter_page import entry_facts, raw_text, show_entry, show_overview
 from tollway_workers.cli.topic_scan import seconds_in
+from tollway_workers.job.refusals import listed
 from tollway_workers.kafka.log_reader import LoggedRecord
-from tollway_workers.policies.refusals import listed
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ORIGIN = "tollway.jobs.extract.bulk-0-9"

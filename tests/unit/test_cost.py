@@ -7,8 +7,8 @@ import pytest
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.usage import Usage
 from tollway_workers.config.provider import Price
-from tollway_workers.policies.cost import cost_of, total
-from tollway_workers.policies.outgoing import instant
+from tollway_workers.job.cost import cost_of, total
+from tollway_workers.job.envelopes import instant
 from tollway_workers.testing.samples import NOW
 
 _PRICE = Price(input=Decimal("0.15"), output=Decimal("0.60"), cached_input=Decimal("0.075"))

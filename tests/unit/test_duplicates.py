@@ -1,6 +1,6 @@
 """A copy gets the reply of the first; a job that went on from here is no copy."""
 
-from tollway_workers.policies.duplicates import Duplicates, Identity, ReplyPlace
+from tollway_workers.job.duplicates import Duplicates, Identity, ReplyPlace
 
 A, B = Identity("a", 1), Identity("b", 1)
 PLACE = ReplyPlace("replies", 3, 7)

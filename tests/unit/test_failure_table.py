@@ -9,8 +9,9 @@ from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.route import RetrySettings, RouteSettings
 from tollway_workers.errors import InvalidResult, ProviderError, ProviderFailure
-from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
-from tollway_workers.policies.outcome import (
+from tollway_workers.job.envelopes import instant
+from tollway_workers.job.failure_table import FAILURE_TABLE, Next
+from tollway_workers.job.outcome import (
     Ask,
     DeadLettered,
     Failed,
@@ -18,8 +19,7 @@ from tollway_workers.policies.outcome import (
     Outcome,
     RetryLater,
 )
-from tollway_workers.policies.outgoing import instant
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.policies.retry import CallError, RetryPolicy
 from tollway_workers.testing.samples import NOW, job, progress
 

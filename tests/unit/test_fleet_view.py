@@ -14,7 +14,7 @@ from tollway_workers.cli.fleet_page import (
     worker_sheets,
 )
 from tollway_workers.cli.fleet_view import LIVE, FleetView
-from tollway_workers.policies.outgoing import instant
+from tollway_workers.job.envelopes import instant
 from tollway_workers.testing.samples import NOW
 
 

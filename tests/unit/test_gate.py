@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tollway_schemas.failure import FailureClass
-from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
+from tollway_workers.job.failure_table import FAILURE_TABLE, Next
 from tollway_workers.policies.gate import LaneGate, LaneState
 from tollway_workers.policies.lane_wait import Hold
 

@@ -8,8 +8,8 @@ from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.reply import Answer, Provenance
 from tollway_schemas.usage import PICO_PER_USD, Usage
-from tollway_workers.policies.outcome import Completed, Failed
-from tollway_workers.policies.outgoing import instant
+from tollway_workers.job.envelopes import instant
+from tollway_workers.job.outcome import Completed, Failed
 from tollway_workers.telemetry import definitions
 from tollway_workers.telemetry.definitions import Metric
 from tollway_workers.telemetry.metrics import Metrics

@@ -14,11 +14,11 @@ from tollway_schemas.job import Job
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.usage import Usage
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.envelopes import Exchange
+from tollway_workers.job.outcome import Completed, DeadLettered
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies import outgoing
-from tollway_workers.policies.outcome import Completed, DeadLettered
-from tollway_workers.policies.outgoing import Exchange
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.testing.samples import NOW, job, progress, record
 
 _MOST = 100_000

@@ -15,10 +15,10 @@ from tollway_schemas.job import Priority, ReplyAddress
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.route import RouteSettings
-from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
-from tollway_workers.policies.outcome import Completed, DeadLettered, Failed, Forwarded, RetryLater
-from tollway_workers.policies.outgoing import Exchange, instant
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.envelopes import Exchange, instant
+from tollway_workers.job.outcome import Completed, DeadLettered, Failed, Forwarded, RetryLater
+from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink

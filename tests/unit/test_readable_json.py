@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.reply import Answer
-from tollway_workers.policies.readable_json import is_too_deep, read_body, read_text
+from tollway_workers.job.readable_json import is_too_deep, read_body, read_text
 
 LATIN = {"content-type": "application/json; charset=ISO-8859-1"}
 TEXT = '{"a": "café"}'

@@ -9,7 +9,7 @@ import pytest
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.topics import TopicNames
-from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies.relay import Ways

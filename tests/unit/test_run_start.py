@@ -25,7 +25,7 @@ from tollway_workers.cli.run.settings import plan_fleet
 from tollway_workers.cli.run.sizes import size
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.errors import ConfigError, InputError
-from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 
 _MAIN = "from tollway_workers.cli.entry import main; main()"
 _TWO_LANES = """

@@ -20,7 +20,7 @@ from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.run.tally import Progress, Tally
 from tollway_workers.cli.run.waits import Look, Lookout, Patience, Wait
 from tollway_workers.cli.run.workers import WorkerLook
-from tollway_workers.policies.outgoing import instant
+from tollway_workers.job.envelopes import instant
 from tollway_workers.testing.samples import NOW
 
 LEFT = {"extract": 3}

@@ -13,10 +13,10 @@ from aiokafka.errors import (
 from structlog.testing import capture_logs
 
 from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.job.ports import OutgoingRecord, TopicUnavailable
 from tollway_workers.kafka import service_topic as topic_module
 from tollway_workers.kafka import sink as sink_module
 from tollway_workers.kafka import topic_limits as limits_module
-from tollway_workers.kafka.ports import OutgoingRecord, TopicUnavailable
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.testing.manual_clock import ManualClock

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
 
+from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka import sink as sink_module
 from tollway_workers.kafka import topic_limits as limits_module
-from tollway_workers.kafka.ports import OutgoingRecord
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.testing.manual_clock import ManualClock

@@ -12,7 +12,7 @@ from tollway_schemas.usage import Usage
 from tollway_workers.admission import Permit
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.executor import JobExecutor, Lane
-from tollway_workers.policies.outcome import Completed
+from tollway_workers.job.outcome import Completed
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.providers import openai_response
 from tollway_workers.testing.manual_clock import ManualClock

@@ -19,10 +19,10 @@ from tollway_workers.cli.run.batch_output import read_ending, reply_line
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.config.groups import lane_contract
 from tollway_workers.config.provider import Price
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.cost import cost_of, total
+from tollway_workers.job.envelopes import instant
 from tollway_workers.limits.quota import Quota, whole
-from tollway_workers.policies import outgoing
-from tollway_workers.policies.cost import cost_of, total
-from tollway_workers.policies.outgoing import instant
 from tollway_workers.providers import openai_response
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, lane, progress

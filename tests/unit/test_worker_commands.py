@@ -7,7 +7,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_workers.config.route import RetrySettings, RouteSettings
 from tollway_workers.errors import CallNotSent, ProviderFailure
-from tollway_workers.policies.outgoing import instant
+from tollway_workers.job.envelopes import instant
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
 from tollway_workers.testing.samples import NOW, job, lane, progress

@@ -12,11 +12,11 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, FunctionTool, Message, Tool
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.kafka.ports import OutgoingRecord
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.outcome import Completed
+from tollway_workers.job.ports import OutgoingRecord
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.shard_plan import Place
-from tollway_workers.policies import outgoing
-from tollway_workers.policies.outcome import Completed
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.testing.memory_broker import MemoryBroker
 from tollway_workers.testing.memory_fleet import MemoryFleet, memory_broker
 from tollway_workers.testing.samples import job, lane

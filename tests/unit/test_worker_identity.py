@@ -14,7 +14,7 @@ from tollway_schemas.job import Job, Priority, ReplyAddress
 from tollway_schemas.reply import Reply
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_workers.config.route import RouteSettings
-from tollway_workers.policies.duplicates import job_digest
+from tollway_workers.job.duplicates import job_digest
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet, memory_broker
 from tollway_workers.testing.samples import job, lane

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.ports import RecordSource
+from tollway_workers.job.ports import RecordSource
 
 #: Seconds between commits: what is complete and may still be called twice after a crash is at most
 #: this old. Their number grows with partitions, not with workers, so they may be frequent.

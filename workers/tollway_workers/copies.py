@@ -9,12 +9,12 @@ from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any
 
+from tollway_workers.job.duplicates import Duplicates, Identity, ReplyPlace
+from tollway_workers.job.endings import ends_it_alone
+from tollway_workers.job.envelopes import reply_to_copy
+from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka.one_record import ReplyFinder
-from tollway_workers.policies.duplicates import Duplicates, Identity, ReplyPlace
-from tollway_workers.policies.endings import ends_it_alone
-from tollway_workers.policies.outcome import Outcome
-from tollway_workers.policies.outgoing import reply_to_copy
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.telemetry.events import FleetEvents
 from tollway_workers.writing import OutcomeWriter
 

@@ -9,7 +9,7 @@ TollwayError
     ├── InputError          a file or argument of a command cannot be used
     ├── InvalidSchema       a job's output schema that cannot be used
     ├── CallNotSent         a call was not made after all: it is no longer ours to make
-    ├── ProviderError       a call failed: its class decides (policies/failure_table.py)
+    ├── ProviderError       a call failed: its class decides (job/failure_table.py)
     └── InvalidResult       an answer that does not satisfy the job's output schema
 """
 

@@ -18,13 +18,13 @@ from tollway_workers.errors import (
     ProviderError,
     ProviderFailure,
 )
-from tollway_workers.policies.cost import cost_of
-from tollway_workers.policies.endings import cancelled, invalid_job
-from tollway_workers.policies.failure_table import FAILURE_TABLE
+from tollway_workers.job.cost import cost_of
+from tollway_workers.job.endings import cancelled, invalid_job
+from tollway_workers.job.envelopes import HEAD_BYTES, Exchange, instant
+from tollway_workers.job.failure_table import FAILURE_TABLE
+from tollway_workers.job.outcome import Completed, Outcome, RetryLater
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.policies.lane_wait import reason_of
-from tollway_workers.policies.outcome import Completed, Outcome, RetryLater
-from tollway_workers.policies.outgoing import HEAD_BYTES, Exchange, instant
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.retry import CallError, RetryPolicy, failure_class_of
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.validation.asking import ask_next

@@ -7,8 +7,8 @@ from tollway_workers.clock import Clock
 from tollway_workers.dispatcher import Fairness
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.intake import Intake
+from tollway_workers.job.ports import RecordSink, RecordSource
 from tollway_workers.kafka.one_record import ReplyFinder
-from tollway_workers.kafka.ports import RecordSink, RecordSource
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.policies.commands import Commands
 from tollway_workers.publisher import OutcomePublisher

@@ -10,18 +10,11 @@ from tollway_schemas.job import ReplyAddress
 from tollway_schemas.keys import dead_letter_key, job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.ports import (
-    OutgoingRecord,
-    RecordSink,
-    RecordTooLarge,
-    TopicUnavailable,
-)
-from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies import outgoing
-from tollway_workers.policies.duplicates import ReplyPlace
-from tollway_workers.policies.endings import keeping_answer, too_large, undeliverable
-from tollway_workers.policies.leaving import leaving
-from tollway_workers.policies.outcome import (
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.duplicates import ReplyPlace
+from tollway_workers.job.endings import keeping_answer, too_large, undeliverable
+from tollway_workers.job.envelopes import Exchange, built
+from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
     DeadLettered,
@@ -30,9 +23,16 @@ from tollway_workers.policies.outcome import (
     Outcome,
     RetryLater,
 )
-from tollway_workers.policies.outgoing import Exchange, built
-from tollway_workers.policies.progress import JobProgress
-from tollway_workers.policies.raw_letter import raw_dead_letter
+from tollway_workers.job.ports import (
+    OutgoingRecord,
+    RecordSink,
+    RecordTooLarge,
+    TopicUnavailable,
+)
+from tollway_workers.job.progress import JobProgress
+from tollway_workers.job.raw_letter import raw_dead_letter
+from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.policies.leaving import leaving
 from tollway_workers.replying import ReplyWriter, about
 
 

@@ -14,9 +14,9 @@ import structlog
 
 from tollway_workers.clock import Clock
 from tollway_workers.dispatcher import Dispatcher
-from tollway_workers.kafka.ports import RecordSource
+from tollway_workers.job.ports import RecordSource
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.offsets import OffsetTracker
-from tollway_workers.policies.progress import JobProgress
 
 log = structlog.get_logger(__name__)
 

@@ -8,16 +8,16 @@ from tollway_schemas.job import Job, ReplyAddress
 from tollway_schemas.keys import job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.ports import (
+from tollway_workers.job import envelopes as outgoing
+from tollway_workers.job.envelopes import built
+from tollway_workers.job.outcome import Cancelled, Completed, DeadLettered, Failed, Outcome
+from tollway_workers.job.ports import (
     OutgoingRecord,
     RecordSink,
     RecordTooLarge,
     TopicUnavailable,
 )
-from tollway_workers.policies import outgoing
-from tollway_workers.policies.outcome import Cancelled, Completed, DeadLettered, Failed, Outcome
-from tollway_workers.policies.outgoing import built
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.progress import JobProgress
 
 
 class ReplyWriter:

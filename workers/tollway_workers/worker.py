@@ -13,13 +13,13 @@ from tollway_workers.counting import Counting
 from tollway_workers.dispatcher import Dispatcher, Reactions, answer_expired
 from tollway_workers.errors import CallNotSent
 from tollway_workers.intake import Ended, Refused
+from tollway_workers.job.endings import bug, traits
+from tollway_workers.job.envelopes import Exchange
+from tollway_workers.job.failure_table import FAILURE_TABLE
+from tollway_workers.job.outcome import Forwarded, Outcome, RetryLater
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.parts import Parts
-from tollway_workers.policies.endings import bug, traits
-from tollway_workers.policies.failure_table import FAILURE_TABLE
-from tollway_workers.policies.outcome import Forwarded, Outcome, RetryLater
-from tollway_workers.policies.outgoing import Exchange
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.policies.retry import expired
 from tollway_workers.release import Releases, leaves
 from tollway_workers.tasks import Tasks, in_turns

@@ -10,12 +10,12 @@ import structlog
 from tollway_schemas.failure import Failure
 from tollway_schemas.headers import Headers
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.ports import RecordSink
+from tollway_workers.job.endings import bug, traits
+from tollway_workers.job.envelopes import Exchange, Unbuildable
+from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.ports import RecordSink
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.endings import bug, traits
-from tollway_workers.policies.outcome import Outcome
-from tollway_workers.policies.outgoing import Exchange, Unbuildable
-from tollway_workers.policies.progress import JobProgress
 from tollway_workers.publisher import OutcomePublisher, Written
 from tollway_workers.telemetry.events import FleetEvents
 

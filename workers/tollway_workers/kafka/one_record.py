@@ -10,9 +10,9 @@ from aiokafka.errors import KafkaError
 from tollway_schemas import headers
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.job.duplicates import Identity, ReplyPlace
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
 from tollway_workers.kafka.topics import topic_state
-from tollway_workers.policies.duplicates import Identity, ReplyPlace
 
 log = structlog.get_logger(__name__)
 

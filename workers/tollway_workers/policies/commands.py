@@ -10,7 +10,7 @@ from tollway_schemas.codec import decode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.job import Job
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.progress import JobProgress
 
 #: Seconds without a look at the commands after which no call starts: a process that was frozen
 #: looks first what was said meanwhile.

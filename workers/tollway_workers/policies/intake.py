@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from tollway_schemas.codec import decode
 from tollway_schemas.errors import IncompleteRecord, UndecodableRecord
 from tollway_schemas.job import Job, Priority
+from tollway_workers.job.left_out import LEFT_OUT, filled_in
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.left_out import LEFT_OUT, filled_in
 
 #: How long a job waits for its answer where it does not say.
 DEFAULT_DEADLINES = {

@@ -6,9 +6,9 @@ from random import Random
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.config.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
-from tollway_workers.policies.backoff import full_jitter
-from tollway_workers.policies.failure_table import FAILURE_TABLE, Next, Row
-from tollway_workers.policies.outcome import (
+from tollway_workers.job.backoff import full_jitter
+from tollway_workers.job.failure_table import FAILURE_TABLE, Next, Row
+from tollway_workers.job.outcome import (
     Ask,
     DeadLettered,
     Failed,
@@ -16,7 +16,7 @@ from tollway_workers.policies.outcome import (
     Outcome,
     RetryLater,
 )
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.policies.tiers import tier_for
 
 CallError = ProviderError | InvalidResult

@@ -13,10 +13,10 @@ from tollway_schemas.errors import IncompleteRecord
 from tollway_schemas.headers import Headers
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job, Priority, Visit
+from tollway_workers.job.envelopes import instant, size_of
+from tollway_workers.job.left_out import LEFT_OUT, filled_in
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.left_out import LEFT_OUT, filled_in
-from tollway_workers.policies.outgoing import instant, size_of
-from tollway_workers.policies.progress import JobProgress
 
 #: Forwards of one job from lane to lane; whoever would forward it once more gives it up.
 MOST_HOPS = 8

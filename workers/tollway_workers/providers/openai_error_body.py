@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from tollway_workers.policies.readable_json import read_body
+from tollway_workers.job.readable_json import read_body
 from tollway_workers.providers.error_text import (
     LONGEST_MESSAGE,
     joined,

@@ -6,7 +6,7 @@ A word that stands in no row means that the answer is not known to be whole: `ab
 
 from typing import Any
 
-from tollway_workers.policies.readable_json import encoded
+from tollway_workers.job.readable_json import encoded
 from tollway_workers.providers.base import Finish
 
 #: In lower case, with `_` for what parts words. OpenAI's own word comes first in each row.

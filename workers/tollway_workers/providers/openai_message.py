@@ -6,7 +6,7 @@ Anything may be missing, null or of another type.
 from typing import Any
 
 from tollway_schemas.request import ToolCall, ToolCallFunction
-from tollway_workers.policies.readable_json import encoded
+from tollway_workers.job.readable_json import encoded
 
 _LONGEST_ID = 256
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
-from tollway_workers.policies.readable_json import ReadJson, is_too_deep, read_body
+from tollway_workers.job.readable_json import ReadJson, is_too_deep, read_body
 from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.event_stream import is_event_stream
 from tollway_workers.providers.openai_errors import (

@@ -7,7 +7,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 from collections.abc import Iterator
 from typing import Any
 
-from tollway_workers.policies.readable_json import ReadJson, encoded, read_body
+from tollway_workers.job.readable_json import ReadJson, encoded, read_body
 from tollway_workers.providers.event_stream import Event, events
 
 JsonObject = dict[str, Any]

@@ -4,8 +4,8 @@ from typing import Protocol
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import Failure
-from tollway_workers.policies.outcome import Forwarded, Outcome
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.outcome import Forwarded, Outcome
+from tollway_workers.job.progress import JobProgress
 
 
 class FleetEvents(Protocol):

@@ -7,7 +7,7 @@ from tollway_schemas.failure import Failure
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.policies.outcome import (
+from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
     DeadLettered,
@@ -15,7 +15,7 @@ from tollway_workers.policies.outcome import (
     Forwarded,
     Outcome,
 )
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.telemetry import definitions as d
 from tollway_workers.telemetry.definitions import Metric
 from tollway_workers.telemetry.numbers import Number, Numbers, Spread, Spreads

@@ -9,8 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import count
 
+from tollway_workers.job.duplicates import ReplyPlace
+from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
 from tollway_workers.kafka.partitioner import partition_of
-from tollway_workers.kafka.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
 from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.layout import merged
 from tollway_workers.ownership.offsets import OffsetTracker
@@ -18,7 +19,6 @@ from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.shard_plan import Member, Place, plan
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
-from tollway_workers.policies.duplicates import ReplyPlace
 
 #: There are no leases in memory: it is always late enough.
 _NOW = float("inf")

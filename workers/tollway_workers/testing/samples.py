@@ -15,11 +15,11 @@ from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.groups import lane_contract
 from tollway_workers.config.provider import LimitSettings
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.estimate import TokenCount, text_tokens
 from tollway_workers.limits.quota import whole
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.progress import JobProgress
 
 #: The time of all samples, in seconds since 1970; a ManualClock begins here too.
 NOW = 1_700_000_000.0

@@ -1,8 +1,8 @@
 """What a job's next call asks: the same, more room for the answer, or its errors fed back."""
 
-from tollway_workers.policies.failure_table import FAILURE_TABLE, Next
-from tollway_workers.policies.outcome import Ask
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.failure_table import FAILURE_TABLE, Next
+from tollway_workers.job.outcome import Ask
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.validation.reask import reask
 
 #: Answer limit of the second try of a truncated answer, against the first.

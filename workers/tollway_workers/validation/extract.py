@@ -4,7 +4,7 @@ import re
 from collections import deque
 from typing import Any, NamedTuple
 
-from tollway_workers.policies.readable_json import read_text
+from tollway_workers.job.readable_json import read_text
 
 #: Objects and arrays that are tried in a text; the last ones, since models end with the answer.
 _MOST_CANDIDATES = 16

@@ -8,7 +8,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer
 from tollway_schemas.request import OutputSchema, ToolCall
 from tollway_workers.errors import InvalidResult, InvalidSchema
-from tollway_workers.policies.readable_json import DEEPEST, is_too_deep, read_text
+from tollway_workers.job.readable_json import DEEPEST, is_too_deep, read_text
 from tollway_workers.providers.base import Completion
 from tollway_workers.validation.engine import accepts
 from tollway_workers.validation.extract import JsonText, values_of, without_reasoning

@@ -8,8 +8,8 @@ from tollway_workers.cli.run.batch_line import BadLine, BatchJob
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.provider import Price
+from tollway_workers.job.cost import cost_of
 from tollway_workers.limits.estimate import prompt_tokens
-from tollway_workers.policies.cost import cost_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

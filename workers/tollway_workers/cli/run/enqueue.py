@@ -10,7 +10,7 @@ from tollway_schemas.keys import job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.cli.run.acknowledged import Acknowledged
 from tollway_workers.errors import InputError
-from tollway_workers.kafka.ports import OutgoingRecord, RecordSink, RecordTooLarge
+from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.written import place_of
 
 #: Records handed over and not acknowledged; then the oldest is waited for.

@@ -31,8 +31,8 @@ from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
+from tollway_workers.job.ports import RecordSink
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place
-from tollway_workers.kafka.ports import RecordSink
 
 #: Seconds between two states on disk: what a crash makes a re-run read again.
 _SAVE_EVERY = 1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from tollway_schemas.codec import encode
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_workers.policies.outcome import (
+from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
     DeadLettered,
@@ -15,7 +15,7 @@ from tollway_workers.policies.outcome import (
     Forwarded,
     Outcome,
 )
-from tollway_workers.policies.progress import JobProgress
+from tollway_workers.job.progress import JobProgress
 
 
 def invalid_job(problem: str) -> DeadLettered:

@@ -11,9 +11,9 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.request import ChatRequest
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.job.duplicates import job_digest
+from tollway_workers.job.refusals import listed
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.duplicates import job_digest
-from tollway_workers.policies.refusals import listed
 
 if TYPE_CHECKING:
     from tollway_workers.limits.call_cost import Cost

@@ -20,10 +20,10 @@ from tollway_schemas.failure import Failure, FailureClass, fingerprint
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import SCHEMA_VERSION, Job
 from tollway_schemas.reply import Reply
-from tollway_workers.policies.cost import total
-from tollway_workers.policies.outcome import Completed, DeadLettered
-from tollway_workers.policies.progress import JobProgress
-from tollway_workers.policies.readable_json import is_too_deep
+from tollway_workers.job.cost import total
+from tollway_workers.job.outcome import Completed, DeadLettered
+from tollway_workers.job.progress import JobProgress
+from tollway_workers.job.readable_json import is_too_deep
 
 #: Instants of records are before the year 9000.
 _LAST_SECOND = datetime(9000, 1, 1, tzinfo=UTC).timestamp() - 1.0

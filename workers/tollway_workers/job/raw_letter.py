@@ -6,8 +6,8 @@ from typing import NamedTuple
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, fingerprint
 from tollway_schemas.keys import dead_letter_key
+from tollway_workers.job.envelopes import HEAD_BYTES, instant, size_of
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.outgoing import HEAD_BYTES, instant, size_of
 
 #: Partitions, and numbers: of offsets, of items in a list, of bytes.
 _NAMES = re.compile(r"[A-Za-z0-9._-]+-\d+(?= cannot be read)")
