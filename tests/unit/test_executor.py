@@ -18,7 +18,7 @@ from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.job.outcome import Ask, Completed, DeadLettered, RetryLater
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.policies.gate import LaneState
+from tollway_workers.lanes.gate import LaneState
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.providers.base import Finish
 from tollway_workers.testing.manual_clock import ManualClock

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.policies.fairness import FairQueue, PriorityQueue
+from tollway_workers.lanes.fairness import FairQueue, PriorityQueue
 
 
 class Item(NamedTuple):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.policies.pace import LEAST_PACE, RECOVERY, Pace, believed
+from tollway_workers.lanes.pace import LEAST_PACE, RECOVERY, Pace, believed
 
 
 def test_each_wave_takes_three_tenths_and_its_calls_count_once() -> None:

@@ -14,14 +14,14 @@ from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.lanes.address import wrong_address
+from tollway_workers.lanes.gate import LONGEST_PROBE, LaneGate, LaneState
+from tollway_workers.lanes.lane_wait import Hold
+from tollway_workers.lanes.pace import Pace, believed
+from tollway_workers.lanes.stated import StatedLimits
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
 from tollway_workers.limits.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.limits.quota import LaneQuota
-from tollway_workers.policies.address import wrong_address
-from tollway_workers.policies.gate import LONGEST_PROBE, LaneGate, LaneState
-from tollway_workers.policies.lane_wait import Hold
-from tollway_workers.policies.pace import Pace, believed
-from tollway_workers.policies.stated import StatedLimits
 from tollway_workers.providers.retry_after import RateHeaders
 from tollway_workers.telemetry.wait_log import WaitLog
 

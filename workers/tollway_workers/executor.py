@@ -24,7 +24,7 @@ from tollway_workers.job.envelopes import HEAD_BYTES, Exchange, instant
 from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.outcome import Completed, Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.policies.lane_wait import reason_of
+from tollway_workers.lanes.lane_wait import reason_of
 from tollway_workers.policies.retry import CallError, RetryPolicy, failure_class_of
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.validation.asking import ask_next

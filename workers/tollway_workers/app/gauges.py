@@ -10,7 +10,7 @@ from tollway_workers.clock import Clock
 from tollway_workers.executor import Lane
 from tollway_workers.kafka.backlog import Backlog
 from tollway_workers.kafka.source import KafkaSource
-from tollway_workers.policies.gate import LaneState
+from tollway_workers.lanes.gate import LaneState
 from tollway_workers.telemetry.state import StateGauges
 from tollway_workers.worker import Worker
 

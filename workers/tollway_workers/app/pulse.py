@@ -11,11 +11,11 @@ from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
 from tollway_workers.job.envelopes import instant
 from tollway_workers.kafka.commands import CommandFollower
+from tollway_workers.lanes.lane_wait import Hold
 from tollway_workers.limits.pool import Pool
 from tollway_workers.limits.quota import LaneQuota, Slots
 from tollway_workers.limits.recent_use import RecentUse
 from tollway_workers.policies.commands import Commands
-from tollway_workers.policies.lane_wait import Hold
 
 _PAUSED = "paused"
 _BY_OPERATOR = Hold(reason="an operator paused it", since=0.0, next_try=0.0)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_workers.job.envelopes import instant
-from tollway_workers.policies.lane_wait import BRIEF, waiting
+from tollway_workers.lanes.lane_wait import BRIEF, waiting
 
 #: Seconds: a worker that was heard within them is alive, and rates are taken over them.
 LIVE = 10.0

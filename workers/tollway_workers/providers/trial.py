@@ -9,7 +9,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.errors import FleetError, ProviderError, ProviderFailure
-from tollway_workers.policies.address import wrong_address
+from tollway_workers.lanes.address import wrong_address
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 
 #: Tokens of the answer; the prompt has about ten.

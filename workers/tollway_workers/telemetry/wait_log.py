@@ -2,7 +2,7 @@
 
 import structlog
 
-from tollway_workers.policies.lane_wait import Hold, waiting
+from tollway_workers.lanes.lane_wait import Hold, waiting
 
 log = structlog.get_logger(__name__)
 

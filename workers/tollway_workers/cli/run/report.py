@@ -13,7 +13,7 @@ from tollway_workers.cli.run.dry_run import Estimate
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
-from tollway_workers.policies.lane_wait import span, waiting
+from tollway_workers.lanes.lane_wait import span, waiting
 
 SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 #: Bad lines that are shown one by one.

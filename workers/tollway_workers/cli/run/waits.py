@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tollway_workers.cli.fleet_view import LaneView
-from tollway_workers.policies.lane_wait import waiting
+from tollway_workers.lanes.lane_wait import waiting
 
 #: States that do not pass by themselves.
 _FOR_LONG = ("parked", "paused")

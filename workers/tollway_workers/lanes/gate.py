@@ -19,7 +19,7 @@ from math import inf
 from tollway_schemas.failure import FailureClass
 from tollway_workers.job.backoff import doubling
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next
-from tollway_workers.policies.lane_wait import Hold, reason_of_class
+from tollway_workers.lanes.lane_wait import Hold, reason_of_class
 
 #: Seconds between a rate limit that names no wait and the next call; doubled each time in a row.
 _FIRST_PAUSE = 1.0
