@@ -20,13 +20,13 @@ from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
+from tollway_workers.forwarding.relay import Ways
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.kafka.settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.sink import KafkaSink
 from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.relay import Ways
 
 #: Seconds; the longer one is for the crowd, so that all of it is due at one moment.
 TIERS = (5.0, 15.0)

@@ -23,6 +23,8 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.travel import MOST_HOPS, departure
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
 from tollway_workers.kafka.relay import Relay
@@ -32,9 +34,7 @@ from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.unfinished import unfinished_records
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.topic_specs import wanted_topics
-from tollway_workers.policies.travel import MOST_HOPS, departure
 from tollway_workers.testing.samples import NOW, attempt, job, progress
 
 pytestmark = pytest.mark.kafka

@@ -13,11 +13,11 @@ from tollway_schemas.job import Priority
 from tollway_schemas.reply import Reply
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
+from tollway_workers.forwarding.travel import arrival, departure
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.refusals import counted, listed
-from tollway_workers.policies.travel import arrival, departure
 from tollway_workers.testing.memory_fleet import MemoryFleet
 from tollway_workers.testing.samples import NOW, job, lane, progress, record
 from tollway_workers.testing.scripted_provider import ScriptedProvider

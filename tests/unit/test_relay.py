@@ -9,10 +9,10 @@ import pytest
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.topics import TopicNames
+from tollway_workers.forwarding.relay import Ways
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.relay import Ways
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink
 from tollway_workers.testing.memory_tiers import MemoryTierSource

@@ -6,7 +6,7 @@ import pytest
 
 from tollway_schemas import headers
 from tollway_schemas.topics import TopicNames
-from tollway_workers.policies.relay import Ways, is_due, onward
+from tollway_workers.forwarding.relay import Ways, is_due, onward
 from tollway_workers.testing.samples import NOW
 
 WAYS = Ways(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.policies.tiers import LONGEST_IN_MEMORY, TierWait, tier_for
+from tollway_workers.forwarding.tiers import LONGEST_IN_MEMORY, TierWait, tier_for
 
 TIERS = (15.0, 60.0, 300.0, 1800.0)
 FAR = 1_000_000.0

@@ -13,9 +13,9 @@ from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.errors import UndecodableRecord, UnsupportedVersion
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job, Priority
+from tollway_workers.forwarding.travel import Arrival, arrival, deadline_of, departure
 from tollway_workers.job.envelopes import size_of
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.policies.travel import Arrival, arrival, deadline_of, departure
 from tollway_workers.testing.samples import NOW, job, progress, record
 
 _MOST = 100_000

@@ -14,7 +14,7 @@ from tollway_schemas.reply import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.policies.travel import MOST_HOPS
+from tollway_workers.forwarding.travel import MOST_HOPS
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
 from tollway_workers.testing.samples import NOW, attempt, job, lane, progress
 from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion

@@ -12,6 +12,8 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import LONGEST_DEADLINE, Job, Priority
 from tollway_workers.clock import Clock
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.forwarding.routing import towards, unknown_route
+from tollway_workers.forwarding.travel import arrival
 from tollway_workers.job.endings import bug, crashed, invalid_job, traits
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
@@ -20,8 +22,6 @@ from tollway_workers.job.unknown_fields import unknown_fields
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies.intake import read_job
 from tollway_workers.policies.retry import expired
-from tollway_workers.policies.routing import towards, unknown_route
-from tollway_workers.policies.travel import arrival
 from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.validation.asking import ask_on
 from tollway_workers.validation.validator import ResultValidator

@@ -10,6 +10,7 @@ from tollway_schemas.job import ReplyAddress
 from tollway_schemas.keys import dead_letter_key, job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import Clock
+from tollway_workers.forwarding.leaving import leaving
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.endings import keeping_answer, too_large, undeliverable
@@ -32,7 +33,6 @@ from tollway_workers.job.ports import (
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.leaving import leaving
 from tollway_workers.replying import ReplyWriter, about
 
 

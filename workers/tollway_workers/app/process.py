@@ -25,6 +25,7 @@ from tollway_workers.config.groups import contract_of, limit_groups, without_lim
 from tollway_workers.dispatcher import Fairness
 from tollway_workers.errors import ConfigError, FleetError, LocalError
 from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.forwarding.relay import Ways
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.backlog import Backlog
 from tollway_workers.kafka.one_record import KafkaReplies
@@ -39,7 +40,6 @@ from tollway_workers.limits.quota import Quota
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.parts import Parts
 from tollway_workers.policies.commands import Commands
-from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.topic_specs import largest_record, most_unpacked
 from tollway_workers.providers.registry import ProviderRegistry

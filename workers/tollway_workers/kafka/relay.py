@@ -13,11 +13,11 @@ import structlog
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.clock import Clock
+from tollway_workers.forwarding.relay import Ways, is_due, onward
 from tollway_workers.job.endings import traits
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.tiers import TierSource
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.relay import Ways, is_due, onward
 
 log = structlog.get_logger(__name__)
 

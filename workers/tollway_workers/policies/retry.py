@@ -6,6 +6,7 @@ from random import Random
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.config.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
+from tollway_workers.forwarding.tiers import tier_for
 from tollway_workers.job.backoff import full_jitter
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next, Row
 from tollway_workers.job.outcome import (
@@ -17,7 +18,6 @@ from tollway_workers.job.outcome import (
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.policies.tiers import tier_for
 
 CallError = ProviderError | InvalidResult
 

@@ -17,14 +17,14 @@ from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.dispatcher import Fairness
 from tollway_workers.executor import JobExecutor, Lane
+from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.travel import departure
 from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.parts import Parts
-from tollway_workers.policies.relay import Ways
 from tollway_workers.policies.retry import RetryPolicy
-from tollway_workers.policies.travel import departure
 from tollway_workers.providers.base import Provider
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics

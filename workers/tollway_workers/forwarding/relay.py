@@ -7,8 +7,8 @@ from tollway_schemas import headers
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
-from tollway_workers.policies.tiers import tier_for
-from tollway_workers.policies.travel import deadline_of
+from tollway_workers.forwarding.tiers import tier_for
+from tollway_workers.forwarding.travel import deadline_of
 
 #: Seconds that the clocks of two workers may be apart.
 _CLOCK_SKEW = 300.0

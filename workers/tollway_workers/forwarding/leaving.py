@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tollway_schemas.topics import TopicNames
+from tollway_workers.forwarding.tiers import tier_for
+from tollway_workers.forwarding.travel import departure
 from tollway_workers.job.outcome import Forwarded
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.policies.tiers import tier_for
-from tollway_workers.policies.travel import departure
 
 
 class Leaving(NamedTuple):

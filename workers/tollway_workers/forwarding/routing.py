@@ -1,9 +1,9 @@
 """Which lane a job goes to that cannot stay where it is. Pure."""
 
 from tollway_schemas.failure import Failure, FailureClass
+from tollway_workers.forwarding.travel import MOST_HOPS
 from tollway_workers.job.outcome import DeadLettered, Forwarded
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.policies.travel import MOST_HOPS
 
 
 def towards(progress: JobProgress, lane: str, reason: str) -> Forwarded | DeadLettered:
