@@ -9,7 +9,7 @@ WORKERS = ("w0", "w1", "w2", "w3")
 #: Workers 1 -> 4 -> 2 -> 4, a rest, and -> 2 -> 4 again: an act every 5 s, no freeze as long as a
 #: session (6 s).
 #: `w0` is there at the beginning. No process is frozen twice in half a minute: it would give its
-#: shards away for a while, and rightly so (policies/lag.py). Nobody is frozen right after a
+#: shards away for a while, and rightly so (health/lag.py). Nobody is frozen right after a
 #: kill: a rebalance that waits for the one and then for the other outlasts the lease of all.
 CHURN = (
     # Requests bind.

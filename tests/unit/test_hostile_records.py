@@ -16,13 +16,13 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.faults import Fault, faults
 from tollway_schemas.job import Job, Priority
 from tollway_workers.config.route import RouteSettings
+from tollway_workers.health.readiness import Condition, why_not_ready
 from tollway_workers.intake import Ended, Refused
 from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.policies.intake import read_job
-from tollway_workers.policies.readiness import Condition, why_not_ready
 from tollway_workers.tasks import in_turns
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_fleet import MOST_JOB_BYTES, MemoryFleet

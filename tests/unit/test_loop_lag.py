@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tollway_workers.policies.lag import LagVerdict
+from tollway_workers.health.lag import LagVerdict
 from tollway_workers.telemetry.loop_lag import LoopLag
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tollway_workers.policies.readiness import Condition, why_not_ready
+from tollway_workers.health.readiness import Condition, why_not_ready
 
 WELL = Condition(
     draining=False, kafka_away=False, joined=True, owned=4, commit_age=0.3, loop_lag=0.01, held=0

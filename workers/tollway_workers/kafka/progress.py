@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from tollway_workers.clock import Clock
-from tollway_workers.policies.watchdog import Progress
+from tollway_workers.health.watchdog import Progress
 
 
 class Source(Protocol):

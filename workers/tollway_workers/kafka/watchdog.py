@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from tollway_workers.clock import Clock
-from tollway_workers.policies.watchdog import Progress, Watchdog
+from tollway_workers.health.watchdog import Progress, Watchdog
 
 log = structlog.get_logger(__name__)
 

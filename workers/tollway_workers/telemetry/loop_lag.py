@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from tollway_workers.policies.lag import LagVerdict
+from tollway_workers.health.lag import LagVerdict
 
 log = structlog.get_logger(__name__)
 

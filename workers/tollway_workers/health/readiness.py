@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from tollway_workers.policies.lag import MOST_LAG
+from tollway_workers.health.lag import MOST_LAG
 
 #: Seconds since the last commit after which a worker that owns partitions is not ready.
 STALE_COMMIT = 5.0
