@@ -45,12 +45,12 @@ from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership import commit_note, offset_map
 from tollway_workers.ownership.commit_note import CommitNote
 from tollway_workers.ownership.offset_map import METADATA_LIMIT
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.commands import Commands
 from tollway_workers.testing.memory_fleet import MOST_JOB_BYTES, NAMES, TIERS, MemoryFleet
 from tollway_workers.testing.samples import NOW, attempt, job, lane, progress
 from tollway_workers.testing.scripted_provider import ScriptedProvider

@@ -16,9 +16,9 @@ from tollway_workers.app.pulse import LaneHome, Pulse
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.lanes.lane_wait import reason_of
+from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.user_data import Orders
-from tollway_workers.policies.commands import Commands
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, lane, progress
 

@@ -10,7 +10,7 @@ from tollway_workers.intake import Intake
 from tollway_workers.job.ports import RecordSink, RecordSource
 from tollway_workers.kafka.one_record import ReplyFinder
 from tollway_workers.kafka.relay import Relay
-from tollway_workers.policies.commands import Commands
+from tollway_workers.operators.commands import Commands
 from tollway_workers.publisher import OutcomePublisher
 from tollway_workers.telemetry.events import FleetEvents
 

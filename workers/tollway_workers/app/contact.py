@@ -11,7 +11,7 @@ from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.kafka.commands import CommandFollower
 from tollway_workers.kafka.heartbeats import HeartbeatWriter
-from tollway_workers.policies.commands import Commands
+from tollway_workers.operators.commands import Commands
 
 
 class Contact:

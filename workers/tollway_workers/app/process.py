@@ -37,9 +37,9 @@ from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.limits.quota import Quota
+from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.parts import Parts
-from tollway_workers.policies.commands import Commands
 from tollway_workers.policies.retry import RetryPolicy
 from tollway_workers.policies.topic_specs import largest_record, most_unpacked
 from tollway_workers.providers.registry import ProviderRegistry

@@ -15,7 +15,7 @@ from tollway_workers.lanes.lane_wait import Hold
 from tollway_workers.limits.pool import Pool
 from tollway_workers.limits.quota import LaneQuota, Slots
 from tollway_workers.limits.recent_use import RecentUse
-from tollway_workers.policies.commands import Commands
+from tollway_workers.operators.commands import Commands
 
 _PAUSED = "paused"
 _BY_OPERATOR = Hold(reason="an operator paused it", since=0.0, next_try=0.0)

@@ -14,8 +14,8 @@ from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.log_reader import LogReader, Place
-from tollway_workers.policies.commands import Commands
-from tollway_workers.policies.looks import Looks
+from tollway_workers.operators.commands import Commands
+from tollway_workers.operators.freshness import Looks
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tollway_schemas.command import Action, Command
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.topics import TopicNames
-from tollway_workers.policies.commands import Cancel
+from tollway_workers.operators.commands import Cancel
 from tollway_workers.policies.run_names import is_run_name
 
 #: Runs that are named in one sentence.
