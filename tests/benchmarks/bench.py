@@ -36,9 +36,9 @@ from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka import topics
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.policies.topic_plan import TopicPlan
-from tollway_workers.policies.topic_specs import TopicSpec, wanted_topics
 from tollway_workers.telemetry.logs import configure_logs
+from tollway_workers.topics.plan import TopicPlan
+from tollway_workers.topics.specs import TopicSpec, wanted_topics
 
 #: Most that our job may cost, in bare jobs.
 BOUND = 2.0

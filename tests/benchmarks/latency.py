@@ -12,8 +12,8 @@ from tollway import JobProducer
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.kafka import topics
-from tollway_workers.policies.topic_plan import TopicPlan
-from tollway_workers.policies.topic_specs import wanted_topics
+from tollway_workers.topics.plan import TopicPlan
+from tollway_workers.topics.specs import wanted_topics
 
 #: Seconds that the provider takes for every answer.
 PROVIDER_SECONDS = 0.05

@@ -20,8 +20,8 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.config.load import load_fleet
 from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
 from tollway_workers.kafka.unfinished import unfinished_records
-from tollway_workers.policies.topic_specs import wanted_topics
 from tollway_workers.testing.samples import NOW, job
+from tollway_workers.topics.specs import wanted_topics
 
 MakeTopic = Callable[..., Awaitable[str]]
 PATIENCE = 60.0

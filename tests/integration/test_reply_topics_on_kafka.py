@@ -22,8 +22,8 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.config.load import load_fleet
 from tollway_workers.kafka.log_reader import LogReader
 from tollway_workers.local.simulator import Simulator
-from tollway_workers.policies.topic_specs import wanted_topics
 from tollway_workers.testing.samples import NOW, job
+from tollway_workers.topics.specs import wanted_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

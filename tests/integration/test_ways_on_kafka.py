@@ -34,8 +34,8 @@ from tollway_workers.kafka.tiers import KafkaTierSource
 from tollway_workers.kafka.unfinished import unfinished_records
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.topic_specs import wanted_topics
 from tollway_workers.testing.samples import NOW, attempt, job, progress
+from tollway_workers.topics.specs import wanted_topics
 
 pytestmark = pytest.mark.kafka
 

@@ -30,8 +30,8 @@ from tollway_workers.local.simulator import (
     Simulator,
     SimulatorOptions,
 )
-from tollway_workers.policies.topic_specs import wanted_topics
 from tollway_workers.testing.samples import job
+from tollway_workers.topics.specs import wanted_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

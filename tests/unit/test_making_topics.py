@@ -9,8 +9,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka import topics
-from tollway_workers.policies.topic_plan import TopicPlan
-from tollway_workers.policies.topic_specs import TopicSpec
+from tollway_workers.topics.plan import TopicPlan
+from tollway_workers.topics.specs import TopicSpec
 
 _PLAN = TopicPlan(
     create=(TopicSpec(name="jobs", partitions=2, replication_factor=1, config={}),),

@@ -7,8 +7,8 @@ import pytest
 
 from tollway_schemas import ChatRequest, Job, Message, TopicNames
 from tollway_schemas.command import Action, Command
-from tollway_workers.policies.run_leftovers import Left, RunLeftover, of_topics, own_topics, remarks
-from tollway_workers.policies.run_names import is_run_name, run_name
+from tollway_workers.topics.run_leftovers import Left, RunLeftover, of_topics, own_topics, remarks
+from tollway_workers.topics.run_names import is_run_name, run_name
 
 NAMES = TopicNames("p")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

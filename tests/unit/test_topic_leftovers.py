@@ -1,7 +1,7 @@
 """Topics of routes and lanes that are gone."""
 
 from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.policies.topic_leftovers import Leftover, leftovers, refusals, remarks
+from tollway_workers.topics.leftovers import Leftover, leftovers, refusals, remarks
 
 SETTINGS = FleetSettings.model_validate(
     {

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.policies.topic_plan import TopicPlan, TopicState, plan_topics
-from tollway_workers.policies.topic_specs import TopicSpec, wanted_topics
+from tollway_workers.topics.plan import TopicPlan, TopicState, plan_topics
+from tollway_workers.topics.specs import TopicSpec, wanted_topics
 
 JOURNAL = "tollway.journal"
 JOBS = "tollway.jobs.a.bulk"

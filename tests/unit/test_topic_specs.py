@@ -6,7 +6,7 @@ import pytest
 
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.ownership.sharding import shard_groups
-from tollway_workers.policies.topic_specs import (
+from tollway_workers.topics.specs import (
     REASONS,
     TopicSpec,
     largest_record,

@@ -41,12 +41,12 @@ from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.parts import Parts
 from tollway_workers.policies.retry import RetryPolicy
-from tollway_workers.policies.topic_specs import largest_record, most_unpacked
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
+from tollway_workers.topics.specs import largest_record, most_unpacked
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker import Worker
 

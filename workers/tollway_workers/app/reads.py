@@ -3,7 +3,7 @@
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.policies.topic_specs import wanted_topics
+from tollway_workers.topics.specs import wanted_topics
 
 
 def needed_topics(settings: FleetSettings) -> list[str]:

@@ -16,8 +16,8 @@ from tollway_workers.kafka.heartbeats import HeartbeatReader
 from tollway_workers.kafka.log_reader import LoggedRecord
 from tollway_workers.kafka.topics import delete, existing_topics
 from tollway_workers.kafka.unfinished import read_unfinished
-from tollway_workers.policies.run_leftovers import Left, RunLeftover, of_topics, own_topics
-from tollway_workers.policies.run_names import is_run_name
+from tollway_workers.topics.run_leftovers import Left, RunLeftover, of_topics, own_topics
+from tollway_workers.topics.run_names import is_run_name
 
 #: Jobs of each topic that are looked at for the runs they belong to.
 _MOST = 1_000

@@ -13,12 +13,12 @@ from tollway_workers.app.unfinished import unfinished_in
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.topics import apply, broker_settings, existing_topics, topic_states
-from tollway_workers.policies import topic_leftovers
-from tollway_workers.policies.broker_plan import BROKER_SETTINGS, broker_remarks
-from tollway_workers.policies.run_leftovers import own_topics
-from tollway_workers.policies.run_leftovers import remarks as run_remarks
-from tollway_workers.policies.topic_plan import TopicPlan, plan_topics
-from tollway_workers.policies.topic_specs import wanted_topics
+from tollway_workers.topics import leftovers as topic_leftovers
+from tollway_workers.topics.brokers import BROKER_SETTINGS, broker_remarks
+from tollway_workers.topics.plan import TopicPlan, plan_topics
+from tollway_workers.topics.run_leftovers import own_topics
+from tollway_workers.topics.run_leftovers import remarks as run_remarks
+from tollway_workers.topics.specs import wanted_topics
 
 log = structlog.get_logger(__name__)
 

@@ -24,8 +24,8 @@ from tollway_workers.config.load import load_fleet
 from tollway_workers.errors import BrokerUnavailable, ConfigError
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.topics import apply as apply_plan
-from tollway_workers.policies.topic_plan import TopicPlan
-from tollway_workers.policies.topic_specs import wanted_topics
+from tollway_workers.topics.plan import TopicPlan
+from tollway_workers.topics.specs import wanted_topics
 
 #: Exit status of `plan` where `apply` would do something.
 _SOMETHING_TO_DO = 3

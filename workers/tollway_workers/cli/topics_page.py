@@ -6,8 +6,8 @@ from typing import Any
 
 from tollway_workers.cli.output import Column, count, say, show_table
 from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.policies.topic_plan import TopicPlan
-from tollway_workers.policies.topic_specs import REASONS, TopicSpec
+from tollway_workers.topics.plan import TopicPlan
+from tollway_workers.topics.specs import REASONS, TopicSpec
 
 _COLUMNS = (
     Column("to do"),

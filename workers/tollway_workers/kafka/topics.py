@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started
-from tollway_workers.policies.topic_plan import TopicPlan, TopicState
+from tollway_workers.topics.plan import TopicPlan, TopicState
 
 #: Kafka's error code of a topic that somebody made in between.
 _EXISTS = 36

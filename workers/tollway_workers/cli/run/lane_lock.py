@@ -21,7 +21,7 @@ from tollway_workers.cli.run.disk import OTHER_FOLDER, writing
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
-from tollway_workers.policies.run_names import run_name
+from tollway_workers.topics.run_names import run_name
 
 
 def runs_folder() -> Path:

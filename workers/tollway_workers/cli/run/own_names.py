@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tollway_workers.cli.run.who import Who
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
-from tollway_workers.policies.run_names import run_name
+from tollway_workers.topics.run_names import run_name
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

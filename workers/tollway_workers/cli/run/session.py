@@ -25,7 +25,7 @@ from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.kafka.log_reader import LogReader, cluster_id
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.policies.topic_specs import RECORD_OVERHEAD
+from tollway_workers.topics.specs import RECORD_OVERHEAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

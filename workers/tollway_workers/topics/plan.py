@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tollway_workers.errors import ConfigMistake
-from tollway_workers.policies.topic_specs import TopicSpec
+from tollway_workers.topics.specs import TopicSpec
 
 _LARGEST = "max.message.bytes"
 

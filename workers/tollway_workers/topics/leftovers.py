@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tollway_schemas.job import Priority
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import ConfigMistake
-from tollway_workers.policies.topic_specs import wanted_topics
+from tollway_workers.topics.specs import wanted_topics
 
 _PRIORITIES = "|".join(priority.value for priority in Priority)
 _TIERS = "retry.tiers"

@@ -9,7 +9,7 @@ from tollway_schemas.command import Action, Command
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.operators.commands import Cancel
-from tollway_workers.policies.run_names import is_run_name
+from tollway_workers.topics.run_names import is_run_name
 
 #: Runs that are named in one sentence.
 _MOST_NAMED = 3
