@@ -16,20 +16,20 @@ from rich.table import Table
 
 from tollway_schemas.codec import encode
 from tollway_schemas.job import Job, Priority
-from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.groups import lane_contract
-from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
-from tollway_workers.executor import Call, JobExecutor, Lane
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.quota import whole
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.intake import read_job
-from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.call import Call, JobExecutor, Lane
+from tollway_workers.pipeline.decide import RetryPolicy
+from tollway_workers.pipeline.decode import read_job
+from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
 from tollway_workers.providers import openai_request, openai_response
 from tollway_workers.providers.base import Completion
 from tollway_workers.providers.registry import ProviderRegistry

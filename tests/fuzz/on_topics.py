@@ -38,7 +38,6 @@ from tollway_workers.cli.run.batch_output import read_ending, reply_line
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.forwarding.relay import Ways, is_due, onward
 from tollway_workers.forwarding.travel import departure
-from tollway_workers.intake import Ended, Refused
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.endings import invalid_job
 from tollway_workers.job.outcome import DeadLettered
@@ -51,6 +50,7 @@ from tollway_workers.ownership.commit_note import CommitNote
 from tollway_workers.ownership.offset_map import METADATA_LIMIT
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.pipeline.read import Ended, Refused
 from tollway_workers.testing.memory_fleet import MOST_JOB_BYTES, NAMES, TIERS, MemoryFleet
 from tollway_workers.testing.samples import NOW, attempt, job, lane, progress
 from tollway_workers.testing.scripted_provider import ScriptedProvider

@@ -22,7 +22,7 @@ from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.kafka.log_reader import LogReader
 from tollway_workers.kafka.settings import SinkSettings
 from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.publisher import OutcomePublisher, PublisherSettings
+from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.testing.samples import job, progress
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]

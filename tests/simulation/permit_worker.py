@@ -3,16 +3,16 @@
 from itertools import takewhile
 from typing import NamedTuple
 
-from tollway_workers.admission import Admission, Permit
 from tollway_workers.config.contract import Contract, Resource
 from tollway_workers.config.groups import lane_contract
-from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
 from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.user_data import Orders
+from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import lane
 

@@ -26,7 +26,6 @@ from permit_worker import (
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_schemas.usage import Usage
-from tollway_workers.admission import Permit
 from tollway_workers.config.contract import Resource
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
@@ -34,6 +33,7 @@ from tollway_workers.ownership.holdings import Found
 from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
+from tollway_workers.pipeline.admit import Permit
 from tollway_workers.providers.retry_after import RateHeaders
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import job, progress

@@ -8,13 +8,13 @@ import httpx
 import orjson
 import pytest
 
-from tollway_workers.admission import Permit
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.provider import ProviderSettings
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.errors import CallNotSent
-from tollway_workers.executor import JobExecutor, Lane
-from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.pipeline.admit import Permit
+from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http_provider import HttpProvider
 from tollway_workers.providers.registry import WIRE_FORMATS

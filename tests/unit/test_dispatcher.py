@@ -8,12 +8,12 @@ import pytest
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
-from tollway_workers.admission import Permit
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.route import RouteSettings
-from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import TENANT_BYTES
+from tollway_workers.pipeline.admit import Permit
+from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
 

@@ -12,14 +12,14 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_schemas.usage import Usage
-from tollway_workers.admission import Permit
 from tollway_workers.config.provider import Price
 from tollway_workers.errors import ProviderError, ProviderFailure
-from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.job.outcome import Ask, Completed, DeadLettered, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.gate import LaneState
-from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.pipeline.admit import Permit
+from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.providers.base import Finish
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress

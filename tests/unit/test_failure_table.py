@@ -20,7 +20,7 @@ from tollway_workers.job.outcome import (
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.policies.retry import CallError, RetryPolicy
+from tollway_workers.pipeline.decide import CallError, RetryPolicy
 from tollway_workers.testing.samples import NOW, job, progress
 
 F, N = FailureClass, Next

@@ -17,12 +17,12 @@ from tollway_schemas.faults import Fault, faults
 from tollway_schemas.job import Job, Priority
 from tollway_workers.config.route import RouteSettings
 from tollway_workers.health.readiness import Condition, why_not_ready
-from tollway_workers.intake import Ended, Refused
 from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.intake import read_job
+from tollway_workers.pipeline.decode import read_job
+from tollway_workers.pipeline.read import Ended, Refused
 from tollway_workers.tasks import in_turns
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_fleet import MOST_JOB_BYTES, MemoryFleet
@@ -95,7 +95,7 @@ def test_a_job_is_decoded_once_where_what_it_leaves_out_is_not_all_that_is_wrong
         decoded.append(value)
         return decode(model, value, *may_lack)
 
-    monkeypatch.setattr("tollway_workers.policies.intake.decode", counting)
+    monkeypatch.setattr("tollway_workers.pipeline.decode.decode", counting)
 
     said = refusal(b'{"request": {"messages": [{}]}}')
 
@@ -165,7 +165,7 @@ def test_a_number_that_is_none_is_what_its_record_is_refused_for(
 def test_a_job_that_is_larger_than_jobs_may_be_is_not_decoded(
     fleet: MemoryFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tollway_workers.intake.read_job", None)
+    monkeypatch.setattr("tollway_workers.pipeline.read.read_job", None)
 
     taken = fleet.intake.take(record(b" " * (MOST_JOB_BYTES + 1)))
 

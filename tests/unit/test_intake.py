@@ -14,7 +14,7 @@ from tollway_schemas.errors import UndecodableRecord, UnsupportedVersion
 from tollway_schemas.job import Job, Priority, Visit
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.intake import DEFAULT_DEADLINES, read_job
+from tollway_workers.pipeline.decode import DEFAULT_DEADLINES, read_job
 from tollway_workers.testing.samples import NOW, job, record
 
 _REQUEST = {"messages": [{"role": "user", "content": "hello"}]}

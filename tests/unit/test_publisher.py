@@ -19,7 +19,7 @@ from tollway_workers.job.envelopes import Exchange, instant
 from tollway_workers.job.outcome import Completed, DeadLettered, Failed, Forwarded, RetryLater
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.publisher import OutcomePublisher, PublisherSettings
+from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink
 from tollway_workers.testing.memory_fleet import memory_broker

@@ -10,7 +10,6 @@ from tollway_schemas.codec import decode, encode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat
-from tollway_workers.admission import Permit
 from tollway_workers.app.gauges import Watched
 from tollway_workers.app.pulse import LaneHome, Pulse
 from tollway_workers.errors import ProviderFailure
@@ -19,6 +18,7 @@ from tollway_workers.lanes.lane_wait import reason_of
 from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.user_data import Orders
+from tollway_workers.pipeline.admit import Permit
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, lane, progress
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from tollway_schemas.failure import FailureClass
-from tollway_workers.admission import Admission, Permit
 from tollway_workers.config.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.groups import contract_of, limit_groups
-from tollway_workers.dispatcher import Dispatcher, Fairness, Reactions
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import whole
+from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, job, progress
 

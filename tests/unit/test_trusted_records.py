@@ -9,11 +9,11 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.model import Record
 from tollway_schemas.request import OutputSchema
 from tollway_schemas.usage import Usage
-from tollway_workers.admission import Permit
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.job.outcome import Completed
-from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.pipeline.admit import Permit
+from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.providers import openai_response
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress

@@ -14,7 +14,6 @@ from tollway_schemas.errors import UndecodableRecord
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.reply import Reply
 from tollway_schemas.usage import MOST_TOKENS, Usage
-from tollway_workers.admission import Admission, Permit
 from tollway_workers.cli.run.batch_output import read_ending, reply_line
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.config.groups import lane_contract
@@ -23,6 +22,7 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.cost import cost_of, total
 from tollway_workers.job.envelopes import instant
 from tollway_workers.limits.quota import Quota, whole
+from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.providers import openai_response
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, lane, progress

@@ -132,7 +132,8 @@ async def test_a_bug_while_a_record_is_built_is_a_dead_letter_and_no_endless_try
 
 
 @pytest.mark.parametrize(
-    "step", ["tollway_workers.intake.read_job", "tollway_workers.admission.prompt_tokens"]
+    "step",
+    ["tollway_workers.pipeline.read.read_job", "tollway_workers.pipeline.admit.prompt_tokens"],
 )
 async def test_a_bug_met_before_any_call_is_that_jobs_dead_letter_and_ends_no_worker(
     step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from tollway_workers.dispatcher import Dispatcher
 from tollway_workers.job.endings import cancelled
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.parts import Parts
+from tollway_workers.pipeline.dispatch import Dispatcher
 
 log = structlog.get_logger(__name__)
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tollway_workers.clock import Clock
-from tollway_workers.dispatcher import Fairness
-from tollway_workers.executor import JobExecutor, Lane
-from tollway_workers.intake import Intake
 from tollway_workers.job.ports import RecordSink, RecordSource
 from tollway_workers.kafka.one_record import ReplyFinder
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.operators.commands import Commands
-from tollway_workers.publisher import OutcomePublisher
+from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.dispatch import Fairness
+from tollway_workers.pipeline.publish import OutcomePublisher
+from tollway_workers.pipeline.read import Intake
 from tollway_workers.telemetry.events import FleetEvents
 
 

@@ -13,10 +13,10 @@ from typing import Protocol
 import structlog
 
 from tollway_workers.clock import Clock
-from tollway_workers.dispatcher import Dispatcher
 from tollway_workers.job.ports import RecordSource
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.offsets import OffsetTracker
+from tollway_workers.pipeline.dispatch import Dispatcher
 
 log = structlog.get_logger(__name__)
 

@@ -5,14 +5,9 @@ from functools import partial
 
 import structlog
 
-from tollway_workers.admission import Permit
 from tollway_workers.cancelling import Cancelling
 from tollway_workers.committing import Commits
-from tollway_workers.copies import Copies
-from tollway_workers.counting import Counting
-from tollway_workers.dispatcher import Dispatcher, Reactions, answer_expired
 from tollway_workers.errors import CallNotSent
-from tollway_workers.intake import Ended, Refused
 from tollway_workers.job.endings import bug, traits
 from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.failure_table import FAILURE_TABLE
@@ -20,10 +15,15 @@ from tollway_workers.job.outcome import Forwarded, Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.parts import Parts
-from tollway_workers.policies.retry import expired
+from tollway_workers.pipeline.admit import Permit
+from tollway_workers.pipeline.copies import Copies
+from tollway_workers.pipeline.count import Counting
+from tollway_workers.pipeline.decide import expired
+from tollway_workers.pipeline.dispatch import Dispatcher, Reactions, answer_expired
+from tollway_workers.pipeline.read import Ended, Refused
+from tollway_workers.pipeline.write import OutcomeWriter
 from tollway_workers.release import Releases, leaves
 from tollway_workers.tasks import Tasks, in_turns
-from tollway_workers.writing import OutcomeWriter
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,6 @@ import orjson
 import structlog
 
 from tollway_schemas.topics import TopicNames
-from tollway_workers.admission import Admission
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.contact import Contact, lane_homes
 from tollway_workers.app.gauges import Gauges, Watched
@@ -22,11 +21,8 @@ from tollway_workers.app.topics import require_topics
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.groups import contract_of, limit_groups, without_limits
-from tollway_workers.dispatcher import Fairness
 from tollway_workers.errors import ConfigError, FleetError, LocalError
-from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.forwarding.relay import Ways
-from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.kafka.backlog import Backlog
 from tollway_workers.kafka.one_record import KafkaReplies
 from tollway_workers.kafka.probe import ProbeSettings
@@ -40,10 +36,14 @@ from tollway_workers.limits.quota import Quota
 from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.parts import Parts
-from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.pipeline.admit import Admission
+from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.decide import RetryPolicy
+from tollway_workers.pipeline.dispatch import Fairness
+from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
+from tollway_workers.pipeline.read import Intake, IntakeSettings
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
-from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
 from tollway_workers.topics.specs import largest_record, most_unpacked

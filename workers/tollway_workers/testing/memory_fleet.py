@@ -12,21 +12,21 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
-from tollway_workers.admission import Admission
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.route import RouteSettings
-from tollway_workers.dispatcher import Fairness
-from tollway_workers.executor import JobExecutor, Lane
 from tollway_workers.forwarding.relay import Ways
 from tollway_workers.forwarding.travel import departure
-from tollway_workers.intake import Intake, IntakeSettings
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka.relay import Relay
 from tollway_workers.parts import Parts
-from tollway_workers.policies.retry import RetryPolicy
+from tollway_workers.pipeline.admit import Admission
+from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.decide import RetryPolicy
+from tollway_workers.pipeline.dispatch import Fairness
+from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
+from tollway_workers.pipeline.read import Intake, IntakeSettings
 from tollway_workers.providers.base import Provider
-from tollway_workers.publisher import OutcomePublisher, PublisherSettings
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource

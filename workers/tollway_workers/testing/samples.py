@@ -9,7 +9,6 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, Message
-from tollway_workers.admission import Admission
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.groups import lane_contract
@@ -20,6 +19,7 @@ from tollway_workers.limits.estimate import TokenCount, text_tokens
 from tollway_workers.limits.quota import whole
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.pipeline.admit import Admission
 
 #: The time of all samples, in seconds since 1970; a ManualClock begins here too.
 NOW = 1_700_000_000.0

@@ -15,8 +15,8 @@ from tollway_workers.job.envelopes import reply_to_copy
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka.one_record import ReplyFinder
+from tollway_workers.pipeline.write import OutcomeWriter
 from tollway_workers.telemetry.events import FleetEvents
-from tollway_workers.writing import OutcomeWriter
 
 #: Replies whose places are remembered, at about 700 bytes each.
 MOST_REPLIES = 20_000

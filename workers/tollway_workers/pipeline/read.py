@@ -20,9 +20,9 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.refusals import counted, listed
 from tollway_workers.job.unknown_fields import unknown_fields
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.policies.intake import read_job
-from tollway_workers.policies.retry import expired
-from tollway_workers.publisher import OutcomePublisher
+from tollway_workers.pipeline.decide import expired
+from tollway_workers.pipeline.decode import read_job
+from tollway_workers.pipeline.publish import OutcomePublisher
 from tollway_workers.validation.asking import ask_on
 from tollway_workers.validation.validator import ResultValidator
 

@@ -16,7 +16,7 @@ from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.ports import RecordSink
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.publisher import OutcomePublisher, Written
+from tollway_workers.pipeline.publish import OutcomePublisher, Written
 from tollway_workers.telemetry.events import FleetEvents
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,6 @@ from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer, Provenance
-from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import Clock
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.errors import (
@@ -25,7 +24,8 @@ from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.outcome import Completed, Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.lane_wait import reason_of
-from tollway_workers.policies.retry import CallError, RetryPolicy, failure_class_of
+from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.decide import CallError, RetryPolicy, failure_class_of
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.validation.asking import ask_next
 from tollway_workers.validation.validator import ResultValidator

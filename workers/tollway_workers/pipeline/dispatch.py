@@ -7,10 +7,10 @@ from itertools import chain, islice
 from math import inf
 from typing import NamedTuple
 
-from tollway_workers.admission import Admission, Permit
 from tollway_workers.clock import Clock, Timer
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import PriorityQueue
+from tollway_workers.pipeline.admit import Admission, Permit
 
 #: Seconds between two looks for jobs whose deadline passed while they waited.
 SWEEP_INTERVAL = 0.5

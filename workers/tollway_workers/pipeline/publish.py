@@ -33,7 +33,7 @@ from tollway_workers.job.ports import (
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.replying import ReplyWriter, about
+from tollway_workers.pipeline.reply import ReplyWriter, about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

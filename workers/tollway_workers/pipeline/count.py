@@ -9,12 +9,12 @@ from typing import Any
 
 import structlog
 
-from tollway_workers.admission import Admission
-from tollway_workers.dispatcher import Dispatcher
 from tollway_workers.job.endings import beyond_limits, bug, traits
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
+from tollway_workers.pipeline.admit import Admission
+from tollway_workers.pipeline.dispatch import Dispatcher
 
 log = structlog.get_logger(__name__)
 
