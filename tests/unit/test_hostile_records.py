@@ -23,11 +23,11 @@ from tollway_workers.kafka.open_transactions import OpenTransactions
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.decode import read_job
 from tollway_workers.pipeline.read import Ended, Refused
-from tollway_workers.tasks import in_turns
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_fleet import MOST_JOB_BYTES, MemoryFleet
 from tollway_workers.testing.samples import NOW, job, lane, record
 from tollway_workers.testing.scripted_provider import ScriptedProvider
+from tollway_workers.worker.tasks import in_turns
 
 _MANY = 340_000
 _REQUEST = b'{"request": {"messages": [{"role": "user", "content": "hello"}]%s}%s}'

@@ -12,7 +12,7 @@ from tollway_workers.kafka.source import KafkaSource
 from tollway_workers.lanes.gate import LaneState
 from tollway_workers.pipeline.call import Lane
 from tollway_workers.telemetry.state import StateGauges
-from tollway_workers.worker import Worker
+from tollway_workers.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

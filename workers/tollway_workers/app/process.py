@@ -35,7 +35,6 @@ from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.limits.quota import Quota
 from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
-from tollway_workers.parts import Parts
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
@@ -48,7 +47,8 @@ from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
 from tollway_workers.topics.specs import largest_record, most_unpacked
 from tollway_workers.validation.validator import ResultValidator
-from tollway_workers.worker import Worker
+from tollway_workers.worker.parts import Parts
+from tollway_workers.worker.worker import Worker
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,6 @@ from tollway_workers.forwarding.travel import departure
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka.relay import Relay
-from tollway_workers.parts import Parts
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
@@ -36,7 +35,8 @@ from tollway_workers.testing.samples import NOW, admission_of
 from tollway_workers.testing.unconfined import Unconfined
 from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.validator import ResultValidator
-from tollway_workers.worker import Worker
+from tollway_workers.worker.parts import Parts
+from tollway_workers.worker.worker import Worker
 
 NAMES = TopicNames()
 #: Delays of the retry topics, in seconds.

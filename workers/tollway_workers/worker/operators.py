@@ -12,8 +12,8 @@ import structlog
 from tollway_workers.job.endings import cancelled
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.parts import Parts
 from tollway_workers.pipeline.dispatch import Dispatcher
+from tollway_workers.worker.parts import Parts
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,6 @@ from functools import partial
 
 import structlog
 
-from tollway_workers.cancelling import Cancelling
-from tollway_workers.committing import Commits
 from tollway_workers.errors import CallNotSent
 from tollway_workers.job.endings import bug, traits
 from tollway_workers.job.envelopes import Exchange
@@ -14,7 +12,6 @@ from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.outcome import Forwarded, Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.parts import Parts
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
@@ -22,8 +19,11 @@ from tollway_workers.pipeline.decide import expired
 from tollway_workers.pipeline.dispatch import Dispatcher, Reactions, answer_expired
 from tollway_workers.pipeline.read import Ended, Refused
 from tollway_workers.pipeline.write import OutcomeWriter
-from tollway_workers.release import Releases, leaves
-from tollway_workers.tasks import Tasks, in_turns
+from tollway_workers.worker.commits import Commits
+from tollway_workers.worker.handover import Releases, leaves
+from tollway_workers.worker.operators import Cancelling
+from tollway_workers.worker.parts import Parts
+from tollway_workers.worker.tasks import Tasks, in_turns
 
 log = structlog.get_logger(__name__)
 
