@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from tollway_workers.kafka.sink import BATCH_BYTES
+from tollway_workers.kafka.produce.sink import BATCH_BYTES
 
 IN_FLIGHT = 256
 

@@ -34,7 +34,7 @@ from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.kafka import topics
+from tollway_workers.kafka import topic_admin as topics
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.telemetry.logs import configure_logs
 from tollway_workers.topics.plan import TopicPlan

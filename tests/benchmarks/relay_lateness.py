@@ -22,10 +22,10 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
 from tollway_workers.forwarding.relay import Ways
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.relay import Relay
-from tollway_workers.kafka.settings import SinkSettings, SourceSettings
-from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.kafka.tiers import KafkaTierSource
+from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.consume.relay_loop import Relay
+from tollway_workers.kafka.consume.tier_reader import KafkaTierSource
+from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.ownership.record import ReceivedRecord
 
 #: Seconds; the longer one is for the crowd, so that all of it is due at one moment.

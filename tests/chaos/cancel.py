@@ -19,7 +19,7 @@ from provider import TOLLWAY, Behaviour, environment
 from report import Figure, exactly
 from traffic import jobs
 
-from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 
 WORKERS = ("w0", "w1", "w2")
 #: Seconds within which a connection of a cancelled job is closed.

@@ -25,7 +25,7 @@ from report import Figure
 from schedule import Step
 from windows import Amount, busiest, most_beyond, spent
 
-from tollway_workers.kafka.consumer_options import HEARTBEAT
+from tollway_workers.kafka.group.consumer_options import HEARTBEAT
 from tollway_workers.ownership.custody import LEASE
 
 _SETTING = Setting(

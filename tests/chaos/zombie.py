@@ -25,7 +25,7 @@ from waiting import until
 
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
-from tollway_workers.kafka.partitioner import partition_of
+from tollway_workers.kafka.produce.partitioner import partition_of
 
 ROUTE = "main"
 WORKERS = tuple(f"w{number}" for number in range(8))

@@ -9,9 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordSource
-from tollway_workers.kafka.settings import SinkSettings, SourceSettings
-from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.consume.source import KafkaSource
+from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource
 

@@ -43,7 +43,7 @@ from tollway_workers.job.endings import invalid_job
 from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
-from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership import commit_note, offset_map
 from tollway_workers.ownership.commit_note import CommitNote

@@ -19,7 +19,7 @@ from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
 from tollway_workers.clock import SystemClock
-from tollway_workers.kafka.open_transactions import OpenTransactions
+from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.local.simulator import Simulator
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
@@ -165,7 +165,7 @@ async def test_what_nobody_can_read_among_replies_and_commands_stops_neither(
 async def test_a_partition_behind_an_open_transaction_of_a_stranger_is_noticed(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tollway_workers.kafka.open_transactions._LONG", 1.0)
+    monkeypatch.setattr("tollway_workers.kafka.consume.open_transactions._LONG", 1.0)
     topic = ground.names.jobs("extract", Priority.BULK)
     transactions = OpenTransactions(SystemClock())
     consumer = RecordConsumer(**ground.client, isolation_level="read_committed")

@@ -21,10 +21,10 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.log_reader import LogReader
+from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
-from tollway_workers.kafka.settings import SinkSettings
-from tollway_workers.kafka.sink import KafkaSink
+from tollway_workers.kafka.produce.sink import KafkaSink
+from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.local.kafka import LocalKafka
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
 from tollway_workers.ownership.custody import LEASE

@@ -8,11 +8,11 @@ from aiokafka import TopicPartition
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.backlog import Backlog
+from tollway_workers.kafka.client_settings import SinkSettings
+from tollway_workers.kafka.consume.backlog import Backlog
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
-from tollway_workers.kafka.settings import SinkSettings
-from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.kafka.topic_limits import topic_limits
+from tollway_workers.kafka.produce.sink import KafkaSink
+from tollway_workers.kafka.produce.topic_limits import topic_limits
 
 pytestmark = pytest.mark.kafka
 

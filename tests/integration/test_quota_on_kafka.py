@@ -8,8 +8,8 @@ import pytest
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.contract import Contract
 from tollway_workers.config.groups import lane_contract
-from tollway_workers.kafka.settings import SourceSettings
-from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.kafka.client_settings import SourceSettings
+from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
 from tollway_workers.ownership.custody import LEASE

@@ -11,10 +11,10 @@ import pytest
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.instance import InstanceIdInUse
-from tollway_workers.kafka.settings import SinkSettings, SourceSettings
-from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.consume.source import KafkaSource
+from tollway_workers.kafka.group.instance import InstanceIdInUse
+from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.ownership.custody import LEASE
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.shard_plan import Place

@@ -19,9 +19,9 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.outcome import Completed
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
-from tollway_workers.kafka.log_reader import LogReader
-from tollway_workers.kafka.settings import SinkSettings
-from tollway_workers.kafka.sink import KafkaSink
+from tollway_workers.kafka.client_settings import SinkSettings
+from tollway_workers.kafka.produce.sink import KafkaSink
+from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.testing.samples import job, progress
 

@@ -9,9 +9,9 @@ import pytest
 from tollway_workers.clock import SystemClock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.settings import SinkSettings, SourceSettings
-from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.consume.source import KafkaSource
+from tollway_workers.kafka.produce.sink import KafkaSink
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
 

@@ -26,12 +26,12 @@ from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.forwarding.relay import Ways
 from tollway_workers.forwarding.travel import MOST_HOPS, departure
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
-from tollway_workers.kafka.relay import Relay
-from tollway_workers.kafka.settings import SinkSettings, SourceSettings
-from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.kafka.tiers import KafkaTierSource
-from tollway_workers.kafka.unfinished import unfinished_records
+from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.consume.relay_loop import Relay
+from tollway_workers.kafka.consume.tier_reader import KafkaTierSource
+from tollway_workers.kafka.group.unfinished import unfinished_records
+from tollway_workers.kafka.produce.sink import KafkaSink
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.testing.samples import NOW, attempt, job, progress

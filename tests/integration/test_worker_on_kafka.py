@@ -20,9 +20,9 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.load import load_fleet
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
-from tollway_workers.kafka.settings import SinkSettings
-from tollway_workers.kafka.sink import KafkaSink
+from tollway_workers.kafka.client_settings import SinkSettings
+from tollway_workers.kafka.produce.sink import KafkaSink
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.local.simulator import (
     Fault,
     FaultKind,

@@ -26,7 +26,7 @@ _MODULES = (
     "writing.py",
     "copies.py",
     "validation/*.py",
-    "kafka/relay.py",
+    "kafka/consume/relay_loop.py",
 )
 #: Of awaits that no job of the scenario comes to: words of the code, and why.
 _ELSEWHERE = {

@@ -7,9 +7,9 @@ from unittest.mock import Mock
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tollway_workers.kafka.assignor import ShardAssignor
-from tollway_workers.kafka.instance import InstanceIdInUse
-from tollway_workers.kafka.membership import Membership
+from tollway_workers.kafka.group.assignor import ShardAssignor
+from tollway_workers.kafka.group.instance import InstanceIdInUse
+from tollway_workers.kafka.group.membership import Membership
 from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders, Process

@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaError
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.batches import Batches
-from tollway_workers.kafka.topic_limits import TopicLimits
+from tollway_workers.kafka.produce.batches import Batches
+from tollway_workers.kafka.produce.topic_limits import TopicLimits
 
 _PLACE = ("replies", 0)
 

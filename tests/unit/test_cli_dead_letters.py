@@ -11,7 +11,7 @@ from tollway_workers.cli.dead_letter_overview import Filters, Overview
 from tollway_workers.cli.dead_letter_page import entry_facts, raw_text, show_entry, show_overview
 from tollway_workers.cli.topic_scan import seconds_in
 from tollway_workers.job.refusals import listed
-from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ORIGIN = "tollway.jobs.extract.bulk-0-9"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tollway_workers.kafka.progress import ClientProgress
+from tollway_workers.kafka.client_progress import ClientProgress
 from tollway_workers.testing.manual_clock import ManualClock
 
 

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import OffsetAndMetadata
 
-from tollway_workers.kafka.commits import commits_of
+from tollway_workers.kafka.group.committed import commits_of
 
 HERE, THERE = TopicPartition("t", 0), TopicPartition("t", 1)
 NOTHING = OffsetAndMetadata(-1, "")

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RequestTimedOutError
 
-from tollway_workers.kafka.committer import Committer
+from tollway_workers.kafka.group.committer import Committer
 from tollway_workers.ownership.custody import LEASE
 from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.user_data import Orders

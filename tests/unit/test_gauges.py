@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer
 from prometheus_client import CollectorRegistry
 
 from tollway_workers.app.gauges import Gauges, Watched
-from tollway_workers.kafka.settings import SourceSettings
-from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.kafka.client_settings import SourceSettings
+from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.ownership.custody import LEASE
 from tollway_workers.ownership.holdings import Found
 from tollway_workers.ownership.sharding import ShardGroup

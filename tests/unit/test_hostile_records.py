@@ -19,7 +19,7 @@ from tollway_workers.config.route import RouteSettings
 from tollway_workers.health.readiness import Condition, why_not_ready
 from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.raw_letter import raw_dead_letter
-from tollway_workers.kafka.open_transactions import OpenTransactions
+from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.decode import read_job
 from tollway_workers.pipeline.read import Ended, Refused

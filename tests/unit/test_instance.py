@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tollway_workers.kafka.instance import InstanceIdInUse, take_instance_id
+from tollway_workers.kafka.group.instance import InstanceIdInUse, take_instance_id
 
 
 def take(folder: Path, wanted: str | None = None) -> str:

@@ -10,9 +10,9 @@ import pytest
 from tollway_workers.app import liveness as liveness_module
 from tollway_workers.app.liveness import STUCK, Liveness
 from tollway_workers.health.watchdog import Progress, Watchdog
-from tollway_workers.kafka.open_transactions import OpenTransactions
+from tollway_workers.kafka.client_watch import KafkaWatchdog
+from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.kafka.probe import ProbeSettings
-from tollway_workers.kafka.watchdog import KafkaWatchdog
 from tollway_workers.testing.manual_clock import ManualClock
 
 

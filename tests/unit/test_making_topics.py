@@ -8,7 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka import topics
+from tollway_workers.kafka import topic_admin as topics
 from tollway_workers.topics.plan import TopicPlan
 from tollway_workers.topics.specs import TopicSpec
 

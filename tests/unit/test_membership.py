@@ -9,7 +9,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.kafka.assignor import ShardAssignor
+from tollway_workers.kafka.group.assignor import ShardAssignor
 from tollway_workers.ownership import user_data as membership
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import (

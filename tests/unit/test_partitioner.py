@@ -4,7 +4,7 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.kafka.partitioner import partition_hash, partition_of
+from tollway_workers.kafka.produce.partitioner import partition_hash, partition_of
 
 
 @given(st.binary(max_size=300))

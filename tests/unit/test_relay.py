@@ -11,7 +11,7 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.topics import TopicNames
 from tollway_workers.forwarding.relay import Ways
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.relay import Relay
+from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink

@@ -26,7 +26,7 @@ from tollway_workers.cli.run.batch_output import bad_line, read_ending, reply_li
 from tollway_workers.cli.run.collect import Collector
 from tollway_workers.cli.run.out_file import OutFile
 from tollway_workers.errors import FleetError, InputError
-from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ATTEMPT = Attempt(

@@ -22,7 +22,7 @@ from tollway_schemas import (
 from tollway_workers.cli.run.batch_output import read_ending, reply_line
 from tollway_workers.cli.run.collect import Collector
 from tollway_workers.cli.run.out_file import OutFile
-from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LINES = {"r1:a": 1, "r1:b": 2}

@@ -8,10 +8,10 @@ import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
 
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka import sink as sink_module
-from tollway_workers.kafka import topic_limits as limits_module
-from tollway_workers.kafka.settings import SinkSettings
-from tollway_workers.kafka.sink import KafkaSink
+from tollway_workers.kafka.client_settings import SinkSettings
+from tollway_workers.kafka.produce import sink as sink_module
+from tollway_workers.kafka.produce import topic_limits as limits_module
+from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.testing.manual_clock import ManualClock
 
 

@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError
 
-from tollway_workers.kafka import source as source_module
-from tollway_workers.kafka.settings import SourceSettings
-from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.kafka.client_settings import SourceSettings
+from tollway_workers.kafka.consume import source as source_module
+from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.ownership.custody import LEASE
 from tollway_workers.ownership.holdings import Found
 from tollway_workers.ownership.record import ReceivedRecord

@@ -8,8 +8,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError, RequestTimedOutError
 
-from tollway_workers.kafka.settings import SourceSettings
-from tollway_workers.kafka.tiers import KafkaTierSource
+from tollway_workers.kafka.client_settings import SourceSettings
+from tollway_workers.kafka.consume.tier_reader import KafkaTierSource
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.testing.manual_clock import ManualClock

@@ -3,8 +3,8 @@
 import pytest
 
 from tollway_workers.health.watchdog import Progress, Watchdog
+from tollway_workers.kafka.client_watch import KafkaWatchdog
 from tollway_workers.kafka.probe import writable
-from tollway_workers.kafka.watchdog import KafkaWatchdog
 from tollway_workers.testing.manual_clock import ManualClock
 
 SESSION = 15.0

@@ -7,8 +7,8 @@ from math import inf
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.backlog import Backlog
-from tollway_workers.kafka.source import KafkaSource
+from tollway_workers.kafka.consume.backlog import Backlog
+from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.lanes.gate import LaneState
 from tollway_workers.pipeline.call import Lane
 from tollway_workers.telemetry.state import StateGauges

@@ -11,10 +11,10 @@ import structlog
 from tollway_workers.clock import Clock
 from tollway_workers.health.readiness import Condition, why_not_ready
 from tollway_workers.health.watchdog import Watchdog
-from tollway_workers.kafka.open_transactions import OpenTransactions
+from tollway_workers.kafka.client_progress import ClientProgress, Sink, Source
+from tollway_workers.kafka.client_watch import KafkaWatchdog
+from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
-from tollway_workers.kafka.progress import ClientProgress, Sink, Source
-from tollway_workers.kafka.watchdog import KafkaWatchdog
 from tollway_workers.telemetry.loop_lag import LoopLag
 
 log = structlog.get_logger(__name__)

@@ -23,14 +23,14 @@ from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.groups import contract_of, limit_groups, without_limits
 from tollway_workers.errors import ConfigError, FleetError, LocalError
 from tollway_workers.forwarding.relay import Ways
-from tollway_workers.kafka.backlog import Backlog
-from tollway_workers.kafka.one_record import KafkaReplies
+from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
+from tollway_workers.kafka.consume.backlog import Backlog
+from tollway_workers.kafka.consume.relay_loop import Relay
+from tollway_workers.kafka.consume.source import KafkaSource
+from tollway_workers.kafka.consume.tier_reader import KafkaTierSource
 from tollway_workers.kafka.probe import ProbeSettings
-from tollway_workers.kafka.relay import Relay
-from tollway_workers.kafka.settings import SinkSettings, SourceSettings
-from tollway_workers.kafka.sink import KafkaSink
-from tollway_workers.kafka.source import KafkaSource
-from tollway_workers.kafka.tiers import KafkaTierSource
+from tollway_workers.kafka.produce.sink import KafkaSink
+from tollway_workers.kafka.read.one_record import KafkaReplies
 from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.limits.quota import Quota
 from tollway_workers.operators.commands import Commands

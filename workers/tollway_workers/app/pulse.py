@@ -10,7 +10,7 @@ from tollway_workers.app.gauges import Watched
 from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
 from tollway_workers.job.envelopes import instant
-from tollway_workers.kafka.commands import CommandFollower
+from tollway_workers.kafka.talk.command_log import CommandFollower
 from tollway_workers.lanes.lane_wait import Hold
 from tollway_workers.limits.pool import Pool
 from tollway_workers.limits.quota import LaneQuota, Slots

@@ -11,11 +11,11 @@ from tollway_workers.app.connection import client_options
 from tollway_workers.app.unfinished import unfinished_in
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.kafka.commands import in_the_topic
-from tollway_workers.kafka.heartbeats import HeartbeatReader
-from tollway_workers.kafka.log_reader import LoggedRecord
-from tollway_workers.kafka.topics import delete, existing_topics
-from tollway_workers.kafka.unfinished import read_unfinished
+from tollway_workers.kafka.group.unfinished import read_unfinished
+from tollway_workers.kafka.read.log_reader import LoggedRecord
+from tollway_workers.kafka.talk.command_log import in_the_topic
+from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
+from tollway_workers.kafka.topic_admin import delete, existing_topics
 from tollway_workers.topics.run_leftovers import Left, RunLeftover, of_topics, own_topics
 from tollway_workers.topics.run_names import is_run_name
 

@@ -12,7 +12,7 @@ from tollway_workers.app.run_topics import run_leftovers
 from tollway_workers.app.unfinished import unfinished_in
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.topics import apply, broker_settings, existing_topics, topic_states
+from tollway_workers.kafka.topic_admin import apply, broker_settings, existing_topics, topic_states
 from tollway_workers.topics import leftovers as topic_leftovers
 from tollway_workers.topics.brokers import BROKER_SETTINGS, broker_remarks
 from tollway_workers.topics.plan import TopicPlan, plan_topics

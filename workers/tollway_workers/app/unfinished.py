@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.kafka.topics import existing_topics
-from tollway_workers.kafka.unfinished import unfinished_records
+from tollway_workers.kafka.group.unfinished import unfinished_records
+from tollway_workers.kafka.topic_admin import existing_topics
 
 
 async def unfinished_jobs(kafka: KafkaSettings) -> dict[str, int]:

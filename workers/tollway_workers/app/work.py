@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Self
 
-from tollway_workers.kafka.backlog import Backlog
+from tollway_workers.kafka.consume.backlog import Backlog
 from tollway_workers.ownership.holdings import Holdings
 
 

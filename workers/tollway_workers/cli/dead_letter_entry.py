@@ -6,7 +6,7 @@ from typing import Literal
 
 from tollway_schemas import DeadLetter, SchemaError, headers
 from tollway_schemas.codec import decode
-from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 
 #: `job`: a DeadLetter. `raw`: the bytes of what could not be decoded; `raw-head`: the first of
 #: them. `unreadable`: a dead letter that this release cannot read, so a newer one's or damaged.

@@ -27,7 +27,7 @@ from tollway_workers.cli.output import console, fitted, say, show_table, write_j
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
 from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.kafka.heartbeats import HeartbeatReader
+from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
 
 #: Exit status where no worker is alive.
 _NOBODY = 1

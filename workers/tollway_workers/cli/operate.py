@@ -18,9 +18,9 @@ from tollway_workers.cli.saying import Heard, Saying, who
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, seconds_in
 from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.errors import InputError
-from tollway_workers.kafka.commands import Said
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.kafka.topics import existing_topics
+from tollway_workers.kafka.talk.command_log import Said
+from tollway_workers.kafka.topic_admin import existing_topics
 
 #: Exit status where a worker that is alive did not say that it applied the command, or none is.
 _NOT_APPLIED = 1

@@ -13,8 +13,8 @@ from tollway_schemas.command import Command
 from tollway_workers.app.connection import client_options
 from tollway_workers.cli.fleet_view import LIVE, FleetView
 from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.kafka.commands import Said, in_the_topic, say
-from tollway_workers.kafka.heartbeats import HeartbeatReader
+from tollway_workers.kafka.talk.command_log import Said, in_the_topic, say
+from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
 
 #: Seconds after its expiry that a command is cleared away: workers' clocks may be late.
 _CLEARED_AFTER = 3_600.0

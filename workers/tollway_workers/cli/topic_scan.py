@@ -17,8 +17,8 @@ from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
 from tollway_workers.errors import LocalError
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place
-from tollway_workers.kafka.partitioner import partition_of
+from tollway_workers.kafka.produce.partitioner import partition_of
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place
 from tollway_workers.local.kafka import LocalKafka
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}

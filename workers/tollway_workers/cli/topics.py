@@ -23,7 +23,7 @@ from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.config.load import load_fleet
 from tollway_workers.errors import BrokerUnavailable, ConfigError
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.kafka.topics import apply as apply_plan
+from tollway_workers.kafka.topic_admin import apply as apply_plan
 from tollway_workers.topics.plan import TopicPlan
 from tollway_workers.topics.specs import wanted_topics
 

@@ -14,7 +14,7 @@ from tollway_workers.job.endings import ends_it_alone
 from tollway_workers.job.envelopes import reply_to_copy
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.kafka.one_record import ReplyFinder
+from tollway_workers.kafka.read.one_record import ReplyFinder
 from tollway_workers.pipeline.write import OutcomeWriter
 from tollway_workers.telemetry.events import FleetEvents
 

@@ -11,7 +11,7 @@ from itertools import count
 
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
-from tollway_workers.kafka.partitioner import partition_of
+from tollway_workers.kafka.produce.partitioner import partition_of
 from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.layout import merged
 from tollway_workers.ownership.offsets import OffsetTracker

@@ -18,7 +18,7 @@ from tollway_workers.forwarding.relay import Ways
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.kafka.relay import Relay
+from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from tollway_workers.clock import Clock
 from tollway_workers.job.ports import RecordSink, RecordSource
-from tollway_workers.kafka.one_record import ReplyFinder
-from tollway_workers.kafka.relay import Relay
+from tollway_workers.kafka.consume.relay_loop import Relay
+from tollway_workers.kafka.read.one_record import ReplyFinder
 from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.dispatch import Fairness

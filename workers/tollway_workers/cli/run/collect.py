@@ -9,7 +9,7 @@ from tollway_workers.cli.run.causes import Cause
 from tollway_workers.cli.run.out_file import Output
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.errors import FleetError
-from tollway_workers.kafka.log_reader import LoggedRecord
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 
 
 class Collector:

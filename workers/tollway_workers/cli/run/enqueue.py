@@ -11,7 +11,7 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.cli.run.acknowledged import Acknowledged
 from tollway_workers.errors import InputError
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordTooLarge
-from tollway_workers.kafka.written import place_of
+from tollway_workers.kafka.produce.written import place_of
 
 #: Records handed over and not acknowledged; then the oldest is waited for.
 _MOST_UNACKNOWLEDGED = 1_000

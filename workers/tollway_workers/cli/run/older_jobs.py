@@ -9,8 +9,8 @@ from tollway_workers.app.connection import client_options
 from tollway_workers.cli.output import count, on_one_line
 from tollway_workers.config.kafka import KafkaSettings
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.log_reader import Place
-from tollway_workers.kafka.unfinished import read_unfinished, unfinished_spans
+from tollway_workers.kafka.group.unfinished import read_unfinished, unfinished_spans
+from tollway_workers.kafka.read.log_reader import Place
 
 #: Records that are looked at; more are as good as that many.
 _MOST = 20_000

@@ -32,7 +32,7 @@ from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.job.ports import RecordSink
-from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place
 
 #: Seconds between two states on disk: what a crash makes a re-run read again.
 _SAVE_EVERY = 1.0

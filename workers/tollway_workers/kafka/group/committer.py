@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.commits import position
+from tollway_workers.kafka.group.committed import position
 from tollway_workers.ownership.custody import LEASE
 from tollway_workers.ownership.holdings import Holdings
 

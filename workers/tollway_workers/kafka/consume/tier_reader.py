@@ -13,12 +13,12 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_schemas.reading.consumer import RecordConsumer
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.commits import left_at
+from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.connect import STOP_TIMEOUT, given_up_after, started, stopped
-from tollway_workers.kafka.consumer_options import group_member
-from tollway_workers.kafka.membership import say_goodbye
-from tollway_workers.kafka.received import received
-from tollway_workers.kafka.settings import SourceSettings
+from tollway_workers.kafka.consume.received import received
+from tollway_workers.kafka.group.committed import left_at
+from tollway_workers.kafka.group.consumer_options import group_member
+from tollway_workers.kafka.group.membership import say_goodbye
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
 

@@ -18,15 +18,15 @@ from aiokafka.errors import KafkaError
 
 from tollway_schemas.reading.consumer import RecordConsumer
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.assignor import ShardAssignor
-from tollway_workers.kafka.commits import left_at
-from tollway_workers.kafka.committer import Committer
+from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
-from tollway_workers.kafka.consumer_options import group_member
-from tollway_workers.kafka.membership import Membership, say_goodbye
-from tollway_workers.kafka.open_transactions import OpenTransactions
-from tollway_workers.kafka.received import received
-from tollway_workers.kafka.settings import SourceSettings
+from tollway_workers.kafka.consume.open_transactions import OpenTransactions
+from tollway_workers.kafka.consume.received import received
+from tollway_workers.kafka.group.assignor import ShardAssignor
+from tollway_workers.kafka.group.committed import left_at
+from tollway_workers.kafka.group.committer import Committer
+from tollway_workers.kafka.group.consumer_options import group_member
+from tollway_workers.kafka.group.membership import Membership, say_goodbye
 from tollway_workers.limits.quota import Quotas
 from tollway_workers.ownership.holdings import Holdings
 from tollway_workers.ownership.record import ReceivedRecord

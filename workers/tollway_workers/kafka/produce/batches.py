@@ -18,7 +18,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from tollway_workers.clock import Clock
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.kafka.topic_limits import TopicLimits
+from tollway_workers.kafka.produce.topic_limits import TopicLimits
 
 Place = tuple[str, int]
 

@@ -8,12 +8,12 @@ from aiokafka import AIOKafkaProducer
 
 from tollway_workers.clock import Clock
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
-from tollway_workers.kafka.batches import Batches, Producing
+from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
-from tollway_workers.kafka.partitioner import partition_of
-from tollway_workers.kafka.service_topic import ServiceTopic
-from tollway_workers.kafka.settings import SinkSettings
-from tollway_workers.kafka.topic_limits import TopicLimits
+from tollway_workers.kafka.produce.batches import Batches, Producing
+from tollway_workers.kafka.produce.partitioner import partition_of
+from tollway_workers.kafka.produce.service_topic import ServiceTopic
+from tollway_workers.kafka.produce.topic_limits import TopicLimits
 
 log = structlog.get_logger(__name__)
 

@@ -10,9 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.commits import commits_of
 from tollway_workers.kafka.connect import started
-from tollway_workers.kafka.log_reader import LoggedRecord, LogReader, Place
+from tollway_workers.kafka.group.committed import commits_of
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place
 from tollway_workers.ownership.remaining import Span
 from tollway_workers.ownership.remaining import span as span_of
 

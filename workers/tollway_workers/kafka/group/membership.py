@@ -11,8 +11,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 
 from tollway_workers.clock import Clock
-from tollway_workers.kafka.assignor import ShardAssignor
-from tollway_workers.kafka.instance import InstanceIdInUse
+from tollway_workers.kafka.group.assignor import ShardAssignor
+from tollway_workers.kafka.group.instance import InstanceIdInUse
 from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import (

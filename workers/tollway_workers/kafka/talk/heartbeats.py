@@ -16,7 +16,7 @@ from tollway_schemas.errors import SchemaError
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import given_up_after, started, stopped
-from tollway_workers.kafka.log_reader import LogReader, Place
+from tollway_workers.kafka.read.log_reader import LogReader, Place
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from tollway_workers.clock import Clock
 from tollway_workers.forwarding.relay import Ways, is_due, onward
 from tollway_workers.job.endings import traits
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordTooLarge
-from tollway_workers.kafka.tiers import TierSource
+from tollway_workers.kafka.consume.tier_reader import TierSource
 from tollway_workers.ownership.record import ReceivedRecord
 
 log = structlog.get_logger(__name__)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tollway_workers.kafka.settings import SourceSettings
+from tollway_workers.kafka.client_settings import SourceSettings
 
 #: Seconds between two signs of life to the group.
 HEARTBEAT = 1.0

@@ -13,7 +13,7 @@ from tollway_schemas.headers import Headers
 from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started, stopped
-from tollway_workers.kafka.topics import existing_topics
+from tollway_workers.kafka.topic_admin import existing_topics
 
 log = structlog.get_logger(__name__)
 

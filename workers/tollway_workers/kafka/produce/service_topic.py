@@ -16,10 +16,10 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
-from tollway_workers.kafka.batches import Batch, Producing
 from tollway_workers.kafka.connect import stopped
-from tollway_workers.kafka.partitioner import partition_of
-from tollway_workers.kafka.topics import topic_state
+from tollway_workers.kafka.produce.batches import Batch, Producing
+from tollway_workers.kafka.produce.partitioner import partition_of
+from tollway_workers.kafka.topic_admin import topic_state
 
 log = structlog.get_logger(__name__)
 

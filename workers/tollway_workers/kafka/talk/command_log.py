@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
-from tollway_workers.kafka.log_reader import LogReader, Place
+from tollway_workers.kafka.read.log_reader import LogReader, Place
 from tollway_workers.operators.commands import Commands
 from tollway_workers.operators.freshness import Looks
 

@@ -11,8 +11,8 @@ from tollway_schemas import headers
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.job.duplicates import Identity, ReplyPlace
-from tollway_workers.kafka.log_reader import LoggedRecord, LogReader
-from tollway_workers.kafka.topics import topic_state
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
+from tollway_workers.kafka.topic_admin import topic_state
 
 log = structlog.get_logger(__name__)
 

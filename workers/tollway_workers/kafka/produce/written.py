@@ -6,7 +6,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.log_reader import Place
+from tollway_workers.kafka.read.log_reader import Place
 
 
 async def place_of(acknowledgement: Awaitable[Any]) -> tuple[Place, int]:
