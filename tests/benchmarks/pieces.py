@@ -30,8 +30,9 @@ from tollway_workers.pipeline.call import Call, JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.decode import read_job
 from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
-from tollway_workers.providers import openai_request, openai_response
 from tollway_workers.providers.base import Completion
+from tollway_workers.providers.openai import request as openai_request
+from tollway_workers.providers.openai import response as openai_response
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.validation.validator import ResultValidator

@@ -11,8 +11,8 @@ import httpx
 import pytest
 import trustme
 
-from tollway_workers.providers.lean_http import Endpoint, PostRequest
-from tollway_workers.providers.transport import (
+from tollway_workers.providers.http.lean_http import Endpoint, PostRequest
+from tollway_workers.providers.http.transport import (
     AiohttpTransport,
     BodyTooLarge,
     read_body,

@@ -21,7 +21,7 @@ from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.providers.http_provider import HttpProvider
+from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.registry import WIRE_FORMATS
 from tollway_workers.testing.samples import NOW, job, lane, progress
 from tollway_workers.testing.scripted_provider import completion

@@ -34,7 +34,7 @@ from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Permit
-from tollway_workers.providers.retry_after import RateHeaders
+from tollway_workers.providers.http.retry_after import RateHeaders
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import job, progress
 

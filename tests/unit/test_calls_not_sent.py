@@ -16,9 +16,9 @@ from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.providers.http_provider import HttpProvider
+from tollway_workers.providers.http.http_provider import HttpProvider
+from tollway_workers.providers.http.transport import AiohttpTransport
 from tollway_workers.providers.registry import WIRE_FORMATS
-from tollway_workers.providers.transport import AiohttpTransport
 from tollway_workers.testing.memory_fleet import MemoryFleet
 from tollway_workers.testing.samples import admission_of, job, lane, progress
 from tollway_workers.testing.scripted_provider import ScriptedProvider, completion

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tollway_workers.providers.openai_errors import classify
+from tollway_workers.providers.openai.error_classes import classify
 
 _FILE = orjson.loads(Path(__file__).with_name("error_bodies.json").read_bytes())
 BODIES: list[dict[str, Any]] = _FILE["bodies"]

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from tollway_schemas.failure import FailureClass
-from tollway_workers.providers.http_errors import connection_failed
-from tollway_workers.providers.http_provider import LARGEST_ANSWER
-from tollway_workers.providers.response_body import BodyNotTaken, BodyTooLarge, read_body
-from tollway_workers.providers.transport import AiohttpTransport
+from tollway_workers.providers.http.call_errors import connection_failed
+from tollway_workers.providers.http.http_provider import LARGEST_ANSWER
+from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge, read_body
+from tollway_workers.providers.http.transport import AiohttpTransport
 
 
 def packed(body: bytes) -> bytes:

@@ -16,8 +16,8 @@ from tollway_workers.config.provider import LimitSettings, ProviderSettings
 from tollway_workers.config.secret import SecretReference
 from tollway_workers.errors import ConfigError, ProviderError
 from tollway_workers.providers.base import ProviderCall
-from tollway_workers.providers.http_errors import TRANSPORT_ERRORS, class_of_error
-from tollway_workers.providers.http_provider import LARGEST_ANSWER, HttpProvider
+from tollway_workers.providers.http.call_errors import TRANSPORT_ERRORS, class_of_error
+from tollway_workers.providers.http.http_provider import LARGEST_ANSWER, HttpProvider
 from tollway_workers.providers.registry import WIRE_FORMATS, ProviderRegistry
 
 KEY = "sk-secretsecret"

@@ -17,7 +17,7 @@ from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.provider import LimitSettings, ProviderSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import ProviderCall
-from tollway_workers.providers.http_provider import HttpProvider
+from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.known_secrets import KnownSecrets
 from tollway_workers.providers.registry import WIRE_FORMATS
 

@@ -9,8 +9,8 @@ from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next
 from tollway_workers.lanes.lane_wait import reason_of, span, waiting
-from tollway_workers.providers.http_errors import connection_failed
-from tollway_workers.providers.openai_errors import classify
+from tollway_workers.providers.http.call_errors import connection_failed
+from tollway_workers.providers.openai.error_classes import classify
 
 _SECRET = "my patient's name is Jane"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tollway_workers.providers.lean_http import (
+from tollway_workers.providers.http.lean_http import (
     Endpoint,
     LeanResponse,
     PostRequest,

@@ -13,10 +13,10 @@ from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_workers.config.provider import ProviderSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import ProviderCall
-from tollway_workers.providers.http_provider import HttpProvider
-from tollway_workers.providers.openai_dialect import refusals
-from tollway_workers.providers.openai_errors import classify
-from tollway_workers.providers.openai_request import build
+from tollway_workers.providers.http.http_provider import HttpProvider
+from tollway_workers.providers.openai.dialect import refusals
+from tollway_workers.providers.openai.error_classes import classify
+from tollway_workers.providers.openai.request import build
 from tollway_workers.providers.registry import WIRE_FORMATS
 from tollway_workers.testing.samples import lane
 

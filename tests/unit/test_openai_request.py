@@ -11,7 +11,7 @@ from tollway_schemas.request import ChatRequest, OutputSchema
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.provider import LimitSettings
 from tollway_workers.errors import ProviderError
-from tollway_workers.providers.openai_request import build
+from tollway_workers.providers.openai.request import build
 
 LANE = LaneConfig(
     name="lane",

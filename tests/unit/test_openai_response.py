@@ -12,7 +12,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.openai_response import parse
+from tollway_workers.providers.openai.response import parse
 
 
 def _body(message: Any, finish: Any = "stop", **envelope: Any) -> bytes:

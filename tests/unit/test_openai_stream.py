@@ -13,8 +13,8 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.event_stream import events, is_event_stream
-from tollway_workers.providers.openai_response import parse
+from tollway_workers.providers.http.sse import events, is_event_stream
+from tollway_workers.providers.openai.response import parse
 
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 DONE = b"data: [DONE]\n\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.providers.retry_after import (
+from tollway_workers.providers.http.retry_after import (
     MAX_WAIT_SECONDS,
     RateHeaders,
     go_duration,

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from aiohttp import client_exceptions
 
-from tollway_workers.providers.transport_errors import (
+from tollway_workers.providers.http.transport_errors import (
     BEFORE_HEADERS,
     BODY,
     ErrorTable,

@@ -11,13 +11,13 @@ import pytest
 import trustme
 
 from tollway_workers.errors import ConfigError
-from tollway_workers.providers.transport import (
+from tollway_workers.providers.http.transport import (
     AiohttpTransport,
     TransportOptions,
     check_plain_http,
     read_body,
 )
-from tollway_workers.providers.transport_options import probed_socket
+from tollway_workers.providers.http.transport_options import probed_socket
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 

@@ -14,7 +14,7 @@ from tollway_workers.job.outcome import Completed
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
-from tollway_workers.providers import openai_response
+from tollway_workers.providers.openai import response as openai_response
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
 from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion

@@ -23,7 +23,7 @@ from tollway_workers.job.cost import cost_of, total
 from tollway_workers.job.envelopes import instant
 from tollway_workers.limits.quota import Quota, whole
 from tollway_workers.pipeline.admit import Admission, Permit
-from tollway_workers.providers import openai_response
+from tollway_workers.providers.openai import response as openai_response
 from tollway_workers.testing.manual_clock import ManualClock
 from tollway_workers.testing.samples import NOW, admission_of, lane, progress
 

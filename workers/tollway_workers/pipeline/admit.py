@@ -22,7 +22,7 @@ from tollway_workers.lanes.stated import StatedLimits
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
 from tollway_workers.limits.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.limits.quota import LaneQuota
-from tollway_workers.providers.retry_after import RateHeaders
+from tollway_workers.providers.http.retry_after import RateHeaders
 from tollway_workers.telemetry.wait_log import WaitLog
 
 log = structlog.get_logger(__name__)

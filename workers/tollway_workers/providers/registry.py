@@ -8,11 +8,13 @@ import httpx
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.config.provider import ProviderSettings
 from tollway_workers.config.secrets import resolve
-from tollway_workers.providers import openai_dialect, openai_request, openai_response
 from tollway_workers.providers.base import Provider
-from tollway_workers.providers.http_provider import HttpProvider, KeySource, WireFormat
-from tollway_workers.providers.shared_transport import SharedTransport
-from tollway_workers.providers.transport import AiohttpTransport, TransportOptions
+from tollway_workers.providers.http.http_provider import HttpProvider, KeySource, WireFormat
+from tollway_workers.providers.http.shared_transport import SharedTransport
+from tollway_workers.providers.http.transport import AiohttpTransport, TransportOptions
+from tollway_workers.providers.openai import dialect as openai_dialect
+from tollway_workers.providers.openai import request as openai_request
+from tollway_workers.providers.openai import response as openai_response
 
 #: By `ProviderSettings.protocol`.
 WIRE_FORMATS: Mapping[str, WireFormat] = {

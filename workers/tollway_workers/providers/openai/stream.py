@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tollway_workers.job.readable_json import ReadJson, encoded, read_body
-from tollway_workers.providers.event_stream import Event, events
+from tollway_workers.providers.http.sse import Event, events
 
 JsonObject = dict[str, Any]
 

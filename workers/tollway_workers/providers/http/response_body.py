@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import httpx
 
-from tollway_workers.providers.transport_errors import BODY, FOREIGN_IN_BODY, translated
-from tollway_workers.providers.unpack import BadPacking, PackedTwice, Unpacking, packing
+from tollway_workers.providers.http.transport_errors import BODY, FOREIGN_IN_BODY, translated
+from tollway_workers.providers.http.unpack import BadPacking, PackedTwice, Unpacking, packing
 
 
 class BodyTooLarge(httpx.DecodingError):

@@ -14,8 +14,9 @@ from typing import Any
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.providers.error_text import plain_reason
-from tollway_workers.providers.openai_error_body import ErrorDetail, detail_of, read_error
-from tollway_workers.providers.openai_error_words import (
+from tollway_workers.providers.http.retry_after import RateHeaders, retry_after
+from tollway_workers.providers.openai.error_body import ErrorDetail, detail_of, read_error
+from tollway_workers.providers.openai.error_words import (
     CONTENT_POLICY_PHRASES,
     CONTEXT_LENGTH_PHRASES,
     KEY_PHRASES,
@@ -28,7 +29,6 @@ from tollway_workers.providers.openai_error_words import (
 )
 from tollway_workers.providers.quoted_prompt import texts_of
 from tollway_workers.providers.redact import MOST_CHARACTERS, redact
-from tollway_workers.providers.retry_after import RateHeaders, retry_after
 
 _SCOPES = {
     FailureClass.RATE_LIMIT: ErrorScope.MODEL,

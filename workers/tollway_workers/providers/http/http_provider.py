@@ -21,11 +21,15 @@ from tollway_workers.errors import (
     ProviderFailure,
 )
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.providers.http_errors import TRANSPORT_ERRORS, connection_failed, timed_out
+from tollway_workers.providers.http.call_errors import (
+    TRANSPORT_ERRORS,
+    connection_failed,
+    timed_out,
+)
+from tollway_workers.providers.http.lean_http import Endpoint, PostRequest, header_values
+from tollway_workers.providers.http.transport import check_plain_http, read_body
 from tollway_workers.providers.known_secrets import KnownSecrets
-from tollway_workers.providers.lean_http import Endpoint, PostRequest, header_values
 from tollway_workers.providers.redact import redact
-from tollway_workers.providers.transport import check_plain_http, read_body
 
 log = structlog.get_logger(__name__)
 

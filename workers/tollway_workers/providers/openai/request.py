@@ -20,7 +20,7 @@ from tollway_schemas.request import (
 )
 from tollway_workers.config.fleet import LaneConfig
 from tollway_workers.errors import ProviderError, ProviderFailure
-from tollway_workers.providers.openai_dialect import (
+from tollway_workers.providers.openai.dialect import (
     DEFAULT_LIMIT_FIELD,
     LIMIT_FIELDS,
     limit_field,

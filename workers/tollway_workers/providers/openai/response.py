@@ -14,23 +14,23 @@ from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, is_too_deep, read_body
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.event_stream import is_event_stream
-from tollway_workers.providers.openai_errors import (
+from tollway_workers.providers.http.retry_after import RateHeaders
+from tollway_workers.providers.http.sse import is_event_stream
+from tollway_workers.providers.openai.error_classes import (
     classify,
     classify_in_answer,
     no_completion,
     request_id,
     says_error,
 )
-from tollway_workers.providers.openai_finish import read_finish
-from tollway_workers.providers.openai_message import (
+from tollway_workers.providers.openai.finish_reason import read_finish
+from tollway_workers.providers.openai.message import (
     has_other_answer,
     is_refusal,
     text_of,
     tool_calls_of,
 )
-from tollway_workers.providers.openai_stream import BrokenStream, read_stream
-from tollway_workers.providers.retry_after import RateHeaders
+from tollway_workers.providers.openai.stream import BrokenStream, read_stream
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
 SCRIPTED_FINGERPRINT = "scripted"

@@ -7,8 +7,8 @@ import httpx
 
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderError, ProviderFailure
+from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge
 from tollway_workers.providers.redact import redact
-from tollway_workers.providers.response_body import BodyNotTaken, BodyTooLarge
 
 #: Every error of a transport has one of these among its bases. `CookieConflict` has not: we keep
 #: no cookies.

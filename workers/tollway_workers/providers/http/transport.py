@@ -24,14 +24,14 @@ from yarl import URL
 
 from tollway_workers.config.network import is_loopback
 from tollway_workers.errors import CallNotSent, ConfigError
-from tollway_workers.providers.lean_http import Endpoint, LeanResponse, PostRequest, RawHeaders
-from tollway_workers.providers.response_body import BodyTooLarge, ResponseBody, read_body
-from tollway_workers.providers.transport_errors import (
+from tollway_workers.providers.http.lean_http import Endpoint, LeanResponse, PostRequest, RawHeaders
+from tollway_workers.providers.http.response_body import BodyTooLarge, ResponseBody, read_body
+from tollway_workers.providers.http.transport_errors import (
     BEFORE_HEADERS,
     FOREIGN_BEFORE_HEADERS,
     translated,
 )
-from tollway_workers.providers.transport_options import (
+from tollway_workers.providers.http.transport_options import (
     TransportOptions,
     probed_socket,
     proxy_url,
