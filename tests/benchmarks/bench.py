@@ -31,7 +31,7 @@ from rich.table import Table
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.process import WorkerApp, WorkerOptions
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka import topic_admin as topics

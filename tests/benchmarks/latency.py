@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tollway import JobProducer
 from tollway_workers.app.process import WorkerApp, WorkerOptions
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka import topic_admin as topics
 from tollway_workers.topics.plan import TopicPlan
 from tollway_workers.topics.specs import wanted_topics

@@ -17,8 +17,8 @@ from rich.table import Table
 from tollway_schemas.codec import encode
 from tollway_schemas.job import Job, Priority
 from tollway_workers.clock import SystemClock
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.groups import lane_contract
+from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress

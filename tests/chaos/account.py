@@ -10,9 +10,9 @@ from typing import Literal
 from traffic import job
 
 from tollway_schemas.job import Job
-from tollway_workers.config.contract import RateLimit
-from tollway_workers.config.groups import contract_of, limit_groups
-from tollway_workers.config.load import build_fleet
+from tollway_workers.config.load.layers import build_fleet
+from tollway_workers.config.shape.contract import RateLimit
+from tollway_workers.config.shape.groups import contract_of, limit_groups
 
 #: What binds: it is the name of the lane too, whose calls have it bind.
 Binding = Literal["requests", "tokens"]

@@ -17,7 +17,7 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.reply import Reply
 from tollway_schemas.request import ChatRequest, Message
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.load import load_fleet
+from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.kafka.group.unfinished import unfinished_records
 from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.testing.samples import NOW, job

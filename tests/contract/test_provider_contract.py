@@ -10,8 +10,8 @@ from aiohttp import web
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.provider import LimitSettings, ProviderSettings
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.provider import LimitSettings, ProviderSettings
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Provider, ProviderCall
 from tollway_workers.providers.registry import ProviderRegistry

@@ -16,7 +16,7 @@ from tollway_schemas.codec import decode
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.reply import Provenance, Reply
 from tollway_schemas.request import OutputSchema
-from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed

@@ -21,8 +21,8 @@ from tollway_workers.cli.run.screen import cost_text
 from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.cli.run.who import Model, Who
-from tollway_workers.config.load import build_fleet
-from tollway_workers.config.read import read_toml
+from tollway_workers.config.load.layers import build_fleet
+from tollway_workers.config.load.toml_file import read_toml
 from tollway_workers.errors import ConfigError, InputError, InvalidSchema
 from tollway_workers.local.simulator.faults import CallCount, FaultScript, load_faults
 from tollway_workers.validation.validator import ResultValidator

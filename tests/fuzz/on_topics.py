@@ -35,7 +35,7 @@ from tollway_workers.cli.dead_letter_entry import open_record
 from tollway_workers.cli.fleet_page import lane_facts, lane_sheets, worker_facts, worker_sheets
 from tollway_workers.cli.fleet_view import FleetView
 from tollway_workers.cli.run.batch_output import read_ending, reply_line
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.relay import Ways, is_due, onward
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job import envelopes as outgoing

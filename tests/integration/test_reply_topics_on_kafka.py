@@ -19,7 +19,7 @@ from tollway_schemas.job import Job, Priority, ReplyAddress
 from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.load import load_fleet
+from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.local.simulator import Simulator
 from tollway_workers.testing.samples import NOW, job

@@ -22,7 +22,7 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.clock import SystemClock
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.forwarding.relay import Ways
 from tollway_workers.forwarding.travel import MOST_HOPS, departure
 from tollway_workers.job.ports import OutgoingRecord

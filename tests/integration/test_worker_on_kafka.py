@@ -18,7 +18,7 @@ from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
-from tollway_workers.config.load import load_fleet
+from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.produce.sink import KafkaSink

@@ -5,7 +5,7 @@ from typing import Any
 
 from edge import TIERS, Edge
 
-from tollway_workers.config.route import RetrySettings, RouteSettings
+from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.testing.memory_fleet import MemoryFleet
 from tollway_workers.testing.samples import lane

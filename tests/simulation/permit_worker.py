@@ -3,8 +3,8 @@
 from itertools import takewhile
 from typing import NamedTuple
 
-from tollway_workers.config.contract import Contract, Resource
-from tollway_workers.config.groups import lane_contract
+from tollway_workers.config.shape.contract import Contract, Resource
+from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota

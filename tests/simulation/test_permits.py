@@ -26,7 +26,7 @@ from permit_worker import (
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_schemas.usage import Usage
-from tollway_workers.config.contract import Resource
+from tollway_workers.config.shape.contract import Resource
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.ownership.holdings import Found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.topics.brokers import BROKER_SETTINGS, broker_remarks
 
 #: Apache Kafka's own defaults, but for the first.

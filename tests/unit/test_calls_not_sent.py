@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from tollway_workers.clock import SystemClock
-from tollway_workers.config.provider import ProviderSettings
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.provider import ProviderSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import CallNotSent
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.call import JobExecutor, Lane

@@ -13,7 +13,7 @@ from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
 from tollway_workers.cli import dead_letters, journal
 from tollway_workers.cli.whose import Whose
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.job.envelopes import instant
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 from tollway_workers.testing.samples import NOW, attempt

@@ -15,9 +15,9 @@ import yaml
 from typer.main import get_command
 
 from tollway_workers.cli.main import app
-from tollway_workers.config.check import warnings_in
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.load import load_fleet
+from tollway_workers.config.check.fleet_fits import warnings_in
+from tollway_workers.config.load.layers import load_fleet
+from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.local.kafka.lock import ROOTS
 from tollway_workers.local.kafka.properties import MESSAGE_MAX_BYTES
 from tollway_workers.local.simulator import Simulator, SimulatorOptions

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tollway_workers.config.check import warnings_in
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.load import build_fleet
-from tollway_workers.config.network import is_loopback
+from tollway_workers.config.check.fleet_fits import warnings_in
+from tollway_workers.config.load.layers import build_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.network import is_loopback
 
 
 def _settings(**lane: Any) -> FleetSettings:

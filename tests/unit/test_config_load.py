@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tollway_workers.config.environment import VARIABLES
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.load import build_fleet, find_file, load_fleet
-from tollway_workers.config.read import parse_toml
-from tollway_workers.config.secret import SecretReference
+from tollway_workers.config.load.environment import VARIABLES
+from tollway_workers.config.load.layers import build_fleet, find_file, load_fleet
+from tollway_workers.config.load.toml_file import parse_toml
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.secret import SecretReference
 from tollway_workers.errors import ConfigError
 
 _TEXT = """

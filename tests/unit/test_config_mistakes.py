@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tollway_workers.config.fields import section_at
-from tollway_workers.config.load import build_fleet, load_fleet
+from tollway_workers.config.load.layers import build_fleet, load_fleet
+from tollway_workers.config.say.fields import section_at
 from tollway_workers.errors import ConfigError
 
 _LANE = {"provider": "p", "model": "m", "concurrency": 4}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tollway_workers.config.check import warnings_in
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.load import build_fleet, load_fleet
-from tollway_workers.config.render import MASK, resolved_document, resolved_toml
-from tollway_workers.config.template import starting_file
+from tollway_workers.config.check.fleet_fits import warnings_in
+from tollway_workers.config.load.layers import build_fleet, load_fleet
+from tollway_workers.config.say.render import MASK, resolved_document, resolved_toml
+from tollway_workers.config.say.template import starting_file
+from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 
 _EXAMPLE = Path(__file__).parents[2] / "deploy" / "fleet.example.toml"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tollway_workers.config.secret import SecretReference
-from tollway_workers.config.secrets import resolve
+from tollway_workers.config.load.secrets import resolve
+from tollway_workers.config.shape.secret import SecretReference
 from tollway_workers.errors import ConfigError
 
 _SECRET = "hunter2-and-more"

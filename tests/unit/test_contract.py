@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.config.contract import (
+from tollway_workers.config.load.layers import build_fleet
+from tollway_workers.config.shape.contract import (
     GOOD_SHARE,
     LEAST_SHARE,
     MOST_SHARE,
@@ -12,10 +13,9 @@ from tollway_workers.config.contract import (
     RateLimit,
     Resource,
 )
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.groups import DEFAULT_BURST, contract_of, limit_groups
-from tollway_workers.config.load import build_fleet
-from tollway_workers.config.provider import TokenRule
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.groups import DEFAULT_BURST, contract_of, limit_groups
+from tollway_workers.config.shape.provider import TokenRule
 from tollway_workers.errors import ConfigError
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
 

@@ -6,7 +6,7 @@ import pytest
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.usage import Usage
-from tollway_workers.config.provider import Price
+from tollway_workers.config.shape.provider import Price
 from tollway_workers.job.cost import cost_of, total
 from tollway_workers.job.envelopes import instant
 from tollway_workers.testing.samples import NOW

@@ -12,8 +12,8 @@ from tollway_schemas.command import Action, Command
 from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.envelopes import instant
 from tollway_workers.limits.estimate import TokenCount, text_tokens
 from tollway_workers.pipeline.admit import Admission

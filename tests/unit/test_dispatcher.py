@@ -8,8 +8,8 @@ import pytest
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import TENANT_BYTES
 from tollway_workers.pipeline.admit import Permit

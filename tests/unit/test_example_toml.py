@@ -11,12 +11,12 @@ from typing import Any, get_origin
 import pytest
 from pydantic_core import PydanticUndefined
 
-from tollway_workers.config.check import warnings_in
-from tollway_workers.config.environment import CONFIG_VARIABLE, VARIABLES
-from tollway_workers.config.fields import section_in
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.load import load_fleet
-from tollway_workers.config.model import Section
+from tollway_workers.config.check.fleet_fits import warnings_in
+from tollway_workers.config.load.environment import CONFIG_VARIABLE, VARIABLES
+from tollway_workers.config.load.layers import load_fleet
+from tollway_workers.config.say.fields import section_in
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.model import Section
 
 _ROOT = Path(__file__).parents[2]
 _EXAMPLE = _ROOT / "deploy" / "fleet.example.toml"

@@ -7,7 +7,7 @@ import pytest
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import FailureClass
-from tollway_workers.config.route import RetrySettings, RouteSettings
+from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import InvalidResult, ProviderError, ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next

@@ -15,7 +15,7 @@ from tollway_schemas.errors import UndecodableRecord
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.faults import Fault, faults
 from tollway_schemas.job import Job, Priority
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.health.readiness import Condition, why_not_ready
 from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.raw_letter import raw_dead_letter

@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.provider import LimitSettings, ProviderSettings
-from tollway_workers.config.secret import SecretReference
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.provider import LimitSettings, ProviderSettings
+from tollway_workers.config.shape.secret import SecretReference
 from tollway_workers.errors import ConfigError, ProviderError
 from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.call_errors import TRANSPORT_ERRORS, class_of_error

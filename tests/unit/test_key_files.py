@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.key_files import files_that_all_read, files_that_others_write
-from tollway_workers.config.load import build_fleet
+from tollway_workers.config.check.key_files import files_that_all_read, files_that_others_write
+from tollway_workers.config.load.layers import build_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
 
 
 def _settings(file: Path, **kafka: Any) -> FleetSettings:

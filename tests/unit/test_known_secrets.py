@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.provider import LimitSettings, ProviderSettings
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.provider import LimitSettings, ProviderSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider

@@ -10,7 +10,7 @@ import pytest
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
-from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider

@@ -8,8 +8,8 @@ import pytest
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, OutputSchema
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.provider import LimitSettings
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.provider import LimitSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.openai.request import build
 

@@ -13,7 +13,7 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.usage import Usage
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.outcome import Completed, DeadLettered

@@ -1,7 +1,7 @@
 """One limit's pool while its terms change: nothing is added, and what is lowered holds at once."""
 
-from tollway_workers.config.contract import RateLimit
-from tollway_workers.config.groups import lane_contract
+from tollway_workers.config.shape.contract import RateLimit
+from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.limits.pool import Pool
 from tollway_workers.testing.samples import lane
 

@@ -14,7 +14,7 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Priority, ReplyAddress
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.envelopes import Exchange, instant
 from tollway_workers.job.outcome import Completed, DeadLettered, Failed, Forwarded, RetryLater
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge

@@ -11,7 +11,7 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Priority
 from tollway_schemas.reply import Reply
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.forwarding.travel import arrival, departure
 from tollway_workers.job import envelopes as outgoing

@@ -22,7 +22,7 @@ from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.cli.run.tally import Progress, Tally
 from tollway_workers.cli.run.who import Model, Who
 from tollway_workers.cli.run.worker_settings import write_settings
-from tollway_workers.config.load import load_fleet
+from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.errors import ConfigError, InputError
 
 STATE = RunState(

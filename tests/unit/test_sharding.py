@@ -6,10 +6,10 @@ import pytest
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.check import warnings_in
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.groups import LimitGroup, limit_groups
-from tollway_workers.config.load import build_fleet
+from tollway_workers.config.check.fleet_fits import warnings_in
+from tollway_workers.config.load.layers import build_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.groups import LimitGroup, limit_groups
 from tollway_workers.errors import ConfigError
 from tollway_workers.ownership.sharding import fitting_partitions, shard_groups, shard_of
 

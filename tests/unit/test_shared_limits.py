@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from tollway_schemas.failure import FailureClass
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.groups import contract_of, limit_groups
+from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.shape.groups import contract_of, limit_groups
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import whole
 from tollway_workers.pipeline.admit import Admission, Permit

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from tollway_workers.config.contract import CallLimit, Contract, RateLimit, Resource
+from tollway_workers.config.shape.contract import CallLimit, Contract, RateLimit, Resource
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
 from tollway_workers.ownership import commit_note

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.load import build_fleet
+from tollway_workers.config.load.layers import build_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import ConfigError
 from tollway_workers.limits.estimate import TokenCount, text_tokens
 from tollway_workers.providers.tokenizer import ModelTokens, open_tokenizers

@@ -1,6 +1,6 @@
 """Topics of routes and lanes that are gone."""
 
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.topics.leftovers import Leftover, leftovers, refusals, remarks
 
 SETTINGS = FleetSettings.model_validate(

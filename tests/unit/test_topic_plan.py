@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.topics.plan import TopicPlan, TopicState, plan_topics
 from tollway_workers.topics.specs import TopicSpec, wanted_topics
 

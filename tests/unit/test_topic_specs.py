@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.topics.specs import (
     REASONS,

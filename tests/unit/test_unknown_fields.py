@@ -6,7 +6,7 @@ import orjson
 from structlog.testing import capture_logs
 
 from tollway_schemas import headers
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.testing.memory_fleet import MemoryFleet
 from tollway_workers.testing.samples import lane
 from tollway_workers.testing.scripted_provider import ScriptedProvider, completion

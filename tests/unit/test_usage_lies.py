@@ -16,8 +16,8 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.usage import MOST_TOKENS, Usage
 from tollway_workers.cli.run.batch_output import read_ending, reply_line
 from tollway_workers.cli.run.tally import Tally
-from tollway_workers.config.groups import lane_contract
-from tollway_workers.config.provider import Price
+from tollway_workers.config.shape.groups import lane_contract
+from tollway_workers.config.shape.provider import Price
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.cost import cost_of, total
 from tollway_workers.job.envelopes import instant

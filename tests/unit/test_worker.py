@@ -10,7 +10,7 @@ from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job, Priority, ReplyAddress
 from tollway_schemas.request import OutputSchema
-from tollway_workers.config.route import RetrySettings, RouteSettings
+from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.ownership import offset_map
 from tollway_workers.providers.base import Completion, ProviderCall

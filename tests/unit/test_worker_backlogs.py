@@ -3,7 +3,7 @@
 import pytest
 
 from tollway_schemas.job import Job, Priority
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.testing.memory_fleet import MemoryFleet
 from tollway_workers.testing.samples import job, lane
 from tollway_workers.testing.scripted_provider import ScriptedProvider

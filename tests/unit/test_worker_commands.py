@@ -5,7 +5,7 @@ from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
-from tollway_workers.config.route import RetrySettings, RouteSettings
+from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import CallNotSent, ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.providers.base import Completion, ProviderCall

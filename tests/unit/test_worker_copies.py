@@ -7,7 +7,7 @@ import pytest
 from tollway_schemas.codec import encode
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
 from tollway_workers.testing.samples import job, lane

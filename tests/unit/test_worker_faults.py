@@ -10,7 +10,7 @@ import pytest
 from tollway_schemas import headers
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, FunctionTool, Message, Tool
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed

@@ -13,7 +13,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job, Priority, ReplyAddress
 from tollway_schemas.reply import Reply
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.duplicates import job_digest
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet, memory_broker

@@ -12,7 +12,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_schemas.reply import Provenance
 from tollway_schemas.request import OutputSchema
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.forwarding.travel import MOST_HOPS
 from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet

@@ -3,8 +3,8 @@
 from typing import Any
 
 from tollway.connection import KafkaConnection, Security
-from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.config.secrets import resolve
+from tollway_workers.config.load.secrets import resolve
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import ConfigError, ConfigMistake
 
 

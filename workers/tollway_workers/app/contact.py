@@ -8,7 +8,7 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.app.gauges import Watched
 from tollway_workers.app.pulse import LaneHome, Pulse
 from tollway_workers.clock import Clock
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.talk.command_log import CommandFollower
 from tollway_workers.kafka.talk.heartbeats import HeartbeatWriter
 from tollway_workers.operators.commands import Commands

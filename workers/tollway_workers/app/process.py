@@ -19,8 +19,8 @@ from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
 from tollway_workers.app.topics import require_topics
 from tollway_workers.clock import SystemClock
-from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
-from tollway_workers.config.groups import contract_of, limit_groups, without_limits
+from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
+from tollway_workers.config.shape.groups import contract_of, limit_groups, without_limits
 from tollway_workers.errors import ConfigError, FleetError, LocalError
 from tollway_workers.forwarding.relay import Ways
 from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings

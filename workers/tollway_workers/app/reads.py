@@ -2,7 +2,7 @@
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.topics.specs import wanted_topics
 
 

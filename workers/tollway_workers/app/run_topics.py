@@ -9,8 +9,8 @@ from tollway_schemas.command import Command
 from tollway_schemas.job import Job
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.unfinished import unfinished_in
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.group.unfinished import read_unfinished
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 from tollway_workers.kafka.talk.command_log import in_the_topic

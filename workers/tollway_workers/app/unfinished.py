@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.group.unfinished import unfinished_records
 from tollway_workers.kafka.topic_admin import existing_topics
 

@@ -10,20 +10,20 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tollway_workers.config.check import warnings_in
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.key_files import files_that_all_read, files_that_others_write
-from tollway_workers.config.keys import LaneKey, keys_of
-from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
-from tollway_workers.config.network import is_loopback, split_address
-from tollway_workers.config.read import parse_toml
-from tollway_workers.config.render import resolved_document, resolved_toml
-from tollway_workers.config.template import (
+from tollway_workers.config.check.fleet_fits import warnings_in
+from tollway_workers.config.check.key_files import files_that_all_read, files_that_others_write
+from tollway_workers.config.load.keys import LaneKey, keys_of
+from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, find_file, load_fleet
+from tollway_workers.config.load.toml_file import parse_toml
+from tollway_workers.config.say.render import resolved_document, resolved_toml
+from tollway_workers.config.say.template import (
     DEFAULT_BASE_URL,
     DEFAULT_KEY_ENV,
     DEFAULT_MODEL,
     starting_file,
 )
+from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.shape.network import is_loopback, split_address
 from tollway_workers.errors import ConfigError
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers

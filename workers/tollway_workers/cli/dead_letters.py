@@ -25,7 +25,7 @@ from tollway_workers.cli.topic_scan import (
     seconds_in,
 )
 from tollway_workers.cli.whose import Whose
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 
 #: Exit status where nothing of that name is there.

@@ -25,7 +25,7 @@ from tollway_workers.cli.fleet_page import (
 from tollway_workers.cli.fleet_view import LIVE, FleetView
 from tollway_workers.cli.output import console, fitted, say, show_table, write_json
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
 

@@ -16,7 +16,7 @@ from tollway_workers.cli.conversation import indented, request_text, response_te
 from tollway_workers.cli.output import count, on_one_line, say, write_json
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, scanning
 from tollway_workers.cli.whose import Whose, whose_text
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 
 #: Exit status where nothing is known of the job.
 _NOT_FOUND = 1

@@ -16,7 +16,7 @@ from tollway_workers.app.run_topics import delete_given_up
 from tollway_workers.cli.output import count, on_one_line, say, write_json
 from tollway_workers.cli.saying import Heard, Saying, who
 from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, seconds_in
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.talk.command_log import Said

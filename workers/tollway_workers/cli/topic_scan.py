@@ -12,9 +12,9 @@ import typer
 
 from tollway_workers.app.connection import client_options
 from tollway_workers.cli.output import say
-from tollway_workers.config.environment import CONFIG_VARIABLE
-from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
+from tollway_workers.config.load.environment import CONFIG_VARIABLE
+from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, load_fleet
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import LocalError
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.produce.partitioner import partition_of

@@ -19,8 +19,8 @@ from tollway_workers.cli.topics_page import (
     show_requests,
     to_do,
 )
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.load import load_fleet
+from tollway_workers.config.load.layers import load_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import BrokerUnavailable, ConfigError
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.topic_admin import apply as apply_plan

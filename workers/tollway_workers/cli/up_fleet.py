@@ -19,9 +19,9 @@ from tollway_workers.cli.run.settings import with_bootstrap_servers, with_simula
 from tollway_workers.cli.run.worker_process import WorkerPlan
 from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.cli.run.workers import RunWorkers
-from tollway_workers.config.environment import CONFIG_VARIABLE
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.load import DEFAULT_FILE, build_fleet, find_file, load_fleet
+from tollway_workers.config.load.environment import CONFIG_VARIABLE
+from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, find_file, load_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import LocalError
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
 

@@ -13,9 +13,9 @@ import structlog
 import typer
 
 from tollway_workers.app.process import WorkerApp, WorkerOptions
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.key_files import files_that_others_write
-from tollway_workers.config.load import load_fleet
+from tollway_workers.config.check.key_files import files_that_others_write
+from tollway_workers.config.load.layers import load_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import FleetError
 from tollway_workers.kafka.group.instance import take_instance_id
 from tollway_workers.telemetry.client_logs import pass_on_client_logs

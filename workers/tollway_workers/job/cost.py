@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.usage import Usage
-from tollway_workers.config.provider import Price
+from tollway_workers.config.shape.provider import Price
 
 
 def cost_of(usage: Usage | None, price: Price | None) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tollway_schemas.failure import FailureClass
-from tollway_workers.config.route import DEFAULT_BACKOFF_MAX
+from tollway_workers.config.shape.route import DEFAULT_BACKOFF_MAX
 
 
 class Next(Enum):

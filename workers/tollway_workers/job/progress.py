@@ -10,7 +10,7 @@ from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.request import ChatRequest
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.duplicates import job_digest
 from tollway_workers.job.refusals import listed
 from tollway_workers.ownership.record import ReceivedRecord

@@ -6,7 +6,7 @@ next answer that could correct it would never come.
 
 from math import inf
 
-from tollway_workers.config.contract import Resource
+from tollway_workers.config.shape.contract import Resource
 from tollway_workers.lanes.gate import LONGEST_PROBE
 from tollway_workers.lanes.lane_wait import Hold, stated_limit
 from tollway_workers.limits.pool import Pool

@@ -1,6 +1,6 @@
 """One rate limit in one worker: a token bucket whose size follows the slices that are here."""
 
-from tollway_workers.config.contract import RateLimit
+from tollway_workers.config.shape.contract import RateLimit
 
 #: Seconds of its rate that a pool may owe: whatever providers count, it is closed no longer.
 _MOST_OWED = 60.0

@@ -8,7 +8,7 @@ pool lets through is what its slices brought and what refilled them since.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tollway_workers.config.contract import CallLimit, Contract, RateLimit
+from tollway_workers.config.shape.contract import CallLimit, Contract, RateLimit
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.pool import EPSILON, Pool
 

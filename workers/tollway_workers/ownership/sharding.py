@@ -14,9 +14,9 @@ from pydantic import Field
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.contract import Contract
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.groups import LimitGroup, contract_of, limit_groups
+from tollway_workers.config.shape.contract import Contract
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.groups import LimitGroup, contract_of, limit_groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

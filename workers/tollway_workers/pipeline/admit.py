@@ -9,8 +9,8 @@ import structlog
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
-from tollway_workers.config.contract import MINUTE
-from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.shape.contract import MINUTE
+from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.progress import JobProgress

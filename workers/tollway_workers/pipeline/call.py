@@ -9,7 +9,7 @@ from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer, Provenance
 from tollway_workers.clock import Clock
-from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import (
     CallNotSent,
     InvalidResult,

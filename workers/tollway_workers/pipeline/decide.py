@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_workers.config.route import DEFAULT_MAX_ATTEMPTS
+from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.forwarding.tiers import tier_for
 from tollway_workers.job.backoff import full_jitter

@@ -11,7 +11,7 @@ from tollway_schemas.errors import TollwayError, UndecodableRecord, UnsupportedV
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import LONGEST_DEADLINE, Job, Priority
 from tollway_workers.clock import Clock
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.routing import towards, unknown_route
 from tollway_workers.forwarding.travel import arrival
 from tollway_workers.job.endings import bug, crashed, invalid_job, traits

@@ -5,9 +5,9 @@ from functools import partial
 
 import httpx
 
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.provider import ProviderSettings
-from tollway_workers.config.secrets import resolve
+from tollway_workers.config.load.secrets import resolve
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.providers.base import Provider
 from tollway_workers.providers.http.http_provider import HttpProvider, KeySource, WireFormat
 from tollway_workers.providers.http.shared_transport import SharedTransport

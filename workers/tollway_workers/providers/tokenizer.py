@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from tollway_workers.config.files import UnreadableFile, read_small_text
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.load.files import UnreadableFile, read_small_text
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import ConfigError, ConfigMistake
 from tollway_workers.limits.estimate import TokenCount, text_tokens
 

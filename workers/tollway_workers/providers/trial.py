@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message
-from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import FleetError, ProviderError, ProviderFailure
 from tollway_workers.lanes.address import wrong_address
 from tollway_workers.providers.base import Completion, Provider, ProviderCall

@@ -6,7 +6,7 @@ from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import Failure
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
-from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,

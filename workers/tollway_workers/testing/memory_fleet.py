@@ -12,8 +12,8 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.relay import Ways
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job.ports import OutgoingRecord

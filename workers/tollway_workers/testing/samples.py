@@ -10,10 +10,10 @@ from tollway_schemas.headers import Headers
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, Message
 from tollway_workers.clock import Clock
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.groups import lane_contract
-from tollway_workers.config.provider import LimitSettings
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.groups import lane_contract
+from tollway_workers.config.shape.provider import LimitSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.estimate import TokenCount, text_tokens
 from tollway_workers.limits.quota import whole

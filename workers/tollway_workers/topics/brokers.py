@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.ownership.offset_map import METADATA_LIMIT
 
 _AUTO_CREATE = "auto.create.topics.enable"

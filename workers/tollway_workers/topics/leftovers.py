@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tollway_schemas.job import Priority
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import ConfigMistake
 from tollway_workers.topics.specs import wanted_topics
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from tollway_schemas.job import Priority
 from tollway_schemas.reading.unpack import MOST_UNPACKED
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.kafka import KafkaSettings
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 
 #: What carries a job and what came of it may be so many times as large as a job.
 _LARGER = 2

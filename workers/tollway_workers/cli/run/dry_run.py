@@ -6,8 +6,8 @@ from tollway_schemas import Usage
 from tollway_workers.cli.run.batch import BatchReader
 from tollway_workers.cli.run.batch_line import BadLine, BatchJob
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.config.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.provider import Price
+from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.shape.provider import Price
 from tollway_workers.job.cost import cost_of
 from tollway_workers.limits.estimate import prompt_tokens
 

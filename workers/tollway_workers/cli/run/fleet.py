@@ -18,7 +18,7 @@ from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, 
 from tollway_workers.cli.run.worker_process import WorkerPlan
 from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.cli.run.workers import RunWorkers
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 
 #: Seconds that workers may take to end over their own drain.

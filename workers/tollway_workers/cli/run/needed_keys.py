@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.keys import keys_of
+from tollway_workers.config.load.keys import keys_of
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import ConfigError, ConfigMistake
 
 

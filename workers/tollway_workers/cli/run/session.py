@@ -21,7 +21,7 @@ from tollway_workers.cli.run.state import RunState
 from tollway_workers.cli.run.tally import Tally
 from tollway_workers.cli.run.work import RunParts, RunWork, new_state
 from tollway_workers.clock import SystemClock
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LogReader, cluster_id

@@ -9,9 +9,9 @@ from typing import Any
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.own_names import own_lane, own_names
 from tollway_workers.cli.run.who import Who, script_of, who_answers
-from tollway_workers.config.environment import settings_from
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.load import DEFAULT_FILE, build_fleet, load_fleet
+from tollway_workers.config.load.environment import settings_from
+from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, load_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 
 #: What a run without a configuration calls its one route.

@@ -10,7 +10,7 @@ from tollway_workers.cli.fleet_view import LIVE, FleetView
 from tollway_workers.cli.run.calls import CallCounts, Calls
 from tollway_workers.cli.run.waits import NO_WAITS, Look, Lookout
 from tollway_workers.cli.run.workers import RunWorkers
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
 
 #: Seconds until heartbeats that could not be read are asked for again.

@@ -29,7 +29,7 @@ from tollway_workers.cli.run.enqueue import Enqueuer, Task
 from tollway_workers.cli.run.out_file import Output
 from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.state import RunState, StateFile
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.job.ports import RecordSink
 from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place

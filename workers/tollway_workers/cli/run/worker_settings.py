@@ -5,7 +5,7 @@ from typing import Any
 
 import tomlkit
 
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 
 
 def write_settings(settings: FleetSettings, file: Path) -> None:

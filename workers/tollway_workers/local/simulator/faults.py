@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from tollway_schemas.faults import faults as faults_in
-from tollway_workers.config.read import shallow
+from tollway_workers.config.load.toml_file import shallow
 from tollway_workers.errors import InputError
 from tollway_workers.local.simulator.draws import draw
 from tollway_workers.local.simulator.identity import names, own_name

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, OutputSchema
-from tollway_workers.config.fleet import LaneConfig
-from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import (
     CallNotSent,
     ConfigError,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Self
 
-from tollway_workers.config.contract import Resource
+from tollway_workers.config.shape.contract import Resource
 
 #: A year: who asks for more is told of as one who asks for this. It is no bound of what is waited:
 #: a lane is asked again within minutes, a job waits for a day at most.

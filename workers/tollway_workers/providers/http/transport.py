@@ -22,7 +22,7 @@ from aiohttp.tracing import Trace
 from multidict import CIMultiDict, istr
 from yarl import URL
 
-from tollway_workers.config.network import is_loopback
+from tollway_workers.config.shape.network import is_loopback
 from tollway_workers.errors import CallNotSent, ConfigError
 from tollway_workers.providers.http.lean_http import Endpoint, LeanResponse, PostRequest, RawHeaders
 from tollway_workers.providers.http.response_body import BodyTooLarge, ResponseBody, read_body

@@ -18,7 +18,7 @@ from tollway_schemas.request import (
     OutputSchema,
     TextPart,
 )
-from tollway_workers.config.fleet import LaneConfig
+from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.openai.dialect import (
     DEFAULT_LIMIT_FIELD,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tollway_workers.config.model import Section
+from tollway_workers.config.shape.model import Section
 
 JournalMode = Literal["full", "metadata", "off"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from tollway_workers.config.files import UnreadableFile, read_small_text
-from tollway_workers.config.secret import SecretReference
+from tollway_workers.config.load.files import UnreadableFile, read_small_text
+from tollway_workers.config.shape.secret import SecretReference
 from tollway_workers.errors import ConfigError
 
 #: Keys have some hundred characters, tokens and certificates some thousand.

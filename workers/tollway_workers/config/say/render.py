@@ -7,10 +7,10 @@ from typing import Any
 import tomlkit
 from tomlkit.items import InlineTable
 
-from tollway_workers.config.contract import MINUTE, Resource
-from tollway_workers.config.fields import looks_like_key
-from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
-from tollway_workers.config.groups import DEFAULT_BURST, rate_limits
+from tollway_workers.config.say.fields import looks_like_key
+from tollway_workers.config.shape.contract import MINUTE, Resource
+from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
+from tollway_workers.config.shape.groups import DEFAULT_BURST, rate_limits
 
 MASK = "***"
 _SECRET_WORDS = ("key", "token", "secret", "auth", "password", "cookie")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from tollway_workers.config.model import Section
+from tollway_workers.config.shape.model import Section
 
 _DELAY = re.compile(r"([1-9]\d{0,5})([smh])")
 _UNITS = {"s": 1, "m": 60, "h": 3600}

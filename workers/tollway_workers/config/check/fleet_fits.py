@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from tollway_workers.config.check_groups import group_errors, group_warnings
-from tollway_workers.config.check_kafka import kafka_errors, kafka_warnings
-from tollway_workers.config.check_lanes import lane_errors, lane_warnings
-from tollway_workers.config.check_providers import provider_errors, provider_warnings
-from tollway_workers.config.check_routes import route_errors
-from tollway_workers.config.explain import did_you_mean
-from tollway_workers.config.fields import dotted, shown
-from tollway_workers.config.fleet import FleetSettings, TelemetrySettings
+from tollway_workers.config.check.groups_fit import group_errors, group_warnings
+from tollway_workers.config.check.kafka_fits import kafka_errors, kafka_warnings
+from tollway_workers.config.check.lanes_fit import lane_errors, lane_warnings
+from tollway_workers.config.check.providers_fit import provider_errors, provider_warnings
+from tollway_workers.config.check.routes_fit import route_errors
+from tollway_workers.config.say.explain import did_you_mean
+from tollway_workers.config.say.fields import dotted, shown
+from tollway_workers.config.shape.fleet import FleetSettings, TelemetrySettings
 from tollway_workers.errors import ConfigMistake
 
 

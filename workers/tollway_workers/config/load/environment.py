@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tollway_workers.config.secret import SecretReference
+from tollway_workers.config.shape.secret import SecretReference
 
 #: Names the configuration file.
 CONFIG_VARIABLE = "TOLLWAY_CONFIG"

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from tollway_workers.config.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import ConfigMistake
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH

@@ -6,8 +6,8 @@ from itertools import chain
 
 from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.kafka import KafkaSettings, SecuritySettings
-from tollway_workers.config.network import is_loopback
+from tollway_workers.config.shape.kafka import KafkaSettings, SecuritySettings
+from tollway_workers.config.shape.network import is_loopback
 from tollway_workers.errors import ConfigMistake
 
 #: Hours that jobs topics keep a record at the least: a job must not vanish before its deadline.

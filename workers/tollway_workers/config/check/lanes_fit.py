@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from tollway_workers.config.fleet import DEFAULT_CONNECT_TIMEOUT, FleetSettings, resolve_lane
-from tollway_workers.config.provider import Price
+from tollway_workers.config.shape.fleet import DEFAULT_CONNECT_TIMEOUT, FleetSettings, resolve_lane
+from tollway_workers.config.shape.provider import Price
 from tollway_workers.errors import ConfigMistake
 
 #: US dollars per million tokens between which list prices lie; 0 is a model of one's own.

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tollway_schemas.problems import problem
-from tollway_workers.config.fields import NAMED_TABLES, dotted, section_at, section_in
+from tollway_workers.config.say.fields import NAMED_TABLES, dotted, section_at, section_in
 from tollway_workers.errors import ConfigMistake
 
 #: (what is wrong, what to do)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
-from tollway_workers.config.contract import (
+from tollway_workers.config.shape.contract import (
     GOOD_SHARE,
     MINUTE,
     CallLimit,
@@ -13,8 +13,8 @@ from tollway_workers.config.contract import (
     RateLimit,
     Resource,
 )
-from tollway_workers.config.fleet import FleetSettings, LaneConfig, resolve_lane
-from tollway_workers.config.provider import LIMITS, LimitSettings
+from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
+from tollway_workers.config.shape.provider import LIMITS, LimitSettings
 
 #: Shards of a group that does not say: few, because each is a slice of the limits.
 DEFAULT_SHARDS = 4

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tollway_schemas.topics import DEFAULT_PREFIX
-from tollway_workers.config.model import Section, Texts
-from tollway_workers.config.secret import SecretReference
+from tollway_workers.config.shape.model import Section, Texts
+from tollway_workers.config.shape.secret import SecretReference
 
 
 class SecuritySettings(Section):

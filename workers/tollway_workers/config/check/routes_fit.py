@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator
 
-from tollway_workers.config.route import DEFAULT_BACKOFF_MAX, DEFAULT_MAX_ATTEMPTS, RouteSettings
+from tollway_workers.config.shape.route import (
+    DEFAULT_BACKOFF_MAX,
+    DEFAULT_MAX_ATTEMPTS,
+    RouteSettings,
+)
 from tollway_workers.errors import ConfigMistake
 
 

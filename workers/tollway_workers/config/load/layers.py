@@ -14,12 +14,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from tollway_workers.config.check import errors_in
-from tollway_workers.config.environment import CONFIG_VARIABLE, VARIABLES, settings_from
-from tollway_workers.config.explain import explain
-from tollway_workers.config.fields import NAMED_TABLES
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.read import read_toml
+from tollway_workers.config.check.fleet_fits import errors_in
+from tollway_workers.config.load.environment import CONFIG_VARIABLE, VARIABLES, settings_from
+from tollway_workers.config.load.toml_file import read_toml
+from tollway_workers.config.say.explain import explain
+from tollway_workers.config.say.fields import NAMED_TABLES
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import ConfigError, ConfigMistake
 
 DEFAULT_FILE = Path("tollway.toml")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.secret import SecretReference
-from tollway_workers.config.secrets import resolve
+from tollway_workers.config.load.secrets import resolve
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.secret import SecretReference
 from tollway_workers.errors import ConfigError
 
 

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tollway_workers.config.kafka import KafkaSettings
-from tollway_workers.config.model import Name, Section
-from tollway_workers.config.provider import (
+from tollway_workers.config.shape.kafka import KafkaSettings
+from tollway_workers.config.shape.model import Name, Section
+from tollway_workers.config.shape.provider import (
     LaneSettings,
     LimitGroupSettings,
     LimitSettings,
@@ -15,8 +15,8 @@ from tollway_workers.config.provider import (
     ProviderSettings,
     TokenRule,
 )
-from tollway_workers.config.retry import RetryTopicSettings
-from tollway_workers.config.route import RouteSettings
+from tollway_workers.config.shape.retry import RetryTopicSettings
+from tollway_workers.config.shape.route import RouteSettings
 
 #: As jobs name them.
 TenantName = Annotated[str, Field(min_length=1, max_length=128)]

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from tollway_workers.config.fields import dotted, looks_like_key
-from tollway_workers.config.network import is_loopback, split_address
-from tollway_workers.config.provider import ProviderSettings
+from tollway_workers.config.say.fields import dotted, looks_like_key
+from tollway_workers.config.shape.network import is_loopback, split_address
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import ConfigMistake
 
 _SECRET_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tollway_workers.config.files import UnreadableFile, read_small_text
+from tollway_workers.config.load.files import UnreadableFile, read_small_text
 from tollway_workers.errors import ConfigError, ConfigMistake
 
 #: A thousand lanes fit in a tenth of it; parsing more would keep a terminal waiting.

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tollway_schemas.usage import PICO_PER_USD
-from tollway_workers.config.model import Section
-from tollway_workers.config.secret import SecretReference
+from tollway_workers.config.shape.model import Section
+from tollway_workers.config.shape.secret import SecretReference
 
 #: Dollars per million tokens times this is pico-USD per token.
 _PICO_PER_TOKEN = PICO_PER_USD // 1_000_000

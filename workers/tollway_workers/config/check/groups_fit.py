@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from tollway_workers.config.contract import LEAST_SHARE, MINUTE, Resource
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.groups import (
+from tollway_workers.config.shape.contract import LEAST_SHARE, MINUTE, Resource
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.groups import (
     default_shards,
     lanes_by_group,
     least_concurrency,

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, get_args, get_origin
 
-from tollway_workers.config.fleet import FleetSettings
-from tollway_workers.config.model import Section
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.model import Section
 
 #: Tables whose keys are names that the operator chooses.
 NAMED_TABLES = ("providers", "limit_groups", "lanes", "tenants", "routes")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from tollway_workers.config.model import Section
+from tollway_workers.config.shape.model import Section
 
 
 class SecretReference(Section):
