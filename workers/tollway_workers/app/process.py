@@ -17,7 +17,7 @@ from tollway_workers.app.contact import Contact, lane_homes
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
-from tollway_workers.app.topics import require_topics
+from tollway_workers.app.topic_setup import require_topics
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups, without_limits

@@ -8,7 +8,7 @@ from tollway_schemas.codec import decode
 from tollway_schemas.command import Command
 from tollway_schemas.job import Job
 from tollway_workers.app.connection import client_options
-from tollway_workers.app.unfinished import unfinished_in
+from tollway_workers.app.work_left import unfinished_in
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.group.unfinished import read_unfinished

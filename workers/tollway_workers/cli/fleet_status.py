@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
-from tollway_workers.app.unfinished import unfinished_jobs
+from tollway_workers.app.work_left import unfinished_jobs
 from tollway_workers.cli.fleet_page import (
     Sheet,
     lane_facts,

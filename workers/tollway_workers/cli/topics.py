@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tollway_workers.app.connection import client_options
-from tollway_workers.app.topics import look_and_plan
+from tollway_workers.app.topic_setup import look_and_plan
 from tollway_workers.cli.output import say, write_json
 from tollway_workers.cli.topic_scan import AsJson, Config
 from tollway_workers.cli.topics_page import (

@@ -12,7 +12,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from tollway_workers.app.topics import make_missing
+from tollway_workers.app.topic_setup import make_missing
 from tollway_workers.cli.output import count
 from tollway_workers.cli.run.local_broker import local_broker
 from tollway_workers.cli.run.settings import with_bootstrap_servers, with_simulator

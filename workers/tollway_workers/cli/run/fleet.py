@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
-from tollway_workers.app.topics import make_missing
+from tollway_workers.app.topic_setup import make_missing
 from tollway_workers.cli.run.disk import OTHER_FOLDER, writing
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.local_broker import Tell, local_broker

@@ -9,7 +9,7 @@ import structlog
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.run_topics import run_leftovers
-from tollway_workers.app.unfinished import unfinished_in
+from tollway_workers.app.work_left import unfinished_in
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.topic_admin import apply, broker_settings, existing_topics, topic_states
