@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-_COMMAND = "from tollway_workers.cli.config import app; app(prog_name='tollway config')"
+_COMMAND = "from tollway_workers.cli.config.command import app; app(prog_name='tollway config')"
 _SECRET = "sk-never-shown-0123456789"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -18,7 +18,7 @@ import pytest
 _COMMAND = [
     sys.executable,
     "-c",
-    "import typer; from tollway_workers.cli.simulator import register; "
+    "import typer; from tollway_workers.cli.simulator.command import register; "
     "app = typer.Typer(); register(app); app()",
 ]
 

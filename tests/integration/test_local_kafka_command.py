@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tollway_workers.cli.kafka import app
+from tollway_workers.cli.kafka.command import app
 from tollway_workers.local.kafka import LocalKafka
 
 

@@ -4,7 +4,7 @@ import json
 import pytest
 from rich.console import Console, RenderableType
 
-from tollway_workers.cli.output import (
+from tollway_workers.cli.shared.output import (
     Column,
     dollars,
     fitted,

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
-from tollway_workers.cli.fleet_page import (
+from tollway_workers.cli.fleet.page import (
     lane_facts,
     lane_sheets,
     span,
     worker_facts,
     worker_sheets,
 )
-from tollway_workers.cli.fleet_view import LIVE, FleetView
+from tollway_workers.cli.fleet.view import LIVE, FleetView
 from tollway_workers.job.envelopes import instant
 from tollway_workers.testing.samples import NOW
 

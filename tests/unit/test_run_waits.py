@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat
-from tollway_workers.cli.fleet_view import FleetView
+from tollway_workers.cli.fleet.view import FleetView
 from tollway_workers.cli.run.calls import CallCounts, Calls
 from tollway_workers.cli.run.causes import Cause
 from tollway_workers.cli.run.conduct import Played

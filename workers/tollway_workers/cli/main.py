@@ -20,43 +20,58 @@ COMMANDS = (
     ),
     LazyCommand(
         "dead-letters",
-        "tollway_workers.cli.dead_letters",
+        "tollway_workers.cli.dead_letters.command",
         "List and show the jobs that were given up on.",
         _JOBS,
     ),
-    LazyCommand("journal", "tollway_workers.cli.journal", "Show every call of a job.", _JOBS),
     LazyCommand(
-        "worker", "tollway_workers.cli.worker", "Run one worker until it is told to stop.", _FLEET
+        "journal", "tollway_workers.cli.journal.command", "Show every call of a job.", _JOBS
+    ),
+    LazyCommand(
+        "worker",
+        "tollway_workers.cli.worker.command",
+        "Run one worker until it is told to stop.",
+        _FLEET,
     ),
     LazyCommand(
         "lanes",
-        "tollway_workers.cli.fleet_status",
+        "tollway_workers.cli.fleet.command",
         "Watch the lanes: what is left to do, limits and their use.",
         _FLEET,
     ),
     LazyCommand(
-        "workers", "tollway_workers.cli.fleet_status", "Watch the workers that are alive.", _FLEET
+        "workers", "tollway_workers.cli.fleet.command", "Watch the workers that are alive.", _FLEET
     ),
-    LazyCommand("pause", "tollway_workers.cli.operate", "Start no call on a lane.", _FLEET),
-    LazyCommand("resume", "tollway_workers.cli.operate", "End every pause of a lane.", _FLEET),
+    LazyCommand("pause", "tollway_workers.cli.operate.command", "Start no call on a lane.", _FLEET),
     LazyCommand(
-        "cancel", "tollway_workers.cli.operate", "Cancel jobs, those in flight too.", _FLEET
-    ),
-    LazyCommand(
-        "topics", "tollway_workers.cli.topics", "Plan and make the fleet's topics.", _FLEET
+        "resume", "tollway_workers.cli.operate.command", "End every pause of a lane.", _FLEET
     ),
     LazyCommand(
-        "config", "tollway_workers.cli.config", "Make, check and show the configuration.", _FLEET
+        "cancel", "tollway_workers.cli.operate.command", "Cancel jobs, those in flight too.", _FLEET
+    ),
+    LazyCommand(
+        "topics", "tollway_workers.cli.topics.command", "Plan and make the fleet's topics.", _FLEET
+    ),
+    LazyCommand(
+        "config",
+        "tollway_workers.cli.config.command",
+        "Make, check and show the configuration.",
+        _FLEET,
     ),
     LazyCommand(
         "up",
-        "tollway_workers.cli.up",
+        "tollway_workers.cli.up.command",
         "A whole fleet in one terminal: Kafka, simulator, workers.",
         _LOCAL,
     ),
-    LazyCommand("kafka", "tollway_workers.cli.kafka", "A real Kafka on this machine.", _LOCAL),
     LazyCommand(
-        "simulator", "tollway_workers.cli.simulator", "A provider that costs nothing.", _LOCAL
+        "kafka", "tollway_workers.cli.kafka.command", "A real Kafka on this machine.", _LOCAL
+    ),
+    LazyCommand(
+        "simulator",
+        "tollway_workers.cli.simulator.command",
+        "A provider that costs nothing.",
+        _LOCAL,
     ),
 )
 

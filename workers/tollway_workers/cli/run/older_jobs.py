@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tollway_schemas import TopicNames, headers
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.output import count, on_one_line
+from tollway_workers.cli.shared.output import count, on_one_line
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.group.unfinished import read_unfinished, unfinished_spans

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 
 from tollway_schemas.usage import PICO_PER_USD
-from tollway_workers.cli.output import on_one_line
 from tollway_workers.cli.run.dry_run import Estimate
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
+from tollway_workers.cli.shared.output import on_one_line
 from tollway_workers.lanes.lane_wait import span, waiting
 
 SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"

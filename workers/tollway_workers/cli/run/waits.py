@@ -6,7 +6,7 @@ Times are in seconds of whatever clock the caller has.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tollway_workers.cli.fleet_view import LaneView
+from tollway_workers.cli.fleet.view import LaneView
 from tollway_workers.lanes.lane_wait import waiting
 
 #: States that do not pass by themselves.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.fleet_view import LIVE, FleetView
+from tollway_workers.cli.fleet.view import LIVE, FleetView
 from tollway_workers.cli.run.calls import CallCounts, Calls
 from tollway_workers.cli.run.waits import NO_WAITS, Look, Lookout
 from tollway_workers.cli.run.workers import RunWorkers

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from tollway_workers.cli.dead_letter_entry import Entry
+from tollway_workers.cli.dead_letters.entry import Entry
 
 #: Groups that are kept apart; what comes beyond counts in the total alone.
 MOST_GROUPS = 1_000

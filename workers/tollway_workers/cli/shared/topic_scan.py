@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.output import say
+from tollway_workers.cli.shared.output import say
 from tollway_workers.config.load.environment import CONFIG_VARIABLE
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, load_fleet
 from tollway_workers.config.shape.kafka import KafkaSettings

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from tollway_workers.cli.output import Column, count, say, show_table
+from tollway_workers.cli.shared.output import Column, count, say, show_table
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.topics.plan import TopicPlan
 from tollway_workers.topics.specs import REASONS, TopicSpec

@@ -13,7 +13,7 @@ from rich.text import Text
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.work_left import unfinished_jobs
-from tollway_workers.cli.fleet_page import (
+from tollway_workers.cli.fleet.page import (
     Sheet,
     lane_facts,
     lane_sheets,
@@ -22,9 +22,9 @@ from tollway_workers.cli.fleet_page import (
     worker_facts,
     worker_sheets,
 )
-from tollway_workers.cli.fleet_view import LIVE, FleetView
-from tollway_workers.cli.output import console, fitted, say, show_table, write_json
-from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
+from tollway_workers.cli.fleet.view import LIVE, FleetView
+from tollway_workers.cli.shared.output import console, fitted, say, show_table, write_json
+from tollway_workers.cli.shared.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader

@@ -11,11 +11,11 @@ import typer
 
 from tollway_schemas import FailureClass, TopicNames
 from tollway_schemas.codec import encode
-from tollway_workers.cli.dead_letter_entry import Opened, is_named, open_record
-from tollway_workers.cli.dead_letter_overview import Filters, Overview
-from tollway_workers.cli.dead_letter_page import entry_facts, raw_text, show_entry, show_overview
-from tollway_workers.cli.output import on_one_line, say, write_json
-from tollway_workers.cli.topic_scan import (
+from tollway_workers.cli.dead_letters.entry import Opened, is_named, open_record
+from tollway_workers.cli.dead_letters.overview import Filters, Overview
+from tollway_workers.cli.dead_letters.page import entry_facts, raw_text, show_entry, show_overview
+from tollway_workers.cli.shared.output import on_one_line, say, write_json
+from tollway_workers.cli.shared.topic_scan import (
     AsJson,
     Config,
     Prefix,
@@ -24,7 +24,7 @@ from tollway_workers.cli.topic_scan import (
     scanning,
     seconds_in,
 )
-from tollway_workers.cli.whose import Whose
+from tollway_workers.cli.shared.whose import Whose
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 

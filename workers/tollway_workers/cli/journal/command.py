@@ -11,11 +11,18 @@ import typer
 from tollway_schemas import JournalRecord, SchemaError, TopicNames
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.keys import job_key
-from tollway_workers.cli.attempt_table import show_attempts
-from tollway_workers.cli.conversation import indented, request_text, response_text
-from tollway_workers.cli.output import count, on_one_line, say, write_json
-from tollway_workers.cli.topic_scan import AsJson, Config, Prefix, Servers, kafka_of, scanning
-from tollway_workers.cli.whose import Whose, whose_text
+from tollway_workers.cli.shared.attempt_table import show_attempts
+from tollway_workers.cli.shared.conversation import indented, request_text, response_text
+from tollway_workers.cli.shared.output import count, on_one_line, say, write_json
+from tollway_workers.cli.shared.topic_scan import (
+    AsJson,
+    Config,
+    Prefix,
+    Servers,
+    kafka_of,
+    scanning,
+)
+from tollway_workers.cli.shared.whose import Whose, whose_text
 from tollway_workers.config.shape.kafka import KafkaSettings
 
 #: Exit status where nothing is known of the job.

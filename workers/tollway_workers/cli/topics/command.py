@@ -9,9 +9,9 @@ import typer
 
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.topic_setup import look_and_plan
-from tollway_workers.cli.output import say, write_json
-from tollway_workers.cli.topic_scan import AsJson, Config
-from tollway_workers.cli.topics_page import (
+from tollway_workers.cli.shared.output import say, write_json
+from tollway_workers.cli.shared.topic_scan import AsJson, Config
+from tollway_workers.cli.topics.page import (
     facts,
     show_done,
     show_plan,

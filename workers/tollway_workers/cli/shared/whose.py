@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tollway_workers.cli.output import on_one_line
+from tollway_workers.cli.shared.output import on_one_line
 
 
 class Whose(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tollway_workers.cli.output import json_text, printable
+from tollway_workers.cli.shared.output import json_text, printable
 
 _INDENT = "  "
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from tollway_schemas.codec import encode
-from tollway_workers.cli.fleet_view import FleetView, LaneView, WaitView
-from tollway_workers.cli.output import Column
+from tollway_workers.cli.fleet.view import FleetView, LaneView, WaitView
+from tollway_workers.cli.shared.output import Column
 
 _LANE_COLUMNS = (
     Column("lane"),

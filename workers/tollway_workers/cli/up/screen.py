@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tollway_workers.cli.output import console, on_one_line, printable
-from tollway_workers.cli.up_figures import WorkerFigures
+from tollway_workers.cli.shared.output import console, on_one_line, printable
+from tollway_workers.cli.up.figures import WorkerFigures
 
 #: Seconds between two lines where there is no terminal.
 _LINE_EVERY = 5.0

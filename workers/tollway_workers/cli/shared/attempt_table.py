@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from tollway_schemas import Attempt
-from tollway_workers.cli.output import Column, dollars, show_table
+from tollway_workers.cli.shared.output import Column, dollars, show_table
 
 _COLUMNS = (
     Column("#", right=True),

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tollway_workers.cli.output import on_one_line
+from tollway_workers.cli.shared.output import on_one_line
 
 #: Seconds between two looks.
 _LOOK = 0.2

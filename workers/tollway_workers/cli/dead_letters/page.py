@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tollway_schemas import DeadLetter
-from tollway_workers.cli.attempt_table import show_attempts
-from tollway_workers.cli.conversation import body_text, indented, request_text
-from tollway_workers.cli.dead_letter_entry import Entry, Opened, name_of
-from tollway_workers.cli.dead_letter_overview import Overview
-from tollway_workers.cli.output import Column, count, on_one_line, printable, say, show_table
-from tollway_workers.cli.whose import whose_text
+from tollway_workers.cli.dead_letters.entry import Entry, Opened, name_of
+from tollway_workers.cli.dead_letters.overview import Overview
+from tollway_workers.cli.shared.attempt_table import show_attempts
+from tollway_workers.cli.shared.conversation import body_text, indented, request_text
+from tollway_workers.cli.shared.output import Column, count, on_one_line, printable, say, show_table
+from tollway_workers.cli.shared.whose import whose_text
 
 #: How much of raw bytes is shown; `--raw` gives all.
 _MOST_RAW = 16_384

@@ -11,7 +11,7 @@ from tollway_schemas import SchemaError, TopicNames
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.command import Command
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.fleet_view import LIVE, FleetView
+from tollway_workers.cli.fleet.view import LIVE, FleetView
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.talk.command_log import Said, in_the_topic, say
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
