@@ -13,13 +13,13 @@ from mutations import Case
 from target import Run, Target
 
 from tollway_schemas.request import OutputSchema
-from tollway_workers.cli.run.batch import BatchReader, BatchRules
-from tollway_workers.cli.run.batch_file import BatchFile
-from tollway_workers.cli.run.batch_output import bad_line, read_ending
-from tollway_workers.cli.run.out_file import OutFile
+from tollway_workers.cli.batch.batch import BatchReader, BatchRules
+from tollway_workers.cli.batch.file import BatchFile
+from tollway_workers.cli.batch.out_file import OutFile
+from tollway_workers.cli.batch.output_lines import bad_line, read_ending
+from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.cli.run.screen import cost_text
 from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
-from tollway_workers.cli.run.tally import Tally
 from tollway_workers.cli.run.who import Model, Who
 from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.config.load.toml_file import read_toml

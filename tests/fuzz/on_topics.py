@@ -30,10 +30,10 @@ from tollway_schemas.reading.fetched import Fetched, FetchedRecords
 from tollway_schemas.reply import Answer, Provenance, Reply
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_schemas.usage import Usage
+from tollway_workers.cli.batch.output_lines import read_ending, reply_line
 from tollway_workers.cli.dead_letters.entry import open_record
 from tollway_workers.cli.fleet.page import lane_facts, lane_sheets, worker_facts, worker_sheets
 from tollway_workers.cli.fleet.view import FleetView
-from tollway_workers.cli.run.batch_output import read_ending, reply_line
 from tollway_workers.cli.shared.attempt_table import attempt_row
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.relay import Ways, is_due, onward

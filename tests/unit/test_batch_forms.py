@@ -16,8 +16,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tollway_workers.cli.run.batch_file import BatchFile
-from tollway_workers.cli.run.batch_items import ItemReader, NotItems
+from tollway_workers.cli.batch.file import BatchFile
+from tollway_workers.cli.batch.items import ItemReader, NotItems
 from tollway_workers.errors import InputError
 
 LONGEST = 10_000

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from tollway_schemas import FailureClass, OutputSchema
-from tollway_workers.cli.run.batch import Batch, BatchReader, BatchRules
-from tollway_workers.cli.run.batch_file import BatchFile
-from tollway_workers.cli.run.job_ids import job_id
+from tollway_workers.cli.batch.batch import Batch, BatchReader, BatchRules
+from tollway_workers.cli.batch.file import BatchFile
+from tollway_workers.cli.batch.job_ids import job_id
 from tollway_workers.errors import InputError
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_schemas import InvalidValue
-from tollway_workers.cli.run.batch_line import BadLine, BatchJob, read_line
-from tollway_workers.cli.run.chat_body import read_body
+from tollway_workers.cli.batch.chat_body import read_body
+from tollway_workers.cli.batch.line import BadLine, BatchJob, read_line
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.provider import LimitSettings
 from tollway_workers.providers.openai.request import build

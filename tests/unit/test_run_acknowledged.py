@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.cli.run.acknowledged import Acknowledged, Place
+from tollway_workers.cli.batch.acknowledged import Acknowledged, Place
 
 A: Place = ("jobs", 0)
 B: Place = ("jobs", 1)

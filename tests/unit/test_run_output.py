@@ -21,10 +21,10 @@ from tollway_schemas import (
     Usage,
     codec,
 )
-from tollway_workers.cli.run.batch_line import BadLine
-from tollway_workers.cli.run.batch_output import bad_line, read_ending, reply_line
-from tollway_workers.cli.run.collect import Collector
-from tollway_workers.cli.run.out_file import OutFile
+from tollway_workers.cli.batch.collect import Collector
+from tollway_workers.cli.batch.line import BadLine
+from tollway_workers.cli.batch.out_file import OutFile
+from tollway_workers.cli.batch.output_lines import bad_line, read_ending, reply_line
 from tollway_workers.errors import FleetError, InputError
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 

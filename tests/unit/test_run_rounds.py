@@ -19,9 +19,9 @@ from tollway_schemas import (
     Usage,
     codec,
 )
-from tollway_workers.cli.run.batch_output import read_ending, reply_line
-from tollway_workers.cli.run.collect import Collector
-from tollway_workers.cli.run.out_file import OutFile
+from tollway_workers.cli.batch.collect import Collector
+from tollway_workers.cli.batch.out_file import OutFile
+from tollway_workers.cli.batch.output_lines import read_ending, reply_line
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

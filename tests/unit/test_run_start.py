@@ -12,10 +12,11 @@ from rich.console import Console
 
 from tollway.new_job import NewJob, ReadyJob, ready
 from tollway_schemas import TopicNames
+from tollway_workers.cli.batch.acknowledged import Acknowledged
+from tollway_workers.cli.batch.enqueue import Enqueuer
+from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.cli.progress import once_each
-from tollway_workers.cli.run.acknowledged import Acknowledged
 from tollway_workers.cli.run.conduct import Played
-from tollway_workers.cli.run.enqueue import Enqueuer
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.report import show_result
@@ -23,7 +24,6 @@ from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.run.settings import plan_fleet
 from tollway_workers.cli.run.sizes import size
-from tollway_workers.cli.run.tally import Tally
 from tollway_workers.errors import ConfigError, InputError
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tollway_workers.cli.run.batch_output import Ending
+from tollway_workers.cli.batch.output_lines import Ending
+from tollway_workers.cli.batch.tally import Progress, Tally
 from tollway_workers.cli.run.calls import Calls
 from tollway_workers.cli.run.lane_lock import digests, lane_locks
 from tollway_workers.cli.run.options import RunOptions
@@ -19,7 +20,6 @@ from tollway_workers.cli.run.settings import (
     with_simulator,
 )
 from tollway_workers.cli.run.state import RunState, StateFile
-from tollway_workers.cli.run.tally import Progress, Tally
 from tollway_workers.cli.run.who import Model, Who
 from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.config.load.layers import load_fleet

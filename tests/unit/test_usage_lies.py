@@ -14,8 +14,8 @@ from tollway_schemas.errors import UndecodableRecord
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.reply import Reply
 from tollway_schemas.usage import MOST_TOKENS, Usage
-from tollway_workers.cli.run.batch_output import read_ending, reply_line
-from tollway_workers.cli.run.tally import Tally
+from tollway_workers.cli.batch.output_lines import read_ending, reply_line
+from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.config.shape.provider import Price
 from tollway_workers.job import envelopes as outgoing

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tollway_workers.cli.batch.tally import Progress
 from tollway_workers.cli.run.calls import NO_CALLS, Calls
 from tollway_workers.cli.run.fleet import Fleet
-from tollway_workers.cli.run.tally import Progress
 from tollway_workers.cli.run.waits import NO_WAITS, Look, Patience
 from tollway_workers.cli.run.watch import FleetWatch, Sight
 from tollway_workers.cli.run.work import RunWork

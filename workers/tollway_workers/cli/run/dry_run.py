@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tollway_schemas import Usage
-from tollway_workers.cli.run.batch import BatchReader
-from tollway_workers.cli.run.batch_line import BadLine, BatchJob
+from tollway_workers.cli.batch.batch import BatchReader
+from tollway_workers.cli.batch.line import BadLine, BatchJob
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.provider import Price

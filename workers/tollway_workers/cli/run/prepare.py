@@ -10,14 +10,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from tollway_schemas import OutputSchema
-from tollway_workers.cli.run.batch import (
+from tollway_workers.cli.batch.batch import (
     LINE_BYTES_PER_JOB_BYTE,
     Batch,
     BatchReader,
     BatchRules,
 )
-from tollway_workers.cli.run.batch_file import BatchFile
-from tollway_workers.cli.run.collect import Collector
+from tollway_workers.cli.batch.collect import Collector
+from tollway_workers.cli.batch.file import BatchFile
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.resume import Identity, OpenedOutput, open_output

@@ -11,8 +11,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.cli.batch.tally import Progress, Tally
 from tollway_workers.cli.run.calls import Calls
-from tollway_workers.cli.run.tally import Progress, Tally
 
 #: Seconds between two lines where there is no terminal.
 _LINE_EVERY = 3.0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.run.causes import Cause
+from tollway_workers.cli.batch.causes import Cause
+from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.fleet import broker, make_topics, own_locks
 from tollway_workers.cli.run.lane_lock import LaneLocks
@@ -18,7 +19,6 @@ from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.cli.run.signals import StopSignals
 from tollway_workers.cli.run.state import RunState
-from tollway_workers.cli.run.tally import Tally
 from tollway_workers.cli.run.work import RunParts, RunWork, new_state
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings

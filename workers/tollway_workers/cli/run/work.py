@@ -20,13 +20,13 @@ from tollway_schemas import (
     headers,
 )
 from tollway_schemas.codec import decode
-from tollway_workers.cli.run.acknowledged import Acknowledged
-from tollway_workers.cli.run.batch import Batch, BatchReader
-from tollway_workers.cli.run.batch_line import BatchJob
-from tollway_workers.cli.run.batch_output import bad_line
-from tollway_workers.cli.run.collect import Collector
-from tollway_workers.cli.run.enqueue import Enqueuer, Task
-from tollway_workers.cli.run.out_file import Output
+from tollway_workers.cli.batch.acknowledged import Acknowledged
+from tollway_workers.cli.batch.batch import Batch, BatchReader
+from tollway_workers.cli.batch.collect import Collector
+from tollway_workers.cli.batch.enqueue import Enqueuer, Task
+from tollway_workers.cli.batch.line import BatchJob
+from tollway_workers.cli.batch.out_file import Output
+from tollway_workers.cli.batch.output_lines import bad_line
 from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.shape.fleet import FleetSettings

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from tollway_workers.cli.run.batch_output import Ending, read_ending
-from tollway_workers.cli.run.causes import Causes
+from tollway_workers.cli.batch.causes import Causes
+from tollway_workers.cli.batch.output_lines import Ending, read_ending
 from tollway_workers.cli.run.disk import MAKE_ROOM, replace_file, writing
 from tollway_workers.errors import InputError
 

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Self, cast
 
-from tollway_workers.cli.run.batch_form import (
+from tollway_workers.cli.batch.form import (
     HEAD,
     LINES_LOOKED_AT,
     Form,
@@ -24,7 +24,7 @@ from tollway_workers.cli.run.batch_form import (
     form_of,
     no_text,
 )
-from tollway_workers.cli.run.batch_items import ItemReader, NotItems
+from tollway_workers.cli.batch.items import ItemReader, NotItems
 from tollway_workers.errors import InputError
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

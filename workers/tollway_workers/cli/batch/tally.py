@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tollway_schemas.usage import MOST_TOKENS
-from tollway_workers.cli.run.batch_output import Ending
+from tollway_workers.cli.batch.output_lines import Ending
 from tollway_workers.cli.run.calls import NO_CALLS, Calls
 from tollway_workers.cli.run.waits import NO_WAITS, Look
 

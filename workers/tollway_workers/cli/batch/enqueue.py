@@ -8,7 +8,7 @@ from tollway.new_job import ReadyJob
 from tollway_schemas import codec
 from tollway_schemas.keys import job_key
 from tollway_schemas.topics import TopicNames
-from tollway_workers.cli.run.acknowledged import Acknowledged
+from tollway_workers.cli.batch.acknowledged import Acknowledged
 from tollway_workers.errors import InputError
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.produce.written import place_of

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tollway_schemas import Answer, Reply, Usage
-from tollway_workers.cli.run.batch import MODEL_LABEL
+from tollway_workers.cli.batch.batch import MODEL_LABEL
 
 JsonObject = dict[str, Any]
 

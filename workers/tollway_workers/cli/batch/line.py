@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from tollway_schemas import ChatRequest, FailureClass, InvalidValue, OutputSchema
-from tollway_workers.cli.run.chat_body import read_body
+from tollway_workers.cli.batch.chat_body import read_body
 
 _URL = "/v1/chat/completions"
 #: How the path of the one call that is served ends, whatever the server calls what is before it.

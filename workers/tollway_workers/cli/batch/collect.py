@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from tollway_schemas import Reply, SchemaError, codec
-from tollway_workers.cli.run.batch_output import Ending, read_ending, reply_line
-from tollway_workers.cli.run.causes import Cause
-from tollway_workers.cli.run.out_file import Output
-from tollway_workers.cli.run.tally import Tally
+from tollway_workers.cli.batch.causes import Cause
+from tollway_workers.cli.batch.out_file import Output
+from tollway_workers.cli.batch.output_lines import Ending, read_ending, reply_line
+from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.errors import FleetError
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 

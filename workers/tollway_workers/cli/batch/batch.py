@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from tollway.errors import InvalidNewJob
 from tollway.new_job import NewJob, ReadyJob, ready
 from tollway_schemas import FailureClass, OutputSchema, Priority, ReplyAddress, codec
-from tollway_workers.cli.run.batch_file import BatchFile
-from tollway_workers.cli.run.batch_line import BadLine, BatchJob, read_line
-from tollway_workers.cli.run.job_ids import job_id
+from tollway_workers.cli.batch.file import BatchFile
+from tollway_workers.cli.batch.job_ids import job_id
+from tollway_workers.cli.batch.line import BadLine, BatchJob, read_line
 from tollway_workers.errors import InputError
 
 #: Labels of a run's jobs; replies bring them back.
