@@ -15,7 +15,6 @@ from tollway_schemas import TopicNames
 from tollway_workers.cli.batch.acknowledged import Acknowledged
 from tollway_workers.cli.batch.enqueue import Enqueuer
 from tollway_workers.cli.batch.tally import Tally
-from tollway_workers.cli.progress import once_each
 from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
@@ -26,6 +25,7 @@ from tollway_workers.cli.run.settings import plan_fleet
 from tollway_workers.cli.run.sizes import size
 from tollway_workers.errors import ConfigError, InputError
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
+from tollway_workers.local.fleet.progress_lines import once_each
 
 _MAIN = "from tollway_workers.cli.entry import main; main()"
 _TWO_LANES = """

@@ -21,9 +21,9 @@ from tollway_workers.cli.run.settings import (
 )
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.cli.run.who import Model, Who
-from tollway_workers.cli.run.worker_settings import write_settings
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.errors import ConfigError, InputError
+from tollway_workers.local.fleet.worker_settings import write_settings
 
 STATE = RunState(
     run="r1",

@@ -2,7 +2,7 @@
 
 import sys
 
-from tollway_workers.cli.status import COULD_NOT_RUN, INTERRUPTED
+from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED
 
 _DEBUG = "--debug"
 _NOT_INSTALLED = (

@@ -11,8 +11,8 @@ from typing import BinaryIO, Protocol
 
 from tollway_workers.cli.batch.causes import Causes
 from tollway_workers.cli.batch.output_lines import Ending, read_ending
-from tollway_workers.cli.run.disk import MAKE_ROOM, replace_file, writing
 from tollway_workers.errors import InputError
+from tollway_workers.local.fleet.disk import MAKE_ROOM, replace_file, writing
 
 
 class Output(Protocol):

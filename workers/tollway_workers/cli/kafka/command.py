@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tollway_workers.cli.progress import once_each
 from tollway_workers.errors import FleetError
+from tollway_workers.local.fleet.progress_lines import once_each
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, RunningBroker
 
 app = typer.Typer(

@@ -21,9 +21,9 @@ from tollway_workers.cli.run.report import (
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result, Session
 from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
-from tollway_workers.cli.run.simulated import simulator_options
-from tollway_workers.cli.status import INTERRUPTED
+from tollway_workers.exit_status import INTERRUPTED
 from tollway_workers.kafka.connect import quieten_client_logs
+from tollway_workers.local.fleet.simulated import simulator_options
 
 
 def register(app: typer.Typer) -> None:

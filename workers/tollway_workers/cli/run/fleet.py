@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from tollway_workers.app.topic_setup import make_missing
-from tollway_workers.cli.run.disk import OTHER_FOLDER, writing
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
-from tollway_workers.cli.run.local_broker import Tell, local_broker
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, with_simulator
-from tollway_workers.cli.run.worker_process import WorkerPlan
-from tollway_workers.cli.run.worker_settings import write_settings
-from tollway_workers.cli.run.workers import RunWorkers
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
+from tollway_workers.local.fleet.broker import Tell, local_broker
+from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
+from tollway_workers.local.fleet.worker_process import WorkerPlan
+from tollway_workers.local.fleet.worker_settings import write_settings
+from tollway_workers.local.fleet.workers import RunWorkers
 
 #: Seconds that workers may take to end over their own drain.
 _DRAIN_MARGIN = 10.0
@@ -105,7 +105,7 @@ def own_locks(plan: FleetPlan, settings: FleetSettings, cluster: str) -> Iterato
 @asynccontextmanager
 async def _simulator(options: RunOptions) -> AsyncIterator[tuple[str, int]]:
     """A simulator process: its address, and what keeps it alive as long as anybody holds it."""
-    command = [sys.executable, "-m", "tollway_workers.cli.run.simulated"]
+    command = [sys.executable, "-m", "tollway_workers.local.fleet.simulated"]
     for name, file in (("--answers", options.answers), ("--faults", options.faults)):
         if file is not None:
             command += [name, str(file.absolute())]

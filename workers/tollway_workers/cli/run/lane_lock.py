@@ -17,10 +17,10 @@ from pathlib import Path
 import orjson
 import platformdirs
 
-from tollway_workers.cli.run.disk import OTHER_FOLDER, writing
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
+from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
 from tollway_workers.topics.run_names import run_name
 
 

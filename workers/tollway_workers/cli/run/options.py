@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tollway_workers.cli.run.disk import state_path
 from tollway_workers.cli.run.waits import GIVE_UP_AFTER
 from tollway_workers.errors import InputError
+from tollway_workers.local.fleet.disk import state_path
 
 STANDARD_STREAM = "-"
 

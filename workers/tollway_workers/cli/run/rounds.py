@@ -11,10 +11,10 @@ from tollway_workers.cli.run.older_jobs import OlderJobs
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.cli.run.signals import StopSignals
 from tollway_workers.cli.run.waits import Patience
 from tollway_workers.cli.run.watch import FleetWatch
 from tollway_workers.cli.run.work import RunWork
+from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.errors import BrokerUnavailable
 
 

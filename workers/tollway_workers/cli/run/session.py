@@ -17,9 +17,9 @@ from tollway_workers.cli.run.prepare import Prepared
 from tollway_workers.cli.run.rounds import Rounds
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.cli.run.signals import StopSignals
 from tollway_workers.cli.run.state import RunState
 from tollway_workers.cli.run.work import RunParts, RunWork, new_state
+from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.client_settings import SinkSettings

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tollway_schemas.job import MOST, MOST_OFFSET
 from tollway_workers.cli.batch.acknowledged import Place
-from tollway_workers.cli.run.disk import MAKE_ROOM, replace_file, state_path, writing
 from tollway_workers.cli.run.who import Who, other_who
 from tollway_workers.errors import InputError
+from tollway_workers.local.fleet.disk import MAKE_ROOM, replace_file, state_path, writing
 
 #: As Kafka counts, and whoever reads the file: an offset, and a partition or generation.
 Count = Annotated[int, Field(ge=0, le=MOST_OFFSET)]

@@ -10,15 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from tollway_workers.cli.run.needed_keys import require_keys_of
-from tollway_workers.cli.run.signals import StopSignals
-from tollway_workers.cli.run.worker_process import log_file
 from tollway_workers.cli.shared.output import count
+from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.cli.up.figures import FleetFigures
 from tollway_workers.cli.up.fleet import UpFleet, UpPlan, fleet_up, plan_up
 from tollway_workers.cli.up.log import LogFollower
 from tollway_workers.cli.up.screen import MachineScreen, PeopleScreen, UpScreen
 from tollway_workers.errors import InputError
 from tollway_workers.kafka.connect import quieten_client_logs
+from tollway_workers.local.fleet.worker_process import log_file
 from tollway_workers.local.simulator import PROFILES, SimulatorOptions, load_answers, load_faults
 
 #: Seconds between two looks at the workers.

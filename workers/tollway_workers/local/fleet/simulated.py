@@ -1,4 +1,4 @@
-"""The simulator of a simulated run: `python -m tollway_workers.cli.run.simulated`.
+"""The simulator of a simulated run: `python -m tollway_workers.local.fleet.simulated`.
 
 A process of its own, that writes its address to stdout and ends when stdin does. The run and its
 workers hold the other end: it outlives a run that is killed until the workers have finished.

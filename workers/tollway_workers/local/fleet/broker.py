@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tollway_workers.cli.progress import once_each
 from tollway_workers.errors import FleetError, LocalError
+from tollway_workers.local.fleet.progress_lines import once_each
 from tollway_workers.local.kafka import LocalKafka, LocalKafkaGone, RunningBroker
 
 Tell = Callable[[str], None]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import httpx
 
-from tollway_workers.cli.run.worker_process import (
+from tollway_workers.errors import FleetError
+from tollway_workers.exit_status import COULD_NOT_RUN
+from tollway_workers.local.fleet.worker_process import (
     WorkerPlan,
     WorkerProcess,
     forget_announcements,
     log_file,
 )
-from tollway_workers.cli.status import COULD_NOT_RUN
-from tollway_workers.errors import FleetError
 
 #: Deaths of one slot in a row, after which they are no accident.
 _MOST_DEATHS = 4

@@ -5,7 +5,7 @@ import signal
 from types import TracebackType
 from typing import Self
 
-from tollway_workers.cli.status import COULD_NOT_RUN, INTERRUPTED
+from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED
 
 
 class StopSignals:
