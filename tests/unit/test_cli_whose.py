@@ -11,8 +11,8 @@ import pytest
 from tollway_schemas import DeadLetter, Failure, FailureClass, JournalRecord, Origin, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.cli.dead_letters.command import command as dead_letters
-from tollway_workers.cli.journal.command import command as journal
+from tollway_workers.cli.dead_letters import command as dead_letters
+from tollway_workers.cli.journal import command as journal
 from tollway_workers.cli.shared.whose import Whose
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.job.envelopes import instant
