@@ -47,7 +47,7 @@ chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits, ONLY=ch
 		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 
 fuzz: $(VENV)/.dev ## Mutate what strangers may send; SECONDS=60, SEED=7, ONLY=records,answers, REPEAT=.fuzz/a.json
-	@PYTHONPATH=tests/contract $(BIN)/python tests/fuzz/fuzz.py --only "$(ONLY)" \
+	@PYTHONPATH=tests/contract:tests/doubles $(BIN)/python tests/fuzz/fuzz.py --only "$(ONLY)" \
 		--seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) $(if $(REPEAT),--repeat "$(REPEAT)")
 
 schemas: $(VENV)/.dev ## Write schemas/json from the models

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
+from samples import NOW, job
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.job import Job, Priority
@@ -20,7 +21,6 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.kafka.group.unfinished import unfinished_records
 from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
-from tollway_workers.testing.samples import NOW, job
 from tollway_workers.topics.specs import wanted_topics
 
 MakeTopic = Callable[..., Awaitable[str]]

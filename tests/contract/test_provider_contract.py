@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from aiohttp import web
+from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
@@ -15,7 +16,6 @@ from tollway_workers.config.shape.provider import LimitSettings, ProviderSetting
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Provider, ProviderCall
 from tollway_workers.providers.registry import ProviderRegistry
-from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="hi"),))
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from memory_broker import MemoryBroker, MemorySink, MemorySource
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordSource
@@ -13,7 +14,6 @@ from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource
 
 MakeTopic = Callable[..., Awaitable[str]]
 Committed = dict[tuple[str, int], tuple[int, str]]

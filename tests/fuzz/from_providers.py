@@ -10,6 +10,8 @@ import httpx
 import orjson
 from mutations import Case
 from pydantic import SecretStr
+from samples import NOW, job, lane, progress
+from scripted_provider import completion
 from target import Run, Target
 
 from tollway_schemas.codec import decode
@@ -23,8 +25,6 @@ from tollway_workers.job.outcome import Completed
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.registry import WIRE_FORMATS
-from tollway_workers.testing.samples import NOW, job, lane, progress
-from tollway_workers.testing.scripted_provider import completion
 from tollway_workers.validation.validator import ResultValidator
 
 _KEY = "kx-0123456789abcdef"

@@ -11,7 +11,10 @@ from typing import Any
 import orjson
 from aiokafka import TopicPartition
 from batch_bytes import CONTROL, PACK, batch, old_record, record
+from memory_fleet import MOST_JOB_BYTES, NAMES, TIERS, MemoryFleet
 from mutations import Case
+from samples import NOW, attempt, job, lane, progress
+from scripted_provider import ScriptedProvider
 from target import Run, Target
 
 from tollway_schemas.attempt import JournalRecord
@@ -51,9 +54,6 @@ from tollway_workers.ownership.offset_map import METADATA_LIMIT
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.read import Ended, Refused
-from tollway_workers.testing.memory_fleet import MOST_JOB_BYTES, NAMES, TIERS, MemoryFleet
-from tollway_workers.testing.samples import NOW, attempt, job, lane, progress
-from tollway_workers.testing.scripted_provider import ScriptedProvider
 
 _MOST_UNPACKED = 16 * 2**20
 _PLACE = TopicPartition("jobs", 3)

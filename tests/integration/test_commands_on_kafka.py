@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from samples import NOW, job
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.job import Job, Priority
@@ -23,7 +24,6 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
-from tollway_workers.testing.samples import NOW, job
 from tollway_workers.topics.specs import wanted_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from samples import job
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.job import Priority
@@ -28,7 +29,6 @@ from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.local.kafka import LocalKafka
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
 from tollway_workers.ownership.custody import LEASE
-from tollway_workers.testing.samples import job
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

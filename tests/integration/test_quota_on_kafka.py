@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from samples import lane
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.contract import Contract
@@ -14,7 +15,6 @@ from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
 from tollway_workers.ownership.custody import LEASE
 from tollway_workers.ownership.sharding import ShardGroup
-from tollway_workers.testing.samples import lane
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

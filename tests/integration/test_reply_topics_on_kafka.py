@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from samples import NOW, job
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import DeadLetter
@@ -22,7 +23,6 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.local.simulator import Simulator
-from tollway_workers.testing.samples import NOW, job
 from tollway_workers.topics.specs import wanted_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]

@@ -10,6 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
+from samples import job, progress
 
 from tollway_schemas.codec import decode
 from tollway_schemas.failure import FailureClass
@@ -23,7 +24,6 @@ from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
-from tollway_workers.testing.samples import job, progress
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from samples import NOW, attempt, job, progress
 
 from tollway_schemas import headers
 from tollway_schemas.codec import decode, encode
@@ -34,7 +35,6 @@ from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.testing.samples import NOW, attempt, job, progress
 from tollway_workers.topics.specs import wanted_topics
 
 pytestmark = pytest.mark.kafka

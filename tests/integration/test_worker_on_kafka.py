@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from samples import job
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.job import Job, Priority
@@ -30,7 +31,6 @@ from tollway_workers.local.simulator import (
     Simulator,
     SimulatorOptions,
 )
-from tollway_workers.testing.samples import job
 from tollway_workers.topics.specs import wanted_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]

@@ -8,16 +8,16 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from memory_broker import MemoryBroker, MemorySource
+from memory_fleet import NAMES, memory_broker
 from scenario import GONE, said
+from scripted_provider import ScriptedProvider
 
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Priority
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.ownership.shard_plan import Place
-from tollway_workers.testing.memory_broker import MemoryBroker, MemorySource
-from tollway_workers.testing.memory_fleet import NAMES, memory_broker
-from tollway_workers.testing.scripted_provider import ScriptedProvider
 
 #: Delays of the retry topics, in seconds.
 TIERS = (15.0, 60.0)

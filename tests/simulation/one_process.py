@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 from edge import TIERS, Edge
+from memory_fleet import MemoryFleet
+from samples import lane
 
 from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.testing.memory_fleet import MemoryFleet
-from tollway_workers.testing.samples import lane
 
 #: Attempts enough for a failure more than the scenario has.
 _ROUTE = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=6, backoff_initial=0.1))

@@ -3,6 +3,9 @@
 from itertools import takewhile
 from typing import NamedTuple
 
+from manual_clock import ManualClock
+from samples import lane
+
 from tollway_workers.config.shape.contract import Contract, Resource
 from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.job.progress import JobProgress
@@ -13,8 +16,6 @@ from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import lane
 
 SHARDS, CALLS = 4, 6
 REQUESTS, TOKENS, LARGEST = 24.0, 6_000.0, 400.0

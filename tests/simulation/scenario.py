@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from samples import job
+from scripted_provider import completion
 
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job, ReplyAddress
@@ -15,8 +17,6 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.testing.samples import job
-from tollway_workers.testing.scripted_provider import completion
 
 #: A record that holds no job.
 GARBAGE = b"\x00 no job"

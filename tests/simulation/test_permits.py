@@ -9,6 +9,7 @@ from itertools import count
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from manual_clock import ManualClock
 from permit_worker import (
     CALLS,
     FLOOR,
@@ -22,6 +23,7 @@ from permit_worker import (
     contract,
     counted,
 )
+from samples import job, progress
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
@@ -35,8 +37,6 @@ from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.providers.http.retry_after import RateHeaders
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import job, progress
 
 _PERIOD, _SMALL = 60.0, 200.0
 #: Seconds between two commits: the lease never runs out but in a crash.

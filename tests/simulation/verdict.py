@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from edge import Edge
+from memory_fleet import NAMES
 from scenario import GARBAGE, WAYS
 
 from tollway_schemas import headers
@@ -11,7 +12,6 @@ from tollway_schemas.codec import decode
 from tollway_schemas.headers import Headers
 from tollway_schemas.reply import Reply
 from tollway_workers.ownership.offsets import OffsetTracker
-from tollway_workers.testing.memory_fleet import NAMES
 
 
 class Copy(NamedTuple):

@@ -6,6 +6,7 @@ from enum import Enum
 
 from awaits import Awaits, State
 from edge import CommitFailed, Edge
+from memory_fleet import NAMES
 from one_process import Process
 from scenario import GARBAGE, WAYS, cursed, failing
 from stepped_loop import SteppedLoop
@@ -17,7 +18,6 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_workers.errors import ProviderError
-from tollway_workers.testing.memory_fleet import NAMES
 
 #: Steps in which all has to come to its end.
 _MOST_STEPS = 2_000

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import structlog
+from manual_clock import ManualClock
+from samples import admission_of, job, lane, progress
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.lanes.gate import LaneState
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.providers.http.retry_after import RateHeaders
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import admission_of, job, lane, progress
 
 Logs = list[MutableMapping[str, Any]]
 

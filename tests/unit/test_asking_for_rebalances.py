@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from manual_clock import ManualClock
 
 from tollway_workers.kafka.group.assignor import ShardAssignor
 from tollway_workers.kafka.group.instance import InstanceIdInUse
@@ -13,7 +14,6 @@ from tollway_workers.kafka.group.membership import Membership
 from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders, Process
-from tollway_workers.testing.manual_clock import ManualClock
 
 _TOPIC = "tollway.jobs.extract.bulk"
 _PLACE: Place = (_TOPIC, 0)

@@ -7,6 +7,9 @@ from random import Random
 import httpx
 import orjson
 import pytest
+from memory_fleet import MemoryFleet
+from samples import admission_of, job, lane, progress
+from scripted_provider import ScriptedProvider, completion
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.provider import ProviderSettings
@@ -19,9 +22,6 @@ from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.http.transport import AiohttpTransport
 from tollway_workers.providers.registry import WIRE_FORMATS
-from tollway_workers.testing.memory_fleet import MemoryFleet
-from tollway_workers.testing.samples import admission_of, job, lane, progress
-from tollway_workers.testing.scripted_provider import ScriptedProvider, completion
 from tollway_workers.validation.validator import ResultValidator
 
 _ANSWER = orjson.dumps({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from samples import NOW, attempt
 
 from tollway_schemas import DeadLetter, Failure, FailureClass, JournalRecord, Origin, headers
 from tollway_schemas.codec import encode
@@ -17,7 +18,6 @@ from tollway_workers.cli.shared.whose import Whose
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.job.envelopes import instant
 from tollway_workers.kafka.read.log_reader import LoggedRecord
-from tollway_workers.testing.samples import NOW, attempt
 
 _KAFKA = KafkaSettings(bootstrap_servers="nowhere:9092")
 

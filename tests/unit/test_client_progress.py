@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from manual_clock import ManualClock
+
 from tollway_workers.kafka.client_progress import ClientProgress
-from tollway_workers.testing.manual_clock import ManualClock
 
 
 @dataclass

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from samples import NOW, job, progress
 
 from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.operators.commands import BLIND, Commands
 from tollway_workers.operators.freshness import Looks
-from tollway_workers.testing.samples import NOW, job, progress
 
 
 def at(seconds: float) -> datetime:

@@ -6,12 +6,12 @@ from unittest.mock import AsyncMock
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RequestTimedOutError
+from manual_clock import ManualClock
 
 from tollway_workers.kafka.group.committer import Committer
 from tollway_workers.ownership.custody import LEASE
 from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.user_data import Orders
-from tollway_workers.testing.manual_clock import ManualClock
 
 _PLACE = ("tollway.jobs.extract.bulk", 0)
 

@@ -3,13 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from samples import NOW
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.usage import Usage
 from tollway_workers.config.shape.provider import Price
 from tollway_workers.job.cost import cost_of, total
 from tollway_workers.job.envelopes import instant
-from tollway_workers.testing.samples import NOW
 
 _PRICE = Price(input=Decimal("0.15"), output=Decimal("0.60"), cached_input=Decimal("0.075"))
 _USAGE = Usage(input_total=1_000, input_cached_read=400, output_total=100)

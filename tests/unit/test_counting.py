@@ -6,6 +6,9 @@ from threading import Event
 from typing import Any
 
 import pytest
+from memory_fleet import MemoryFleet
+from samples import NOW, admission_of, job, lane
+from scripted_provider import ScriptedProvider, completion
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.command import Action, Command
@@ -17,9 +20,6 @@ from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.envelopes import instant
 from tollway_workers.limits.estimate import TokenCount, text_tokens
 from tollway_workers.pipeline.admit import Admission
-from tollway_workers.testing.memory_fleet import MemoryFleet
-from tollway_workers.testing.samples import NOW, admission_of, job, lane
-from tollway_workers.testing.scripted_provider import ScriptedProvider, completion
 
 _ROUTES = {"extract": RouteSettings(lanes=("main",)), "other": RouteSettings(lanes=("plain",))}
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from manual_clock import ManualClock
+from samples import NOW, admission_of, job, lane, progress
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
@@ -14,8 +16,6 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import TENANT_BYTES
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
 
 
 @dataclass

@@ -6,6 +6,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from manual_clock import ManualClock
+from samples import NOW, admission_of, job, lane, progress
+from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas.attempt import Billed
 from tollway_schemas.failure import FailureClass
@@ -21,9 +24,6 @@ from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.providers.base import Finish
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
-from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
 from tollway_workers.validation.validator import ResultValidator
 
 _PRICE = Price(input=Decimal(1), output=Decimal(2))

@@ -4,6 +4,7 @@ from dataclasses import astuple
 from random import Random
 
 import pytest
+from samples import NOW, job, progress
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import FailureClass
@@ -21,7 +22,6 @@ from tollway_workers.job.outcome import (
 )
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.decide import CallError, RetryPolicy
-from tollway_workers.testing.samples import NOW, job, progress
 
 F, N = FailureClass, Next
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from samples import NOW
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_workers.cli.fleet.page import (
@@ -15,7 +16,6 @@ from tollway_workers.cli.fleet.page import (
 )
 from tollway_workers.cli.fleet.view import LIVE, FleetView
 from tollway_workers.job.envelopes import instant
-from tollway_workers.testing.samples import NOW
 
 
 def lane(**fields: Any) -> LaneBeat:

@@ -6,7 +6,9 @@ from unittest.mock import AsyncMock
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from manual_clock import ManualClock
 from prometheus_client import CollectorRegistry
+from samples import NOW
 
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.kafka.client_settings import SourceSettings
@@ -16,8 +18,6 @@ from tollway_workers.ownership.holdings import Found
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.telemetry.state import StateGauges
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW
 
 _INTERACTIVE, _BULK = "tollway.lanes.main.interactive", "tollway.lanes.main.bulk"
 _GROUP = ShardGroup(

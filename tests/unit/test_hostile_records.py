@@ -7,7 +7,11 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import TopicPartition
+from manual_clock import ManualClock
+from memory_fleet import MOST_JOB_BYTES, MemoryFleet
 from pydantic import ValidationError
+from samples import NOW, job, lane, record
+from scripted_provider import ScriptedProvider
 
 from tollway_schemas import headers
 from tollway_schemas.codec import decode, encode
@@ -23,10 +27,6 @@ from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.decode import read_job
 from tollway_workers.pipeline.read import Ended, Refused
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.memory_fleet import MOST_JOB_BYTES, MemoryFleet
-from tollway_workers.testing.samples import NOW, job, lane, record
-from tollway_workers.testing.scripted_provider import ScriptedProvider
 from tollway_workers.worker.tasks import in_turns
 
 _MANY = 340_000

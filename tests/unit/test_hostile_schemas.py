@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import psutil
 import pytest
+from scripted_provider import completion
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import OutputSchema
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
 from tollway_workers.local.simulator.answers import AnswerBook
 from tollway_workers.local.simulator.ask import BadRequest, read_ask
-from tollway_workers.testing.scripted_provider import completion
 from tollway_workers.validation.confined import Confined
 from tollway_workers.validation.validator import ResultValidator
 

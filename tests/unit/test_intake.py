@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import NOW, job, record
 
 from tollway_schemas.codec import encode
 from tollway_schemas.errors import UndecodableRecord, UnsupportedVersion
@@ -15,7 +16,6 @@ from tollway_schemas.job import Job, Priority, Visit
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.decode import DEFAULT_DEADLINES, read_job
-from tollway_workers.testing.samples import NOW, job, record
 
 _REQUEST = {"messages": [{"role": "user", "content": "hello"}]}
 _AT = datetime.fromtimestamp(NOW, UTC)

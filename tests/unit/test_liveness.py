@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 
 import pytest
+from manual_clock import ManualClock
 
 from tollway_workers.app import liveness as liveness_module
 from tollway_workers.app.liveness import STUCK, Liveness
@@ -13,7 +14,6 @@ from tollway_workers.health.watchdog import Progress, Watchdog
 from tollway_workers.kafka.client_watch import KafkaWatchdog
 from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.kafka.probe import ProbeSettings
-from tollway_workers.testing.manual_clock import ManualClock
 
 
 @dataclass

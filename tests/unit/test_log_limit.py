@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from manual_clock import ManualClock
 from structlog.testing import capture_logs
 
 from tollway_workers.telemetry.client_logs import pass_on_client_logs
 from tollway_workers.telemetry.log_limit import RepeatLimit
-from tollway_workers.testing.manual_clock import ManualClock
 
 CLIENT = logging.getLogger("aiokafka.client")
 

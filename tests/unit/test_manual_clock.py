@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tollway_workers.testing.manual_clock import ManualClock
+from manual_clock import ManualClock
 
 
 async def test_both_times_move_together_and_only_when_told() -> None:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from manual_clock import ManualClock
 from prometheus_client import generate_latest
+from samples import NOW, lane, progress
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.failure import Failure, FailureClass
@@ -13,8 +15,6 @@ from tollway_workers.job.outcome import Completed, Failed
 from tollway_workers.telemetry import definitions
 from tollway_workers.telemetry.definitions import Metric
 from tollway_workers.telemetry.metrics import Metrics
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, lane, progress
 
 ALL = [each for each in vars(definitions).values() if isinstance(each, Metric)]
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from samples import lane
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
@@ -18,7 +19,6 @@ from tollway_workers.providers.openai.dialect import refusals
 from tollway_workers.providers.openai.error_classes import classify
 from tollway_workers.providers.openai.request import build
 from tollway_workers.providers.registry import WIRE_FORMATS
-from tollway_workers.testing.samples import lane
 
 NEW, OLD = "max_completion_tokens", "max_tokens"
 NOTHING: frozenset[str] = frozenset()

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from samples import NOW, job, progress, record
 
 from tollway_schemas.attempt import Attempt, Billed, JournalRecord
 from tollway_schemas.codec import decode, encode
@@ -19,7 +20,6 @@ from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.outcome import Completed, DeadLettered
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.testing.samples import NOW, job, progress, record
 
 _MOST = 100_000
 _FAILURE = Failure(failure_class=FailureClass.BAD_OUTPUT, message="no", lane="main")

@@ -5,6 +5,10 @@ from typing import Any
 
 import orjson
 import pytest
+from manual_clock import ManualClock
+from memory_broker import MemoryBroker, MemorySink
+from memory_fleet import memory_broker
+from samples import NOW, job, progress, record
 
 from tollway_schemas import headers
 from tollway_schemas.attempt import Attempt
@@ -20,10 +24,6 @@ from tollway_workers.job.outcome import Completed, DeadLettered, Failed, Forward
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink
-from tollway_workers.testing.memory_fleet import memory_broker
-from tollway_workers.testing.samples import NOW, job, progress, record
 
 _NAMES = TopicNames()
 _FAILURE = Failure(failure_class=FailureClass.CONTENT_POLICY, message="no", lane="main")

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from manual_clock import ManualClock
+from samples import NOW, admission_of, lane, progress
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.command import Action, Command
@@ -19,8 +21,6 @@ from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Permit
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, admission_of, lane, progress
 
 _JOBS, _OTHERS = "tollway.jobs.extract.bulk", "tollway.jobs.other.bulk"
 

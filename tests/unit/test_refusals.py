@@ -3,6 +3,9 @@
 from datetime import UTC, datetime
 
 import orjson
+from memory_fleet import MemoryFleet
+from samples import NOW, job, lane, progress, record
+from scripted_provider import ScriptedProvider
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.codec import decode, encode
@@ -18,9 +21,6 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.refusals import counted, listed
-from tollway_workers.testing.memory_fleet import MemoryFleet
-from tollway_workers.testing.samples import NOW, job, lane, progress, record
-from tollway_workers.testing.scripted_provider import ScriptedProvider
 
 F = FailureClass
 MOST = 100_000

@@ -5,6 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+from manual_clock import ManualClock
+from memory_broker import MemoryBroker, MemorySink
+from memory_tiers import MemoryTierSource
+from samples import NOW
 
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, FailureClass
@@ -13,10 +17,6 @@ from tollway_workers.forwarding.relay import Ways
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink
-from tollway_workers.testing.memory_tiers import MemoryTierSource
-from tollway_workers.testing.samples import NOW
 
 NAMES = TopicNames()
 WAYS = Ways(

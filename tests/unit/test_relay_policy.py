@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from samples import NOW
 
 from tollway_schemas import headers
 from tollway_schemas.topics import TopicNames
 from tollway_workers.forwarding.relay import Ways, is_due, onward
-from tollway_workers.testing.samples import NOW
 
 WAYS = Ways(
     names=TopicNames(),

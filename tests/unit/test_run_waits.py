@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from rich.console import Console
+from samples import NOW
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat
 from tollway_workers.cli.batch.causes import Cause
@@ -21,7 +22,6 @@ from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.run.waits import Look, Lookout, Patience, Wait
 from tollway_workers.job.envelopes import instant
 from tollway_workers.local.fleet.workers import WorkerLook
-from tollway_workers.testing.samples import NOW
 
 LEFT = {"extract": 3}
 FIRST = {"extract": "main", "other": "second"}

@@ -10,6 +10,7 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     TopicAuthorizationFailedError,
 )
+from manual_clock import ManualClock
 from structlog.testing import capture_logs
 
 from tollway_workers.errors import BrokerUnavailable
@@ -19,7 +20,6 @@ from tollway_workers.kafka.produce import service_topic as topic_module
 from tollway_workers.kafka.produce import sink as sink_module
 from tollway_workers.kafka.produce import topic_limits as limits_module
 from tollway_workers.kafka.produce.sink import KafkaSink
-from tollway_workers.testing.manual_clock import ManualClock
 
 
 class _Builder:

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from manual_clock import ManualClock
+from samples import NOW, job, progress
+
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups
@@ -11,8 +14,6 @@ from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import whole
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, job, progress
 
 
 class Account:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
+from manual_clock import ManualClock
 
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.produce import sink as sink_module
 from tollway_workers.kafka.produce import topic_limits as limits_module
 from tollway_workers.kafka.produce.sink import KafkaSink
-from tollway_workers.testing.manual_clock import ManualClock
 
 
 class _Builder:

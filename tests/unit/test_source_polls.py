@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
+from manual_clock import ManualClock
 
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume import source as source_module
 from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.ownership.holdings import Found
 from tollway_workers.ownership.user_data import Orders
-from tollway_workers.testing.manual_clock import ManualClock
 
 _TOPIC = "tollway.jobs.extract.bulk"
 

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError
+from manual_clock import ManualClock
 
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume import source as source_module
@@ -16,7 +17,6 @@ from tollway_workers.ownership.custody import LEASE
 from tollway_workers.ownership.holdings import Found
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.user_data import Orders, Process
-from tollway_workers.testing.manual_clock import ManualClock
 
 _PLACE = TopicPartition("tollway.jobs.extract.bulk", 0)
 

@@ -7,12 +7,12 @@ from unittest.mock import AsyncMock
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError, RequestTimedOutError
+from manual_clock import ManualClock
 
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume.tier_reader import KafkaTierSource
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.testing.manual_clock import ManualClock
 
 _PLACE = TopicPartition("tollway.retry.15s", 0)
 

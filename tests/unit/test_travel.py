@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from samples import NOW, job, progress, record
 
 from tollway_schemas import headers
 from tollway_schemas.attempt import Attempt
@@ -16,7 +17,6 @@ from tollway_schemas.job import Job, Priority
 from tollway_workers.forwarding.travel import Arrival, arrival, deadline_of, departure
 from tollway_workers.job.envelopes import size_of
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.testing.samples import NOW, job, progress, record
 
 _MOST = 100_000
 _AT = datetime.fromtimestamp(NOW, UTC)

@@ -3,6 +3,9 @@
 from random import Random
 
 import pytest
+from manual_clock import ManualClock
+from samples import NOW, admission_of, job, lane, progress
+from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.failure import FailureClass
@@ -15,9 +18,6 @@ from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.providers.openai import response as openai_response
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, admission_of, job, lane, progress
-from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
 from tollway_workers.validation.validator import ResultValidator
 
 BODY = (

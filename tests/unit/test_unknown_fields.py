@@ -3,13 +3,13 @@
 from typing import Any
 
 import orjson
+from memory_fleet import MemoryFleet
+from samples import lane
+from scripted_provider import ScriptedProvider, completion
 from structlog.testing import capture_logs
 
 from tollway_schemas import headers
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.testing.memory_fleet import MemoryFleet
-from tollway_workers.testing.samples import lane
-from tollway_workers.testing.scripted_provider import ScriptedProvider, completion
 
 REQUEST: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
+from manual_clock import ManualClock
+from samples import NOW, admission_of, lane, progress
 from structlog.testing import capture_logs
 
 from tollway_schemas.attempt import Attempt, Billed
@@ -24,8 +26,6 @@ from tollway_workers.job.envelopes import instant
 from tollway_workers.limits.quota import Quota, whole
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.providers.openai import response as openai_response
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.samples import NOW, admission_of, lane, progress
 
 LIES = [2**63 - 1, 2**64 - 1, 10**9, 10**30, MOST_TOKENS]
 LIMITS: list[dict[str, Any]] = [

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted_provider import completion
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.failure import FailureClass
@@ -16,7 +17,6 @@ from tollway_schemas.request import ChatRequest, Message, OutputSchema, ToolCall
 from tollway_schemas.usage import Usage
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
 from tollway_workers.providers.base import Finish
-from tollway_workers.testing.scripted_provider import completion
 from tollway_workers.validation.extract import json_values, without_reasoning
 from tollway_workers.validation.reask import reask
 from tollway_workers.validation.validator import ResultValidator

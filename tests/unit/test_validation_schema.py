@@ -7,10 +7,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted_provider import completion
 
 from tollway_schemas.request import OutputSchema
 from tollway_workers.errors import InvalidResult, InvalidSchema
-from tollway_workers.testing.scripted_provider import completion
 from tollway_workers.validation.engine import accepts, masked_problems
 from tollway_workers.validation.schema import MOST_KEPT, MOST_KEPT_BYTES, KnownSchemas
 from tollway_workers.validation.validator import ResultValidator

@@ -1,11 +1,11 @@
 """The watchdog: it ends a process that is stuck while Kafka is well, and no other."""
 
 import pytest
+from manual_clock import ManualClock
 
 from tollway_workers.health.watchdog import Progress, Watchdog
 from tollway_workers.kafka.client_watch import KafkaWatchdog
 from tollway_workers.kafka.probe import writable
-from tollway_workers.testing.manual_clock import ManualClock
 
 SESSION = 15.0
 

@@ -4,6 +4,9 @@ import asyncio
 from collections import Counter
 
 import pytest
+from memory_fleet import NAMES, MemoryFleet
+from samples import job, lane
+from scripted_provider import ScriptedProvider, completion
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import DeadLetter
@@ -14,9 +17,6 @@ from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.ownership import offset_map
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
-from tollway_workers.testing.samples import job, lane
-from tollway_workers.testing.scripted_provider import ScriptedProvider, completion
 
 ROUTE = RouteSettings(lanes=("main",))
 

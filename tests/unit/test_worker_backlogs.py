@@ -1,12 +1,12 @@
 """A backlog that fills its part of memory keeps nobody else's jobs from being read."""
 
 import pytest
+from memory_fleet import MemoryFleet
+from samples import job, lane
+from scripted_provider import ScriptedProvider
 
 from tollway_schemas.job import Job, Priority
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.testing.memory_fleet import MemoryFleet
-from tollway_workers.testing.samples import job, lane
-from tollway_workers.testing.scripted_provider import ScriptedProvider
 
 _ROUTES = {
     "long": RouteSettings(lanes=("main",), tenant="a"),

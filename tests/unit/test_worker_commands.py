@@ -1,5 +1,9 @@
 """What a worker does when operators pause a lane or cancel jobs."""
 
+from memory_fleet import NAMES, MemoryFleet
+from samples import NOW, job, lane, progress
+from scripted_provider import ScriptedProvider, completion
+
 from tollway_schemas.attempt import Billed
 from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
@@ -9,9 +13,6 @@ from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import CallNotSent, ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
-from tollway_workers.testing.samples import NOW, job, lane, progress
-from tollway_workers.testing.scripted_provider import ScriptedProvider, completion
 
 ROUTE = RouteSettings(
     lanes=("main",), retry=RetrySettings(backoff_initial=5.0, backoff_max=5.0), journal="full"

@@ -3,15 +3,15 @@
 from typing import Any
 
 import pytest
+from memory_fleet import NAMES, MemoryFleet
+from samples import job, lane
+from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas.codec import encode
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
-from tollway_workers.testing.samples import job, lane
-from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
 
 _REFUSED = ProviderFailure(failure_class=FailureClass.INVALID_REQUEST, message="no", status=400)
 _OVERLOADED = ProviderFailure(

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from importlib import import_module
 
 import pytest
+from memory_broker import MemoryBroker
+from memory_fleet import MemoryFleet, memory_broker
+from samples import job, lane
+from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas import headers
 from tollway_schemas.failure import FailureClass
@@ -17,10 +21,6 @@ from tollway_workers.job.outcome import Completed
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.shard_plan import Place
-from tollway_workers.testing.memory_broker import MemoryBroker
-from tollway_workers.testing.memory_fleet import MemoryFleet, memory_broker
-from tollway_workers.testing.samples import job, lane
-from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
 
 _NAMES = [f"job-{number}" for number in range(6)]
 #: Two of these calls fail: a retry, a dead letter and answers are all on the way.

@@ -6,6 +6,9 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_fleet import NAMES, MemoryFleet, memory_broker
+from samples import job, lane
+from scripted_provider import ScriptedProvider, completion
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import DeadLetter
@@ -16,9 +19,6 @@ from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.duplicates import job_digest
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet, memory_broker
-from tollway_workers.testing.samples import job, lane
-from tollway_workers.testing.scripted_provider import ScriptedProvider, completion
 
 _ROUTES = {
     "extract": RouteSettings(lanes=("main",)),

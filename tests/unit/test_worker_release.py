@@ -5,6 +5,11 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from manual_clock import ManualClock
+from memory_broker import MemoryBroker
+from memory_fleet import NAMES, MemoryFleet
+from samples import job, lane
+from scripted_provider import ScriptedProvider
 
 from tollway_schemas.codec import decode
 from tollway_schemas.dead_letter import DeadLetter
@@ -14,11 +19,6 @@ from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.ownership import commit_note
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.memory_broker import MemoryBroker
-from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
-from tollway_workers.testing.samples import job, lane
-from tollway_workers.testing.scripted_provider import ScriptedProvider
 
 _RETRIES = RetrySettings(backoff_initial=5.0, backoff_max=5.0)
 ROUTE = RouteSettings(lanes=("main",), retry=_RETRIES)

@@ -4,6 +4,9 @@ from typing import Any
 
 import orjson
 import pytest
+from memory_fleet import NAMES, MemoryFleet
+from samples import NOW, attempt, job, lane, progress
+from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas import headers
 from tollway_schemas.codec import decode
@@ -15,9 +18,6 @@ from tollway_schemas.request import OutputSchema
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.forwarding.travel import MOST_HOPS
-from tollway_workers.testing.memory_fleet import NAMES, MemoryFleet
-from tollway_workers.testing.samples import NOW, attempt, job, lane, progress
-from tollway_workers.testing.scripted_provider import ScriptedProvider, Turn, completion
 
 ROUTE = RouteSettings(lanes=("main",))
 _RETIRED = NAMES.lane("old", Priority.BULK)

@@ -3,10 +3,11 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection
 
+from memory_broker import MemoryBroker, MemorySource
+
 from tollway_workers.kafka.consume.tier_reader import take_due
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.shard_plan import Place
-from tollway_workers.testing.memory_broker import MemoryBroker, MemorySource
 
 #: Records read by one poll at most.
 _MOST_READ = 100

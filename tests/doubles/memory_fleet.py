@@ -5,6 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 from random import Random
 
+from manual_clock import ManualClock
+from memory_broker import MemoryBroker, MemorySink, MemorySource
+from memory_replies import MemoryReplies
+from memory_tiers import MemoryTierSource
+from samples import NOW, admission_of
+from unconfined import Unconfined
+
 from tollway_schemas.attempt import JournalRecord
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.headers import PREFIX, Headers
@@ -27,12 +34,6 @@ from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.read import Intake, IntakeSettings
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
-from tollway_workers.testing.manual_clock import ManualClock
-from tollway_workers.testing.memory_broker import MemoryBroker, MemorySink, MemorySource
-from tollway_workers.testing.memory_replies import MemoryReplies
-from tollway_workers.testing.memory_tiers import MemoryTierSource
-from tollway_workers.testing.samples import NOW, admission_of
-from tollway_workers.testing.unconfined import Unconfined
 from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker.parts import Parts
@@ -103,7 +104,7 @@ class MemoryFleet:
         }
         self.metrics = Metrics({config.name: config for config in lanes}, self.clock)
         self.validator = ResultValidator(Judge(Unconfined()))
-        dice = Random(7)  # noqa: S311 the same dice in every test
+        dice = Random(7)
         policy = RetryPolicy(dice, tiers)
         self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)
         self.publisher = self._new_publisher(tiers)
@@ -141,7 +142,7 @@ class MemoryFleet:
 
     async def left(self) -> None:
         """Let time pass until the worker has left; raises what it raised."""
-        assert self.running is not None  # noqa: S101 a fleet is started before it is drained
+        assert self.running is not None
         running = self.running
         await self.until(running.done)
         await running

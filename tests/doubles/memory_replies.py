@@ -1,9 +1,10 @@
 """Replies of a `MemoryBroker`, found again."""
 
+from memory_broker import MemoryBroker
+
 from tollway_workers.job.duplicates import Identity, ReplyPlace
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 from tollway_workers.kafka.read.one_record import is_reply_to
-from tollway_workers.testing.memory_broker import MemoryBroker
 
 
 class MemoryReplies:
