@@ -114,12 +114,7 @@ class MemoryFleet:
         self.reader = JobReader(reads)
         self.commands = Commands()
         self.checks = self._new_checks(routes)
-        self.tiers = MemoryTierSource(
-            self.broker,
-            [topic for topic in map(NAMES.retry, tiers) if topic in self.broker.topics],
-            group=NAMES.relay_group,
-            instance_id=f"relay-{next(_RELAYS)}",
-        )
+        self.tiers = self._new_tiers(tiers)
         self.finder = MemoryReplies(self.broker)
         self.relay = self._new_relay(routes, names, tiers)
         self.worker = Worker(self._parts(memory_bytes))
@@ -243,6 +238,14 @@ class MemoryFleet:
                 tiers=tiers,
             ),
             self.clock,
+        )
+
+    def _new_tiers(self, tiers: tuple[float, ...]) -> MemoryTierSource:
+        return MemoryTierSource(
+            self.broker,
+            [topic for topic in map(NAMES.retry, tiers) if topic in self.broker.topics],
+            group=NAMES.relay_group,
+            instance_id=f"relay-{next(_RELAYS)}",
         )
 
     def _new_checks(self, routes: Mapping[str, RouteSettings]) -> tuple[Check, ...]:
