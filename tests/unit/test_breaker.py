@@ -29,13 +29,13 @@ def answer(subject: Breaker, times: int, now: float) -> None:
 
 def test_half_of_the_calls_failing_breaks_a_lane_and_says_why() -> None:
     subject = breaker()
-    answer(subject, 12, 0.0)
-    fail(subject, 11, 1.0)
+    answer(subject, 20, 0.0)
+    fail(subject, 19, 1.0)
     before = subject.state(1.0)
     fail(subject, 1, 1.0)
 
     assert (before, subject.state(1.0)) == (BreakerState.CLOSED, BreakerState.OPEN)
-    assert subject.reason == "12 of 24 calls failed in 30 s, mostly transient"
+    assert subject.reason == "20 of 40 calls failed in 30 s, mostly transient"
 
 
 def test_few_calls_break_a_lane_by_failures_in_a_row_of_two_jobs() -> None:
@@ -66,7 +66,7 @@ def test_calls_without_a_first_token_break_a_lane_before_they_end() -> None:
         subject.slow(call, 10.0)
 
     assert subject.state(10.0) is BreakerState.OPEN
-    assert subject.reason == "16 of 20 calls were slow in 30 s"
+    assert subject.reason == "20 of 20 calls were slow in 30 s"
 
 
 def test_a_slow_call_that_is_answered_counts_once() -> None:
