@@ -30,6 +30,7 @@ from rich.table import Table
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
+from tollway_workers.app import event_loop
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.job.outcome import Completed, Outcome
@@ -198,12 +199,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         with on_core(first=False):
             servers = stack.enter_context(broker(Path(folder)))
-        ours, bare = asyncio.run(compare(servers, arguments.rounds, arguments.jobs))
+        ours, bare = event_loop.run(compare(servers, arguments.rounds, arguments.jobs))
         figures["comparison"] = report(console, ours, bare)
         ratio = statistics.median(a / b for a, b in zip(ours.costs, bare.costs, strict=True))
         bounded = [("vs bare loop", ratio, BOUND)]
         if not arguments.only_ratio:
-            figures["latency"] = idle = asyncio.run(latency.measure(servers, console))
+            figures["latency"] = idle = event_loop.run(latency.measure(servers, console))
             figures["memory"] = memory.measure(servers, console)
             figures["pieces"] = steps = pieces.measure(console)
             bounded += [
