@@ -137,7 +137,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._options = options or TransportOptions()
         self._ssl_context = ssl_context_of(self._options)
         self._proxy = None if self._options.proxy is None else proxy_url(self._options.proxy)
-        self._proxy_for = lru_cache(_MAX_REMEMBERED)(self._find_proxy)
+        self._way_to = lru_cache(_MAX_REMEMBERED)(self._find_way)
         # Opened by the first call, because aiohttp binds a session to the running loop.
         self._session: aiohttp.ClientSession | None = None
 
@@ -146,13 +146,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         _MAY_SEND.set(request.extensions.get("may_send", _always))
         try:
             headers = _headers(request)
+            address, proxy = self._way_to(str(request.url))
             response = await session.request(
                 request.method,
-                _address(request.url),
+                address,
                 headers=headers,
                 skip_auto_headers=[name for name in _AUTOMATIC if name not in headers],
                 data=_body(request),
-                proxy=self._proxy_for(request.url),
+                proxy=proxy,
                 allow_redirects=False,
                 timeout=_timeout(request.extensions.get("timeout", {})),
             )
@@ -188,7 +189,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
         return self._session
 
-    def _find_proxy(self, url: httpx.URL) -> URL | None:
+    def _find_way(self, address: str) -> tuple[URL, URL | None]:
+        """An address without its credentials, and the proxy on the way to it."""
+        url = httpx.URL(address)
+        plain = url.copy_with(userinfo=b"", fragment=None)
+        return URL(str(plain), encoded=True), self._proxy_for(url)
+
+    def _proxy_for(self, url: httpx.URL) -> URL | None:
         # Nothing meant for this machine leaves it, the key over plain http least of all.
         if is_loopback(url.host):
             return None
@@ -217,12 +224,6 @@ def check_plain_http(url: httpx.URL, *, has_key: bool) -> None:
             f"a key would travel unencrypted to http://{url.host}: use https, or leave the key out "
             "(plain http with a key is for this machine only)"
         )
-
-
-@lru_cache(maxsize=_MAX_REMEMBERED)
-def _address(url: httpx.URL) -> URL:
-    """Without credentials: they are in a header, where there are any."""
-    return URL(str(url.copy_with(userinfo=b"", fragment=None)), encoded=True)
 
 
 def _headers(request: httpx.Request) -> CIMultiDict[str]:
