@@ -104,7 +104,7 @@ class Replies:
             while True:
                 for records in (await self._consumer.getmany(timeout_ms=200)).values():
                     for record in records:
-                        self.first.setdefault(record.key, record.timestamp / 1e3)
+                        self.first.setdefault(record.key or b"", record.timestamp / 1e3)
                 async with self._news:
                     self._news.notify_all()
         finally:
@@ -300,7 +300,7 @@ def _table(rows: list[Row], seconds: float) -> Table:
 
 def figures(rows: list[Row]) -> list[dict[str, object]]:
     """For bench.json."""
-    return [asdict(row) | {"share": row.share} for row in rows]
+    return [{**asdict(row), "share": row.share} for row in rows]
 
 
 def worst(rows: list[Row]) -> float:
