@@ -28,7 +28,7 @@ from examples.demo.provider import Provider
 from examples.demo.sides import Scripts, TollwayRun
 
 FOLDER = Path(".demo")
-JOBS = int(os.environ.get("TOLLWAY_DEMO_JOBS", "1000"))
+JOBS = int(os.environ.get("TOLLWAY_DEMO_JOBS", "800"))
 GENERATOR = Path(__file__).parents[1] / "docstring_jobs.py"
 
 
