@@ -1,4 +1,4 @@
-"""`make demo`: 1,000 real jobs through a real Kafka, and beside it two plain scripts.
+"""`make demo`: 500 real jobs through a real Kafka, and beside it two plain scripts.
 
 The input is what is always there: docstrings of this Python's own standard library, from which each
 job extracts purpose, parameters, returns and raised errors, held to a JSON Schema. The provider is
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -28,13 +28,15 @@ from examples.demo.provider import Provider
 from examples.demo.sides import Scripts, TollwayRun
 
 FOLDER = Path(".demo")
-JOBS = int(os.environ.get("TOLLWAY_DEMO_JOBS", "800"))
+JOBS = int(os.environ.get("TOLLWAY_DEMO_JOBS", "500"))
+#: In the order of the table.
+ACTS: Sequence[Callable[[], Act]] = (SharedLimit, WrongAnswers, Restarts, Outcome)
 GENERATOR = Path(__file__).parents[1] / "docstring_jobs.py"
 
 
 def main() -> int:
     """Play all acts, print the table. Exit 1 if Tollway left a job without an answer."""
-    acts: list[Act] = [SharedLimit(), WrongAnswers(), Restarts(), Outcome()]
+    acts = [act() for act in ACTS]
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     jobs, answers, faults = FOLDER / "jobs.jsonl", FOLDER / "answers.jsonl", FOLDER / "faults.toml"

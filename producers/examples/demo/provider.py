@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 #: Requests a minute of each side's account, and the seconds of it that may come at once.
-LIMIT = 2400
+LIMIT = 1500
 BURST_SECONDS = 1
 PICO = Decimal(10) ** -12
 

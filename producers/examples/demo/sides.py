@@ -1,10 +1,12 @@
 """The two sides: `tollway run` with two workers, and two plain scripts with half the jobs each."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import psutil
 from examples.demo.provider import LIMIT, Provider, end, tollway_command
 
 #: Calls in flight of one process, and seconds for one call: the same for both.
-CONCURRENCY = 48
+CONCURRENCY = 32
 CALL_TIMEOUT = 6
+#: What each script is told of the limit. Half of it, by hand, is right while there are two.
+SCRIPT_LIMIT = os.environ.get("TOLLWAY_DEMO_SCRIPT_RPM", str(LIMIT))
 SCRIPT = Path(__file__).parents[1] / "plain_script.py"
 
 FLEET = f"""
@@ -79,7 +83,7 @@ class Scripts:
         self._processes[number] = self._start(number)
 
     def _start(self, number: int) -> "subprocess.Popen[bytes]":
-        limits = ["--rpm", LIMIT, "--concurrency", CONCURRENCY, "--timeout", CALL_TIMEOUT]
+        limits = ["--rpm", SCRIPT_LIMIT, "--concurrency", CONCURRENCY, "--timeout", CALL_TIMEOUT]
         files = [self._file(number, "jobs"), self._file(number, "answers")]
         command = [sys.executable, SCRIPT, *files, "--base-url", self._url, *limits]
         with (self._folder / f"script-{number}.log").open("ab") as log:
@@ -107,11 +111,11 @@ class TollwayRun:
 
     def crash(self) -> None:
         """SIGKILL to the first worker."""
-        os.kill(self._worker(0), signal.SIGKILL)
+        self._tell_worker(0, signal.SIGKILL)
 
     def deploy(self) -> None:
         """SIGTERM to the second worker."""
-        os.kill(self._worker(1), signal.SIGTERM)
+        self._tell_worker(1, signal.SIGTERM)
 
     def stop(self) -> None:
         """End it, if it still goes on."""
@@ -130,12 +134,9 @@ class TollwayRun:
             if line["response"] is not None
         }
 
-    def _worker(self, slot: int) -> int:
-        children = psutil.Process(self._process.pid).children(recursive=True)
-        commands = {child.pid: child.cmdline() for child in children}
-        return next(
-            pid
-            for pid, words in commands.items()
-            if "--instance-id" in words
-            and words[words.index("--instance-id") + 1].endswith(f"-{slot}")
-        )
+    def _tell_worker(self, slot: int, how: signal.Signals) -> None:
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                options = dict(pairwise(child.cmdline()))
+                if options.get("--instance-id", "").endswith(f"-{slot}"):
+                    child.send_signal(how)
