@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from examples.demo.act import Act, Ended
-from examples.demo.acts.outcome import Outcome, usd, without_an_answer
+from examples.demo.acts.outcome import Outcome, before_the_first_call, usd, without_an_answer
 from examples.demo.acts.restarts import Restarts, paid_again
 from examples.demo.acts.shared_limit import ALLOWED, WINDOW, SharedLimit, busiest_window, refused
 from examples.demo.acts.wrong_answers import WrongAnswers, invalid_answers
@@ -46,7 +46,7 @@ def call(job: str = "a", *, at: float = 0.0, ending: str = "ok", fault: str | No
 
 def ended(*calls: Call, answers: dict[str, Any] | None = None) -> Ended:
     found = {"a": ANSWER} if answers is None else answers
-    return Ended(jobs=frozenset({"a", "b"}), calls=calls, answers=found, seconds=1.0)
+    return Ended(jobs=frozenset({"a", "b"}), calls=calls, answers=found, began=0.0, seconds=9.0)
 
 
 def test_a_call_over_the_limit_is_counted_as_refused() -> None:
@@ -80,6 +80,11 @@ def test_an_answer_that_breaks_its_schema_is_invalid_and_none_is_no_answer() -> 
 
 def test_every_billed_call_is_in_the_bill() -> None:
     assert usd(ended(call(), call(ending="429"), call(ending="hang", fault="hang"))) == 0.5
+
+
+def test_what_a_side_takes_to_start_is_told_apart() -> None:
+    assert before_the_first_call(ended(call(at=4.0), call(at=3.0))) == 3.0
+    assert before_the_first_call(ended()) == 9.0
 
 
 def test_each_process_is_restarted_once() -> None:

@@ -44,6 +44,7 @@ def main() -> int:
     subprocess.run([*generate, "--jobs", jobs, "--answers", answers], check=True)
     faults.write_text("".join(act.faults for act in acts))
     with Provider(answers, faults, FOLDER / "calls.jsonl") as provider:
+        began = time.time()
         tollway = TollwayRun(jobs, provider, FOLDER)
         scripts = Scripts(jobs, provider, FOLDER)
         try:
@@ -57,6 +58,7 @@ def main() -> int:
                 jobs=ids,
                 calls=provider.calls(side.name),
                 answers=side.answers(),
+                began=began,
                 seconds=seconds[side.name],
             )
             for side in (tollway, scripts)

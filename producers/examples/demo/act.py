@@ -45,6 +45,8 @@ class Ended:
     #: Every call that reached the provider, in order of arrival.
     calls: Sequence[Call]
     answers: dict[str, Any]
+    #: Unix seconds at which its first process was started.
+    began: float
     #: From the start of its first process to the end of its last one.
     seconds: float
 

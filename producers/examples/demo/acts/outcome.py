@@ -13,6 +13,11 @@ def usd(side: Ended) -> float:
     return float(sum(call.usd for call in side.calls))
 
 
+def before_the_first_call(side: Ended) -> float:
+    """Seconds that its processes, and whatever they need, took to start."""
+    return min((call.started - side.began for call in side.calls), default=side.seconds)
+
+
 class Outcome:
     """The provider fails now and then, as all do."""
 
@@ -33,6 +38,11 @@ share = 0.02
         Row(name="jobs without an answer", figure=without_an_answer),
         Row(name="USD billed", figure=usd, shown="{:.4f}".format),
         Row(name="seconds, start to end", figure=lambda side: side.seconds, shown="{:.1f}".format),
+        Row(
+            name="  of these before the first call",
+            figure=before_the_first_call,
+            shown="{:.1f}".format,
+        ),
     )
 
     def meanwhile(self, side: Side, answered: float) -> None:
