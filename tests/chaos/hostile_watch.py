@@ -1,0 +1,169 @@
+"""What an attack costs others: how long neighbours wait, workers pause, and what memory goes."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Self
+
+import psutil
+from fleet import Fleet
+from traffic import Traffic, job
+
+from tollway_schemas.job import Priority
+
+#: Seconds that a neighbour may wait, and that an event loop may stand still.
+MOST_WAIT = 10.0
+MOST_PAUSE = 1.0
+#: Bytes of a worker and its children above what they take when nothing attacks.
+MOST_MEMORY = 512 * 2**20
+#: Seconds between two neighbours' jobs, between two looks, and until a pause is no longer told of.
+_BETWEEN = 0.1
+_LOOK = 0.5
+_FORGOTTEN = 8.0
+_LAG = "tollway_event_loop_lag_seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one attack cost."""
+
+    wait: float
+    pause: float
+    memory: int
+
+    @property
+    def broken(self) -> list[str]:
+        """Bounds that were not kept."""
+        found = []
+        if self.wait > MOST_WAIT:
+            found.append(f"a neighbour waited for {self.wait:.1f} s")
+        if self.pause > MOST_PAUSE:
+            found.append(f"an event loop stood still for {self.pause:.1f} s")
+        if self.memory > MOST_MEMORY:
+            found.append(f"{self.memory / 2**20:,.0f} MiB above idle")
+        return found
+
+    @property
+    def told(self) -> str:
+        """All three."""
+        return (
+            f"neighbours {self.wait:.1f} s, pause {self.pause:.2f} s, "
+            f"+{self.memory / 2**20:,.0f} MiB"
+        )
+
+
+@dataclass
+class Neighbours:
+    """Jobs of others, all the time. Mutable state: when each was handed over."""
+
+    traffic: Traffic
+    routes: tuple[str, ...]
+    handed: dict[str, float] = field(default_factory=dict)
+    slowest: float = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._feeding = asyncio.create_task(self._feed())
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._feeding.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._feeding
+
+    async def _feed(self) -> None:
+        for number in count():
+            route = self.routes[number % len(self.routes)]
+            made = job(f"neighbour-{number:06}", route, [*Priority][number // 2 % 2])
+            made = made.model_copy(update={"tenant": f"neighbour-{number % 3}"})
+            self.handed[made.id] = time.time()
+            await self.traffic.publish([made])
+            await asyncio.sleep(_BETWEEN)
+
+    async def waited(self, since: float) -> float:
+        """The longest wait of those handed over since then; waits for them, for a while."""
+        wanted = {name for name, at in self.handed.items() if at >= since}
+        until = time.time() + MOST_WAIT
+        while wanted - self.traffic.answered and time.time() < until:
+            await asyncio.sleep(0.05)
+        at = {each.job_id: each.at for each in self.traffic.replies if each.job_id in wanted}
+        now = time.time()
+        waits = [at.get(name, now) - self.handed[name] for name in wanted]
+        self.slowest = max(self.slowest, *waits, 0.0)
+        return max(waits, default=0.0)
+
+    async def unanswered(self) -> list[str]:
+        """Those that never had an answer."""
+        await self.waited(time.time() - MOST_WAIT)
+        recent = time.time() - MOST_WAIT
+        return [
+            name
+            for name, at in self.handed.items()
+            if at < recent and name not in self.traffic.answered
+        ]
+
+
+@dataclass
+class Watch:
+    """Looks at the workers all the time. Mutable state: the worst since `begin`."""
+
+    fleet: Fleet
+    neighbours: Neighbours
+    _pause: float = 0.0
+    _memory: int = 0
+    _since: float = 0.0
+    _idle: int = 0
+
+    async def __aenter__(self) -> Self:
+        await asyncio.sleep(_FORGOTTEN)
+        await self._look()
+        self._idle, self._memory = self._memory, 0
+        self._looking = asyncio.create_task(self._look_often())
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._looking
+
+    async def begin(self) -> None:
+        """What follows is another attack: what the last one did is told of no more."""
+        until = time.monotonic() + _FORGOTTEN
+        while time.monotonic() < until and await self._lag() > MOST_PAUSE / 2:
+            await asyncio.sleep(_LOOK)
+        self._pause, self._memory, self._since = 0.0, 0, time.time()
+
+    async def end(self) -> Seen:
+        """What it has cost."""
+        wait = await self.neighbours.waited(self._since)
+        await self._look()
+        above = max(self._memory - self._idle, 0)
+        return Seen(wait=wait, pause=self._pause, memory=above)
+
+    async def _look_often(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(_LOOK)
+
+    async def _look(self) -> None:
+        self._pause = max(self._pause, await self._lag())
+        taken = [_memory(self.fleet[name].pid) for name in self.fleet.running]
+        self._memory = max(self._memory, *taken, 0)
+
+    async def _lag(self) -> float:
+        began = time.monotonic()
+        told = await self.fleet.metrics()
+        lag = max((each.get(_LAG, 0.0) for each in told.values()), default=0.0)
+        # A worker that does not answer the question stands still too.
+        silent = any(not each for each in told.values())
+        return max(lag, time.monotonic() - began) if silent else lag
+
+
+def _memory(pid: int | None) -> int:
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children()]
+        return int(sum(each.memory_info().rss for each in family))
+    except psutil.NoSuchProcess:
+        return 0
