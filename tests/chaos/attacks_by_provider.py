@@ -316,12 +316,9 @@ ATTACKS = tuple(
 )
 
 
-def lanes(base_url: Callable[[str], str], key_file: Path) -> str:
-    """TOML: a provider, a lane and a route of each way to answer."""
-    return "".join(
-        f"""
+_PROVIDER = """
 [providers.{name}]
-base_url = "{base_url(name)}"
+base_url = "{base_url}"
 api_key = {{ file = "{key_file}" }}
 call_timeout = 8.0
 [lanes.{name}]
@@ -330,10 +327,22 @@ model = "m"
 concurrency = 12
 shards = 2
 tokens_per_minute = 100000000
+"""
+_ROUTE = """
 [routes.{route}]
-lanes = ["{name}"]
+lanes = ["{lane}"]
 retry = {{ max_attempts = 2, backoff_initial = 0.2, backoff_max = 0.5 }}
 """
+
+
+def lanes(base_url: Callable[[str], str], key_file: Path) -> str:
+    """TOML: a provider, a lane and a route of each way to answer."""
+    return "".join(
+        _PROVIDER.format(name=name, base_url=base_url(name), key_file=key_file)
+        + "".join(_ROUTE.format(route=route, lane=name) for route in _routes(name))
         for name in WAYS
-        for route in (("echo", "bound") if name == ECHO_WAY else (name,))
     )
+
+
+def _routes(name: str) -> tuple[str, ...]:
+    return ("echo", "bound") if name == ECHO_WAY else (name,)

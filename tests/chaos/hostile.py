@@ -10,8 +10,9 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import count, groupby
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import attacks_by_files
@@ -43,6 +44,8 @@ journal = "metadata"
 _AT_ONCE = {"heads": 4, "bodies": 4, "pages": 4, "keys": 5}
 #: Seconds that dead letters may take to come, and that an attack is watched at least.
 _PATIENCE = 20.0
+#: Times that an attack is made alone before what it breaks is believed.
+_TRIES = 2
 _LEAST = 2.0
 
 
@@ -109,7 +112,13 @@ async def _trying(here: Ground, server: HostileServer) -> AsyncIterator["_Trying
         stack.push_async_callback(reach.close)
         neighbours = await stack.enter_async_context(Neighbours(here.traffic, (SHARED, "calm")))
         watch = await stack.enter_async_context(Watch(here.fleet, neighbours))
-        yield _Trying(here=here, reach=reach, watch=watch, neighbours=neighbours)
+        yield _Trying(
+            here=here,
+            reach=reach,
+            watch=watch,
+            neighbours=neighbours,
+            told=here.folder / "trials.txt",
+        )
 
 
 def _short(value: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +140,8 @@ class _Trying:
     reach: Reach
     watch: Watch
     neighbours: Neighbours
-    _done: "count[int]" = field(default_factory=count)
+    #: What is known so far, for who cannot wait.
+    told: Path
 
     async def all_of(self, stage: Stage) -> list[_Trial]:
         """One kind after the other."""
@@ -146,11 +156,22 @@ class _Trying:
             for begin in range(0, len(of_kind), size):
                 wave = of_kind[begin : begin + size]
                 stage.say(f"{len(trials)} attacks made; {kind}: {wave[0].name}")
-                tried = await self._wave(wave)
-                if len(wave) > 1 and any(each.seen.broken for each in tried):
-                    tried = [trial for each in wave for trial in await self._wave([each])]
-                trials += tried
+                trials += await self._tried(wave)
+                self.told.write_text("\n".join(str(each.figure()) for each in trials))
         return trials
+
+    async def _tried(self, wave: Sequence[Attack]) -> list[_Trial]:
+        """A wave; where a bound is broken, each again alone: it may have been the machine."""
+        tried = await self._wave(wave)
+        if not any(each.seen.broken for each in tried):
+            return tried
+        again = []
+        for each in wave:
+            trials = [(await self._wave([each]))[0]]
+            while trials[-1].seen.broken and len(trials) < _TRIES:
+                trials += await self._wave([each])
+            again.append(trials[-1])
+        return again
 
     async def _wave(self, wave: Sequence[Attack]) -> list[_Trial]:
         await self.watch.begin()

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Self
 
 import psutil
@@ -22,6 +24,8 @@ MOST_MEMORY = 512 * 2**20
 _BETWEEN = 0.1
 _LOOK = 0.5
 _FORGOTTEN = 8.0
+#: Seconds that a worker tells of its worst lag.
+_KEPT = 5.0
 _LAG = "tollway_event_loop_lag_seconds"
 
 
@@ -30,6 +34,7 @@ class Seen:
     """What one attack cost."""
 
     wait: float
+    #: Seconds that a loop was late, less those for which its process waited for a processor.
     pause: float
     memory: int
 
@@ -114,6 +119,7 @@ class Watch:
     _memory: int = 0
     _since: float = 0.0
     _idle: int = 0
+    _delays: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
         await asyncio.sleep(_FORGOTTEN)
@@ -152,12 +158,34 @@ class Watch:
         self._memory = max(self._memory, *taken, 0)
 
     async def _lag(self) -> float:
+        """How late the latest loop was in the last seconds, by its own doing."""
         began = time.monotonic()
         told = await self.fleet.metrics()
-        lag = max((each.get(_LAG, 0.0) for each in told.values()), default=0.0)
-        # A worker that does not answer the question stands still too.
-        silent = any(not each for each in told.values())
-        return max(lag, time.monotonic() - began) if silent else lag
+        asked = time.monotonic() - began
+        lags = [0.0]
+        for name, each in told.items():
+            # A worker that does not answer the question stands still too.
+            lag = each[_LAG] if _LAG in each else asked
+            lags.append(lag - self._waited_for_the_machine(name))
+        return max(lags)
+
+    def _waited_for_the_machine(self, name: str) -> float:
+        """Seconds for which a worker had work and no processor, while its worst lag was kept."""
+        now = time.monotonic()
+        kept = self._delays.setdefault(name, deque([(now, _delay(self.fleet[name].pid))]))
+        kept.append((now, _delay(self.fleet[name].pid)))
+        while len(kept) > 2 and kept[1][0] < now - _KEPT:
+            kept.popleft()
+        return kept[-1][1] - kept[0][1]
+
+
+def _delay(pid: int | None) -> float:
+    """Seconds that the main thread of a process has waited for a processor so far."""
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        # Another system, or no such process any more: nothing is excused.
+        return 0.0
 
 
 def _memory(pid: int | None) -> int:

@@ -187,3 +187,43 @@ async def test_an_answer_that_repeats_the_key_leaves_the_provider_without_it() -
 
     assert LANE_KEY not in str(completion)
     assert completion.text == "your key is [key]"
+
+
+def _streamed(*deltas: dict[str, object]) -> bytes:
+    chunks = [{"choices": [{"index": 0, "delta": each}]} for each in deltas]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    return "".join(f"data: {json.dumps(each)}\n\n" for each in chunks).encode()
+
+
+_HALVES = (LANE_KEY[:11], LANE_KEY[11:])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _streamed(*({"content": letter} for letter in LANE_KEY)),
+        _streamed({"content": "hello"}, *({"reasoning_content": half} for half in _HALVES)),
+        _streamed(
+            {"content": "hello"},
+            *({"tool_calls": [{"index": 0, "function": {"arguments": half}}]} for half in _HALVES),
+            {"tool_calls": [{"index": 0, "function": {"name": "f"}}]},
+        ),
+        json.dumps(
+            {
+                "choices": [
+                    {"message": {"content": [{"type": "text", "text": half} for half in _HALVES]}}
+                ]
+            }
+        ).encode(),
+    ],
+    ids=["letter by letter", "reasoning", "arguments of a tool", "parts of a text"],
+)
+async def test_an_answer_that_is_the_key_in_pieces_leaves_the_provider_without_it(
+    body: bytes,
+) -> None:
+    completion = await _provider(httpx.Response(200, content=body)).complete(CALL)
+
+    assert LANE_KEY not in f"{completion} {completion.tool_calls}"
+    assert "".join(_HALVES) not in completion.kept.decode()
+    assert b"key" in completion.kept
+    assert completion.body == completion.kept
