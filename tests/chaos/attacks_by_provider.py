@@ -2,22 +2,25 @@
 
 import asyncio
 import gzip
-import time
 import zlib
 from base64 import encodebytes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 from attack import Attack, Reach, Strike, hostile_job
 from hostile_server import Answers, completion, echo, response, says
+from waiting import until
 
 #: The key of every lane here: none of a vendor's form, so that only who knows it hides it.
 KEY = "Qm7/w+zK=hostile.key-0123456789"
 #: Jobs of each attack; both workers have some.
 _JOBS = 12
 _MEBIBYTE = 2**20
+#: Seconds that workers have to ask for each answer once.
+_PATIENCE = 5.0
 _JSON = b"Content-Type: application/json\r\n"
 _STREAM = b"Content-Type: text/event-stream\r\n"
 
@@ -28,7 +31,8 @@ class Way:
 
     kind: str
     name: str
-    answers: Answers
+    #: In turn.
+    answers: tuple[Answers, ...]
     says: str = ""
     letters: int = 0
     #: Jobs that are handed over.
@@ -73,50 +77,24 @@ def _chunk(body: bytes, extension: bytes = b"") -> bytes:
     return b"%x%s\r\n%s\r\n" % (len(body), extension, body)
 
 
-_FRAMINGS = (
-    Way(kind="heads", name="headers without end", answers=_forever(_OK, b"X-A: b\r\n" * 1_000)),
-    Way(
-        kind="heads",
-        name="long headers without end",
-        answers=_forever(_OK, b"X-A: " + b"b" * 60_000 + b"\r\n"),
+_HEADS: dict[str, Answers] = {
+    "headers without end": _forever(_OK, b"X-A: b\r\n" * 1_000),
+    "long headers without end": _forever(_OK, b"X-A: " + b"b" * 60_000 + b"\r\n"),
+    "a status line without end": _forever(_OK[:-2], b"b" * 65_536),
+    "chunks of one byte": _forever(_CHUNKED, b"1\r\na\r\n" * 9_000),
+    "a trickle": _forever(_CHUNKED, _chunk(b" "), 0.2),
+    "an extension without end": _forever(_CHUNKED + b"1;", b"x" * 65_536),
+    "trailers without end": _forever(
+        _CHUNKED + _chunk(completion("a")) + b"0\r\n", b"X-A: b\r\n" * 1_000
     ),
-    Way(kind="heads", name="a status line without end", answers=_forever(_OK[:-2], b"b" * 65_536)),
-    Way(kind="heads", name="chunks of one byte", answers=_forever(_CHUNKED, b"1\r\na\r\n" * 9_000)),
-    Way(kind="heads", name="a trickle", answers=_forever(_CHUNKED, _chunk(b" "), 0.2)),
-    Way(
-        kind="heads",
-        name="an extension of a chunk without end",
-        answers=_forever(_CHUNKED + b"1;", b"x" * 65_536),
+    "two lengths": _raw(
+        _OK + b"Content-Length: 5\r\nContent-Length: 90\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
     ),
-    Way(
-        kind="heads",
-        name="trailers without end",
-        answers=_forever(_CHUNKED + _chunk(completion("a")) + b"0\r\n", b"X-A: b\r\n" * 1_000),
+    "a length of 10^30": _raw(_OK + b"Content-Length: 1" + b"0" * 30 + b"\r\n\r\n{}"),
+    "another protocol": _raw(
+        b"HTTP/1.1 101 X\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" + b"x" * 999
     ),
-    Way(
-        kind="heads",
-        name="two lengths, and chunks as well",
-        answers=_raw(
-            _OK
-            + b"Content-Length: 5\r\nContent-Length: 90\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
-        ),
-    ),
-    Way(
-        kind="heads",
-        name="a length of 10^30",
-        answers=_raw(_OK + b"Content-Length: 1" + b"0" * 30 + b"\r\n\r\n{}"),
-    ),
-    Way(
-        kind="heads",
-        name="another protocol",
-        answers=_raw(b"HTTP/1.1 101 X\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" + b"x" * 999),
-    ),
-    Way(
-        kind="heads",
-        name="a redirect to itself",
-        answers=says(b"", 307, b"Location: /elsewhere\r\n"),
-    ),
-)
+}
 
 
 # ----------------------------------------------------------------------------------- bodies
@@ -127,7 +105,7 @@ def _beside(junk: bytes) -> bytes:
     return completion("a")[:-1] + b',"x":' + junk + b"}"
 
 
-def _sse(*deltas: dict[str, object]) -> bytes:
+def _sse(*deltas: Mapping[str, object]) -> bytes:
     chunks = [{"choices": [{"index": 0, "delta": each}]} for each in deltas]
     last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     return b"".join(b"data: " + orjson.dumps(each) + b"\n\n" for each in (*chunks, last))
@@ -138,48 +116,48 @@ def _bomb(window: int) -> bytes:
     return packing.compress(bytes(64 * _MEBIBYTE)) + packing.flush()
 
 
-def _bodies() -> Iterator[tuple[str, Answers, str, int]]:
-    """Name, answer, what dead letters say, and of how many of the jobs."""
+def _packed() -> Iterator[Answers]:
     for coding in (b"br", b"zstd", b"compress", b"gzip;q=1", b"GZIP, identity, deflate"):
-        body = says(b"\x1b\xff" * 500, headers=b"Content-Encoding: " + coding + b"\r\n")
-        yield f"packed as {coding.decode()}", body, "the answer is packed", _JOBS
-    bomb = says(_bomb(31), headers=b"Content-Encoding: gzip\r\n")
-    yield "64 MiB of nothing, packed", bomb, "larger than", _JOBS
-    raw = says(_bomb(-15), headers=b"Content-Encoding: deflate\r\n")
-    yield "the same without a header", raw, "larger than", _JOBS
-    members = gzip.compress(b"", mtime=0) * 100_000
-    yield "packed in pieces", says(members, headers=b"Content-Encoding: gzip\r\n"), "", 0
-    for name, junk in (
-        ("1,300,000 objects", b"[" + b"{}," * 1_300_000 + b"1]"),
-        ("1,300,000 lists", b"[" + b"[]," * 1_300_000 + b"1]"),
-        ("2,000,000 levels", b"[" * 2_000_000 + b"]" * 2_000_000),
-        ("4,000,000 digits", b"1" * 4_000_000),
-        ("900,000 times NaN", b"[" + b"NaN," * 900_000 + b"1]"),
-        ("control characters", b'"' + b"\x01" * 4_000_000 + b'"'),
-        ("halves of characters", b'"' + b"\\ud800" * 600_000 + b'"'),
+        yield says(b"\x1b\xff" * 500, headers=b"Content-Encoding: " + coding + b"\r\n")
+
+
+_BOMBS = (
+    says(_bomb(31), headers=b"Content-Encoding: gzip\r\n"),
+    says(_bomb(-15), headers=b"Content-Encoding: deflate\r\n"),
+)
+_PIECES = says(gzip.compress(b"", mtime=0) * 100_000, headers=b"Content-Encoding: gzip\r\n")
+_CALLS = b'{"function":{"name":"f","arguments":"{}"}},' * 80_000
+_TOOLS = b'{"choices":[{"message":{"tool_calls":[%s{}]},"finish_reason":"stop"}]}' % _CALLS
+
+
+def _large() -> Iterator[Answers]:
+    """Four megabytes that take many more once read."""
+    for junk in (
+        b"[" + b"{}," * 1_300_000 + b"1]",
+        b"[" + b"[]," * 1_300_000 + b"1]",
+        b"[" * 2_000_000 + b"]" * 2_000_000,
+        b"1" * 4_000_000,
+        b"[" + b"NaN," * 900_000 + b"1]",
+        b'"' + b"\x01" * 4_000_000 + b'"',
+        b'"' + b"\\ud800" * 600_000 + b'"',
     ):
-        yield name, says(_beside(junk), headers=_JSON), "", 0
-    calls = b'{"function":{"name":"f","arguments":"{}"}},' * 80_000
-    whole = b'{"choices":[{"message":{"tool_calls":[%s{}]},"finish_reason":"stop"}]}' % calls
-    yield "80,000 calls of tools", says(whole, headers=_JSON), "", 0
-    many = _sse(*[{"content": "a"}] * 60_000)
-    yield "60,000 pieces of a stream", says(many, headers=_STREAM), "", 0
-    lines = b"data: 1\n" * 500_000
-    yield "one event of 500,000 lines", says(lines, headers=_STREAM), "", 0
+        yield says(_beside(junk), headers=_JSON)
+    yield says(_TOOLS, headers=_JSON)
+    yield says(_sse(*[{"content": "a"}] * 60_000), headers=_STREAM)
+    yield says(b"data: 1\n" * 500_000, headers=_STREAM)
 
 
-def _pages() -> Iterator[tuple[str, bytes]]:
-    """Texts that are long to search, where a search goes back."""
+def _pages(status: int) -> Iterator[Answers]:
+    """Pages that are long to search, where a search goes back."""
     for tag in (b"<title>", b"<title ", b"<p>", b"<h1", b"<"):
-        yield f"a page of {tag.decode()}", b"<html>" + tag * (60_000 // len(tag))
-    for piece in ("'loc': (),'msg':'", "'message': '", "{", "'loc': (", "**", "&#x", "sk-", "\\\\"):
+        yield says(b"<html>" + tag * (60_000 // len(tag)), status)
+
+
+def _errors() -> Iterator[Answers]:
+    """The same of messages."""
+    for piece in ("'loc': (),'msg':'", "'message': '", "{", "'loc': (", "**", "&#x", "sk-", "\\"):
         text = "x {" + piece * (50_000 // len(piece))
-        yield f"an error of {piece}", orjson.dumps({"error": {"message": text}})
-
-
-def _pairs(name: str, made: Iterator[tuple[str, bytes]], status: int) -> Iterator[Way]:
-    for title, body in made:
-        yield Way(kind=name, name=title, answers=says(body, status), jobs=6)
+        yield says(orjson.dumps({"error": {"message": text}}), 400)
 
 
 _QUOTING = orjson.dumps({"error": {"message": "no: " + "'aaaaaaaa' ..'bbb'" * 150}})
@@ -222,78 +200,129 @@ def _lying() -> Answers:
 # ------------------------------------------------------------------------------------- keys
 
 
-def _echoes() -> Iterator[tuple[str, Answers]]:
+_HALVES = KEY[:11], KEY[11:]
+
+
+def _in_errors() -> Iterator[Answers]:
     """The key in forms that a server may write it in."""
-    halves = KEY[:11], KEY[11:]
     escaped = "".join(f"\\u{ord(letter):04X}" for letter in KEY)
     percent = "".join(f"%{ord(letter):02x}" for letter in KEY)
-    twice = percent.replace("%", "%25")
-    for name, text in (("JSON", escaped), ("percent", percent), ("percent twice", twice)):
-        body = b'{"error":{"message":"bad key %s"}}' % text.encode()
-        yield f"the key, escaped ({name})", says(body, 400, _JSON)
+    for text in (escaped, percent, percent.replace("%", "%25")):
+        yield says(b'{"error":{"message":"bad key %s"}}' % text.encode(), 400, _JSON)
     lines = encodebytes(f"user:{KEY}:{KEY}".encode() * 2).decode()
-    yield (
-        "the key, base64 in lines",
-        says(orjson.dumps({"error": {"message": f"got {lines}"}}), 400, _JSON),
-    )
-    yield (
-        "the key, letter by letter in a stream",
-        says(_sse(*({"content": letter} for letter in KEY)), headers=_STREAM),
-    )
-    reasoning = _sse(*({"content": "x", "reasoning_content": half} for half in halves))
-    yield "the key, in two pieces of reasoning", says(reasoning, headers=_STREAM)
-    parts = [{"type": "text", "text": half} for half in halves]
+    yield says(orjson.dumps({"error": {"message": f"[key]? got {lines}"}}), 400, _JSON)
+    wide = f'{{"error":{{"message":"[key]? bad key {KEY}"}}}}'.encode("utf-16")
+    yield says(wide, 400, _JSON)
+
+
+def _in_answers() -> Iterator[Answers]:
+    """The key in places where an answer has a word of its own, and in pieces."""
+    yield says(_sse(*({"content": letter} for letter in KEY)), headers=_STREAM)
+    reasoning = ({"content": "x", "reasoning_content": half} for half in _HALVES)
+    yield says(_sse(*reasoning), headers=_STREAM)
+    parts = [{"type": "text", "text": half} for half in _HALVES]
     in_parts = completion("").replace(b'"content":""', b'"content":' + orjson.dumps(parts))
-    yield "the key, in two parts", says(in_parts, headers=_JSON)
+    yield says(in_parts, headers=_JSON)
     call = {"function": {"name": "f", "arguments": orjson.dumps({"a": KEY}).decode()}}
-    calls = orjson.dumps({"choices": [{"message": {"tool_calls": [call]}}]})
-    yield "the key, in the arguments of a tool", says(calls, headers=_JSON)
+    yield says(orjson.dumps({"choices": [{"message": {"tool_calls": [call]}}]}), headers=_JSON)
     headers = b"x-request-id: " + KEY.encode() + b"\r\nretry-after: 1\r\n"
-    yield "the key, in a header", says(completion("a", model=KEY), headers=headers)
-    wide = f'{{"error":{{"message":"bad key {KEY}"}}}}'.encode("utf-16")
-    yield "the key, in UTF-16", says(wide, 400, b"Content-Type: application/json\r\n")
+    yield says(completion("a", model=KEY), headers=headers)
 
 
 # -------------------------------------------------------------------------------------- all
 
 
-def _ways() -> Iterator[Way]:
-    yield Way(kind="", name="echo", answers=echo)
-    yield from _FRAMINGS
-    for name, answers, said, letters in _bodies():
-        yield Way(kind="bodies", name=name, answers=answers, says=said, letters=letters)
-    yield from _pairs("pages", _pages(), 400)
-    served = ((f"{name}, with success", body) for name, body in _pages() if name[:2] == "a ")
-    yield from _pairs("pages", served, 200)
-    yield Way(
+_ALL = (
+    Way(kind="", name="echo", answers=(echo,)),
+    Way(
+        kind="heads",
+        name=f"{len(_HEADS)} beginnings of an answer, most without end",
+        answers=tuple(_HEADS.values()),
+        jobs=3 * len(_HEADS),
+    ),
+    Way(
+        kind="heads",
+        name="a redirect to itself",
+        answers=(says(b"", 307, b"Location: /elsewhere\r\n"),),
+    ),
+    Way(
+        kind="bodies",
+        name="5 ways to pack that are not read",
+        answers=tuple(_packed()),
+        says="the answer is packed",
+        letters=10,
+        jobs=10,
+    ),
+    Way(
+        kind="bodies",
+        name="64 MiB in 64 KiB",
+        answers=_BOMBS,
+        says="larger than",
+        letters=_JOBS,
+    ),
+    Way(kind="bodies", name="100,000 pieces of gzip", answers=(_PIECES,)),
+    Way(
+        kind="bodies",
+        name="4 MiB that take many more",
+        answers=tuple(_large()),
+        jobs=2 * len(tuple(_large())),
+    ),
+    Way(kind="pages", name="pages that are long to search", answers=tuple(_pages(400))),
+    Way(kind="pages", name="the same with success", answers=tuple(_pages(200))),
+    Way(
+        kind="pages",
+        name="messages that are long to search",
+        answers=tuple(_errors()),
+        says="HTTP 400",
+        letters=16,
+        jobs=16,
+    ),
+    Way(
         kind="pages",
         name="an error about a long prompt",
-        answers=says(_QUOTING, 400),
+        answers=(says(_QUOTING, 400),),
         says="HTTP 400",
         letters=_JOBS,
         prompt="aaaaaaaab " * 90_000,
-    )
-    yield Way(kind="usage", name="lies about usage", answers=_lying(), jobs=60, replies=True)
-    far = b"Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\nretry-after-ms: -5\r\n"
-    yield Way(kind="usage", name="to wait until 9999", answers=says(b"{}", 429, far))
-    for name, answers in _echoes():
-        yield Way(kind="keys", name=name, answers=answers, jobs=2)
-
-
-WAYS = {f"p{number}": way for number, way in enumerate(_ways())}
+    ),
+    Way(kind="usage", name="lies about usage", answers=(_lying(),), jobs=60, replies=True),
+    Way(
+        kind="usage",
+        name="to wait until 9999",
+        answers=(
+            says(
+                b"{}", 429, b"Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\nretry-after-ms: -5\r\n"
+            ),
+        ),
+    ),
+    Way(
+        kind="keys",
+        name="errors that repeat the key",
+        answers=tuple(_in_errors()),
+        says="[key]",
+        letters=10,
+        jobs=10,
+    ),
+    Way(kind="keys", name="answers that repeat the key", answers=tuple(_in_answers()), jobs=10),
+)
+WAYS = {f"p{number}": way for number, way in enumerate(_ALL)}
 #: The way that is a provider as it should be.
 ECHO_WAY = "p0"
+
+
+async def _at_least(reach: Reach, route: str, calls: int) -> bool:
+    return reach.calls(route) >= calls
 
 
 def _strike(route: str, way: Way) -> Strike:
     async def strike(reach: Reach) -> str | None:
         names = [f"{route}-{number}" for number in range(way.jobs)]
         await reach.jobs(*(hostile_job(name, route, way.prompt) for name in names))
-        until = time.monotonic() + 5.0
-        while reach.calls(route) < min(way.jobs, 2) and time.monotonic() < until:
-            await asyncio.sleep(0.05)
-        if not reach.calls(route):
-            return "it was never called"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await until(lambda: _at_least(reach, route, len(way.answers)))
+        if reach.calls(route) < len(way.answers):
+            return f"called {reach.calls(route)} times, of {len(way.answers)} ways to answer"
         if way.replies:
             missing = [name for name in names if not await reach.answers(name, 1)]
             return f"no reply: {missing}" if missing else None
@@ -324,7 +353,7 @@ call_timeout = 8.0
 [lanes.{name}]
 provider = "{name}"
 model = "m"
-concurrency = 12
+concurrency = 30
 shards = 2
 tokens_per_minute = 100000000
 """

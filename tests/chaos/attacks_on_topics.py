@@ -198,7 +198,7 @@ async def _names(reach: Reach) -> str | None:
 
 async def _tenants(reach: Reach) -> str | None:
     """A tenant, a run and a label for each of many jobs."""
-    count = 3_000
+    count = 1_500
     await reach.jobs(
         *(
             hostile_job(
@@ -278,10 +278,10 @@ async def _commands(reach: Reach) -> str | None:
     for number, value in enumerate(garbage):
         await reach.record(topic, value, b"\xff%d" % number, [("tollway-x", b"\xff")], 0)
     now = datetime.now(UTC)
-    for number in range(3_000):
+    for number in range(400):
         command = {
             "action": "cancel",
-            "jobs": [f"nobody-{number}-{n}" for n in range(20)],
+            "jobs": [f"nobody-{number}-{n}" for n in range(150)],
             "issued_at": now.isoformat(),
             "expires_at": (now + timedelta(days=2_000_000 if number % 2 else 1)).isoformat(),
         }
@@ -295,7 +295,7 @@ async def _heartbeats(reach: Reach) -> str | None:
     """Workers that are none, some with the names of ours."""
     topic = reach.names.heartbeats
     far = "9999-12-31T23:59:59Z"
-    for number in range(500):
+    for number in range(60):
         beat = {
             "worker": ("w0", "w1", f"no-{number}\x1b[31m")[number % 3],
             "started_at": far,
@@ -385,10 +385,10 @@ ATTACKS = (
     Attack(kind="records", name="9,000 headers of a service", strike=_service_headers),
     Attack(
         kind="unpacking",
-        name="100 headers of 12 MiB each in 1.5 KB",
-        strike=_batches(*[lambda: _heavy(_HEAVY)] * 100),
+        name="50 headers of 12 MiB each in 1.5 KB",
+        strike=_batches(*[lambda: _heavy(_HEAVY)] * 50),
         says="header",
-        letters=100,
+        letters=50,
     ),
     Attack(
         kind="unpacking",
@@ -452,7 +452,7 @@ ATTACKS = (
         letters=30,
     ),
     Attack(kind="mistakes", name="9,000 parts, 30,000 labels", strike=_prompts),
-    Attack(kind="tenants", name="3,000 tenants, runs and labels", strike=_tenants),
+    Attack(kind="tenants", name="1,500 tenants, runs and labels", strike=_tenants),
     Attack(kind="commands", name="garbage and 60,000 cancelled ids", strike=_commands),
     Attack(kind="commands", name="heartbeats of nobody", strike=_heartbeats),
     Attack(kind="commands", name="forged headers in a retry topic", strike=_retry),

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import cycle, groupby
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ lanes = ["{lane}"]
 journal = "metadata"
 """
 #: Attacks of one kind that are made at once; what breaks is tried again, one by one.
-_AT_ONCE = {"heads": 4, "bodies": 4, "pages": 4, "keys": 5}
+_AT_ONCE = {"heads": 2, "keys": 2, "usage": 2, "files": 3}
 #: Seconds that dead letters may take to come, and that an attack is watched at least.
 _PATIENCE = 20.0
 #: Times that an attack is made alone before what it breaks is believed.
@@ -82,7 +82,7 @@ async def hostile(stage: Stage) -> list[Figure]:
     key_file = folder / "key"
     key_file.write_text(attacks_by_provider.KEY)
     key_file.chmod(0o600)
-    ways = {name: way.answers for name, way in attacks_by_provider.WAYS.items()}
+    ways = {name: cycle(way.answers) for name, way in attacks_by_provider.WAYS.items()}
     async with HostileServer(ways) as server:
         lanes = _CALM.format(lane=SHARED) + _CALM.format(lane="calm")
         lanes += attacks_by_provider.lanes(server.base_url, key_file)
@@ -228,9 +228,11 @@ async def _afterwards(here: Ground, neighbours: Neighbours) -> list[Figure]:
 
 async def _places_with_the_key(here: Ground) -> list[str]:
     """Logs, and records of what the fleet wrote, in which the key can be read."""
-    names, key = here.traffic.names, attacks_by_provider.KEY
+    names, secret = here.traffic.names, attacks_by_provider.KEY
     places = [
-        path.name for path in here.folder.glob("*.log") if key in path.read_text(errors="replace")
+        path.name
+        for path in here.folder.glob("*.log")
+        if secret in path.read_text(errors="replace")
     ]
     reader = LogReader({"bootstrap_servers": here.servers})
     await reader.start()
@@ -238,12 +240,14 @@ async def _places_with_the_key(here: Ground) -> list[str]:
         topics = [names.replies, names.dead_letters, names.journal]
         ends = await reader.ends(topics)
         starts = await reader.starts(ends, None)
-        async for record in reader.between(starts, ends):
-            if key in _texts(record.value) or key in str(record.headers):
-                places.append(f"{record.place[0]} {(record.key or b'').decode(errors='replace')}")
+        found = [
+            (record.place[0], record.key)
+            async for record in reader.between(starts, ends)
+            if secret in _texts(record.value) or secret in str(record.headers)
+        ]
     finally:
         await reader.stop()
-    return places
+    return places + [f"{topic} {(key or b'').decode(errors='replace')}" for topic, key in found]
 
 
 def _texts(value: bytes | None) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -20,7 +20,7 @@ class HostileServer:
     Mutable state: `calls`, by that name.
     """
 
-    ways: Mapping[str, Answers]
+    ways: Mapping[str, Iterator[Answers]]
     calls: Counter[str] = field(default_factory=Counter)
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -55,7 +55,7 @@ class HostileServer:
                 body = orjson.loads(await reader.readexactly(length))
                 self.calls[name] += 1
                 content = body["messages"][-1]["content"]
-                await self.ways[name](writer, content if isinstance(content, str) else "")
+                await next(self.ways[name])(writer, content if isinstance(content, str) else "")
                 await writer.drain()
         writer.close()
 

@@ -12,6 +12,7 @@ from typing import Self
 import psutil
 from fleet import Fleet
 from traffic import Traffic, job
+from waiting import until
 
 from tollway_schemas.job import Priority
 
@@ -26,6 +27,7 @@ _LOOK = 0.5
 _FORGOTTEN = 8.0
 #: Seconds that a worker tells of its worst lag.
 _KEPT = 5.0
+_LONGEST_LAG = 120.0
 _LAG = "tollway_event_loop_lag_seconds"
 
 
@@ -89,14 +91,17 @@ class Neighbours:
     async def waited(self, since: float) -> float:
         """The longest wait of those handed over since then; waits for them, for a while."""
         wanted = {name for name, at in self.handed.items() if at >= since}
-        until = time.time() + MOST_WAIT
-        while wanted - self.traffic.answered and time.time() < until:
-            await asyncio.sleep(0.05)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MOST_WAIT):
+                await until(lambda: self._all_answered(wanted))
         at = {each.job_id: each.at for each in self.traffic.replies if each.job_id in wanted}
         now = time.time()
         waits = [at.get(name, now) - self.handed[name] for name in wanted]
         self.slowest = max(self.slowest, *waits, 0.0)
         return max(waits, default=0.0)
+
+    async def _all_answered(self, wanted: set[str]) -> bool:
+        return wanted <= self.traffic.answered
 
     async def unanswered(self) -> list[str]:
         """Those that never had an answer."""
@@ -135,10 +140,13 @@ class Watch:
 
     async def begin(self) -> None:
         """What follows is another attack: what the last one did is told of no more."""
-        until = time.monotonic() + _FORGOTTEN
-        while time.monotonic() < until and await self._lag() > MOST_PAUSE / 2:
-            await asyncio.sleep(_LOOK)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FORGOTTEN):
+                await until(self._is_calm)
         self._pause, self._memory, self._since = 0.0, 0, time.time()
+
+    async def _is_calm(self) -> bool:
+        return await self._lag() < MOST_PAUSE / 2
 
     async def end(self) -> Seen:
         """What it has cost."""
@@ -165,18 +173,19 @@ class Watch:
         lags = [0.0]
         for name, each in told.items():
             # A worker that does not answer the question stands still too.
-            lag = each[_LAG] if _LAG in each else asked
-            lags.append(lag - self._waited_for_the_machine(name))
+            lag = each.get(_LAG, asked)
+            lags.append(lag - self._waited_for_the_machine(name, lag + _KEPT))
         return max(lags)
 
-    def _waited_for_the_machine(self, name: str) -> float:
-        """Seconds for which a worker had work and no processor, while its worst lag was kept."""
+    def _waited_for_the_machine(self, name: str, seconds: float) -> float:
+        """Seconds of the last ones for which a worker had work and no processor."""
         now = time.monotonic()
         kept = self._delays.setdefault(name, deque([(now, _delay(self.fleet[name].pid))]))
         kept.append((now, _delay(self.fleet[name].pid)))
-        while len(kept) > 2 and kept[1][0] < now - _KEPT:
+        while kept[0][0] < now - _LONGEST_LAG:
             kept.popleft()
-        return kept[-1][1] - kept[0][1]
+        began = next(delay for at, delay in kept if at >= now - seconds - _LOOK)
+        return kept[-1][1] - began
 
 
 def _delay(pid: int | None) -> float:

@@ -5,7 +5,7 @@ import html
 import json
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import httpx
 import pytest
@@ -189,7 +189,7 @@ async def test_an_answer_that_repeats_the_key_leaves_the_provider_without_it() -
     assert completion.text == "your key is [key]"
 
 
-def _streamed(*deltas: dict[str, object]) -> bytes:
+def _streamed(*deltas: Mapping[str, object]) -> bytes:
     chunks = [{"choices": [{"index": 0, "delta": each}]} for each in deltas]
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     return "".join(f"data: {json.dumps(each)}\n\n" for each in chunks).encode()

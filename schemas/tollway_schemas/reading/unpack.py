@@ -45,7 +45,8 @@ def unpacked(codec: int, packed: bytes, most: int) -> bytes:
 
 
 def _gunzip(packed: bytes, most: int) -> bytes:
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while packed:
         if len(parts) == _MOST_MEMBERS:
             raise CannotUnpack(f"is compressed in more than {_MOST_MEMBERS} pieces")
