@@ -76,12 +76,12 @@ async def _devices(reach: Reach) -> str | None:
 
 
 async def _planted(reach: Reach) -> str | None:
-    """Links that wait where drafts of the state are made."""
+    """Links that wait where drafts are made: they are replaced, or the run is refused."""
     given = _input(reach, "planted")
     victim = given.with_name("victim")
     victim.write_text("mine")
     out = given.with_name("out.jsonl")
-    for suffix in (".state", ".state.tmp", ".tmp", ".tollway", ".lock"):
+    for suffix in (".tollway-new", ".tollway-state.new"):
         given.with_name(out.name + suffix).symlink_to(victim)
     said = await reach.command(
         *("run", given, "--out", out, *_RUN, "--bootstrap-servers", reach.servers)

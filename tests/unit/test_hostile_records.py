@@ -82,6 +82,15 @@ def test_of_80_000_unknown_fields_the_first_are_told_within_a_second(where: str)
     assert said.endswith("and many more")
 
 
+def test_nulls_that_are_found_one_by_one_are_not_looked_for_to_the_last() -> None:
+    labels = b",".join(b'"label-%d": null' % number for number in range(60_000))
+    began = time.process_time()
+
+    assert "is missing" in refusal(_REQUEST % (b"", b', "labels": {%s}' % labels))
+
+    assert time.process_time() - began < 1.0
+
+
 @pytest.mark.parametrize("where", _MISTAKES)
 def test_of_many_mistakes_the_first_are_told_and_no_others_looked_for(
     where: str, monkeypatch: pytest.MonkeyPatch

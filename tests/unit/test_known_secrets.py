@@ -57,6 +57,10 @@ FORMS: dict[str, Callable[[str], str]] = {
     "in base64": lambda key: base64.b64encode(key.encode()).decode(),
     "in base64 for URLs": lambda key: base64.urlsafe_b64encode(key.encode()).decode(),
     "in base64 after Bearer": lambda key: base64.b64encode(f"Bearer {key}\n".encode()).decode(),
+    "in base64, in lines": lambda key: base64.encodebytes((40 * "x" + key).encode()).decode(),
+    "in base64, in lines of JSON": lambda key: json.dumps(
+        base64.encodebytes((40 * "x" + key).encode()).decode()
+    ),
     "as a password": lambda key: base64.b64encode(f"user:{key}".encode()).decode(),
     "in hexadecimal": lambda key: key.encode().hex(),
     "in UTF-16": lambda key: key.encode("utf-16-le").decode("latin-1"),
