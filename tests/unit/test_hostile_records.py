@@ -242,6 +242,19 @@ def test_a_job_of_many_small_objects_weighs_what_it_takes(item: bytes) -> None:
     assert taken / 2 < record(value).size < 3 * taken
 
 
+def test_lists_within_lists_weigh_what_they_take() -> None:
+    deep = b"[" * 180 + b"]" * 180
+    value = encode(job())[:-1] + b',"x":[' + b",".join([deep] * 1_000) + b"]}"
+    tracemalloc.start()
+
+    decoded = decode(Job, value)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert decoded.__pydantic_extra__
+    assert taken / 2 < record(value).size < 3 * taken
+
+
 def test_the_headers_of_a_job_weigh_what_they_take() -> None:
     tracemalloc.start()
     carried = tuple((f"name-{number}", b"x" * 90) for number in range(9_000))
