@@ -56,6 +56,8 @@ class Reach:
     replies: Mapping[str, list[dict[str, Any]]]
     #: Calls of the hostile server, by the name of the way to answer.
     calls: Callable[[str], int]
+    #: Calls to a lane that have ended, as workers tell.
+    ended: Callable[[str], Awaitable[float]]
     _producer: AIOKafkaProducer | None = field(default=None, init=False)
 
     async def open(self) -> None:

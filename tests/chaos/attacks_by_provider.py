@@ -314,6 +314,10 @@ async def _at_least(reach: Reach, route: str, calls: int) -> bool:
     return reach.calls(route) >= calls
 
 
+async def _have_ended(reach: Reach, route: str, calls: int) -> bool:
+    return await reach.ended(route) >= calls
+
+
 def _strike(route: str, way: Way) -> Strike:
     async def strike(reach: Reach) -> str | None:
         names = [f"{route}-{number}" for number in range(way.jobs)]
@@ -321,6 +325,9 @@ def _strike(route: str, way: Way) -> Strike:
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await until(lambda: _at_least(reach, route, len(way.answers)))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * _PATIENCE):
+                await until(lambda: _have_ended(reach, route, way.jobs))
         if reach.calls(route) < len(way.answers):
             return f"called {reach.calls(route)} times, of {len(way.answers)} ways to answer"
         if way.replies:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, groupby
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ async def _trying(here: Ground, server: HostileServer) -> AsyncIterator["_Trying
         folder=here.folder.absolute(),
         replies=replies,
         calls=server.calls.__getitem__,
+        ended=partial(_ended, here),
     )
     await here.fleet.start_all(WORKERS)
     async with AsyncExitStack() as stack:
@@ -119,6 +121,15 @@ async def _trying(here: Ground, server: HostileServer) -> AsyncIterator["_Trying
             neighbours=neighbours,
             told=here.folder / "trials.txt",
         )
+
+
+async def _ended(here: Ground, lane: str) -> float:
+    """Calls to a lane that have ended."""
+    told = await here.fleet.metrics()
+    start = f'tollway_attempts_total{{lane="{lane}"'
+    return sum(
+        value for each in told.values() for name, value in each.items() if name.startswith(start)
+    )
 
 
 def _short(value: dict[str, Any]) -> dict[str, Any]:

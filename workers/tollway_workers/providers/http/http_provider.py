@@ -28,6 +28,7 @@ from tollway_workers.providers.http.call_errors import (
 )
 from tollway_workers.providers.http.transport import check_plain_http, read_body
 from tollway_workers.providers.known_secrets import KnownSecrets
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.providers.redact import redact
 
 log = structlog.get_logger(__name__)
@@ -114,7 +115,7 @@ class HttpProvider:
             status, headers, body = await self._exchange(call, signed)
             # A failed call's answer is compared with what was sent.
             if len(body) + len(call.body) > LARGEST_INLINE:
-                return await asyncio.to_thread(self._parse, status, headers, body, call.body)
+                return await read_aside(self._parse, status, headers, body, call.body)
             return self._parse(status, headers, body, call.body)
         except ProviderError as error:
             failure = self._without_secrets(error.failure)
