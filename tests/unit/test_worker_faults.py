@@ -156,7 +156,7 @@ async def test_a_bug_met_before_any_call_is_that_jobs_dead_letter_and_ends_no_wo
 
     (letter,) = fleet.dead_letters
     assert [reply.status for reply in fleet.replies.values()].count("completed") == 2
-    assert "a bug in itself (TypeError)" in str([letter.value, letter.headers])
+    assert "in the worker ended the job (TypeError)" in str([letter.value, letter.headers])
     assert "secret" not in str([letter.value, letter.headers]) + caplog.text
     assert fleet.worker._bytes == 0
 

@@ -1,8 +1,6 @@
-"""How a job ends that no call of it decides: it cannot be worked on, or met a bug of ours."""
+"""Endings that no call decides: an invalid job, a cancelled one, an unexpected exception."""
 
-import traceback
 from dataclasses import replace
-from pathlib import Path
 
 from tollway_schemas.codec import encode
 from tollway_schemas.dead_letter import BadAnswer
@@ -92,20 +90,11 @@ def keeping_answer(progress: JobProgress, outcome: Completed | Failed, why: str)
 
 
 def bug(error: Exception, lane: str | None = None) -> DeadLettered:
-    """The worker met a bug in itself. An exception's text may quote anything: its type alone."""
+    """An unexpected exception, a bug of ours. Its text may quote anything: its type alone."""
     failure = Failure(
         failure_class=FailureClass.UNKNOWN,
-        message=f"the worker met a bug in itself ({type(error).__name__})",
+        message=f"an unexpected exception in the worker ended the job ({type(error).__name__}): "
+        "the worker's log has the traceback",
         lane=lane,
     )
     return DeadLettered(failure, type(error).__name__)
-
-
-def traits(error: Exception) -> dict[str, str]:
-    """What logs may say of an error: its type, and the file and line where it was raised.
-
-    Its text may quote what it choked on.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-    return {"error": type(error).__name__, "at": place}

@@ -6,6 +6,7 @@ import structlog
 
 from tollway_workers.clock import Clock
 from tollway_workers.health.watchdog import Progress, Watchdog
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,10 @@ class KafkaWatchdog:
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 a look that fails is no reason to stop looking
-                log.warning("could not look how Kafka is", error=type(error).__name__)
+                log.warning(
+                    "could not check whether Kafka answers; checking again",
+                    **error_fields(error),
+                )
 
     async def look(self) -> None:
         """Ask Kafka if the worker does not get on, and end the process if that is ours alone."""

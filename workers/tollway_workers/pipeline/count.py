@@ -9,12 +9,13 @@ from typing import Any
 
 import structlog
 
-from tollway_workers.job.endings import beyond_limits, bug, traits
+from tollway_workers.job.endings import beyond_limits, bug
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.dispatch import Dispatcher
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +52,12 @@ class Counting:
         try:
             why = self._admissions[progress.lane].never(progress)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("the tokens of a job met a bug in us", **traits(error))
+            log.error(
+                "unexpected exception while estimating a job's tokens: "
+                "it is a dead letter, the others go on",
+                job=progress.job.id,
+                **error_fields(error),
+            )
             self._end(progress, bug(error, progress.lane))
             return True
         if why is None:

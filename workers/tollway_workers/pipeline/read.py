@@ -14,7 +14,7 @@ from tollway_workers.clock import Clock
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.routing import towards, unknown_route
 from tollway_workers.forwarding.travel import arrival
-from tollway_workers.job.endings import bug, crashed, invalid_job, traits
+from tollway_workers.job.endings import bug, crashed, invalid_job
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.refusals import counted, listed
@@ -23,6 +23,7 @@ from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.decide import expired
 from tollway_workers.pipeline.decode import read_job
 from tollway_workers.pipeline.publish import OutcomePublisher
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.validation.asking import ask_on
 from tollway_workers.validation.validator import ResultValidator
 
@@ -116,7 +117,11 @@ class Intake:
         except UndecodableRecord as error:
             return _refused(record, route, FailureClass.UNDECODABLE, error)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("a record met a bug in us", **traits(error))
+            log.error(
+                "unexpected exception while reading a job: it is a dead letter, the others go on",
+                record=f"{record.topic}-{record.partition}@{record.offset}",
+                **error_fields(error),
+            )
             return Refused(record, route, bug(error).failure)
         return progress if outcome is None else Ended(progress, outcome)
 

@@ -9,6 +9,8 @@ import logging
 
 import structlog
 
+from tollway_workers.safe_traceback import error_fields
+
 log = structlog.get_logger(__name__)
 
 #: Characters of a line.
@@ -27,8 +29,8 @@ class _ToOurs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        fields = {"error": error} if error else {}
+        error = record.exc_info[1] if record.exc_info else None
+        fields = {} if error is None else error_fields(error)
         write = log.warning if record.levelno >= logging.ERROR else log.info
         # What follows the first line quotes whole objects, an error's text in them.
         said = _text(record).partition("\n")[0]

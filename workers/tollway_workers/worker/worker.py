@@ -6,7 +6,7 @@ from functools import partial
 import structlog
 
 from tollway_workers.errors import CallNotSent
-from tollway_workers.job.endings import bug, traits
+from tollway_workers.job.endings import bug
 from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.outcome import Forwarded, Outcome, RetryLater
@@ -19,6 +19,7 @@ from tollway_workers.pipeline.decide import expired
 from tollway_workers.pipeline.dispatch import Dispatcher, Reactions, answer_expired
 from tollway_workers.pipeline.read import Ended, Refused
 from tollway_workers.pipeline.write import OutcomeWriter
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.worker.commits import Commits
 from tollway_workers.worker.handover import Releases, leaves
 from tollway_workers.worker.operators import Cancelling
@@ -196,7 +197,11 @@ class Worker:
             if not self.cancelling.ends(progress):
                 self.dispatcher.retry(progress, 0.0)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("a job met a bug in us", **traits(error))
+            log.error(
+                "unexpected exception while calling a job: it is a dead letter, the others go on",
+                job=progress.job.id,
+                **error_fields(error),
+            )
             ended = bug(error, progress.lane), None
         except asyncio.CancelledError:
             # It may go on at its provider: whoever has it next must not count on its end.

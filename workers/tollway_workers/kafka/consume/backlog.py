@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,10 @@ class Backlog:
             try:
                 await self._read_often()
             except Exception as error:  # noqa: BLE001 a number to look at: the last reading stays
-                log.info("cannot ask where partitions end", error=type(error).__name__)
+                log.info(
+                    "cannot read where partitions end: the lag metric keeps its last value",
+                    **error_fields(error),
+                )
             await self._clock.sleep(_INTERVAL)
 
     async def _read_often(self) -> None:

@@ -14,10 +14,10 @@ from tollway_schemas import headers
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.clock import Clock
 from tollway_workers.forwarding.relay import Ways, is_due, onward
-from tollway_workers.job.endings import traits
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.consume.tier_reader import TierSource
 from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,11 @@ class Relay:
             try:
                 await self.run()
             except Exception as error:  # noqa: BLE001 whatever it was, jobs wait to be put back
-                log.error("the relay failed, starting it again", **traits(error))
+                log.error(
+                    "the relay of retry topics failed; starting it again in "
+                    f"{_RUN_AGAIN:g} s, due jobs wait until then",
+                    **error_fields(error),
+                )
                 if self._events is not None:
                     self._events.relay_failed(error)
                 await self._clock.sleep(_RUN_AGAIN)
@@ -115,11 +119,20 @@ class Relay:
         if not failed:
             return []
         kinds = sorted({type(error).__name__ for _, error in failed})
-        log.warning("jobs were not put back, trying again", jobs=len(failed), errors=kinds)
+        log.warning(
+            f"Kafka did not take due jobs for their lanes' topics; trying again in "
+            f"{_WRITE_AGAIN:g} s",
+            jobs=len(failed),
+            errors=kinds,
+        )
         try:
             await self._sink.recover()
         except Exception as error:  # noqa: BLE001 Kafka is away: the jobs are held all the same
-            log.warning("the way to Kafka could not be renewed", error=type(error).__name__)
+            log.warning(
+                "could not reconnect the relay's producer to Kafka; trying again in "
+                f"{_WRITE_AGAIN:g} s",
+                **error_fields(error),
+            )
         return [record for record, _ in failed]
 
     async def _write(self, record: ReceivedRecord) -> None:

@@ -16,6 +16,7 @@ from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.read.log_reader import LogReader, Place
 from tollway_workers.operators.commands import Commands
 from tollway_workers.operators.freshness import Looks
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,11 @@ class CommandFollower:
                 try:
                     await self._follow()
                 except Exception as error:  # noqa: BLE001 work goes on, and who waits is not told
-                    log.warning("commands cannot be read", error=type(error).__name__)
+                    log.warning(
+                        "cannot read operators' commands: none is applied or acknowledged; "
+                        f"trying again in {_AGAIN:g} s",
+                        **error_fields(error),
+                    )
                 self._commands.looked = None
                 await self.stop()
                 await self._clock.sleep(_AGAIN)

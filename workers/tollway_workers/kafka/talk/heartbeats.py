@@ -17,6 +17,7 @@ from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import given_up_after, started, stopped
 from tollway_workers.kafka.read.log_reader import LogReader, Place
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,10 @@ class HeartbeatWriter:
             await self._write(self._beat())
         except Exception as error:  # noqa: BLE001 a worker works, whether or not anybody sees it
             if not self._failing:
-                log.info("a heartbeat was not written", error=type(error).__name__)
+                log.info(
+                    "Kafka did not take a heartbeat: `tollway workers` may miss this worker",
+                    **error_fields(error),
+                )
             self._failing = True
         else:
             self._failing = False
