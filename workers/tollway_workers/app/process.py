@@ -131,7 +131,7 @@ class WorkerApp:
             await asyncio.gather(*background, return_exceptions=True)
             await self._contact.stop()
             await self._telemetry.stop()
-        log.info("worker has left", worker=self._options.instance_id)
+        log.info("worker has left the group", worker=self._options.instance_id)
         if mistake is not None:
             raise mistake
 
@@ -149,7 +149,7 @@ class WorkerApp:
         before = self._settings
         if without_limits(settings) != without_limits(before):
             raise ConfigError(
-                "more than the amounts of limits has changed: restart the worker for the rest"
+                "only amounts of limits can change while a worker runs: restart it for the rest"
             )
         self._settings = settings
         for group in limit_groups(settings):

@@ -32,7 +32,11 @@ async def require_topics(
     """
     existing = await existing_topics(client)
     if unseen := [name for name in theirs if name not in existing]:
-        log.warning("replies to missing topics of services go to our own", topics=unseen)
+        log.warning(
+            "reply topics of services do not exist: their replies go to our reply topic, "
+            "and each is a dead letter",
+            topics=unseen,
+        )
     missing = [name for name in names if name not in existing]
     if missing:
         raise BrokerUnavailable(

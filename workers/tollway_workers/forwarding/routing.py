@@ -13,7 +13,8 @@ def towards(progress: JobProgress, lane: str, reason: str) -> Forwarded | DeadLe
     return DeadLettered(
         Failure(
             failure_class=FailureClass.HOPS_EXHAUSTED,
-            message=f"it was forwarded {progress.job.hops} times and would be once more",
+            message=f"the job was forwarded {progress.job.hops} times, the most that are allowed, "
+            "and no lane called it: see whether routes and lanes differ between workers",
             lane=progress.lane,
         )
     )
@@ -24,7 +25,7 @@ def unknown_route(progress: JobProgress) -> DeadLettered:
     return DeadLettered(
         Failure(
             failure_class=FailureClass.UNKNOWN_ROUTE,
-            message="its route is not configured any more",
+            message=f"the job's route {progress.job.route!r} is not in the configuration any more",
             lane=progress.lane,
         )
     )

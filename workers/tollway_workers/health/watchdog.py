@@ -63,6 +63,6 @@ class Watchdog:
         if self._well_since is None or now - max(since, self._well_since) < self._patience:
             return None
         return (
-            f"{part} have made no progress for {now - since:.0f} s although Kafka is well: "
-            "this process ends so that a new one can take its place; nothing is lost"
+            f"{part} have made no progress for {now - since:.0f} s although Kafka answers others: "
+            "this process ends, start a new one; nothing is lost"
         )

@@ -20,7 +20,7 @@ def invalid_job(problem: str) -> DeadLettered:
     """The job cannot be worked on; `problem` is `<field>: <what is wrong>`, without values."""
     failure = Failure(
         failure_class=FailureClass.INVALID_JOB,
-        message="the job cannot be worked on",
+        message="the job is not valid: correct it and publish it again",
         problems=(problem,),
     )
     return DeadLettered(failure, problem.partition(":")[0])
@@ -30,7 +30,7 @@ def crashed(deaths: int) -> DeadLettered:
     """The job is what ended the workers that called it: it ran alone in so many of them."""
     failure = Failure(
         failure_class=FailureClass.WORKER_CRASHED,
-        message=f"the worker process ended {deaths} times while this job ran alone in it",
+        message=f"{deaths} worker processes ended while this job ran alone in them",
     )
     return DeadLettered(failure)
 
@@ -62,7 +62,7 @@ def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
     """Its topic does not take what was to be written."""
     if isinstance(outcome, Forwarded):
         kind = FailureClass.INVALID_JOB
-        message = "the job and what was tried are larger than a lane's topic takes"
+        message = "the job with the history of its calls is larger than its lane's topic takes"
     else:
         kind = FailureClass.REPLY_TOO_LARGE
         message = "the answer is larger than the reply topic takes"
@@ -73,7 +73,7 @@ def undeliverable(why: str, ours: str, lane: str | None) -> DeadLettered:
     """Its reply topic takes nothing; `why` says so, and `ours` is the topic that has the reply."""
     failure = Failure(
         failure_class=FailureClass.REPLY_UNDELIVERABLE,
-        message=f"the reply topic {why}: the reply is in {ours}"[:1000],
+        message=f"the job's reply topic {why}: its reply was written to {ours}"[:1000],
         lane=lane,
     )
     return DeadLettered(failure)

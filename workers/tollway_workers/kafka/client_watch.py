@@ -64,7 +64,7 @@ class KafkaWatchdog:
 
     def _note(self, *, away: bool) -> None:
         if away and not self.away:
-            log.warning("Kafka is away: answers are held, nothing new starts, all waits for it")
+            log.warning("Kafka is away: paid answers are held in memory and no call starts")
         elif self.away and not away:
-            log.info("Kafka is back")
+            log.info("Kafka answers again: held answers are written and calls start")
         self.away = away

@@ -82,7 +82,7 @@ def quieten_client_logs() -> None:
 
 
 def _say_given_up(what: str) -> None:
-    log.warning("Kafka is away, going without it", unfinished=what)
+    log.warning("Kafka is away: stopping a client without waiting for it", unfinished=what)
 
 
 async def _disconnected(client: Any) -> None:

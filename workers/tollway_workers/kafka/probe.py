@@ -40,7 +40,7 @@ async def kafka_is_well(settings: ProbeSettings) -> bool:
         async with asyncio.timeout(_PATIENCE):
             return await _look(settings)
     except (KafkaError, TimeoutError, OSError) as error:
-        log.debug("Kafka is not well", error=type(error).__name__)
+        log.debug("the probe of Kafka failed", error=type(error).__name__)
         return False
 
 

@@ -138,7 +138,7 @@ async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]
     except TimeoutError as error:
         raise BrokerUnavailable(
             f"Kafka made or grew topic {behind[0]} and does not show it after {_SHOWN_WITHIN} s: "
-            "its brokers start or recover, try again"
+            "its brokers may be starting or recovering, try again"
         ) from error
 
 
@@ -242,7 +242,7 @@ class _Admin:
         if isinstance(error, KafkaError) and error.retriable:
             raise BrokerUnavailable(
                 f"Kafka cannot answer about topics yet ({type(error).__name__}): "
-                "its brokers start or recover, try again"
+                "its brokers may be starting or recovering, try again"
             ) from error
         if isinstance(error, KafkaError):
             raise BrokerUnavailable(

@@ -61,7 +61,7 @@ class Commands:
     def apply(self, key: bytes | None, value: bytes | None, now: float) -> str | None:
         """Obey one record; why it is ignored, or None where it is not."""
         if key is None:
-            return "it has no key"
+            return "the record has no key"
         command = None
         if value:
             try:

@@ -146,7 +146,7 @@ class Intake:
             if field not in self._warned and len(self._warned) < _MOST_WARNINGS:
                 self._warned.add(field)
                 log.warning(
-                    "a job has a field that this release does not know and keeps",
+                    "a job has a field that this release does not know: it is kept, and not used",
                     field=field,
                     route=route,
                 )
@@ -194,7 +194,7 @@ class Intake:
             return expired(progress)
         if progress.deadline > self._clock.now() + _LONGEST:
             return invalid_job(
-                f"deadline: is more than {LONGEST_DEADLINE} away, the longest there is"
+                f"deadline: is more than {LONGEST_DEADLINE} away, the longest that is allowed"
             )
         if not self._publisher.may_reply_to(progress.job.reply_to):
             return invalid_job("reply_to.topic: is not a topic that this fleet replies to")

@@ -39,7 +39,10 @@ class LoopLag:
         """Take in that the loop was `lag` seconds late at monotonic `now`."""
         self._lags.append(lag)
         if self._verdict.measured(lag, now):
-            log.warning("the event loop is too late too often: releasing shards", lag=round(lag, 1))
+            log.warning(
+                "the event loop was late several times: releasing all shards to other workers",
+                lag=round(lag, 1),
+            )
             self._release()
 
     @property

@@ -45,8 +45,8 @@ def refusals(left: Iterable[Leftover], unfinished: Mapping[str, int]) -> Iterato
                 key=each.key,
                 problem=f"{_gone(each)}, and {each.topic} holds {number:,} unfinished job(s) that "
                 "no worker would read",
-                remedy=f"{_how_to_keep(each)} until there are none; or give them up: delete the "
-                "topic",
+                remedy=f"{_how_to_keep(each)} until there are none; or delete the topic, and "
+                "give them up",
             )
 
 
@@ -72,5 +72,5 @@ def _gone(left: Leftover) -> str:
 
 def _how_to_keep(left: Leftover) -> str:
     if left.key.startswith("lanes."):
-        return "keep it in no route, then workers forward what it holds,"
+        return "keep it in no route, so that workers forward what it holds,"
     return "keep it"

@@ -75,7 +75,10 @@ class Releases:
         late = {tracker for tracker, since in self._since.items() if now - since > self._bound}
         for progress, call in tuple(self._calls.items()):
             if progress.record.tracker in late:
-                log.warning("a call outlived the release of its shard: breaking it off")
+                log.warning(
+                    "a call ran longer than its shard's release may take: it is aborted, "
+                    "and another worker calls its job again"
+                )
                 call.cancel()
 
 

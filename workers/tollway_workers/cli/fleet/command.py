@@ -170,4 +170,6 @@ async def _heartbeats(kafka: KafkaSettings) -> AsyncIterator[tuple[HeartbeatRead
 
 def _nobody(kafka: KafkaSettings) -> str:
     topic = TopicNames(kafka.prefix).heartbeats
-    return f"no worker is alive: none was heard in {topic} within the last {LIVE:.0f} seconds"
+    return (
+        f"no worker is alive: none wrote a heartbeat to {topic} within the last {LIVE:.0f} seconds"
+    )

@@ -42,7 +42,9 @@ Lane = Annotated[str, typer.Argument(metavar="LANE", help="The lane's name.")]
 Timeout = Annotated[
     float, typer.Option(min=0, help="Seconds to wait for every worker that is alive.")
 ]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Say it, and wait for nobody.")]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Write the command and do not wait for workers.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +80,7 @@ def pause(
     obeys, or none is alive.
     """
     if not 0.0 < (lasts := _PAUSE if lasts is None else lasts) <= _LONGEST_PAUSE:
-        raise InputError("--for: a pause lasts longer than no time, and 366d at most")
+        raise InputError("--for: a pause must be longer than 0s and at most 366d")
     kafka = kafka_of(config, bootstrap_servers, prefix)
     command = _command(Action.PAUSE, lasts, lane=lane)
     heard = asyncio.run(_pause(kafka, command, None if no_wait else timeout))
@@ -105,7 +107,7 @@ def resume(
     kafka = kafka_of(config, bootstrap_servers, prefix)
     command = _command(Action.RESUME, _RESUME, lane=lane)
     heard = asyncio.run(_resume(kafka, command, None if no_wait else timeout))
-    _report(f"lane {on_one_line(lane)} goes on", heard, {"resumed": lane}, as_json)
+    _report(f"lane {on_one_line(lane)} is resumed", heard, {"resumed": lane}, as_json)
 
 
 def cancel(
@@ -137,7 +139,7 @@ def cancel(
     status 1 if a worker did not say in time that it obeys, or none is alive.
     """
     if not jobs and tenant is None and run is None:
-        raise InputError("cancel what? Name jobs, --tenant or --run")
+        raise InputError("nothing to cancel was named: give job ids, --tenant or --run")
     kafka = kafka_of(config, bootstrap_servers, prefix)
     lasts = LONGEST_DEADLINE.total_seconds()
     names = list(dict.fromkeys(jobs or ()))
@@ -225,18 +227,18 @@ def _report(what: str, heard: Heard, facts: dict[str, Any], as_json: bool) -> No
         if heard.applied:
             say(f"applied by {', '.join(map(on_one_line, heard.applied))}")
         elif heard.waited and not heard.not_applied:
-            say("no worker is alive: those that start hear it before they take a job")
+            say("no worker is alive: workers that start apply it before they take a job")
     if heard.waited and not heard.applied and not heard.not_applied:
         say(
-            "nobody said that it was applied: a worker whose heartbeats do not reach Kafka may "
-            "still start calls (tollway workers shows who is heard)",
+            "no worker acknowledged the command: a worker whose heartbeats do not reach Kafka may "
+            "still start calls (tollway workers shows those that do)",
             to_stderr=True,
         )
         raise typer.Exit(_NOT_APPLIED)
     if heard.not_applied:
         say(
-            f"{count(len(heard.not_applied), 'worker')} did not say in time that it was applied: "
-            f"{late}; calls may still start there, until it is heard",
+            f"{count(len(heard.not_applied), 'worker')} did not acknowledge the command in time: "
+            f"{late}; calls may still start there until it is applied",
             to_stderr=True,
         )
         raise typer.Exit(_NOT_APPLIED)

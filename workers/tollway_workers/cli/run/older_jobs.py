@@ -53,7 +53,7 @@ class OlderJobs:
                 await asyncio.sleep(_LOOK)
             self._tell("the older jobs are done")
         except BrokerUnavailable as error:
-            self._tell(f"how many older jobs come first is not known: {error}")
+            self._tell(f"cannot count the older jobs that are answered first: {error}")
 
     async def _find(self) -> Counter[str]:
         runs: Counter[str] = Counter()

@@ -82,7 +82,7 @@ def result_json(options: RunOptions, result: Result) -> bytes:
 def show_estimate(screen: Screen, found: Estimate) -> None:
     """What a dry run found."""
     screen.tell(f"jobs           {found.jobs:,}")
-    screen.tell(f"lines no jobs  {len(found.bad_lines):,}")
+    screen.tell(f"invalid lines  {len(found.bad_lines):,}")
     screen.tell(f"input tokens   {found.input_tokens:,} (estimated)")
     screen.tell(f"output tokens  {_at_most(found)}")
     screen.tell(f"cost           {_cost(found)}, for one call a job")

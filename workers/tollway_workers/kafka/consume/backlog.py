@@ -70,4 +70,7 @@ class Backlog:
         try:
             self.ends = await consumer.end_offsets(partitions)
         except KafkaError as error:
-            log.info("cannot read where partitions end", error=type(error).__name__)
+            log.info(
+                "cannot read where partitions end: the lag metric keeps its last value",
+                error=type(error).__name__,
+            )

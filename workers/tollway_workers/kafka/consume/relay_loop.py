@@ -147,7 +147,7 @@ class Relay:
         except RecordTooLarge:
             failure = Failure(
                 failure_class=FailureClass.INVALID_JOB,
-                message="the job is larger than records may be",
+                message="the job is larger than its lane's topic takes",
             )
             await self._give_up(record, failure, headers.get(about, headers.ROUTE) or "")
             return

@@ -117,7 +117,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 *wanted, timeout_ms=wait, max_records=max(most, 1)
             )
         except KafkaError as error:
-            log.warning("poll failed, trying again", error=type(error).__name__)
+            log.warning(
+                f"polling Kafka failed; trying again in {_RETRY_WAIT:g} s",
+                error=type(error).__name__,
+            )
             await self._clock.sleep(_RETRY_WAIT)
             return []
         self.last_poll = self._clock.monotonic()
@@ -234,7 +237,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             consumer.seek(TopicPartition(*place), holdings.tracker(place).next_offset)
         self.joined = True
         self._room.set()
-        log.info("partitions assigned", owned=len(holdings), leaving=holdings.releasing)
+        log.info(
+            "partitions were assigned to this worker",
+            owned=len(holdings),
+            releasing=holdings.releasing,
+        )
 
     def _wanted(self) -> list[TopicPartition]:
         now = self._clock.boottime()
@@ -292,7 +299,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                         return True
                     await self._clock.sleep(_BETWEEN_LAST_WORDS)
             except TimeoutError:
-                log.warning("Kafka is away, leaving without a last commit")
+                log.warning(
+                    "Kafka is away: leaving without a final commit, so the next owners of these "
+                    "partitions wait one lease and may call some jobs again"
+                )
                 return False
         return True
 

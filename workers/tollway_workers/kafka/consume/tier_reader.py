@@ -110,7 +110,10 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             # Always asked, even for nothing: Kafka must see that we live.
             batches = await self._consumer.getmany(timeout_ms=int(TICK * 1000))
         except KafkaError as error:
-            log.warning("poll failed, trying again", error=type(error).__name__)
+            log.warning(
+                f"polling the retry topics failed; trying again in {_RETRY_WAIT:g} s",
+                error=type(error).__name__,
+            )
             await self._clock.sleep(_RETRY_WAIT)
             return
         for partition, records in batches.items():
@@ -175,7 +178,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             consumer.seek(partition, left.offset)
             self._trackers[partition] = OffsetTracker(left.offset)
             self._heads[partition] = deque()
-        log.info("retry partitions assigned", owned=len(self._heads))
+        log.info("partitions of retry topics were assigned to this worker", owned=len(self._heads))
 
     async def _say(self) -> None:
         """Commit what is not committed yet; failing, it is said again with the next poll."""
@@ -188,9 +191,16 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         try:
             await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
-            log.info("commit overtaken by a rebalance", error=type(error).__name__)
+            log.info(
+                "a rebalance refused a commit of retry topics: their new owners may put jobs back "
+                "twice",
+                error=type(error).__name__,
+            )
         except KafkaError as error:
-            log.warning("commit failed, the next poll says it again", error=type(error).__name__)
+            log.warning(
+                "a commit of retry topics failed; committing again with the next poll",
+                error=type(error).__name__,
+            )
         else:
             self._unsaid -= offsets.keys()
 

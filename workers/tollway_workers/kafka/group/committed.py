@@ -54,7 +54,11 @@ async def left_at(
                 await consumer.seek_to_beginning(*fresh)
             beginnings = {partition: await consumer.position(partition) for partition in fresh}
         except KafkaError as error:
-            log.warning("cannot read committed offsets", error=type(error).__name__)
+            log.warning(
+                f"cannot read the group's committed offsets; trying again in {_RETRY_WAIT:g} s, "
+                "new partitions wait",
+                error=type(error).__name__,
+            )
             await asyncio.sleep(_RETRY_WAIT)
             continue
         return {

@@ -49,11 +49,17 @@ class Committer:
         except (CommitFailedError, IllegalStateError) as error:
             # A rebalance overtook us: it has committed itself, or the next commit says it again.
             self._failures += 1
-            log.info("commit overtaken by a rebalance", error=type(error).__name__)
+            log.info(
+                "a rebalance refused a commit; committing again after it",
+                error=type(error).__name__,
+            )
             return False
         except KafkaError as error:
             self._failures += 1
-            log.warning("commit failed, the next one says it again", error=type(error).__name__)
+            log.warning(
+                "a commit of offsets failed: the next one repeats it",
+                error=type(error).__name__,
+            )
             return False
         self._lease_from, self.last = lease, sent
         holdings.written(commits)

@@ -70,8 +70,8 @@ class Membership:
         """Raises InstanceIdInUse where a process that started later has our name."""
         if self._in_use:
             raise InstanceIdInUse(
-                f"a process that started later is the worker {self._instance_id!r} too, so this "
-                "one ends: give each process an --instance-id of its own"
+                f"a process that started later has the instance id {self._instance_id!r} too, so "
+                "this one ends: give each process an --instance-id of its own"
             )
 
     def released(self, places: Set[Place]) -> None:

@@ -133,7 +133,10 @@ class ServiceTopic:
                 async with asyncio.timeout(seconds):
                     await producing.batches.flush()
             except TimeoutError:
-                log.warning("a topic of a service takes nothing", topic=self._name)
+                log.warning(
+                    "a service's reply topic acknowledged nothing in time: stopping without it",
+                    topic=self._name,
+                )
             await _disconnected(producing)
         if self._dropping:
             await asyncio.wait(self._dropping)
@@ -192,13 +195,14 @@ class ServiceTopic:
             # It was made anew: what is on its way to partitions that are gone is written again.
             self._drop()
         elif self._found is not None and self._found.why:
-            log.info("a topic of a service takes replies again", topic=self._name)
+            log.info("a service's reply topic takes replies again", topic=self._name)
         self._found = _Found(state, "", self._clock.monotonic() + _BELIEVED)
 
     def _unavailable(self, why: str) -> None:
         if self._found is None or self._found.why != why:
             log.warning(
-                "a topic of a service takes no replies: they go to the dead letters and to ours",
+                "a service's reply topic takes no replies: they go to our reply topic, "
+                "and each is a dead letter",
                 topic=self._name,
                 why=why,
             )

@@ -70,7 +70,7 @@ class TopicLimits:
                 self._note(topics, await topic_limits(self._client, topics))
             except BrokerUnavailable:
                 # What is known goes on to hold.
-                log.info("Kafka did not say what topics take")
+                log.info("cannot read max.message.bytes of topics: the values of before hold")
 
     def refused(self, topic: str, size: int, records: int) -> None:
         """Kafka has refused a batch of so many bytes: too large for its topic."""
@@ -78,7 +78,12 @@ class TopicLimits:
             self._alone.add(topic)
         else:
             self._limits[topic] = min(self._limits.get(topic, size), size - 1)
-        log.warning("Kafka refused what is too large", topic=topic, bytes=size, records=records)
+        log.warning(
+            "Kafka refused a batch as too large for its topic: smaller ones are sent",
+            topic=topic,
+            bytes=size,
+            records=records,
+        )
 
     def _note(self, topics: Collection[str], told: dict[str, int]) -> None:
         for topic in topics:
@@ -102,7 +107,10 @@ async def topic_limits(client: dict[str, Any], topics: Collection[str]) -> dict[
     try:
         responses: list[Any] = await admin.describe_configs(wanted)
     except KafkaError as error:
-        log.warning("cannot read the limits of topics", error=type(error).__name__)
+        log.warning(
+            "cannot read max.message.bytes of topics: kafka.max_job_bytes holds for them",
+            error=type(error).__name__,
+        )
         return {}
     finally:
         await admin.close()

@@ -19,6 +19,6 @@ async def place_of(acknowledgement: Awaitable[Any]) -> tuple[Place, int]:
     except KafkaError as error:
         raise BrokerUnavailable(
             f"Kafka did not take a job ({type(error).__name__}): "
-            "give the same command again once it is well"
+            "give the same command again once Kafka is well"
         ) from error
     return (written.topic, written.partition), written.offset

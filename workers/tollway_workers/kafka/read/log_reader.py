@@ -169,5 +169,5 @@ def _is_unreadable(record: Any) -> bool:
     """Whether nobody can read it; that is logged, and what is behind it is read."""
     if not isinstance(record, UnreadableRecord):
         return False
-    log.warning("stepped over what cannot be read", why=record.why)
+    log.warning("skipped a record that cannot be read", why=record.why)
     return True

@@ -293,7 +293,7 @@ class LocalKafka:
 
     def _check(self) -> None:
         if self._abandoned.is_set():
-            raise LocalError("the start of the local Kafka was given up")
+            raise LocalError("the start of the local Kafka was interrupted")
 
     def _describe(self, state: BrokerState) -> RunningBroker:
         first = state.nodes[0]
