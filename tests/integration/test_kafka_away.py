@@ -283,7 +283,7 @@ async def test_a_worker_outlives_a_broker_that_freezes_for_longer_than_the_sessi
     assert set(replies.values()) == {1}
     assert (len(fleet.called()), set(fleet.called().values())) == (jobs, {1})
     assert status == 0
-    assert "Kafka is back" in worker.log
+    assert "Kafka answers again" in worker.log
     assert worker.log.count("\n") < 80
 
 

@@ -367,7 +367,7 @@ async def test_of_two_processes_with_one_name_the_older_ends_and_says_so(world: 
     newer = await world.join("same")
 
     async with asyncio.timeout(_PATIENCE):
-        with pytest.raises(InstanceIdInUse, match="a process that started later is the worker"):
+        with pytest.raises(InstanceIdInUse, match="a process that started later has the instance id"):
             await older.task
     await older.source.leave()
     await until(lambda: newer.places == world.everything)

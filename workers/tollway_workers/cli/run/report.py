@@ -41,8 +41,8 @@ def show_result(
     stopped = f"stopped with {left:,} lines left"
     if result.played.gave_up:
         stopped = (
-            f"gave up with {left:,} lines left, after {span(options.patience)} in which nothing "
-            "was let through"
+            f"gave up with {left:,} lines left, after {span(options.patience)} in which no lane "
+            "let a call through"
         )
     how = "" if options.to_stdout else ": give the same command again and it goes on there"
     screen.tell(stopped + how)
