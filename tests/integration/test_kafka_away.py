@@ -28,7 +28,7 @@ from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.local.kafka import LocalKafka
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
-from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.owned_partition import LEASE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

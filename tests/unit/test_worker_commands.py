@@ -33,7 +33,7 @@ def tell(fleet: MemoryFleet, **target: object) -> None:
 
 
 def resting(fleet: MemoryFleet) -> frozenset[str]:
-    return fleet.source.holdings.resting
+    return fleet.source.partitions.resting
 
 
 async def test_no_call_starts_on_a_paused_lane_until_it_is_resumed() -> None:

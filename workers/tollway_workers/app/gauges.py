@@ -52,9 +52,9 @@ class Gauges:
     def _assignment(self) -> None:
         state, source = self._state, self._watched.source
         state.partitions.set(source.owned)
-        state.releasing.set(source.holdings.releasing)
+        state.releasing.set(source.partitions.releasing)
         # While a rebalance goes on, what was ours is ours to call for, as long as we prove it.
-        shards = source.holdings.shards() if source.committer.holds_lease else {}
+        shards = source.partitions.shards() if source.committer.holds_lease else {}
         self._groups |= shards.keys()
         for group in self._groups:
             state.shards.labels(group).set(shards.get(group, 0))
@@ -63,7 +63,7 @@ class Gauges:
         """What shows that the worker is alive, and Kafka too."""
         state, source, liveness = self._state, self._watched.source, self._watched.liveness
         # A standby has nothing to commit, and needs no lease.
-        owns = len(source.holdings) > 0
+        owns = len(source.partitions) > 0
         state.commit_age.set(liveness.commit_age if owns else 0.0)
         state.lease_age.set(source.committer.lease_age if owns else 0.0)
         state.commit_failures.inc(source.committer.take_failures())
@@ -76,7 +76,7 @@ class Gauges:
         writer = watched.worker.writer
         state.held.set(writer.held)
         state.held_for.set(writer.held_for)
-        work = work_by_topic(watched.source.holdings, watched.backlog)
+        work = work_by_topic(watched.source.partitions, watched.backlog)
         self._topics |= work.keys()
         for topic in self._topics:
             state.outstanding.labels(topic).set(work[topic].outstanding if topic in work else 0)

@@ -87,8 +87,8 @@ class WorkerApp:
         self._sink = self._new_sink()
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
-        holdings, names = self._source.holdings, TopicNames(settings.kafka.prefix)
-        self._backlog = Backlog(self._client, lambda: tuple(holdings), self._clock)
+        partitions, names = self._source.partitions, TopicNames(settings.kafka.prefix)
+        self._backlog = Backlog(self._client, lambda: tuple(partitions), self._clock)
         watched = Watched(
             source=self._source,
             worker=self.worker,

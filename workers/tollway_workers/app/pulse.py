@@ -58,15 +58,15 @@ class Pulse:
     def beat(self) -> Heartbeat:
         """What holds now."""
         source, worker = self._watched.source, self._watched.worker
-        work = work_by_topic(source.holdings, self._watched.backlog)
+        work = work_by_topic(source.partitions, self._watched.backlog)
         return Heartbeat(
             worker=self.worker,
             started_at=self._started_at,
             release=self._release,
-            shards={group: _count(own) for group, own in source.holdings.shards().items()},
-            partitions=_count(len(source.holdings)),
+            shards={group: _count(own) for group, own in source.partitions.shards().items()},
+            partitions=_count(len(source.partitions)),
             holds_lease=source.committer.holds_lease,
-            releasing=_count(source.holdings.releasing),
+            releasing=_count(source.partitions.releasing),
             draining=worker.draining,
             left=self.left,
             commands=_count(self._follower.applied),

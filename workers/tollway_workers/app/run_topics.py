@@ -68,7 +68,7 @@ async def run_leftovers(kafka: KafkaSettings, topics: Collection[str]) -> list[R
     records = await read_unfinished(client, names.worker_group, topics, _MOST * len(topics))
     existing = await existing_topics(client)
     waiting = await _in_tiers(kafka, existing)
-    left = [Left(record.place[0], _job(record)) for record in records]
+    left = [Left(record.partition[0], _job(record)) for record in records]
     commands = await _commands(kafka) if names.commands in existing else []
     served = await _served(kafka) if names.heartbeats in existing else set()
     lanes = {lane for record in waiting if (lane := headers.get(record.headers, headers.LANE))}

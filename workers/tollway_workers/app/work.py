@@ -7,7 +7,7 @@ from math import inf
 from typing import Self
 
 from tollway_workers.kafka.consume.backlog import Backlog
-from tollway_workers.ownership.holdings import Holdings
+from tollway_workers.ownership.owned_partitions import OwnedPartitions
 
 
 @dataclass(slots=True)
@@ -36,13 +36,13 @@ class Work:
         return total
 
 
-def work_by_topic(holdings: Holdings, backlog: Backlog) -> dict[str, Work]:
+def work_by_topic(partitions: OwnedPartitions, backlog: Backlog) -> dict[str, Work]:
     """What there is in each topic of which a partition is ours."""
     found: dict[str, Work] = defaultdict(Work)
-    for place in holdings:
-        tracker = holdings.tracker(place)
+    for partition in partitions:
+        tracker = partitions.tracker(partition)
         # The reading of ends is some seconds old: what we have read since is known to be there.
-        end = max(backlog.ends.get(place, 0), tracker.next_offset)
+        end = max(backlog.ends.get(partition, 0), tracker.next_offset)
         oldest = inf if tracker.oldest is None else tracker.oldest
-        found[place[0]].add(Work(tracker.outstanding(end), tracker.finished, oldest))
+        found[partition[0]].add(Work(tracker.outstanding(end), tracker.finished, oldest))
     return dict(found)

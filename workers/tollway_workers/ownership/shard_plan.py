@@ -9,10 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup, shard_of
-
-#: A topic and one of its partitions.
-Place = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +22,9 @@ class Member:
     topics: frozenset[str]
     #: When it was given what it owns: a newer claim wins.
     epoch: int = -1
-    owned: frozenset[Place] = frozenset()
+    owned: frozenset[Partition] = frozenset()
     #: Of what it owns: finished with, free to go.
-    released: frozenset[Place] = frozenset()
+    released: frozenset[Partition] = frozenset()
     #: It is about to go: it gets nothing more.
     leaving: bool = False
     #: It cannot keep up: it gets nothing that another can have.
@@ -37,15 +35,15 @@ class Member:
 class Plan:
     """What each member is given, and what of it is to be released. Members are named in both."""
 
-    given: Mapping[str, frozenset[Place]]
-    marks: Mapping[str, frozenset[Place]]
+    given: Mapping[str, frozenset[Partition]]
+    marks: Mapping[str, frozenset[Partition]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Shard:
     group: str
     number: int
-    places: tuple[Place, ...]
+    partitions: tuple[Partition, ...]
     #: Names of those who may own it.
     eligible: frozenset[str]
 
@@ -87,34 +85,34 @@ def plan(
     staying = {member.name: member for member in members if not member.leaving}
     shards = [shard for group in groups for shard in _shards_of(group, staying, partitions)]
     targets = _targets(shards, owners)
-    given: dict[str, set[Place]] = {member.name: set() for member in members}
-    marks: dict[str, set[Place]] = {member.name: set() for member in members}
+    given: dict[str, set[Partition]] = {member.name: set() for member in members}
+    marks: dict[str, set[Partition]] = {member.name: set() for member in members}
     for shard in shards:
-        for place in shard.places:
-            holder = owners.get(place)
-            heir = _heir(place, targets.get(shard), holder, staying)
+        for partition in shard.partitions:
+            holder = owners.get(partition)
+            heir = _heir(partition, targets.get(shard), holder, staying)
             if (to := holder or heir) is not None:
-                given[to].add(place)
+                given[to].add(partition)
             if holder is not None and heir not in (None, holder):
-                marks[holder].add(place)
+                marks[holder].add(partition)
     return Plan(
-        {name: frozenset(places) for name, places in given.items()},
-        {name: frozenset(places) for name, places in marks.items()},
+        {name: frozenset(each) for name, each in given.items()},
+        {name: frozenset(each) for name, each in marks.items()},
     )
 
 
-def _owners(members: Iterable[Member], partitions: Mapping[str, int]) -> dict[Place, str]:
+def _owners(members: Iterable[Member], partitions: Mapping[str, int]) -> dict[Partition, str]:
     """The living owner of each partition that has one and is not released by it."""
-    newest: dict[Place, Member] = {}
+    newest: dict[Partition, Member] = {}
     for member in sorted(members, key=lambda each: (-each.epoch, each.name)):
-        for place in member.owned:
-            newest.setdefault(place, member)
+        for partition in member.owned:
+            newest.setdefault(partition, member)
     return {
-        place: member.name
-        for place, member in newest.items()
-        if place not in member.released
-        and place[0] in member.topics
-        and place[1] < partitions.get(place[0], 0)
+        partition: member.name
+        for partition, member in newest.items()
+        if partition not in member.released
+        and partition[0] in member.topics
+        and partition[1] < partitions.get(partition[0], 0)
     }
 
 
@@ -122,14 +120,14 @@ def _shards_of(
     group: ShardGroup, staying: Mapping[str, Member], partitions: Mapping[str, int]
 ) -> Iterator[_Shard]:
     eligible = _eligible(group, staying.values())
-    places: dict[int, list[Place]] = {}
+    of_shard: dict[int, list[Partition]] = {}
     for topic in group.topics:
-        for partition in range(partitions.get(topic, 0)):
-            places.setdefault(shard_of(partition, group.shards), []).append((topic, partition))
-    for number in sorted(places):
-        # Whoever has the first of them has the shard.
-        places[number].sort(key=lambda place: place != (group.ownership_topic, number))
-        yield _Shard(group.name, number, tuple(places[number]), eligible)
+        for number in range(partitions.get(topic, 0)):
+            of_shard.setdefault(shard_of(number, group.shards), []).append((topic, number))
+    for shard in sorted(of_shard):
+        # The owner of the first partition owns the shard.
+        of_shard[shard].sort(key=lambda partition: partition != (group.ownership_topic, shard))
+        yield _Shard(group.name, shard, tuple(of_shard[shard]), eligible)
 
 
 def _eligible(group: ShardGroup, staying: Collection[Member]) -> frozenset[str]:
@@ -144,7 +142,7 @@ def _eligible(group: ShardGroup, staying: Collection[Member]) -> frozenset[str]:
     return frozenset(next(filter(None, whole + parts), ()))
 
 
-def _targets(shards: Sequence[_Shard], owners: Mapping[Place, str]) -> dict[_Shard, str]:
+def _targets(shards: Sequence[_Shard], owners: Mapping[Partition, str]) -> dict[_Shard, str]:
     """Who shall own each shard: its owner, unless balance would have another."""
     loads = _Loads()
     free: list[_Shard] = []
@@ -161,11 +159,11 @@ def _targets(shards: Sequence[_Shard], owners: Mapping[Place, str]) -> dict[_Sha
     return {shard: owner for (owner, _), held in loads.held.items() for shard in held}
 
 
-def _owner_of(shard: _Shard, owners: Mapping[Place, str]) -> str:
+def _owner_of(shard: _Shard, owners: Mapping[Partition, str]) -> str:
     """The owner of its first partition; where that has none, of most others."""
-    if shard.places[0] in owners:
-        return owners[shard.places[0]]
-    parts = Counter(owners[place] for place in shard.places if place in owners)
+    if shard.partitions[0] in owners:
+        return owners[shard.partitions[0]]
+    parts = Counter(owners[partition] for partition in shard.partitions if partition in owners)
     return min(parts, key=lambda name: (-parts[name], name), default="")
 
 
@@ -209,10 +207,10 @@ def _move(loads: _Loads, group: str, heavy: str, light: str, free: frozenset[_Sh
 
 
 def _heir(
-    place: Place, target: str | None, holder: str | None, staying: Mapping[str, Member]
+    partition: Partition, target: str | None, holder: str | None, staying: Mapping[str, Member]
 ) -> str | None:
     """Who shall have a partition in the end: its shard's owner, if that reads the topic at all."""
-    topic = place[0]
+    topic = partition[0]
     if target is not None and topic in staying[target].topics:
         return target
     if holder in staying:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup
 
 _VERSION = b"\x01"
@@ -42,9 +42,9 @@ class Claim:
     process: Process
     #: The group's generation in which it was given what it owns.
     epoch: int = -1
-    owned: frozenset[Place] = frozenset()
+    owned: frozenset[Partition] = frozenset()
     #: Of what it owns: finished with, free to go.
-    released: frozenset[Place] = frozenset()
+    released: frozenset[Partition] = frozenset()
     #: It is about to go: it wants nothing more.
     leaving: bool = False
     #: It cannot keep up: others should have its shards, if there are others.
@@ -63,7 +63,7 @@ class Orders:
     """What the leader tells a member besides its partitions."""
 
     #: Of what it is given: to be finished with and released.
-    marks: frozenset[Place] = frozenset()
+    marks: frozenset[Partition] = frozenset()
     #: The groups as all members have them now.
     layout: tuple[ShardGroup, ...] = ()
     #: Partitions that each of its topics had.

@@ -59,7 +59,7 @@ class Backlog:
             await stopped(consumer, STOP_TIMEOUT, "the reader of partition ends")
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        partitions = [TopicPartition(*place) for place in self._partitions()]
+        partitions = [TopicPartition(*partition) for partition in self._partitions()]
         if not partitions:
             self.ends = {}
             return

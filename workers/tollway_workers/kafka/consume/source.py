@@ -1,7 +1,7 @@
 """Jobs from Kafka: one consumer, and commits that carry the offset map and prove that we live.
 
 aiokafka is eager: every rebalance revokes everything and forgets positions. What is ours is kept in
-ownership/holdings.py, and reading goes on where it was.
+ownership/owned_partitions.py, and reading goes on where it was.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tollway_workers.kafka.group.committer import Committer
 from tollway_workers.kafka.group.consumer_options import group_member
 from tollway_workers.kafka.group.membership import Membership, say_goodbye
 from tollway_workers.limits.quota import Quotas
-from tollway_workers.ownership.holdings import Holdings
+from tollway_workers.ownership.owned_partitions import OwnedPartitions
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Process
@@ -50,7 +50,7 @@ _BETWEEN_LAST_WORDS = 0.1
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Takes each record once while its partition is ours, and commits what is complete.
 
-    Mutable state: `holdings` (what is ours, or was before a rebalance that goes on), `joined`
+    Mutable state: `partitions` (what is ours, or was before a rebalance that goes on), `joined`
     (whether the group has given this member its perhaps empty part), `_held_back` (topics of full
     lanes), and when things were last done.
     """
@@ -61,8 +61,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._settings = settings
         self._clock = clock
         process = Process(start=int(clock.now() * 1000), nonce=secrets.randbits(32))
-        self.holdings = Holdings(process.nonce, quotas)
-        self.committer = Committer(self.holdings, clock)
+        self.partitions = OwnedPartitions(process.nonce, quotas)
+        self.committer = Committer(self.partitions, clock)
         self.transactions = OpenTransactions(clock)
         assignor = ShardAssignor(process, settings.groups, settings.topics)
         self._membership = Membership(assignor, settings.instance_id, clock)
@@ -94,13 +94,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """
         assert self._consumer is not None  # noqa: S101 a source is started before it is polled
         self._membership.check()
-        if self.holdings.unclaimed:
+        if self.partitions.unclaimed:
             await self._claim()
         if most > 0 and (begun := await self._begin_what_waits()):
             return begun
         wanted = self._wanted() if most > 0 else []
         wait = int(_POLL_WAIT * 1000)
-        if self.joined and self.holdings and not wanted:
+        if self.joined and self.partitions and not wanted:
             polled = self._clock.monotonic() - self.last_poll < _FULL_WAIT
             if await self._wait_for_room() and polled:
                 return []
@@ -131,8 +131,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def hold_back(self, topics: Collection[str], resting: Collection[str] = ()) -> None:
         """Read nothing more from exactly these topics; no call may start for the resting ones."""
         told = frozenset(topics), frozenset(resting)
-        if (self._held_back, self.holdings.resting) != told:
-            self._held_back, self.holdings.resting = told
+        if (self._held_back, self.partitions.resting) != told:
+            self._held_back, self.partitions.resting = told
             self._room.set()
 
     def may_start(self, record: ReceivedRecord) -> bool:
@@ -146,12 +146,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def serves(self, topic: str) -> bool:
         """Whether a shard of the topic's limit group is ours: calls to its lanes may start here."""
-        return self.holdings.serves(topic)
+        return self.partitions.serves(topic)
 
     def complete(self, record: ReceivedRecord) -> None:
         """The outcome of a record is safely written: it never comes again."""
         record.tracker.finish(record.offset)
-        if self.holdings.waiting:
+        if self.partitions.waiting:
             self._room.set()
 
     def give_back(self, record: ReceivedRecord) -> None:
@@ -170,7 +170,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def drain(self) -> None:
         """Release all that is ours, shard by shard as they end, and want nothing more."""
-        self.holdings.drain()
+        self.partitions.drain()
         self._membership.leave_soon()
         self._room.set()
 
@@ -202,12 +202,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     @property
     def releasing(self) -> bool:
         """Whether something of ours is about to go: what waits of it has to be let go of."""
-        return self.holdings.releasing > 0
+        return self.partitions.releasing > 0
 
     @property
     def owned(self) -> int:
         """Partitions that are ours now."""
-        return len(self.holdings) if self.joined else 0
+        return len(self.partitions) if self.joined else 0
 
     @property
     def last_commit(self) -> float | None:
@@ -226,29 +226,29 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self, assigned: Iterable[TopicPartition]
     ) -> None:
         """A rebalance is over: go on where we were, or where the one before us was."""
-        consumer, holdings = self._consumer, self.holdings
+        consumer, partitions = self._consumer, self.partitions
         if consumer is None or self._admin is None:
             return
         found = await left_at(consumer, self._admin, self._settings.group, list(assigned))
         self._membership.joined(consumer)
-        holdings.assign(found, self._membership.assignor.orders, self._clock.boottime())
-        self._membership.released(holdings.released)
-        for place in holdings:
-            consumer.seek(TopicPartition(*place), holdings.tracker(place).next_offset)
+        partitions.assign(found, self._membership.assignor.orders, self._clock.boottime())
+        self._membership.released(partitions.released)
+        for partition in partitions:
+            consumer.seek(TopicPartition(*partition), partitions.tracker(partition).next_offset)
         self.joined = True
         self._room.set()
         log.info(
             "partitions were assigned to this worker",
-            owned=len(holdings),
-            releasing=holdings.releasing,
+            owned=len(partitions),
+            releasing=partitions.releasing,
         )
 
     def _wanted(self) -> list[TopicPartition]:
         now = self._clock.boottime()
         return [
-            TopicPartition(*place)
-            for place in self.holdings
-            if place[0] not in self._held_back and self.holdings.wanted(place, now)
+            TopicPartition(*partition)
+            for partition in self.partitions
+            if partition[0] not in self._held_back and self.partitions.wanted(partition, now)
         ]
 
     async def _wait_for_room(self) -> bool:
@@ -265,34 +265,34 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _begin_what_waits(self) -> list[ReceivedRecord]:
         """Records that were read before and may begin, some only once a commit says so."""
-        if not (begun := self._begin()) and self.holdings.waiting:
+        if not (begun := self._begin()) and self.partitions.waiting:
             await self._claim()
             begun = self._begin()
         return begun
 
     def _begin(self) -> list[ReceivedRecord]:
-        return self.holdings.begin(self._clock.boottime()) if self.joined else []
+        return self.partitions.begin(self._clock.boottime()) if self.joined else []
 
     def _take(self, partition: TopicPartition, records: Iterable[Any]) -> None:
         # Records arrive before on_partitions_assigned returns, and for partitions just revoked.
-        if self.joined and partition in self.holdings:
-            tracker = self.holdings.tracker(partition)
-            self.holdings.take(partition, received(partition, records, tracker))
+        if self.joined and partition in self.partitions:
+            tracker = self.partitions.tracker(partition)
+            self.partitions.take(partition, received(partition, records, tracker))
 
     async def _commit(self) -> bool:
         if self._consumer is None:
             return False
         written = await self.committer.commit(self._consumer, lambda: self.joined)
-        self._membership.released(self.holdings.released)
+        self._membership.released(self.partitions.released)
         return written
 
     async def _last_word(self) -> bool:
         """Whether Kafka knows all that is complete, and that nothing of ours runs any more."""
         if self._membership.in_use:
             return False  # What is ours is another's too: it says itself what it has done.
-        self.holdings.drain()
+        self.partitions.drain()
         until = self._clock.monotonic() + STOP_TIMEOUT
-        while self.holdings:
+        while self.partitions:
             try:
                 async with asyncio.timeout(until - self._clock.monotonic()):
                     if await self._commit():
@@ -307,4 +307,4 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return True
 
     def __repr__(self) -> str:
-        return f"<KafkaSource {self._settings.instance_id} [{len(self.holdings)} partitions]>"
+        return f"<KafkaSource {self._settings.instance_id} [{len(self.partitions)} partitions]>"

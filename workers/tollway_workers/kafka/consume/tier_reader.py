@@ -173,8 +173,9 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         if consumer is None or admin is None:
             # It has left meanwhile.
             return
-        for place, left in (await left_at(consumer, admin, self._settings.group, assigned)).items():
-            partition = TopicPartition(*place)
+        found = await left_at(consumer, admin, self._settings.group, assigned)
+        for name, left in found.items():
+            partition = TopicPartition(*name)
             consumer.seek(partition, left.offset)
             self._trackers[partition] = OffsetTracker(left.offset)
             self._heads[partition] = deque()
@@ -183,8 +184,8 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
     async def _say(self) -> None:
         """Commit what is not committed yet; failing, it is said again with the next poll."""
         offsets = {
-            place: self._trackers[place].committable()
-            for place in self._unsaid & self._trackers.keys()
+            partition: self._trackers[partition].committable()
+            for partition in self._unsaid & self._trackers.keys()
         }
         if self._consumer is None or not offsets:
             return
@@ -206,11 +207,13 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
 
     def _pause_where_heads_wait(self, consumer: RecordConsumer) -> None:
         ours = consumer.assignment()
-        waiting = [place for place, head in self._heads.items() if head and place in ours]
+        waiting = [
+            partition for partition, head in self._heads.items() if head and partition in ours
+        ]
         paused = consumer.paused()
         consumer.resume(*(paused - set(waiting)))
         # Pausing drops what was fetched ahead: only where it is new.
-        consumer.pause(*(place for place in waiting if place not in paused))
+        consumer.pause(*(partition for partition in waiting if partition not in paused))
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._heads.values()))

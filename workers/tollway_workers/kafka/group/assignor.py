@@ -15,7 +15,8 @@ from aiokafka.coordinator.protocol import (
 )
 
 from tollway_workers.ownership.layout import merged
-from tollway_workers.ownership.shard_plan import Member, Place, Plan, plan
+from tollway_workers.ownership.partition import Partition
+from tollway_workers.ownership.shard_plan import Member, Plan, plan
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import (
     Claim,
@@ -133,8 +134,8 @@ def _orders(
     )
 
 
-def _by_topic(places: Iterable[Place]) -> list[tuple[str, list[int]]]:
+def _by_topic(partitions: Iterable[Partition]) -> list[tuple[str, list[int]]]:
     topics: dict[str, list[int]] = {}
-    for topic, partition in sorted(places):
+    for topic, partition in sorted(partitions):
         topics.setdefault(topic, []).append(partition)
     return list(topics.items())

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, IllegalStateError, KafkaError
 
-from tollway_workers.ownership.holdings import Found
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.owned_partitions import Found
+from tollway_workers.ownership.partition import Partition
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ async def left_at(
     admin: AIOKafkaAdminClient,
     group: str,
     partitions: Collection[TopicPartition],
-) -> dict[Place, Found]:
+) -> dict[Partition, Found]:
     """Where each partition was left: its last commit, else its beginning.
 
     The partitions must be assigned to `consumer`. Waits for a broker that is away.

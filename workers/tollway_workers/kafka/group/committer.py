@@ -8,8 +8,8 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.group.committed import position
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Holdings
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import OwnedPartitions
 
 log = structlog.get_logger(__name__)
 
@@ -21,8 +21,8 @@ class Committer:
     clock that counts suspend, and the commits that failed.
     """
 
-    def __init__(self, holdings: Holdings, clock: Clock) -> None:
-        self._holdings = holdings
+    def __init__(self, partitions: OwnedPartitions, clock: Clock) -> None:
+        self._partitions = partitions
         self._clock = clock
         self.last: float | None = None
         self._lease_from = float("-inf")
@@ -34,11 +34,11 @@ class Committer:
         `stable` says whether no rebalance goes on. While one does, a commit would wait behind the
         join, carry the old generation, and cost us our membership.
         """
-        holdings, clock = self._holdings, self._clock
+        partitions, clock = self._partitions, self._clock
         positions = await self._positions(consumer)
         if not stable():
             return False
-        commits = holdings.commits(positions, clock.boottime())
+        commits = partitions.commits(positions, clock.boottime())
         if not commits:
             return True
         lease, sent = clock.boottime(), clock.monotonic()
@@ -62,7 +62,7 @@ class Committer:
             )
             return False
         self._lease_from, self.last = lease, sent
-        holdings.written(commits)
+        partitions.written(commits)
         return True
 
     @property
@@ -82,9 +82,9 @@ class Committer:
 
     async def _positions(self, consumer: AIOKafkaConsumer) -> dict[tuple[str, int], int | None]:
         """Of what is idle: it may have passed what never arrives."""
-        holdings = self._holdings
+        partitions = self._partitions
         return {
-            place: await position(consumer, TopicPartition(*place))
-            for place in tuple(holdings)
-            if place in holdings and holdings.idle(place)
+            partition: await position(consumer, TopicPartition(*partition))
+            for partition in tuple(partitions)
+            if partition in partitions and partitions.idle(partition)
         }

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.group.assignor import ShardAssignor
 from tollway_workers.kafka.group.instance import InstanceIdInUse
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import (
     Claim,
@@ -74,11 +74,11 @@ class Membership:
                 "this one ends: give each process an --instance-id of its own"
             )
 
-    def released(self, places: Set[Place]) -> None:
+    def released(self, partitions: Set[Partition]) -> None:
         """These are finished with, and may go; the next plan should know."""
         claim = self.assignor.claim
-        if places != claim.released:
-            self.assignor.claim = replace(claim, released=frozenset(places))
+        if partitions != claim.released:
+            self.assignor.claim = replace(claim, released=frozenset(partitions))
             self._ask_soon(wanted=self._wanted)
 
     def leave_soon(self) -> None:

@@ -19,8 +19,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from tollway_workers.clock import Clock
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.produce.topic_limits import TopicLimits
-
-Place = tuple[str, int]
+from tollway_workers.ownership.partition import Partition
 
 
 class Batch:
@@ -65,14 +64,14 @@ class Batch:
         self.size += size
         return True
 
-    async def write(self, producer: AIOKafkaProducer, place: Place) -> None:
+    async def write(self, producer: AIOKafkaProducer, partition: Partition) -> None:
         """Write it, and tell all who wait. Nothing may be added from here on.
 
         However long Kafka takes, it is waited for: a batch given up on may be written all the same.
         """
-        topic, partition = place
+        topic, number = partition
         try:
-            sent = await producer.send_batch(self._builder, topic, partition=partition)
+            sent = await producer.send_batch(self._builder, topic, partition=number)
             self._written = await sent
         except asyncio.CancelledError:
             self.abandon()
@@ -106,21 +105,21 @@ class Batches:
         self._producer = producer
         self._limits = limits
         self._clock = clock
-        self._filling: dict[Place, deque[Batch]] = {}
-        self._sent: dict[Place, float] = {}
+        self._filling: dict[Partition, deque[Batch]] = {}
+        self._sent: dict[Partition, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
         self._retired = False
         #: Whether a batch was not written: aiokafka does not mend a broken sequence itself.
         self.broken = False
         self.written_at = float("-inf")
 
-    def add(self, place: Place, record: OutgoingRecord, size: int) -> Batch:
+    def add(self, partition: Partition, record: OutgoingRecord, size: int) -> Batch:
         """The batch that the record, of `size` bytes, travels in."""
-        most = self._limits.of_batch(place[0])
-        filling = self._filling.get(place)
+        most = self._limits.of_batch(partition[0])
+        filling = self._filling.get(partition)
         if filling is None:
-            filling = self._filling[place] = deque()
-            task = asyncio.create_task(self._write(place, filling), name="batches")
+            filling = self._filling[partition] = deque()
+            task = asyncio.create_task(self._write(partition, filling), name="batches")
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
         elif filling and filling[-1].add(record, size, most):
@@ -150,26 +149,26 @@ class Batches:
         """Monotonic seconds: since when Kafka owes an answer; None where it owes none."""
         return min(self._sent.values(), default=None)
 
-    async def _write(self, place: Place, filling: deque[Batch]) -> None:
+    async def _write(self, partition: Partition, filling: deque[Batch]) -> None:
         try:
             while filling and not self._retired:
-                self._sent[place] = self._clock.monotonic()
+                self._sent[partition] = self._clock.monotonic()
                 batch = filling.popleft()
-                await batch.write(self._producer, place)
+                await batch.write(self._producer, partition)
                 if batch.error is not None:
-                    self._failed(place, batch)
+                    self._failed(partition, batch)
                 else:
                     self.written_at = self._clock.monotonic()
         finally:
-            del self._filling[place]
-            self._sent.pop(place, None)
+            del self._filling[partition]
+            self._sent.pop(partition, None)
             for behind in filling:
                 behind.abandon()
 
-    def _failed(self, place: Place, batch: Batch) -> None:
+    def _failed(self, partition: Partition, batch: Batch) -> None:
         self.broken = True
         if isinstance(batch.error, MessageSizeTooLargeError):
-            self._limits.refused(place[0], batch.size, batch.records)
+            self._limits.refused(partition[0], batch.size, batch.records)
 
 
 @dataclass(frozen=True, slots=True)

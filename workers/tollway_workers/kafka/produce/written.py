@@ -6,10 +6,10 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.read.log_reader import Place
+from tollway_workers.ownership.partition import Partition
 
 
-async def place_of(acknowledgement: Awaitable[Any]) -> tuple[Place, int]:
+async def place_of(acknowledgement: Awaitable[Any]) -> tuple[Partition, int]:
     """The place, and an offset that the record does not lie before: that of its batch.
 
     Raises BrokerUnavailable if Kafka did not take it.

@@ -13,9 +13,10 @@ from aiokafka.errors import KafkaError
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
-from tollway_workers.kafka.read.log_reader import LogReader, Place
+from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.operators.commands import Commands
 from tollway_workers.operators.freshness import Looks
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
@@ -50,11 +51,11 @@ class CommandFollower:
         """Apply all that was said until now. Raises BrokerUnavailable."""
         reader = self._reader = LogReader(self._client)
         await reader.start()
-        began, place = self._clock.boottime(), (self._topic, PARTITION)
-        ends: dict[Place, int] = {place: (await reader.ends([self._topic]))[place]}
+        began, partition = self._clock.boottime(), (self._topic, PARTITION)
+        ends: dict[Partition, int] = {partition: (await reader.ends([self._topic]))[partition]}
         records = reader.between(await reader.starts(ends, None), ends)
         self._apply([(record.key, record.value) async for record in records])
-        self.applied, self._commands.looked = ends[place], began
+        self.applied, self._commands.looked = ends[partition], began
 
     async def run(self) -> None:
         """Go on until cancelled; `start` comes before it."""
@@ -84,15 +85,15 @@ class CommandFollower:
         if self._reader is None:
             self._reader = LogReader(self._client)
             await self._reader.start()
-        looks, place = Looks(), (self._topic, PARTITION)
-        self._reader.follow({place: self.applied})
+        looks, partition = Looks(), (self._topic, PARTITION)
+        self._reader.follow({partition: self.applied})
         while True:
             began = self._clock.boottime()
             records = await self._reader.read()
             if records:
                 self._apply([(record.key, record.value) for record in records])
                 self.applied = records[-1].offset + 1
-            known = looks.know_until(await self._reader.answered(place), began)
+            known = looks.know_until(await self._reader.answered(partition), began)
             if known is not None:
                 self._commands.looked = known
 
@@ -129,8 +130,8 @@ async def in_the_topic(client: dict[str, Any], topic: str) -> dict[bytes, bytes]
     reader = LogReader(client)
     await reader.start()
     try:
-        place = (topic, PARTITION)
-        ends: dict[Place, int] = {place: (await reader.ends([topic]))[place]}
+        partition = (topic, PARTITION)
+        ends: dict[Partition, int] = {partition: (await reader.ends([topic]))[partition]}
         found: dict[bytes, bytes] = {}
         async for record in reader.between(await reader.starts(ends, None), ends):
             if record.key is None:

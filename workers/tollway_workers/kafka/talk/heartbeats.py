@@ -16,7 +16,8 @@ from tollway_schemas.errors import SchemaError
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import given_up_after, started, stopped
-from tollway_workers.kafka.read.log_reader import LogReader, Place
+from tollway_workers.kafka.read.log_reader import LogReader
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
@@ -107,7 +108,7 @@ class HeartbeatReader:
     def __init__(self, client: dict[str, Any], topic: str) -> None:
         """`client`: arguments that every aiokafka client takes, servers and security."""
         self._reader = LogReader(client)
-        self._place: Place = (topic, 0)
+        self._partition: Partition = (topic, 0)
         self._behind = 0.0
         self._answered: tuple[int | None, float] = (None, 0.0)
 
@@ -120,7 +121,7 @@ class HeartbeatReader:
         comes this machine's clock has to do.
         """
         await self._reader.start()
-        ends = await self._reader.ends([self._place[0]])
+        ends = await self._reader.ends([self._partition[0]])
         self._reader.follow(ends)
         if now is None:
             now = await self._next() or time.time()
@@ -135,7 +136,7 @@ class HeartbeatReader:
     async def read(self) -> list[tuple[float, Heartbeat]]:
         """The next ones; waits a moment. Never cancel it."""
         records = await self._reader.read()
-        answer = await self._reader.answered(self._place)
+        answer = await self._reader.answered(self._partition)
         if records or answer not in (None, self._answered[0]):
             self._answered = (answer, time.monotonic())
         return _readable([(each.timestamp, each.value) for each in records])

@@ -35,7 +35,7 @@ class Terms:
     generation: int
 
 
-class Custody:
+class OwnedPartition:
     """A partition that is ours.
 
     Mutable state: `terms`, `_waiting` (records read and not handed over, by offset), `_written`
@@ -178,7 +178,7 @@ class Custody:
             deaths=self._deaths,
         )
 
-    def take_leave(self) -> None:
+    def final_commit_sent(self) -> None:
         """A last word is on its way: from here on nothing begins before another commit stands."""
         self._written = None
 
