@@ -111,6 +111,7 @@ async def test_a_task_that_the_client_left_behind_is_one_line_without_the_text_o
         {
             "event": "the event loop: Task exception was never retrieved",
             "error": "RuntimeError",
+            "exception": "RuntimeError",
             "log_level": "warning",
         }
     ]

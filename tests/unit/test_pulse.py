@@ -13,7 +13,7 @@ from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat
 from tollway_workers.app.gauges import Watched
-from tollway_workers.app.pulse import LaneHome, Pulse
+from tollway_workers.app.pulse import LaneDescription, Pulse
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.lanes.lane_wait import reason_of
@@ -46,9 +46,9 @@ class Stage:
             "liveness": None,
         }
         watched = Watched(**parts | {"backlog": self.backlog})
-        homes = {"main": LaneHome("account", frozenset({_JOBS}), ("extract",))}
+        descriptions = {"main": LaneDescription("account", frozenset({_JOBS}), ("extract",))}
         follower: Any = SimpleNamespace(applied=7)
-        self._pulse = Pulse(watched, homes, follower, self.commands, self.clock)
+        self._pulse = Pulse(watched, descriptions, follower, self.commands, self.clock)
         self._pulse.worker = "one"
 
     def call(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.gauges import Watched
-from tollway_workers.app.pulse import LaneHome, Pulse
+from tollway_workers.app.pulse import LaneDescription, Pulse
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.talk.command_log import CommandFollower
@@ -23,13 +23,13 @@ class Contact:
         names: TopicNames,
         watched: Watched,
         commands: Commands,
-        homes: Mapping[str, LaneHome],
+        descriptions: Mapping[str, LaneDescription],
         clock: Clock,
     ) -> None:
-        """`client`: arguments that every aiokafka client takes; `homes`: of each lane."""
+        """`client`: arguments that every aiokafka client takes; `descriptions`: by lane."""
         self._cancelling = watched.worker.cancelling
         self._follower = CommandFollower(client, names.commands, commands, self._obey, clock)
-        self._pulse = Pulse(watched, homes, self._follower, commands, clock)
+        self._pulse = Pulse(watched, descriptions, self._follower, commands, clock)
         self._heartbeats = HeartbeatWriter(client, names.heartbeats, self._pulse.beat, clock)
 
     async def start(self, worker: str) -> None:
@@ -58,12 +58,12 @@ class Contact:
         self._heartbeats.soon()
 
 
-def lane_homes(
+def describe_lanes(
     settings: FleetSettings, lanes: Iterable[str], topics_of: Callable[[str], Iterable[str]]
-) -> dict[str, LaneHome]:
-    """Where each of these lanes belongs."""
+) -> dict[str, LaneDescription]:
+    """What the configuration says of each of these lanes."""
     return {
-        name: LaneHome(
+        name: LaneDescription(
             settings.lanes[name].limit_group or name,
             frozenset(topics_of(name)),
             tuple(

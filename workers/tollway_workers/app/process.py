@@ -13,7 +13,7 @@ import structlog
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
-from tollway_workers.app.contact import Contact, lane_homes
+from tollway_workers.app.contact import Contact, describe_lanes
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
@@ -22,7 +22,7 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups, without_limits
 from tollway_workers.errors import ConfigError, FleetError, LocalError
-from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.consume.backlog import Backlog
 from tollway_workers.kafka.consume.relay_loop import Relay
@@ -96,8 +96,10 @@ class WorkerApp:
             liveness=self._liveness,
             backlog=self._backlog,
         )
-        homes = lane_homes(settings, lanes, self._intake.topics_of)
-        self._contact = Contact(self._client, names, watched, self._commands, homes, self._clock)
+        descriptions = describe_lanes(settings, lanes, self._intake.topics_of)
+        self._contact = Contact(
+            self._client, names, watched, self._commands, descriptions, self._clock
+        )
         gauges = Gauges(self.metrics.state, watched, self._clock)
         self._telemetry = TelemetryServer(self.metrics.registry, gauges.refresh, self.why_not_ready)
 
@@ -266,7 +268,7 @@ class WorkerApp:
             session_timeout=settings.kafka.session_timeout,
             most_unpacked=most_unpacked(settings.kafka),
         )
-        ways = Ways(
+        targets = RelayTargets(
             names=names,
             first_lanes={name: route.lanes[0] for name, route in settings.routes.items()},
             lanes=frozenset(settings.lanes),
@@ -275,7 +277,7 @@ class WorkerApp:
         return Relay(
             KafkaTierSource(source, self._clock),
             self._sink,
-            ways,
+            targets,
             self._clock,
             publisher.publish_undecodable,
             self.metrics,

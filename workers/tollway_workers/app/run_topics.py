@@ -13,7 +13,7 @@ from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.group.unfinished import read_unfinished
 from tollway_workers.kafka.read.log_reader import LoggedRecord
-from tollway_workers.kafka.talk.command_log import in_the_topic
+from tollway_workers.kafka.talk.command_log import latest_by_key
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
 from tollway_workers.kafka.topic_admin import delete, existing_topics
 from tollway_workers.topics.run_leftovers import Left, RunLeftover, of_topics, own_topics
@@ -91,7 +91,7 @@ async def _in_tiers(kafka: KafkaSettings, existing: Collection[str]) -> list[Log
 async def _commands(kafka: KafkaSettings) -> list[Command]:
     found = []
     topic = TopicNames(kafka.prefix).commands
-    for value in (await in_the_topic(client_options(kafka), topic)).values():
+    for value in (await latest_by_key(client_options(kafka), topic)).values():
         try:
             found.append(decode(Command, value))
         except SchemaError:

@@ -17,8 +17,8 @@ _NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
-    """Where jobs can go in this fleet."""
+class RelayTargets:
+    """The topics that the relay may write to."""
 
     names: TopicNames
     #: First lane of each route.
@@ -39,7 +39,9 @@ def is_due(carried: Headers, now: float, tier: float) -> bool:
     return due <= now or due > now + tier + _CLOCK_SKEW
 
 
-def onward(carried: Headers, ways: Ways, now: float) -> tuple[str, list[tuple[str, bytes]]]:
+def onward(
+    carried: Headers, targets: RelayTargets, now: float
+) -> tuple[str, list[tuple[str, bytes]]]:
     """Topic and headers with which a job goes on that its tier has let go.
 
     A lane that nobody has any more is replaced by the first of the job's route, else by any: the
@@ -48,23 +50,23 @@ def onward(carried: Headers, ways: Ways, now: float) -> tuple[str, list[tuple[st
     not_before = headers.number(carried, headers.NOT_BEFORE) or 0.0
     deadline = deadline_of(carried)
     wait = tier_for(
-        not_before, deadline=_NEVER if deadline is None else deadline, now=now, tiers=ways.tiers
+        not_before, deadline=_NEVER if deadline is None else deadline, now=now, tiers=targets.tiers
     )
     if wait is not None:
         times = {headers.DUE: f"{wait.due:.3f}", headers.NOT_BEFORE: f"{wait.not_before:.3f}"}
-        return ways.names.retry(wait.tier), _with(carried, times)
+        return targets.names.retry(wait.tier), _with(carried, times)
     asked = headers.get(carried, headers.LANE)
-    lane = asked if asked in ways.lanes else _stand_in(carried, ways)
+    lane = asked if asked in targets.lanes else _stand_in(carried, targets)
     changed = {headers.LANE: lane}
     if lane != asked:
         hops = headers.number(carried, headers.HOPS) or 0
         changed[headers.HOPS] = str(int(hops) + 1)
-    return ways.names.lane(lane, _priority(carried)), _with(carried, changed)
+    return targets.names.lane(lane, _priority(carried)), _with(carried, changed)
 
 
-def _stand_in(carried: Headers, ways: Ways) -> str:
+def _stand_in(carried: Headers, targets: RelayTargets) -> str:
     route = headers.get(carried, headers.ROUTE)
-    return ways.first_lanes.get(route or "") or min(ways.lanes)
+    return targets.first_lanes.get(route or "") or min(targets.lanes)
 
 
 def _priority(carried: Headers) -> Priority:

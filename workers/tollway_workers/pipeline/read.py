@@ -82,7 +82,7 @@ class Intake:
         self._served = {lane for route in settings.routes.values() for lane in route.lanes}
 
     @property
-    def homes(self) -> dict[str, str]:
+    def group_topics(self) -> dict[str, str]:
         """A topic of each lane, by which its limit group is known."""
         return {lane: topic for topic, (lane, _) in self._settings.lanes.items()}
 

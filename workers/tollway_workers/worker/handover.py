@@ -42,10 +42,10 @@ class Releases:
         calls: Mapping[JobProgress, Cancellable],
         clock: Clock,
         *,
-        homes: Mapping[str, str],
+        group_topics: Mapping[str, str],
         longest_call: float,
     ) -> None:
-        """`calls`: those in flight; `homes`: a topic of each lane, by which its group is known.
+        """`calls`: those in flight; `group_topics`: by lane, a topic of its limit group.
 
         `longest_call`: seconds; calls may take so long, and a little more, once a release began.
         """
@@ -53,7 +53,7 @@ class Releases:
         self._dispatcher = dispatcher
         self._calls = calls
         self._clock = clock
-        self._homes = homes
+        self._group_topics = group_topics
         self._bound = longest_call + _GRACE
         self._since: dict[OffsetTracker, float] = {}
 
@@ -63,7 +63,9 @@ class Releases:
             self._break_off()
         else:
             self._since.clear()
-        foreign = {lane for lane, home in self._homes.items() if not self._source.serves(home)}
+        foreign = {
+            lane for lane, topic in self._group_topics.items() if not self._source.serves(topic)
+        }
         if not foreign and not self._source.releasing:
             return []
         return self._dispatcher.take(lambda each: leaves(each) or each.lane in foreign)

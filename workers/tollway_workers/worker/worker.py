@@ -70,14 +70,14 @@ class Worker:
             work_on=self._work_on,
             done_with=lambda copy: self._done_with(copy.record),
         )
-        self._homes = parts.intake.homes
+        self._group_topics = parts.intake.group_topics
         self._calls: dict[JobProgress, asyncio.Task[None]] = {}
         self._releases = Releases(
             parts.source,
             self.dispatcher,
             self._calls,
             parts.clock,
-            homes=self._homes,
+            group_topics=self._group_topics,
             longest_call=parts.longest_call,
         )
         self.cancelling = Cancelling(parts, self.dispatcher, self._calls, self._close)
@@ -179,7 +179,9 @@ class Worker:
 
     def _may_start(self, progress: JobProgress) -> bool:
         source = self._parts.source
-        ours = source.may_start(progress.record) and source.serves(self._homes[progress.lane])
+        ours = source.may_start(progress.record) and source.serves(
+            self._group_topics[progress.lane]
+        )
         return ours and self.cancelling.may_start(progress.lane)
 
     def _start(self, progress: JobProgress, permit: Permit) -> None:

@@ -13,7 +13,7 @@ import structlog
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.clock import Clock
-from tollway_workers.forwarding.relay import Ways, is_due, onward
+from tollway_workers.forwarding.relay import RelayTargets, is_due, onward
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.consume.tier_reader import TierSource
 from tollway_workers.ownership.record import ReceivedRecord
@@ -51,7 +51,7 @@ class Relay:
         self,
         source: TierSource,
         sink: RecordSink,
-        ways: Ways,
+        targets: RelayTargets,
         clock: Clock,
         give_up: GiveUp,
         events: RelayEvents | None = None,
@@ -59,11 +59,11 @@ class Relay:
         """`give_up` is for records that became too large: no job may block those behind it."""
         self._source = source
         self._sink = sink
-        self._ways = ways
+        self._targets = targets
         self._clock = clock
         self._give_up = give_up
         self._events = events
-        self._tiers = {ways.names.retry(tier): tier for tier in ways.tiers}
+        self._tiers = {targets.names.retry(tier): tier for tier in targets.tiers}
         self._stopping = False
         #: Jobs put back so far.
         self.relayed = 0
@@ -140,7 +140,7 @@ class Relay:
             failure = Failure(failure_class=FailureClass.UNDECODABLE, message=record.unreadable)
             route = headers.get(record.headers, headers.ROUTE) or ""
             return await self._give_up(record, failure, route)
-        topic, about = onward(record.headers, self._ways, self._clock.now())
+        topic, about = onward(record.headers, self._targets, self._clock.now())
         outgoing = OutgoingRecord(topic, record.key, record.value or b"", about)
         try:
             written = await self._sink.send(outgoing)
