@@ -23,13 +23,17 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.quota import whole
+from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.call import Call, JobExecutor, Lane
+from tollway_workers.pipeline.check import outcome_of
+from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.decode import read_job
-from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
+from tollway_workers.pipeline.dispatch import Dispatcher
+from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.providers.base import Completion
 from tollway_workers.providers.openai import request as openai_request
 from tollway_workers.providers.openai import response as openai_response
@@ -162,10 +166,19 @@ class Backlog:
         """`tenants`: how many there are, over and over."""
         config, clock = resolve_lane("bench", fleet(concurrency=1)), SystemClock()
         quota = whole(lane_contract(config), clock.monotonic())
+        admissions = {"bench": Admission(config, quota.of("bench"), clock)}
+        self._clock = clock
+        self._checks = checks_in_order(
+            routes={sample.job.route: sample.progress.route},
+            admissions=admissions,
+            may_reply_to=lambda address: True,
+            validator=ResultValidator(),
+            commands=Commands(),
+        )
         self._dispatcher = Dispatcher(
-            {"bench": Admission(config, quota.of("bench"), clock)},
+            admissions,
             clock,
-            Reactions(lambda job: True, self._start, lambda job: None, lambda job: None),
+            self,
             Fairness(),
         )
         self._usage = sample.completion.usage
@@ -178,8 +191,28 @@ class Backlog:
             self._dispatcher.offer(replace(sample.progress, job=next(self._jobs), cost=None))
         self._dispatcher.pump("bench")
 
-    def _start(self, progress: JobProgress, permit: Permit) -> None:
-        self._called = progress, permit
+    def start(self, job: JobProgress, permit: Permit) -> None:
+        """See `JobOwner`."""
+        self._called = job, permit
+
+    def look(self, job: JobProgress) -> Outcome | None:
+        """See `JobOwner`."""
+        return outcome_of(self._checks, job, self._clock.now())
+
+    def may_start(self, job: JobProgress) -> bool:
+        """See `JobOwner`."""
+        return True
+
+    def end(self, job: JobProgress, outcome: Outcome) -> None:
+        """See `JobOwner`. None ends without a call."""
+        raise AssertionError(outcome)
+
+    def drop(self, job: JobProgress) -> None:
+        """See `JobOwner`. None is dropped."""
+        raise AssertionError(job)
+
+    def count_ahead(self, lane: str) -> None:
+        """See `JobOwner`. No lane has a tokenizer."""
 
     def next_call(self) -> None:
         """One call ends, who goes first is called, and one job more waits.

@@ -37,10 +37,12 @@ from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
-from tollway_workers.pipeline.dispatch import Fairness
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
-from tollway_workers.pipeline.read import Intake, IntakeSettings
+from tollway_workers.pipeline.queue import Fairness
+from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.telemetry.metrics import Metrics
@@ -96,7 +98,7 @@ class WorkerApp:
             liveness=self._liveness,
             backlog=self._backlog,
         )
-        descriptions = describe_lanes(settings, lanes, self._intake.topics_of)
+        descriptions = describe_lanes(settings, lanes, self._reader.topics_of)
         self._contact = Contact(
             self._client, names, watched, self._commands, descriptions, self._clock
         )
@@ -219,19 +221,20 @@ class WorkerApp:
             ),
             clock,
         )
-        reads = IntakeSettings(
+        reads = ReadSettings(
             jobs=jobs_topics(settings),
             lanes=lane_topics(settings),
             routes=settings.routes,
             most_bytes=kafka.max_job_bytes,
         )
-        self._intake = Intake(reads, publisher, validator, clock)
+        self._reader = JobReader(reads)
         parts = Parts(
             source=self._source,
             sink=self._sink,
             relay=self._new_relay(publisher),
             replies=KafkaReplies(self._client, clock),
-            intake=self._intake,
+            reader=self._reader,
+            checks=self._checks(publisher, validator),
             lanes=self._lanes,
             executor=JobExecutor(self._lanes, validator, policy, clock),
             publisher=publisher,
@@ -242,6 +245,15 @@ class WorkerApp:
             commands=self._commands,
         )
         return Worker(parts)
+
+    def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
+        return checks_in_order(
+            routes=self._settings.routes,
+            admissions={name: lane.admission for name, lane in self._lanes.items()},
+            may_reply_to=publisher.may_reply_to,
+            validator=validator,
+            commands=self._commands,
+        )
 
     def _fairness(self) -> Fairness:
         settings = self._settings

@@ -241,7 +241,7 @@ class OwnedPartitions:
         for partition, owned in self._owned.items():
             owned.tracker.releasing = self.leaving or partition in marks
             if owned.tracker.releasing:
-                owned.give_back()
+                owned.unread()
                 self._waiting.discard(partition)
         self._unserved = frozenset(
             topic
