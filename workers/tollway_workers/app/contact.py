@@ -1,4 +1,4 @@
-"""What ties a worker to its operators: it hears what they say, and says how it is."""
+"""A worker's link to its operators: it follows the commands topic and writes heartbeats."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -33,23 +33,23 @@ class Contact:
         self._heartbeats = HeartbeatWriter(client, names.heartbeats, self._pulse.beat, clock)
 
     async def start(self, worker: str) -> None:
-        """Hear all that was said until now. `worker`: its instance id. Raises BrokerUnavailable.
+        """Apply all commands so far. `worker`: its instance id. Raises BrokerUnavailable.
 
-        The first heartbeat comes before that: who says something now sees that we are here, or we
-        read it.
+        The first heartbeat comes first: an operator who sends a command meanwhile either sees this
+        worker and waits for it, or the worker reads the command here.
         """
         self._pulse.worker = worker
         await self._heartbeats.once()
         await self._follower.start()
 
     async def run(self) -> None:
-        """Listen and speak until cancelled."""
+        """Follow commands and write heartbeats until cancelled."""
         async with asyncio.TaskGroup() as both:
             both.create_task(self._follower.run(), name="commands")
             both.create_task(self._heartbeats.run(), name="heartbeats")
 
     async def stop(self) -> None:
-        """Say the last word; idempotent."""
+        """Write the final heartbeat; idempotent."""
         self._pulse.left = True
         await self._heartbeats.stop()
 

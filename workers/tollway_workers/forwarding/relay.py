@@ -1,4 +1,4 @@
-"""Where a job goes when its retry tier lets it go. Pure: the record's headers decide."""
+"""The topic of a job whose time in a retry tier is over. Pure: the record's headers decide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class RelayTargets:
 
 
 def is_due(carried: Headers, now: float, tier: float) -> bool:
-    """Whether a record's tier, of `tier` seconds, lets it go; `now` is seconds since 1970.
+    """Whether a record of a tier of `tier` seconds is due; `now` is seconds since 1970.
 
-    A time that is farther away than the tier is long was said by no worker, and would hold up all
-    that is behind it: such a record goes at once, to where what it says is read anew.
+    No worker writes a due time farther away than the tier is long. Such a record would hold up all
+    behind it, so it is due at once, and the lane's worker reads its times anew.
     """
     due = headers.number(carried, headers.DUE) or 0.0
     return due <= now or due > now + tier + _CLOCK_SKEW
@@ -42,10 +42,10 @@ def is_due(carried: Headers, now: float, tier: float) -> bool:
 def onward(
     carried: Headers, targets: RelayTargets, now: float
 ) -> tuple[str, list[tuple[str, bytes]]]:
-    """Topic and headers with which a job goes on that its tier has let go.
+    """Topic and headers for a job that is due.
 
-    A lane that nobody has any more is replaced by the first of the job's route, else by any: the
-    worker that reads it there knows what becomes of a job without a route.
+    A lane that is not configured any more is replaced by the first of the job's route, else by any
+    lane: its worker decides what becomes of a job without a route.
     """
     not_before = headers.number(carried, headers.NOT_BEFORE) or 0.0
     deadline = deadline_of(carried)
@@ -77,6 +77,6 @@ def _priority(carried: Headers) -> Priority:
 
 
 def _with(carried: Headers, changed: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """The headers with those given anew, and without the time that its tier let it go."""
+    """The headers with the changed ones replaced, and without the due time."""
     kept = [each for each in carried if each[0] not in changed and each[0] != headers.DUE]
     return kept + headers.encode(changed.items())

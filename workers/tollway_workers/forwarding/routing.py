@@ -1,4 +1,4 @@
-"""Which lane a job goes to that cannot stay where it is. Pure."""
+"""The next lane of a job that is forwarded. Pure."""
 
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.forwarding.travel import MOST_HOPS
@@ -7,7 +7,7 @@ from tollway_workers.job.progress import JobProgress
 
 
 def towards(progress: JobProgress, lane: str, reason: str) -> Forwarded | DeadLettered:
-    """To another lane; given up where it has been sent around too often."""
+    """Forward to another lane; a dead letter after `MOST_HOPS` forwards."""
     if progress.job.hops < MOST_HOPS:
         return Forwarded(lane, reason, progress.not_before)
     return DeadLettered(
@@ -21,7 +21,7 @@ def towards(progress: JobProgress, lane: str, reason: str) -> Forwarded | DeadLe
 
 
 def unknown_route(progress: JobProgress) -> DeadLettered:
-    """Nobody knows any more who is to answer it."""
+    """A dead letter: no configured route can answer the job."""
     return DeadLettered(
         Failure(
             failure_class=FailureClass.UNKNOWN_ROUTE,

@@ -85,7 +85,7 @@ class LaneGate:
         return self._parked
 
     def hold(self, now: float) -> Hold | None:
-        """Why the lane lets nothing through; None where the last word was an answer."""
+        """Why the lane lets nothing through; None where the last call was answered."""
         until = max(self._closed_until, self._asked_until)
         if self._parked is None and not self._refusals and now >= until:
             return None

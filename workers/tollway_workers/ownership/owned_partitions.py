@@ -1,8 +1,8 @@
-"""The partitions that are ours: what they bring, what is committed of them, how they are released.
+"""The partitions that this worker owns: their records, their commits and their release.
 
-Two steps make a move: the leader marks a partition, and its owner stops, ends what runs, commits a
-last word and says so; only then does the next plan give it to another. All marked partitions of a
-shard go together, because their calls count against one slice of the limits.
+A partition moves in two steps. The leader marks it, and its owner stops, finishes its calls, makes
+a final commit and lists it as released; only then does the next plan assign it to another member.
+All marked partitions of a shard move together, because their calls use one slice of the limits.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,33 +23,33 @@ from tollway_workers.ownership.user_data import Orders
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Where a partition was left."""
+    """The last commit of a partition."""
 
     offset: int
     metadata: str = ""
-    #: Nobody ever committed it.
+    #: It was never committed.
     fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """What is to be committed of one partition."""
+    """The next commit of one partition."""
 
     offset: int
     metadata: str
     note: CommitNote
     owned: OwnedPartition
-    #: It is the last commit before the partition may go.
+    #: It is the final commit, after which the partition may move.
     release: bool
 
 
 class OwnedPartitions:
-    """What one member owns.
+    """All partitions of one member.
 
     Mutable state: `_owned` (by partition), `_groups` (the limit group of each topic), `leaving`
-    (all of it is being released, by our own decision), `released` (what is finished with and still
-    ours), `_unclaimed` (what no commit of ours stands for yet), `_waiting` (partitions with records
-    that may not begin yet).
+    (all are being released, because this worker leaves), `released` (finished with and still
+    owned), `_unclaimed` (not yet in a commit of ours that succeeded), `_waiting` (with records that
+    may not start yet).
     """
 
     def __init__(self, owner: int, quotas: Quotas = MappingProxyType({})) -> None:
@@ -68,17 +68,17 @@ class OwnedPartitions:
         self.resting: frozenset[str] = frozenset()
 
     def assign(self, found: Mapping[Partition, Found], orders: Orders, now: float) -> None:
-        """A rebalance is over: exactly these are ours; `now` is on the clock that counts suspend.
+        """A rebalance is over: own exactly these; `now` is on the clock that counts suspend.
 
-        What stays goes on as it was, unless others had it meanwhile, or we were done with it. Marks
-        replace all earlier ones, so one that is gone ends its release.
+        A partition that stays keeps its state, unless another member owned it meanwhile or our
+        final commit stands. Marks replace all earlier ones, so a withdrawn mark ends a release.
         """
         self._layout = orders.layout
         self._groups = {topic: group for group in orders.layout for topic in group.topics}
         self._slices.arrange(orders.layout, now)
         for partition in self._owned.keys() - found.keys():
             self._drop(partition, now)
-        # A mark that is still there: the plan was made before we said that it is released.
+        # A mark that stays: the plan was made before the partition was listed as released.
         self.released &= orders.marks & found.keys()
         for partition, left in found.items():
             owned = self._owned.get(partition)
@@ -95,12 +95,12 @@ class OwnedPartitions:
         self._slices.use(self._owned, now)
 
     def drain(self) -> None:
-        """Release all that is ours, and whatever else may come; there is no way back."""
+        """Release every partition, also those still to be assigned; this cannot be undone."""
         self.leaving = True
         self._mark(frozenset())
 
     def serves(self, topic: str) -> bool:
-        """Whether a shard of the topic's limit group is ours, and stays."""
+        """Whether this worker owns, and keeps, a shard of the topic's limit group."""
         return topic not in self._unserved
 
     def wanted(self, partition: Partition, now: float) -> bool:
@@ -111,7 +111,7 @@ class OwnedPartitions:
     def take(self, partition: Partition, records: Iterable[ReceivedRecord]) -> None:
         """Keep records that were read, until `begin`.
 
-        Those of a partition that is released are not ours to begin: whoever has it next reads them.
+        Those of a partition that is being released are left to its next owner, which reads them.
         """
         owned = self._owned[partition]
         if owned.tracker.releasing:
@@ -121,7 +121,7 @@ class OwnedPartitions:
         self._waiting.add(partition)
 
     def begin(self, now: float) -> list[ReceivedRecord]:
-        """Hand over the records that may begin now, each once; use the limits that are ours now."""
+        """Hand over the records that may start now, each once, and use the slices owned now."""
         self._slices.use(self._owned, now)
         begun: list[ReceivedRecord] = []
         for partition in tuple(self._waiting):
@@ -137,7 +137,7 @@ class OwnedPartitions:
     def commits(
         self, positions: Mapping[Partition, int | None], now: float
     ) -> dict[Partition, Commit]:
-        """What to commit now; `positions` are the reader's own, where nothing is incomplete."""
+        """The commits to make now; `positions` are the consumer's, where nothing is incomplete."""
         self._slices.use(self._owned, now)
         ending = self._ending(now)
         return {
@@ -159,35 +159,35 @@ class OwnedPartitions:
                 if owned.ours or partition in self.released:
                     self._unclaimed.discard(partition)
                 else:
-                    # The mark was withdrawn while our last word was on its way.
+                    # The mark was withdrawn while the final commit was on its way.
                     self._unclaimed.add(partition)
 
     @property
     def unclaimed(self) -> bool:
-        """Whether something is ours of which no commit of ours says so yet."""
+        """Whether a partition is not yet in a commit of ours that succeeded."""
         return bool(self._unclaimed)
 
     @property
     def waiting(self) -> bool:
-        """Whether records were read that may not begin before something happens here."""
+        """Whether records were read that may not start before a commit or another job's end."""
         return any(not self._rests(partition) for partition in self._waiting)
 
     def idle(self, partition: Partition) -> bool:
-        """Whether nothing of a partition is incomplete, and it stays."""
+        """Whether a partition has no incomplete offset, and is not being released."""
         tracker = self.tracker(partition)
         return not tracker.incomplete and not tracker.releasing
 
     def tracker(self, partition: Partition) -> OffsetTracker:
-        """The tracker of a partition that is ours."""
+        """The offset tracker of an owned partition."""
         return self._owned[partition].tracker
 
     @property
     def releasing(self) -> int:
-        """Partitions that are finished with and still ours, or about to be."""
+        """How many partitions are being released, or are released and still owned."""
         return sum(owned.tracker.releasing for owned in self._owned.values())
 
     def shards(self) -> dict[str, int]:
-        """Shards that are ours, by limit group."""
+        """How many shards this worker owns, by limit group."""
         owned = {group.name: self._owned.keys() & ownership(group) for group in self._layout}
         return {name: len(partitions) for name, partitions in owned.items() if partitions}
 
@@ -225,7 +225,7 @@ class OwnedPartitions:
             owned.tracker.owned = False
 
     def _continues(self, owned: OwnedPartition, left: Found) -> bool:
-        """Whether nobody else had a partition since we took it, and we were not done with it."""
+        """Whether this worker has owned a partition without a break and without a final commit."""
         if owned.found == (left.offset, left.metadata):
             return True
         note = commit_note.read(left.offset, left.metadata)
@@ -251,10 +251,10 @@ class OwnedPartitions:
         )
 
     def _ending(self, now: float) -> set[Partition]:
-        """Partitions that are being released, of shards of which nothing runs any more.
+        """Partitions to release now: those of shards of which no call runs any more.
 
-        Nothing of an owner before us, either: a last word of ours would speak for it too. And not
-        before the calls in flight fit into what stays: the next owner uses its slots at once.
+        No call of the previous owner either, because our final commit speaks for it too. And not
+        before the calls in flight fit the shards that stay: the next owner uses its slots at once.
         """
         shards: dict[tuple[str, int], list[Partition]] = {}
         for partition, owned in self._owned.items():
@@ -283,7 +283,7 @@ class OwnedPartitions:
             owned.final_commit_sent()
             self._unclaimed.add(partition)
             note = replace(note, levels=self._slices.last_levels(partition, owned, now))
-        # What is given back would be passed over by the reader's position.
+        # The consumer's position would pass over records that are to be read again.
         passed = None if owned.tracker.releasing else position
         offset, metadata = owned.tracker.committable(passed, note)
         return Commit(offset=offset, metadata=metadata, note=note, owned=owned, release=release)

@@ -1,8 +1,9 @@
-"""Who owns which shard. Pure: the leader of the group plans, everybody else does as it says.
+"""The owner of each shard. Pure: the group's leader plans, every other member follows its plan.
 
-aiokafka is eager: a rebalance takes everything from everybody. So the plan makes it harmless. What
-a living member owns and has not released stays with it, whatever balance would like; what should
-move is *marked*, its owner finishes with it and lists it as released, and the next plan moves it.
+aiokafka is eager: a rebalance revokes every partition of every member. The plan makes that
+harmless. A partition that a living member owns and has not released stays with it, even where
+balance would move it. A partition that should move is *marked*: its owner finishes with it and
+lists it as released, and the next plan moves it.
 """
 
 from collections import Counter, defaultdict
@@ -15,25 +16,25 @@ from tollway_workers.ownership.sharding import ShardGroup, shard_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """What a member says of itself when it joins."""
+    """A member's claim, as it joins."""
 
     name: str
-    #: Topics it can be given.
+    #: Topics whose partitions it may own.
     topics: frozenset[str]
-    #: When it was given what it owns: a newer claim wins.
+    #: The group's generation in which it got what it owns: a newer claim wins.
     epoch: int = -1
     owned: frozenset[Partition] = frozenset()
-    #: Of what it owns: finished with, free to go.
+    #: Owned, finished with, and free to move.
     released: frozenset[Partition] = frozenset()
-    #: It is about to go: it gets nothing more.
+    #: It is leaving the group: it gets nothing more.
     leaving: bool = False
-    #: It cannot keep up: it gets nothing that another can have.
+    #: It cannot keep up: it gets only what no other member can own.
     standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What each member is given, and what of it is to be released. Members are named in both."""
+    """The partitions of each member, and those of them that it should release, by its name."""
 
     given: Mapping[str, frozenset[Partition]]
     marks: Mapping[str, frozenset[Partition]]
@@ -44,12 +45,12 @@ class _Shard:
     group: str
     number: int
     partitions: tuple[Partition, ...]
-    #: Names of those who may own it.
+    #: Names of the members that may own it.
     eligible: frozenset[str]
 
 
 class _Loads:
-    """Who shall own which shard, while that is being found out.
+    """Target owners of shards, while a plan is made.
 
     Mutable state: `held` (shards by owner and group) and `total` (shards by owner), both changed by
     `give` alone.
@@ -67,19 +68,19 @@ class _Loads:
         self.total[to] += 1
 
     def of(self, member: str, group: str) -> tuple[int, int, str]:
-        """What the least loaded for a group has least of; its name settles a tie."""
+        """A member's load for a group, to be compared; its name settles a tie."""
         return len(self.held[member, group]), self.total[member], member
 
 
 def plan(
     members: Sequence[Member], groups: Iterable[ShardGroup], partitions: Mapping[str, int]
 ) -> Plan:
-    """Give every partition to at most one member: to its living owner until that has released it.
+    """Assign every partition to at most one member: its living owner, until that has released it.
 
-    `groups` name each topic at most once; `partitions` says how many each topic has. Shards are
-    balanced in number, and each group's shards over all who may own it; what balance would move is
-    marked, and so is what a leaving member owns, if anybody stays. Planned again once all marks are
-    released, it comes to rest.
+    `groups` name each topic at most once; `partitions` is the number that each topic has. Shards
+    are balanced in number, and each group's shards over the members that may own them. Partitions
+    that balance would move are marked, and so are a leaving member's, if another member stays.
+    Planned again once all marked partitions are released, the plan no longer changes.
     """
     owners = _owners(members, partitions)
     staying = {member.name: member for member in members if not member.leaving}
@@ -131,9 +132,9 @@ def _shards_of(
 
 
 def _eligible(group: ShardGroup, staying: Collection[Member]) -> frozenset[str]:
-    """Who may own a group's shards: those who can keep up before others, if there are any.
+    """The members that may own a group's shards: those that keep up, else the standbys.
 
-    Workers of an older configuration may know some of its topics only.
+    Workers with an older configuration may know only some of its topics.
     """
     topics = frozenset(group.topics)
     keen = [member for member in staying if not member.standby]
@@ -143,7 +144,7 @@ def _eligible(group: ShardGroup, staying: Collection[Member]) -> frozenset[str]:
 
 
 def _targets(shards: Sequence[_Shard], owners: Mapping[Partition, str]) -> dict[_Shard, str]:
-    """Who shall own each shard: its owner, unless balance would have another."""
+    """The target owner of each shard: its present owner, unless balance moves it."""
     loads = _Loads()
     free: list[_Shard] = []
     for shard in shards:
@@ -160,7 +161,7 @@ def _targets(shards: Sequence[_Shard], owners: Mapping[Partition, str]) -> dict[
 
 
 def _owner_of(shard: _Shard, owners: Mapping[Partition, str]) -> str:
-    """The owner of its first partition; where that has none, of most others."""
+    """The owner of its first partition; without one, the owner of most of the others."""
     if shard.partitions[0] in owners:
         return owners[shard.partitions[0]]
     parts = Counter(owners[partition] for partition in shard.partitions if partition in owners)
@@ -168,10 +169,10 @@ def _owner_of(shard: _Shard, owners: Mapping[Partition, str]) -> str:
 
 
 def _balance(loads: _Loads, eligible: Mapping[str, Sequence[str]], free: frozenset[_Shard]) -> None:
-    """Move shards while that makes the loads more equal: each group's first, then all together.
+    """Move shards while that evens the loads: within each group first, then over all groups.
 
-    The first lowers the sum of squares of the groups' loads, the second leaves that and lowers the
-    sum of squares of all loads: so it ends.
+    It ends: the first step lowers the sum of squares of the loads per group; the second keeps that
+    sum, and lowers the sum of squares of the total loads.
     """
     for group, members in eligible.items():
         while True:
@@ -201,7 +202,7 @@ def _uneven(loads: _Loads, eligible: Mapping[str, Sequence[str]]) -> tuple[str, 
 
 
 def _move(loads: _Loads, group: str, heavy: str, light: str, free: frozenset[_Shard]) -> None:
-    # What nobody owns yet moves for nothing.
+    # A shard without an owner moves at no cost.
     shard = max(loads.held[heavy, group], key=lambda shard: (shard in free, shard.number))
     loads.give(shard, light, heavy)
 
@@ -209,7 +210,7 @@ def _move(loads: _Loads, group: str, heavy: str, light: str, free: frozenset[_Sh
 def _heir(
     partition: Partition, target: str | None, holder: str | None, staying: Mapping[str, Member]
 ) -> str | None:
-    """Who shall have a partition in the end: its shard's owner, if that reads the topic at all."""
+    """The final owner of a partition: its shard's target owner, if that reads the topic."""
     topic = partition[0]
     if target is not None and topic in staying[target].topics:
         return target

@@ -1,8 +1,8 @@
-"""Which slices of which limits are ours to use: those of the shards whose first partition is ours.
+"""The slices of limits that this worker may use: those of shards whose first partition it owns.
 
-A slice joins once its partition is open: our own commit stands and, where the owner before us left
-no last word, its lease is over. It goes with our last word, which carries its levels, or without
-one when the partition is taken from us; whoever has it next then begins with nothing.
+A slice is used once its partition is open: our own commit has succeeded and, where the previous
+owner left no final commit, its lease is over. Its use ends with our final commit, which carries its
+levels to the next owner; where a partition is revoked instead, the next owner begins with none.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ class Slices:
         self._not_before: dict[str, float] = {}
 
     def arrange(self, layout: Iterable[ShardGroup], now: float) -> None:
-        """The fleet's groups are these now, in this many shards, with these limits."""
+        """Follow a new layout: the limit groups with their shards and limits."""
         before, self._quota_of = self._quota_of, {}
         for group in layout:
             quota = self._quotas.get(group.name)
@@ -43,7 +43,7 @@ class Slices:
         } & self._quota_of.keys()
 
     def use(self, partitions: Mapping[Partition, OwnedPartition], now: float) -> None:
-        """Use what has become open, and only the slots of what stays."""
+        """Use the slices whose partitions are open, and only the slots of those that stay."""
         usable: dict[Quota, set[int]] = {}
         for partition, quota in self._quota_of.items():
             owned = partitions.get(partition)
@@ -59,7 +59,7 @@ class Slices:
             quota.open(usable.get(quota, frozenset()))
 
     def lose(self, partition: Partition, now: float) -> None:
-        """A partition was taken from us: nobody knows what its slice still holds."""
+        """A partition was revoked: the level of its slice is unknown from here on."""
         if partition in self._joined:
             self._joined.remove(partition)
             self._quota_of[partition].leave(partition[1], now)
@@ -67,7 +67,7 @@ class Slices:
     def last_levels(
         self, partition: Partition, owned: OwnedPartition, now: float
     ) -> tuple[float, ...]:
-        """The levels for the last word on a partition: from here on its slice is not used."""
+        """The levels for a partition's final commit: from here on its slice is not used."""
         if partition in self._joined:
             self._joined.remove(partition)
             owned.levels = self._quota_of[partition].leave(partition[1], now)
@@ -80,12 +80,12 @@ class Slices:
 
     def _join(self, partition: Partition, owned: OwnedPartition, quota: Quota, now: float) -> None:
         self._joined.add(partition)
-        # Of a group that was divided anew, a partition that was never committed may be of a slice
-        # that was used.
+        # In a group that was divided anew, a partition that was never committed may belong to a
+        # slice that was used.
         fresh = owned.fresh and quota.contract.group not in self._not_before
         quota.join(partition[1], quota.full_levels() if fresh else owned.levels, now)
         owned.levels, owned.fresh = (), False
 
     def _start_anew(self, quota: Quota, now: float) -> None:
-        """Whoever has not heard of the new layout yet uses the old slices while its lease lasts."""
+        """Wait one lease: workers that do not know the new layout yet use the old slices."""
         self._not_before[quota.contract.group] = now + LEASE

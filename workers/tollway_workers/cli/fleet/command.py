@@ -57,7 +57,7 @@ def lanes(
     once: Once = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every lane: its state, what is left to do, its limits and their use, who has it.
+    """Show every lane: its state, what is left to do, its limits and their use, its workers.
 
     Live on a terminal until Ctrl-C; once where it is piped. A limit's use is that of its last
     minute, or day; the time to clear is at the pace of the last 10 seconds. Exit status 1 if no

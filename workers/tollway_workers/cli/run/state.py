@@ -13,7 +13,7 @@ from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import MAKE_ROOM, replace_file, state_path, writing
 from tollway_workers.ownership.partition import Partition
 
-#: As Kafka counts, and whoever reads the file: an offset, and a partition or generation.
+#: The largest offset, and the largest partition or generation, that Kafka and JSON readers take.
 Count = Annotated[int, Field(ge=0, le=MOST_OFFSET)]
 PartitionNumber = Annotated[int, Field(ge=0, le=MOST)]
 

@@ -197,7 +197,7 @@ class RunWork:
 
     async def save(self) -> None:
         """Write OUT, then the state that relies on it."""
-        # What is in memory only is read again by whoever goes on.
+        # A later run reads again what is in memory only.
         unsettled = self.collector.unsettled
         replies_at = self._replies_at if unsettled is None else unsettled
         written = len(self._parts.out.endings)

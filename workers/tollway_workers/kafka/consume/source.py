@@ -1,7 +1,7 @@
-"""Jobs from Kafka: one consumer, and commits that carry the offset map and prove that we live.
+"""Jobs from Kafka: one consumer, and commits that carry the offset map and renew the lease.
 
-aiokafka is eager: every rebalance revokes everything and forgets positions. What is ours is kept in
-ownership/owned_partitions.py, and reading goes on where it was.
+aiokafka is eager: every rebalance revokes everything and forgets positions. The partitions that
+this worker keeps stay in ownership/owned_partitions.py, and reading goes on at their offsets.
 """
 
 import asyncio
@@ -43,16 +43,16 @@ _FULL_WAIT = 1.0
 _CLAIM_WAIT = 1.0
 #: Seconds after a poll that failed.
 _RETRY_WAIT = 0.5
-#: Seconds between tries of the last commit, while a rebalance goes on.
-_BETWEEN_LAST_WORDS = 0.1
+#: Seconds between tries of the final commit during a rebalance.
+_BETWEEN_FINAL_COMMITS = 0.1
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Takes each record once while its partition is ours, and commits what is complete.
+    """Takes each record once while this worker owns its partition, and commits what is complete.
 
-    Mutable state: `partitions` (what is ours, or was before a rebalance that goes on), `joined`
-    (whether the group has given this member its perhaps empty part), `_held_back` (topics of full
-    lanes), and when things were last done.
+    Mutable state: `partitions` (owned now, or before the rebalance under way), `joined` (whether
+    the group has given this member its assignment, which may be empty), `_held_back` (topics of
+    full lanes), and the times of the last poll and commit.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def poll(self, most: int) -> list[ReceivedRecord]:
         """About `most` new records, each once while its partition is ours; waits a moment.
 
-        Raises InstanceIdInUse where a process that started later has our name.
+        Raises InstanceIdInUse where a process that started later has our instance id.
         """
         assert self._consumer is not None  # noqa: S101 a source is started before it is polled
         self._membership.check()
@@ -104,15 +104,15 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             polled = self._clock.monotonic() - self.last_poll < _FULL_WAIT
             if await self._wait_for_room() and polled:
                 return []
-            # Kafka must see that we live, and nothing more may be read. While we waited a rebalance
-            # may have begun: only what is assigned can be paused.
+            # Poll with everything paused: Kafka must see that this member lives, and no more may be
+            # read. Only assigned partitions can be paused, and a rebalance may have begun meanwhile.
             wanted, wait = list(self._consumer.assignment()), 0
             self._consumer.pause(*wanted)
         else:
             self._consumer.resume(*self._consumer.paused())
         try:
-            # What a rebalance lets through in spite of a pause is taken too: its position has
-            # passed, and a record that nobody took would be committed as if it were done.
+            # Records that arrive in spite of a pause, because of a rebalance, are taken too: the
+            # position has passed them, so they would be committed as if they were complete.
             batches = await self._consumer.getmany(
                 *wanted, timeout_ms=wait, max_records=max(most, 1)
             )
@@ -136,20 +136,20 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._room.set()
 
     def may_start(self, record: ReceivedRecord) -> bool:
-        """Whether a call for it may start now: its partition is ours and stays, and we prove it.
+        """Whether a call for it may start now: this worker owns and keeps its partition.
 
-        The proof is a commit that succeeded and was sent less than a lease ago, on a clock that
-        goes on while the machine sleeps: a frozen worker that wakes starts nothing.
+        The lease proves that: a commit that succeeded and was sent less than 5 s ago, on a clock
+        that goes on while the machine sleeps, so a frozen worker that wakes starts nothing.
         """
         tracker = record.tracker
         return tracker.owned and not tracker.releasing and self.committer.holds_lease
 
     def serves(self, topic: str) -> bool:
-        """Whether a shard of the topic's limit group is ours: calls to its lanes may start here."""
+        """Whether this worker owns a shard of the topic's limit group, so that it may call lanes."""
         return self.partitions.serves(topic)
 
     def complete(self, record: ReceivedRecord) -> None:
-        """The outcome of a record is safely written: it never comes again."""
+        """The outcome of a record is safely written: it is not read again."""
         record.tracker.finish(record.offset)
         if self.partitions.waiting:
             self._room.set()
@@ -159,9 +159,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         record.tracker.unread(record.offset)
 
     async def commit(self) -> None:
-        """Write down what is complete, whether or not anything changed: it proves that we live.
+        """Commit what is complete, whether or not anything changed: it renews the lease.
 
-        A partition of which nothing runs any more, and which is to be released, gets its last word.
+        A partition that is being released gets its final commit once nothing of it runs.
         """
         if self._consumer is not None:
             await self._commit()
@@ -169,7 +169,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self.transactions.look(self._consumer)
 
     def drain(self) -> None:
-        """Release all that is ours, shard by shard as they end, and want nothing more."""
+        """Release every shard as its calls end, and ask for no others."""
         self.partitions.drain()
         self._membership.leave_soon()
         self._room.set()
@@ -179,19 +179,19 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._membership.configure(groups, self._settings.topics)
 
     def release_all(self) -> None:
-        """Let others have all shards, if there are others; want none for a while."""
+        """Release all shards to other members, if there are any, and ask for none for a while."""
         self._membership.stand_back()
 
     async def leave(self) -> None:
-        """Commit, and give the partitions to others at once; idempotent.
+        """Commit, and leave the group so that others own the partitions at once; idempotent.
 
-        Where Kafka takes no last commit, the group is not told: until the session is over nobody
-        begins what has been paid for and is not known to be.
+        Where Kafka takes no final commit the group is not told: until the session is over nobody
+        calls again a job whose paid-for answer is not committed.
         """
         if self._consumer is not None:
-            known = await self._last_word()
+            committed = await self._commit_finally()
             consumer, self._consumer = self._consumer, None
-            if known:
+            if committed:
                 say_goodbye(consumer)
             await stopped(consumer, STOP_TIMEOUT, "leaving the group")
             self.joined = False
@@ -201,12 +201,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     @property
     def releasing(self) -> bool:
-        """Whether something of ours is about to go: what waits of it has to be let go of."""
+        """Whether a partition is being released, so that its waiting jobs have to leave."""
         return self.partitions.releasing > 0
 
     @property
     def owned(self) -> int:
-        """Partitions that are ours now."""
+        """How many partitions this worker owns now."""
         return len(self.partitions) if self.joined else 0
 
     @property
@@ -218,14 +218,14 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, revoked: Iterable[TopicPartition]
     ) -> None:
-        """A rebalance begins: write down what is complete, and wait for nothing else."""
+        """A rebalance begins: commit what is complete, and wait for nothing else."""
         await self._commit()
         self.joined = False
 
     async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, assigned: Iterable[TopicPartition]
     ) -> None:
-        """A rebalance is over: go on where we were, or where the one before us was."""
+        """A rebalance is over: read on from our own offsets, or the previous owner's."""
         consumer, partitions = self._consumer, self.partitions
         if consumer is None or self._admin is None:
             return
@@ -258,13 +258,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return self._room.is_set()
 
     async def _claim(self) -> None:
-        """Say that what we were given is ours; a poll must return even while Kafka is away."""
+        """Commit new partitions, so that they open; a poll must return even while Kafka is away."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLAIM_WAIT):
                 await self._commit()
 
     async def _begin_what_waits(self) -> list[ReceivedRecord]:
-        """Records that were read before and may begin, some only once a commit says so."""
+        """Records read earlier that may start now, some only after a commit that names them."""
         if not (begun := self._begin()) and self.partitions.waiting:
             await self._claim()
             begun = self._begin()
@@ -286,10 +286,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._membership.released(self.partitions.released)
         return written
 
-    async def _last_word(self) -> bool:
-        """Whether Kafka knows all that is complete, and that nothing of ours runs any more."""
+    async def _commit_finally(self) -> bool:
+        """Whether the final commit of every partition succeeded."""
         if self._membership.in_use:
-            return False  # What is ours is another's too: it says itself what it has done.
+            return False  # The process with our instance id commits for itself.
         self.partitions.drain()
         until = self._clock.monotonic() + STOP_TIMEOUT
         while self.partitions:
@@ -297,7 +297,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 async with asyncio.timeout(until - self._clock.monotonic()):
                     if await self._commit():
                         return True
-                    await self._clock.sleep(_BETWEEN_LAST_WORDS)
+                    await self._clock.sleep(_BETWEEN_FINAL_COMMITS)
             except TimeoutError:
                 log.warning(
                     "Kafka is away: leaving without a final commit, so the next owners of these "

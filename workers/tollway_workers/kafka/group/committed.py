@@ -1,4 +1,4 @@
-"""Reading what a group committed, metadata included, without taking an error for "nothing"."""
+"""Reads a group's commits with their metadata, without taking an error for "nothing committed"."""
 
 import asyncio
 from collections.abc import Collection
@@ -24,8 +24,8 @@ async def commits_of(
     """What the group committed for each of these partitions; offset -1: nothing yet.
 
     Raises KafkaError. A broker that is not (or not yet again) the group's coordinator answers with
-    an error and no partitions, of which aiokafka returns the latter alone: `{}`. Whoever took that
-    for "nothing was committed" would begin at the beginning and pay for every job again.
+    an error and no partitions, of which aiokafka returns the latter alone: `{}`. Taken for "nothing
+    was committed", that would start every partition at its beginning and pay for every job again.
     """
     wanted = list(partitions)
     found: dict[TopicPartition, Any] = await admin.list_consumer_group_offsets(

@@ -1,4 +1,4 @@
-"""Writes down what is complete of what is ours; a commit that succeeds is also our lease."""
+"""Commits the owned partitions; a commit that succeeds renews this worker's lease."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class Committer:
-    """Commits a member's holdings.
+    """Commits a member's owned partitions.
 
     State: `last` (when the last commit that succeeded was sent, monotonic seconds), the same on the
     clock that counts suspend, and the commits that failed.

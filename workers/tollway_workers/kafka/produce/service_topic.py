@@ -105,7 +105,7 @@ class ServiceTopic:
         return Delivery(self, producing.batches.add((self._name, partition), record, size))
 
     async def written(self, batch: Batch) -> object:
-        """Return when a batch is written; whoever waits long looks whether it ever will be."""
+        """Return once a batch is written; after a long wait, check that the topic still exists."""
         since = self._clock.monotonic()
         while True:
             patience = asyncio.timeout(_PATIENCE)

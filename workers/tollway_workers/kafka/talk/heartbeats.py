@@ -81,7 +81,7 @@ class HeartbeatWriter:
         self._due.set()
 
     async def stop(self) -> None:
-        """Say the last word and disconnect, within a moment; idempotent."""
+        """Write the final heartbeat and disconnect, within a moment; idempotent."""
         if self._producer is not None:
             await given_up_after(_LAST_WORD, self.once(), "the last heartbeat")
             producer, self._producer = self._producer, None
