@@ -1,4 +1,4 @@
-"""From a configuration to one running worker process."""
+"""One worker process, put together from a configuration."""
 
 import asyncio
 import gc
@@ -62,7 +62,7 @@ _GC_THRESHOLD = 280_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """What belongs to one process rather than to the fleet."""
+    """Options of one process; everything else is the fleet's configuration."""
 
     instance_id: str
     #: Where to write `{"pid": ..., "url": ...}` once metrics are served.

@@ -1,4 +1,4 @@
-"""How a worker is at this moment, for its heartbeat. Reads, and changes nothing."""
+"""A worker's state at this moment, for its heartbeat. It reads, and changes nothing."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -56,7 +56,7 @@ class Pulse:
         self.left = False
 
     def beat(self) -> Heartbeat:
-        """What holds now."""
+        """The heartbeat of this moment."""
         source, worker = self._watched.source, self._watched.worker
         work = work_by_topic(source.partitions, self._watched.backlog)
         return Heartbeat(
@@ -78,7 +78,7 @@ class Pulse:
         paused_until = self._commands.paused_until(name, self._clock.now())
         waiting = self._watched.worker.dispatcher.held(name)
         todo = Work.of(work[topic] for topic in described.topics & work.keys())
-        # What bound the last call binds nothing where no other waits, or none may start.
+        # A limit that bound the last call binds none where no job waits, or none may start.
         binds = waiting > 0 and paused_until is None
         return LaneBeat(
             lane=name,
@@ -141,10 +141,10 @@ def _calls(slots: Slots, *, binds: bool) -> LimitUse:
 
 
 def _count(number: int) -> int:
-    """As a heartbeat can say it: a number that is beyond it must not silence a worker."""
+    """A count within a heartbeat's bounds: a number beyond them must not stop heartbeats."""
     return min(max(number, 0), MOST_COUNT)
 
 
 def _units(number: float) -> float:
-    """The same of what may be broken; NaN, which is no number, is none."""
+    """An amount within a heartbeat's bounds; NaN becomes 0."""
     return min(max(number, 0.0), MOST_UNITS) if not isnan(number) else 0.0

@@ -21,7 +21,7 @@ from tollway_workers.topics.run_names import is_run_name
 
 #: Jobs of each topic that are looked at for the runs they belong to.
 _MOST = 1_000
-#: Seconds: a worker that was heard within them is alive.
+#: Seconds: a worker with a heartbeat within them is alive.
 _LIVE = 10.0
 
 
@@ -61,7 +61,7 @@ async def delete_given_up(kafka: KafkaSettings) -> tuple[str, ...]:
 
 
 async def run_leftovers(kafka: KafkaSettings, topics: Collection[str]) -> list[RunLeftover]:
-    """What runs left on these topics of theirs. Raises BrokerUnavailable."""
+    """Unfinished jobs of runs on these topics of theirs. Raises BrokerUnavailable."""
     if not topics:
         return []
     names, client = TopicNames(kafka.prefix), client_options(kafka)

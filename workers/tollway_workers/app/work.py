@@ -1,4 +1,4 @@
-"""What a worker has still to do, by topic."""
+"""Outstanding and finished work of a worker, by topic."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from tollway_workers.ownership.owned_partitions import OwnedPartitions
 
 @dataclass(slots=True)
 class Work:
-    """Records of the partitions that are ours."""
+    """Records of owned partitions."""
 
     #: Not finished, read or not.
     outstanding: int = 0
-    #: Finished since they became ours.
+    #: Finished since this worker owns their partitions.
     finished: int = 0
     #: When the oldest that is read and not finished was written, in seconds since 1970.
     oldest: float = inf
@@ -37,7 +37,7 @@ class Work:
 
 
 def work_by_topic(partitions: OwnedPartitions, backlog: Backlog) -> dict[str, Work]:
-    """What there is in each topic of which a partition is ours."""
+    """The work in each topic of which this worker owns a partition."""
     found: dict[str, Work] = defaultdict(Work)
     for partition in partitions:
         tracker = partitions.tracker(partition)

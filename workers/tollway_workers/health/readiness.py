@@ -12,12 +12,12 @@ STALE_COMMIT = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """How a worker is at one moment."""
+    """The state of a worker at one moment."""
 
     draining: bool
     #: Kafka did not answer an independent client when it was last asked.
     kafka_away: bool
-    #: The group has given it its part, which may be empty: a standby is ready.
+    #: The group has given it an assignment, which may be empty: a standby is ready.
     joined: bool
     #: Partitions that it reads.
     owned: int

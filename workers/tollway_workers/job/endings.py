@@ -17,7 +17,7 @@ from tollway_workers.job.progress import JobProgress
 
 
 def invalid_job(problem: str) -> DeadLettered:
-    """The job cannot be worked on; `problem` is `<field>: <what is wrong>`, without values."""
+    """The job is not valid; `problem` is `<field>: <what is wrong>`, without values."""
     failure = Failure(
         failure_class=FailureClass.INVALID_JOB,
         message="the job is not valid: correct it and publish it again",
@@ -27,7 +27,7 @@ def invalid_job(problem: str) -> DeadLettered:
 
 
 def crashed(deaths: int) -> DeadLettered:
-    """The job is what ended the workers that called it: it ran alone in so many of them."""
+    """The job killed its workers: so many of them ended while it ran alone."""
     failure = Failure(
         failure_class=FailureClass.WORKER_CRASHED,
         message=f"{deaths} worker processes ended while this job ran alone in them",
@@ -42,13 +42,13 @@ def beyond_limits(why: str, lane: str) -> DeadLettered:
 
 
 def cancelled(lane: str) -> Cancelled:
-    """An operator cancelled it: whatever was tried, nothing more is."""
+    """An operator cancelled it: no further call is made."""
     message = "an operator cancelled the job"
     return Cancelled(Failure(failure_class=FailureClass.CANCELLED, message=message, lane=lane))
 
 
 def ends_it_alone(outcome: Outcome) -> bool:
-    """Whether a job ended by what its copies need not have: its deadline, or an operator's word."""
+    """Whether its copies do not share its ending: its deadline passed, or it was cancelled."""
     match outcome:
         case Cancelled():
             return True
@@ -59,7 +59,7 @@ def ends_it_alone(outcome: Outcome) -> bool:
 
 
 def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
-    """Its topic does not take what was to be written."""
+    """Its record is larger than its topic takes."""
     if isinstance(outcome, Forwarded):
         kind = FailureClass.INVALID_JOB
         message = "the job with the history of its calls is larger than its lane's topic takes"
@@ -80,7 +80,7 @@ def undeliverable(why: str, ours: str, lane: str | None) -> DeadLettered:
 
 
 def keeping_answer(progress: JobProgress, outcome: Completed | Failed, why: str) -> JobProgress:
-    """The same with the answer among those that were paid for and could not be used."""
+    """The progress with the answer added to its bad answers: paid for, and not usable."""
     if isinstance(outcome, Failed):
         return progress
     answer = outcome.answer

@@ -1,4 +1,4 @@
-"""What has happened to a job in this worker so far."""
+"""The progress of one job in this worker: its request, its calls, its bad answers."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Ends a process whose Kafka clients are stuck while Kafka is well; waits for ever otherwise."""
+"""Ends a process whose Kafka clients are stuck although Kafka answers others."""
 
 from collections.abc import Awaitable, Callable
 
@@ -50,7 +50,7 @@ class KafkaWatchdog:
                 )
 
     async def look(self) -> None:
-        """Ask Kafka if the worker does not get on, and end the process if that is ours alone."""
+        """Probe Kafka if the worker makes no progress; end the process if Kafka is well."""
         clock, watchdog = self._clock, self._watchdog
         if not watchdog.suspicious(self._progress(), clock.monotonic()):
             self._note(away=False)

@@ -1,4 +1,4 @@
-"""How Kafka is, by a client of its own: nothing that it finds depends on the worker's clients."""
+"""Probes Kafka with a client of its own, so that stuck clients of the worker do not matter."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _COMMITS_TOPIC = "__consumer_offsets"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """What a probe has to know."""
+    """Settings of a probe."""
 
     #: Arguments that every aiokafka client of this process takes: servers and security.
     client: dict[str, Any]

@@ -45,8 +45,8 @@ def refusals(left: Iterable[Leftover], unfinished: Mapping[str, int]) -> Iterato
                 key=each.key,
                 problem=f"{_gone(each)}, and {each.topic} holds {number:,} unfinished job(s) that "
                 "no worker would read",
-                remedy=f"{_how_to_keep(each)} until there are none; or delete the topic, and "
-                "give them up",
+                remedy=f"{_how_to_keep(each)} until there are none; or give them up: delete the "
+                "topic",
             )
 
 

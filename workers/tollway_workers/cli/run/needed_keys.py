@@ -54,7 +54,7 @@ def require_keys_of(
             source=source,
             key=f"providers.{provider}.api_key" if of_a_setting else "",
             problem=why,
-            remedy="no call can be made without the key",
+            remedy="no call can be made without it",
         )
         for provider, why in missing.items()
     ]

@@ -1,4 +1,4 @@
-"""Where partitions end, for the metric of what is left to do."""
+"""The end offsets of partitions, for the metric of outstanding records."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any

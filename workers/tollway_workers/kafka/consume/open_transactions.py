@@ -1,7 +1,7 @@
-"""Partitions that stand still behind an open transaction of any producer.
+"""Partitions that are blocked by an open transaction of any producer.
 
-Kafka gives no record from a transaction's first on before it ends, and says nothing: what is behind
-it would look like a partition without jobs.
+Under `read_committed` Kafka returns no record behind an open transaction, and no error either: such
+a partition would look empty.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""The relay: puts jobs back on their lane when their retry tier lets them go.
+"""The relay: puts jobs from retry topics back on their lane's topic when they are due.
 
-Every worker has one, in a consumer group of their own. It calls no provider and keeps no timers:
-each turn it looks at the head of each partition, where the earliest due record of its tier is.
+Every worker runs one, in a consumer group of its own kind. It calls no provider and keeps no
+timers: each turn it looks at the head of each partition, the earliest due record there.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
-#: Records written before the next commit: what comes twice at most where a process is killed.
+#: Records written before the next commit: at most so many come twice if a process is killed.
 _MOST_AT_ONCE = 500
 #: Seconds between tries to write what Kafka does not take.
 _WRITE_AGAIN = 1.0
@@ -33,7 +33,7 @@ GiveUp = Callable[[ReceivedRecord, Failure, str], Awaitable[None]]
 
 
 class RelayEvents(Protocol):
-    """What a relay tells of itself; metrics listen."""
+    """Events of a relay; metrics listen."""
 
     def job_relayed(self, late: float) -> None:
         """A job was put back on its lane, `late` seconds after its retry topic let it go."""
@@ -69,7 +69,7 @@ class Relay:
         self.relayed = 0
 
     async def keep_running(self) -> None:
-        """Run until `stop`, and again where it failed: it must not take its worker along."""
+        """Run until `stop`, and start again after a failure, which must not end the worker."""
         while not self._stopping:
             try:
                 await self.run()

@@ -105,7 +105,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if await self._wait_for_room() and polled:
                 return []
             # Poll with everything paused: Kafka must see that this member lives, and no more may be
-            # read. Only assigned partitions can be paused, and a rebalance may have begun meanwhile.
+            # read. A rebalance may have begun: only what is assigned now can be paused.
             wanted, wait = list(self._consumer.assignment()), 0
             self._consumer.pause(*wanted)
         else:
@@ -145,7 +145,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return tracker.owned and not tracker.releasing and self.committer.holds_lease
 
     def serves(self, topic: str) -> bool:
-        """Whether this worker owns a shard of the topic's limit group, so that it may call lanes."""
+        """Whether this worker owns a shard of the topic's limit group, and may call its lanes."""
         return self.partitions.serves(topic)
 
     def complete(self, record: ReceivedRecord) -> None:

@@ -1,4 +1,4 @@
-"""Our partition assignor: what this member claims, what it is told, and the plan if it leads.
+"""Our partition assignor: this member's claim and orders, and the group's plan if it leads.
 
 Kafka makes one member of the group its leader; any may become it at any rebalance. The plan itself
 is ownership/shard_plan.py.
@@ -29,7 +29,7 @@ from tollway_workers.ownership.user_data import (
     write_orders,
 )
 
-#: What stands for the claim of a member that made none we can read.
+#: Stands for a claim that cannot be read.
 _NOTHING = Claim(process=Process(start=0, nonce=0))
 
 
@@ -59,14 +59,14 @@ class ShardAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafk
     def metadata(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, topics: Iterable[str]
     ) -> ConsumerProtocolMemberMetadata:
-        """What this member says when it joins."""
+        """This member's claim, for JoinGroup."""
         self.claim = replace(self.claim, joins=self.claim.joins + 1)
         return ConsumerProtocolMemberMetadata(self.version, sorted(topics), write_claim(self.claim))
 
     def on_assignment(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, assignment: ConsumerProtocolMemberAssignment
     ) -> None:
-        """What this member is told; it replaces all that it was told before."""
+        """Take this member's assignment and orders; they replace all earlier ones."""
         self.orders = read_orders(assignment.user_data) or Orders(partitions={})
         owned = frozenset((at.topic, at.partition) for at in assignment.partitions())
         self.claim = replace(self.claim, owned=owned)
@@ -74,7 +74,7 @@ class ShardAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafk
     def assign(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, cluster: Any, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """What each member is told, if this one leads."""
+        """Each member's assignment and orders, if this member leads."""
         claims = {name: read_claim(said.user_data) for name, said in members.items()}
         topics = {name: frozenset(said.subscription) for name, said in members.items()}
         partitions = {

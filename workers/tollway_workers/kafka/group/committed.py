@@ -21,7 +21,7 @@ _RETRY_WAIT = 0.5
 async def commits_of(
     admin: AIOKafkaAdminClient, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, Any]:
-    """What the group committed for each of these partitions; offset -1: nothing yet.
+    """The group's commit for each of these partitions; offset -1: none yet.
 
     Raises KafkaError. A broker that is not (or not yet again) the group's coordinator answers with
     an error and no partitions, of which aiokafka returns the latter alone: `{}`. Taken for "nothing
@@ -42,7 +42,7 @@ async def left_at(
     group: str,
     partitions: Collection[TopicPartition],
 ) -> dict[Partition, Found]:
-    """Where each partition was left: its last commit, else its beginning.
+    """The last commit of each partition, else its beginning.
 
     The partitions must be assigned to `consumer`. Waits for a broker that is away.
     """

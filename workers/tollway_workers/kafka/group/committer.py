@@ -29,7 +29,7 @@ class Committer:
         self._failures = 0
 
     async def commit(self, consumer: AIOKafkaConsumer, stable: Callable[[], bool]) -> bool:
-        """Whether Kafka knows all that is complete. Cancelled, the commit may have been made.
+        """Commit all that is complete; whether Kafka took it. Cancelled, it may have taken it.
 
         `stable` says whether no rebalance goes on. While one does, a commit would wait behind the
         join, carry the old generation, and cost us our membership.
@@ -47,7 +47,7 @@ class Committer:
                 {TopicPartition(*at): (each.offset, each.metadata) for at, each in commits.items()}
             )
         except (CommitFailedError, IllegalStateError) as error:
-            # A rebalance overtook us: it has committed itself, or the next commit says it again.
+            # A rebalance overtook this commit: it has made its own, or the next one repeats this.
             self._failures += 1
             log.info(
                 "a rebalance refused a commit; committing again after it",
@@ -67,12 +67,12 @@ class Committer:
 
     @property
     def lease_age(self) -> float:
-        """Seconds since we last proved that what is ours is ours."""
+        """Seconds since the lease was last renewed."""
         return self._clock.boottime() - self._lease_from
 
     @property
     def holds_lease(self) -> bool:
-        """Whether calls may start."""
+        """Whether the lease holds, so that calls may start."""
         return self.lease_age < LEASE
 
     def take_failures(self) -> int:

@@ -1,4 +1,4 @@
-"""How many records of topics are not done, by what their consumer group committed."""
+"""Unfinished records of topics, by the commits of their consumer group."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.remaining import Span
 from tollway_workers.ownership.remaining import span as span_of
 
-#: A cluster whose groups were never used makes the place for their offsets when first asked.
+#: A cluster without consumer groups creates its offsets topic when first asked.
 _TRIES, _SECONDS_BETWEEN = 20, 0.5
 
 

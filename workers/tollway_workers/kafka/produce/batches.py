@@ -1,9 +1,8 @@
-"""Records of one partition that travel together, and are acknowledged together.
+"""Batches of records of one partition, sent and acknowledged together.
 
-aiokafka's `send` costs more than the rest of a small record's way: a future each, and a dozen steps
-to find the batch that the last record went into. Here a batch fills while the one before it is on
-its way (one is anyhow: more would break the order of an idempotent producer), and one
-acknowledgement stands for all that is in it.
+aiokafka's `send` costs more than the rest of sending a small record: a future for each, and a dozen
+steps to find the batch of the last record. Here a batch fills while the one before it is on its way
+(an idempotent producer sends one at a time), and one acknowledgement stands for all its records.
 """
 
 import asyncio
@@ -43,7 +42,7 @@ class Batch:
 
     def __await__(self) -> Generator[Any, None, Any]:
         if not self._ended:
-            # One each: who is cancelled takes nothing from the others.
+            # One future each: cancelling one waiter leaves the others.
             ended = asyncio.get_running_loop().create_future()
             self._waiting.append(ended)
             yield from ended
@@ -65,9 +64,9 @@ class Batch:
         return True
 
     async def write(self, producer: AIOKafkaProducer, partition: Partition) -> None:
-        """Write it, and tell all who wait. Nothing may be added from here on.
+        """Write it, and wake all that await it. Nothing may be added from here on.
 
-        However long Kafka takes, it is waited for: a batch given up on may be written all the same.
+        It waits however long Kafka takes: an abandoned batch may be written all the same.
         """
         topic, number = partition
         try:
@@ -82,7 +81,7 @@ class Batch:
             self._end(None)
 
     def abandon(self) -> None:
-        """Tell all who wait that it is not written, as far as is known here."""
+        """Fail all that await it: it is not written, as far as is known here."""
         self._end(ConnectionAbortedError("the batch was abandoned"))
 
     def _end(self, error: BaseException | None) -> None:

@@ -27,7 +27,7 @@ _LIMIT = "max.message.bytes"
 
 
 class TopicLimits:
-    """What is known of topics, by asking Kafka and by what it refused.
+    """Record limits of topics, from Kafka's settings and from its refusals.
 
     State: `_limits` (bytes of a record, by topic), `_alone` (topics whose records travel alone: a
     batch of several was refused, which does not say which of them is too large).
@@ -69,7 +69,7 @@ class TopicLimits:
             try:
                 self._note(topics, await topic_limits(self._client, topics))
             except BrokerUnavailable:
-                # What is known goes on to hold.
+                # The limits known so far stay.
                 log.info("cannot read max.message.bytes of topics: the values of before hold")
 
     def refused(self, topic: str, size: int, records: int) -> None:
@@ -90,7 +90,7 @@ class TopicLimits:
             if (limit := told.get(topic)) is not None:
                 self._limits[topic] = min(self._most_bytes, limit - _BATCH_OVERHEAD)
             else:
-                # We may not ask: only what Kafka refuses tells.
+                # We may not read the setting: only refusals tell.
                 self._limits.setdefault(topic, self._most_bytes)
 
 

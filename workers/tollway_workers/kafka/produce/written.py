@@ -1,4 +1,4 @@
-"""Where a record that was handed to a sink came to lie."""
+"""The partition and offset of a record that was handed to a sink."""
 
 from collections.abc import Awaitable
 from typing import Any

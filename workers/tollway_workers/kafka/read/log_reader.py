@@ -1,4 +1,4 @@
-"""Reads partitions by name and offset, without a group: what commands do with topics."""
+"""Reads partitions by offset, without a consumer group, for commands."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass

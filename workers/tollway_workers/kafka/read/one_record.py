@@ -1,4 +1,4 @@
-"""Reads a reply that was written a while ago, by its place."""
+"""Reads a reply that was written a while ago, by its topic, partition and offset."""
 
 import asyncio
 from collections.abc import Mapping

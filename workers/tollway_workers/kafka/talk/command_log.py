@@ -63,7 +63,7 @@ class CommandFollower:
             while True:
                 try:
                     await self._follow()
-                except Exception as error:  # noqa: BLE001 work goes on, and who waits is not told
+                except Exception as error:  # noqa: BLE001 calls go on without operators' commands
                     log.warning(
                         "cannot read operators' commands: none is applied or acknowledged; "
                         f"trying again in {_AGAIN:g} s",

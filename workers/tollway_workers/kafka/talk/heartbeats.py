@@ -1,6 +1,6 @@
-"""Heartbeats of workers: each writes its own, commands of the CLI read those of all.
+"""Workers' heartbeats: each worker writes its own, the command line reads all.
 
-They have a client of their own: what happens to them stops, slows and piles up nothing.
+They have a Kafka client of their own, so that trouble with them stops and slows nothing else.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 INTERVAL = 1.0
 #: Seconds after which one that Kafka did not take is dropped.
 _PATIENCE = 3.0
-#: Seconds after which nobody who writes one a second is there.
+#: Seconds without a heartbeat after which no worker is there: each writes one a second.
 _LISTEN = 2.5
 #: Seconds that the last one of a worker may take.
 _LAST_WORD = 1.0
@@ -77,7 +77,7 @@ class HeartbeatWriter:
             await self.once()
 
     def soon(self) -> None:
-        """Somebody waits for the next one: do not wait for its time."""
+        """Write the next one now: an operator's command waits for it."""
         self._due.set()
 
     async def stop(self) -> None:
@@ -165,7 +165,7 @@ class HeartbeatReader:
 
 
 def _readable(found: list[tuple[float, bytes | None]]) -> list[tuple[float, Heartbeat]]:
-    """Anybody may have written what is none."""
+    """Heartbeats that can be read: anybody may write to the topic."""
     beats = []
     for at, value in found:
         try:
