@@ -21,7 +21,7 @@ class LagVerdict:
         self._released: float | None = None
 
     def measured(self, lag: float, now: float) -> bool:
-        """Whether, with this measurement, the worker should release its shards."""
+        """Take a measurement in; whether the worker should release its shards."""
         if lag <= MOST_LAG:
             return False
         self._late = [moment for moment in self._late if now - moment <= _WITHIN] + [now]

@@ -42,8 +42,8 @@ class Watchdog:
         self._well_since: float | None = None
         self._last_seen = 0.0
 
-    def suspicious(self, progress: Progress, now: float) -> bool:
-        """Whether Kafka should be probed."""
+    def observe(self, progress: Progress, now: float) -> bool:
+        """Take in the worker's progress; whether Kafka should be probed."""
         stalled = now - progress.slowest()[1] >= SUSPICIOUS
         if not stalled:
             self._well_since = None

@@ -52,7 +52,7 @@ class KafkaWatchdog:
     async def look(self) -> None:
         """Probe Kafka if the worker makes no progress; end the process if Kafka is well."""
         clock, watchdog = self._clock, self._watchdog
-        if not watchdog.suspicious(self._progress(), clock.monotonic()):
+        if not watchdog.observe(self._progress(), clock.monotonic()):
             self._note(away=False)
             return
         well = await self._probe()

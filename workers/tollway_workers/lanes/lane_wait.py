@@ -1,4 +1,4 @@
-"""Why a lane lets nothing through, in one sentence that is the same wherever it is read. Pure.
+"""The reason why a lane lets no calls through, as one sentence that is the same everywhere. Pure.
 
 It is made of the failure's class, the HTTP status and the provider's code. A provider's own
 sentence is never in it: it goes into logs and heartbeats, and may quote a prompt.

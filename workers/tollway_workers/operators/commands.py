@@ -59,7 +59,7 @@ class Commands:
         self.known_until: float | None = None
 
     def apply(self, key: bytes | None, value: bytes | None, now: float) -> str | None:
-        """Obey one record; why it is ignored, or None where it is not."""
+        """Apply one record; why it is ignored, or None where it is not."""
         if key is None:
             return "the record has no key"
         command = None
@@ -79,7 +79,7 @@ class Commands:
         return None
 
     def take_resumed(self) -> set[str]:
-        """The lanes that are to be opened: each command is obeyed once."""
+        """Remove and return the lanes to be opened: each resume is applied once."""
         resumed, self._resumed = self._resumed, set()
         return resumed
 

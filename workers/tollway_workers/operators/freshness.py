@@ -13,7 +13,7 @@ class Freshness:
         self._asked: float | None = None
 
     def answered(self, answer: int | None, began: float) -> float | None:
-        """Until when all is known that was written; None where this look tells nothing new.
+        """Take Kafka's answer in; the time before which every record is known, None if unchanged.
 
         `answer`: a number that differs from answer to answer, None where there is none; it was
         taken out after `began` (seconds of any clock that counts suspend).

@@ -1,4 +1,4 @@
-"""How late the event loop is: it is the heartbeat of everything a worker promises."""
+"""Measures how late the event loop is: leases, deadlines and limits depend on it."""
 
 import asyncio
 from collections import deque
@@ -19,7 +19,7 @@ _KEPT = 20
 class LoopLag:
     """Measures while `run` runs; `worst` is in seconds.
 
-    `release` is called when the loop was so late, so often, that others should have the shards.
+    `release` is called once the loop has been late so often that others should own the shards.
     """
 
     def __init__(self, release: Callable[[], None]) -> None:

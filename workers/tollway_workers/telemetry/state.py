@@ -8,7 +8,7 @@ from tollway_workers.telemetry.numbers import Number, Numbers
 
 
 class StateGauges:
-    """What a worker owns, how it proves that it lives, and what it has not finished."""
+    """Gauges of a worker's ownership, signs of life and outstanding work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""Says in the log why a lane waits: once for each reason, not for each try."""
+"""Logs why a lane waits: once for each reason, not for each try."""
 
 import structlog
 

@@ -1,4 +1,4 @@
-"""What runs that never ended left on topics of their own. Pure."""
+"""Unfinished jobs of interrupted runs, on topics of those runs' own. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""How far a batch is surely on its topics, so that a re-run enqueues only the rest. Pure."""
+"""The acknowledged part of a batch, so that a re-run enqueues only the rest. Pure."""
 
 from collections import deque
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`tollway lanes` and `tollway workers`: how the fleet is, from its workers' heartbeats."""
+"""`tollway lanes` and `tollway workers`: the fleet's state, from its workers' heartbeats."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -82,7 +82,7 @@ def workers(
     once: Once = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every worker that was heard within the last 10 seconds.
+    """Show every worker with a heartbeat in the last 10 seconds.
 
     Live on a terminal until Ctrl-C; once where it is piped. Exit status 1 if none is alive.
     """

@@ -1,4 +1,4 @@
-"""What the heartbeats of all workers come to: who is alive, and how each lane is. Pure.
+"""All workers' heartbeats together: which workers are alive, and the state of each lane. Pure.
 
 Times are in seconds since 1970, on Kafka's clock.
 """
@@ -12,7 +12,7 @@ from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_workers.job.envelopes import instant
 from tollway_workers.lanes.lane_wait import BRIEF, waiting
 
-#: Seconds: a worker that was heard within them is alive, and rates are taken over them.
+#: Seconds: a worker with a heartbeat within them is alive, and rates are taken over them.
 LIVE = 10.0
 #: The worst that any worker says of a lane comes first.
 _MOMENT = "%Y-%m-%d %H:%M:%S UTC"

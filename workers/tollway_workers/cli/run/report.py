@@ -1,4 +1,4 @@
-"""What a run says in the end, for people and for machines."""
+"""The summary of a run, for people and for machines."""
 
 import shlex
 from dataclasses import asdict

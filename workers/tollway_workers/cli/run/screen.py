@@ -1,4 +1,4 @@
-"""What a run says while it goes: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from collections.abc import Iterator
