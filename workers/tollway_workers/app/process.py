@@ -10,6 +10,7 @@ from random import SystemRandom
 
 import orjson
 import structlog
+from prometheus_client import disable_created_metrics
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
@@ -299,6 +300,8 @@ class WorkerApp:
         telemetry = self._settings.telemetry
         if telemetry.port is None:
             return
+        # Else every counter and histogram has a second series, which says when it was made.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         url = await self._telemetry.start(telemetry.host, telemetry.port)
         log.info("metrics are served", url=url)
         if self._options.announce is not None:
