@@ -15,8 +15,8 @@ help: ## List the targets
 
 setup: $(VENV)/.dev ## Make .venv with everything that developing needs
 
-demo: $(VENV)/.local ## 1,000 real jobs through a real Kafka, faults and a SIGKILL included
-	@$(BIN)/python producers/examples/demo.py
+demo: $(VENV)/.local ## 500 real jobs through a real Kafka, and two plain scripts beside it
+	@PYTHONPATH=producers $(BIN)/python -m examples.demo
 
 demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this machine
 	@$(BIN)/python producers/examples/demo_llm.py
