@@ -155,7 +155,7 @@ class OwnedPartition:
         return chosen
 
     def unread(self) -> None:
-        """What was read and has not begun is to be read again, by whoever has the partition."""
+        """Drop records that were read and not started: they are read again by the next owner."""
         for offset in self._waiting:
             self.tracker.unread(offset)
         self._waiting.clear()

@@ -57,7 +57,7 @@ class JobReader:
 
     @property
     def topic_of_lane(self) -> dict[str, str]:
-        """One topic of each lane: whoever owns shards of it may call the lane."""
+        """One topic of each lane: the owner of a shard of it may call the lane."""
         return {lane: topic for topic, (lane, _) in self._settings.lanes.items()}
 
     def topics_of(self, lane: str) -> list[str]:

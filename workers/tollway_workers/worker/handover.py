@@ -45,7 +45,7 @@ class Releases:
         topic_of_lane: Mapping[str, str],
         longest_call: float,
     ) -> None:
-        """`calls`: those in flight; `topic_of_lane`: whoever owns shards of it may call the lane.
+        """`calls`: those in flight; `topic_of_lane`: the owner of its shards may call the lane.
 
         `longest_call`: seconds; calls may take so long, and a little more, once a release began.
         """

@@ -155,7 +155,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._room.set()
 
     def unread(self, record: ReceivedRecord) -> None:
-        """A record was not begun: it comes again, to whoever has its partition next."""
+        """A record was not begun: its partition's next owner reads it anew."""
         record.tracker.unread(record.offset)
 
     async def commit(self) -> None:
