@@ -1,4 +1,4 @@
-"""A lane's way to its model over HTTP. All that is known of protocols is in its `WireFormat`."""
+"""A lane's calls over HTTP. Its `WireFormat` knows the bodies; the key's header is made here."""
 
 import asyncio
 from collections.abc import Callable, Mapping
