@@ -43,7 +43,7 @@ bench: $(VENV)/.dev ## What a job costs against a bare loop, and a crowd beside 
 	@$(BIN)/python tests/benchmarks/bench.py
 
 chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits, ONLY=churn,planned, SEED=7, SEEDS=5
-	@PYTHONPATH=tests/contract $(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
+	@PYTHONPATH=tests/contract:tests/shared $(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
 		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 
 fuzz: $(VENV)/.dev ## Mutate what strangers may send; SECONDS=60, SEED=7, ONLY=records,answers, REPEAT=.fuzz/a.json

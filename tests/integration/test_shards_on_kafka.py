@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from eventually import eventually
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.ports import OutgoingRecord
@@ -173,13 +174,6 @@ class World:
         return {(t, q) for group in self.groups for t in group.topics for q in range(_PARTITIONS)}
 
 
-async def until(true: Callable[[], bool], seconds: float = _PATIENCE) -> None:
-    """Return once something is so, looking often."""
-    async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 brokers set no events
-            await asyncio.sleep(0.02)
-
-
 @pytest.fixture
 async def world(
     bootstrap_servers: str, topic_prefix: str, make_topic: Callable[..., Awaitable[str]]
@@ -202,15 +196,15 @@ async def test_a_shard_waits_for_all_that_runs_in_any_of_its_partitions(world: W
     one = await world.join("one")
     one.hangs = lambda record: record.partition in (2, 3) and ".jobs." in record.topic
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
 
     two = await world.join("two")
-    await until(lambda: one.source.releasing)
-    await until(lambda: one.source.joined and two.source.joined)
+    await eventually(lambda: one.source.releasing)
+    await eventually(lambda: one.source.joined and two.source.joined)
     marked = set(one.source.partitions) - one.places
     while_it_runs = two.places
     one.end()
-    await until(lambda: shared(world, one, two))
+    await eventually(lambda: shared(world, one, two))
 
     assert while_it_runs == set()
     assert marked in (
@@ -218,7 +212,7 @@ async def test_a_shard_waits_for_all_that_runs_in_any_of_its_partitions(world: W
     )
     assert two.places == marked
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
     assert set(world.books.values()) == {1}
 
 
@@ -226,15 +220,15 @@ async def test_a_mark_that_is_withdrawn_ends_its_release(world: World) -> None:
     one = await world.join("one")
     one.hangs = lambda record: True
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
     two = await world.join("two")
-    await until(lambda: one.source.releasing)
+    await eventually(lambda: one.source.releasing)
 
     await two.leave()
-    await until(lambda: one.places == world.everything)
+    await eventually(lambda: one.places == world.everything)
     one.end()
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
 
     assert set(world.books.values()) == {1}
     assert all(record.tracker.owned for record in one.began)
@@ -242,15 +236,15 @@ async def test_a_mark_that_is_withdrawn_ends_its_release(world: World) -> None:
 
 async def test_a_shard_that_comes_back_opens_at_once_after_a_last_word(world: World) -> None:
     one, two = await world.join("one"), await world.join("two")
-    await until(lambda: shared(world, one, two))
+    await eventually(lambda: shared(world, one, two))
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
 
     await two.leave()
-    await until(lambda: one.places == world.everything)
+    await eventually(lambda: one.places == world.everything)
     asked = asyncio.get_running_loop().time()
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
 
     assert set(world.books.values()) == {1}
     assert asyncio.get_running_loop().time() - asked < LEASE
@@ -260,20 +254,20 @@ async def test_what_a_crash_left_opens_one_lease_later_and_what_ran_is_begun_aga
     world: World,
 ) -> None:
     one, two = await world.join("one"), await world.join("two")
-    await until(lambda: shared(world, one, two))
+    await eventually(lambda: shared(world, one, two))
     two.hangs = lambda record: True
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
     lost = {((r.topic, r.partition), r.offset) for r in two.running}
 
     await two.crash()
     before = len(one.began)
-    await until(lambda: one.places == world.everything)
+    await eventually(lambda: one.places == world.everything)
     loop = asyncio.get_running_loop()
     owned = loop.time()
-    await until(lambda: len(one.began) > before)
+    await eventually(lambda: len(one.began) > before)
     opened = loop.time()
-    await until(lambda: len(one.began) == before + len(lost))
+    await eventually(lambda: len(one.began) == before + len(lost))
 
     assert opened - owned > LEASE - 1.0
     assert {key for key, count in world.books.items() if count == 2} == lost
@@ -284,13 +278,13 @@ async def test_a_crash_while_a_shard_is_released_loses_nothing(world: World) -> 
     one = await world.join("one")
     one.hangs = lambda record: record.offset == 1
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
     two = await world.join("two")
-    await until(lambda: one.source.releasing)
+    await eventually(lambda: one.source.releasing)
     lost = {((r.topic, r.partition), r.offset) for r in one.running}
 
     await one.crash()
-    await until(lambda: {key for key, n in world.books.items() if n == 2} == lost)
+    await eventually(lambda: {key for key, n in world.books.items() if n == 2} == lost)
 
     assert two.places == world.everything
     assert max(world.books.values()) == 2
@@ -300,7 +294,7 @@ async def test_a_request_that_is_lost_in_a_join_is_made_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = await world.join("one")
-    await until(lambda: one.places == world.everything)
+    await eventually(lambda: one.places == world.everything)
     consumer: Any = one.source._consumer
     ask = consumer._coordinator.request_rejoin
     lost: list[None] = []
@@ -313,7 +307,7 @@ async def test_a_request_that_is_lost_in_a_join_is_made_again(
 
     monkeypatch.setattr(consumer._coordinator, "request_rejoin", lose_two)
     two = await world.join("two")
-    await until(lambda: shared(world, one, two))
+    await eventually(lambda: shared(world, one, two))
 
     assert len(lost) == 2
 
@@ -325,12 +319,12 @@ async def test_a_restart_with_a_newer_configuration_is_planned_for(
     few = world.groups[:1]
     members = {name: await world.join(name, few) for name in ("one", "two")}
     known = {(topic, q) for topic in few[0].topics for q in range(_PARTITIONS)}
-    await until(lambda: set().union(*(m.places for m in members.values())) == known)
+    await eventually(lambda: set().union(*(m.places for m in members.values())) == known)
 
     await members[restarted].crash()
     again = await world.join(restarted)
     other = members["two" if restarted == "one" else "one"]
-    await until(lambda: again.places | other.places == world.everything)
+    await eventually(lambda: again.places | other.places == world.everything)
 
     assert {topic for topic, _ in other.places} <= set(few[0].topics)
     assert not again.places & other.places
@@ -338,22 +332,22 @@ async def test_a_restart_with_a_newer_configuration_is_planned_for(
 
 async def test_shards_that_change_in_number_move_only_once_they_are_released(world: World) -> None:
     one, two = await world.join("one"), await world.join("two")
-    await until(lambda: shared(world, one, two))
+    await eventually(lambda: shared(world, one, two))
     one.hangs = two.hangs = lambda record: True
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
 
     halves = tuple(replace(group, shards=1, generation=2) for group in world.groups)
     two.end()
     await two.leave()
     three = await world.join("three", halves)
-    await until(lambda: three.places != set() and one.source.releasing)
+    await eventually(lambda: three.places != set() and one.source.releasing)
     ran = {(record.topic, record.partition) for record in one.running}
     kept = set(one.source.partitions)
     one.end()
-    await until(lambda: shared(world, one, three) and not one.source.releasing)
+    await eventually(lambda: shared(world, one, three) and not one.source.releasing)
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
 
     assert ran <= kept
     assert set(world.books.values()) == {1}
@@ -363,38 +357,38 @@ async def test_shards_that_change_in_number_move_only_once_they_are_released(wor
 
 async def test_of_two_processes_with_one_name_the_older_ends_and_says_so(world: World) -> None:
     older = await world.join("same")
-    await until(lambda: older.places == world.everything)
+    await eventually(lambda: older.places == world.everything)
     newer = await world.join("same")
 
     async with asyncio.timeout(_PATIENCE):
         with pytest.raises(InstanceIdInUse, match="started later has the instance id"):
             await older.task
     await older.source.leave()
-    await until(lambda: newer.places == world.everything)
+    await eventually(lambda: newer.places == world.everything)
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
 
     assert not newer.task.done()
 
 
 async def test_a_member_that_stands_back_lets_the_others_have_all(world: World) -> None:
     one, two = await world.join("one"), await world.join("two")
-    await until(lambda: shared(world, one, two))
+    await eventually(lambda: shared(world, one, two))
 
     one.source.release_all()
-    await until(lambda: two.places == world.everything)
+    await eventually(lambda: two.places == world.everything)
 
     assert one.places == set()
     await two.leave()
-    await until(lambda: one.places == world.everything)
+    await eventually(lambda: one.places == world.everything)
 
 
 async def test_a_member_that_stands_back_alone_goes_on(world: World) -> None:
     one = await world.join("one")
-    await until(lambda: one.places == world.everything)
+    await eventually(lambda: one.places == world.everything)
 
     one.source.release_all()
     await world.write()
-    await until(world.all_begun)
+    await eventually(world.all_begun)
 
     assert one.places == world.everything

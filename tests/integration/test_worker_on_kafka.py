@@ -137,10 +137,10 @@ async def test_two_workers_share_the_work_and_one_may_leave(fleet: LiveFleet) ->
 async def test_of_two_workers_with_one_name_on_two_hosts_the_older_ends_with_a_sentence(
     fleet: LiveFleet,
 ) -> None:
-    older = await fleet.worker("same", "here")
+    older = await fleet.worker("same", host="here")
     await fleet.publish(*fresh_jobs(5))
     await fleet.until_answered(5)
-    newer = await fleet.worker("same", "there")
+    newer = await fleet.worker("same", host="there")
     code = await asyncio.wait_for(older.wait(), 30)
     await fleet.publish(*fresh_jobs(10, first=5))
     replies = await fleet.until_answered(10)

@@ -4,26 +4,36 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 _T = TypeVar("_T")
 
 #: Seconds that a test waits at most, on a machine that is busy with others.
 PATIENCE = 45.0
 #: Seconds between two looks.
-_POLL = 0.02
+_POLL = 0.05
 
 
+@overload
 async def eventually(
-    look: Callable[[], _T | Awaitable[_T]], seconds: float = PATIENCE, *, poll: float = _POLL
-) -> _T:
-    """What `look` sees, once that is true; else TimeoutError after so many seconds."""
+    look: Callable[[], Awaitable[_T]], seconds: float = ..., *, poll: float = ...
+) -> _T: ...
+@overload
+async def eventually(look: Callable[[], _T], seconds: float = ..., *, poll: float = ...) -> _T: ...
+async def eventually(
+    look: Callable[[], Any], seconds: float = PATIENCE, *, poll: float = _POLL
+) -> Any:
+    """What `look` sees, or what its awaitable gives, once that is true.
+
+    Raises TimeoutError after so many seconds.
+    """
     async with asyncio.timeout(seconds):
         while True:
             seen = look()
-            found: _T = await seen if inspect.isawaitable(seen) else seen
-            if found:
-                return found
+            if inspect.isawaitable(seen):
+                seen = await seen
+            if seen:
+                return seen
             await asyncio.sleep(poll)
 
 

@@ -95,11 +95,11 @@ class LiveFleet:
 
     # Processes.
 
-    async def worker(self, name: str = "one", host: str = "here", **streams: Any) -> Process:
+    async def worker(self, name: str = "one", *options: str, host: str = "here") -> Process:
         """A process; on another `host` nobody sees the lock files of this one."""
+        named = ("worker", "--config", str(self.config), "--instance-id", name)
         with self.log(name, host).open("ab") as log:
-            options = ("worker", "--config", str(self.config), "--instance-id", name)
-            return await self.start(*options, host=host, **{"stderr": log, **streams})
+            return await self.start(*named, *options, host=host, stderr=log)
 
     async def start(self, *arguments: str, host: str = "here", **streams: Any) -> Process:
         """`tollway` with these arguments."""
@@ -111,7 +111,10 @@ class LiveFleet:
 
     async def tollway(self, *arguments: str, status: int | None = 0) -> str:
         """Run a command to its end; what it printed. `status` None: whatever it ends with."""
-        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
+        pipes: dict[str, Any] = {
+            "stdout": asyncio.subprocess.PIPE,
+            "stderr": asyncio.subprocess.STDOUT,
+        }
         process = await self.start(*arguments, "--config", str(self.config), **pipes)
         said = (await process.communicate())[0].decode()
         assert status is None or process.returncode == status, said
