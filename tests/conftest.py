@@ -24,20 +24,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from eventually import eventually_sync
-from hypothesis import HealthCheck, settings
 from live_fleet import LiveFleet, OpenFleet, fleet_table
 from run_kafka import is_kept, shared_kafka
+from size import is_thorough
 
 from tollway_workers.app.event_loop import new_event_loop
 from tollway_workers.errors import FleetError
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, SecureListener
 from tollway_workers.local.kafka.broker import default_jars_folder
 from tollway_workers.local.kafka.jars import ensure_jars, read_lock
-
-# On a fresh clone Hypothesis first builds a table of all characters, and a loaded machine takes its
-# time: neither is a fault of the test that meets it.
-settings.register_profile("tollway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tollway")
 
 MakeTopic = Callable[..., Awaitable[str]]
 MakeTopics = Callable[..., Awaitable[None]]
@@ -63,6 +58,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """The processes of a run find what they share by its folder, which the first one makes."""
     if not hasattr(config, "workerinput"):
         os.environ[_RUN_FOLDER] = tempfile.mkdtemp(prefix="tollway-tests-")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for Kafka goes to whichever process is free; else a file stays in one of them."""
+    for item in items:
+        if not any(item.iter_markers("kafka")) and not any(item.iter_markers("xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_report_header() -> str:
+    return f"size: {'thorough' if is_thorough() else 'quick'}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -14,7 +14,12 @@ from provider import Behaviour
 from schedule import Act, Step
 from traffic import jobs
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120), pytest.mark.usefixtures("kafka_jars")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.kafka,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("kafka_jars"),
+]
 
 _LANES = """
 [lanes.main]

@@ -20,7 +20,12 @@ from tollway_workers.local.kafka import LocalKafka
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
 from tollway_workers.ownership.owned_partition import LEASE
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.kafka,
+    pytest.mark.timeout(120),
+    pytest.mark.xdist_group("kafka-away"),
+]
 
 _SESSION = 6.0
 _CONCURRENCY, _LATENCY = 16, 0.5

@@ -24,7 +24,7 @@ from tollway_workers.local.kafka.nodes import NodeFolder
 CreateTopics = Callable[..., Awaitable[None]]
 
 #: Seconds. Each test starts a broker or two, on machines that may be busy with others.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 USER = """
 import signal, sys

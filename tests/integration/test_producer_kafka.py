@@ -152,6 +152,7 @@ async def test_a_job_the_broker_itself_refuses_harms_no_later_one(
                 await producer.enqueue(job())
 
 
+@pytest.mark.slow
 async def test_tls_and_scram_let_the_right_client_in_and_no_other(
     secure_kafka: Any, create_topics: CreateTopics
 ) -> None:
@@ -199,6 +200,7 @@ def forgotten_connections() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 # aiokafka's own: AIOKafkaClient._get_conn forgets a connection whose broker is gone.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -229,6 +231,8 @@ async def test_a_broker_restart_is_a_pause_for_producer_and_listener(
     assert len([each for each in noise if each.levelno >= logging.ERROR]) < 20
 
 
+# They share topics of the default prefix.
+@pytest.mark.xdist_group("examples")
 @pytest.mark.parametrize(
     ("example", "count", "printed"),
     [

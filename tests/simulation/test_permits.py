@@ -24,6 +24,7 @@ from permit_worker import (
     counted,
 )
 from samples import job, progress
+from size import sized
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
@@ -361,5 +362,5 @@ class Fleet(RuleBasedStateMachine):
         return calling[pick % len(calling)]
 
 
-Fleet.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Fleet.TestCase.settings = settings(max_examples=sized(8, 40), stateful_step_count=25)
 TestFleet = Fleet.TestCase

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from samples import lane
+from size import sized
 
 from tollway_workers.config.shape.contract import Contract, Resource
 from tollway_workers.config.shape.groups import lane_contract
@@ -179,7 +180,7 @@ class Fleet(RuleBasedStateMachine):
                 assert None not in waits
 
 
-Fleet.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+Fleet.TestCase.settings = settings(max_examples=sized(20, 80), stateful_step_count=50)
 TestFleet = Fleet.TestCase
 
 
