@@ -6,9 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := schemas producers workers tests deploy
+# Without it each of hundreds of processes compiles what it imports, and pytest all tests.
+unexport PYTHONDONTWRITEBYTECODE
+# Tests on Kafka wait for most of their time: one process more than two cores have.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test check unit format bench chaos fuzz schemas wheel pythons lowest clean
+.PHONY: help setup demo demo-llm test test-slow check unit format bench chaos fuzz schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,16 +25,19 @@ demo: $(VENV)/.local ## 500 real jobs through a real Kafka, and two plain script
 demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this machine
 	@$(BIN)/python producers/examples/demo_llm.py
 
-test: $(VENV)/.dev check ## Everything CI runs: check, all tests on a real Kafka, wheel, other Pythons
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov
+test: $(VENV)/.dev check ## Check, and the quick tests on a real Kafka: 6 minutes on two cores
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.dev ## All tests at full size with coverage, the wheel, other Pythons: 20 minutes
+	$(PYTEST) --hypothesis-profile thorough --cov
 	@$(MAKE) wheel pythons
 
 check: $(VENV)/.dev ## Formatting, lint, types, import rules
 	$(BIN)/ruff format --check $(ROOMS)
 	$(BIN)/ruff check $(ROOMS)
 	$(BIN)/lint-imports
-	$(BIN)/mypy
-	$(BIN)/basedpyright
+	@# Side by side: each takes one core.
+	$(BIN)/mypy & mypy=$$!; $(BIN)/basedpyright; types=$$?; wait $$mypy && exit $$types
 
 unit: $(VENV)/.dev ## Unit tests alone
 	$(BIN)/pytest tests/unit

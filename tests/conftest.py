@@ -39,6 +39,8 @@ MakeTopics = Callable[..., Awaitable[None]]
 CreateTopics = Callable[..., Awaitable[None]]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
+#: Seconds that a test on Kafka has: its processes start in a few, on a busy machine in many.
+_KAFKA_TIMEOUT = 180
 #: Names the folder of this run to all its processes.
 _RUN_FOLDER = "TOLLWAY_TEST_RUN_FOLDER"
 
@@ -63,7 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits for Kafka goes to whichever process is free; else a file stays in one of them."""
     for item in items:
-        if not any(item.iter_markers("kafka")) and not any(item.iter_markers("xdist_group")):
+        on_kafka = item.get_closest_marker("kafka") is not None
+        if on_kafka and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_KAFKA_TIMEOUT))
+        if not on_kafka and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 

@@ -41,7 +41,7 @@ def tollway(tmp_path: Path, tollway_environment: dict[str, str]) -> Tollway:
             env=tollway_environment | environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == status, done.stderr.decode() + done.stdout.decode()

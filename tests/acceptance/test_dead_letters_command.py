@@ -22,7 +22,7 @@ from tollway_schemas import (
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key, job_key
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 Tollway = Callable[..., "subprocess.CompletedProcess[bytes]"]
 RAW = b"\xff\xfe \x00 \x1b[31m"

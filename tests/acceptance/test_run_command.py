@@ -11,7 +11,7 @@ from run_command import IN_FLIGHT, Start, good_line, line, lines_in, results
 
 from tollway_workers.local.simulator.server import Simulator
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 JOBS = 120
 

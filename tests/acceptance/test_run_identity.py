@@ -14,7 +14,7 @@ from tollway_workers.local.simulator.faults import Fault, FaultKind
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.server import Simulator
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 #: More than one second's work, so that an interrupted run has jobs left.
 JOBS = 100

@@ -17,7 +17,6 @@ from traffic import jobs
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.kafka,
-    pytest.mark.timeout(120),
     pytest.mark.usefixtures("kafka_jars"),
 ]
 

@@ -16,7 +16,7 @@ from tollway_schemas.job import Priority
 from tollway_workers.clock import SystemClock
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.kafka
 
 _CONCURRENCY = 10
 

@@ -201,7 +201,6 @@ def forgotten_connections() -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 # aiokafka's own: AIOKafkaClient._get_conn forgets a connection whose broker is gone.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.usefixtures("forgotten_connections")

@@ -14,7 +14,7 @@ from tollway_schemas.job import Job, ReplyAddress
 from tollway_schemas.reply import Reply
 from tollway_workers.local.simulator import Simulator
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 MakeTopic = Callable[..., Awaitable[str]]
 

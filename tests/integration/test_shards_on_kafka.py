@@ -21,7 +21,7 @@ from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.sharding import ShardGroup
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 _PARTITIONS = 4
 #: The least that a broker allows.

@@ -19,7 +19,7 @@ from tollway_workers.local.simulator import (
     SimulatorOptions,
 )
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 _T = TypeVar("_T")
 
 #: Seconds that a test waits at most, on a machine that is busy with others.
-PATIENCE = 45.0
+PATIENCE = 60.0
 #: Seconds between two looks.
 _POLL = 0.05
 
