@@ -83,8 +83,8 @@ def _keep(folder: Path) -> None:
             with FileLock(folder / "lock"):
                 if not _is_held(users.fileno()):
                     kafka.close()
-                    shutil.rmtree(folder / "kafka", ignore_errors=True)
-                    (folder / "address").unlink(missing_ok=True)
+                    # All of it: who would have done so may have been killed.
+                    shutil.rmtree(folder, ignore_errors=True)
                     return
 
 
