@@ -63,13 +63,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for Kafka goes to whichever process is free; else a file stays in one of them."""
+    """Tests on Kafka have longer."""
     for item in items:
-        on_kafka = item.get_closest_marker("kafka") is not None
-        if on_kafka and item.get_closest_marker("timeout") is None:
+        if item.get_closest_marker("kafka") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_KAFKA_TIMEOUT))
-        if not on_kafka and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """See spread.py."""
+    from spread import Spread
+
+    return Spread(config, log)
 
 
 def pytest_report_header() -> str:
@@ -98,11 +103,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def bootstrap_servers() -> Iterator[str]:
+def run_folder() -> Path:
+    """What the processes of this run share."""
+    return Path(os.environ[_RUN_FOLDER])
+
+
+@pytest.fixture(scope="session")
+def bootstrap_servers(run_folder: Path) -> Iterator[str]:
     """A real Kafka: the given one, else a container's, else a local one, of all this run."""
     given = os.environ.get("TOLLWAY_BOOTSTRAP_SERVERS")
     with ExitStack() as stack:
-        servers = given or stack.enter_context(shared_kafka(Path(os.environ[_RUN_FOLDER])))
+        servers = given or stack.enter_context(shared_kafka(run_folder))
         _allowed_hosts.update(each.rpartition(":")[0] for each in servers.split(","))
         yield servers
 

@@ -23,7 +23,6 @@ from tollway_workers.ownership.owned_partition import LEASE
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.kafka,
-    pytest.mark.xdist_group("kafka-away"),
 ]
 
 _SESSION = 6.0

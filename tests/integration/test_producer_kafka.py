@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from filelock import FileLock
 
 from tollway import JobProducer, KafkaConnection, NewJob, Security
 from tollway.errors import BrokerUnreachable, JobTooLarge, NotAcknowledged, UnknownTopic
@@ -230,8 +231,14 @@ async def test_a_broker_restart_is_a_pause_for_producer_and_listener(
     assert len([each for each in noise if each.levelno >= logging.ERROR]) < 20
 
 
-# They share topics of the default prefix.
-@pytest.mark.xdist_group("examples")
+@pytest.fixture
+def default_prefix(run_folder: Path) -> Iterator[None]:
+    """One test at a time has the topics of the default prefix."""
+    with FileLock(run_folder / "default-prefix.lock"):
+        yield
+
+
+@pytest.mark.usefixtures("default_prefix")
 @pytest.mark.parametrize(
     ("example", "count", "printed"),
     [

@@ -3,7 +3,6 @@
 import ast
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -51,8 +50,9 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def nodes(path: Path) -> Iterator[ast.AST]:
-    return ast.walk(parsed(path))
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(parsed(path)))
 
 
 #: Decisions: what they need to know is an argument, the time too. `job/ports.py` holds seams.
