@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from run_command import Start, Tollway, good_line, lines_in, results
+from run_command import FLEET, Start, Tollway, good_line, lines_in, results
 
 from tollway_workers.local.simulator.faults import Fault, FaultKind
 from tollway_workers.local.simulator.options import SimulatorOptions
@@ -18,16 +18,6 @@ pytestmark = pytest.mark.kafka
 
 #: More than one second's work, so that an interrupted run has jobs left.
 JOBS = 100
-FLEET = """
-[providers.p]
-base_url = "http://127.0.0.1:9/v1"
-[lanes.main]
-provider = "p"
-model = "m"
-concurrency = 1
-[routes.extract]
-lanes = ["main"]
-"""
 FAILING = ("job-1", "job-3")
 
 

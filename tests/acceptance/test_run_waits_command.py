@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from run_command import FLEET
 
 pytestmark = pytest.mark.kafka
 
@@ -20,18 +21,6 @@ _ANSWER = {
     "usage": {"prompt_tokens": 9, "completion_tokens": 3},
 }
 _REASON = "the provider refused the key (HTTP 401, invalid_api_key)"
-
-
-_FLEET = """
-[providers.p]
-base_url = "http://127.0.0.1:9/v1"
-[lanes.main]
-provider = "p"
-model = "m"
-concurrency = 1
-[routes.extract]
-lanes = ["main"]
-"""
 
 
 @dataclass
@@ -99,7 +88,7 @@ async def test_a_run_that_no_worker_serves_says_so_and_gives_up(
     tollway: Tollway, tmp_path: Path, provider: Provider
 ) -> None:
     fleet = tmp_path / "fleet.toml"
-    fleet.write_text(_FLEET)
+    fleet.write_text(FLEET)
     await asyncio.to_thread(tollway, "topics", "apply", "--config", fleet)
 
     alone = await asyncio.to_thread(
