@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from live_fleet import LiveFleet, OpenFleet, by_job, fresh_job, fresh_jobs
 
 from tollway_schemas.job import Priority
 from tollway_workers.clock import SystemClock
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
 
 pytestmark = pytest.mark.kafka
@@ -172,11 +174,21 @@ async def test_a_worker_that_does_not_hear_a_command_is_named(
     async with fleet.workers("one") as (worker,):
         await fleet.publish(*fresh_jobs(1))
         await eventually(lambda: len(simulator.calls) == 1)
-        worker.send_signal(19)
+        (last, *_) = await fleet.until_records(fleet.names.heartbeats, 1)
+        worker.send_signal(signal.SIGSTOP)
+        beating = asyncio.create_task(repeat(fleet, last))
         try:
             said = await fleet.tollway("cancel", "job-0000", "--timeout", "2", status=1)
         finally:
-            worker.send_signal(18)
+            beating.cancel()
+            worker.send_signal(signal.SIGCONT)
             held.let_go()
 
     assert "1 worker did not acknowledge the command in time: one" in said
+
+
+async def repeat(fleet: LiveFleet, heartbeat: LoggedRecord) -> None:
+    """Be heard for the worker, however long the command takes to start."""
+    while True:
+        await fleet.write(fleet.names.heartbeats, heartbeat.value, heartbeat.key, heartbeat.headers)
+        await asyncio.sleep(0.5)
