@@ -370,6 +370,10 @@ async def test_a_misspelt_route_names_those_there_are(fleet: Fleet) -> None:
             await producer.enqueue(NewJob(route="extrakt", request="x"))
 
 
+# It may close while its listener starts: aiokafka forgets the connection it begins with.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:loop is closed:ResourceWarning")
+@pytest.mark.usefixtures("forgotten_connections")
 async def test_a_closed_producer_says_so_to_all(fleet: Fleet) -> None:
     fleet.hold("extract")
     producer = fleet.producer()

@@ -1,7 +1,6 @@
 """The SDK against what only a real Kafka does."""
 
 import asyncio
-import gc
 import logging
 import subprocess
 import sys
@@ -189,16 +188,6 @@ def answered(job_id: str) -> Job:
         f'{{"id": "{job_id}", "route": "extract", "created_at": "2026-01-01T00:00:00Z", '
         '"request": {"messages": [{"role": "user"}]}, "deadline": "2026-01-01T00:00:00Z"}'.encode(),
     )
-
-
-@pytest.fixture
-def forgotten_connections() -> Iterator[None]:
-    """Collects, while their test runs, connections that aiokafka drops where it finds them ended.
-
-    It leaves closing them to the garbage collector, so that a later test would be told of them.
-    """
-    yield
-    gc.collect()
 
 
 @pytest.mark.slow
