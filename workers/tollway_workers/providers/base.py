@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
 from tollway_schemas.usage import Usage
-from tollway_workers.providers.http.retry_after import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders
 
 
 class Finish(StrEnum):

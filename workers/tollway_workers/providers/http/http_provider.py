@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 
 import httpx
@@ -30,6 +30,7 @@ from tollway_workers.providers.http.lean_http import Endpoint, PostRequest, head
 from tollway_workers.providers.http.transport import check_plain_http, read_body
 from tollway_workers.providers.known_secrets import KnownSecrets
 from tollway_workers.providers.redact import redact
+from tollway_workers.providers.wire_format import RawHeaders, WireFormat
 
 log = structlog.get_logger(__name__)
 
@@ -39,23 +40,7 @@ LARGEST_ANSWER = 4 * 2**20
 #: Bytes above which an answer is parsed in a thread: the event loop is the heartbeat.
 LARGEST_INLINE = 64 * 1024
 
-RawHeaders = tuple[tuple[bytes, bytes], ...]
 KeySource = Callable[[], SecretStr]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireFormat:
-    """A protocol as pure functions: what to send where, and what an answer means."""
-
-    #: Added to the provider's base URL.
-    path: str
-    #: The last argument: what the server has refused so far.
-    build: Callable[[ChatRequest, OutputSchema | None, LaneConfig, frozenset[str]], bytes]
-    #: Status, headers, body and the call's own body to a completion; raises nothing but
-    #: ProviderError.
-    parse: Callable[[int, Mapping[str, str], bytes, bytes], Completion]
-    #: What a failed call's body tells of the server's words that was not known (last argument).
-    refusals: Callable[[ProviderFailure, bytes, frozenset[str]], frozenset[str]]
 
 
 class HttpProvider:
@@ -135,9 +120,10 @@ class HttpProvider:
         """What an answer means. A server may repeat our key: nothing after this sees it."""
         completion = self._wire.parse(status, headers, self._secrets.hide(body), sent)
         request_id = completion.provider_request_id
-        if request_id is None:
-            return completion
-        return completion._replace(provider_request_id=self._secrets.hide_text(request_id))
+        return completion._replace(
+            provider_request_id=None if request_id is None else self._secrets.hide_text(request_id),
+            said=self._wire.limits(headers, self._lane),
+        )
 
     def _without_secrets(self, failure: ProviderFailure) -> ProviderFailure:
         """The same where a header, or the error of a connection, says the key."""
@@ -210,8 +196,7 @@ class HttpProvider:
                 "no HTTP header may have: check what its reference points to"
             )
         self._secrets.learn(key)
-        authorization = (b"Authorization", b"Bearer " + key.encode())
-        return Endpoint(self._url, (*self._headers, authorization))
+        return Endpoint(self._url, (*self._headers, *self._wire.auth(key, self._lane)))
 
 
 def _static_headers(configured: Mapping[str, str]) -> RawHeaders:
