@@ -231,7 +231,9 @@ class WorkerApp:
             replies=KafkaReplies(self._client, clock),
             intake=self._intake,
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, policy, clock),
+            executor=JobExecutor(
+                self._lanes, validator, policy, clock, on_slow=self.metrics.call_slow
+            ),
             publisher=publisher,
             events=self.metrics,
             clock=clock,

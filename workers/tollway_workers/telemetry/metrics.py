@@ -37,6 +37,8 @@ class LaneMetrics:
         self._name = lane.name
         self._genai = ("chat", lane.provider_name, lane.model)
         self.in_flight = metrics.in_flight.labels(lane.name)
+        self.slow = metrics.slow.labels(lane.name)
+        self.first_token_seconds = metrics.first_token_seconds.labels(*self._genai)
         self.cost = metrics.cost.labels(lane.name)
         self.unpriced = metrics.unpriced.labels(lane.name)
         self.input_tokens = metrics.tokens.labels(*self._genai, "input")
@@ -71,6 +73,8 @@ class Metrics:
         self.refused = self._numbers(d.REFUSED)
         self.attempts = self._numbers(d.ATTEMPTS)
         self.call_seconds = self._spreads(d.CALL_SECONDS)
+        self.first_token_seconds = self._spreads(d.FIRST_TOKEN_SECONDS)
+        self.slow = self._numbers(d.SLOW_CALLS)
         self.tokens = self._spreads(d.TOKENS)
         self.cost = self._numbers(d.COST)
         self.unpriced = self._numbers(d.UNPRICED)
@@ -84,6 +88,10 @@ class Metrics:
         """A permit was given and a call is on its way."""
         self._lanes[lane].in_flight.inc()
 
+    def call_slow(self, lane: str) -> None:
+        """A call has no first token after the lane's `slow_after`."""
+        self._lanes[lane].slow.inc()
+
     def call_ended(self, lane: str, attempt: Attempt | None) -> None:
         """A call ended; None where nothing was sent after all."""
         metrics = self._lanes[lane]
@@ -95,6 +103,8 @@ class Metrics:
         )
         calls.inc()
         seconds.observe(attempt.latency)
+        if attempt.first_token is not None:
+            metrics.first_token_seconds.observe(attempt.first_token)
         if attempt.usage is not None:
             metrics.input_tokens.observe(attempt.usage.input_total)
             metrics.output_tokens.observe(attempt.usage.output_total)

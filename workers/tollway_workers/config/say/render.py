@@ -36,6 +36,10 @@ def _resolved(lane: LaneConfig) -> dict[str, Any]:
     return {
         "call_timeout": lane.call_timeout,
         "connect_timeout": lane.connect_timeout,
+        "stream": lane.stream,
+        "first_token_timeout": lane.first_token_timeout,
+        "idle_timeout": lane.idle_timeout,
+        "slow_after": lane.slow_after,
         "max_tokens_field": lane.max_tokens_field,
         "structured_output": lane.structured_output,
         "price": None if lane.price is None else lane.price.model_dump(),

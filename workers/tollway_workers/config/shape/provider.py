@@ -16,6 +16,9 @@ _PICO_PER_TOKEN = PICO_PER_USD // 1_000_000
 #: How a provider counts the tokens of a call against its limit.
 TokenRule = Literal["openai_max", "sum", "input"]
 
+#: Whether calls ask for streams.
+StreamMode = Literal["auto", "always", "never"]
+
 #: Six decimals are a whole number of pico-USD per token.
 UsdPerMillion = Annotated[
     Decimal, Field(ge=0, le=1_000_000, max_digits=18, decimal_places=6, strict=False)
@@ -50,6 +53,18 @@ class CallSettings(Section):
     """Seconds for a whole call (default 120)."""
     connect_timeout: Annotated[float, Field(gt=0, le=120)] | None = None
     """Seconds to connect (default 5)."""
+    stream: StreamMode | None = None
+    """Whether answers come as streams inside, which lets the two timeouts below exist: `always`,
+    `never`, or `auto` (default), where an answer may have more than 512 tokens or is reasoned
+    about. Replies are whole in any case."""
+    first_token_timeout: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds until the first token of a stream (default: half of `call_timeout`); models that
+    reason may be silent for minutes."""
+    idle_timeout: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds between the tokens of an answer that has begun (default 30)."""
+    slow_after: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds without a first token after which a call counts as slow (default: a quarter of
+    `call_timeout`); it goes on."""
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
     """What the server calls the answer's limit (default: as the caller does, else
     `max_completion_tokens`; one that the server refuses is said by the other name)."""

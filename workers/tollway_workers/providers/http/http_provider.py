@@ -21,26 +21,25 @@ from tollway_workers.errors import (
     ProviderFailure,
 )
 from tollway_workers.providers.base import Completion, ProviderCall
+from tollway_workers.providers.http.answer_reader import LARGEST_INLINE, AnswerReader
 from tollway_workers.providers.http.call_errors import (
     TRANSPORT_ERRORS,
+    broken_off,
     connection_failed,
     timed_out,
 )
-from tollway_workers.providers.http.lean_http import Endpoint, PostRequest, header_values
-from tollway_workers.providers.http.transport import check_plain_http, read_body
+from tollway_workers.providers.http.lean_http import Endpoint, PostRequest
+from tollway_workers.providers.http.token_wait import TokenWait
+from tollway_workers.providers.http.transport import check_plain_http
 from tollway_workers.providers.known_secrets import KnownSecrets
 from tollway_workers.providers.redact import redact
-from tollway_workers.providers.wire_format import RawHeaders, WireFormat
+from tollway_workers.providers.wire_format import BrokenStream, RawHeaders, WireFormat
 
 log = structlog.get_logger(__name__)
 
-#: Bytes of an answer that are read; no chat answer is nearly as large.
-LARGEST_ANSWER = 4 * 2**20
-
-#: Bytes above which an answer is parsed in a thread: the event loop is the heartbeat.
-LARGEST_INLINE = 64 * 1024
-
 KeySource = Callable[[], SecretStr]
+#: Of calls that want no stream, and of those that do.
+Endpoints = tuple[Endpoint, Endpoint]
 
 
 class HttpProvider:
@@ -66,24 +65,36 @@ class HttpProvider:
         self._wire = wire
         self._transport = transport
         self._key = key
-        self._url = httpx.URL(settings.base_url.rstrip("/") + wire.path)
-        check_plain_http(self._url, has_key=key is not None)
-        self._headers = _static_headers(settings.headers)
+        base_url = settings.base_url.rstrip("/")
+        self._urls = tuple(
+            httpx.URL(base_url + wire.path(lane, stream=stream)) for stream in (False, True)
+        )
+        check_plain_http(self._urls[0], has_key=key is not None)
+        self._headers = (
+            _static_headers(settings.headers, "application/json"),
+            # A server that does not stream after all may answer in one piece.
+            _static_headers(settings.headers, "text/event-stream, application/json"),
+        )
         self._secrets = KnownSecrets(settings.headers.items())
-        self._endpoint = self._read_endpoint()
+        #: A new pair whenever the key is read.
+        self._endpoints = self._read_endpoints()
         self._reloading = asyncio.Lock()
         self._closed = False
         #: Words of requests that this server has refused; others are said in their place.
         self._refused: frozenset[str] = frozenset()
-        # The whole call has one bound (ProviderCall.timeout); only connecting has its own.
-        self._timeout = {"connect": lane.connect_timeout}
 
     def __repr__(self) -> str:
-        return f"<HttpProvider {self._lane.provider_name} {self._lane.model} at {self._url.host}>"
+        return (
+            f"<HttpProvider {self._lane.provider_name} {self._lane.model} at {self._urls[0].host}>"
+        )
 
     def build(self, request: ChatRequest, output: OutputSchema | None) -> bytes:
         """The body of a call. Raises ProviderError (invalid request) if it cannot be expressed."""
         return self._wire.build(request, output, self._lane, self._refused)
+
+    def streams(self, request: ChatRequest) -> bool:
+        """Whether `build` asks for the answer as a stream."""
+        return self._wire.streams(request, self._lane, self._refused)
 
     async def complete(self, call: ProviderCall) -> Completion:
         """Send one call and wait for all of its answer. No redirect is followed.
@@ -91,22 +102,22 @@ class HttpProvider:
         Raises ProviderError, CallNotSent. Cancellation closes the connection; the call may be
         billed.
         """
-        endpoint, refused = self._endpoint, self._refused
+        endpoints, refused = self._endpoints, self._refused
         try:
-            status, headers, body = await self._exchange(call, endpoint)
+            answer = await self._exchange(call, endpoints[call.stream])
             # A failed call's answer is compared with what was sent.
-            if len(body) + len(call.body) > LARGEST_INLINE:
-                return await asyncio.to_thread(self._parse, status, headers, body, call.body)
-            return self._parse(status, headers, body, call.body)
+            if answer.size + len(call.body) > LARGEST_INLINE:
+                return await asyncio.to_thread(self._parse, answer, call.body)
+            return self._parse(answer, call.body)
         except ProviderError as error:
             failure = self._without_secrets(error.failure)
             if failure.failure_class is FailureClass.AUTH:
-                raise await self._after_refusal(failure, endpoint) from None
+                raise await self._after_refusal(failure, endpoints) from None
             raise self._learned(failure, call, refused) from None
 
     async def reload_key(self) -> None:
         """Read the key again; later calls use it. Raises ConfigError if it cannot be read."""
-        self._endpoint = await asyncio.to_thread(self._read_endpoint)
+        self._endpoints = await asyncio.to_thread(self._read_endpoints)
 
     async def aclose(self) -> None:
         """Close all connections, where no other lane shares them; idempotent."""
@@ -114,11 +125,14 @@ class HttpProvider:
             self._closed = True
             await self._transport.aclose()
 
-    def _parse(
-        self, status: int, headers: Mapping[str, str], body: bytes, sent: bytes
-    ) -> Completion:
+    def _parse(self, answer: AnswerReader, sent: bytes) -> Completion:
         """What an answer means. A server may repeat our key: nothing after this sees it."""
-        completion = self._wire.parse(status, headers, self._secrets.hide(body), sent)
+        try:
+            body = answer.body()
+        except BrokenStream as error:
+            raise broken_off(error, answer.status) from None
+        headers = answer.headers
+        completion = self._wire.parse(answer.status, headers, self._secrets.hide(body), sent)
         request_id = completion.provider_request_id
         return completion._replace(
             provider_request_id=None if request_id is None else self._secrets.hide_text(request_id),
@@ -136,22 +150,29 @@ class HttpProvider:
             provider_request_id=None if request_id is None else hide(request_id),
         )
 
-    async def _exchange(
-        self, call: ProviderCall, endpoint: Endpoint
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
-        request = PostRequest(endpoint, (call_id,), call.body, self._timeout, call.may_send)
+    async def _exchange(self, call: ProviderCall, endpoint: Endpoint) -> AnswerReader:
+        """The answer; it may be whole though its stream broke off after its last token."""
         if not call.may_send():
             raise CallNotSent
+        lane = self._lane
+        wait = TokenWait(lane.first_token_timeout if call.stream else None, lane.idle_timeout)
+        answer = AnswerReader(self._wire.stream, call.received, wait)
         try:
-            async with asyncio.timeout(call.timeout):
-                response = await self._transport.handle_async_request(request)
-                body = await read_body(response, LARGEST_ANSWER)
+            async with asyncio.timeout(call.timeout), wait:
+                response = await self._transport.handle_async_request(
+                    _request(call, endpoint, lane)
+                )
+                await answer.read(response, streamed=call.stream)
         except TimeoutError:
-            raise timed_out(call.timeout) from None
+            if not answer.is_whole:
+                raise timed_out(call.timeout, wait.ended) from None
+        except BrokenStream as error:
+            if not answer.is_whole:
+                raise broken_off(error, answer.status) from None
         except TRANSPORT_ERRORS as error:
-            raise connection_failed(error) from error
-        return response.status_code, header_values(response), body
+            if not answer.is_whole:
+                raise connection_failed(error) from error
+        return answer
 
     def _learned(
         self, failure: ProviderFailure, call: ProviderCall, known: frozenset[str]
@@ -174,10 +195,10 @@ class HttpProvider:
             )
         return ProviderError(replace(failure, failure_class=FailureClass.UNSUPPORTED_FIELD))
 
-    async def _after_refusal(self, failure: ProviderFailure, refused: Endpoint) -> ProviderError:
+    async def _after_refusal(self, failure: ProviderFailure, refused: Endpoints) -> ProviderError:
         """Read the key again, once for all calls that the old one failed."""
         async with self._reloading:
-            if self._key is None or self._endpoint is not refused:
+            if self._key is None or self._endpoints is not refused:
                 return ProviderError(failure)
             try:
                 await self.reload_key()
@@ -186,9 +207,9 @@ class HttpProvider:
                 return ProviderError(replace(failure, message=redact(message)))
         return ProviderError(failure)
 
-    def _read_endpoint(self) -> Endpoint:
+    def _read_endpoints(self) -> Endpoints:
         if self._key is None:
-            return Endpoint(self._url, self._headers)
+            return self._endpoints_with(())
         key = self._key().get_secret_value()
         if not key or not key.isascii() or not key.isprintable():
             raise ConfigError(
@@ -196,15 +217,28 @@ class HttpProvider:
                 "no HTTP header may have: check what its reference points to"
             )
         self._secrets.learn(key)
-        return Endpoint(self._url, (*self._headers, *self._wire.auth(key, self._lane)))
+        return self._endpoints_with(self._wire.auth(key, self._lane))
+
+    def _endpoints_with(self, auth: RawHeaders) -> Endpoints:
+        plain, streamed = (
+            Endpoint(url, (*headers, *auth))
+            for url, headers in zip(self._urls, self._headers, strict=True)
+        )
+        return plain, streamed
 
 
-def _static_headers(configured: Mapping[str, str]) -> RawHeaders:
+def _request(call: ProviderCall, endpoint: Endpoint, lane: LaneConfig) -> httpx.Request:
+    call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
+    connecting = {"connect": lane.connect_timeout}
+    return PostRequest(endpoint, (call_id,), call.body, connecting, call.may_send)
+
+
+def _static_headers(configured: Mapping[str, str], accept: str) -> RawHeaders:
     """The headers that all calls share; configured ones win over ours."""
     headers = httpx.Headers(
         {
             "Content-Type": "application/json",
-            "Accept": "application/json",
+            "Accept": accept,
             # Packed answers save little of what a model takes, and cost CPU here.
             "Accept-Encoding": "identity",
             "User-Agent": f"tollway/{version('tollway')}",

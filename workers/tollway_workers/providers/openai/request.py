@@ -24,8 +24,10 @@ from tollway_workers.providers.openai.dialect import (
     DEFAULT_LIMIT_FIELD,
     LIMIT_FIELDS,
     limit_field,
+    takes,
     takes_form,
 )
+from tollway_workers.providers.streaming import wants_stream
 
 #: The key of `ChatRequest.extras` that this protocol reads.
 PROTOCOL = "openai"
@@ -38,6 +40,9 @@ _SAME_NAME = ("temperature", "top_p", "seed", "parallel_tool_calls", "reasoning_
 
 _NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
 _ASK_FOR_JSON = "Answer with one JSON object and nothing else."
+
+#: Without it a stream does not say its tokens.
+_STREAM_OPTIONS = {"include_usage": True}
 
 JsonObject = dict[str, Any]
 
@@ -62,10 +67,21 @@ def build(
         _add_output(body, output, lane, refused)
     _add_extras(body, request)
     _add_limit(body, request, lane, refused)
+    if streams(request, lane, refused):
+        body["stream"] = True
+        if takes("stream_options", refused):
+            body["stream_options"] = _STREAM_OPTIONS
     try:
         return orjson.dumps(body)
     except (orjson.JSONEncodeError, RecursionError):
         raise _invalid(_NOT_JSON) from None
+
+
+def streams(request: ChatRequest, lane: LaneConfig, refused: frozenset[str] = frozenset()) -> bool:
+    """Whether `build` asks for a stream."""
+    # Of sounds a stream has fewer forms than a whole answer.
+    speaks = "audio" in request.extras.get(PROTOCOL, ())
+    return wants_stream(request, lane) and takes("stream", refused) and not speaks
 
 
 def _add_limit(

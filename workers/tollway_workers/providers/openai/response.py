@@ -29,7 +29,8 @@ from tollway_workers.providers.openai.message import (
     text_of,
     tool_calls_of,
 )
-from tollway_workers.providers.openai.stream import BrokenStream, read_stream
+from tollway_workers.providers.openai.stream import read_stream
+from tollway_workers.providers.wire_format import BrokenStream
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
 SCRIPTED_FINGERPRINT = "scripted"
