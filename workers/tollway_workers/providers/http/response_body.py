@@ -105,12 +105,14 @@ async def body_pieces(response: httpx.Response, limit: int) -> AsyncGenerator[by
     try:
         async for chunk in _async_stream(response):
             received += len(chunk)
-            piece = chunk if unpacking is None else unpacking.feed(chunk, limit + 1 - unpacked)
-            unpacked += len(piece)
-            if max(received, unpacked) > limit:
-                raise too_large(limit)
-            if piece:
+            for piece in (chunk,) if unpacking is None else unpacking.feed(chunk):
+                unpacked += len(piece)
+                if unpacked > limit:
+                    raise too_large(limit)
                 yield piece
+            # It may unpack to nothing at all.
+            if received > limit:
+                raise too_large(limit)
         if unpacking is not None:
             unpacking.end()
     except BadPacking as error:

@@ -6,7 +6,7 @@ one, of two a million: so one is the most.
 
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import brotli
@@ -19,6 +19,8 @@ else:
 #: Members of one gzip body, frames of one zstd body; a server that packs as it goes may send
 #: several.
 _MOST_MEMBERS = 16
+#: Bytes that are unpacked at once.
+_PART = 256 * 1024
 #: Bytes by which zlib's own header is known.
 _HEAD = 2
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
@@ -38,10 +40,17 @@ class _Member(Protocol):
     """One gzip member, zstd frame, zlib or brotli stream."""
 
     @property
-    def eof(self) -> bool: ...
+    def eof(self) -> bool:
+        """Whether it has come to its end."""
+        ...
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether there may be more of what it was given already."""
+        ...
 
     def unpack(self, piece: bytes, most: int) -> tuple[bytes, bytes]:
-        """What a piece unpacks to, at most about `most` bytes; and what of it is left.
+        """What a piece unpacks to, about `most` bytes of it; and what of the piece is left.
 
         Raises zlib.error, brotli.error, zstd.ZstdError.
         """
@@ -51,6 +60,7 @@ class _Member(Protocol):
 class _Zlib:
     def __init__(self, window: int) -> None:
         self._inflater = zlib.decompressobj(window)
+        self.holds_back = False
 
     @property
     def eof(self) -> bool:
@@ -58,6 +68,7 @@ class _Zlib:
 
     def unpack(self, piece: bytes, most: int) -> tuple[bytes, bytes]:
         unpacked = self._inflater.decompress(piece, most)
+        self.holds_back = not self.eof and len(unpacked) >= most
         return unpacked, self._inflater.unused_data or self._inflater.unconsumed_tail
 
 
@@ -88,11 +99,12 @@ class _Zstd:
     def eof(self) -> bool:
         return self._frame.eof
 
+    @property
+    def holds_back(self) -> bool:
+        return not self.eof and not self._frame.needs_input
+
     def unpack(self, piece: bytes, most: int) -> tuple[bytes, bytes]:
-        unpacked = self._frame.decompress(piece, most)
-        while not self.eof and not self._frame.needs_input and len(unpacked) < most:
-            unpacked += self._frame.decompress(b"", most - len(unpacked))
-        return unpacked, self._frame.unused_data if self.eof else b""
+        return self._frame.decompress(piece, most), self._frame.unused_data if self.eof else b""
 
 
 class _Brotli:
@@ -103,11 +115,12 @@ class _Brotli:
     def eof(self) -> bool:
         return bool(self._stream.is_finished())
 
+    @property
+    def holds_back(self) -> bool:
+        return not self.eof and not self._stream.can_accept_more_data()
+
     def unpack(self, piece: bytes, most: int) -> tuple[bytes, bytes]:
-        unpacked = self._stream.process(piece, output_buffer_limit=most)
-        while not self._stream.can_accept_more_data() and len(unpacked) < most:
-            unpacked += self._stream.process(b"", output_buffer_limit=most - len(unpacked))
-        return unpacked, b""
+        return self._stream.process(piece, output_buffer_limit=most), b""
 
 
 def _gzip() -> _Member:
@@ -153,23 +166,23 @@ class Unpacking:
         self._members = 1
         self._begun = False
 
-    def feed(self, piece: bytes, most: int) -> bytes:
-        """What `piece` unpacks to, cut after about `most` bytes: then the body is given up.
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """What `piece` unpacks to, in parts of about 256 KiB: who has enough takes no more.
 
         Raises BadPacking where it is not what its coding says.
         """
-        parts: list[bytes] = []
-        while piece and most > 0:
-            self._begun = True
+        more = bool(piece)
+        self._begun |= more
+        while more:
             if self._member.eof:
                 self._next_member(piece)
             try:
-                part, piece = self._member.unpack(piece, most)
+                part, piece = self._member.unpack(piece, _PART)
             except _ERRORS:
                 raise BadPacking(f"the answer is not packed as {self._coding}") from None
-            parts.append(part)
-            most -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            more = bool(piece) or self._member.holds_back
+            if part:
+                yield part
 
     def end(self) -> None:
         """Raises BadPacking if the body is not whole."""
