@@ -54,7 +54,8 @@ def _effective(name: str, settings: FleetSettings) -> dict[str, Any]:
     by_rule = any(rate.resource is Resource.TOKENS for rate in rates)
     by_minute = any(rate.period == MINUTE for rate in rates)
     burst = None if lane.limit_group or not by_minute else lane.burst or DEFAULT_BURST
-    return {"token_rule": lane.token_rule if by_rule else None, "burst": burst}
+    rule = resolve_lane(name, settings).token_rule
+    return {"token_rule": rule if by_rule else None, "burst": burst}
 
 
 def _masked(header: str, value: str) -> str:

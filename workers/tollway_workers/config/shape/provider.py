@@ -8,13 +8,16 @@ from pydantic import Field
 
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.config.shape.model import Section
+from tollway_workers.config.shape.profiles import (
+    LimitField,
+    ProfileName,
+    StructuredOutput,
+    TokenRule,
+)
 from tollway_workers.config.shape.secret import SecretReference
 
 #: Dollars per million tokens times this is pico-USD per token.
 _PICO_PER_TOKEN = PICO_PER_USD // 1_000_000
-
-#: How a provider counts the tokens of a call against its limit.
-TokenRule = Literal["openai_max", "sum", "input"]
 
 #: Whether calls ask for streams.
 StreamMode = Literal["auto", "always", "never"]
@@ -65,11 +68,12 @@ class CallSettings(Section):
     slow_after: Annotated[float, Field(gt=0, le=3600)] | None = None
     """Seconds without a first token after which a call counts as slow (default: a quarter of
     `call_timeout`); it goes on."""
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
-    """What the server calls the answer's limit (default: as the caller does, else
+    max_tokens_field: LimitField | None = None
+    """What the server calls the answer's limit (default: as its profile or the caller does, else
     `max_completion_tokens`; one that the server refuses is said by the other name)."""
-    structured_output: Literal["json_schema", "json_object", "none"] | None = None
-    """What the server can be asked for (default `json_schema`); Tollway validates in any case."""
+    structured_output: StructuredOutput | None = None
+    """What the server can be asked for (default: as its profile says, else `json_schema`); Tollway
+    validates in any case."""
     price: Price | None = None
     """What tokens cost; absent means that cost is unknown, never zero."""
 
@@ -79,6 +83,8 @@ class ProviderSettings(CallSettings):
 
     protocol: Literal["openai"] = "openai"
     """The wire format it speaks."""
+    profile: ProfileName | None = None
+    """Whose server it is, which sets what differs between them (default: by its address)."""
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
     """Address that the protocol's paths are added to, such as `https://host/v1`."""
     api_key: SecretReference | None = None
@@ -146,9 +152,9 @@ class LaneSettings(CallSettings, LimitSettings):
     """Name of a `[providers.<name>]`."""
     model: Annotated[str, Field(min_length=1)]
     """The model in the provider's word."""
-    token_rule: TokenRule = "openai_max"  # noqa: S105 - these tokens are no passwords
+    token_rule: TokenRule | None = None
     """What a call charges: the larger of prompt and answer limit (OpenAI), their sum (Azure, Groq),
-    or the prompt alone (Gemini)."""
+    or the prompt alone (Gemini). Default: as the provider's profile says."""
     tokenizer: Annotated[str, Field(min_length=1)] | None = None
     """Path of the model's `tokenizer.json`, by which prompts are counted (default: estimated)."""
     limit_group: str | None = None

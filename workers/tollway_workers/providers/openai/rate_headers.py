@@ -1,6 +1,6 @@
 """OpenAI's `x-ratelimit-*` headers. Pure; garbage is None, never an error.
 
-Source: https://platform.openai.com/docs/guides/rate-limits. At Groq, `requests` are per day.
+Source: https://platform.openai.com/docs/guides/rate-limits.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """OpenAI's chat completions, and what servers that speak them make of it, as one `WireFormat`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.providers.openai import rate_headers
@@ -16,12 +17,16 @@ def _path(_: LaneConfig, *, stream: bool) -> str:
     return "/chat/completions"
 
 
-def _auth(key: str, _: LaneConfig) -> RawHeaders:
-    return ((b"Authorization", b"Bearer " + key.encode()),)
+def _auth(key: str, lane: LaneConfig) -> RawHeaders:
+    name, before = lane.profile.key_header
+    return ((name.encode(), f"{before}{key}".encode()),)
 
 
-def _limits(headers: Mapping[str, str], _: LaneConfig) -> RateHeaders | None:
-    return rate_headers.limits(headers)
+def _limits(headers: Mapping[str, str], lane: LaneConfig) -> RateHeaders | None:
+    said = rate_headers.limits(headers)
+    if said is None or not lane.profile.requests_by_day:
+        return said
+    return replace(said, limit_requests=None, remaining_requests=None)
 
 
 WIRE_FORMAT = WireFormat(
