@@ -20,7 +20,16 @@ IN_FLIGHT = 256
 class BareLoop:
     """Runs until cancelled; `done` counts replies that Kafka has acknowledged."""
 
-    def __init__(self, client: dict[str, Any], topic: str, url: str, on_done: Callable[[], None]):
+    def __init__(
+        self,
+        client: dict[str, Any],
+        topic: str,
+        url: str,
+        on_done: Callable[[], None],
+        *,
+        stream: bool = False,
+    ):
+        self._stream = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
         self._client = client
         self._topic = topic
         self._url = url
@@ -82,17 +91,14 @@ class BareLoop:
                         "schema": output["json_schema"],
                     },
                 },
+                **self._stream,
             }
         )
         headers = {"Authorization": "Bearer bench", "Content-Type": "application/json"}
         async with self._session.post(self._url, data=body, headers=headers) as response:
-            answer = orjson.loads(await response.read())
+            text, usage = await (_streamed(response) if self._stream else _whole(response))
         self._free.release()
-        reply = {
-            "job_id": job["id"],
-            "answer": answer["choices"][0]["message"]["content"],
-            "usage": answer["usage"],
-        }
+        reply = {"job_id": job["id"], "answer": text, "usage": usage}
         await (await self._producer.send(f"{self._topic}.replies", orjson.dumps(reply), key=key))
         self._on_done()
 
@@ -101,3 +107,20 @@ class BareLoop:
             await asyncio.sleep(1.0)
             if self._next:
                 await consumer.commit(dict(self._next))
+
+
+async def _whole(response: aiohttp.ClientResponse) -> tuple[str, Any]:
+    answer = orjson.loads(await response.read())
+    return answer["choices"][0]["message"]["content"], answer["usage"]
+
+
+async def _streamed(response: aiohttp.ClientResponse) -> tuple[str, Any]:
+    texts: list[str] = []
+    usage = None
+    async for line in response.content:
+        if not line.startswith(b"data: {"):
+            continue
+        chunk = orjson.loads(line[6:])
+        texts.extend(choice["delta"].get("content") or "" for choice in chunk["choices"])
+        usage = chunk.get("usage") or usage
+    return "".join(texts), usage

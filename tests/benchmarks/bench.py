@@ -24,6 +24,7 @@ import latency
 import memory
 import pieces
 from bare_loop import IN_FLIGHT, BareLoop
+from fast_server import EVENTS
 from processes import Feeder, LineProcess, broker, on_core
 from rich.console import Console
 from rich.table import Table
@@ -42,6 +43,8 @@ from tollway_workers.topics.specs import TopicSpec, wanted_topics
 
 #: Most that our job may cost, in bare jobs.
 BOUND = 2.0
+#: The same where answers are streams of 50 events.
+STREAM_BOUND = 3.0
 ROUTE = "bench"
 
 
@@ -65,7 +68,9 @@ class Side:
             self.finished.set()
 
 
-def settings_for(bootstrap_servers: str, url: str, prefix: str) -> FleetSettings:
+def settings_for(
+    bootstrap_servers: str, url: str, prefix: str, *, stream: bool = False
+) -> FleetSettings:
     """A fleet of one lane with every feature on and nothing that binds but concurrency."""
     return FleetSettings.model_validate(
         {
@@ -82,6 +87,7 @@ def settings_for(bootstrap_servers: str, url: str, prefix: str) -> FleetSettings
                     "concurrency": IN_FLIGHT,
                     "requests_per_minute": 60_000_000,
                     "tokens_per_minute": 60_000_000_000,
+                    "stream": "always" if stream else "never",
                 }
             },
             "routes": {ROUTE: {"lanes": ["bench"], "journal": "full"}},
@@ -100,15 +106,17 @@ async def segment(side: Side, feeder: Feeder, jobs: int) -> None:
     side.rates.append(jobs / (time.perf_counter() - wall))
 
 
-async def compare(servers: str, rounds: int, jobs: int) -> tuple[Side, Side]:
+async def compare(
+    servers: str, rounds: int, jobs: int, *, stream: bool = False
+) -> tuple[Side, Side]:
     """Ours and the bare loop's figures, in alternating segments."""
-    prefix = f"bench-{os.getpid()}"
+    prefix = f"bench-{os.getpid()}{'-streams' if stream else ''}"
     names = TopicNames(prefix)
     bare = Side("bare loop", f"{prefix}.bare")
     ours = Side("tollway", names.jobs(ROUTE, Priority.BULK))
     with others(servers) as (server, feeder), on_core(first=True):
         url = f"http://127.0.0.1:{server.read_line()}/v1"
-        settings = settings_for(servers, url, prefix)
+        settings = settings_for(servers, url, prefix, stream=stream)
         specs = wanted_topics(settings) + tuple(
             TopicSpec(name=name, partitions=4, replication_factor=1, config={})
             for name in (bare.topic, f"{bare.topic}.replies")
@@ -117,7 +125,8 @@ async def compare(servers: str, rounds: int, jobs: int) -> tuple[Side, Side]:
         await topics.apply(TopicPlan(create=specs), client)
         app = WorkerApp(settings, WorkerOptions(instance_id="bench-0"))
         count(app, ours)
-        loop = BareLoop(client, bare.topic, f"{url}/chat/completions", bare.on_done)
+        ask = f"{url}/chat/completions"
+        loop = BareLoop(client, bare.topic, ask, bare.on_done, stream=stream)
         working = asyncio.create_task(app.run())
         looping = asyncio.create_task(loop.run())
         try:
@@ -158,10 +167,11 @@ def count(app: WorkerApp, side: Side) -> None:
     events.job_ended = job_ended  # type: ignore[method-assign]  # the worker calls it through here
 
 
-def report(console: Console, ours: Side, bare: Side) -> dict[str, object]:
+def report(console: Console, ours: Side, bare: Side, what: str = "job") -> dict[str, object]:
     """Print the comparison; returns its figures."""
     ratios = [a / b for a, b in zip(ours.costs, bare.costs, strict=True)]
-    table = Table(title=f"CPU per job, {IN_FLIGHT} calls in flight, {len(ratios)} paired segments")
+    title = f"CPU per {what}, {IN_FLIGHT} calls in flight, {len(ratios)} paired segments"
+    table = Table(title=title)
     for heading in ("", "ms CPU per job", "min", "max", "jobs/s"):
         table.add_column(heading, justify="right" if heading else "left")
     for side in (bare, ours):
@@ -183,12 +193,34 @@ def report(console: Console, ours: Side, bare: Side) -> dict[str, object]:
     }
 
 
+def ratios(
+    servers: str, arguments: argparse.Namespace, console: Console, figures: dict[str, object]
+) -> Iterator[tuple[str, float, float]]:
+    """Compare with the bare loop, answers in one piece and as streams: name, ratio and bound."""
+    jobs, what = arguments.jobs, f"job whose answer is a stream of {EVENTS} events"
+    for stream, name, bound in (
+        (False, "vs bare loop", BOUND),
+        (True, "streams, vs a bare loop that streams", STREAM_BOUND),
+    ):
+        if arguments.only_streams and not stream:
+            continue
+        size = jobs // 4 if stream else jobs
+        ours, bare = asyncio.run(compare(servers, arguments.rounds, size, stream=stream))
+        figures["streams" if stream else "comparison"] = report(
+            console, ours, bare, what if stream else "job"
+        )
+        ratio = statistics.median(a / b for a, b in zip(ours.costs, bare.costs, strict=True))
+        console.print(f"{name}: {ratio:.2f}x")
+        yield name, ratio, bound
+
+
 def main() -> int:
     """Run everything; exit 1 if a figure is beyond its bound."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--jobs", type=int, default=4_000)
     parser.add_argument("--only-ratio", action="store_true")
+    parser.add_argument("--only-streams", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     quieten_client_logs()
@@ -198,11 +230,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         with on_core(first=False):
             servers = stack.enter_context(broker(Path(folder)))
-        ours, bare = asyncio.run(compare(servers, arguments.rounds, arguments.jobs))
-        figures["comparison"] = report(console, ours, bare)
-        ratio = statistics.median(a / b for a, b in zip(ours.costs, bare.costs, strict=True))
-        bounded = [("vs bare loop", ratio, BOUND)]
-        if not arguments.only_ratio:
+        bounded = list(ratios(servers, arguments, console, figures))
+        if not (arguments.only_ratio or arguments.only_streams):
             figures["latency"] = idle = asyncio.run(latency.measure(servers, console))
             figures["memory"] = memory.measure(servers, console)
             figures["pieces"] = steps = pieces.measure(console)
@@ -216,7 +245,6 @@ def main() -> int:
                 ),
             ]
     Path("bench.json").write_text(json.dumps(figures, indent=2, default=str) + "\n")
-    console.print(f"vs bare loop: {ratio:.2f}x")
     broken = [each for each in bounded if each[1] > each[2]]
     for name, value, bound in broken:
         console.print(f"beyond its bound: {name}: {value:.2f} of {bound:g}", style="red")

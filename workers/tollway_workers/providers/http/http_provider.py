@@ -170,7 +170,8 @@ class HttpProvider:
             if not answer.is_whole:
                 raise broken_off(error, answer.status) from None
         except TRANSPORT_ERRORS as error:
-            if not answer.is_whole:
+            # What was damaged on its way may be whole in form alone.
+            if not answer.is_whole or isinstance(error, httpx.DecodingError):
                 raise connection_failed(error) from error
         return answer
 
