@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := schemas producers workers tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test check unit format bench chaos fuzz schemas wheel pythons lowest clean
+.PHONY: help setup demo demo-llm test test-llm check unit format bench chaos fuzz schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: $(VENV)/.dev ## Formatting, lint, types, import rules
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+
+test-llm: $(VENV)/.dev $(VENV)/.llm ## The provider's contract against a real llama.cpp server
+	$(BIN)/pytest tests/llm
 
 unit: $(VENV)/.dev ## Unit tests alone
 	$(BIN)/pytest tests/unit
