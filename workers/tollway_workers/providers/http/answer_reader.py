@@ -7,7 +7,6 @@ from contextlib import aclosing
 import httpx
 
 from tollway_workers.providers.base import Received
-from tollway_workers.providers.http.lean_http import header_values
 from tollway_workers.providers.http.response_body import body_pieces, read_body, too_large
 from tollway_workers.providers.http.sse import (
     Event,
@@ -67,7 +66,7 @@ class AnswerReader:
 
         Raises BrokenStream, and the errors of `body_pieces`. Cancellation closes the connection.
         """
-        self.status, self.headers = response.status_code, header_values(response)
+        self.status, self.headers = response.status_code, _first_values(response.headers)
         may_stream = 200 <= self.status < 300 and (streamed or says_event_stream(self.headers))
         if not may_stream:
             self._body = await read_body(response, LARGEST_ANSWER, self._hear)
@@ -148,3 +147,8 @@ class AnswerReader:
         if not self._heard:
             self._heard = True
             self._received.on_first_token()
+
+
+def _first_values(headers: httpx.Headers) -> Mapping[str, str]:
+    """By name in lower case; of one that a proxy repeats, httpx makes a list that nobody reads."""
+    return dict(reversed(headers.multi_items()))

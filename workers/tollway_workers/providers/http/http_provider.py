@@ -28,7 +28,6 @@ from tollway_workers.providers.http.call_errors import (
     connection_failed,
     timed_out,
 )
-from tollway_workers.providers.http.lean_http import Endpoint, PostRequest
 from tollway_workers.providers.http.token_wait import TokenWait
 from tollway_workers.providers.http.transport import check_plain_http
 from tollway_workers.providers.known_secrets import KnownSecrets
@@ -39,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 KeySource = Callable[[], SecretStr]
 #: Of calls that want no stream, and of those that do.
-Endpoints = tuple[Endpoint, Endpoint]
+SignedHeaders = tuple[RawHeaders, RawHeaders]
 
 
 class HttpProvider:
@@ -76,8 +75,8 @@ class HttpProvider:
             _static_headers(settings.headers, "text/event-stream, application/json"),
         )
         self._secrets = KnownSecrets(settings.headers.items())
-        #: A new pair whenever the key is read.
-        self._endpoints = self._read_endpoints()
+        #: Of plain calls and of those that stream; a new pair whenever the key is read.
+        self._signed = self._read_key()
         self._reloading = asyncio.Lock()
         self._closed = False
         #: Words of requests that this server has refused; others are said in their place.
@@ -102,9 +101,9 @@ class HttpProvider:
         Raises ProviderError, CallNotSent. Cancellation closes the connection; the call may be
         billed.
         """
-        endpoints, refused = self._endpoints, self._refused
+        signed, refused = self._signed, self._refused
         try:
-            answer = await self._exchange(call, endpoints[call.stream])
+            answer = await self._exchange(call, self._request(call, signed[call.stream]))
             # A failed call's answer is compared with what was sent.
             if answer.size + len(call.body) > LARGEST_INLINE:
                 return await asyncio.to_thread(self._parse, answer, call.body)
@@ -112,12 +111,12 @@ class HttpProvider:
         except ProviderError as error:
             failure = self._without_secrets(error.failure)
             if failure.failure_class is FailureClass.AUTH:
-                raise await self._after_refusal(failure, endpoints) from None
+                raise await self._after_refusal(failure, signed) from None
             raise self._learned(failure, call, refused) from None
 
     async def reload_key(self) -> None:
         """Read the key again; later calls use it. Raises ConfigError if it cannot be read."""
-        self._endpoints = await asyncio.to_thread(self._read_endpoints)
+        self._signed = await asyncio.to_thread(self._read_key)
 
     async def aclose(self) -> None:
         """Close all connections, where no other lane shares them; idempotent."""
@@ -150,7 +149,18 @@ class HttpProvider:
             provider_request_id=None if request_id is None else hide(request_id),
         )
 
-    async def _exchange(self, call: ProviderCall, endpoint: Endpoint) -> AnswerReader:
+    def _request(self, call: ProviderCall, signed: RawHeaders) -> httpx.Request:
+        call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
+        connecting = {"connect": self._lane.connect_timeout}
+        return httpx.Request(
+            "POST",
+            self._urls[call.stream],
+            headers=(*signed, call_id),
+            content=call.body,
+            extensions={"timeout": connecting, "may_send": call.may_send},
+        )
+
+    async def _exchange(self, call: ProviderCall, request: httpx.Request) -> AnswerReader:
         """The answer; it may be whole though its stream broke off after its last token."""
         if not call.may_send():
             raise CallNotSent
@@ -159,9 +169,7 @@ class HttpProvider:
         answer = AnswerReader(self._wire.stream, call.received, wait)
         try:
             async with asyncio.timeout(call.timeout), wait:
-                response = await self._transport.handle_async_request(
-                    _request(call, endpoint, lane)
-                )
+                response = await self._transport.handle_async_request(request)
                 await answer.read(response, streamed=call.stream)
         except TimeoutError:
             if not answer.is_whole:
@@ -196,10 +204,12 @@ class HttpProvider:
             )
         return ProviderError(replace(failure, failure_class=FailureClass.UNSUPPORTED_FIELD))
 
-    async def _after_refusal(self, failure: ProviderFailure, refused: Endpoints) -> ProviderError:
+    async def _after_refusal(
+        self, failure: ProviderFailure, refused: SignedHeaders
+    ) -> ProviderError:
         """Read the key again, once for all calls that the old one failed."""
         async with self._reloading:
-            if self._key is None or self._endpoints is not refused:
+            if self._key is None or self._signed is not refused:
                 return ProviderError(failure)
             try:
                 await self.reload_key()
@@ -208,9 +218,10 @@ class HttpProvider:
                 return ProviderError(replace(failure, message=redact(message)))
         return ProviderError(failure)
 
-    def _read_endpoints(self) -> Endpoints:
+    def _read_key(self) -> SignedHeaders:
+        """The headers that all calls share, with the key as it is now."""
         if self._key is None:
-            return self._endpoints_with(())
+            return self._headers
         key = self._key().get_secret_value()
         if not key or not key.isascii() or not key.isprintable():
             raise ConfigError(
@@ -218,20 +229,9 @@ class HttpProvider:
                 "no HTTP header may have: check what its reference points to"
             )
         self._secrets.learn(key)
-        return self._endpoints_with(self._wire.auth(key, self._lane))
-
-    def _endpoints_with(self, auth: RawHeaders) -> Endpoints:
-        plain, streamed = (
-            Endpoint(url, (*headers, *auth))
-            for url, headers in zip(self._urls, self._headers, strict=True)
-        )
-        return plain, streamed
-
-
-def _request(call: ProviderCall, endpoint: Endpoint, lane: LaneConfig) -> httpx.Request:
-    call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
-    connecting = {"connect": lane.connect_timeout}
-    return PostRequest(endpoint, (call_id,), call.body, connecting, call.may_send)
+        auth = self._wire.auth(key, self._lane)
+        plain, streamed = self._headers
+        return (*plain, *auth), (*streamed, *auth)
 
 
 def _static_headers(configured: Mapping[str, str], accept: str) -> RawHeaders:
