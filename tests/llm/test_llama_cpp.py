@@ -31,6 +31,11 @@ SCHEMA: dict[str, Any] = {
     "required": ["city"],
     "additionalProperties": False,
 }
+#: So small a model fills an answer with blanks, unless it is shown one.
+PROMPT = """\
+France: {"city":"Paris"}
+Liechtenstein: {"city":"Vaduz"}
+Italy:"""
 OUTPUT = OutputSchema(json_schema=SCHEMA, name="capital", strict=True)
 
 
@@ -73,7 +78,7 @@ def _call(
 @pytest.mark.parametrize("stream", ["always", "never"])
 async def test_an_answer_is_held_to_its_schema_and_counted(llm: LocalLLM, stream: Stream) -> None:
     provider = _provider(llm, stream)
-    call = _call(provider, "Name the capital of France as JSON.", 60, OUTPUT)
+    call = _call(provider, PROMPT, 100, OUTPUT)
 
     completion = await provider.complete(call)
     answer = await ResultValidator().validate(OUTPUT, completion)
