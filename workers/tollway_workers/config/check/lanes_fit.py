@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.shape.fleet import DEFAULT_CONNECT_TIMEOUT, FleetSettings, resolve_lane
 from tollway_workers.config.shape.provider import Price
 from tollway_workers.errors import ConfigMistake
 
@@ -45,14 +45,13 @@ def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
         yield from _timeout_errors(name, settings)
 
 
-#: What ends a call, or is said of it, before all of it is over; and what that is.
+#: What ends a call, or is said of it, before all of it is over; and what that includes.
 _PARTS_OF_CALL = {
     "connect_timeout": "connecting included",
     "first_token_timeout": "streamed or not",
     "idle_timeout": "however its answer comes",
     "slow_after": "slow or not",
 }
-_OF_STREAMS = ("first_token_timeout",)
 
 
 def _timeout_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
@@ -61,19 +60,23 @@ def _timeout_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistak
         key, given = _given(name, field, settings)
         if given is None:
             continue
-        if given >= lane.call_timeout:
+        too_long = given > lane.call_timeout
+        if field == "connect_timeout":
+            too_long = DEFAULT_CONNECT_TIMEOUT != given >= lane.call_timeout
+        if too_long:
             yield ConfigMistake(
                 key=key,
                 problem=f"{given:g} s has no effect: a call of lane {name} ends after "
                 f"{lane.call_timeout:g} s, {words}",
                 remedy=f"set less than {lane.call_timeout:g}, or raise call_timeout",
             )
-        elif field in _OF_STREAMS and lane.stream == "never":
-            yield ConfigMistake(
-                key=key,
-                problem=f"has no effect: lane {name} never streams",
-                remedy='remove it, or set stream = "auto"',
-            )
+    key, given = _given(name, "first_token_timeout", settings)
+    if given is not None and key.startswith("lanes.") and lane.stream == "never":
+        yield ConfigMistake(
+            key=key,
+            problem=f"has no effect: lane {name} never streams",
+            remedy='remove it, or set stream = "auto"',
+        )
 
 
 def _given(name: str, field: str, settings: FleetSettings) -> tuple[str, float | None]:

@@ -37,7 +37,8 @@ def _resolved(lane: LaneConfig) -> dict[str, Any]:
         "call_timeout": lane.call_timeout,
         "connect_timeout": lane.connect_timeout,
         "stream": lane.stream,
-        "first_token_timeout": lane.first_token_timeout,
+        # What has no effect is not shown.
+        "first_token_timeout": None if lane.stream == "never" else lane.first_token_timeout,
         "idle_timeout": lane.idle_timeout,
         "slow_after": lane.slow_after,
         "max_tokens_field": lane.max_tokens_field,

@@ -136,7 +136,9 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         first_token_timeout=lane.first_token_timeout
         or provider.first_token_timeout
         or call_timeout * _FIRST_TOKEN_PART,
-        idle_timeout=lane.idle_timeout or provider.idle_timeout or DEFAULT_IDLE_TIMEOUT,
+        idle_timeout=lane.idle_timeout
+        or provider.idle_timeout
+        or min(DEFAULT_IDLE_TIMEOUT, call_timeout),
         slow_after=lane.slow_after or provider.slow_after or call_timeout * _SLOW_PART,
         profile=profile,
     )
