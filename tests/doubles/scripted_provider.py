@@ -59,7 +59,7 @@ class ScriptedProvider:
             body["output"] = output.model_dump()
         return orjson.dumps(body)
 
-    def streams(self, _: ChatRequest) -> bool:
+    def streams(self, request: ChatRequest) -> bool:
         """Its answers come in one piece."""
         return False
 
