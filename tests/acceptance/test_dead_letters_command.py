@@ -154,7 +154,7 @@ def test_the_journal_reads_one_partition_unless_told_otherwise(tollway: Tollway)
 def test_a_job_that_the_journal_does_not_know_is_said_to_be_unknown(tollway: Tollway) -> None:
     unknown = tollway("journal", "nobody", status=1)
 
-    assert b"knows nothing of 'nobody'" in unknown.stderr
+    assert b"holds no call of 'nobody'" in unknown.stderr
     assert b"--all-partitions" in unknown.stderr
 
 

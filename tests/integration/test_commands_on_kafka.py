@@ -204,7 +204,7 @@ async def test_a_paused_lane_calls_nothing_until_it_is_resumed(
     assert (main["state"], calls) == ("paused", 1)
     assert "paused for 1h" in shown or "paused for 59m" in shown
     assert "applied by one" in resumed
-    assert "lane main goes on\napplied by one" in again
+    assert "lane main is resumed\napplied by one" in again
     assert {reply.status for reply in replies.values()} == {"completed"}
 
 
@@ -247,8 +247,8 @@ async def test_a_pause_outlives_all_workers_and_a_name_is_checked_where_there_ar
         replies = await stage.replies(2)
 
     assert "there is no lane 'mian'; there are: main" in wrong
-    assert "no worker is alive: those that start hear it" in said
-    assert "nobody said that it was applied" in said
+    assert "no worker is alive: workers that start apply it" in said
+    assert "no worker acknowledged the command" in said
     assert (main["state"], main["binding"], calls) == ("paused", [], 0)
     assert {reply.status for reply in replies.values()} == {"completed"}
 
@@ -265,4 +265,4 @@ async def test_a_worker_that_does_not_hear_a_command_is_named(
         finally:
             worker.send_signal(18)
 
-    assert "1 worker did not say in time that it was applied: one" in said
+    assert "1 worker did not acknowledge the command in time: one" in said

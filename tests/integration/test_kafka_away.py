@@ -28,7 +28,7 @@ from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.local.kafka import LocalKafka
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
-from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.owned_partition import LEASE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -283,7 +283,7 @@ async def test_a_worker_outlives_a_broker_that_freezes_for_longer_than_the_sessi
     assert set(replies.values()) == {1}
     assert (len(fleet.called()), set(fleet.called().values())) == (jobs, {1})
     assert status == 0
-    assert "Kafka is back" in worker.log
+    assert "Kafka answers again" in worker.log
     assert worker.log.count("\n") < 80
 
 

@@ -13,7 +13,7 @@ from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
-from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.owned_partition import LEASE
 from tollway_workers.ownership.sharding import ShardGroup
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -184,7 +184,7 @@ async def test_a_crash_empties_its_slices_and_they_are_used_one_lease_later(book
 
     await two.crash()
     books.members.remove(two)
-    await until(lambda: len(one.source.holdings) == _SHARDS)
+    await until(lambda: len(one.source.partitions) == _SHARDS)
     loop = asyncio.get_running_loop()
     owned = loop.time()
     await until(lambda: shares(one) == [4])

@@ -15,9 +15,9 @@ from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.kafka.group.instance import InstanceIdInUse
 from tollway_workers.kafka.produce.sink import KafkaSink
-from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.sharding import ShardGroup
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -31,7 +31,7 @@ _PATIENCE = 45.0
 class Member:
     """A worker without calls: what may start, starts, and ends at once unless it is to hang."""
 
-    def __init__(self, source: KafkaSource, books: Counter[tuple[Place, int]]) -> None:
+    def __init__(self, source: KafkaSource, books: Counter[tuple[Partition, int]]) -> None:
         self.source = source
         self.books = books
         self.hangs: Callable[[ReceivedRecord], bool] = lambda record: False
@@ -70,12 +70,12 @@ class Member:
         self.hangs = lambda record: False
 
     @property
-    def places(self) -> set[Place]:
+    def places(self) -> set[Partition]:
         """What is its own and stays."""
-        holdings = self.source.holdings
+        partitions = self.source.partitions
         if not self.source.joined:
             return set()
-        return {place for place in holdings if not holdings.tracker(place).releasing}
+        return {place for place in partitions if not partitions.tracker(place).releasing}
 
     async def stop(self) -> None:
         self._going = False
@@ -106,10 +106,10 @@ class World:
         self._make_topic = make_topic
         self.sink = KafkaSink(SinkSettings(client=self._client, most_bytes=100_000), SystemClock())
         self.groups = (self.group("alpha", 2), self.group("beta", 2))
-        self.books: Counter[tuple[Place, int]] = Counter()
+        self.books: Counter[tuple[Partition, int]] = Counter()
         self.members: list[Member] = []
-        self.written: set[tuple[Place, int]] = set()
-        self._offsets: Counter[Place] = Counter()
+        self.written: set[tuple[Partition, int]] = set()
+        self._offsets: Counter[Partition] = Counter()
 
     def group(self, name: str, shards: int) -> ShardGroup:
         owner = f"{self._prefix}.lanes.{name}"
@@ -163,13 +163,13 @@ class World:
     def all_begun(self) -> bool:
         return self.books.keys() == self.written
 
-    def shard(self, name: str, number: int) -> set[Place]:
+    def shard(self, name: str, number: int) -> set[Partition]:
         """All partitions of a shard, with two shards in a group."""
         group = next(each for each in self.groups if each.name == name)
         return {(topic, q) for topic in group.topics for q in range(number, _PARTITIONS, 2)}
 
     @property
-    def everything(self) -> set[Place]:
+    def everything(self) -> set[Partition]:
         return {(t, q) for group in self.groups for t in group.topics for q in range(_PARTITIONS)}
 
 
@@ -207,7 +207,7 @@ async def test_a_shard_waits_for_all_that_runs_in_any_of_its_partitions(world: W
     two = await world.join("two")
     await until(lambda: one.source.releasing)
     await until(lambda: one.source.joined and two.source.joined)
-    marked = set(one.source.holdings) - one.places
+    marked = set(one.source.partitions) - one.places
     while_it_runs = two.places
     one.end()
     await until(lambda: shared(world, one, two))
@@ -306,7 +306,7 @@ async def test_a_request_that_is_lost_in_a_join_is_made_again(
     lost: list[None] = []
 
     def lose_two() -> None:
-        if one.source.holdings.released and len(lost) < 2:
+        if one.source.partitions.released and len(lost) < 2:
             lost.append(None)
         else:
             ask()
@@ -349,7 +349,7 @@ async def test_shards_that_change_in_number_move_only_once_they_are_released(wor
     three = await world.join("three", halves)
     await until(lambda: three.places != set() and one.source.releasing)
     ran = {(record.topic, record.partition) for record in one.running}
-    kept = set(one.source.holdings)
+    kept = set(one.source.partitions)
     one.end()
     await until(lambda: shared(world, one, three) and not one.source.releasing)
     await world.write()
@@ -367,7 +367,7 @@ async def test_of_two_processes_with_one_name_the_older_ends_and_says_so(world: 
     newer = await world.join("same")
 
     async with asyncio.timeout(_PATIENCE):
-        with pytest.raises(InstanceIdInUse, match="a process that started later is the worker"):
+        with pytest.raises(InstanceIdInUse, match="started later has the instance id"):
             await older.task
     await older.source.leave()
     await until(lambda: newer.places == world.everything)

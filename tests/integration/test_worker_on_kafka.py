@@ -285,7 +285,7 @@ async def test_of_two_workers_with_one_name_on_two_hosts_the_older_ends_with_a_s
 
     said = fleet.log("same", "here").read_text()
     assert code == 2
-    assert "a process that started later is the worker 'same' too" in said
+    assert "a process that started later has the instance id 'same' too" in said
     assert "Traceback" not in said
     assert len({reply.job_id for reply in replies}) == 10
     assert newer.returncode == 0

@@ -13,7 +13,7 @@ from tollway_workers.config.shape.contract import Contract, Resource
 from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import LaneQuota, Quota, whole
-from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.owned_partition import LEASE
 
 _PERIOD = 60.0
 _SHARDS = 4

@@ -1,4 +1,4 @@
-"""What a call takes of its provider's limits: reserved before it, corrected after it."""
+"""The cost of a call in its provider's limits: reserved before the call, corrected after it."""
 
 from typing import NamedTuple
 

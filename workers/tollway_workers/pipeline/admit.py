@@ -153,8 +153,8 @@ class Admission:
         if doubted is not None and not self._doubts:
             self._doubts = True
             log.warning(
-                "the provider says that a call had more tokens than any that this limit lets "
-                "through: it counts as the largest, this time and later",
+                "the provider reported more tokens for a call than this limit lets through at "
+                "once: such calls are counted as the largest one",
                 lane=self.lane.name,
                 limit=doubted.name,
                 said=tokens[doubted.resource],
@@ -198,7 +198,7 @@ class Admission:
             return None
         needs = self.cost_of(progress)[limit.resource]
         return (
-            f"it needs {needs:,.0f} tokens at once, more than {limit.name} of lane "
+            f"the job needs {needs:,.0f} tokens at once, more than {limit.name} of lane "
             f"{self.lane.name} ever lets through: raise largest_request, or lower shards"
         )
 

@@ -1,4 +1,4 @@
-"""What the core tells of itself; metrics and logs listen. A listener never touches a job."""
+"""Events of the core, for metrics and logs. A listener never touches a job."""
 
 from typing import Protocol
 

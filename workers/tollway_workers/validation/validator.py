@@ -1,6 +1,5 @@
 """Holds an answer against what its job asked for."""
 
-import asyncio
 from collections import OrderedDict
 from hashlib import sha256
 
@@ -10,6 +9,7 @@ from tollway_schemas.request import OutputSchema, ToolCall
 from tollway_workers.errors import InvalidResult, InvalidSchema
 from tollway_workers.job.readable_json import DEEPEST, is_too_deep, read_text
 from tollway_workers.providers.base import Completion
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.validation.engine import accepts
 from tollway_workers.validation.extract import JsonText, values_of, without_reasoning
 from tollway_workers.validation.finish import check_finish, no_answer
@@ -143,7 +143,7 @@ class ResultValidator:
 
 async def _values(text: str, *, want_object: bool) -> list[JsonText]:
     if len(text) > _LARGEST_INLINE:
-        return await asyncio.to_thread(values_of, text, want_object=want_object)
+        return await read_aside(values_of, text, want_object=want_object)
     return values_of(text, want_object=want_object)
 
 

@@ -134,6 +134,9 @@ def say(text: str, max_tokens: int | None, fault: FaultKind | None) -> Answer:
             # Whatever JSON it was: a comma at its end makes it none.
             broken = f"{text[:-1]},,"
             return Answer(content=broken, completion_tokens=text_tokens(broken), ending=fault.value)
+        case FaultKind.WRONG_SHAPE:
+            wrong = _of_another_shape(text)
+            return Answer(content=wrong, completion_tokens=text_tokens(wrong), ending=fault.value)
         case FaultKind.TRUNCATED:
             return _truncated(text, max(1, text_tokens(text) // 2))
     if max_tokens is not None and text_tokens(text) > max_tokens:
@@ -150,6 +153,17 @@ def _truncated(text: str, tokens: int) -> Answer:
         completion_tokens=text_tokens(content),
         ending=FaultKind.TRUNCATED.value,
     )
+
+
+def _of_another_shape(text: str) -> str:
+    """JSON all the same: an object loses its last field, anything else stands in a list."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = text
+    if isinstance(value, dict) and value:
+        return _as_json(dict(list(value.items())[:-1]))
+    return _as_json([value])
 
 
 def _as_text(answer: object) -> str:

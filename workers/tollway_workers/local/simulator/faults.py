@@ -43,6 +43,7 @@ class FaultKind(StrEnum):
     STALL = "stall"
     DRIP = "drip"
     BROKEN_JSON = "broken_json"
+    WRONG_SHAPE = "wrong_shape"
     TRUNCATED = "truncated"
     EMPTY = "empty"
     REFUSAL = "refusal"

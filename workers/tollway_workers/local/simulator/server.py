@@ -102,10 +102,6 @@ class Simulator:
         """All calls in order of arrival."""
         return tuple(self._desk.books.calls())
 
-    def calls_of(self, source: str) -> tuple[Call, ...]:
-        """The calls of one client."""
-        return tuple(self._desk.books.calls(source=source))
-
     def summary(self, *, source: str | None = None, since: float | None = None) -> Summary:
         """The figures of a client (of all), from `since` (unix seconds) on."""
         return summarize(self._desk.books.calls(source=source, since=since))

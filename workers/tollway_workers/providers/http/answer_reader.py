@@ -1,6 +1,5 @@
 """From a response to the body of an answer: read whole, or joined from a stream as it comes."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 
@@ -16,6 +15,7 @@ from tollway_workers.providers.http.sse import (
     says_event_stream,
 )
 from tollway_workers.providers.http.token_wait import TokenWait
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.providers.wire_format import AnswerStream
 
 #: Bytes of an answer that are read; no chat answer is nearly as large.
@@ -126,7 +126,7 @@ class AnswerReader:
         spoke = False
         for event in events:
             if sum(map(len, event.data)) > LARGEST_INLINE:
-                spoke |= await asyncio.to_thread(stream.take, event)
+                spoke |= await read_aside(stream.take, event)
             else:
                 spoke |= stream.take(event)
             if stream.size > LARGEST_ANSWER:

@@ -1,4 +1,4 @@
-"""A lane's way to its model over HTTP. All that is known of protocols is in its `WireFormat`."""
+"""A lane's calls over HTTP. Its `WireFormat` knows the bodies; the key's header is made here."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ import structlog
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.request import ChatRequest, OutputSchema
+from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import (
@@ -31,10 +31,14 @@ from tollway_workers.providers.http.call_errors import (
 from tollway_workers.providers.http.token_wait import TokenWait
 from tollway_workers.providers.http.transport import check_plain_http
 from tollway_workers.providers.known_secrets import KnownSecrets
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.providers.redact import redact
 from tollway_workers.providers.wire_format import BrokenStream, RawHeaders, WireFormat
 
 log = structlog.get_logger(__name__)
+
+#: Stands for an answer in whose pieces the key stands.
+_IN_PIECES = b'{"hidden":"the answer repeats the key, in pieces"}'
 
 KeySource = Callable[[], SecretStr]
 #: Of calls that want no stream, and of those that do.
@@ -106,7 +110,7 @@ class HttpProvider:
             answer = await self._exchange(call, self._request(call, signed[call.stream]))
             # A failed call's answer is compared with what was sent.
             if answer.size + len(call.body) > LARGEST_INLINE:
-                return await asyncio.to_thread(self._parse, answer, call.body)
+                return await read_aside(self._parse, answer, call.body)
             return self._parse(answer, call.body)
         except ProviderError as error:
             failure = self._without_secrets(error.failure)
@@ -130,13 +134,33 @@ class HttpProvider:
             body = answer.body()
         except BrokenStream as error:
             raise broken_off(error, answer.status) from None
-        headers = answer.headers
-        completion = self._wire.parse(answer.status, headers, self._secrets.hide(body), sent)
+        headers, hidden = answer.headers, self._secrets.hide(body)
+        completion = self._wire.parse(answer.status, headers, hidden, sent)
+        if completion.kept is not hidden or completion.in_pieces:
+            completion = self._without_key_in_pieces(completion)
         request_id = completion.provider_request_id
         return completion._replace(
             provider_request_id=None if request_id is None else self._secrets.hide_text(request_id),
             said=self._wire.limits(headers, self._lane),
         )
+
+    def _without_key_in_pieces(self, completion: Completion) -> Completion:
+        """The same where the chunks of a stream, or parts of a text, are the key once joined."""
+        hide, text = self._secrets.hide, completion.text
+        kept = hide(completion.kept)
+        shown = None if text is None else self._secrets.hide_text(text)
+        if shown != text and kept == completion.kept:
+            # Each part of it stands there by itself.
+            kept = _IN_PIECES
+        if kept == completion.kept:
+            return completion
+        calls = tuple(self._without_key(call) for call in completion.tool_calls)
+        return completion._replace(text=shown, tool_calls=calls, kept=kept, body=kept)
+
+    def _without_key(self, call: ToolCall) -> ToolCall:
+        hide, function = self._secrets.hide_text, call.function
+        said = {"name": hide(function.name), "arguments": hide(function.arguments)}
+        return call.model_copy(update={"function": function.model_copy(update=said)})
 
     def _without_secrets(self, failure: ProviderFailure) -> ProviderFailure:
         """The same where a header, or the error of a connection, says the key."""

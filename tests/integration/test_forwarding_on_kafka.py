@@ -24,7 +24,7 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings
-from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.forwarding.travel import MOST_HOPS, departure
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
@@ -53,20 +53,20 @@ class Ground:
     """Retry topics, a lane's topic, and relays that end with their test."""
 
     client: dict[str, Any]
-    ways: Ways
+    targets: RelayTargets
     sink: KafkaSink
     relays: list[tuple[Relay, KafkaTierSource, asyncio.Task[None]]] = field(default_factory=list)
 
     async def relay(self, name: str) -> tuple[Relay, KafkaTierSource]:
         settings = SourceSettings(
             client=self.client,
-            topics=tuple(self.ways.names.retry(tier) for tier in self.ways.tiers),
-            group=self.ways.names.relay_group,
+            topics=tuple(self.targets.names.retry(tier) for tier in self.targets.tiers),
+            group=self.targets.names.relay_group,
             instance_id=name,
             session_timeout=6.0,
         )
         source = KafkaTierSource(settings, SystemClock())
-        relay = Relay(source, self.sink, self.ways, SystemClock(), _no_giving_up)
+        relay = Relay(source, self.sink, self.targets, SystemClock(), _no_giving_up)
         self.relays.append((relay, source, asyncio.create_task(relay.run())))
         return relay, source
 
@@ -74,12 +74,12 @@ class Ground:
         about = headers.encode(
             ((headers.LANE, "main"), (headers.PRIORITY, "bulk"), (headers.DUE, f"{due:.3f}"))
         )
-        record = OutgoingRecord(self.ways.names.retry(tier), job.encode(), b"{}", about)
+        record = OutgoingRecord(self.targets.names.retry(tier), job.encode(), b"{}", about)
         await (await self.sink.send(record))
 
     async def back(self, count: int, seconds: float = 30.0) -> dict[bytes, list[float]]:
         """When each job came back, once `count` records have; more are waited for a moment."""
-        topic = self.ways.names.lane("main", Priority.BULK)
+        topic = self.targets.names.lane("main", Priority.BULK)
         consumer = AIOKafkaConsumer(**self.client, auto_offset_reset="earliest")
         await consumer.start()
         consumer.assign([TopicPartition(topic, number) for number in range(_PARTITIONS)])
@@ -98,15 +98,15 @@ class Ground:
         admin = AIOKafkaAdminClient(**self.client)
         await admin.start()
         try:
-            commits = await admin.list_consumer_group_offsets(self.ways.names.relay_group)
+            commits = await admin.list_consumer_group_offsets(self.targets.names.relay_group)
         finally:
             await admin.close()
         consumer = AIOKafkaConsumer(**self.client)
         await consumer.start()
         try:
             places = [
-                TopicPartition(self.ways.names.retry(tier), number)
-                for tier in self.ways.tiers
+                TopicPartition(self.targets.names.retry(tier), number)
+                for tier in self.targets.tiers
                 for number in range(_PARTITIONS)
             ]
             consumer.assign(places)
@@ -141,8 +141,10 @@ async def ground(
     client = {"bootstrap_servers": bootstrap_servers}
     sink = KafkaSink(SinkSettings(client=client, most_bytes=100_000), SystemClock())
     await sink.start()
-    ways = Ways(names=names, first_lanes={"r": "main"}, lanes=frozenset({"main"}), tiers=_TIERS)
-    ground = Ground(client, ways, sink)
+    targets = RelayTargets(
+        names=names, first_lanes={"r": "main"}, lanes=frozenset({"main"}), tiers=_TIERS
+    )
+    ground = Ground(client, targets, sink)
     yield ground
     await ground.close()
 
