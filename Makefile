@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test test-slow check unit format bench chaos fuzz schemas wheel pythons lowest clean
+.PHONY: help setup demo demo-llm test test-slow test-llm check unit format bench chaos fuzz schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: $(VENV)/.dev ## Formatting, lint, types, import rules
 	$(BIN)/lint-imports
 	@# Side by side: each takes one core.
 	$(BIN)/mypy & mypy=$$!; $(BIN)/basedpyright; types=$$?; wait $$mypy && exit $$types
+
+test-llm: $(VENV)/.dev $(VENV)/.llm ## The provider's contract against a real llama.cpp server
+	$(BIN)/pytest tests/llm
 
 unit: $(VENV)/.dev ## Unit tests alone
 	$(BIN)/pytest tests/unit

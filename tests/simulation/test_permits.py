@@ -37,7 +37,7 @@ from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Permit
-from tollway_workers.providers.http.retry_after import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders
 
 _PERIOD, _SMALL = 60.0, 200.0
 #: Seconds between two commits: the lease never runs out but in a crash.

@@ -13,7 +13,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.lanes.gate import LaneState
 from tollway_workers.pipeline.admit import Admission, Permit, Wait
-from tollway_workers.providers.http.retry_after import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders
 
 Logs = list[MutableMapping[str, Any]]
 

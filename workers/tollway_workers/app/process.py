@@ -237,7 +237,9 @@ class WorkerApp:
             reader=self._reader,
             checks=self._checks(publisher, validator),
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, policy, clock),
+            executor=JobExecutor(
+                self._lanes, validator, policy, clock, on_slow=self.metrics.call_slow
+            ),
             publisher=publisher,
             events=self.metrics,
             clock=clock,

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tollway_workers.config.shape.provider import TokenRule
+from tollway_workers.config.shape.profiles import TokenRule
 
 
 class Cost(NamedTuple):

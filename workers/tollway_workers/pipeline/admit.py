@@ -24,7 +24,7 @@ from tollway_workers.lanes.stated import StatedLimits
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
 from tollway_workers.limits.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.limits.quota import LaneQuota
-from tollway_workers.providers.http.retry_after import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.telemetry.wait_log import WaitLog
 
 log = structlog.get_logger(__name__)
@@ -261,10 +261,9 @@ class Admission:
             return
         now = self._clock.monotonic()
         for pool in self.quota.pools:
-            about = said.about(pool.resource)
-            if about is None or pool.limit.period != MINUTE:
+            if pool.limit.period != MINUTE:
                 continue
-            limit, remaining = about
+            limit, remaining = said.about(pool.resource)
             if limit:
                 self._stated.state(pool, limit, now)
             if remaining is not None:

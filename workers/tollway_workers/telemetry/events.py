@@ -15,6 +15,10 @@ class FleetEvents(Protocol):
         """A permit was given and a call is on its way."""
         ...
 
+    def call_slow(self, lane: str) -> None:
+        """A call on its way has no first token after the lane's `slow_after`; it goes on."""
+        ...
+
     def call_ended(self, lane: str, attempt: Attempt | None) -> None:
         """A call ended, well or badly; None where nothing was sent after all."""
         ...

@@ -36,6 +36,8 @@ class LaneMetrics:
         self._name = lane.name
         self._genai = ("chat", lane.provider_name, lane.model)
         self.in_flight = metrics.in_flight.labels(lane.name)
+        self.slow = metrics.slow.labels(lane.name)
+        self.first_token_seconds = metrics.first_token_seconds.labels(*self._genai)
         self.cost = metrics.cost.labels(lane.name)
         self.unpriced = metrics.unpriced.labels(lane.name)
         self.input_tokens = metrics.tokens.labels(*self._genai, "input")
@@ -70,6 +72,8 @@ class Metrics:
         self.refused = counter(d.REFUSED, self.registry)
         self.attempts = counter(d.ATTEMPTS, self.registry)
         self.call_seconds = histogram(d.CALL_SECONDS, self.registry)
+        self.first_token_seconds = histogram(d.FIRST_TOKEN_SECONDS, self.registry)
+        self.slow = counter(d.SLOW_CALLS, self.registry)
         self.tokens = histogram(d.TOKENS, self.registry)
         self.cost = counter(d.COST, self.registry)
         self.unpriced = counter(d.UNPRICED, self.registry)
@@ -83,6 +87,10 @@ class Metrics:
         """A permit was given and a call is on its way."""
         self._lanes[lane].in_flight.inc()
 
+    def call_slow(self, lane: str) -> None:
+        """A call has no first token after the lane's `slow_after`."""
+        self._lanes[lane].slow.inc()
+
     def call_ended(self, lane: str, attempt: Attempt | None) -> None:
         """A call ended; None where nothing was sent after all."""
         metrics = self._lanes[lane]
@@ -94,6 +102,8 @@ class Metrics:
         )
         calls.inc()
         seconds.observe(attempt.latency)
+        if attempt.first_token is not None:
+            metrics.first_token_seconds.observe(attempt.first_token)
         if attempt.usage is not None:
             metrics.input_tokens.observe(attempt.usage.input_total)
             metrics.output_tokens.observe(attempt.usage.output_total)
