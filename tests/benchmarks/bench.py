@@ -240,7 +240,8 @@ class Bench:
 
     def crowd(self) -> None:
         """1,500 calls of a second in flight."""
-        rows = asyncio.run(crowd.measure(self._servers, self._console, self._arguments.seconds))
+        size = crowd.Size(self._arguments.in_flight, self._arguments.seconds)
+        rows = asyncio.run(crowd.measure(self._servers, self._console, size))
         self.figures["crowd"] = crowd.figures(rows)
         self._hold("share of the ideal rate", crowd.worst(rows), least=crowd.BOUND)
 
@@ -269,12 +270,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=12, help="paired segments of the ratio")
     parser.add_argument("--jobs", type=int, default=4_000, help="jobs of a segment")
     parser.add_argument("--seconds", type=float, default=12.0, help="of each worker of the crowd")
+    parser.add_argument("--in-flight", type=int, default=crowd.IN_FLIGHT, help="of the crowd")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     quieten_client_logs()
     configure_logs("error", "console")
-    console = Console(width=100)
+    console = Console(width=112)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         with on_core(first=False):
             servers = stack.enter_context(broker(Path(folder)))
