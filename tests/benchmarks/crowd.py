@@ -227,14 +227,14 @@ class Stage:
 
     async def crash(self, worker: Process) -> tuple[int, int]:
         """Jobs that are lost, and calls beyond one a job, where it dies and is started again."""
-        for seconds in _KILLED_AFTER:
-            await self._more(len(self.replies.first))
-            await asyncio.sleep(seconds)
-            worker.kill()
-            worker = Process(self.contender.command)
-            # The last replies of the one that is dead are seen now, before another can reply.
-            await asyncio.sleep(0.5)
         try:
+            for seconds in _KILLED_AFTER:
+                await self._more(len(self.replies.first))
+                await asyncio.sleep(seconds)
+                worker.kill()
+                worker = Process(self.contender.command)
+                # The last replies of the one that is dead are seen before another can reply.
+                await asyncio.sleep(0.5)
             await self._committed()
             await self.replies.until(lambda: len(self.replies.first) == self.jobs, _QUIET)
         finally:
