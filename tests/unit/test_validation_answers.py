@@ -17,8 +17,9 @@ from tollway_schemas.request import ChatRequest, Message, OutputSchema, ToolCall
 from tollway_schemas.usage import Usage
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
 from tollway_workers.providers.base import Finish
-from tollway_workers.validation.extract import json_values, without_reasoning
+from tollway_workers.validation.extract import json_values
 from tollway_workers.validation.reask import reask
+from tollway_workers.validation.reasoning import without_reasoning
 from tollway_workers.validation.validator import ResultValidator
 
 SCHEMA: dict[str, Any] = {

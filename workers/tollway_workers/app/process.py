@@ -46,6 +46,8 @@ from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
 from tollway_workers.topics.specs import largest_record, most_unpacked
+from tollway_workers.validation.check_loading import load_checks
+from tollway_workers.validation.checks import RouteChecks
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker.parts import Parts
 from tollway_workers.worker.worker import Worker
@@ -81,6 +83,7 @@ class WorkerApp:
             for group in limit_groups(settings)
         }
         self._counts = open_tokenizers(settings, lanes)
+        self._checks = load_checks(settings.routes)
         self.metrics = Metrics(lanes, self._clock)
         self._commands = Commands()
         self._source = self._new_source()
@@ -205,6 +208,7 @@ class WorkerApp:
             for name, config in configs.items()
         }
         validator = ResultValidator()
+        checks = RouteChecks(self._checks, self.metrics.check_failed)
         policy = RetryPolicy(SystemRandom(), settings.retry.seconds)
         publisher = OutcomePublisher(
             self._sink,
@@ -231,7 +235,7 @@ class WorkerApp:
             replies=KafkaReplies(self._client, clock),
             intake=self._intake,
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, policy, clock),
+            executor=JobExecutor(self._lanes, validator, policy, clock, checks),
             publisher=publisher,
             events=self.metrics,
             clock=clock,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.reply import Answer, Provenance
+from tollway_schemas.reply import Answer
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import (
@@ -26,8 +26,10 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.lane_wait import reason_of
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.decide import CallError, RetryPolicy, failure_class_of
+from tollway_workers.pipeline.validate import provenance_of, validated
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.validation.asking import ask_next
+from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
 from tollway_workers.validation.validator import ResultValidator
 
 
@@ -61,11 +63,14 @@ class JobExecutor:
         validator: ResultValidator,
         policy: RetryPolicy,
         clock: Clock,
+        checks: RouteChecks = NO_CHECKS,
     ) -> None:
+        """`checks`: what routes ask of an answer beyond its schema."""
         self._lanes = lanes
         self._validator = validator
         self._policy = policy
         self._clock = clock
+        self._checks = checks
 
     async def execute(
         self,
@@ -89,9 +94,7 @@ class JobExecutor:
                     await self._compile(progress, permit)
                 call = self._prepare(progress)
                 completion = await self._send(call, progress, permit, may_send)
-            answer = await self._validator.validate(
-                progress.job.output, completion, progress.schema
-            )
+            answer = await validated(self._validator, self._checks, progress, completion)
         except (ProviderError, InvalidResult) as error:
             exchange = self._note_failure(progress, call, error)
             outcome = self._policy.decide(progress, error, now=self._clock.now())
@@ -163,15 +166,12 @@ class JobExecutor:
         self, progress: JobProgress, call: Call, completion: Completion, answer: Answer
     ) -> tuple[Outcome, Exchange]:
         attempt = self._attempt(progress, call, None)
-        if completion.scripted:
-            provenance = Provenance.SCRIPTED
-        else:
-            provenance = Provenance.REASKED if progress.reasking else Provenance.LIVE
         outcome = Completed(
             answer,
-            provenance,
+            provenance_of(answer, progress),
             progress.lane,
             completion.model_served,
+            completion.scripted,
             completion.kept,
             whole=not completion.deep,
         )

@@ -23,6 +23,7 @@ WIRE_FORMATS: Mapping[str, WireFormat] = {
         build=openai_request.build,
         parse=openai_response.parse,
         refusals=openai_dialect.refusals,
+        remember=openai_dialect.remembered,
     )
 }
 

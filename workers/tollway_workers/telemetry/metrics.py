@@ -1,5 +1,6 @@
 """Metrics of one worker. Children are looked up once, not for every call."""
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from tollway_schemas.attempt import Attempt
@@ -7,6 +8,7 @@ from tollway_schemas.failure import Failure
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.job.endings import traits
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
@@ -20,6 +22,8 @@ from tollway_workers.telemetry import definitions as d
 from tollway_workers.telemetry.definitions import Metric
 from tollway_workers.telemetry.numbers import Number, Numbers, Spread, Spreads
 from tollway_workers.telemetry.state import StateGauges
+
+log = structlog.get_logger(__name__)
 
 _OUTCOMES: dict[type, str] = {
     Completed: "completed",
@@ -69,6 +73,11 @@ class Metrics:
         self.relay_lateness = self._spreads(d.RELAY_LATENESS).labels()
         self.relay_failures = self._numbers(d.RELAY_FAILURES).labels()
         self.refused = self._numbers(d.REFUSED)
+        self.answers = self._numbers(d.ANSWERS)
+        self.repairs = self._numbers(d.REPAIRS)
+        self.reasks = self._numbers(d.REASKS)
+        self.reask_cost = self._numbers(d.REASK_COST)
+        self.check_failures = self._numbers(d.CHECK_FAILURES)
         self.attempts = self._numbers(d.ATTEMPTS)
         self.call_seconds = self._spreads(d.CALL_SECONDS)
         self.tokens = self._spreads(d.TOKENS)
@@ -90,10 +99,12 @@ class Metrics:
         metrics.in_flight.dec()
         if attempt is None:
             return
-        calls, seconds = metrics.ending(
-            "ok" if attempt.failure_class is None else attempt.failure_class.value
-        )
+        ending = "ok" if attempt.failure_class is None else attempt.failure_class.value
+        calls, seconds = metrics.ending(ending)
         calls.inc()
+        if attempt.reask:
+            self.reasks.labels(lane, ending).inc()
+            self.reask_cost.labels(lane).inc((attempt.cost or 0) / PICO_PER_USD)
         seconds.observe(attempt.latency)
         if attempt.usage is not None:
             metrics.input_tokens.observe(attempt.usage.input_total)
@@ -114,8 +125,20 @@ class Metrics:
                 self.job_seconds.labels(route),
             )
             self._routes[key] = children
+        if isinstance(outcome, Completed):
+            self._answered(progress.job.route, outcome)
         children[0].inc()
         children[1].observe(max(0.0, self._clock.now() - progress.job.created_at.timestamp()))
+
+    def check_failed(self, route: str, error: Exception) -> None:
+        """The check of a route did not say whether an answer is good."""
+        self.check_failures.labels(route).inc()
+        log.warning("the check of a route failed", route=route, **traits(error))
+
+    def _answered(self, route: str, outcome: Completed) -> None:
+        self.answers.labels(route, outcome.provenance.value).inc()
+        for repair in outcome.answer.repairs:
+            self.repairs.labels(repair.partition(" ")[0]).inc()
 
     def job_forwarded(self, outcome: Forwarded) -> None:
         """A job has left for a lane's topic or a retry topic."""

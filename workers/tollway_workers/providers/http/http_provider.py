@@ -56,6 +56,8 @@ class WireFormat:
     parse: Callable[[int, Mapping[str, str], bytes, bytes], Completion]
     #: What a failed call's body tells of the server's words that was not known (last argument).
     refusals: Callable[[ProviderFailure, bytes, frozenset[str]], frozenset[str]]
+    #: What had been refused, and what is now, as far as it is kept.
+    remember: Callable[[frozenset[str], frozenset[str]], frozenset[str]] = frozenset.union
 
 
 class HttpProvider:
@@ -179,7 +181,7 @@ class HttpProvider:
         if not found:
             return ProviderError(failure)
         if new := found - self._refused:
-            self._refused |= new
+            self._refused = self._wire.remember(self._refused, new)
             log.warning(
                 "the server refuses a field of requests: it is asked in other words from now on",
                 lane=self._lane.name,

@@ -4,6 +4,7 @@ Bodies are built by hand from attributes: half the time of pydantic's own dump, 
 stay absent. Protocol: https://platform.openai.com/docs/api-reference/chat/create
 """
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -25,7 +26,9 @@ from tollway_workers.providers.openai.dialect import (
     LIMIT_FIELDS,
     limit_field,
     takes_form,
+    takes_schema,
 )
+from tollway_workers.providers.openai.wire_schema import strict_schema
 
 #: The key of `ChatRequest.extras` that this protocol reads.
 PROTOCOL = "openai"
@@ -113,8 +116,10 @@ def _add_output(
         and lane.structured_output == "json_schema"
         and takes_form("json_schema", refused)
     ):
-        body["response_format"] = {"type": "json_schema", "json_schema": _named(output, schema)}
-        return
+        named = _named(output, schema)
+        if takes_schema(named["schema"], refused):
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+            return
     if takes_form("json_object", refused):
         body["response_format"] = {"type": "json_object"}
     if not isinstance(schema, bool):
@@ -126,12 +131,19 @@ def _add_output(
 
 
 def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
-    named: JsonObject = {"name": output.name, "schema": schema}
+    """The schema as it is sent: in strict words where that is asked for, and they can say it."""
+    strict = _strict_schema(_compact(schema)) if output.strict else None
+    named: JsonObject = {"name": output.name, "schema": strict or schema}
     if output.description is not None:
         named["description"] = output.description
-    if output.strict is not None:
+    if strict is not None or output.strict is False:
         named["strict"] = output.strict
     return named
+
+
+@lru_cache(maxsize=256)
+def _strict_schema(encoded: str) -> JsonObject | None:
+    return strict_schema(orjson.loads(encoded))
 
 
 def _add_extras(body: JsonObject, request: ChatRequest) -> None:
