@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from tollway_workers.job.readable_json import read_text
@@ -13,6 +13,13 @@ _MOST_CANDIDATES = 16
 
 _BOM = "\ufeff"
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
+_GOES_ON = re.compile(
+    r"[A-Za-z0-9_\"']|\s*+(?:[}\]:]|,?\s*+[\"'\u201c][^\"'\n]{0,200}[\"'\u201d]\s*+[:,}\]]"
+    r"|,?\s*+[{\[]\s*+[\"'{\[\d])"
+)
+_CLOSING = re.compile(r"[}\]]")
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_BEFORE_SECOND = re.compile(r"[}\]]\s*+,?\s*+\Z")
 _CLOSERS = {"{": "}", "[": "]"}
 _BRACKET_OR_QUOTE = re.compile(r'["{}\[\]]')
 _REST_OF_STRING = re.compile(r'(?:[^"\\]|\\.)*+"', re.DOTALL)
@@ -27,6 +34,8 @@ class JsonText(NamedTuple):
     end: int = 0
     #: Whether `text` is what the model said: it may have said what no reader takes.
     as_said: bool = True
+    #: Whether it stands in a text that goes on with more of it.
+    goes_on: bool = False
 
 
 class Reading(NamedTuple):
@@ -51,10 +60,12 @@ def read(text: str, *, want_object: bool = False) -> Reading:
         ((each.group(1), each.end(1)) for each in _FENCE.finditer(text)), maxlen=_MOST_CANDIDATES
     )
     spans, broken = _balanced(text)
+    stray = stray_closing(text, spans)
     values = [value for piece, end in reversed(fenced) for value in _parsed(piece.strip(), end)]
     for start, end in reversed(spans):
         found = _parsed(text[start:end], end)
-        values += found
+        more = stray >= end or goes_on(text, end) or _is_second(text, start)
+        values += (each._replace(goes_on=more) for each in found)
         if not found and begins_json(text, start):
             broken = max(broken, start)
     return Reading(_wanted(values, want_object), broken)
@@ -66,19 +77,41 @@ def choose(
     """Which value of a reading is the answer: the likeliest that is accepted.
 
     None where one that looks like it is not accepted, or was begun and broken off after it: what
-    is accepted was a draft then.
+    is accepted was a draft then. None also where it is not all that was said of it.
     """
     for index, each in enumerate(reading.values):
         if accepts(each.value):
-            return index if reading.broken < each.end else None
+            return None if each.goes_on or reading.broken >= each.end else index
         if looks_meant(each.value):
             return None
     return None
 
 
+def stray_closing(text: str, spans: Iterable[tuple[int, int]]) -> int:
+    """Where the last bracket stands that closes nothing, outside of `spans`; -1: nowhere."""
+    last, begun = -1, 0
+    for start, end in (*spans, (len(text), len(text))):
+        for found in _CLOSING.finditer(text, begun, start):
+            last = found.start()
+        begun = end
+    return last
+
+
+def goes_on(text: str, end: int) -> bool:
+    """Whether what follows a value belongs to it: members that are left, a bracket too many, or
+    another value of the same list.
+    """
+    return _GOES_ON.match(text, end) is not None
+
+
 def json_values(text: str) -> list[JsonText]:
     """The values alone."""
     return read(text).values
+
+
+def _is_second(text: str, start: int) -> bool:
+    """Whether another value ends right before this one: they are several, and none a draft."""
+    return _BEFORE_SECOND.search(text, max(0, start - 64), start) is not None
 
 
 def _wanted(values: list[JsonText], want_object: bool) -> list[JsonText]:
@@ -90,7 +123,23 @@ def _parsed(text: str, end: int) -> list[JsonText]:
         value, readable = read_text(text)
     except ValueError:
         return []
+    if readable is not text and _has_broken_name(value):
+        return []
     return [JsonText(value, readable, end, readable is text)]
+
+
+def _has_broken_name(value: Any) -> bool:
+    """Whether a name has a line break: its quote is missing, and what follows is no name."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            if any(_CONTROL.search(name) for name in each):
+                return True
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+    return False
 
 
 def _balanced(text: str) -> tuple[deque[tuple[int, int]], int]:

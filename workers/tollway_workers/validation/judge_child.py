@@ -89,7 +89,7 @@ def judge(request: bytes, allow: Callable[[float], None] = allow) -> Iterator[by
     yield b"r" if reading.values else b"n"
     allow(_MENDING_SECONDS)
     if (found := mended(text.decode(), reading, kept.schema, rules, kept.valid)) is not None:
-        yield b"m" + orjson.dumps(found)
+        yield b"m" + orjson.dumps((found.text, found.done))
         return
     allow(_LISTING_SECONDS)
     if problems := _problems(kept.validator, reading, text.decode()):

@@ -50,7 +50,10 @@ def read_string(text: str, at: int, fixes: set[str], *, is_key: bool = False) ->
         if text[string.at] == "\\":
             string.escape()
         elif _ends(text, string.at + 1, is_key=is_key):
-            return string.finished(fixes), string.at + 1
+            return string.finished(fixes, is_key=is_key), string.at + 1
+        elif is_key:
+            # Of a name that goes on behind its quote, nobody knows where it ends.
+            raise Unreadable(string.at)
         else:
             string.inner_quote()
 
@@ -127,11 +130,14 @@ class _String:
         self._escapes += 1
         self._parts.append(chr(code))
 
-    def finished(self, fixes: set[str]) -> str:
+    def finished(self, fixes: set[str], *, is_key: bool) -> str:
         """All of it. Raises Unreadable where another reading is as likely."""
+        if is_key and self._control:
+            raise Unreadable(self.at)
         if self._quotes:
             both = self._quotes[0] == self._start and self._quotes[-1] == self.at - 1
-            if len(self._quotes) % 2 or both:
+            # With a line break beside them, the quote of a line before it is missing.
+            if len(self._quotes) % 2 or both or self._control:
                 raise Unreadable(self.at)
             fixes.add("inner_quotes")
         if self._literals and self._escapes:

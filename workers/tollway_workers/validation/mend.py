@@ -6,13 +6,14 @@ For `judge_child` alone: the repairing library may take any time for a hostile t
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import orjson
 
 from tollway_workers.job.readable_json import read_text
 from tollway_workers.validation.coerce import Coercer, TooMuch, Valid
-from tollway_workers.validation.extract import Reading
+from tollway_workers.validation.extract import Reading, goes_on, stray_closing
 from tollway_workers.validation.lenient import Read, read_all
 from tollway_workers.validation.lenient_string import Unreadable
 from tollway_workers.validation.schema_parts import Resolver
@@ -92,7 +93,14 @@ def _candidates(text: str, reading: Reading, rules: MendRules) -> Iterator[_Cand
 
 
 def _spans(text: str, rules: MendRules, done: tuple[str, ...]) -> Iterator[_Candidate]:
-    for each in reversed(read_all(text)):
+    found = read_all(text)
+    stray = stray_closing(text, [(each.start, each.end) for each in found])
+    for before, each in pairwise((None, *found)):
+        if before is not None and not text[before.end : each.start].strip(" \t\r\n,"):
+            raise Unreadable(each.start)
+    for each in reversed(found):
+        if stray >= each.end or goes_on(text, each.end):
+            raise Unreadable(each.end)
         if not each.fixes:
             value, _ = read_text(text[each.start : each.end])
             yield _Candidate(value, done)
