@@ -110,9 +110,14 @@ async def test_problems_are_few_and_short() -> None:
 async def test_a_large_answer_is_judged_elsewhere_and_quickly(size: int) -> None:
     good = {"items": [{"price": 1}] * (size // 12)}
 
-    assert await _parsed(orjson.dumps(good).decode()) == good
+    bad = orjson.dumps(good | {"items": ["x"] * (size // 4)}).decode()
+    validator = ResultValidator()
+
+    answer = await validator.validate(OUTPUT, completion(orjson.dumps(good).decode()))
     with pytest.raises(InvalidResult) as raised:
-        await _parsed(orjson.dumps(good | {"items": ["x"] * (size // 4)}).decode())
+        await validator.validate(OUTPUT, completion(bad))
+
+    assert answer.parsed == good
 
     assert 1 <= len(raised.value.problems) <= 10
 
