@@ -132,4 +132,6 @@ def _takes_null(schema: JsonObject) -> bool:
     kind = schema.get("type")
     if kind == "null" or (isinstance(kind, list) and "null" in kind):
         return True
+    if None in schema.get("enum", ()) or ("const" in schema and schema["const"] is None):
+        return True
     return any(isinstance(part, dict) and _takes_null(part) for part in schema.get("anyOf") or ())
