@@ -41,6 +41,14 @@ CreateTopics = Callable[..., Awaitable[None]]
 _allowed_hosts: set[str] = set()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to show, from all workers: `record_property("shown", text)`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "shown" and report.when == "call":
+                terminalreporter.write_line(str(text))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Download the jars, where one of the tests needs them, before any test's time runs."""
     needed = {"kafka_jars", "secure_kafka"}

@@ -127,8 +127,10 @@ def _single_quotes(value: Truth, rng: Random) -> str:
 
 
 def _python_words(value: Truth, rng: Random) -> str:
-    return json.dumps(value).replace('"urgent": true', '"urgent": True').replace(
-        '"urgent": false', '"urgent": False'
+    return (
+        json.dumps(value)
+        .replace('"urgent": true', '"urgent": True')
+        .replace('"urgent": false', '"urgent": False')
     )
 
 
@@ -214,12 +216,16 @@ def _cut_after_a_draft(value: Truth, rng: Random) -> str:
 
 def _elided(value: Truth, rng: Random) -> str:
     text = json.dumps({**value, "items": []}, indent=2)
-    return text.replace('"items": []', f'"items": [{rng.choice(["...", "// the rest as above", "…"])}\n]')
+    return text.replace(
+        '"items": []', f'"items": [{rng.choice(["...", "// the rest as above", "…"])}\n]'
+    )
 
 
 def _comma_in_number(value: Truth, rng: Random) -> str:
     value["total"] = 1234.5
-    return _json({**value, "total": rng.choice(["1,234.5", "1.234,5", "$1234.5", "1234.5 EUR"])}, rng)
+    return _json(
+        {**value, "total": rng.choice(["1,234.5", "1.234,5", "$1234.5", "1234.5 EUR"])}, rng
+    )
 
 
 def _other_name(value: Truth, rng: Random) -> str:

@@ -1,4 +1,4 @@
-"""An answer whose form alone is wrong is brought into the form of its schema, where one is meant."""
+"""An answer of the wrong form is brought into that of its schema, where one thing is meant."""
 
 from typing import Any
 

@@ -107,11 +107,11 @@ def test_messages_arrive_as_they_are() -> None:
 
 
 def test_a_schema_goes_to_a_server_that_takes_one() -> None:
-    output = OutputSchema(json_schema=SCHEMA, name="x", description="d", strict=False)
+    output = OutputSchema(json_schema=SCHEMA, name="x", description="d", strict=True)
 
     assert _body(_request(), output)["response_format"] == {
         "type": "json_schema",
-        "json_schema": {"name": "x", "schema": SCHEMA, "description": "d", "strict": False},
+        "json_schema": {"name": "x", "schema": SCHEMA, "description": "d", "strict": True},
     }
 
 

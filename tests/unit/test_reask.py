@@ -45,9 +45,10 @@ def _is_patch(text: str, problems: tuple[str, ...], how: Reask = "auto") -> bool
     ("text", "patch"),
     [
         ('{"n": "12,5"}', True),
-        ('{"n": 1 "kind" "a"}', True),
-        ('{"n": 1, "knd": "a"}', True),
-        # What is missing, or what was meant, is in the document alone.
+        # What is missing, or what was meant, may be in the document alone.
+        ('{"n": 1, "kind": "a', False),
+        ('{"n": 1 "kind" "a"}', False),
+        ('{"n": 1, "knd": "a"}', False),
         ("{}", False),
         ('{"n": 1, "kind": "c"}', False),
         ("I cannot say.", False),

@@ -44,10 +44,10 @@ def no_check(answer: Any) -> None:
     """Takes one argument."""
 
 
-async def _problems(check: Any, answer: Answer = ANSWER, timeout: float = 5.0) -> tuple[str, ...]:
+async def _problems(check: Any, answer: Answer = ANSWER, seconds: float = 5.0) -> tuple[str, ...]:
     failures: list[Exception] = []
     checks = RouteChecks(
-        {"extract": RouteCheck(check, timeout)}, lambda _, error: failures.append(error)
+        {"extract": RouteCheck(check, seconds)}, lambda _, error: failures.append(error)
     )
     try:
         await checks.check(job(), answer)
@@ -120,7 +120,7 @@ async def test_a_check_that_hangs_is_a_bad_answer_and_holds_up_no_other() -> Non
 
     try:
         for check in (hangs, hangs_too):
-            said = await _problems(check, timeout=0.05)
+            said = await _problems(check, seconds=0.05)
             assert said == ("/: the route's check said nothing within 0.05 s", "counted")
     finally:
         release.set()
@@ -152,7 +152,9 @@ def _routes(check: str) -> dict[str, RouteSettings]:
 
 
 async def test_checks_are_found_by_module_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "shop_checks", __import__("types").ModuleType("s"))
+    monkeypatch.setitem(
+        __import__("sys").modules, "shop_checks", __import__("types").ModuleType("s")
+    )
     module = __import__("shop_checks")
     module.adds_up, module.Invoice, module.no_check, module.limit = adds_up, Invoice, no_check, 3
     bad = Answer(text='{"total": 4, "lines": [1, 2]}', parsed={"total": 4, "lines": [1, 2]})

@@ -80,7 +80,9 @@ def test_what_cannot_be_damaged_so_is_answered_well_and_the_books_say_that(
     assert reply.call.fault == kind.value
 
 
-@pytest.mark.parametrize("text", ["", "a", "Hello, wonderful world 2026!", "x" * 1_000, "日本語" * 9])
+@pytest.mark.parametrize(
+    "text", ["", "a", "Hello, wonderful world 2026!", "x" * 1_000, "日本語" * 9]
+)
 def test_pieces_are_another_rule_than_our_estimate(text: str) -> None:
     rule = TOKEN_RULES["pieces"]
     tokens = rule.count(text)

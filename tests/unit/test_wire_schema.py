@@ -68,19 +68,15 @@ def test_a_strict_server_is_given_the_words_that_it_takes() -> None:
         {"type": "object", "properties": {"a": True}},
     ],
 )
-def test_a_schema_that_strict_words_cannot_say_goes_out_as_it_is(schema: dict[str, Any]) -> None:
-    named = _sent(OutputSchema(json_schema=schema, strict=True))["response_format"]["json_schema"]
-
+def test_strict_words_cannot_say_every_schema(schema: dict[str, Any]) -> None:
     assert strict_schema(schema) is None
-    assert (named["schema"], "strict" in named) == (schema, False)
 
 
-def test_only_who_asks_for_strictness_gets_another_schema() -> None:
-    plain = _sent(OutputSchema(json_schema=SCHEMA))["response_format"]["json_schema"]
-    strict = _sent(OutputSchema(json_schema=SCHEMA, strict=True))["response_format"]["json_schema"]
+def test_strict_words_stay_as_they_are() -> None:
+    strict = strict_schema(SCHEMA)
 
-    assert (plain["schema"], plain.get("strict")) == (SCHEMA, None)
-    assert (strict["schema"], strict["strict"]) == (strict_schema(SCHEMA), True)
+    assert strict is not None
+    assert strict_schema(strict) == strict
 
 
 @pytest.mark.parametrize(
@@ -93,11 +89,8 @@ def test_only_who_asks_for_strictness_gets_another_schema() -> None:
         "Invalid JSON schema in format",
     ],
 )
-@pytest.mark.parametrize("strict", [None, True])
-def test_a_schema_that_is_refused_goes_into_the_prompt_from_then_on(
-    message: str, strict: bool | None
-) -> None:
-    output = OutputSchema(json_schema=SCHEMA, strict=strict)
+def test_a_schema_that_is_refused_is_said_in_other_words_from_then_on(message: str) -> None:
+    output, strict = (OutputSchema(json_schema=SCHEMA, strict=each) for each in (None, True))
     failure = ProviderFailure(
         failure_class=FailureClass.INVALID_REQUEST,
         message=message,
@@ -112,9 +105,16 @@ def test_a_schema_that_is_refused_goes_into_the_prompt_from_then_on(
     assert again["response_format"] == {"type": "json_object"}
     assert '"patternProperties"' in again["messages"][0]["content"]
     # The next schema is another one.
-    other = OutputSchema(json_schema={**SCHEMA, "title": "other"}, strict=strict)
+    other = OutputSchema(json_schema={**SCHEMA, "title": "other"})
     assert _sent(other, refused)["response_format"]["type"] == "json_schema"
     assert refusals(failure, orjson.dumps(again), refused) == frozenset()
+    # Who asked for strictness gets it, where the server has words for it.
+    body = build(ASKED, strict, LANE, refused)
+    named = orjson.loads(body)["response_format"]["json_schema"]
+    assert (named["schema"], named["strict"]) == (strict_schema(SCHEMA), True)
+    both = refused | refusals(failure, body, refused)
+    assert len(both) == 2
+    assert _sent(strict, both)["response_format"] == {"type": "json_object"}
 
 
 def test_a_schema_of_a_tool_is_the_job_s_own() -> None:

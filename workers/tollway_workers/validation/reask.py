@@ -15,13 +15,9 @@ _PATCH = (
     "You correct JSON. Change nothing but what the errors name: keep every other value as it is, "
     "and make none up."
 )
-#: Problems of form alone: what is right stands in the answer already.
-_OF_FORM = (
-    "the value is not of type",
-    "Additional properties are not allowed",
-    "the JSON cannot be read",
-    "there is no whole JSON",
-)
+#: The one problem of form alone: what is right stands in the answer already, in another type. What
+#: is missing, was cut, or has no place may be known from the conversation only.
+_OF_FORM = ": the value is not of type "
 
 
 def reask(
@@ -53,7 +49,4 @@ def reask(
 def _is_patch(how: Reask, problems: tuple[str, ...], shown: str) -> bool:
     if how != "auto":
         return how == "patch" and bool(shown.strip())
-    # Of an answer without any JSON nothing can be mended.
-    return any(each in shown for each in "{[") and all(
-        any(form in problem for form in _OF_FORM) for problem in problems
-    )
+    return all(_OF_FORM in problem for problem in problems)

@@ -101,7 +101,7 @@ def simulator(
     latency_ms: LatencyMs = None,
     latency_scale: Scale = 1.0,
     seed: Seed = 0,
-    token_rule: Tokens = "characters",
+    token_rule: Tokens = "characters",  # noqa: S107 these tokens are no passwords
     price_in: PriceIn = Decimal("0.15"),
     price_out: PriceOut = Decimal("0.60"),
     quota_usd: Quota = None,

@@ -116,9 +116,9 @@ def _add_output(
         and lane.structured_output == "json_schema"
         and takes_form("json_schema", refused)
     ):
-        named = _named(output, schema)
-        if takes_schema(named["schema"], refused):
-            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        wire = _wire_schema(output, schema, refused)
+        if wire is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": _named(output, wire)}
             return
     if takes_form("json_object", refused):
         body["response_format"] = {"type": "json_object"}
@@ -130,13 +130,23 @@ def _add_output(
         body["messages"] = _with_system_text(body["messages"], _ASK_FOR_JSON)
 
 
-def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
-    """The schema as it is sent: in strict words where that is asked for, and they can say it."""
+def _wire_schema(
+    output: OutputSchema, schema: JsonObject, refused: frozenset[str]
+) -> JsonObject | None:
+    """The schema as the server takes it: the job's own, in strict words where it refused that, and
+    none where it refused those too. The answer is held to the job's own in any case.
+    """
+    if takes_schema(schema, refused):
+        return schema
     strict = _strict_schema(_compact(schema)) if output.strict else None
-    named: JsonObject = {"name": output.name, "schema": strict or schema}
+    return strict if strict is not None and takes_schema(strict, refused) else None
+
+
+def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
+    named: JsonObject = {"name": output.name, "schema": schema}
     if output.description is not None:
         named["description"] = output.description
-    if strict is not None or output.strict is False:
+    if output.strict is not None:
         named["strict"] = output.strict
     return named
 

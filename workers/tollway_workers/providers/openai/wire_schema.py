@@ -1,4 +1,4 @@
-"""The schema that a strict server is given in place of a job's own. Pure.
+"""The schema that a strict server is given where it refused a job's own. Pure.
 
 OpenAI's strict mode takes a part of JSON Schema: every property required, no others allowed, no
 conditions. What it does not take is left out or said in its words; the answer is held to the job's
