@@ -165,8 +165,9 @@ def _inner_quotes(value: Truth, rng: Random) -> str:
 
 
 def _enum_case(value: Truth, rng: Random) -> str:
-    said = rng.choice([str.upper, str.title, lambda text: text.replace("_", " ").capitalize()])
-    return _json({**value, "category": said(value["category"])}, rng)
+    category = str(value["category"])
+    ways = [category.upper(), category.title(), category.replace("_", " ").capitalize()]
+    return _json({**value, "category": rng.choice(ways)}, rng)
 
 
 def _number_as_string(value: Truth, rng: Random) -> str:

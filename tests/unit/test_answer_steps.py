@@ -25,7 +25,11 @@ from tollway_workers.validation.checks import NO_CHECKS, RouteCheck, RouteChecks
 from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.validator import ResultValidator
 
-SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}},
+    "required": ["n"],
+}
 
 
 def _job(**settings: Any) -> JobProgress:

@@ -1,5 +1,7 @@
 """What the model is asked once its answer was a bad one."""
 
+from typing import Any
+
 import pytest
 from scripted_provider import completion
 from unconfined import Unconfined
@@ -19,7 +21,7 @@ REQUEST = ChatRequest(
     ),
     temperature=0.7,
 )
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"n": {"type": "number"}, "kind": {"enum": ["a", "b"]}},
     "required": ["n"],

@@ -1,7 +1,9 @@
 """What a route asks of an answer beyond its schema, by code of its operator's own."""
 
 import asyncio
+import sys
 import threading
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -152,11 +154,10 @@ def _routes(check: str) -> dict[str, RouteSettings]:
 
 
 async def test_checks_are_found_by_module_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        __import__("sys").modules, "shop_checks", __import__("types").ModuleType("s")
-    )
-    module = __import__("shop_checks")
-    module.adds_up, module.Invoice, module.no_check, module.limit = adds_up, Invoice, no_check, 3
+    module = ModuleType("shop_checks")
+    named = {"adds_up": adds_up, "Invoice": Invoice, "no_check": no_check, "limit": 3}
+    vars(module).update(named)
+    monkeypatch.setitem(sys.modules, "shop_checks", module)
     bad = Answer(text='{"total": 4, "lines": [1, 2]}', parsed={"total": 4, "lines": [1, 2]})
 
     assert load_checks(_routes("shop_checks:adds_up"))["extract"].check is adds_up

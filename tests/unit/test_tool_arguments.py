@@ -9,7 +9,7 @@ from unconfined import Unconfined
 from tollway_schemas.reply import Answer
 from tollway_schemas.request import ChatRequest, FunctionTool, Message, Tool, ToolCall
 from tollway_schemas.request import ToolCallFunction as Function
-from tollway_workers.errors import InvalidResult, ProviderError
+from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
 from tollway_workers.providers.base import Finish
 from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.reask import reask
@@ -100,3 +100,11 @@ def test_bad_calls_are_asked_for_again_as_calls() -> None:
     assert again.tools == REQUEST.tools
     assert again.messages[0] == REQUEST.messages[0]
     assert str(again.messages[-1].content).startswith("These calls of tools were not valid.")
+
+
+def test_a_tool_whose_schema_is_none_is_found_before_anything_is_paid() -> None:
+    remote = FunctionTool(name="f", parameters={"$ref": "https://host/schema.json"})
+
+    VALIDATOR.check_tools(REQUEST.tools)
+    with pytest.raises(InvalidSchema):
+        VALIDATOR.check_tools((NOW, Tool(function=remote)))

@@ -197,6 +197,10 @@ class Intake:
             progress.schema = self._validator.check(progress.job.output)
         except TollwayError as error:
             return invalid_job(f"output.json_schema: {error}")
+        try:
+            self._validator.check_tools(progress.job.request.tools)
+        except TollwayError as error:
+            return invalid_job(f"request.tools: the parameters of a tool: {error}")
         return None
 
 

@@ -95,8 +95,9 @@ def _candidates(text: str, reading: Reading, rules: MendRules) -> Iterator[_Cand
 def _spans(text: str, rules: MendRules, done: tuple[str, ...]) -> Iterator[_Candidate]:
     found = read_all(text)
     stray = stray_closing(text, [(each.start, each.end) for each in found])
-    for before, each in pairwise((None, *found)):
-        if before is not None and not text[before.end : each.start].strip(" \t\r\n,"):
+    for before, each in pairwise(found):
+        if not text[before.end : each.start].strip(" \t\r\n,"):
+            # Several, and none a draft.
             raise Unreadable(each.start)
     for each in reversed(found):
         if stray >= each.end or goes_on(text, each.end):

@@ -28,6 +28,7 @@ from tollway_workers.validation.tool_calls import (
     parameters_of,
     placed,
     repaired_at,
+    schema_of,
     wanted_by,
     with_arguments,
     with_readable_arguments,
@@ -76,6 +77,12 @@ class ResultValidator:
         encoded = encoded_schema(output.json_schema)
         self._schemas.get(output.json_schema, encoded)
         return encoded
+
+    def check_tools(self, tools: tuple[Tool, ...] | None) -> None:
+        """The same for what calls of tools are held to. Raises InvalidSchema."""
+        for tool in tools or ():
+            if tool.function.parameters is not None:
+                self.check(schema_of(tool))
 
     def compiles_elsewhere(self, output: OutputSchema | None, encoded: bytes) -> bool:
         """Whether `compile` has something to do; `encoded` is what `check` gave."""
