@@ -39,7 +39,7 @@ format: $(VENV)/.dev ## Rewrite the code in the house's format
 	$(BIN)/ruff format $(ROOMS)
 	$(BIN)/ruff check --fix $(ROOMS)
 
-bench: $(VENV)/.dev ## CPU per job against a bare loop of the same run; writes bench.json
+bench: $(VENV)/.dev ## What a job costs against a bare loop, and a crowd beside other frameworks; writes bench.json
 	@$(BIN)/python tests/benchmarks/bench.py
 
 chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits, ONLY=churn,planned, SEED=7, SEEDS=5

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import HealthCheck, settings
 
+from tollway_workers.app.event_loop import new_event_loop
 from tollway_workers.errors import FleetError
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, SecureListener
 from tollway_workers.local.kafka.broker import default_jars_folder
@@ -36,6 +37,7 @@ settings.load_profile("tollway")
 
 MakeTopic = Callable[..., Awaitable[str]]
 CreateTopics = Callable[..., Awaitable[None]]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 #: Hosts a test may reach beside loopback: those of the broker it was given.
 _allowed_hosts: set[str] = set()
@@ -47,6 +49,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, text in report.user_properties:
             if name == "shown" and report.when == "call":
                 terminalreporter.write_line(str(text))
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, LoopFactory]:
+    """asyncio's own loop, and with the mark `both_loops` that of worker processes too."""
+    factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
+    if item.get_closest_marker("both_loops"):
+        factories["uvloop"] = new_event_loop
+    return factories
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -9,7 +9,8 @@ from itertools import count
 from math import inf
 from random import Random
 
-from fast_server import ANSWER
+import httpx
+from fast_server import ANSWER, RESPONSE_HEADERS
 from feeder import job
 from rich.console import Console
 from rich.table import Table
@@ -23,13 +24,17 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.quota import whole
+from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.call import Call, JobExecutor, Lane
+from tollway_workers.pipeline.check import outcome_of
+from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.decode import read_job
-from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
+from tollway_workers.pipeline.dispatch import Dispatcher
+from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.providers.base import Completion
 from tollway_workers.providers.openai import request as openai_request
 from tollway_workers.providers.openai import response as openai_response
@@ -38,16 +43,26 @@ from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.validation.validator import ResultValidator
 
 HEADERS = {"x-request-id": "req_bench"}
+URL = httpx.URL("http://127.0.0.1:8080/v1/chat/completions")
+SENT = [(f"X-Header-{number}".encode(), b"its value") for number in range(6)]
+RECEIVED = [
+    (name, value)
+    for name, _, value in (line.partition(b": ") for line in RESPONSE_HEADERS.splitlines()[1:-1])
+]
 VISITS, ROUNDS, CALLS = 10, 50, 200
-LIMITS = "limits and fairness"
-#: Most microseconds of a job that they may take.
-LIMITS_BOUND = 15.0
+#: A turn, a permit and its end, with the tokens counted.
+LIMITS = "permit and fairness"
+DECODE = "decode the job"
+#: Most microseconds of a job that a step may take. Of decoding about 6 are reading; the rest came
+#: with what strangers may send: the numbers, depth and fields that would end or stall a worker are
+#: looked for before a job is one.
+BOUNDS = {DECODE: 25.0, LIMITS: 15.0}
 #: Jobs that wait while the cost of a permit is measured, and whose they are.
 WAITING, TENANTS = 1_000, 8
-#: The same, of ten tenants and of one for each job: calls before these are compared, and how much
-#: more the latter may cost.
-FEW, EACH = "turns of 10 tenants", "turns of a tenant for each job"
-CALLED_BEFORE, TENANTS_BOUND = 100_000, 1.3
+#: The same, of ten tenants and of a million: how many were called before these are compared, and
+#: how much more the latter may cost.
+FEW, EACH = f"{LIMITS}, 10 tenants", f"{LIMITS}, a million tenants"
+CALLED_BEFORE, TENANTS_BOUND = 1_000_000, 1.3
 
 
 def microseconds(steps: Mapping[str, Callable[[], object]]) -> dict[str, float]:
@@ -109,6 +124,7 @@ class Sample:
         )
         self.progress.schema = self.validator.check(self.job.output)
         self.completion = self.parse()
+        self.body = self.build()
         self.answer = asyncio.run(self.validator.validate(self.job.output, self.completion))
         self.call = Call(lane, self.build(), time.time(), time.monotonic(), 0.5, self.completion)
         self.outcome, self.exchange = self.complete()
@@ -120,6 +136,12 @@ class Sample:
     def build(self) -> bytes:
         """The body of the call."""
         return openai_request.build(self.job.request, self.job.output, self.config)
+
+    def messages(self) -> tuple[httpx.Request, httpx.Response]:
+        """What the HTTP seam hands over, one way and the other."""
+        request = httpx.Request("POST", URL, headers=SENT, content=self.body)
+        stream = httpx.ByteStream(ANSWER)
+        return request, httpx.Response(200, headers=RECEIVED, stream=stream, request=request)
 
     def parse(self) -> Completion:
         """The body of the answer."""
@@ -162,10 +184,19 @@ class Backlog:
         """`tenants`: how many there are, over and over."""
         config, clock = resolve_lane("bench", fleet(concurrency=1)), SystemClock()
         quota = whole(lane_contract(config), clock.monotonic())
+        admissions = {"bench": Admission(config, quota.of("bench"), clock)}
+        self._clock = clock
+        self._checks = checks_in_order(
+            routes={sample.job.route: sample.progress.route},
+            admissions=admissions,
+            may_reply_to=lambda address: True,
+            validator=ResultValidator(),
+            commands=Commands(),
+        )
         self._dispatcher = Dispatcher(
-            {"bench": Admission(config, quota.of("bench"), clock)},
+            admissions,
             clock,
-            Reactions(lambda job: True, self._start, lambda job: None, lambda job: None),
+            self,
             Fairness(),
         )
         self._usage = sample.completion.usage
@@ -178,8 +209,28 @@ class Backlog:
             self._dispatcher.offer(replace(sample.progress, job=next(self._jobs), cost=None))
         self._dispatcher.pump("bench")
 
-    def _start(self, progress: JobProgress, permit: Permit) -> None:
-        self._called = progress, permit
+    def start(self, job: JobProgress, permit: Permit) -> None:
+        """See `JobOwner`."""
+        self._called = job, permit
+
+    def look(self, job: JobProgress) -> Outcome | None:
+        """See `JobOwner`."""
+        return outcome_of(self._checks, job, self._clock.now())
+
+    def may_start(self, job: JobProgress) -> bool:
+        """See `JobOwner`."""
+        return True
+
+    def end(self, job: JobProgress, outcome: Outcome) -> None:
+        """See `JobOwner`. None ends without a call."""
+        raise AssertionError(outcome)
+
+    def drop(self, job: JobProgress) -> None:
+        """See `JobOwner`. None is dropped."""
+        raise AssertionError(job)
+
+    def count_ahead(self, lane: str) -> None:
+        """See `JobOwner`. No lane has a tokenizer."""
 
     def next_call(self) -> None:
         """One call ends, who goes first is called, and one job more waits.
@@ -209,14 +260,16 @@ def measure(console: Console) -> dict[str, float]:
     sample = Sample()
     few, each = Backlog(sample, tenants=10), Backlog(sample, tenants=inf)
     for _ in range(CALLED_BEFORE):
-        few.next_tenant_s_call()
         each.next_tenant_s_call()
+    for _ in range(CALLED_BEFORE // 20):
+        few.next_tenant_s_call()
     steps: dict[str, Callable[[], object]] = {
-        "decode the job": sample.decode,
+        DECODE: sample.decode,
         LIMITS: Backlog(sample).next_call,
         FEW: few.next_tenant_s_call,
         EACH: each.next_tenant_s_call,
         "build the call": sample.build,
+        "httpx's request and response": sample.messages,
         "parse the answer": sample.parse,
         "validate": sample.validate,
         "attempt and outcome": sample.complete,
@@ -229,7 +282,7 @@ def measure(console: Console) -> dict[str, float]:
     table.add_column("step")
     table.add_column("us", justify="right")
     for name, figure in figures.items():
-        bound = f" (bound: {LIMITS_BOUND:g})" if name == LIMITS else ""
+        bound = f" (bound: {BOUNDS[name]:g})" if name in BOUNDS else ""
         table.add_row(name + bound, f"{figure:.1f}")
     once = {name: figure for name, figure in figures.items() if name not in (FEW, EACH)}
     table.add_row("sum", f"{sum(once.values()):.1f}", style="bold")

@@ -50,7 +50,7 @@ async def test_what_was_taken_and_not_begun_goes_with_its_partition(
     await together(first, second, lambda: first.releasing)
     for record in before:
         if record.tracker.releasing:
-            first.give_back(record)
+            first.unread(record)
     after = await together(first, second, lambda: not first.releasing)
     after += await together(first, second, turns=12)
 

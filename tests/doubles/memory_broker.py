@@ -180,9 +180,9 @@ class MemorySource:
         """The outcome of a record is safely written: it never comes again."""
         record.tracker.finish(record.offset)
 
-    def give_back(self, record: ReceivedRecord) -> None:
+    def unread(self, record: ReceivedRecord) -> None:
         """A record was not begun: it comes again, to whoever has its partition next."""
-        record.tracker.give_back(record.offset)
+        record.tracker.unread(record.offset)
 
     async def commit(self) -> None:
         """Write down what is complete; what is released then goes to others."""

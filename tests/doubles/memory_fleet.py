@@ -26,12 +26,15 @@ from tollway_workers.forwarding.travel import departure
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka.consume.relay_loop import Relay
+from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
-from tollway_workers.pipeline.dispatch import Fairness
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
-from tollway_workers.pipeline.read import Intake, IntakeSettings
+from tollway_workers.pipeline.queue import Fairness
+from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.validation.judge import Judge
@@ -87,7 +90,7 @@ class MemoryFleet:
         names = [*(config.name for config in lanes), *retired]
         self.clock = ManualClock(NOW)
         self.broker = broker or memory_broker(*routes, lanes=names, tiers=tiers)
-        reads = IntakeSettings(
+        reads = ReadSettings(
             jobs={NAMES.jobs(r, p): (r, p) for r in routes for p in Priority},
             lanes={NAMES.lane(name, p): (name, p) for name in names for p in Priority},
             routes=routes,
@@ -108,13 +111,10 @@ class MemoryFleet:
         policy = RetryPolicy(dice, tiers)
         self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)
         self.publisher = self._new_publisher(tiers)
-        self.intake = Intake(reads, self.publisher, self.validator, self.clock)
-        self.tiers = MemoryTierSource(
-            self.broker,
-            [topic for topic in map(NAMES.retry, tiers) if topic in self.broker.topics],
-            group=NAMES.relay_group,
-            instance_id=f"relay-{next(_RELAYS)}",
-        )
+        self.reader = JobReader(reads)
+        self.commands = Commands()
+        self.checks = self._new_checks(routes)
+        self.tiers = self._new_tiers(tiers)
         self.finder = MemoryReplies(self.broker)
         self.relay = self._new_relay(routes, names, tiers)
         self.worker = Worker(self._parts(memory_bytes))
@@ -240,6 +240,23 @@ class MemoryFleet:
             self.clock,
         )
 
+    def _new_tiers(self, tiers: tuple[float, ...]) -> MemoryTierSource:
+        return MemoryTierSource(
+            self.broker,
+            [topic for topic in map(NAMES.retry, tiers) if topic in self.broker.topics],
+            group=NAMES.relay_group,
+            instance_id=f"relay-{next(_RELAYS)}",
+        )
+
+    def _new_checks(self, routes: Mapping[str, RouteSettings]) -> tuple[Check, ...]:
+        return checks_in_order(
+            routes=routes,
+            admissions={name: lane.admission for name, lane in self.lanes.items()},
+            may_reply_to=self.publisher.may_reply_to,
+            validator=self.validator,
+            commands=self.commands,
+        )
+
     def _new_relay(
         self, routes: Mapping[str, RouteSettings], lanes: Iterable[str], tiers: tuple[float, ...]
     ) -> Relay:
@@ -258,7 +275,9 @@ class MemoryFleet:
             sink=self.sink,
             relay=self.relay,
             replies=self.finder,
-            intake=self.intake,
+            reader=self.reader,
+            checks=self.checks,
+            commands=self.commands,
             lanes=self.lanes,
             executor=self.executor,
             publisher=self.publisher,

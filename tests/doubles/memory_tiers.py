@@ -39,7 +39,7 @@ class MemoryTierSource:
         for place, head in tuple(self._heads.items()):
             if head and (head[0].tracker.releasing or not head[0].tracker.owned):
                 for record in self._heads.pop(place):
-                    self._source.give_back(record)
+                    self._source.unread(record)
         for record in await self._source.poll(_MOST_READ):
             self._heads[record.topic, record.partition].append(record)
 

@@ -43,7 +43,7 @@ from tollway_workers.forwarding.relay import Ways, is_due, onward
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.endings import invalid_job
-from tollway_workers.job.outcome import DeadLettered
+from tollway_workers.job.outcome import DeadLettered, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.kafka.read.log_reader import LoggedRecord
@@ -53,7 +53,8 @@ from tollway_workers.ownership.commit_note import CommitNote
 from tollway_workers.ownership.offset_map import METADATA_LIMIT
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.pipeline.read import Ended, Refused
+from tollway_workers.pipeline.check import outcome_of
+from tollway_workers.pipeline.read import Refused
 
 _MOST_UNPACKED = 16 * 2**20
 _PLACE = TopicPartition("jobs", 3)
@@ -203,20 +204,26 @@ async def _intake() -> AsyncIterator[Run]:
             tracker = OffsetTracker(0)
             tracker.start(0)
             read = ReceivedRecord(name, 0, 0, b"key", case[1], said, NOW, tracker)
-            _write_on(fleet.intake.take(read))
+            taken = fleet.reader.read(read)
+            if isinstance(taken, Refused):
+                _write_raw(taken)
+            else:
+                _write_on(taken, outcome_of(fleet.checks, taken, NOW))
 
     yield run
 
 
-def _write_on(taken: JobProgress | Ended | Refused) -> None:
-    """All that a worker may have to write of it can be written, and be read."""
-    if isinstance(taken, Refused):
-        assert "bug" not in taken.failure.message, taken.failure.message
-        words = {"worker": "w", "now": NOW, "most_bytes": MOST_JOB_BYTES}
-        raw_dead_letter(taken.record, taken.failure, taken.route, **words)  # type: ignore[arg-type]  # words of three types
-        return
-    at = taken.progress if isinstance(taken, Ended) else taken
-    end = taken.outcome if isinstance(taken, Ended) else None
+def _write_raw(refused: Refused) -> None:
+    """The dead letter of a record that holds no job can be written, and blames no bug of ours."""
+    failure = refused.failure
+    assert "bug" not in failure.message, failure.message
+    raw_dead_letter(
+        refused.record, failure, refused.route, worker="w", now=NOW, most_bytes=MOST_JOB_BYTES
+    )
+
+
+def _write_on(at: JobProgress, end: Outcome | None) -> None:
+    """All that a worker may have to write of a job can be written, and be read."""
     dead = end if isinstance(end, DeadLettered) else invalid_job("request: is one of a test")
     most = 2 * MOST_JOB_BYTES
     decode(DeadLetter, outgoing.dead_letter(at, dead, worker="w", now=NOW, most_bytes=most))

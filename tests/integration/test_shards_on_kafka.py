@@ -57,7 +57,7 @@ class Member:
             else:
                 self.source.complete(record)
         elif record.tracker.releasing and record.tracker.owned:
-            self.source.give_back(record)
+            self.source.unread(record)
         elif record.tracker.owned:
             return
         self.waiting.remove(record)

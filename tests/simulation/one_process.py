@@ -58,7 +58,7 @@ class Process:
         """Bytes, permits and outcomes that it holds: nothing, once all is done."""
         worker = self.fleet.worker
         in_flight = sum(each.admission.in_flight for each in self.fleet.lanes.values())
-        return worker._bytes, in_flight, worker.writer.held
+        return worker.held_bytes, in_flight, worker.writer.held
 
     @property
     def _running(self) -> asyncio.Task[None]:

@@ -3,6 +3,7 @@
 from itertools import takewhile
 from typing import NamedTuple
 
+from job_owner import JobOwnerDouble
 from manual_clock import ManualClock
 from samples import lane
 
@@ -15,7 +16,8 @@ from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Admission, Permit
-from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
+from tollway_workers.pipeline.dispatch import Dispatcher
+from tollway_workers.pipeline.queue import Fairness
 
 SHARDS, CALLS = 4, 6
 REQUESTS, TOKENS, LARGEST = 24.0, 6_000.0, 400.0
@@ -57,10 +59,11 @@ class Worker:
         self.quota = Quota(contract(amount), clock.monotonic())
         self.holdings = Holdings(owner, {"main": self.quota})
         self.admission = Admission(lane(token_rule="input"), self.quota.of("main"), clock)
-        never: list[JobProgress] = []
-        reactions = Reactions(self._may_start, self._start, never.append, never.append)
         self.dispatcher = Dispatcher(
-            {"main": self.admission}, clock, reactions, Fairness(bulk_floor=FLOOR, lane_bytes=1.0)
+            {"main": self.admission},
+            clock,
+            _Owner(self),
+            Fairness(bulk_floor=FLOOR, lane_bytes=1.0),
         )
         self.calls: list[Call] = []
         self.served: list[JobProgress] = []
@@ -90,11 +93,19 @@ class Worker:
             pass
         self.end(call)
 
-    def _may_start(self, progress: JobProgress) -> bool:
-        return self.holdings.serves("lane")
-
-    def _start(self, progress: JobProgress, permit: Permit) -> None:
+    def start(self, progress: JobProgress, permit: Permit) -> None:
         assert progress.job.id not in self.cancelled
         self.calls.append(Call(progress, permit, self.clock.monotonic()))
         self.served.append(progress)
         self.books.append((self.clock.monotonic(), permit.cost))
+
+
+class _Owner(JobOwnerDouble):
+    """Calls what may start for its worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(may=lambda job: worker.holdings.serves("lane"))
+        self._worker = worker
+
+    def start(self, job: JobProgress, permit: Permit) -> None:
+        self._worker.start(job, permit)

@@ -12,7 +12,7 @@ from samples import admission_of, job, lane, progress
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.lanes.gate import LaneState
-from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.admit import Admission, Permit, Wait
 from tollway_workers.providers.http.retry_after import RateHeaders
 
 Logs = list[MutableMapping[str, Any]]
@@ -35,11 +35,17 @@ def permit_of(admission: Admission) -> Permit:
     return permit
 
 
+def wait_of(admission: Admission) -> float | None:
+    wait = admission.admit(progress())
+    assert isinstance(wait, Wait)
+    return wait.seconds
+
+
 def test_no_more_calls_are_in_flight_than_the_lane_allows() -> None:
     admission, _ = opened(concurrency=2)
     first, _second = permit_of(admission), permit_of(admission)
 
-    refused = admission.admit(progress())
+    refused = wait_of(admission)
     first.release()
 
     assert refused is None
@@ -70,8 +76,8 @@ def test_a_permit_comes_back_however_its_call_ends(error: type[BaseException]) -
 def test_what_is_refused_reserves_nothing() -> None:
     admission, clock = opened(requests_per_minute=60, tokens_per_minute=60_000, burst=1.0)
     permit_of(admission)
-    waits = [admission.admit(progress()) for _ in range(50)]
-    assert isinstance(waits[0], float)
+    waits = [wait_of(admission) for _ in range(50)]
+    assert waits[0] is not None
 
     clock.advance(waits[0])
 
@@ -83,7 +89,7 @@ def test_a_closed_gate_says_how_long_and_takes_no_rate() -> None:
     admission, clock = opened(requests_per_minute=60, burst=1.0)
     admission.on_failure(FailureClass.RATE_LIMIT, 7.0, 0.0)
 
-    waits = [admission.admit(progress()) for _ in range(3)]
+    waits = [wait_of(admission) for _ in range(3)]
     clock.advance(7.0)
 
     assert waits == [7.0, 7.0, 7.0]
@@ -119,7 +125,7 @@ def test_settling_owes_what_was_underestimated() -> None:
 
     permit.settle(Usage(input_total=50_000, output_total=5_000))
 
-    assert isinstance(admission.admit(progress()), float)
+    assert wait_of(admission) is not None
 
 
 def test_an_answer_opens_what_a_failure_closed() -> None:
@@ -244,13 +250,14 @@ def test_a_limit_that_a_provider_states_by_mistake_is_asked_about_again_within_m
     permit_of(admission).release()
     admission.observe(RateHeaders(limit_tokens=1, remaining_tokens=0), 0.0)
 
-    wait = admission.admit(progress())
+    wait = wait_of(admission)
     hold, state = admission.hold, admission.state
     clock.advance(300.0)
-    while isinstance(again := admission.admit(progress()), float):
-        assert again < 10.0
-        clock.advance(again)
-    beside = admission.admit(progress())
+    while isinstance(again := admission.admit(progress()), Wait):
+        assert again.seconds is not None
+        assert again.seconds < 10.0
+        clock.advance(again.seconds)
+    beside = wait_of(admission)
 
     assert wait == 300.0
     assert hold is not None

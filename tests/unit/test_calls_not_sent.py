@@ -24,6 +24,8 @@ from tollway_workers.providers.http.transport import AiohttpTransport
 from tollway_workers.providers.registry import WIRE_FORMATS
 from tollway_workers.validation.validator import ResultValidator
 
+pytestmark = pytest.mark.both_loops
+
 _ANSWER = orjson.dumps({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})
 
 
@@ -97,6 +99,9 @@ async def test_any_other_request_is_sent_without_being_asked_for() -> None:
     url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
     transport = AiohttpTransport()
 
+    never = httpx.Request("POST", url, content=b"{}", extensions={"may_send": lambda: False})
+    with pytest.raises(CallNotSent):
+        await transport.handle_async_request(never)
     response = await transport.handle_async_request(httpx.Request("GET", url))
 
     assert response.status_code == 200

@@ -183,7 +183,7 @@ async def test_a_job_that_is_cancelled_while_it_is_counted_is_not_called(closed:
     async with fleet:
         await fleet.publish(asking("a"))
         await fleet.until_asked(1)
-        fleet.worker.cancelling.apply([(b"the command", encode(cancel("a")))])
+        fleet.worker.operators.apply([(b"the command", encode(cancel("a")))])
         closed.open.set()
         await fleet.until(lambda: "a" in fleet.replies)
 

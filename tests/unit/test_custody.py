@@ -278,7 +278,7 @@ def test_planned_moves_add_nothing_to_what_is_held_against_a_job() -> None:
     die(part, times=3)
 
     for _ in range(5):
-        part.custody.give_back()
+        part.custody.unread()
         part.commit(final=True)
         part.take_over()
 
@@ -312,7 +312,7 @@ def test_what_was_given_back_is_read_again_and_committed_by_nobody() -> None:
     part.read(10)
     part.finish(*range(10))
 
-    part.custody.give_back()
+    part.custody.unread()
 
     assert part.commit(final=True).final
     assert part.committed is not None
@@ -365,7 +365,7 @@ def test_whoever_comes_and_goes_each_record_is_answered_and_none_after_its_commi
         done |= now
         running -= now
         if final:
-            part.custody.give_back()
+            part.custody.unread()
             part.custody.tracker.aborted = bool(running)
         part.commit(final=final)
         safe = set(done)

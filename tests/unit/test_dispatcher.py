@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from job_owner import JobOwnerDouble
 from manual_clock import ManualClock
 from samples import NOW, admission_of, job, lane, progress
 
@@ -12,10 +13,15 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.route import RouteSettings
+from tollway_workers.job.endings import cancelled
+from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import TENANT_BYTES
-from tollway_workers.pipeline.admit import Permit
-from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
+from tollway_workers.pipeline.admit import Admission, Permit, Wait
+from tollway_workers.pipeline.checks.deadline import has_a_deadline_ahead
+from tollway_workers.pipeline.dispatch import Dispatcher
+from tollway_workers.pipeline.lookup import FOLLOWS
+from tollway_workers.pipeline.queue import Fairness
 
 
 @dataclass
@@ -24,23 +30,19 @@ class Desk:
 
     config: LaneConfig
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
-    started: list[tuple[str, Permit]] = field(default_factory=list)
     barred: set[str] = field(default_factory=set)
-    forgotten: list[str] = field(default_factory=list)
-    expired: list[str] = field(default_factory=list)
     fairness: Fairness = field(default_factory=Fairness)
 
     def __post_init__(self) -> None:
         self.admission = admission_of(self.config, self.clock)
+        self.owner = JobOwnerDouble(
+            may=lambda each: each.job.id not in self.barred,
+            known=lambda each: has_a_deadline_ahead(each, self.clock.now()),
+        )
         self.dispatcher = Dispatcher(
             {"main": self.admission},
             self.clock,
-            Reactions(
-                lambda each: each.job.id not in self.barred,
-                lambda each, permit: self.started.append((each.job.id, permit)),
-                lambda each: self.forgotten.append(each.job.id),
-                lambda each: self.expired.append(each.job.id),
-            ),
+            self.owner,
             self.fairness,
         )
 
@@ -55,8 +57,20 @@ class Desk:
         self.dispatcher.pump("main")
 
     @property
+    def started(self) -> list[tuple[str, Permit]]:
+        return [(each.job.id, permit) for each, permit in self.owner.started]
+
+    @property
     def order(self) -> list[str]:
         return [name for name, _ in self.started]
+
+    @property
+    def forgotten(self) -> list[str]:
+        return [each.job.id for each in self.owner.dropped]
+
+    @property
+    def expired(self) -> list[str]:
+        return [each.job.id for each, _ in self.owner.ended]
 
 
 @pytest.fixture
@@ -291,7 +305,7 @@ def test_a_parked_lane_is_probed_by_one_job_at_a_time_and_in_turn() -> None:
     desk.clock.advance(1.0)
     probing = list(desk.order)
     desk.admission.on_failure(FailureClass.AUTH, None, 0.0)
-    desk.dispatcher.requeue(first)
+    desk.dispatcher.offer(first)
     desk.end()
     desk.clock.advance(2.0)
 
@@ -370,3 +384,88 @@ def test_tenants_that_wait_take_room_besides_their_jobs() -> None:
 def _of_tenant(waits: JobProgress, tenant: str) -> JobProgress:
     waits.job = waits.job.model_copy(update={"tenant": tenant})
     return waits
+
+
+def test_a_job_that_waits_for_a_reason_of_its_own_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk(lane(concurrency=1))
+    admit = Admission.admit
+
+    def without_money(admission: Admission, each: JobProgress) -> Permit | Wait | Outcome:
+        spent = each.job.id == "spent" and desk.clock.now() < NOW + 5.0
+        return Wait(5.0, passed_over=True) if spent else admit(admission, each)
+
+    monkeypatch.setattr(Admission, "admit", without_money)
+    desk.offer(waiting("spent"), waiting("b"), waiting("c"))
+    held = desk.dispatcher.held("main")
+    desk.clock.advance(5.0)
+    desk.end()
+
+    assert held == 2
+    assert desk.order == ["b", "spent"]
+
+
+def test_a_job_that_can_have_no_permit_ends_and_the_next_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk(lane(concurrency=1))
+    admit = Admission.admit
+    monkeypatch.setattr(
+        Admission,
+        "admit",
+        lambda admission, each: (
+            cancelled("main") if each.job.id == "spent" else admit(admission, each)
+        ),
+    )
+
+    desk.offer(waiting("spent"), waiting("b"))
+
+    assert [(each.job.id, outcome) for each, outcome in desk.owner.ended] == [
+        ("spent", cancelled("main"))
+    ]
+    assert desk.order == ["b"]
+    assert desk.dispatcher.waiting == 0
+
+
+def test_a_head_whose_answer_is_on_its_way_waits_beside_the_queue() -> None:
+    desk = Desk(lane(concurrency=1))
+    desk.owner.known = lambda each: FOLLOWS if each.job.id == "copy" else None
+    copy = waiting("copy", seconds=60)
+    desk.offer(copy, waiting("b"))
+
+    to_others = desk.dispatcher.take_queued(lambda each: True)
+    late = desk.dispatcher.take_expired(NOW + 60.0)
+
+    assert desk.order == ["b"]
+    assert to_others == []
+    assert late == [copy]
+    assert not desk.dispatcher.take_following(copy)
+
+
+def test_a_job_that_followed_in_vain_is_the_head_again() -> None:
+    desk = Desk(lane(concurrency=1))
+    follows = {"copy"}
+    desk.owner.known = lambda each: FOLLOWS if each.job.id in follows else None
+    copy = waiting("copy")
+    desk.offer(copy, waiting("b"), waiting("c"))
+
+    follows.clear()
+    desk.dispatcher.resume(copy)
+    desk.dispatcher.resume(copy)
+    desk.end()
+    desk.end()
+
+    assert desk.order == ["b", "copy", "c"]
+
+
+def test_an_answer_that_is_known_needs_no_lane() -> None:
+    desk = Desk(lane(concurrency=1))
+    answered = cancelled("main")
+    desk.owner.known = lambda each: answered if each.job.id == "known" else None
+    desk.admission.on_failure(FailureClass.AUTH, None, 0.0)
+
+    desk.offer(waiting("known"), waiting("b"))
+
+    assert [each.job.id for each, _ in desk.owner.ended] == ["known"]
+    assert desk.order == []

@@ -285,7 +285,7 @@ def test_a_partition_whose_call_was_broken_off_goes_without_a_last_word() -> Non
     member.assign(_SHARD, marks=_SHARD)
 
     record.tracker.aborted = True
-    record.tracker.give_back(record.offset)
+    record.tracker.unread(record.offset)
     member.commit()
 
     assert [place for place in _SHARD if not member.final(place)] == [("a", 1)]

@@ -8,12 +8,15 @@ import zlib
 
 import httpx
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.providers.http.call_errors import connection_failed
 from tollway_workers.providers.http.http_provider import LARGEST_ANSWER
 from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge, read_body
 from tollway_workers.providers.http.transport import AiohttpTransport
+
+pytestmark = pytest.mark.both_loops
 
 
 def packed(body: bytes) -> bytes:
@@ -135,12 +138,22 @@ async def _continue_for_ever(reader: asyncio.StreamReader, writer: asyncio.Strea
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         await reader.readuntil(b"\r\n\r\n")
         while True:
-            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 500)
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000)
             await writer.drain()
     writer.close()
 
 
-async def test_a_server_that_never_comes_to_its_answer_is_left() -> None:
+async def test_a_server_that_never_comes_to_its_answer_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed: list[int] = []
+    parse = ResponseHandler.data_received
+
+    def counted(connection: ResponseHandler, data: bytes) -> None:
+        parsed.append(len(data))
+        parse(connection, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", counted)
     server = await asyncio.start_server(_continue_for_ever, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     transport = AiohttpTransport()
@@ -152,3 +165,5 @@ async def test_a_server_that_never_comes_to_its_answer_is_left() -> None:
 
     await transport.aclose()
     server.close()
+    # Each step holds up the loop, and 256 KiB at once for a second.
+    assert max(parsed) <= 64 * 1024

@@ -22,11 +22,13 @@ from tollway_schemas.job import Job, Priority
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.health.readiness import Condition, why_not_ready
 from tollway_workers.job.outcome import DeadLettered
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.pipeline.check import outcome_of
 from tollway_workers.pipeline.decode import read_job
-from tollway_workers.pipeline.read import Ended, Refused
+from tollway_workers.pipeline.read import Refused
 from tollway_workers.worker.tasks import in_turns
 
 _MANY = 340_000
@@ -167,7 +169,7 @@ def test_a_job_that_is_larger_than_jobs_may_be_is_not_decoded(
 ) -> None:
     monkeypatch.setattr("tollway_workers.pipeline.read.read_job", None)
 
-    taken = fleet.intake.take(record(b" " * (MOST_JOB_BYTES + 1)))
+    taken = fleet.reader.read(record(b" " * (MOST_JOB_BYTES + 1)))
 
     assert isinstance(taken, Refused)
     assert taken.failure.failure_class is FailureClass.INVALID_JOB
@@ -179,7 +181,7 @@ def test_a_job_that_is_larger_than_jobs_may_be_is_not_decoded(
 def test_what_cannot_be_read_is_refused_in_its_own_words(fleet: MemoryFleet) -> None:
     unreadable = record(encode(job()))._replace(unreadable="the record at offset 7 of x-0 ...")
 
-    taken = fleet.intake.take(unreadable)
+    taken = fleet.reader.read(unreadable)
 
     assert isinstance(taken, Refused)
     assert taken.failure.message == "the record at offset 7 of x-0 ..."
@@ -191,11 +193,12 @@ def test_a_deadline_beyond_the_longest_ends_a_job_at_once(
 ) -> None:
     value = orjson.dumps(orjson.loads(encode(job())) | {"deadline": deadline})
 
-    taken = fleet.intake.take(record(value))
+    taken = fleet.reader.read(record(value))
+    assert isinstance(taken, JobProgress)
+    outcome = outcome_of(fleet.checks, taken, NOW)
 
-    assert isinstance(taken, Ended)
-    assert isinstance(taken.outcome, DeadLettered)
-    assert taken.outcome.failure.problems == (
+    assert isinstance(outcome, DeadLettered)
+    assert outcome.failure.problems == (
         "deadline: is more than 3 days, 12:00:00 away, the longest there is",
     )
 

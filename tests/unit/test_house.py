@@ -65,6 +65,26 @@ def nodes(path: Path) -> Iterator[ast.AST]:
     return ast.walk(parsed(path))
 
 
+#: Decisions: what they need to know is an argument, the time too. `job/ports.py` holds seams.
+_PURE = (
+    *("config/shape", "config/say", "job", "limits", "lanes", "forwarding", "ownership", "topics"),
+    *("health", "operators", "pipeline/checks", "pipeline/decide.py", "pipeline/decode.py"),
+)
+_SEAMS = ("job/ports.py",)
+#: Modules that know the time, wait, or reach the world.
+_WORLD = {
+    "asyncio",
+    "os",
+    "random",
+    "select",
+    "signal",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+}
+
+
 def test_the_tree_was_found() -> None:
     assert len(PACKAGES) > 50
     assert len(TESTS) > 10
@@ -201,3 +221,34 @@ def test_the_readme_shows_the_example_that_is_run() -> None:
     example = (ROOT / "producers/examples/twelve_lines.py").read_text().split('"""', 2)[2].strip()
 
     assert example in (ROOT / "README.md").read_text()
+
+
+def _pure() -> list[Path]:
+    fleet = ROOT / "workers/tollway_workers"
+    found = [path for name in _PURE for path in ((fleet / name).rglob("*.py"), [fleet / name])]
+    files = [path for paths in found for path in paths if path.suffix == ".py" and path.is_file()]
+    return [path for path in files if str(path.relative_to(fleet)) not in _SEAMS]
+
+
+def test_decisions_wait_for_nothing_and_have_no_clock() -> None:
+    waiting = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    impure = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in _pure()
+        for node in nodes(path)
+        if isinstance(node, waiting)
+        or (isinstance(node, ast.Attribute) and node.attr in ("now", "utcnow", "today"))
+        or (isinstance(node, ast.Call) and getattr(node.func, "id", None) == "open")
+        or (isinstance(node, ast.Import) and {each.name for each in node.names} & _WORLD)
+        or (isinstance(node, ast.ImportFrom) and _reaches_the_world(node))
+    ]
+
+    assert len(_pure()) > 80
+    assert impure == []
+
+
+def _reaches_the_world(node: ast.ImportFrom) -> bool:
+    if node.module == "random":
+        # The dice themselves are an argument.
+        return [each.name for each in node.names] != ["Random"]
+    return node.module in {*_WORLD, "tollway_workers.clock"}

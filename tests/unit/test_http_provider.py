@@ -20,6 +20,8 @@ from tollway_workers.providers.http.call_errors import TRANSPORT_ERRORS, class_o
 from tollway_workers.providers.http.http_provider import LARGEST_ANSWER, HttpProvider
 from tollway_workers.providers.registry import WIRE_FORMATS, ProviderRegistry
 
+pytestmark = pytest.mark.both_loops
+
 KEY = "sk-secretsecret"
 ANSWER = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
 CALL = ProviderCall(body=b'{"a":1}', call_id="job-1/1/2", timeout=5.0)
@@ -265,3 +267,13 @@ async def test_lanes_of_one_provider_share_its_connections(
     assert [transport.closed for transport in made] == [0]
     await other.aclose()
     assert [transport.closed for transport in made] == [1]
+
+
+async def test_of_a_header_that_is_repeated_on_the_way_the_first_counts() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = [("Retry-After", "7"), ("retry-after", "7"), ("X-Request-Id", "a")]
+        return httpx.Response(429, headers=[*headers, ("x-request-id", "b")], json={})
+
+    failure = await _failure(_provider(answer))
+
+    assert (failure.retry_after, failure.provider_request_id) == (7.0, "a")

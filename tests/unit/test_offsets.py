@@ -46,10 +46,10 @@ class PartitionModel(RuleBasedStateMachine):
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
+    def unread(self, data: st.DataObject) -> None:
         for offset in data.draw(st.lists(st.sampled_from(sorted(self.open)), unique=True)):
             self.open.remove(offset)
-            self.tracker.give_back(offset)
+            self.tracker.unread(offset)
         self.position = self.tracker.next_offset
 
     @rule(idle=st.booleans())

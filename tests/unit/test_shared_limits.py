@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from job_owner import JobOwnerDouble
 from manual_clock import ManualClock
 from samples import NOW, job, progress
 
@@ -13,7 +14,8 @@ from tollway_workers.config.shape.groups import contract_of, limit_groups
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import whole
 from tollway_workers.pipeline.admit import Admission, Permit
-from tollway_workers.pipeline.dispatch import Dispatcher, Fairness, Reactions
+from tollway_workers.pipeline.dispatch import Dispatcher
+from tollway_workers.pipeline.queue import Fairness
 
 
 class Account:
@@ -39,19 +41,19 @@ class Account:
             name: Admission(resolve_lane(name, settings), self.quota.of(name), self.clock)
             for name in ("a", "b")
         }
-        self.started: list[tuple[str, Permit]] = []
         self.barred = ""
+        self.owner = JobOwnerDouble(may=lambda each: each.lane != self.barred)
         self.dispatcher = Dispatcher(
             self.lanes,
             self.clock,
-            Reactions(
-                lambda each: each.lane != self.barred,
-                lambda each, permit: self.started.append((each.lane, permit)),
-                lambda each: None,
-                lambda each: None,
-            ),
+            self.owner,
             Fairness(),
         )
+
+    @property
+    def started(self) -> list[tuple[str, Permit]]:
+        """Lane and permit of each call."""
+        return [(each.lane, permit) for each, permit in self.owner.started]
 
     def offer(self, lane: str, count: int, tokens: float = 0.0) -> None:
         """So many jobs for a lane, each of so many tokens."""

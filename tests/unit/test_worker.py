@@ -18,6 +18,8 @@ from tollway_workers.errors import ProviderFailure
 from tollway_workers.ownership import offset_map
 from tollway_workers.providers.base import Completion, ProviderCall
 
+pytestmark = pytest.mark.both_loops
+
 ROUTE = RouteSettings(lanes=("main",))
 
 
@@ -331,7 +333,7 @@ async def test_memory_is_bounded_and_reading_goes_on_when_there_is_room() -> Non
         provider.hold.set()
         await fleet.until(lambda: len(fleet.replies) == 30 and fleet.lag == 0)
 
-    assert fleet.worker._bytes == 0
+    assert fleet.worker.held_bytes == 0
 
 
 async def test_a_parked_lane_keeps_its_backlog_and_works_it_off_when_a_probe_gets_through() -> None:

@@ -12,6 +12,8 @@ from tollway_schemas.job import Priority
 from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import CallNotSent, ProviderFailure
 from tollway_workers.job.envelopes import instant
+from tollway_workers.job.progress import JobProgress
+from tollway_workers.pipeline.admit import Permit
 from tollway_workers.providers.base import Completion, ProviderCall
 
 ROUTE = RouteSettings(
@@ -29,7 +31,7 @@ def tell(fleet: MemoryFleet, **target: object) -> None:
     action = Action.PAUSE if "lane" in target else Action.CANCEL
     facts = {"action": action, "issued_at": instant(now), "expires_at": instant(now + 1_000)}
     command = Command.model_validate(facts | target)
-    fleet.worker.cancelling.apply([(KEY, encode(command))])
+    fleet.worker.operators.apply([(KEY, encode(command))])
 
 
 def resting(fleet: MemoryFleet) -> frozenset[str]:
@@ -46,7 +48,7 @@ async def test_no_call_starts_on_a_paused_lane_until_it_is_resumed() -> None:
         await fleet.until(lambda: fleet.clock.now() > NOW + 5)
         paused = len(provider.calls)
 
-        fleet.worker.cancelling.apply([(KEY, None)])
+        fleet.worker.operators.apply([(KEY, None)])
         await fleet.until(lambda: len(fleet.replies) == 2)
 
     assert paused == 0
@@ -80,7 +82,7 @@ async def test_a_call_that_still_connects_when_its_lane_is_paused_is_not_sent() 
         provider.hold.set()
         await fleet.until(lambda: fleet.worker.dispatcher.waiting == 1)
         paused = len(provider.calls)
-        fleet.worker.cancelling.apply([(KEY, None)])
+        fleet.worker.operators.apply([(KEY, None)])
         await fleet.until(lambda: "a" in fleet.replies)
 
     assert paused == 0
@@ -92,7 +94,7 @@ async def test_the_source_is_told_which_topics_may_start_no_call() -> None:
     async with fleet:
         tell(fleet, lane="main")
         await fleet.until(lambda: NAMES.jobs("extract", Priority.BULK) in resting(fleet))
-        fleet.worker.cancelling.apply([(KEY, None)])
+        fleet.worker.operators.apply([(KEY, None)])
         await fleet.until(lambda: not resting(fleet))
 
 
@@ -143,7 +145,7 @@ async def test_a_cancelled_job_that_waits_is_answered_at_once_and_never_called()
     assert not any(reply.dead_letter for reply in early.values())
     assert fleet.broker.records(NAMES.dead_letters) == []
     assert len(provider.calls) == 4
-    assert fleet.worker._bytes == 0
+    assert fleet.worker.held_bytes == 0
 
 
 async def test_a_call_of_a_cancelled_job_is_broken_off_and_journaled_as_perhaps_billed() -> None:
@@ -167,7 +169,7 @@ async def test_a_call_of_a_cancelled_job_is_broken_off_and_journaled_as_perhaps_
     assert [entry.attempt for entry in fleet.journal if entry.job_id == "a"] == [attempt]
     assert in_flight == 0
     assert fleet.replies["b"].status == "completed"
-    assert fleet.worker._bytes == 0
+    assert fleet.worker.held_bytes == 0
 
 
 async def test_a_job_that_waits_for_its_retry_is_cancelled_too() -> None:
@@ -221,13 +223,13 @@ async def test_a_call_that_ends_in_a_retry_as_its_job_is_cancelled_is_not_repeat
 async def test_a_permit_is_given_back_where_a_call_is_cancelled_before_it_began() -> None:
     provider = ScriptedProvider()
     fleet = fleet_of(provider, concurrency=1)
-    begin = fleet.worker._start
+    begin = fleet.worker.start
 
-    def cancelled_at_once(*what: object) -> None:
-        begin(*what)  # type: ignore[arg-type]  # as it was called
+    def cancelled_at_once(subject: JobProgress, permit: Permit) -> None:
+        begin(subject, permit)
         tell(fleet, jobs=("a",))
 
-    fleet.worker.dispatcher._start = cancelled_at_once
+    fleet.worker.start = cancelled_at_once  # type: ignore[method-assign,assignment]  # a test in between
     async with fleet:
         await fleet.publish(job("a"), job("b"))
         await fleet.until(lambda: len(fleet.replies) == 2)
@@ -271,7 +273,7 @@ async def test_a_lane_that_an_operator_resumes_is_tried_at_once_and_only_then() 
         await fleet.until(lambda: len(fleet.replies) == 1)
         admission = fleet.lanes["main"].admission
         admission.on_failure(FailureClass.AUTH, None, 0.0)
-        fleet.worker.cancelling.apply([])
+        fleet.worker.operators.apply([])
 
     assert fleet.clock.now() - asked < 5.0
     assert admission.hold is not None

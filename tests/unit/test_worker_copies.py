@@ -8,10 +8,12 @@ from samples import job, lane
 from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas.codec import encode
+from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
+from tollway_workers.job.envelopes import instant
 
 _REFUSED = ProviderFailure(failure_class=FailureClass.INVALID_REQUEST, message="no", status=400)
 _OVERLOADED = ProviderFailure(
@@ -158,7 +160,7 @@ async def test_a_drain_answers_the_copies_of_what_ends_and_holds_no_bytes() -> N
 
     assert len(desk.written) == 2
     assert fleet.lag == 0
-    assert fleet.worker._bytes == 0
+    assert fleet.worker.held_bytes == 0
 
 
 async def test_a_waiting_copy_is_answered_at_its_own_deadline_not_at_the_firsts() -> None:
@@ -179,4 +181,27 @@ async def test_a_waiting_copy_is_answered_at_its_own_deadline_not_at_the_firsts(
         await desk.all_done(2)
 
     assert len(desk.provider.calls) == 1
-    assert fleet.worker._bytes == 0
+    assert fleet.worker.held_bytes == 0
+
+
+async def test_a_cancelled_copy_is_answered_while_the_first_is_called() -> None:
+    desk = Desk()
+    desk.provider.hold.clear()
+    async with desk.fleet as fleet:
+        await fleet.publish(job(run="one"), job(run="two"))
+        await fleet.until(lambda: len(desk.provider.calls) == 1)
+        await fleet.settle()
+        command = Command(
+            action=Action.CANCEL,
+            run="two",
+            issued_at=instant(fleet.clock.now() + 1.0),
+            expires_at=instant(fleet.clock.now() + 100.0),
+        )
+        fleet.worker.operators.apply([(b"key", encode(command))])
+        await fleet.until(lambda: len(desk.written) == 1)
+        desk.provider.hold.set()
+        await desk.all_done(2)
+
+    assert [b'"cancelled"' in each for each in desk.written] == [True, False]
+    assert len(desk.provider.calls) == 1
+    assert fleet.worker.held_bytes == 0

@@ -75,7 +75,7 @@ async def test_a_write_that_fails_once_is_written_again(point: int, error: type[
         await fleet.until(lambda: all_ended(fleet))
 
     assert len(provider.calls) == 7
-    assert fleet.worker._bytes == 0
+    assert fleet.worker.held_bytes == 0
 
 
 @pytest.mark.parametrize("point", _POINTS)
@@ -158,7 +158,7 @@ async def test_a_bug_met_before_any_call_is_that_jobs_dead_letter_and_ends_no_wo
     assert [reply.status for reply in fleet.replies.values()].count("completed") == 2
     assert "a bug in itself (TypeError)" in str([letter.value, letter.headers])
     assert "secret" not in str([letter.value, letter.headers]) + caplog.text
-    assert fleet.worker._bytes == 0
+    assert fleet.worker.held_bytes == 0
 
 
 @pytest.mark.parametrize("point", range(8))

@@ -117,7 +117,7 @@ async def test_a_move_calls_no_job_twice_and_gives_back_the_bytes_of_what_went()
         await both(fleet, second, lambda: fleet.running is not None and fleet.running.done())
 
     assert set((names(provider) + names(other)).values()) == {1}
-    assert fleet.worker._bytes == second.worker._bytes == 0
+    assert fleet.worker.held_bytes == second.worker.held_bytes == 0
 
 
 async def test_a_call_that_outlives_its_release_is_broken_off_and_its_partition_goes(
@@ -138,7 +138,7 @@ async def test_a_call_that_outlives_its_release_is_broken_off_and_its_partition_
     async with fleet_of(other, fleet.broker, name="worker-1") as second:
         await both(fleet, second, lambda: len(other.calls) > 0)
         took = fleet.clock.monotonic() - began
-        held = fleet.worker._bytes
+        held = fleet.worker.held_bytes
         await fleet.crash()
 
     # The longest call, and a second.
@@ -163,7 +163,7 @@ async def test_a_retry_that_a_drain_breaks_off_goes_on_with_its_attempts() -> No
     # The call that was broken off is nobody's mistake: it is made again.
     assert [call.call_id for call in other.calls] == ["tried/1/2"]
     assert [each.number for each in second.replies["tried"].attempts] == [1, 2]
-    assert fleet.worker._bytes == 0
+    assert fleet.worker.held_bytes == 0
 
 
 async def test_a_partition_that_goes_after_a_call_was_broken_off_has_no_last_word() -> None:
@@ -234,9 +234,9 @@ async def test_what_others_have_by_now_is_forgotten_and_not_sent_on_to_be_called
         fleet.broker.leave(NAMES.worker_group, fleet.source)
         fleet.source.forget()
         # As after the poll in which the group says so, before anything else comes by.
-        fleet.worker._let_go()
+        fleet.worker._leave_to_others()
         provider.hold.set()
-        await fleet.until(lambda: fleet.worker._bytes == 0)
+        await fleet.until(lambda: fleet.worker.held_bytes == 0)
 
     assert fleet.broker.records(LANE_TOPIC) == []
 

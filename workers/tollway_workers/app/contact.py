@@ -27,7 +27,7 @@ class Contact:
         clock: Clock,
     ) -> None:
         """`client`: arguments that every aiokafka client takes; `homes`: of each lane."""
-        self._cancelling = watched.worker.cancelling
+        self._operators = watched.worker.operators
         self._follower = CommandFollower(client, names.commands, commands, self._obey, clock)
         self._pulse = Pulse(watched, homes, self._follower, commands, clock)
         self._heartbeats = HeartbeatWriter(client, names.heartbeats, self._pulse.beat, clock)
@@ -54,7 +54,7 @@ class Contact:
         await self._heartbeats.stop()
 
     def _obey(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-        self._cancelling.apply(records)
+        self._operators.apply(records)
         self._heartbeats.soon()
 
 

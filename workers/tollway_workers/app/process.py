@@ -10,6 +10,7 @@ from random import SystemRandom
 
 import orjson
 import structlog
+from prometheus_client import disable_created_metrics
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
@@ -37,10 +38,12 @@ from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
+from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
-from tollway_workers.pipeline.dispatch import Fairness
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
-from tollway_workers.pipeline.read import Intake, IntakeSettings
+from tollway_workers.pipeline.queue import Fairness
+from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.telemetry.metrics import Metrics
@@ -83,7 +86,7 @@ class WorkerApp:
             for group in limit_groups(settings)
         }
         self._counts = open_tokenizers(settings, lanes)
-        self._checks = load_checks(settings.routes)
+        self._answer_checks = load_checks(settings.routes)
         self.metrics = Metrics(lanes, self._clock)
         self._commands = Commands()
         self._source = self._new_source()
@@ -99,7 +102,7 @@ class WorkerApp:
             liveness=self._liveness,
             backlog=self._backlog,
         )
-        homes = lane_homes(settings, lanes, self._intake.topics_of)
+        homes = lane_homes(settings, lanes, self._reader.topics_of)
         self._contact = Contact(self._client, names, watched, self._commands, homes, self._clock)
         gauges = Gauges(self.metrics.state, watched, self._clock)
         self._telemetry = TelemetryServer(self.metrics.registry, gauges.refresh, self.why_not_ready)
@@ -208,7 +211,7 @@ class WorkerApp:
             for name, config in configs.items()
         }
         validator = ResultValidator()
-        checks = RouteChecks(self._checks, self.metrics.check_failed)
+        answer_checks = RouteChecks(self._answer_checks, self.metrics.check_failed)
         policy = RetryPolicy(SystemRandom(), settings.retry.seconds)
         publisher = OutcomePublisher(
             self._sink,
@@ -221,21 +224,22 @@ class WorkerApp:
             ),
             clock,
         )
-        reads = IntakeSettings(
+        reads = ReadSettings(
             jobs=jobs_topics(settings),
             lanes=lane_topics(settings),
             routes=settings.routes,
             most_bytes=kafka.max_job_bytes,
         )
-        self._intake = Intake(reads, publisher, validator, clock)
+        self._reader = JobReader(reads)
         parts = Parts(
             source=self._source,
             sink=self._sink,
             relay=self._new_relay(publisher),
             replies=KafkaReplies(self._client, clock),
-            intake=self._intake,
+            reader=self._reader,
+            checks=self._checks(publisher, validator),
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, policy, clock, checks),
+            executor=JobExecutor(self._lanes, validator, policy, clock, answer_checks),
             publisher=publisher,
             events=self.metrics,
             clock=clock,
@@ -244,6 +248,15 @@ class WorkerApp:
             commands=self._commands,
         )
         return Worker(parts)
+
+    def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
+        return checks_in_order(
+            routes=self._settings.routes,
+            admissions={name: lane.admission for name, lane in self._lanes.items()},
+            may_reply_to=publisher.may_reply_to,
+            validator=validator,
+            commands=self._commands,
+        )
 
     def _fairness(self) -> Fairness:
         settings = self._settings
@@ -289,6 +302,8 @@ class WorkerApp:
         telemetry = self._settings.telemetry
         if telemetry.port is None:
             return
+        # Else every counter and histogram has a second series, which says when it was made.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         url = await self._telemetry.start(telemetry.host, telemetry.port)
         log.info("metrics are served", url=url)
         if self._options.announce is not None:

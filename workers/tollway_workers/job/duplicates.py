@@ -5,8 +5,6 @@ a job meet in one shard because their key is the job id.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 import orjson
@@ -59,14 +57,14 @@ class ReplyPlace(NamedTuple):
 class Duplicates(Generic[Copy]):
     """Jobs that are here or were replied to not long ago.
 
-    State: `_here` (copies that wait for the end of the first, by its identity) and `_replied`
-    (where replies stand, oldest first).
+    State: `_here` (copies that wait for the end of the first, by its identity, in the order in
+    which they came) and `_replied` (where replies stand, oldest first).
     """
 
     def __init__(self, most_replies: int) -> None:
         """`most_replies`: how many replies are remembered, at about 500 bytes each."""
         self._most = most_replies
-        self._here: dict[Identity, list[Copy]] = {}
+        self._here: dict[Identity, dict[Copy, None]] = {}
         self._replied: dict[Identity, ReplyPlace] = {}
 
     def admit(self, identity: Identity, job: Copy) -> bool | ReplyPlace:
@@ -76,12 +74,12 @@ class Duplicates(Generic[Copy]):
         """
         waiting = self._here.get(identity)
         if waiting is not None:
-            waiting.append(job)
+            waiting[job] = None
             return False
         place = self._replied.get(identity)
         if place is not None:
             return place
-        self._here[identity] = []
+        self._here[identity] = {}
         return True
 
     def forget(self, identity: Identity, place: ReplyPlace) -> None:
@@ -96,27 +94,15 @@ class Duplicates(Generic[Copy]):
             self._replied[identity] = place
             if len(self._replied) > self._most:
                 del self._replied[next(iter(self._replied))]
-        return self._here.pop(identity, [])
+        return list(self._here.pop(identity, ()))
 
     def left(self, identity: Identity) -> list[Copy]:
         """It went elsewhere without a reply; the copies that waited for it."""
-        return self._here.pop(identity, [])
+        return list(self._here.pop(identity, ()))
 
-    def take(self, leaves: Callable[[Copy], bool]) -> list[Copy]:
-        """Remove and return the waiting copies that `leaves` says yes to; looks at each."""
-        taken: list[Copy] = []
-        for identity, waiting in self._here.items():
-            going = [copy for copy in waiting if leaves(copy)]
-            if going:
-                gone = set(map(id, going))
-                self._here[identity] = [copy for copy in waiting if id(copy) not in gone]
-                taken += going
-        return taken
-
-    @property
-    def waiting(self) -> Iterator[Copy]:
-        """Every copy that waits."""
-        return chain.from_iterable(self._here.values())
+    def gone(self, identity: Identity, copy: Copy) -> None:
+        """A copy does not wait any more: it ended by itself."""
+        self._here.get(identity, {}).pop(copy, None)
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._here.values()))

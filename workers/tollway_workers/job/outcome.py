@@ -60,6 +60,9 @@ class RetryLater:
 
     delay: float
     ask: Ask = Ask.SAME
+    #: It queues behind the lane's others, as the lane failed and not the job: so that no job uses
+    #: up its calls alone. Else before those of its tenant.
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)

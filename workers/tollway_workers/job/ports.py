@@ -65,8 +65,8 @@ class RecordSource(Protocol):
         """Whether a shard of the topic's limit group is ours: calls to its lanes may start here."""
         ...
 
-    def give_back(self, record: ReceivedRecord) -> None:
-        """A record was taken and not begun: it comes again, to whoever has its partition next."""
+    def unread(self, record: ReceivedRecord) -> None:
+        """A record was taken and not begun: the partition's next owner reads it anew."""
         ...
 
     async def commit(self) -> None:

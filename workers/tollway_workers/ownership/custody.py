@@ -152,10 +152,10 @@ class Custody:
             del self._waiting[record.offset]
         return chosen
 
-    def give_back(self) -> None:
+    def unread(self) -> None:
         """What was read and has not begun is to be read again, by whoever has the partition."""
         for offset in self._waiting:
-            self.tracker.give_back(offset)
+            self.tracker.unread(offset)
         self._waiting.clear()
 
     def note(self, *, final: bool = False) -> CommitNote:

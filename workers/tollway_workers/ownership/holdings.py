@@ -241,7 +241,7 @@ class Holdings:
         for place, custody in self._custodies.items():
             custody.tracker.releasing = self.leaving or place in marks
             if custody.tracker.releasing:
-                custody.give_back()
+                custody.unread()
                 self._waiting.discard(place)
         self._unserved = frozenset(
             topic

@@ -60,7 +60,7 @@ class OffsetTracker:
             self._incomplete = dict(sorted(self._incomplete.items()))
         return True
 
-    def give_back(self, offset: int) -> None:
+    def unread(self, offset: int) -> None:
         """The record at `offset` was taken and not begun: it is to be read again."""
         if self._incomplete.pop(offset, None) is not None:
             self._next = min(self._next, offset)

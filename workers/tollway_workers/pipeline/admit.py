@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import inf
 from types import TracebackType
+from typing import NamedTuple
 
 import structlog
 
@@ -13,6 +14,7 @@ from tollway_workers.config.shape.contract import MINUTE
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.failure_table import FAILURE_TABLE
+from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.address import wrong_address
 from tollway_workers.lanes.gate import LONGEST_PROBE, LaneGate, LaneState
@@ -30,6 +32,15 @@ log = structlog.get_logger(__name__)
 #: Answer limit that is reserved where a request names none.
 _ASSUMED_OUTPUT = 1024
 _NO_TOKENS = Cost()
+
+
+class Wait(NamedTuple):
+    """No leave to call yet."""
+
+    #: Until there might be; None: until a call ends, or shards or limits change.
+    seconds: float | None
+    #: The reason is the job's own: jobs behind it may go before it.
+    passed_over: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -97,26 +108,26 @@ class Admission:
         self._count = count
         self._log = WaitLog(lane.name)
 
-    def admit(self, progress: JobProgress) -> Permit | float | None:
-        """A permit; or seconds until there might be one; or None: when something has changed.
+    def admit(self, progress: JobProgress) -> Permit | Wait | Outcome:
+        """A permit, or how long to wait for one, or how the job ends that can have none.
 
-        Where prompts are counted, that is when this one is: `count` and set its `cost`.
+        Where prompts are counted, it waits until this one is: `count` and set its `cost`.
         """
         now = self._clock.monotonic()
         self.quota.group_binds = False
         wait = self.gate.wait(self.in_flight, now)
         if wait != 0.0:
-            return wait
+            return Wait(wait)
         if self._slowed:
             self._recover(now)
         if progress.cost is None and self.exact:
-            return None
+            return Wait(None)
         cost = progress.cost or self.cost_of(progress)
         wait = self.quota.wait(cost, now)
         if wait is not None and wait > LONGEST_PROBE:
             wait = self._wait_for_stated(cost, wait, now)
         if wait != 0.0:
-            return wait
+            return Wait(wait)
         self.quota.reserve(cost)
         self.in_flight += 1
         return Permit(self, cost, now)

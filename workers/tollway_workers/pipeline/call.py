@@ -63,14 +63,14 @@ class JobExecutor:
         validator: ResultValidator,
         policy: RetryPolicy,
         clock: Clock,
-        checks: RouteChecks = NO_CHECKS,
+        answer_checks: RouteChecks = NO_CHECKS,
     ) -> None:
-        """`checks`: what routes ask of an answer beyond its schema."""
+        """`answer_checks`: what routes ask of an answer beyond its schema."""
         self._lanes = lanes
         self._validator = validator
         self._policy = policy
         self._clock = clock
-        self._checks = checks
+        self._answer_checks = answer_checks
 
     async def execute(
         self,
@@ -94,7 +94,7 @@ class JobExecutor:
                     await self._compile(progress, permit)
                 call = self._prepare(progress)
                 completion = await self._send(call, progress, permit, may_send)
-            answer = await validated(self._validator, self._checks, progress, completion)
+            answer = await validated(self._validator, self._answer_checks, progress, completion)
         except (ProviderError, InvalidResult) as error:
             exchange = self._note_failure(progress, call, error)
             outcome = self._policy.decide(progress, error, now=self._clock.now())

@@ -7,16 +7,11 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-import structlog
-
-from tollway_workers.job.endings import beyond_limits, bug, traits
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.dispatch import Dispatcher
-
-log = structlog.get_logger(__name__)
 
 #: Jobs of a lane that are counted before it is their turn; counting begins when half are left.
 _AHEAD = 32
@@ -32,34 +27,19 @@ class Counting:
         dispatcher: Dispatcher,
         admissions: Mapping[str, Admission],
         *,
+        check: Callable[[JobProgress], Outcome | None],
         go: Callable[[Coroutine[Any, Any, None]], object],
         end: Callable[[JobProgress, Outcome], object],
     ) -> None:
-        """`go` runs a task; `end` writes the outcome of a job that waits for nothing."""
+        """`check`: whether a job need not be called; `go` runs a task; `end` writes an outcome."""
         self._dispatcher = dispatcher
         self._admissions = admissions
+        self._check = check
         self._go = go
         self._end = end
         self._busy: set[str] = set()
 
-    def ends(self, progress: JobProgress) -> bool:
-        """Whether a job is larger than its lane ever lets through; its end is then begun.
-
-        So is that of one whose estimate meets a bug in us. One whose prompt is not counted yet is
-        looked at when it is.
-        """
-        try:
-            why = self._admissions[progress.lane].never(progress)
-        except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("the tokens of a job met a bug in us", **traits(error))
-            self._end(progress, bug(error, progress.lane))
-            return True
-        if why is None:
-            return False
-        self._end(progress, beyond_limits(why, progress.lane))
-        return True
-
-    def look_ahead(self, lane: str) -> None:
+    def count_ahead(self, lane: str) -> None:
         """See that the prompts of the jobs that go next on a lane are counted."""
         if lane in self._busy:
             return
@@ -76,12 +56,11 @@ class Counting:
             self._busy.discard(lane)
         for progress, cost in zip(jobs, costs, strict=True):
             progress.cost = cost
-        never = self._admissions[lane].never
-        beyond = {progress for progress in jobs if never(progress) is not None}
-        if beyond:
+        ended = {job: outcome for job in jobs if (outcome := self._check(job)) is not None}
+        if ended:
             # Some may have gone on meanwhile: their partition, their deadline, an operator.
-            for progress in self._dispatcher.take(lambda each: each in beyond and each.owned):
-                self.ends(progress)
+            for job in self._dispatcher.take(lambda each: each in ended and each.owned):
+                self._end(job, ended[job])
         self._dispatcher.pump(lane)
 
 

@@ -101,7 +101,7 @@ class RetryPolicy:
                 return Forwarded(progress.lane, "retry", not_before)
             case _:
                 # The lane's gate holds the job as long as it has to.
-                return RetryLater(0.0)
+                return RetryLater(0.0, behind=row.next.waits_for_lane)
 
     def _wait(
         self, progress: JobProgress, failure_class: FailureClass, row: Row, error: CallError

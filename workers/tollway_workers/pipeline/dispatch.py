@@ -1,98 +1,47 @@
 """Who is called next, lane by lane: by priority, then fairly between tenants, then by age."""
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from itertools import chain, islice
-from math import inf
-from typing import NamedTuple
+from typing import Protocol
 
-from tollway_workers.clock import Clock, Timer
+from tollway_workers.clock import Clock
+from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import PriorityQueue
-from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.admit import Admission, Permit, Wait
+from tollway_workers.pipeline.lookup import FOLLOWS, Following
+from tollway_workers.pipeline.queue import Fairness, LaneQueue
 
 #: Seconds between two looks for jobs whose deadline passed while they waited.
 SWEEP_INTERVAL = 0.5
 
 
-class Reactions(NamedTuple):
-    """What a dispatcher asks and tells."""
+class JobOwner(Protocol):
+    """Whose jobs a dispatcher holds: it is asked about each head, and takes what leaves."""
 
-    #: Asked last: whether the job is provably ours at this moment.
-    may_start: Callable[[JobProgress], bool]
-    #: The job is called: whoever is told gives the permit back.
-    start: Callable[[JobProgress, Permit], None]
-    #: Its partition went to another worker before it was called.
-    forget: Callable[[JobProgress], None]
-    #: Its deadline passed at the head of its queue.
-    expire: Callable[[JobProgress], None]
-    #: A lane with a tokenizer has started what it could: the prompts of the next are to be counted.
-    look_ahead: Callable[[str], None] = lambda lane: None
+    def look(self, job: JobProgress, /) -> Outcome | Following | None:
+        """What is known of a job without a call: how it ends, or that it follows another."""
+        ...
 
+    def may_start(self, job: JobProgress, /) -> bool:
+        """Whether the job is provably ours at this moment, and its lane is not paused."""
+        ...
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fairness:
-    """How calls are shared out."""
+    def start(self, job: JobProgress, permit: Permit, /) -> None:
+        """Call a job. The permit is given back by whoever is told."""
+        ...
 
-    #: By tenant; one for whoever is not named.
-    weights: Mapping[str, float] = field(default_factory=dict)
-    #: The part of a lane that bulk jobs get at least while interactive ones wait.
-    bulk_floor: float = 0.05
-    #: Bytes of jobs that may wait for one lane, of all its topics.
-    lane_bytes: float = inf
+    def end(self, job: JobProgress, outcome: Outcome, /) -> None:
+        """Write the outcome of a job that was not called."""
+        ...
 
-    def weight(self, tenant: str | None) -> float:
-        """A tenant's part, against the others' that wait."""
-        return self.weights.get(tenant or "", 1.0)
+    def drop(self, job: JobProgress, /) -> None:
+        """Its partition went to another worker before it was called."""
+        ...
 
-
-@dataclass(slots=True, eq=False)
-class LaneQueue:
-    """The jobs that wait for one lane, and retries that are not due.
-
-    State besides: `parts` (their bytes, by topic), and `earliest` (no deadline among them is before
-    it).
-    """
-
-    admission: Admission
-    waiting: PriorityQueue[JobProgress]
-    retries: dict[JobProgress, Timer] = field(default_factory=dict)
-    timer: Timer | None = None
-    parts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    earliest: float = inf
-
-    @property
-    def held(self) -> int:
-        """Jobs that wait, for a slot or for a retry."""
-        return len(self.waiting) + len(self.retries)
-
-    def enter(self, progress: JobProgress) -> None:
-        """It waits here from now on."""
-        record = progress.record
-        self.parts[record.topic] += record.size
-        if progress.deadline < self.earliest:
-            self.earliest = progress.deadline
-
-    def leave(self, progress: JobProgress) -> None:
-        """It waits here no longer."""
-        record = progress.record
-        self.parts[record.topic] -= record.size
-
-    def queue(self, progress: JobProgress, *, first: bool = False) -> None:
-        """Behind the others of its tenant, or before them."""
-        self.waiting.add(progress, progress.tenant, interactive=progress.interactive, first=first)
-
-    def take_head(self, *, called: bool) -> JobProgress:
-        """Who goes next goes."""
-        head = self.waiting.take_head(self.admission.tokens_of, called=called)
-        self.leave(head)
-        return head
-
-    @property
-    def head(self) -> JobProgress | None:
-        """Who goes next."""
-        return self.waiting.head(self.admission.tokens_of)
+    def count_ahead(self, lane: str, /) -> None:
+        """A lane with a tokenizer has started what it could: count the prompts of the next."""
+        ...
 
 
 class Dispatcher:
@@ -105,7 +54,7 @@ class Dispatcher:
         self,
         admissions: Mapping[str, Admission],
         clock: Clock,
-        reactions: Reactions,
+        owner: JobOwner,
         fairness: Fairness,
     ) -> None:
         self._lanes = {
@@ -115,31 +64,48 @@ class Dispatcher:
         turns = {each.quota.group: deque[LaneQueue]() for each in admissions.values()}
         for lane in self._lanes.values():
             turns[lane.admission.quota.group].append(lane)
-        #: By lane: those that share limits with it, who is next first.
+        #: By lane: those that share limits with it, the one whose turn it is first.
         self._turns = {name: turns[each.quota.group] for name, each in admissions.items()}
         self._lane_bytes = fairness.lane_bytes
         self._clock = clock
-        self._may_start, self._start, self._forget, self._expire, self._look_ahead = reactions
+        self._owner = owner
         self._stopped = False
 
-    def offer(self, progress: JobProgress) -> None:
-        """A new job: it waits behind those of its tenant. Call `pump` after a batch."""
-        lane = self._lanes[progress.lane]
-        lane.enter(progress)
-        lane.queue(progress)
+    def offer(self, job: JobProgress) -> None:
+        """Queue a job behind those of its tenant. Call `pump` after a batch."""
+        lane = self._lanes[job.lane]
+        lane.enter(job)
+        lane.queue(job)
 
-    def retry(self, progress: JobProgress, delay: float) -> None:
-        """A job to be called again after `delay` seconds, before new ones of its tenant."""
-        lane = self._lanes[progress.lane]
-        lane.enter(progress)
+    def retry(self, job: JobProgress, delay: float) -> None:
+        """Queue a job before the others of its tenant, after `delay` seconds."""
+        lane = self._lanes[job.lane]
+        lane.enter(job)
         if delay <= 0.0:
-            lane.queue(progress, first=True)
+            lane.queue(job, first=True)
             return
-        lane.retries[progress] = self._clock.call_later(delay, lambda: self._due(lane, progress))
+        self._later(lane, job, delay)
 
-    def requeue(self, progress: JobProgress) -> None:
-        """A job that met its lane's fault: behind the others, so that none uses up its calls."""
-        self.offer(progress)
+    def follow(self, job: JobProgress) -> None:
+        """Hold a job whose answer is on its way beside its lane's queue."""
+        lane = self._lanes[job.lane]
+        lane.enter(job)
+        lane.following[job] = None
+
+    def take_following(self, job: JobProgress) -> bool:
+        """Remove a job that follows; False where it is no longer there."""
+        lane = self._lanes[job.lane]
+        if job not in lane.following:
+            return False
+        del lane.following[job]
+        lane.leave(job)
+        return True
+
+    def resume(self, job: JobProgress) -> None:
+        """Queue a job that followed before the others of its tenant, if it is still there."""
+        if self.take_following(job):
+            self.retry(job, 0.0)
+            self.pump(job.lane)
 
     def pump(self, lane_name: str) -> None:
         """Start whatever is admitted now; called when a job came, a call ended, time passed.
@@ -147,23 +113,18 @@ class Dispatcher:
         Lanes that share limits take turns, a call each.
         """
         turns = self._turns[lane_name]
-        # A snapshot: a job that is dropped on the way may have a copy of it started, in here.
+        # A snapshot: ending a head may bring back a job that followed it, and pump in here.
         while (lane := self._start_next(tuple(turns))) is not None:
             if len(turns) > 1:
                 turns.remove(lane)
                 turns.append(lane)
         for lane in turns:
             if lane.admission.exact and not self._stopped:
-                self._look_ahead(lane.admission.lane.name)
+                self._owner.count_ahead(lane.admission.lane.name)
 
     def upcoming(self, lane_name: str, most: int) -> list[JobProgress]:
         """The job that goes next, and those that will about then; no retries that are not due."""
-        lane = self._lanes[lane_name]
-        head = lane.head
-        first = () if head is None else (head,)
-        return list(
-            islice(dict.fromkeys(chain(first, islice(lane.waiting.upcoming(), most))), most)
-        )
+        return self._lanes[lane_name].upcoming(most)
 
     def _start_next(self, turns: Iterable[LaneQueue]) -> LaneQueue | None:
         """Start one call of the first lane that may; returns the lane.
@@ -172,37 +133,49 @@ class Dispatcher:
         take what comes in before there is ever enough for it.
         """
         for lane in turns:
-            admission = lane.admission
             # A lane that is full is the usual case: it costs no look at who waits.
-            if self._stopped or admission.quota.full or (head := self._head(lane)) is None:
+            if self._stopped or lane.admission.quota.full:
                 continue
-            if not self._may_start(head):
-                # Whoever has its partition next will, or we once a commit has succeeded.
-                continue
-            leave = admission.admit(head)
-            if isinstance(leave, Permit):
-                self._start(lane.take_head(called=True), leave)
+            if self._start_head(lane):
                 return lane
-            if leave is not None:
-                self._wake_later(lane, leave)
-            if admission.quota.group_binds:
+            if lane.admission.quota.group_binds:
                 return None
         return None
 
+    def _start_head(self, lane: LaneQueue) -> bool:
+        """Start the lane's head, or the first job behind it that may go before it."""
+        admission = lane.admission
+        admission.quota.group_binds = False
+        while (head := self._head(lane)) is not None:
+            if not self._owner.may_start(head):
+                # The partition's next owner will call it, or we once a commit has succeeded.
+                return False
+            leave = admission.admit(head)
+            if isinstance(leave, Permit):
+                self._owner.start(lane.take_head(called=True), leave)
+                return True
+            if not isinstance(leave, Wait):
+                self._owner.end(lane.take_head(called=False), leave)
+            elif leave.passed_over and leave.seconds is not None:
+                self._later(lane, self._set_aside(lane), leave.seconds)
+            else:
+                if leave.seconds is not None:
+                    self._wake_later(lane, leave.seconds)
+                return False
+        return False
+
     def take_expired(self, now: float) -> list[JobProgress]:
         """Remove and return the waiting jobs whose deadline has passed (`now`: seconds UTC)."""
-        taken: list[JobProgress] = []
-        for lane in self._lanes.values():
-            if lane.earliest > now:
-                continue
-            taken += self._take(lane, lambda each: each.deadline <= now and each.owned)
-            waiting = (*lane.waiting, *lane.retries)
-            lane.earliest = min((each.deadline for each in waiting), default=inf)
-        return taken
+        return [job for lane in self._lanes.values() for job in lane.take_expired(now)]
 
-    def take(self, leaves: Callable[[JobProgress], bool]) -> list[JobProgress]:
-        """Remove and return the waiting jobs that `leaves` says yes to, retries included."""
-        return [each for lane in self._lanes.values() for each in self._take(lane, leaves)]
+    def take(self, wanted: Callable[[JobProgress], bool]) -> list[JobProgress]:
+        """Remove and return the waiting jobs that `wanted` says yes to, whatever they wait for."""
+        return [job for lane in self._lanes.values() for job in lane.take(wanted)]
+
+    def take_queued(self, wanted: Callable[[JobProgress], bool]) -> list[JobProgress]:
+        """The same of those that wait for a call of their own, and follow none."""
+        lanes = self._lanes.values()
+        return [job for lane in lanes for job in lane.take(wanted, following=False)]
 
     def pump_all(self) -> None:
         """Start whatever all lanes admit: nothing could start for a while, and may now."""
@@ -221,7 +194,7 @@ class Dispatcher:
         """
         full: list[str] = []
         for lane in self._lanes.values():
-            left = self._lane_bytes - sum(lane.parts.values()) - lane.waiting.bytes_besides
+            left = self._lane_bytes - lane.bytes
             full += [topic for topic, held in lane.parts.items() if 0 < held >= left]
         return full
 
@@ -240,30 +213,33 @@ class Dispatcher:
         return sum(lane.held for lane in self._lanes.values())
 
     def _head(self, lane: LaneQueue) -> JobProgress | None:
-        """The job that is next; what is not ours any more, or too late, goes on the way."""
-        now = self._clock.now()
+        """The job that is next and has to be called; what need not be leaves on the way."""
         while (head := lane.head) is not None:
             if not head.owned:
-                self._forget(lane.take_head(called=False))
-            elif head.deadline <= now:
-                self._expire(lane.take_head(called=False))
-            else:
+                self._owner.drop(lane.take_head(called=False))
+                continue
+            known = self._owner.look(head)
+            if known is None:
                 return head
+            if known is FOLLOWS:
+                lane.following[self._set_aside(lane)] = None
+            else:
+                self._owner.end(lane.take_head(called=False), known)
         return None
 
-    def _take(self, lane: LaneQueue, leaves: Callable[[JobProgress], bool]) -> list[JobProgress]:
-        taken = lane.waiting.take(leaves)
-        for progress in [progress for progress in lane.retries if leaves(progress)]:
-            lane.retries.pop(progress).cancel()
-            taken.append(progress)
-        for progress in taken:
-            lane.leave(progress)
-        return taken
+    def _set_aside(self, lane: LaneQueue) -> JobProgress:
+        """Remove the head from the queue; it goes on waiting in its lane."""
+        head = lane.take_head(called=False)
+        lane.enter(head)
+        return head
 
-    def _due(self, lane: LaneQueue, progress: JobProgress) -> None:
-        del lane.retries[progress]
-        lane.queue(progress, first=True)
-        self.pump(progress.lane)
+    def _later(self, lane: LaneQueue, job: JobProgress, delay: float) -> None:
+        lane.later[job] = self._clock.call_later(delay, lambda: self._due(lane, job))
+
+    def _due(self, lane: LaneQueue, job: JobProgress) -> None:
+        del lane.later[job]
+        lane.queue(job, first=True)
+        self.pump(job.lane)
 
     def _wake_later(self, lane: LaneQueue, seconds: float) -> None:
         if lane.timer is not None:
@@ -280,5 +256,5 @@ async def answer_expired(
     """Until cancelled, call `expire` with each waiting job soon after its deadline."""
     while True:
         await clock.sleep(SWEEP_INTERVAL)
-        for progress in take_expired(clock.now()):
-            expire(progress)
+        for job in take_expired(clock.now()):
+            expire(job)

@@ -1,4 +1,4 @@
-"""From a record to what is to be done with it: a job for its lane, or an end without a call."""
+"""From a record to a job that waits for its lane, or to the reason why it holds none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,25 +9,16 @@ import structlog
 from tollway_schemas import headers
 from tollway_schemas.errors import TollwayError, UndecodableRecord, UnsupportedVersion
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import LONGEST_DEADLINE, Job, Priority
-from tollway_workers.clock import Clock
+from tollway_schemas.job import Job, Priority
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.forwarding.routing import towards, unknown_route
 from tollway_workers.forwarding.travel import arrival
-from tollway_workers.job.endings import bug, crashed, invalid_job, traits
-from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.endings import bug, traits
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.refusals import counted, listed
 from tollway_workers.job.unknown_fields import unknown_fields
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.pipeline.decide import expired
 from tollway_workers.pipeline.decode import read_job
-from tollway_workers.pipeline.publish import OutcomePublisher
 from tollway_workers.validation.asking import ask_on
-from tollway_workers.validation.validator import ResultValidator
-
-#: Seconds that a deadline may be away, where the clock of who wrote it is 5 minutes ahead of ours.
-_LONGEST = LONGEST_DEADLINE.total_seconds() + 300.0
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +27,7 @@ _MOST_WARNINGS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IntakeSettings:
+class ReadSettings:
     """What a worker reads."""
 
     #: Route and priority of each jobs topic.
@@ -56,33 +47,16 @@ class Refused(NamedTuple):
     failure: Failure
 
 
-class Ended(NamedTuple):
-    """A job that is not to be called: this outcome is to be written."""
+class JobReader:
+    """Reads records. State: the unknown fields that it has warned of."""
 
-    progress: JobProgress
-    outcome: Outcome
-
-
-class Intake:
-    """Reads records. Decides, and changes nothing but what it has warned of."""
-
-    def __init__(
-        self,
-        settings: IntakeSettings,
-        publisher: OutcomePublisher,
-        validator: ResultValidator,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, settings: ReadSettings) -> None:
         self._settings = settings
-        self._publisher = publisher
-        self._validator = validator
-        self._clock = clock
         self._warned: set[str] = set()
-        self._served = {lane for route in settings.routes.values() for lane in route.lanes}
 
     @property
-    def homes(self) -> dict[str, str]:
-        """A topic of each lane, by which its limit group is known."""
+    def topic_of_lane(self) -> dict[str, str]:
+        """One topic of each lane: whoever owns shards of it may call the lane."""
         return {lane: topic for topic, (lane, _) in self._settings.lanes.items()}
 
     def topics_of(self, lane: str) -> list[str]:
@@ -95,8 +69,8 @@ class Intake:
         ]
         return begin + [topic for topic, (name, _) in reads.lanes.items() if name == lane]
 
-    def take(self, record: ReceivedRecord) -> JobProgress | Ended | Refused:
-        """A job that is to wait for its lane, or how it ends or goes on at once.
+    def read(self, record: ReceivedRecord) -> JobProgress | Refused:
+        """The job in a record, or why it holds none.
 
         Raises nothing: what meets a bug in us is a dead letter, and ends no worker.
         """
@@ -108,17 +82,14 @@ class Intake:
             progress = self._begin(record, *begins) if begins else self._go_on(record)
             # Here, where a bug ends one job alone.
             _ = progress.digest
-            outcome = self._refusal(progress)
-            if outcome is None and begins is None:
-                outcome = self._onward(progress)
         except UnsupportedVersion as error:
             return _refused(record, route, FailureClass.UNSUPPORTED_VERSION, error)
         except UndecodableRecord as error:
             return _refused(record, route, FailureClass.UNDECODABLE, error)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("a record met a bug in us", **traits(error))
+            log.error("unexpected exception while reading a record", **traits(error))
             return Refused(record, route, bug(error).failure)
-        return progress if outcome is None else Ended(progress, outcome)
+        return progress
 
     def _begin(self, record: ReceivedRecord, route_name: str, priority: Priority) -> JobProgress:
         """A service's job: nothing is believed but the job itself."""
@@ -171,37 +142,6 @@ class Intake:
                 progress.failures[attempt.failure_class] += 1
         ask_on(progress)
         return progress
-
-    def _onward(self, progress: JobProgress) -> Outcome | None:
-        """The outcome of a job whose lane, or whose route, is none any more."""
-        route = self._settings.routes.get(progress.job.route)
-        if route is None:
-            return unknown_route(progress)
-        if progress.lane not in self._served:
-            return towards(progress, route.lanes[0], "retired")
-        return None
-
-    def _refusal(self, progress: JobProgress) -> Outcome | None:
-        """The outcome of a job that need not be called at all."""
-        if progress.record.kills:
-            return crashed(progress.record.deaths)
-        if progress.deadline <= self._clock.now():
-            return expired(progress)
-        if progress.deadline > self._clock.now() + _LONGEST:
-            return invalid_job(
-                f"deadline: is more than {LONGEST_DEADLINE} away, the longest there is"
-            )
-        if not self._publisher.may_reply_to(progress.job.reply_to):
-            return invalid_job("reply_to.topic: is not a topic that this fleet replies to")
-        try:
-            progress.schema = self._validator.check(progress.job.output)
-        except TollwayError as error:
-            return invalid_job(f"output.json_schema: {error}")
-        try:
-            self._validator.check_tools(progress.job.request.tools)
-        except TollwayError as error:
-            return invalid_job(f"request.tools: the parameters of a tool: {error}")
-        return None
 
 
 def _unread(record: ReceivedRecord, most_bytes: int) -> Failure | None:

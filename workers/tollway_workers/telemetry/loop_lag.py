@@ -1,6 +1,7 @@
 """How late the event loop is: it is the heartbeat of everything a worker promises."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -29,11 +30,12 @@ class LoopLag:
 
     async def run(self) -> None:
         """Measure until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + _INTERVAL
+            # Not the loop's own time: uvloop looks at the clock once a round.
+            due = time.monotonic() + _INTERVAL
             await asyncio.sleep(_INTERVAL)
-            self.measured(max(0.0, loop.time() - due), loop.time())
+            now = time.monotonic()
+            self.measured(max(0.0, now - due), now)
 
     def measured(self, lag: float, now: float) -> None:
         """Take in that the loop was `lag` seconds late at monotonic `now`."""

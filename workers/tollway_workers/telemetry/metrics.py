@@ -1,7 +1,7 @@
 """Metrics of one worker. Children are looked up once, not for every call."""
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import Failure
@@ -19,8 +19,7 @@ from tollway_workers.job.outcome import (
 )
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.telemetry import definitions as d
-from tollway_workers.telemetry.definitions import Metric
-from tollway_workers.telemetry.numbers import Number, Numbers, Spread, Spreads
+from tollway_workers.telemetry.instruments import counter, gauge, histogram
 from tollway_workers.telemetry.state import StateGauges
 
 log = structlog.get_logger(__name__)
@@ -45,9 +44,9 @@ class LaneMetrics:
         self.unpriced = metrics.unpriced.labels(lane.name)
         self.input_tokens = metrics.tokens.labels(*self._genai, "input")
         self.output_tokens = metrics.tokens.labels(*self._genai, "output")
-        self._endings: dict[str, tuple[Number, Spread]] = {}
+        self._endings: dict[str, tuple[Counter, Histogram]] = {}
 
-    def ending(self, name: str) -> tuple[Number, Spread]:
+    def ending(self, name: str) -> tuple[Counter, Histogram]:
         """Count and duration of calls that ended so."""
         children = self._endings.get(name)
         if children is None:
@@ -66,28 +65,28 @@ class Metrics:
     def __init__(self, lanes: dict[str, LaneConfig], clock: Clock) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock
-        self.jobs = self._numbers(d.JOBS)
-        self.job_seconds = self._spreads(d.JOB_SECONDS)
-        self.forwarded = self._numbers(d.FORWARDED)
-        self.copies = self._numbers(d.COPIES)
-        self.relay_lateness = self._spreads(d.RELAY_LATENESS).labels()
-        self.relay_failures = self._numbers(d.RELAY_FAILURES).labels()
-        self.refused = self._numbers(d.REFUSED)
-        self.answers = self._numbers(d.ANSWERS)
-        self.repairs = self._numbers(d.REPAIRS)
-        self.reasks = self._numbers(d.REASKS)
-        self.reask_cost = self._numbers(d.REASK_COST)
-        self.check_failures = self._numbers(d.CHECK_FAILURES)
-        self.attempts = self._numbers(d.ATTEMPTS)
-        self.call_seconds = self._spreads(d.CALL_SECONDS)
-        self.tokens = self._spreads(d.TOKENS)
-        self.cost = self._numbers(d.COST)
-        self.unpriced = self._numbers(d.UNPRICED)
-        self.in_flight = self._numbers(d.IN_FLIGHT)
-        self.write_failures = self._numbers(d.WRITE_FAILURES).labels()
+        self.jobs = counter(d.JOBS, self.registry)
+        self.job_seconds = histogram(d.JOB_SECONDS, self.registry)
+        self.forwarded = counter(d.FORWARDED, self.registry)
+        self.copies = counter(d.COPIES, self.registry)
+        self.relay_lateness = histogram(d.RELAY_LATENESS, self.registry)
+        self.relay_failures = counter(d.RELAY_FAILURES, self.registry)
+        self.refused = counter(d.REFUSED, self.registry)
+        self.answers = counter(d.ANSWERS, self.registry)
+        self.repairs = counter(d.REPAIRS, self.registry)
+        self.reasks = counter(d.REASKS, self.registry)
+        self.reask_cost = counter(d.REASK_COST, self.registry)
+        self.check_failures = counter(d.CHECK_FAILURES, self.registry)
+        self.attempts = counter(d.ATTEMPTS, self.registry)
+        self.call_seconds = histogram(d.CALL_SECONDS, self.registry)
+        self.tokens = histogram(d.TOKENS, self.registry)
+        self.cost = counter(d.COST, self.registry)
+        self.unpriced = counter(d.UNPRICED, self.registry)
+        self.in_flight = gauge(d.IN_FLIGHT, self.registry)
+        self.write_failures = counter(d.WRITE_FAILURES, self.registry)
         self.state = StateGauges(self.registry)
         self._lanes = {name: LaneMetrics(self, lane) for name, lane in lanes.items()}
-        self._routes: dict[tuple[str, type], tuple[Number, Spread]] = {}
+        self._routes: dict[tuple[str, type], tuple[Counter, Histogram]] = {}
 
     def call_started(self, lane: str) -> None:
         """A permit was given and a call is on its way."""
@@ -164,13 +163,3 @@ class Metrics:
     def write_failed(self, error: Exception) -> None:
         """Kafka did not take an outcome; it is held and written again."""
         self.write_failures.inc()
-
-    def _numbers(self, metric: Metric) -> Numbers:
-        numbers = Numbers(metric)
-        self.registry.register(numbers)
-        return numbers
-
-    def _spreads(self, metric: Metric) -> Spreads:
-        spreads = Spreads(metric)
-        self.registry.register(spreads)
-        return spreads

@@ -1,10 +1,10 @@
 """Lets go of jobs whose next call is another worker's: their partition goes there, or their lane
 is in a limit group of which no shard is here (workers differ while a configuration is deployed).
 
-What was never called is given back: whoever has the partition next reads it. What waits for its
-next call goes to its lane's topic with its attempts, so that it need not be waited for. What runs
-may end, within a bound; past it the call is broken off, its job goes the same two ways, and the
-partition goes without a last word.
+What was never called is unread: the partition's next owner reads it. What waits for its next call
+is handed on to its lane's topic with its attempts, so that nothing need wait for it. What runs may
+end, within a bound; past it the call is broken off, its job goes one of the same two ways, and the
+partition goes without a final commit.
 """
 
 from collections.abc import Mapping
@@ -42,10 +42,10 @@ class Releases:
         calls: Mapping[JobProgress, Cancellable],
         clock: Clock,
         *,
-        homes: Mapping[str, str],
+        topic_of_lane: Mapping[str, str],
         longest_call: float,
     ) -> None:
-        """`calls`: those in flight; `homes`: a topic of each lane, by which its group is known.
+        """`calls`: those in flight; `topic_of_lane`: whoever owns shards of it may call the lane.
 
         `longest_call`: seconds; calls may take so long, and a little more, once a release began.
         """
@@ -53,24 +53,26 @@ class Releases:
         self._dispatcher = dispatcher
         self._calls = calls
         self._clock = clock
-        self._homes = homes
+        self._topic_of_lane = topic_of_lane
         self._bound = longest_call + _GRACE
         self._since: dict[OffsetTracker, float] = {}
 
-    def take(self) -> list[JobProgress]:
-        """Break off what has run too long, and return what waits and is not to be called here."""
+    def take_leaving(self) -> list[JobProgress]:
+        """Break off what has run too long; remove and return what waits and is called elsewhere."""
         if self._source.releasing:
             self._break_off()
         else:
             self._since.clear()
-        foreign = {lane for lane, home in self._homes.items() if not self._source.serves(home)}
+        foreign = {
+            lane for lane, topic in self._topic_of_lane.items() if not self._source.serves(topic)
+        }
         if not foreign and not self._source.releasing:
             return []
-        return self._dispatcher.take(lambda each: leaves(each) or each.lane in foreign)
+        return self._dispatcher.take_queued(lambda each: is_leaving(each) or each.lane in foreign)
 
     def _break_off(self) -> None:
         now = self._clock.monotonic()
-        running = {p.record.tracker for p in self._calls if leaves(p)}
+        running = {p.record.tracker for p in self._calls if is_leaving(p)}
         self._since = {tracker: self._since.get(tracker, now) for tracker in running}
         late = {tracker for tracker, since in self._since.items() if now - since > self._bound}
         for progress, call in tuple(self._calls.items()):
@@ -79,6 +81,6 @@ class Releases:
                 call.cancel()
 
 
-def leaves(progress: JobProgress) -> bool:
+def is_leaving(progress: JobProgress) -> bool:
     """Whether the partition that a job came from is to go to another worker."""
     return progress.record.tracker.releasing

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 End = Callable[[JobProgress, Outcome], object]
 
 
-class Cancelling:
+class Operators:
     """State: whether a record that is no command was met, which is said once."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Cancelling:
     ) -> None:
         """`calls`: those in flight; `end` writes the outcome of a job that waits for nothing."""
         self._commands = parts.commands
-        self._topics_of_lane = {name: parts.intake.topics_of(name) for name in parts.lanes}
+        self._topics_of_lane = {name: parts.reader.topics_of(name) for name in parts.lanes}
         self._dispatcher = dispatcher
         self._calls = calls
         self._lanes = parts.lanes
@@ -64,13 +64,6 @@ class Cancelling:
             log.info(
                 "operators' commands applied", records=said, waited=len(waited), called=len(called)
             )
-
-    def ends(self, progress: JobProgress) -> bool:
-        """Whether a job that is about to wait for its lane is cancelled; its end is then begun."""
-        if not self._is_cancelled(progress):
-            return False
-        self._end(progress, cancelled(progress.lane))
-        return True
 
     def may_start(self, lane: str) -> bool:
         """Whether calls may start on a lane, for all that operators said."""

@@ -1,6 +1,6 @@
 """What a worker is put together from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tollway_workers.clock import Clock
@@ -9,9 +9,10 @@ from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.kafka.read.one_record import ReplyFinder
 from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.call import JobExecutor, Lane
-from tollway_workers.pipeline.dispatch import Fairness
+from tollway_workers.pipeline.check import Check
 from tollway_workers.pipeline.publish import OutcomePublisher
-from tollway_workers.pipeline.read import Intake
+from tollway_workers.pipeline.queue import Fairness
+from tollway_workers.pipeline.read import JobReader
 from tollway_workers.telemetry.events import FleetEvents
 
 
@@ -23,7 +24,9 @@ class Parts:
     sink: RecordSink
     relay: Relay
     replies: ReplyFinder
-    intake: Intake
+    reader: JobReader
+    #: Asked in this order whether a job need not be called.
+    checks: Sequence[Check]
     lanes: Mapping[str, Lane]
     executor: JobExecutor
     publisher: OutcomePublisher

@@ -1,4 +1,4 @@
-"""One process of the fleet: takes jobs, calls lanes, writes outcomes, commits."""
+"""One process of the fleet: takes jobs, starts calls, ends jobs, leaves."""
 
 import asyncio
 from functools import partial
@@ -8,20 +8,22 @@ import structlog
 from tollway_workers.errors import CallNotSent
 from tollway_workers.job.endings import bug, traits
 from tollway_workers.job.envelopes import Exchange
-from tollway_workers.job.failure_table import FAILURE_TABLE
-from tollway_workers.job.outcome import Forwarded, Outcome, RetryLater
+from tollway_workers.job.outcome import Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Permit
+from tollway_workers.pipeline.check import outcome_of
 from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
 from tollway_workers.pipeline.decide import expired
-from tollway_workers.pipeline.dispatch import Dispatcher, Reactions, answer_expired
-from tollway_workers.pipeline.read import Ended, Refused
+from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
+from tollway_workers.pipeline.lookup import FOLLOWS, Following, find_in
+from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.write import OutcomeWriter
 from tollway_workers.worker.commits import Commits
-from tollway_workers.worker.handover import Releases, leaves
-from tollway_workers.worker.operators import Cancelling
+from tollway_workers.worker.exits import Exits
+from tollway_workers.worker.handover import Releases
+from tollway_workers.worker.operators import Operators
 from tollway_workers.worker.parts import Parts
 from tollway_workers.worker.tasks import Tasks, in_turns
 
@@ -38,52 +40,43 @@ _MOST_POLLED = 500
 class Worker:
     """Runs until it is told to drain, then until its calls have ended.
 
-    State: `_tasks` (what calls or writes), `_calls` (those that call), `_bytes` (of records that
-    wait or run), `_full` (topics that hold their part of a lane, and are not read).
+    State: `_tasks` (what calls or writes), `_calls` (those that call), `_full` (topics that hold
+    their part of a lane, and are not read).
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._clock = parts.clock
-        admissions = {name: lane.admission for name, lane in parts.lanes.items()}
-        self.dispatcher = Dispatcher(
-            admissions,
-            parts.clock,
-            Reactions(
-                self._may_start,
-                self._start,
-                self._forget,
-                self._expire,
-                lambda lane: self._counting.look_ahead(lane),
-            ),
-            parts.fairness,
-        )
         self._tasks = Tasks()
-        self._counting = Counting(self.dispatcher, admissions, go=self._tasks.go, end=self._close)
-        self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
-        self._copies = Copies(
-            parts.replies,
-            self.writer,
-            parts.events,
-            go=self._tasks.go,
-            work_on=self._work_on,
-            done_with=lambda copy: self._done_with(copy.record),
-        )
-        self._homes = parts.intake.homes
         self._calls: dict[JobProgress, asyncio.Task[None]] = {}
+        self._full: list[str] = []
+        self._draining = asyncio.Event()
+        self._topic_of_lane = parts.reader.topic_of_lane
+        admissions = {name: lane.admission for name, lane in parts.lanes.items()}
+        self.dispatcher = Dispatcher(admissions, parts.clock, self, parts.fairness)
+        self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
+        self._commits = Commits(parts.source, parts.clock, self.dispatcher.pump_all)
+        self._exits = Exits(parts, self.writer, self._commits, self._tasks, self._again)
+        self._lookups = self._exits.lookups = (
+            Copies(
+                parts.replies,
+                self.dispatcher,
+                go=self._tasks.go,
+                answer=self._exits.answer_copy,
+            ),
+        )
+        self._counting = Counting(
+            self.dispatcher, admissions, check=self._check, go=self._tasks.go, end=self.end
+        )
         self._releases = Releases(
             parts.source,
             self.dispatcher,
             self._calls,
             parts.clock,
-            homes=self._homes,
+            topic_of_lane=self._topic_of_lane,
             longest_call=parts.longest_call,
         )
-        self.cancelling = Cancelling(parts, self.dispatcher, self._calls, self._close)
-        self._bytes = 0
-        self._full: list[str] = []
-        self._draining = asyncio.Event()
-        self._commits = Commits(parts.source, parts.clock, self.dispatcher.pump_all)
+        self.operators = Operators(parts, self.dispatcher, self._calls, self.end)
 
     async def run(self, drain_timeout: float) -> None:
         """Work until `drain` is called, then finish what is begun, commit and leave.
@@ -99,7 +92,7 @@ class Worker:
                 tasks = [
                     background.create_task(self._commits.run(), name="commits"),
                     background.create_task(
-                        answer_expired(self._take_expired, self._clock, self._expire),
+                        answer_expired(self.dispatcher.take_expired, self._clock, self._expire),
                         name="deadlines",
                     ),
                     relaying := background.create_task(parts.relay.keep_running(), name="relay"),
@@ -110,181 +103,156 @@ class Worker:
                 for task in tasks:
                     task.cancel()
         finally:
-            await self._stop()
+            await self._leave()
 
     def drain(self) -> None:
         """Take nothing more; `run` returns when what is begun has ended. Idempotent."""
         self._draining.set()
         self._parts.source.drain()
         self._parts.relay.stop()
-        self._let_go()
+        self._leave_to_others()
 
     @property
     def draining(self) -> bool:
         """Whether it was told to stop."""
         return self._draining.is_set()
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the records that wait, run or are written."""
+        return self._exits.bytes
+
+    # Take: from records to jobs that wait for their lane.
+
     async def _take_jobs(self) -> None:
         source = self._parts.source
         while not self.draining:
-            held = self._bytes + self.dispatcher.bytes_besides
+            held = self._exits.bytes + self.dispatcher.bytes_besides
             room = _MOST_POLLED if held < self._parts.memory_bytes else 0
             lanes = set()
             async for record in in_turns(await source.poll(room), lambda each: each.size):
-                self._bytes += record.size
-                progress = self._take(record)
-                if progress is not None and self._copies.is_first(progress):
-                    self._wait(progress)
-                    lanes.add(progress.lane)
+                job = self._take(record)
+                if job is not None:
+                    lanes.add(job.lane)
             for lane in lanes:
                 self.dispatcher.pump(lane)
-            self._let_go()
+            self._leave_to_others()
             self._hold_back()
 
     def _take(self, record: ReceivedRecord) -> JobProgress | None:
-        """The job that waits for its lane; None where it is on its way to an end already."""
-        taken = self._parts.intake.take(record)
-        if isinstance(taken, JobProgress):
-            return taken
-        if isinstance(taken, Ended):
-            self._close(taken.progress, taken.outcome)
+        """The job that now waits for its lane; None where it is on its way out already."""
+        self._exits.bytes += record.size
+        taken = self._parts.reader.read(record)
+        if isinstance(taken, Refused):
+            self._exits.refuse(taken)
+            return None
+        again = taken.attempts or taken.not_before
+        return taken if self._queue(taken, self._delay(taken) if again else None) else None
+
+    def _queue(self, job: JobProgress, delay: float | None) -> bool:
+        """Whether a job waits for its lane now; else it need not be called, and goes its way.
+
+        `delay`: seconds until it queues before those of its tenant; None: now, behind them.
+        """
+        known = self.look(job)
+        if known is FOLLOWS:
+            self.dispatcher.follow(job)
+        elif known is not None:
+            self.end(job, known)
+        elif delay is None:
+            self.dispatcher.offer(job)
         else:
-            self._tasks.go(self._refuse(taken))
-        return None
+            self.dispatcher.retry(job, delay)
+        return known is None
 
-    def _work_on(self, copy: JobProgress) -> None:
-        """A copy whose first has no reply: it is a job like any other."""
-        if not copy.owned:
-            self._forget(copy)
-        elif copy.record.tracker.releasing:
-            self._give_back(copy)
-        elif self._copies.is_first(copy):
-            self._wait(copy)
-            self.dispatcher.pump(copy.lane)
+    def _delay(self, job: JobProgress) -> float:
+        """Seconds until a job may be called; its deadline is no reason to wait longer."""
+        return min(job.not_before, job.deadline) - self._clock.now()
 
-    def _wait(self, progress: JobProgress) -> None:
-        if self.cancelling.ends(progress) or self._counting.ends(progress):
-            return
-        if progress.attempts or progress.not_before:
-            until = min(progress.not_before, progress.deadline)
-            self.dispatcher.retry(progress, until - self._clock.now())
-        else:
-            self.dispatcher.offer(progress)
+    def look(self, job: JobProgress) -> Outcome | Following | None:
+        """What is known of a job without a call: how it ends, or that it follows another."""
+        outcome = self._check(job)
+        return find_in(self._lookups, job) if outcome is None else outcome
 
-    async def _refuse(self, refused: Refused) -> None:
-        await self.writer.refuse(*refused)
-        self._done_with(refused.record)
-        self._parts.events.record_refused(refused.route, refused.failure)
+    def _check(self, job: JobProgress) -> Outcome | None:
+        return outcome_of(self._parts.checks, job, self._clock.now())
 
-    def _may_start(self, progress: JobProgress) -> bool:
+    def count_ahead(self, lane: str) -> None:
+        """Count the prompts of the jobs that go next on a lane."""
+        self._counting.count_ahead(lane)
+
+    # Start: from a job at the head of its queue to a call.
+
+    def may_start(self, job: JobProgress) -> bool:
+        """Whether job and lane are provably ours at this moment, and the lane is not paused."""
         source = self._parts.source
-        ours = source.may_start(progress.record) and source.serves(self._homes[progress.lane])
-        return ours and self.cancelling.may_start(progress.lane)
+        ours = source.may_start(job.record) and source.serves(self._topic_of_lane[job.lane])
+        return ours and self.operators.may_start(job.lane)
 
-    def _start(self, progress: JobProgress, permit: Permit) -> None:
-        self._parts.events.call_started(progress.lane)
-        self._calls[progress] = self._tasks.go(self._call(progress, permit))
+    def start(self, job: JobProgress, permit: Permit) -> None:
+        """Call a job."""
+        self._parts.events.call_started(job.lane)
+        self._calls[job] = self._tasks.go(self._call(job, permit))
 
-    async def _call(self, progress: JobProgress, permit: Permit) -> None:
-        calls_before = progress.calls
+    async def _call(self, job: JobProgress, permit: Permit) -> None:
+        calls_before = job.calls
         ended: tuple[Outcome, Exchange | None] | None = None
         try:
-            may_send = partial(self._may_start, progress)
-            ended = await self._parts.executor.execute(progress, permit, may_send)
+            may_send = partial(self.may_start, job)
+            ended = await self._parts.executor.execute(job, permit, may_send)
         except CallNotSent:
-            # It waits until a commit has proved that it is ours, or goes to whoever has it next.
-            if not self.cancelling.ends(progress):
-                self.dispatcher.retry(progress, 0.0)
+            # It waits until a commit has proved that it is ours, or for the partition's next owner.
+            self._queue(job, 0.0)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("a job met a bug in us", **traits(error))
-            ended = bug(error, progress.lane), None
+            log.error("unexpected exception in a call: the job is a dead letter", **traits(error))
+            ended = bug(error, job.lane), None
         except asyncio.CancelledError:
-            # It may go on at its provider: whoever has it next must not count on its end.
-            progress.record.tracker.aborted = True
-            if progress.owned and leaves(progress):
-                self._part_with(progress)
-            else:
-                self._give_back(progress)
+            self._exits.break_off(job)
             raise
         finally:
-            del self._calls[progress]
+            del self._calls[job]
             permit.release()
-            self.dispatcher.pump(progress.lane)
+            self.dispatcher.pump(job.lane)
             if self._full:
-                # There may be room again: a fast lane must not run dry until the next poll.
+                # There may be room again: waiting for the next poll would idle a fast lane.
                 self._hold_back()
-        called = progress.calls > calls_before
-        self._parts.events.call_ended(progress.lane, progress.attempts[-1] if called else None)
+        called = job.calls > calls_before
+        self._parts.events.call_ended(job.lane, job.attempts[-1] if called else None)
         if ended is not None:
-            await self._end(progress, *ended)
+            await self._exits.write(job, *ended)
 
-    async def _end(
-        self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
-    ) -> None:
-        """Write the outcome, however long that takes, and act on it."""
-        outcome, reply = await self.writer.write(progress, outcome, exchange)
-        if isinstance(outcome, RetryLater):
-            if not self.cancelling.ends(progress):
-                self._again(progress, outcome)
-            return
-        self._done_with(progress.record)
-        if isinstance(outcome, Forwarded):
-            self._commits.soon()
-            self._parts.events.job_forwarded(outcome)
-            self._copies.left(progress)
+    # End: from an outcome to a complete record.
+
+    def end(self, job: JobProgress, outcome: Outcome) -> None:
+        """Begin to write the outcome of a job that was not called."""
+        self._exits.end(job, outcome)
+
+    def drop(self, job: JobProgress) -> None:
+        """A job's partition went to another worker before it was called."""
+        self._exits.drop(job)
+
+    def _expire(self, job: JobProgress) -> None:
+        self.end(job, expired(job))
+
+    def _again(self, job: JobProgress, outcome: RetryLater) -> None:
+        if outcome.behind:
+            self._queue(job, None)
         else:
-            self._parts.events.job_ended(progress, outcome)
-            self._copies.replied(progress, outcome, reply)
+            job.not_before = self._clock.now() + outcome.delay
+            self._queue(job, self._delay(job))
+        self._leave_to_others()
+        self.dispatcher.pump(job.lane)
 
-    def _again(self, progress: JobProgress, outcome: RetryLater) -> None:
-        last = progress.attempts[-1].failure_class
-        if last is not None and FAILURE_TABLE[last].next.waits_for_lane:
-            self.dispatcher.requeue(progress)
-        else:
-            progress.not_before = self._clock.now() + outcome.delay
-            self._wait(progress)
-        self._let_go()
-        self.dispatcher.pump(progress.lane)
+    # Leave: what others call from now on.
 
-    def _done_with(self, record: ReceivedRecord) -> None:
-        self._parts.source.complete(record)
-        self._bytes -= record.size
-
-    def _forget(self, progress: JobProgress) -> None:
-        self._bytes -= progress.record.size
-        self._copies.left(progress)
-
-    def _give_back(self, progress: JobProgress) -> None:
-        self._parts.source.give_back(progress.record)
-        self._forget(progress)
-
-    def _let_go(self) -> None:
-        """Of what waits and is not to be called here: it is read, or goes on, elsewhere."""
-        for progress in self._releases.take():
-            self._part_with(progress)
-
-    def _part_with(self, progress: JobProgress) -> None:
-        if not progress.owned:
-            # Others read it where it lies; sent on, it would be called twice.
-            self._forget(progress)
-        elif leaves(progress) and not progress.begun:
-            self._give_back(progress)
-        else:
-            onward = Forwarded(progress.lane, "released", progress.not_before)
-            self._close(progress, onward)
-
-    def _expire(self, progress: JobProgress) -> None:
-        self._close(progress, expired(progress))
-
-    def _take_expired(self, now: float) -> list[JobProgress]:
-        return self.dispatcher.take_expired(now) + self._copies.take_expired(now)
-
-    def _close(self, progress: JobProgress, outcome: Outcome) -> None:
-        self._tasks.go(self._end(progress, outcome, None))
+    def _leave_to_others(self) -> None:
+        """Of what waits, let go of what is called elsewhere."""
+        for job in self._releases.take_leaving():
+            self._exits.leave(job)
 
     def _hold_back(self) -> None:
         self._full = self.dispatcher.full_topics()
-        self._parts.source.hold_back(self._full, self.cancelling.resting_topics)
+        self._parts.source.hold_back(self._full, self.operators.resting_topics)
 
     async def _finish_begun(self, drain_timeout: float) -> None:
         """What runs may end; what waits is let go of, to be called by others."""
@@ -292,9 +260,9 @@ class Worker:
         while (self._tasks or self.dispatcher.waiting) and self._clock.monotonic() < until:
             # Kafka must see that we live; nothing new is taken.
             await self._parts.source.poll(0)
-            self._let_go()
+            self._leave_to_others()
 
-    async def _stop(self) -> None:
+    async def _leave(self) -> None:
         # A call that is cancelled gives its permit back: nobody may have it any more.
         self.dispatcher.stop()
         await self._tasks.end(_SENDING_ON)

@@ -12,6 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from tollway_workers.app import event_loop
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.check.key_files import files_that_others_write
 from tollway_workers.config.load.layers import load_fleet
@@ -70,7 +71,7 @@ def worker(
 
     options = WorkerOptions(instance_id=name, announce=announce)
     try:
-        asyncio.run(_serve(settings, options, exit_with_stdin, again))
+        event_loop.run(_serve(settings, options, exit_with_stdin, again))
     finally:
         lock.release()
 

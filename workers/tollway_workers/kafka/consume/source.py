@@ -151,9 +151,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if self.holdings.waiting:
             self._room.set()
 
-    def give_back(self, record: ReceivedRecord) -> None:
+    def unread(self, record: ReceivedRecord) -> None:
         """A record was not begun: it comes again, to whoever has its partition next."""
-        record.tracker.give_back(record.offset)
+        record.tracker.unread(record.offset)
 
     async def commit(self) -> None:
         """Write down what is complete, whether or not anything changed: it proves that we live.

@@ -26,7 +26,6 @@ from tollway_workers.providers.http.call_errors import (
     connection_failed,
     timed_out,
 )
-from tollway_workers.providers.http.lean_http import Endpoint, PostRequest, header_values
 from tollway_workers.providers.http.transport import check_plain_http, read_body
 from tollway_workers.providers.known_secrets import KnownSecrets
 from tollway_workers.providers.redact import redact
@@ -87,7 +86,8 @@ class HttpProvider:
         check_plain_http(self._url, has_key=key is not None)
         self._headers = _static_headers(settings.headers)
         self._secrets = KnownSecrets(settings.headers.items())
-        self._endpoint = self._read_endpoint()
+        #: A new tuple whenever the key is read.
+        self._signed = self._read_key()
         self._reloading = asyncio.Lock()
         self._closed = False
         #: Words of requests that this server has refused; others are said in their place.
@@ -108,9 +108,9 @@ class HttpProvider:
         Raises ProviderError, CallNotSent. Cancellation closes the connection; the call may be
         billed.
         """
-        endpoint, refused = self._endpoint, self._refused
+        signed, refused = self._signed, self._refused
         try:
-            status, headers, body = await self._exchange(call, endpoint)
+            status, headers, body = await self._exchange(call, signed)
             # A failed call's answer is compared with what was sent.
             if len(body) + len(call.body) > LARGEST_INLINE:
                 return await asyncio.to_thread(self._parse, status, headers, body, call.body)
@@ -118,12 +118,12 @@ class HttpProvider:
         except ProviderError as error:
             failure = self._without_secrets(error.failure)
             if failure.failure_class is FailureClass.AUTH:
-                raise await self._after_refusal(failure, endpoint) from None
+                raise await self._after_refusal(failure, signed) from None
             raise self._learned(failure, call, refused) from None
 
     async def reload_key(self) -> None:
         """Read the key again; later calls use it. Raises ConfigError if it cannot be read."""
-        self._endpoint = await asyncio.to_thread(self._read_endpoint)
+        self._signed = await asyncio.to_thread(self._read_key)
 
     async def aclose(self) -> None:
         """Close all connections, where no other lane shares them; idempotent."""
@@ -153,10 +153,16 @@ class HttpProvider:
         )
 
     async def _exchange(
-        self, call: ProviderCall, endpoint: Endpoint
+        self, call: ProviderCall, signed: RawHeaders
     ) -> tuple[int, Mapping[str, str], bytes]:
         call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
-        request = PostRequest(endpoint, (call_id,), call.body, self._timeout, call.may_send)
+        request = httpx.Request(
+            "POST",
+            self._url,
+            headers=(*signed, call_id),
+            content=call.body,
+            extensions={"timeout": self._timeout, "may_send": call.may_send},
+        )
         if not call.may_send():
             raise CallNotSent
         try:
@@ -167,7 +173,7 @@ class HttpProvider:
             raise timed_out(call.timeout) from None
         except TRANSPORT_ERRORS as error:
             raise connection_failed(error) from error
-        return response.status_code, header_values(response), body
+        return response.status_code, _first_values(response.headers), body
 
     def _learned(
         self, failure: ProviderFailure, call: ProviderCall, known: frozenset[str]
@@ -190,10 +196,10 @@ class HttpProvider:
             )
         return ProviderError(replace(failure, failure_class=FailureClass.UNSUPPORTED_FIELD))
 
-    async def _after_refusal(self, failure: ProviderFailure, refused: Endpoint) -> ProviderError:
+    async def _after_refusal(self, failure: ProviderFailure, refused: RawHeaders) -> ProviderError:
         """Read the key again, once for all calls that the old one failed."""
         async with self._reloading:
-            if self._key is None or self._endpoint is not refused:
+            if self._key is None or self._signed is not refused:
                 return ProviderError(failure)
             try:
                 await self.reload_key()
@@ -202,9 +208,10 @@ class HttpProvider:
                 return ProviderError(replace(failure, message=redact(message)))
         return ProviderError(failure)
 
-    def _read_endpoint(self) -> Endpoint:
+    def _read_key(self) -> RawHeaders:
+        """The headers that all calls share, with the key as it is now."""
         if self._key is None:
-            return Endpoint(self._url, self._headers)
+            return self._headers
         key = self._key().get_secret_value()
         if not key or not key.isascii() or not key.isprintable():
             raise ConfigError(
@@ -213,7 +220,12 @@ class HttpProvider:
             )
         self._secrets.learn(key)
         authorization = (b"Authorization", b"Bearer " + key.encode())
-        return Endpoint(self._url, (*self._headers, authorization))
+        return (*self._headers, authorization)
+
+
+def _first_values(headers: httpx.Headers) -> Mapping[str, str]:
+    """By name in lower case; of one that a proxy repeats, httpx makes a list that nobody reads."""
+    return dict(reversed(headers.multi_items()))
 
 
 def _static_headers(configured: Mapping[str, str]) -> RawHeaders:

@@ -1,0 +1,42 @@
+"""Whether a job need not be called at all: an ordered tuple of checks. A new reason is a new file
+in `checks/`, and a line where the worker is put together.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from tollway_workers.job.endings import bug, traits
+from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.progress import JobProgress
+
+log = structlog.get_logger(__name__)
+
+
+class Check(Protocol):
+    """One reason not to call. Synchronous, and without a clock of its own."""
+
+    def __call__(self, job: JobProgress, now: float, /) -> Outcome | None:
+        """How the job ends or goes on without a call; None where this check has nothing to say.
+
+        `now`: seconds since 1970. Asked when a job is read, when its prompt is counted, and at the
+        head of its queue: the same question must be cheap.
+        """
+        ...
+
+
+def outcome_of(checks: Sequence[Check], job: JobProgress, now: float) -> Outcome | None:
+    """The outcome of the first check that has one.
+
+    Raises nothing: a job on which a check fails is a dead letter, and ends no worker.
+    """
+    for check in checks:
+        try:
+            outcome = check(job, now)
+        except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
+            log.error("unexpected exception in a check: the job is a dead letter", **traits(error))
+            return bug(error, job.lane)
+        if outcome is not None:
+            return outcome
+    return None

@@ -1,0 +1,39 @@
+"""All checks, in the order in which they are asked: the first that has an outcome decides."""
+
+from collections.abc import Callable, Mapping
+
+from tollway_schemas.job import ReplyAddress
+from tollway_workers.config.shape.route import RouteSettings
+from tollway_workers.operators.commands import Commands
+from tollway_workers.pipeline.admit import Admission
+from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.checks.cancelled import NotCancelled
+from tollway_workers.pipeline.checks.crashed import has_crashed_workers
+from tollway_workers.pipeline.checks.deadline import has_a_deadline_ahead
+from tollway_workers.pipeline.checks.limits import WithinLimits
+from tollway_workers.pipeline.checks.output_schema import OutputSchemaUsable
+from tollway_workers.pipeline.checks.reply_topic import ReplyTopicAllowed
+from tollway_workers.pipeline.checks.route import LaneServed
+from tollway_workers.pipeline.checks.tool_schemas import ToolSchemasUsable
+from tollway_workers.validation.validator import ResultValidator
+
+
+def checks_in_order(
+    *,
+    routes: Mapping[str, RouteSettings],
+    admissions: Mapping[str, Admission],
+    may_reply_to: Callable[[ReplyAddress | None], bool],
+    validator: ResultValidator,
+    commands: Commands,
+) -> tuple[Check, ...]:
+    """What a worker asks of each job. Those on the job alone come before those on its lane."""
+    return (
+        has_crashed_workers,
+        has_a_deadline_ahead,
+        ReplyTopicAllowed(may_reply_to),
+        OutputSchemaUsable(validator),
+        ToolSchemasUsable(validator),
+        LaneServed(routes),
+        NotCancelled(commands),
+        WithinLimits(admissions),
+    )
