@@ -87,7 +87,7 @@ async def test_the_other_token_rule_shows_in_books_and_usage() -> None:
 
     tokens = []
     for rule in ("characters", "pieces"):
-        options = SimulatorOptions(token_rule=rule)  # type: ignore[arg-type]  # both are rules
+        options = SimulatorOptions(token_rule=rule)
         async with Simulator(options) as simulator:
             settings = FleetSettings.model_validate(
                 {
