@@ -106,6 +106,8 @@ async def test_a_property_too_many_stays_where_it_may_be_another_one_s_name() ->
     assert (await _answer(schema, {"a": "x", "due": "y", "z": 1})).parsed == {"a": "x", "due": "y"}
     with pytest.raises(InvalidResult):
         await _answer(schema, {"a": "x", "deadline": "y"})
+    with pytest.raises(InvalidResult):
+        await _answer(schema, {"a": "x", "due": "y", "a,: 1}, {b": 2})
 
 
 async def test_null_for_what_is_optional_is_absence() -> None:

@@ -13,6 +13,7 @@ from tollway_workers.validation.schema_parts import Resolver, types_of
 
 #: Values of an answer that are looked at, and branches of a schema that are tried for them.
 _MOST_STEPS = 20_000
+_NAME = re.compile(r"[\w $@.-]{1,64}")
 _NAME_NOISE = re.compile(r"[\s_-]+")
 
 #: Whether a value satisfies a part of a schema.
@@ -174,6 +175,9 @@ class Coercer:
         if not extras or "key_dropped" not in self._allowed:
             return value
         if any(name not in value for name in known):
+            return value
+        # What is no name is a text that lost its quotes, and what stood in it.
+        if not all(_NAME.fullmatch(name) for name in extras):
             return value
         for name in extras:
             self._note("key_dropped", f"{path}/{_escaped(name)}")
