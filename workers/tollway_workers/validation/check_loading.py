@@ -45,7 +45,7 @@ def _loaded(reference: str) -> Check:
         found = _found(reference)
     except _Unusable:
         raise
-    except Exception as error:  # noqa: BLE001 an import runs whatever the module holds
+    except (Exception, SystemExit) as error:  # noqa: BLE001 an import runs all that the module holds
         raise _Unusable(f"{reference!r} cannot be imported ({_said(error)})") from None
     if isinstance(found, type) and issubclass(found, BaseModel):
         return _ModelCheck(found)
@@ -80,7 +80,7 @@ def _check_takes_two(found: Any, reference: str) -> None:
         return
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"no module {error.name!r}"
     return type(error).__name__
