@@ -15,8 +15,8 @@ help: ## List the targets
 
 setup: $(VENV)/.dev ## Make .venv with everything that developing needs
 
-demo: $(VENV)/.local ## 1,000 real jobs through a real Kafka, faults and a SIGKILL included
-	@$(BIN)/python producers/examples/demo.py
+demo: $(VENV)/.local ## 500 real jobs through a real Kafka, and two plain scripts beside it
+	@PYTHONPATH=producers $(BIN)/python -m examples.demo
 
 demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this machine
 	@$(BIN)/python producers/examples/demo_llm.py
@@ -43,7 +43,7 @@ bench: $(VENV)/.dev ## What a job costs against a bare loop, and a crowd beside 
 	@$(BIN)/python tests/benchmarks/bench.py
 
 chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits, ONLY=churn,planned, SEED=7, SEEDS=5
-	@$(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
+	@PYTHONPATH=tests/contract $(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
 		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 
 fuzz: $(VENV)/.dev ## Mutate what strangers may send; SECONDS=60, SEED=7, ONLY=records,answers, REPEAT=.fuzz/a.json

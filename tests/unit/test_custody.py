@@ -273,6 +273,38 @@ def test_an_owner_that_dies_before_it_begins_anything_accuses_nobody() -> None:
     assert len(part.begin_after_a_commit()) > 1
 
 
+def test_a_death_that_no_job_of_it_can_have_caused_is_forgotten_with_the_next_last_word() -> None:
+    partition = Partition(0)
+    partition.take_over()
+    partition.commit(final=True)
+
+    # Much later jobs come, wait in memory for their turn, and their owner dies of something else.
+    partition.take_over()
+    partition.count = 50
+    partition.read()
+    assert partition.begin() == list(range(50))
+    partition.commit()
+    partition.take_over()
+
+    assert not partition.custody.suspicious
+
+
+def test_a_death_with_jobs_begun_outlives_a_last_word() -> None:
+    partition = Partition(3)
+    partition.read()
+    partition.begin()
+    partition.commit()
+    partition.take_over()
+    partition.commit(final=True)
+
+    partition.take_over()
+    partition.read()
+    partition.begin_after_a_commit()
+    partition.take_over()
+
+    assert partition.custody.suspicious
+
+
 def test_planned_moves_add_nothing_to_what_is_held_against_a_job() -> None:
     part = partition()
     die(part, times=3)

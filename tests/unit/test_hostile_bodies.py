@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import tracemalloc
 import zlib
+from threading import Barrier, Lock
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from tollway_workers.providers.http.call_errors import connection_failed
 from tollway_workers.providers.http.http_provider import LARGEST_ANSWER
 from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge, read_body
 from tollway_workers.providers.http.transport import AiohttpTransport
+from tollway_workers.providers.large_answers import read_aside
 
 pytestmark = pytest.mark.both_loops
 
@@ -167,3 +169,23 @@ async def test_a_server_that_never_comes_to_its_answer_is_left(
     server.close()
     # Each step holds up the loop, and 256 KiB at once for a second.
     assert max(parsed) <= 64 * 1024
+
+
+async def test_large_answers_are_read_two_at_once() -> None:
+    together = Barrier(2)
+    reading, most, lock = 0, 0, Lock()
+
+    def read(number: int) -> int:
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        together.wait(10)
+        with lock:
+            reading -= 1
+        return number
+
+    read_by_all = await asyncio.gather(*(read_aside(read, number) for number in range(20)))
+
+    assert read_by_all == [*range(20)]
+    assert most == 2

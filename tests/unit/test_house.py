@@ -1,7 +1,6 @@
 """The house rules that no linter holds: sizes, names, words that must not stand anywhere."""
 
 import ast
-import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -197,30 +196,6 @@ def test_every_exemption_says_which_rule_and_why() -> None:
 def _has_code_and_reason(after: str) -> bool:
     code, reason = after[:1], after.lstrip(":[").partition(" ")[2] if after[:1] == ":" else after
     return code in (":", "[") and len(reason.strip(" -#]:").split()) >= 2
-
-
-def test_every_test_that_the_readme_or_the_guarantees_name_is_there() -> None:
-    pages = (ROOT / "README.md").read_text() + (ROOT / "docs/guarantees.md").read_text()
-    rows = re.findall(r"\[`(test_\w+)`\]\((?:\.\./)?(tests/[^)]+)\)", pages)
-
-    assert len(rows) > 10
-    for name, file in rows:
-        assert f"def {name}(" in (ROOT / file).read_text(), (name, file)
-
-
-def test_every_test_that_the_guarantees_name_is_there() -> None:
-    text = (ROOT / "docs/guarantees.md").read_text()
-    rows = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/[^)]+)\)", text)
-
-    assert len(rows) > 10
-    for name, file in rows:
-        assert f"def {name}(" in (ROOT / file).read_text(), (name, file)
-
-
-def test_the_readme_shows_the_example_that_is_run() -> None:
-    example = (ROOT / "producers/examples/twelve_lines.py").read_text().split('"""', 2)[2].strip()
-
-    assert example in (ROOT / "README.md").read_text()
 
 
 def _pure() -> list[Path]:

@@ -192,6 +192,28 @@ def test_broken_json_and_truncated_json_are_no_json(text: str) -> None:
                 orjson.loads(content)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a":1,"b":[2]}', {"a": 1}),
+        ('{"a":1}', {}),
+        ("{}", [{}]),
+        ("[1,2]", [[1, 2]]),
+        ('"text"', ["text"]),
+        ("null", [None]),
+        ("no JSON at all", ["no JSON at all"]),
+    ],
+)
+def test_an_answer_of_the_wrong_shape_is_json_and_another_than_was_asked_for(
+    text: str, said: object
+) -> None:
+    answer = say(text, _ask(), FaultKind.WRONG_SHAPE)
+
+    assert answer.content is not None
+    assert orjson.loads(answer.content) == said
+    assert (answer.ending, answer.finish_reason) == ("wrong_shape", "stop")
+
+
 def test_an_answer_longer_than_its_limit_is_truncated() -> None:
     answer = say("x" * 100, _ask(max_tokens=10), None)
 

@@ -72,6 +72,8 @@ class Custody:
         # An owner that had begun nothing was not ended by any of these jobs.
         begun = left.takeovers == 0 or left.started > offset
         self._takeovers = left.takeovers + (begun and not calm)
+        # All that the dead had begun, as far as a commit says, was complete.
+        self._blameless = left.started <= offset
         self._first = self.tracker.lowest
         self._stuck = left.stuck + (left.started > offset and not calm)
         self._suspect(left, died=not calm)
@@ -171,7 +173,7 @@ class Custody:
             shards=self.terms.shards,
             generation=self.terms.generation,
             owner=self.terms.owner,
-            takeovers=self._takeovers if self._cautious else 0,
+            takeovers=self._takeovers if self._cautious and not (final and self._clean) else 0,
             stuck=self._stuck if self.tracker.lowest == self._first else 0,
             started=self._bound if careful else self.tracker.next_offset,
             named=named,
@@ -190,6 +192,14 @@ class Custody:
     def _cautious(self) -> bool:
         """Whether the owner before us died and nothing was completed since."""
         return self._takeovers > 0 and self.tracker.finished == 0
+
+    @property
+    def _clean(self) -> bool:
+        """Whether neither we nor the owner before us left anything that was begun.
+
+        Else a death beside an idle partition would be held against the jobs that come to it later.
+        """
+        return self._blameless and self._bound <= self.tracker.lowest
 
     def _one(self, alone_elsewhere: bool) -> list[ReceivedRecord]:
         first = self._suspects[0]

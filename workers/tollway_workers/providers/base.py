@@ -59,6 +59,8 @@ class Completion(NamedTuple):
     deep: bool = False
     #: Whether it answers in a form that is neither text nor a call of a function.
     other: bool = False
+    #: Whether its text was put together from parts, so that it stands nowhere in `body`.
+    in_pieces: bool = False
     #: What its headers say of the account's limits.
     said: RateHeaders | None = None
 

@@ -17,6 +17,7 @@ from tollway_schemas.job import Job
 from tollway_schemas.reply import Answer
 from tollway_workers.errors import InvalidResult
 from tollway_workers.job.readable_json import read_text
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.validation.engine import LONGEST_PROBLEM, MOST_PROBLEMS
 
 #: Threads of one route for a check that is no coroutine: one that hangs keeps its thread.
@@ -111,7 +112,7 @@ def _settle(said: asyncio.Future[Any], result: Any, failure: Exception | None) -
 
 async def _copied(answer: Answer) -> Any:
     if len(answer.text or "") > _LARGEST_INLINE:
-        return await asyncio.to_thread(_value, answer)
+        return await read_aside(_value, answer)
     return _value(answer)
 
 

@@ -1,6 +1,5 @@
 """Holds an answer against what its job asked for."""
 
-import asyncio
 from collections import OrderedDict
 from dataclasses import replace
 from hashlib import sha256
@@ -13,6 +12,7 @@ from tollway_workers.config.shape.route import COERCIONS
 from tollway_workers.errors import InvalidResult, InvalidSchema
 from tollway_workers.job.readable_json import DEEPEST, encoded, is_too_deep, read_text
 from tollway_workers.providers.base import Completion
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.validation.engine import accepts
 from tollway_workers.validation.extract import JsonText, choose, read
 from tollway_workers.validation.finish import check_finish, no_answer
@@ -191,7 +191,7 @@ class ResultValidator:
             if verdict.accepted is None and not verdict.mended:
                 raise InvalidResult(verdict.problems or (_no_json(rules),), text)
             if len(text) > _LARGEST_INLINE:
-                found = await asyncio.to_thread(_found_there, verdict, text, rules)
+                found = await read_aside(_found_there, verdict, text, rules)
             else:
                 found = _found_there(verdict, text, rules)
         if is_too_deep(found.text.encode()):

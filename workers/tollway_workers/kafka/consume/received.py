@@ -27,7 +27,7 @@ def received(
             tracker,
             unreadable=record.why if isinstance(record, UnreadableRecord) else None,
             bytes_of=record.bytes_of if isinstance(record, UnreadableRecord) else None,
-            weight=weight_of(record.key, record.value),
+            weight=weight_of(record.key, record.value, record.headers),
         )
         for record in records
     ]

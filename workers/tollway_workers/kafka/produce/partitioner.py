@@ -5,13 +5,24 @@ from functools import lru_cache
 
 from aiokafka.partitioner import murmur2
 
+#: Bytes of a job's key at most; longer ones are strangers', and a thousand of them a gigabyte.
+_LONGEST_KEY = 256
 
-@lru_cache(maxsize=1024)
+
 def partition_hash(key: bytes) -> int:
     """Murmur2 of a key without its sign.
 
     A job's journal record and reply have one key, so the last ones are remembered.
     """
+    return _remembered_hash(key) if len(key) <= _LONGEST_KEY else _hash(key)
+
+
+@lru_cache(maxsize=1024)
+def _remembered_hash(key: bytes) -> int:
+    return _hash(key)
+
+
+def _hash(key: bytes) -> int:
     return int(murmur2(key)) & 0x7FFFFFFF
 
 

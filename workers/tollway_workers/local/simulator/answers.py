@@ -136,6 +136,9 @@ def say(text: str, ask: Ask, fault: FaultKind | None) -> Answer:
             # Whatever JSON it was: a comma at its end makes it none.
             broken = f"{text[:-1]},,"
             return Answer(content=broken, completion_tokens=count(broken), ending=fault.value)
+        case FaultKind.WRONG_SHAPE:
+            wrong = _of_another_shape(text)
+            return Answer(content=wrong, completion_tokens=count(wrong), ending=fault.value)
         case FaultKind.TRUNCATED:
             return _truncated(text, max(1, count(text) // 2), ask.tokens)
     said = text if fault is None else damaged(text, fault, ask.schema)
@@ -154,6 +157,17 @@ def _truncated(text: str, most: int, tokens: Tokens) -> Answer:
         completion_tokens=tokens.count(content),
         ending=FaultKind.TRUNCATED.value,
     )
+
+
+def _of_another_shape(text: str) -> str:
+    """JSON all the same: an object loses its last field, anything else stands in a list."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = text
+    if isinstance(value, dict) and value:
+        return _as_json(dict(list(value.items())[:-1]))
+    return _as_json([value])
 
 
 def _as_text(answer: object) -> str:

@@ -41,6 +41,7 @@ class FaultKind(StrEnum):
     SLOW = "slow"
     CUT = "cut"
     BROKEN_JSON = "broken_json"
+    WRONG_SHAPE = "wrong_shape"
     TRUNCATED = "truncated"
     FENCE = "fence"
     PROSE = "prose"

@@ -10,7 +10,7 @@ import structlog
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.request import ChatRequest, OutputSchema
+from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import (
@@ -28,6 +28,7 @@ from tollway_workers.providers.http.call_errors import (
 )
 from tollway_workers.providers.http.transport import check_plain_http, read_body
 from tollway_workers.providers.known_secrets import KnownSecrets
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.providers.redact import redact
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,9 @@ LARGEST_ANSWER = 4 * 2**20
 
 #: Bytes above which an answer is parsed in a thread: the event loop is the heartbeat.
 LARGEST_INLINE = 64 * 1024
+
+#: Stands for an answer in whose pieces the key stands.
+_IN_PIECES = b'{"hidden":"the answer repeats the key, in pieces"}'
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 KeySource = Callable[[], SecretStr]
@@ -113,7 +117,7 @@ class HttpProvider:
             status, headers, body = await self._exchange(call, signed)
             # A failed call's answer is compared with what was sent.
             if len(body) + len(call.body) > LARGEST_INLINE:
-                return await asyncio.to_thread(self._parse, status, headers, body, call.body)
+                return await read_aside(self._parse, status, headers, body, call.body)
             return self._parse(status, headers, body, call.body)
         except ProviderError as error:
             failure = self._without_secrets(error.failure)
@@ -135,11 +139,32 @@ class HttpProvider:
         self, status: int, headers: Mapping[str, str], body: bytes, sent: bytes
     ) -> Completion:
         """What an answer means. A server may repeat our key: nothing after this sees it."""
-        completion = self._wire.parse(status, headers, self._secrets.hide(body), sent)
+        hidden = self._secrets.hide(body)
+        completion = self._wire.parse(status, headers, hidden, sent)
+        if completion.kept is not hidden or completion.in_pieces:
+            completion = self._without_key_in_pieces(completion)
         request_id = completion.provider_request_id
         if request_id is None:
             return completion
         return completion._replace(provider_request_id=self._secrets.hide_text(request_id))
+
+    def _without_key_in_pieces(self, completion: Completion) -> Completion:
+        """The same where the chunks of a stream, or parts of a text, are the key once joined."""
+        hide, text = self._secrets.hide, completion.text
+        kept = hide(completion.kept)
+        shown = None if text is None else self._secrets.hide_text(text)
+        if shown != text and kept == completion.kept:
+            # Each part of it stands there by itself.
+            kept = _IN_PIECES
+        if kept == completion.kept:
+            return completion
+        calls = tuple(self._without_key(call) for call in completion.tool_calls)
+        return completion._replace(text=shown, tool_calls=calls, kept=kept, body=kept)
+
+    def _without_key(self, call: ToolCall) -> ToolCall:
+        hide, function = self._secrets.hide_text, call.function
+        said = {"name": hide(function.name), "arguments": hide(function.arguments)}
+        return call.model_copy(update={"function": function.model_copy(update=said)})
 
     def _without_secrets(self, failure: ProviderFailure) -> ProviderFailure:
         """The same where a header, or the error of a connection, says the key."""

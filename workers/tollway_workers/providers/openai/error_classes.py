@@ -253,7 +253,7 @@ def _named(said: _Said) -> str:
 
 def _code(detail: ErrorDetail) -> str | None:
     """The provider's word for the error, short: it goes into metrics and fingerprints."""
-    return _short(detail.words[0]) if detail.words else None
+    return _short(detail.words[0][:MOST_CHARACTERS]) if detail.words else None
 
 
 @lru_cache(maxsize=256)

@@ -122,6 +122,7 @@ def _completion(
         kept=read.encoded,
         deep=is_too_deep(read.encoded),
         other=has_other_answer(message),
+        in_pieces=isinstance(message.get("content"), list),
         said=RateHeaders.parse_amounts(headers),
     )
 
