@@ -11,9 +11,9 @@ from tollway_schemas.request import OutputSchema
 from tollway_workers.errors import InvalidResult
 from tollway_workers.providers.base import Finish
 from tollway_workers.validation.judge import Judge
-from tollway_workers.validation.lenient import read_all
-from tollway_workers.validation.lenient_string import Unreadable
-from tollway_workers.validation.mend import MendRules
+from tollway_workers.validation.repair.lenient import read_all
+from tollway_workers.validation.repair.lenient_string import Unreadable
+from tollway_workers.validation.repair.mend import MendRules
 from tollway_workers.validation.validator import EVERYTHING, ResultValidator
 
 VALIDATOR = ResultValidator(Judge(Unconfined()))

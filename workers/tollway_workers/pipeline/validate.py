@@ -4,7 +4,7 @@ from tollway_schemas.reply import Answer, Provenance
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.providers.base import Completion
 from tollway_workers.validation.checks import RouteChecks
-from tollway_workers.validation.mend import MendRules
+from tollway_workers.validation.repair.mend import MendRules
 from tollway_workers.validation.validator import ResultValidator
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from tollway_workers.job.readable_json import read_text
-from tollway_workers.validation.lenient import OPENING, begins_json
+from tollway_workers.validation.repair.lenient import OPENING, begins_json
 
 #: Objects and arrays that are tried in a text; the last ones, since models end with the answer.
 _MOST_CANDIDATES = 16

@@ -10,7 +10,7 @@ import orjson
 from tollway_workers.errors import InvalidSchema
 from tollway_workers.validation.confined import Confined, Ended
 from tollway_workers.validation.engine import SOMEWHERE
-from tollway_workers.validation.mend import MendRules
+from tollway_workers.validation.repair.mend import MendRules
 
 _LENGTH = struct.Struct("!I")
 _REMEDY = "use a schema with fewer patterns, alternatives, references or values of an enum"

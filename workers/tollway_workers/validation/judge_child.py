@@ -20,8 +20,8 @@ import orjson
 from tollway_workers.validation.confined_child import CPU_SECONDS, allow, serve
 from tollway_workers.validation.engine import accepts, compiled, masked_problems
 from tollway_workers.validation.extract import Reading, choose, read
-from tollway_workers.validation.mend import MendRules, mended, where_it_breaks
-from tollway_workers.validation.schema_parts import Resolver
+from tollway_workers.validation.repair.mend import MendRules, mended, where_it_breaks
+from tollway_workers.validation.repair.schema_parts import Resolver
 
 _LENGTH = struct.Struct("!I")
 #: Schemas that stay compiled. Their memory is bounded by that of the process.

@@ -17,11 +17,12 @@ from tollway_workers.validation.engine import accepts
 from tollway_workers.validation.extract import JsonText, choose, read
 from tollway_workers.validation.finish import check_finish, no_answer
 from tollway_workers.validation.judge import Judge, Verdict
-from tollway_workers.validation.mend import MendRules
 from tollway_workers.validation.reasoning import without_reasoning
+from tollway_workers.validation.repair.mend import MendRules
+from tollway_workers.validation.repair.schema_parts import Resolver
+from tollway_workers.validation.repair.wire_nulls import without_optional_nulls
 from tollway_workers.validation.schema import KnownSchema, KnownSchemas, encoded_schema
 from tollway_workers.validation.schema_cost import AnswerSize
-from tollway_workers.validation.schema_parts import Resolver
 from tollway_workers.validation.tool_calls import (
     arguments_of,
     as_text,
@@ -33,7 +34,6 @@ from tollway_workers.validation.tool_calls import (
     with_arguments,
     with_readable_arguments,
 )
-from tollway_workers.validation.wire_nulls import without_optional_nulls
 
 #: Characters of an answer above which it is judged elsewhere, and read in a thread.
 _LARGEST_INLINE = 64 * 1024

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tollway_workers.config.shape.model import Section
 
-#: What may be done to an answer: see `validation/coerce.py`.
+#: What may be done to an answer: see `validation/repair/coerce.py`.
 Coercion = Literal[
     "enum_case",
     "number_from_string",

@@ -2,7 +2,7 @@
 
 OpenAI's strict mode takes a part of JSON Schema: every property required, no others allowed, no
 conditions. What it does not take is left out or said in its words; the answer is held to the job's
-own schema all the same. An optional property may be null there (`validation/wire_nulls.py`).
+own schema all the same. An optional property may be null there (`validation/repair/wire_nulls.py`).
 https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 """
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from tollway_workers.job.readable_json import read_text
-from tollway_workers.validation.coerce import Coercer, TooMuch, Valid
 from tollway_workers.validation.extract import Reading, goes_on, stray_closing
-from tollway_workers.validation.lenient import Read, read_all
-from tollway_workers.validation.lenient_string import Unreadable
-from tollway_workers.validation.schema_parts import Resolver
+from tollway_workers.validation.repair.coerce import Coercer, TooMuch, Valid
+from tollway_workers.validation.repair.lenient import Read, read_all
+from tollway_workers.validation.repair.lenient_string import Unreadable
+from tollway_workers.validation.repair.schema_parts import Resolver
 
 #: Characters of a text that is repaired; longer ones are asked for again.
 LARGEST_MENDED = 256 * 1024

@@ -6,8 +6,8 @@ optional ones may be null (`providers/openai/wire_schema.py`).
 
 from typing import Any
 
-from tollway_workers.validation.scalars import type_of
-from tollway_workers.validation.schema_parts import Resolver, types_of
+from tollway_workers.validation.repair.scalars import type_of
+from tollway_workers.validation.repair.schema_parts import Resolver, types_of
 
 #: Levels of an answer, and branches within each, that are looked at.
 _DEEPEST = 400

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tollway_workers.validation.scalars import converted
-from tollway_workers.validation.schema_parts import Resolver, types_of
+from tollway_workers.validation.repair.scalars import converted
+from tollway_workers.validation.repair.schema_parts import Resolver, types_of
 
 #: Values of an answer that are looked at, and branches of a schema that are tried for them.
 _MOST_STEPS = 20_000

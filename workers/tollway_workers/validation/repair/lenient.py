@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tollway_workers.validation.lenient_string import Unreadable, read_string
+from tollway_workers.validation.repair.lenient_string import Unreadable, read_string
 
 #: Levels of nesting; readers of our records take no more.
 _DEEPEST = 180

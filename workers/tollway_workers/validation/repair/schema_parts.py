@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from tollway_workers.validation.scalars import type_of
+from tollway_workers.validation.repair.scalars import type_of
 
 #: References that are followed one after the other.
 _MOST_HOPS = 32
