@@ -49,6 +49,14 @@ _RUN_FOLDER = "TOLLWAY_TEST_RUN_FOLDER"
 _allowed_hosts: set[str] = set()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to show, from all workers: `record_property("shown", text)`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "shown" and report.when == "call":
+                terminalreporter.write_line(str(text))
+
+
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, LoopFactory]:
     """asyncio's own loop, and with the mark `both_loops` that of worker processes too."""
     factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}

@@ -31,6 +31,8 @@ STATUS = "tollway-status"
 #: On replies: equal for copies of one job, and for nothing else.
 DIGEST = "tollway-job-digest"
 PROVENANCE = "tollway-provenance"
+#: "true" where a simulator answered, else absent.
+SCRIPTED = "tollway-scripted"
 TRACEPARENT = "traceparent"
 
 # On dead letters.

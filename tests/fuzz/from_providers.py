@@ -137,7 +137,7 @@ async def _replied(validator: ResultValidator, completed: Completion) -> None:
         return
     the_job = progress(job())
     served, whole = completed.model_served, not completed.deep
-    ending = Completed(answer, Provenance.LIVE, "main", served, completed.kept, whole=whole)
+    ending = Completed(answer, Provenance.LIVE, "main", served, body=completed.kept, whole=whole)
     decode(Reply, outgoing.reply(the_job, ending, dead=False, worker="w", now=NOW))
 
 

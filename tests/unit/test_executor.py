@@ -68,7 +68,7 @@ async def test_an_answer_completes_its_job_and_says_where_it_is_from() -> None:
 
     assert isinstance(outcome, Completed)
     assert (outcome.answer.text, outcome.lane, outcome.model) == ("yes", "main", "scripted")
-    assert outcome.provenance is Provenance.SCRIPTED
+    assert (outcome.provenance, outcome.scripted) == (Provenance.LIVE, True)
     assert exchange is not None
     assert exchange.attempt is subject.attempts[0]
     assert b"hello" in exchange.request

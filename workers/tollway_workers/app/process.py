@@ -49,6 +49,8 @@ from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
 from tollway_workers.topics.specs import largest_record, most_unpacked
+from tollway_workers.validation.check_loading import load_checks
+from tollway_workers.validation.checks import RouteChecks
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker.parts import Parts
 from tollway_workers.worker.worker import Worker
@@ -84,6 +86,7 @@ class WorkerApp:
             for group in limit_groups(settings)
         }
         self._counts = open_tokenizers(settings, lanes)
+        self._answer_checks = load_checks(settings.routes)
         self.metrics = Metrics(lanes, self._clock)
         self._commands = Commands()
         self._source = self._new_source()
@@ -210,6 +213,7 @@ class WorkerApp:
             for name, config in configs.items()
         }
         validator = ResultValidator()
+        answer_checks = RouteChecks(self._answer_checks, self.metrics.check_failed)
         policy = RetryPolicy(SystemRandom(), settings.retry.seconds)
         publisher = OutcomePublisher(
             self._sink,
@@ -238,7 +242,12 @@ class WorkerApp:
             checks=self._checks(publisher, validator),
             lanes=self._lanes,
             executor=JobExecutor(
-                self._lanes, validator, policy, clock, on_slow=self.metrics.call_slow
+                self._lanes,
+                validator,
+                policy,
+                clock,
+                answer_checks,
+                on_slow=self.metrics.call_slow,
             ),
             publisher=publisher,
             events=self.metrics,

@@ -15,6 +15,8 @@ class Completed:
     provenance: Provenance
     lane: str
     model: str | None
+    #: Whether a simulator answered, and no model.
+    scripted: bool = False
     #: The provider's whole answer as JSON, for the reply; empty where there is none.
     body: bytes = field(default=b"", repr=False)
     #: Whether the reply has room for all of it, and its readers can read it.

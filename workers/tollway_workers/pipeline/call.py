@@ -8,7 +8,7 @@ from functools import partial
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.reply import Answer, Provenance
+from tollway_schemas.reply import Answer
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import (
@@ -29,8 +29,10 @@ from tollway_workers.limits.estimated_usage import estimated_usage
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.decide import CallError, RetryPolicy, failure_class_of
 from tollway_workers.pipeline.first_token import FirstToken
+from tollway_workers.pipeline.validate import provenance_of, validated
 from tollway_workers.providers.base import Completion, Provider, ProviderCall, Received
 from tollway_workers.validation.asking import ask_next
+from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
 from tollway_workers.validation.validator import ResultValidator
 
 
@@ -69,14 +71,19 @@ class JobExecutor:
         validator: ResultValidator,
         policy: RetryPolicy,
         clock: Clock,
+        answer_checks: RouteChecks = NO_CHECKS,
         on_slow: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_slow` is told the lane of a call without a first token after its `slow_after`."""
+        """`answer_checks`: what routes ask of an answer beyond its schema.
+
+        `on_slow` is told the lane of a call without a first token after its `slow_after`.
+        """
         self._on_slow = on_slow
         self._lanes = lanes
         self._validator = validator
         self._policy = policy
         self._clock = clock
+        self._answer_checks = answer_checks
 
     async def execute(
         self,
@@ -100,9 +107,7 @@ class JobExecutor:
                     await self._compile(progress, permit)
                 call = self._prepare(progress)
                 completion = await self._send(call, progress, permit, may_send)
-            answer = await self._validator.validate(
-                progress.job.output, completion, progress.schema
-            )
+            answer = await validated(self._validator, self._answer_checks, progress, completion)
         except (ProviderError, InvalidResult) as error:
             exchange = self._note_failure(progress, call, error)
             outcome = self._policy.decide(progress, error, now=self._clock.now())
@@ -186,15 +191,12 @@ class JobExecutor:
         self, progress: JobProgress, call: Call, completion: Completion, answer: Answer
     ) -> tuple[Outcome, Exchange]:
         attempt = self._attempt(progress, call, None)
-        if completion.scripted:
-            provenance = Provenance.SCRIPTED
-        else:
-            provenance = Provenance.REASKED if progress.reasking else Provenance.LIVE
         outcome = Completed(
             answer,
-            provenance,
+            provenance_of(answer, progress),
             progress.lane,
             completion.model_served,
+            completion.scripted,
             completion.kept,
             whole=not completion.deep,
         )

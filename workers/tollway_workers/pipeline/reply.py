@@ -19,6 +19,9 @@ from tollway_workers.job.ports import (
 )
 from tollway_workers.job.progress import JobProgress
 
+#: Headers that a copy's reply has from that of the first.
+_OF_THE_ENDING = (headers.STATUS, headers.PROVENANCE, headers.SCRIPTED)
+
 
 class ReplyWriter:
     """Hands replies to the sink; each method's awaitable is done when Kafka has the reply."""
@@ -54,13 +57,18 @@ class ReplyWriter:
 
         Raises RecordTooLarge, Unbuildable, TopicUnavailable; what it returns may raise that too.
         """
-        status, provenance = "failed", None
+        status, provenance, scripted = "failed", None, None
         if isinstance(ending, Completed):
             status, provenance = "completed", ending.provenance.value
+            scripted = "true" if ending.scripted else None
         elif ending.failure_class is FailureClass.CANCELLED:
             status = "cancelled"
         described = about(progress, progress.job.tenant) + headers.encode(
-            ((headers.STATUS, status), (headers.PROVENANCE, provenance))
+            (
+                (headers.STATUS, status),
+                (headers.PROVENANCE, provenance),
+                (headers.SCRIPTED, scripted),
+            )
         )
         value = built(
             lambda: outgoing.reply(
@@ -96,7 +104,7 @@ class ReplyWriter:
 
     async def copy(self, copy: JobProgress, value: bytes, first: headers.Headers) -> None:
         """To the address of a copy what the first had for a reply, under the headers `first`."""
-        status = [each for each in first if each[0] in (headers.STATUS, headers.PROVENANCE)]
+        status = [each for each in first if each[0] in _OF_THE_ENDING]
         passed = about(copy, copy.job.tenant) + status
         try:
             await (await self._sink.send(self._record(copy.job, value, passed)))

@@ -76,3 +76,5 @@ class WireFormat:
     limits: Callable[[Mapping[str, str], LaneConfig], RateHeaders | None]
     #: What a failed call's body tells of the server's words that was not known (last argument).
     refusals: Callable[[ProviderFailure, bytes, frozenset[str]], frozenset[str]]
+    #: What had been refused, and what is now, as far as it is kept.
+    remember: Callable[[frozenset[str], frozenset[str]], frozenset[str]] = frozenset.union

@@ -1,5 +1,6 @@
 """Metrics of one worker. Children are looked up once, not for every call."""
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from tollway_schemas.attempt import Attempt
@@ -16,9 +17,12 @@ from tollway_workers.job.outcome import (
     Outcome,
 )
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry import definitions as d
 from tollway_workers.telemetry.instruments import counter, gauge, histogram
 from tollway_workers.telemetry.state import StateGauges
+
+log = structlog.get_logger(__name__)
 
 _OUTCOMES: dict[type, str] = {
     Completed: "completed",
@@ -70,6 +74,11 @@ class Metrics:
         self.relay_lateness = histogram(d.RELAY_LATENESS, self.registry)
         self.relay_failures = counter(d.RELAY_FAILURES, self.registry)
         self.refused = counter(d.REFUSED, self.registry)
+        self.answers = counter(d.ANSWERS, self.registry)
+        self.repairs = counter(d.REPAIRS, self.registry)
+        self.reasks = counter(d.REASKS, self.registry)
+        self.reask_cost = counter(d.REASK_COST, self.registry)
+        self.check_failures = counter(d.CHECK_FAILURES, self.registry)
         self.attempts = counter(d.ATTEMPTS, self.registry)
         self.call_seconds = histogram(d.CALL_SECONDS, self.registry)
         self.first_token_seconds = histogram(d.FIRST_TOKEN_SECONDS, self.registry)
@@ -97,10 +106,12 @@ class Metrics:
         metrics.in_flight.dec()
         if attempt is None:
             return
-        calls, seconds = metrics.ending(
-            "ok" if attempt.failure_class is None else attempt.failure_class.value
-        )
+        ending = "ok" if attempt.failure_class is None else attempt.failure_class.value
+        calls, seconds = metrics.ending(ending)
         calls.inc()
+        if attempt.reask:
+            self.reasks.labels(lane, ending).inc()
+            self.reask_cost.labels(lane).inc((attempt.cost or 0) / PICO_PER_USD)
         seconds.observe(attempt.latency)
         if attempt.first_token is not None:
             metrics.first_token_seconds.observe(attempt.first_token)
@@ -123,8 +134,20 @@ class Metrics:
                 self.job_seconds.labels(route),
             )
             self._routes[key] = children
+        if isinstance(outcome, Completed):
+            self._answered(progress.job.route, outcome)
         children[0].inc()
         children[1].observe(max(0.0, self._clock.now() - progress.job.created_at.timestamp()))
+
+    def check_failed(self, route: str, error: Exception) -> None:
+        """The check of a route did not say whether an answer is good."""
+        self.check_failures.labels(route).inc()
+        log.warning("the check of a route failed", route=route, **error_fields(error))
+
+    def _answered(self, route: str, outcome: Completed) -> None:
+        self.answers.labels(route, outcome.provenance.value).inc()
+        for repair in outcome.answer.repairs:
+            self.repairs.labels(repair.partition(" ")[0]).inc()
 
     def job_forwarded(self, outcome: Forwarded) -> None:
         """A job has left for a lane's topic or a retry topic."""

@@ -45,6 +45,13 @@ class FaultKind(StrEnum):
     BROKEN_JSON = "broken_json"
     WRONG_SHAPE = "wrong_shape"
     TRUNCATED = "truncated"
+    FENCE = "fence"
+    PROSE = "prose"
+    THINK = "think"
+    TRAILING_COMMA = "trailing_comma"
+    ENUM_CASE = "enum_case"
+    NUMBER_AS_STRING = "number_as_string"
+    MISSING_FIELD = "missing_field"
     EMPTY = "empty"
     REFUSAL = "refusal"
 

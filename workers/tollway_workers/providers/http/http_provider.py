@@ -219,7 +219,7 @@ class HttpProvider:
         if not found:
             return ProviderError(failure)
         if new := found - self._refused:
-            self._refused |= new
+            self._refused = self._wire.remember(self._refused, new)
             log.warning(
                 "the server refuses a field of requests: it is asked in other words from now on",
                 lane=self._lane.name,

@@ -4,6 +4,7 @@ Bodies are built by hand from attributes: half the time of pydantic's own dump, 
 stay absent. Protocol: https://platform.openai.com/docs/api-reference/chat/create
 """
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -27,7 +28,9 @@ from tollway_workers.providers.openai.dialect import (
     limit_field,
     takes,
     takes_form,
+    takes_schema,
 )
+from tollway_workers.providers.openai.wire_schema import strict_schema
 from tollway_workers.providers.streaming import wants_stream
 
 #: The key of `ChatRequest.extras` that this protocol reads.
@@ -133,8 +136,10 @@ def _add_output(
         and lane.structured_output == "json_schema"
         and takes_form("json_schema", refused)
     ):
-        body["response_format"] = {"type": "json_schema", "json_schema": _named(output, schema)}
-        return
+        wire = _wire_schema(output, schema, refused)
+        if wire is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": _named(output, wire)}
+            return
     if not lane.profile.json_object:
         body["response_format"] = {"type": "json_schema", "json_schema": _ANY_OBJECT}
     elif takes_form("json_object", refused):
@@ -147,6 +152,18 @@ def _add_output(
         body["messages"] = _with_system_text(body["messages"], _ASK_FOR_JSON)
 
 
+def _wire_schema(
+    output: OutputSchema, schema: JsonObject, refused: frozenset[str]
+) -> JsonObject | None:
+    """The schema as the server takes it: the job's own, in strict words where it refused that, and
+    none where it refused those too. The answer is held to the job's own in any case.
+    """
+    if takes_schema(schema, refused):
+        return schema
+    strict = _strict_schema(_compact(schema)) if output.strict else None
+    return strict if strict is not None and takes_schema(strict, refused) else None
+
+
 def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
     named: JsonObject = {"name": output.name, "schema": schema}
     if output.description is not None:
@@ -154,6 +171,11 @@ def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
     if output.strict is not None:
         named["strict"] = output.strict
     return named
+
+
+@lru_cache(maxsize=256)
+def _strict_schema(encoded: str) -> JsonObject | None:
+    return strict_schema(orjson.loads(encoded))
 
 
 def _add_extras(body: JsonObject, request: ChatRequest) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.providers.openai import rate_headers
-from tollway_workers.providers.openai.dialect import refusals
+from tollway_workers.providers.openai.dialect import refusals, remembered
 from tollway_workers.providers.openai.request import build, streams
 from tollway_workers.providers.openai.response import parse
 from tollway_workers.providers.openai.stream import ChunkStream
@@ -38,4 +38,5 @@ WIRE_FORMAT = WireFormat(
     stream=ChunkStream,
     limits=_limits,
     refusals=refusals,
+    remember=remembered,
 )
