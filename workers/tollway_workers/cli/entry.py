@@ -1,9 +1,11 @@
 """The console command `tollway`: from what is raised to an exit status and one sentence."""
 
 import sys
+import time
 
 from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED, UNEXPECTED
 from tollway_workers.safe_traceback import safe_traceback
+from tollway_workers.cli.timeline import Timeline
 
 _DEBUG = "--debug"
 _NOT_INSTALLED = (
@@ -23,6 +25,8 @@ def main() -> None:
     """
     arguments = sys.argv[1:]
     debug = _DEBUG in arguments
+    # What the processor has done so far is the start of Python itself.
+    timeline = Timeline(told=debug, before=time.process_time())
     try:
         from tollway_workers.cli.main import app
     except ModuleNotFoundError as error:
@@ -31,7 +35,7 @@ def main() -> None:
         sys.stderr.write(_NOT_INSTALLED)
         sys.exit(COULD_NOT_RUN)
     try:
-        app(args=[argument for argument in arguments if argument != _DEBUG])
+        app(args=[argument for argument in arguments if argument != _DEBUG], obj=timeline)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
