@@ -1,10 +1,12 @@
 """The console command `tollway`: from what is raised to an exit status and one sentence."""
 
+import gc
 import sys
 import time
 
 from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED, UNEXPECTED
 from tollway_workers.safe_traceback import safe_traceback
+from tollway_workers.cli.importing import importing
 from tollway_workers.cli.timeline import Timeline
 
 _DEBUG = "--debug"
@@ -28,7 +30,8 @@ def main() -> None:
     # What the processor has done so far is the start of Python itself.
     timeline = Timeline(told=debug, before=time.process_time())
     try:
-        from tollway_workers.cli.main import app
+        with importing():
+            from tollway_workers.cli.main import app
     except ModuleNotFoundError as error:
         if debug or _is_ours(error):
             raise
@@ -47,6 +50,9 @@ def main() -> None:
         # Its text may quote a prompt, and what a worker says on stderr is its log.
         sys.stderr.write(f"{safe_traceback(error)}\n{_UNEXPECTED}")
         sys.exit(UNEXPECTED)
+    finally:
+        # Python's end looks through all that is left: there is nothing to find.
+        gc.freeze()
 
 
 def _is_for_a_person(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 import typer
 
+from tollway_workers.cli.importing import importing
 from tollway_workers.cli.run import arguments as given
 from tollway_workers.cli.run.early import started_early
 from tollway_workers.cli.timeline import Timeline
@@ -47,8 +48,9 @@ def run(
     said = {name: value for name, value in locals().items() if name != "context"}
     with started_early(said) as early:
         # The rest takes half a second to import: workers do the same meanwhile.
-        from tollway_workers.cli.run.options import RunOptions
-        from tollway_workers.cli.run.play import play
+        with importing():
+            from tollway_workers.cli.run.options import RunOptions
+            from tollway_workers.cli.run.play import play
 
         timeline = context.obj if isinstance(context.obj, Timeline) else Timeline()
         play(RunOptions(**said), early, timeline)

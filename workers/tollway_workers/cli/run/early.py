@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 _WAITING = "tollway_workers.cli.run.waiting"
-_SIMULATED = "tollway_workers.local.fleet.simulated"
-#: More would only take the processor from those that are needed first.
-_MOST = 2
+_SIMULATED = "tollway_workers.cli.run.simulator_process"
+#: Workers that start early at most: more would take the processor from those that are needed first.
+MOST_EARLY = 2
 #: Descriptors in one message: Linux takes 253.
 _MOST_AT_ONCE = 200
 
@@ -159,7 +159,7 @@ def workers_wanted(given: Mapping[str, Any], environ: Mapping[str, str]) -> int:
     if given["dry_run"]:
         return 0
     if wanted is not None:
-        return min(wanted, _MOST)
+        return min(wanted, MOST_EARLY)
     if given["bootstrap_servers"] or environ.get("TOLLWAY_BOOTSTRAP_SERVERS"):
         return 0
     if given["config"] is None and (given["simulate"] or given["base_url"]):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
+from tollway_workers.cli.importing import importing
 from tollway_workers.cli.run.early import Early
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
@@ -74,12 +75,17 @@ def _result(options: RunOptions, plan: FleetPlan, screen: Screen, early: Early) 
         raise typer.Exit(INTERRUPTED) from None
 
 
+def _import_what_speaks_to_kafka() -> None:
+    with importing():
+        import_module(_ON_KAFKA)
+
+
 async def _on_kafka(
     options: RunOptions, plan: FleetPlan, screen: Screen, early: Early, given: Prepared
 ) -> "Result":
     with StopSignals() as signals:
         signals.at_once = True
-        importing = asyncio.create_task(asyncio.to_thread(import_module, _ON_KAFKA))
+        importing = asyncio.create_task(asyncio.to_thread(_import_what_speaks_to_kafka))
         screen.phase("Kafka")
         async with broker(plan, screen.tell) as settings:
             await importing

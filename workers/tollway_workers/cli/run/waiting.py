@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tollway_workers.cli.importing import importing
+
 #: Bytes and descriptors that are taken at once; the latter are as many as Linux hands over.
 _MOST_BYTES = 1 << 20
 _MOST_DESCRIPTORS = 253
@@ -56,8 +58,9 @@ def become(order: Order, command: Callable[[], None]) -> None:
 
 def main() -> None:
     """Import, wait, work."""
-    import tollway_workers.cli.worker.command  # noqa: F401 while nobody waits for it
-    from tollway_workers.cli.entry import main as command
+    with importing():
+        import tollway_workers.cli.worker.command  # noqa: F401 while nobody waits for it
+        from tollway_workers.cli.entry import main as command
 
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as line:
         order = hear(line)

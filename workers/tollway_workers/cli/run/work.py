@@ -38,6 +38,8 @@ from tollway_workers.ownership.partition import Partition
 
 #: Seconds between two states on disk: what a crash makes a re-run read again.
 _SAVE_EVERY = 1.0
+#: Reads without a record after which Kafka is away: what it still has is read by whoever goes on.
+_QUIET_READS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +180,14 @@ class RunWork:
         # Where Kafka does not say, every line has its ending all the same, or is read again.
         with suppress(BrokerUnavailable):
             end = (await self._parts.jobs_log.ends([self.names.replies]))[self._replies]
-            while await self._parts.replies_log.position(self._replies) < end:
-                await self._collect_some()
+            quiet = 0
+            while quiet < _QUIET_READS and await self._position() < end:
+                quiet = 0 if await self._collect_some() else quiet + 1
         self.collector.settle()
         await self.save()
+
+    async def _position(self) -> int:
+        return await self._parts.replies_log.position(self._replies)
 
     async def _collect_some(self) -> bool:
         records = await self._parts.replies_log.read()
