@@ -196,10 +196,10 @@ async def test_who_joins_an_idle_fleet_has_its_shards_after_that_one_rebalance(
     world: World,
 ) -> None:
     one = await world.join("one")
-    await until(lambda: one.places == world.everything and not one.source.holdings.unclaimed)
+    await eventually(lambda: one.places == world.everything and not one.source.partitions.unclaimed)
     two = await world.join("two")
 
-    await until(lambda: shared(world, one, two))
+    await eventually(lambda: shared(world, one, two))
 
     assert [each.source._membership.assignor.claim.epoch for each in (one, two)] == [2, 2]
     await world.write()

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tollway_workers.cli.importing import importing
-from tollway_workers.cli.run.early import Early, SimulatorProcess, WaitingWorker, workers_wanted
 from tollway_workers.cli.run.waiting import Order, become, hear
+from tollway_workers.importing import importing
+from tollway_workers.local.fleet.early import Early, SimulatorProcess, WaitingWorker, workers_wanted
 
 _NOTHING_SAID: dict[str, Any] = {
     "workers": None,

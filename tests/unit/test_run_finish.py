@@ -9,10 +9,11 @@ from tollway_schemas import TopicNames
 from tollway_workers.cli.run.state import RunState
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.errors import BrokerUnavailable
-from tollway_workers.kafka.read.log_reader import LoggedRecord, Place
+from tollway_workers.kafka.read.log_reader import LoggedRecord
+from tollway_workers.ownership.partition import Partition
 
 _NAMES = TopicNames("tollway")
-_PLACE: Place = (_NAMES.replies, 2)
+_PLACE: Partition = (_NAMES.replies, 2)
 
 
 class Replies:
@@ -25,13 +26,13 @@ class Replies:
         self.away = False
         self.silent = False
 
-    async def ends(self, topics: list[str]) -> dict[Place, int]:
+    async def ends(self, topics: list[str]) -> dict[Partition, int]:
         if self.away:
             raise BrokerUnavailable("away")
         assert topics == [_NAMES.replies]
         return {(_NAMES.replies, 0): 99, _PLACE: self.end}
 
-    async def position(self, place: Place) -> int:
+    async def position(self, place: Partition) -> int:
         assert place == _PLACE
         return self.at
 

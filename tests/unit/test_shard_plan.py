@@ -381,3 +381,26 @@ def test_a_standby_gets_what_nobody_else_can_have() -> None:
     assert {topic for topic, _ in planned.given["standby"]} == set(one.topics)
     assert {topic for topic, _ in planned.given["other"]} == set(both.topics)
     assert {topic for topic, _ in alone.given["standby"]} == {*both.topics, *one.topics}
+
+
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_of_what_all_have_released_only_that_moves_which_balance_asks_for(names: str) -> None:
+    groups = [group("a", 4), group("b", 4)]
+    topics = partitions_of(groups)
+    mine = frozenset(
+        (topic, q) for topic in topics for q in range(_PARTITIONS) if shard_of(q, 4) in (0, 3)
+    )
+    others = frozenset((t, q) for t in topics for q in range(_PARTITIONS)) - mine
+    members = [
+        member("a", groups, owned=mine, released=mine, epoch=1),
+        member("b", groups, owned=others, released=others, epoch=1),
+        *([member("c", groups)] if "c" in names else []),
+    ]
+
+    planned = plan(members, groups, topics)
+
+    a_shard = 2 * _PARTITIONS // 4
+    assert not any(planned.marks.values())
+    assert len(mine - planned.given["a"]) <= (a_shard * 2 if "c" in names else 0)
+    assert planned.given["a"] <= mine
+    assert planned.given["b"] <= others

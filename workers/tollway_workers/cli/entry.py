@@ -4,10 +4,10 @@ import gc
 import sys
 import time
 
-from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED, UNEXPECTED
-from tollway_workers.safe_traceback import safe_traceback
-from tollway_workers.cli.importing import importing
 from tollway_workers.cli.timeline import Timeline
+from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED, UNEXPECTED
+from tollway_workers.importing import importing
+from tollway_workers.safe_traceback import safe_traceback
 
 _DEBUG = "--debug"
 _NOT_INSTALLED = (

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from tollway_workers.cli.importing import importing
+from tollway_workers.importing import importing
 
 
 @dataclass(frozen=True, slots=True)

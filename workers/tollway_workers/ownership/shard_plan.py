@@ -82,10 +82,17 @@ def plan(
     that balance would move are marked, and so are a leaving member's, if another member stays.
     Planned again once all marked partitions are released, the plan no longer changes.
     """
-    owners = _owners(members, partitions)
+    claimed = _claimed(members, partitions)
+    owners = {
+        partition: owner.name
+        for partition, owner in claimed.items()
+        if partition not in owner.released
+    }
     staying = {member.name: member for member in members if not member.leaving}
     shards = [shard for group in groups for shard in _shards_of(group, staying, partitions)]
-    targets = _targets(shards, owners)
+    targets = _targets(
+        shards, owners, {partition: owner.name for partition, owner in claimed.items()}
+    )
     given: dict[str, set[Partition]] = {member.name: set() for member in members}
     marks: dict[str, set[Partition]] = {member.name: set() for member in members}
     for shard in shards:
@@ -102,18 +109,16 @@ def plan(
     )
 
 
-def _owners(members: Iterable[Member], partitions: Mapping[str, int]) -> dict[Partition, str]:
-    """The living owner of each partition that has one and is not released by it."""
+def _claimed(members: Iterable[Member], partitions: Mapping[str, int]) -> dict[Partition, Member]:
+    """The living owner of each partition that has one, released by it or not."""
     newest: dict[Partition, Member] = {}
     for member in sorted(members, key=lambda each: (-each.epoch, each.name)):
         for partition in member.owned:
             newest.setdefault(partition, member)
     return {
-        partition: member.name
+        partition: member
         for partition, member in newest.items()
-        if partition not in member.released
-        and partition[0] in member.topics
-        and partition[1] < partitions.get(partition[0], 0)
+        if partition[0] in member.topics and partition[1] < partitions.get(partition[0], 0)
     }
 
 
@@ -143,17 +148,27 @@ def _eligible(group: ShardGroup, staying: Collection[Member]) -> frozenset[str]:
     return frozenset(next(filter(None, whole + parts), ()))
 
 
-def _targets(shards: Sequence[_Shard], owners: Mapping[Partition, str]) -> dict[_Shard, str]:
-    """The target owner of each shard: its present owner, unless balance moves it."""
+def _targets(
+    shards: Sequence[_Shard], owners: Mapping[Partition, str], before: Mapping[Partition, str]
+) -> dict[_Shard, str]:
+    """The target owner of each shard: its present owner, unless balance moves it.
+
+    `before`: owners, including those that released: such an owner gets back what no other needs.
+    """
     loads = _Loads()
     free: list[_Shard] = []
+    new: list[_Shard] = []
     for shard in shards:
-        owner = _owner_of(shard, owners)
+        owner, former = _owner_of(shard, owners), _owner_of(shard, before)
         if owner in shard.eligible:
             loads.give(shard, owner)
+            continue
+        free.append(shard)
+        if former in shard.eligible:
+            loads.give(shard, former)
         elif shard.eligible:
-            free.append(shard)
-    for shard in free:
+            new.append(shard)
+    for shard in new:
         loads.give(shard, min(shard.eligible, key=lambda m: loads.of(m, shard.group)))
     eligible = {shard.group: sorted(shard.eligible) for shard in shards if shard.eligible}
     _balance(loads, eligible, frozenset(free))

@@ -2,10 +2,10 @@
 
 import typer
 
-from tollway_workers.cli.importing import importing
 from tollway_workers.cli.run import arguments as given
-from tollway_workers.cli.run.early import started_early
 from tollway_workers.cli.timeline import Timeline
+from tollway_workers.importing import importing
+from tollway_workers.local.fleet.early import started_early
 
 
 def register(app: typer.Typer) -> None:

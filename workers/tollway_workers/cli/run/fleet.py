@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from tollway_workers.app.topic_setup import make_missing
-from tollway_workers.cli.run.early import Early, SimulatorProcess
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.settings import FleetPlan, with_simulator
+from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.broker import Tell
 from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
+from tollway_workers.local.fleet.early import Early, SimulatorProcess
+from tollway_workers.local.fleet.endpoints import with_simulator
 from tollway_workers.local.fleet.worker_process import WorkerPlan
 from tollway_workers.local.fleet.worker_settings import write_settings
 from tollway_workers.local.fleet.workers import RunWorkers

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from tollway_workers.cli.importing import importing
-from tollway_workers.cli.run.early import Early
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.prepare import Prepared, batch_reader, open_batch, prepared
@@ -18,7 +16,9 @@ from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.cli.timeline import Timeline
 from tollway_workers.exit_status import INTERRUPTED
+from tollway_workers.importing import importing
 from tollway_workers.local.fleet.broker import broker
+from tollway_workers.local.fleet.early import Early
 
 if TYPE_CHECKING:
     from tollway_workers.cli.run.session import Result
@@ -87,7 +87,7 @@ async def _on_kafka(
         signals.at_once = True
         importing = asyncio.create_task(asyncio.to_thread(_import_what_speaks_to_kafka))
         screen.phase("Kafka")
-        async with broker(plan, screen.tell) as settings:
+        async with broker(plan.settings, screen.tell) as settings:
             await importing
             from tollway_workers.cli.run.session import Session
 

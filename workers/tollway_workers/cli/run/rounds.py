@@ -5,7 +5,6 @@ import asyncio
 from tollway_schemas import Priority
 from tollway_workers.app.run_topics import delete_finished
 from tollway_workers.cli.run.conduct import Conductor, Played
-from tollway_workers.cli.run.early import Early
 from tollway_workers.cli.run.fleet import fleet
 from tollway_workers.cli.run.lane_lock import LaneLocks
 from tollway_workers.cli.run.older_jobs import OlderJobs
@@ -17,6 +16,7 @@ from tollway_workers.cli.run.watch import FleetWatch
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.local.fleet.early import Early
 
 
 class Rounds:

@@ -10,7 +10,6 @@ from tollway_workers.app.connection import client_options
 from tollway_workers.cli.batch.causes import Cause
 from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.cli.run.conduct import Played
-from tollway_workers.cli.run.early import Early
 from tollway_workers.cli.run.fleet import make_topics, own_locks
 from tollway_workers.cli.run.lane_lock import LaneLocks
 from tollway_workers.cli.run.options import RunOptions
@@ -27,6 +26,7 @@ from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LogReader, cluster_id
+from tollway_workers.local.fleet.early import Early
 from tollway_workers.topics.specs import RECORD_OVERHEAD
 
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tollway_workers.cli.importing import importing
+from tollway_workers.importing import importing
 
 #: Bytes and descriptors that are taken at once; the latter are as many as Linux hands over.
 _MOST_BYTES = 1 << 20

@@ -13,14 +13,14 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from tollway_workers.app.topic_setup import make_missing
-from tollway_workers.cli.run.early import MOST_EARLY, Early, WaitingWorker
-from tollway_workers.cli.run.settings import with_bootstrap_servers, with_simulator
 from tollway_workers.cli.shared.output import count
 from tollway_workers.config.load.environment import CONFIG_VARIABLE
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, find_file, load_fleet
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import LocalError
 from tollway_workers.local.fleet.broker import local_broker
+from tollway_workers.local.fleet.early import MOST_EARLY, Early, WaitingWorker
+from tollway_workers.local.fleet.endpoints import with_bootstrap_servers, with_simulator
 from tollway_workers.local.fleet.worker_process import WorkerPlan
 from tollway_workers.local.fleet.worker_settings import write_settings
 from tollway_workers.local.fleet.workers import RunWorkers

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import FleetError, LocalError
+from tollway_workers.local.fleet.endpoints import with_bootstrap_servers
 from tollway_workers.local.fleet.progress_lines import once_each
 from tollway_workers.local.kafka import LocalKafka, LocalKafkaGone, RunningBroker
 
@@ -22,13 +22,13 @@ _TOGETHER = 60.0
 
 
 @asynccontextmanager
-async def broker(plan: FleetPlan, tell: Tell) -> AsyncIterator[FleetSettings]:
+async def broker(settings: FleetSettings, tell: Tell) -> AsyncIterator[FleetSettings]:
     """The fleet's settings with a broker that is at work: the one named, else the local one."""
-    if not plan.uses_local_kafka:
-        yield plan.settings
+    if settings.kafka.bootstrap_servers is not None:
+        yield settings
         return
     async with local_broker(tell) as running:
-        yield with_bootstrap_servers(plan.settings, running.bootstrap_servers)
+        yield with_bootstrap_servers(settings, running.bootstrap_servers)
 
 
 @asynccontextmanager

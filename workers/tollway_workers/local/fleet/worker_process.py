@@ -12,9 +12,9 @@ import httpx
 import orjson
 import psutil
 
-from tollway_workers.cli.run.early import WaitingWorker
 from tollway_workers.config.load.environment import CONFIG_VARIABLE, VARIABLES
 from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
+from tollway_workers.local.fleet.early import WaitingWorker
 
 #: Set in the settings file already; what a secret refers to is still needed.
 _NOT_INHERITED = {CONFIG_VARIABLE, *(variable.name for variable in VARIABLES)}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from tollway_workers.cli.run.early import Early
-from tollway_workers.cli.run.worker_look import WorkerLook
 from tollway_workers.errors import FleetError
 from tollway_workers.exit_status import COULD_NOT_RUN
+from tollway_workers.local.fleet.early import Early
+from tollway_workers.local.fleet.worker_look import WorkerLook
 from tollway_workers.local.fleet.worker_process import (
     WorkerPlan,
     WorkerProcess,

@@ -1,8 +1,8 @@
-"""The simulator of a simulated run: `python -m tollway_workers.cli.run.simulator_process`."""
+"""The simulator of a simulated run: `python -m tollway_workers.local.fleet.simulator_process`."""
 
 import gc
 
-from tollway_workers.cli.importing import importing
+from tollway_workers.importing import importing
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _WAITING = "tollway_workers.cli.run.waiting"
-_SIMULATED = "tollway_workers.cli.run.simulator_process"
+_SIMULATED = "tollway_workers.local.fleet.simulator_process"
 #: Workers that start early at most: more would take the processor from those that are needed first.
 MOST_EARLY = 2
 #: Descriptors in one message: Linux takes 253.
