@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 Tollway = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Process = asyncio.subprocess.Process

@@ -18,10 +18,18 @@ IN_FLIGHT = 256
 class BareLoop:
     """Runs until cancelled; `done` counts replies that Kafka has acknowledged."""
 
-    def __init__(self, client: dict[str, Any], topic: str, url: str, on_done: Callable[[], None]):
+    def __init__(
+        self,
+        client: dict[str, Any],
+        topic: str,
+        url: str,
+        on_done: Callable[[], None],
+        *,
+        stream: bool = False,
+    ):
         self._client = client
         self._topic = topic
-        self._plain = PlainJob(client, url, f"{topic}.replies")
+        self._plain = PlainJob(client, url, f"{topic}.replies", stream=stream)
         self._on_done = on_done
         self._free = asyncio.Semaphore(IN_FLIGHT)
         self._next: dict[TopicPartition, int] = {}

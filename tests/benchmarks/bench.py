@@ -28,6 +28,7 @@ import latency
 import memory
 import pieces
 from bare_loop import IN_FLIGHT, BareLoop
+from fast_server import EVENTS
 from processes import Feeder, LineProcess, broker, on_core
 from rich.console import Console
 from rich.table import Table
@@ -47,7 +48,9 @@ from tollway_workers.topics.specs import TopicSpec, wanted_topics
 
 #: Most that our job may cost, in bare jobs.
 BOUND = 2.5
-PARTS = ("ratio", "crowd", "latency", "memory", "pieces")
+#: The same where answers are streams.
+STREAM_BOUND = 3.0
+PARTS = ("ratio", "streams", "crowd", "latency", "memory", "pieces")
 ROUTE = "bench"
 
 
@@ -75,7 +78,9 @@ class Side:
         return {"jobs": self.done, "ms_a_job": self.costs, "jobs_a_second": self.rates}
 
 
-def settings_for(bootstrap_servers: str, url: str, prefix: str) -> FleetSettings:
+def settings_for(
+    bootstrap_servers: str, url: str, prefix: str, *, stream: bool = False
+) -> FleetSettings:
     """A fleet of one lane with every feature on and nothing that binds but concurrency."""
     return FleetSettings.model_validate(
         {
@@ -92,6 +97,7 @@ def settings_for(bootstrap_servers: str, url: str, prefix: str) -> FleetSettings
                     "concurrency": IN_FLIGHT,
                     "requests_per_minute": 60_000_000,
                     "tokens_per_minute": 60_000_000_000,
+                    "stream": "always" if stream else "never",
                 }
             },
             "routes": {ROUTE: {"lanes": ["bench"], "journal": "full"}},
@@ -110,15 +116,17 @@ async def segment(side: Side, feeder: Feeder, jobs: int) -> None:
     side.rates.append(jobs / (time.perf_counter() - wall))
 
 
-async def compare(servers: str, rounds: int, jobs: int) -> tuple[Side, Side]:
+async def compare(
+    servers: str, rounds: int, jobs: int, *, stream: bool = False
+) -> tuple[Side, Side]:
     """Ours and the bare loop's figures, in alternating segments."""
-    prefix = f"bench-{os.getpid()}"
+    prefix = f"bench-{os.getpid()}{'-streams' if stream else ''}"
     names = TopicNames(prefix)
     bare = Side("bare loop", f"{prefix}.bare")
     ours = Side("tollway", names.jobs(ROUTE, Priority.BULK))
     with others(servers) as (server, feeder), on_core(first=True):
         url = f"http://127.0.0.1:{server.read_line()}/v1"
-        settings = settings_for(servers, url, prefix)
+        settings = settings_for(servers, url, prefix, stream=stream)
         specs = wanted_topics(settings) + tuple(
             TopicSpec(name=name, partitions=4, replication_factor=1, config={})
             for name in (bare.topic, f"{bare.topic}.replies")
@@ -127,7 +135,8 @@ async def compare(servers: str, rounds: int, jobs: int) -> tuple[Side, Side]:
         await topics.apply(TopicPlan(create=specs), client)
         app = WorkerApp(settings, WorkerOptions(instance_id="bench-0"))
         count(app, ours)
-        loop = BareLoop(client, bare.topic, f"{url}/chat/completions", bare.on_done)
+        ask = f"{url}/chat/completions"
+        loop = BareLoop(client, bare.topic, ask, bare.on_done, stream=stream)
         working = asyncio.create_task(app.run())
         looping = asyncio.create_task(loop.run())
         try:
@@ -168,10 +177,12 @@ def count(app: WorkerApp, side: Side) -> None:
     events.job_ended = job_ended  # type: ignore[method-assign]  # the worker calls it through here
 
 
-def report(console: Console, ours: Side, bare: Side) -> dict[str, object]:
+def report(
+    console: Console, ours: Side, bare: Side, *, of: str = "job", bound: float = BOUND
+) -> dict[str, object]:
     """Print the comparison; returns its figures."""
     ratios = [a / b for a, b in zip(ours.costs, bare.costs, strict=True)]
-    table = Table(title=f"CPU per job, {IN_FLIGHT} calls in flight, {len(ratios)} paired segments")
+    table = Table(title=f"CPU per {of}, {IN_FLIGHT} calls in flight, {len(ratios)} paired segments")
     for heading in ("", "ms CPU per job", "min", "max", "jobs/s"):
         table.add_column(heading, justify="right" if heading else "left")
     for side in (bare, ours):
@@ -186,7 +197,7 @@ def report(console: Console, ours: Side, bare: Side) -> dict[str, object]:
         )
     console.print(table)
     ratio = statistics.median(ratios)
-    console.print(f"vs bare loop: {ratio:.2f}x (bound: {BOUND:g})")
+    console.print(f"vs bare loop: {ratio:.2f}x (bound: {bound:g})")
     return {
         "ratio": ratio,
         "ratios": ratios,
@@ -218,9 +229,19 @@ class Bench:
         figures = self.figures["comparison"] = report(self._console, *sides)
         self._hold("vs bare loop", cast(float, figures["ratio"]), most=BOUND)
 
+    def streams(self) -> None:
+        """The same where both sides ask for streams."""
+        given, of = self._arguments, f"job with a stream of {EVENTS} events"
+        jobs = given.jobs // 4
+        sides = event_loop.run(compare(self._servers, given.rounds, jobs, stream=True))
+        figures = report(self._console, *sides, of=of, bound=STREAM_BOUND)
+        self.figures["streams"] = figures
+        self._hold("streams", cast(float, figures["ratio"]), most=STREAM_BOUND)
+
     def crowd(self) -> None:
         """1,500 calls of a second in flight."""
-        rows = asyncio.run(crowd.measure(self._servers, self._console, self._arguments.seconds))
+        size = crowd.Size(self._arguments.in_flight, self._arguments.seconds)
+        rows = asyncio.run(crowd.measure(self._servers, self._console, size))
         self.figures["crowd"] = crowd.figures(rows)
         self._hold("share of the ideal rate", crowd.worst(rows), least=crowd.BOUND)
 
@@ -249,12 +270,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=12, help="paired segments of the ratio")
     parser.add_argument("--jobs", type=int, default=4_000, help="jobs of a segment")
     parser.add_argument("--seconds", type=float, default=12.0, help="of each worker of the crowd")
+    parser.add_argument("--in-flight", type=int, default=crowd.IN_FLIGHT, help="of the crowd")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     quieten_client_logs()
     configure_logs("error", "console")
-    console = Console(width=100)
+    console = Console(width=112)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         with on_core(first=False):
             servers = stack.enter_context(broker(Path(folder)))

@@ -20,11 +20,13 @@ from tempfile import TemporaryDirectory
 import orjson
 import psutil
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from fleet_worker import FleetWorker
 from processes import HERE, Feeder, LineProcess, on_core
 from rich.console import Console
 from rich.table import Table
 
+from tollway_schemas.topics import TopicNames
 from tollway_workers.kafka import topic_admin as topics
 from tollway_workers.topics.plan import TopicPlan
 from tollway_workers.topics.specs import TopicSpec
@@ -37,9 +39,9 @@ _WARM = 3.0
 #: Seconds between the first reply of a process and its end; what a crash costs depends on when the
 #: last commit was, so there are several.
 _KILLED_AFTER = (1.3, 2.1, 1.7)
-#: Seconds without a reply after which none comes: a broker waits for six for a member that died.
-_QUIET = 15.0
-#: Seconds in which a worker has its first reply.
+#: Seconds without a reply after which none comes, once the worker has committed all there is.
+_QUIET = 5.0
+#: Seconds in which a worker has its next reply, or commits something; without, nothing is measured.
 _PATIENCE = 90.0
 
 
@@ -53,7 +55,31 @@ class Latency:
 
 
 FIXED = Latency("1 s", 1.0, 0.0)
-LOGNORMAL = Latency("lognormal, 1 s on average", 1.0, 0.6)
+LOGNORMAL = Latency("lognormal", 1.0, 0.6)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of a crowd: calls in flight, and the seconds that count."""
+
+    in_flight: int = IN_FLIGHT
+    seconds: float = 12.0
+
+    def jobs(self, *, crashing: bool) -> int:
+        """As many as no worker comes to the end of too early."""
+        more = sum(_KILLED_AFTER) + len(_KILLED_AFTER) if crashing else 0.0
+        return int(self.in_flight * (_WARM + self.seconds + 2.0 + more))
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a contender is given; `url` is the provider's base."""
+
+    servers: str
+    folder: Path
+    name: str
+    url: str
+    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +89,7 @@ class Contender:
     command: tuple[str, ...]
     jobs: str
     replies: str
+    group: str
     #: How jobs are written for it.
     form: str = "job"
 
@@ -146,23 +173,31 @@ class Process:
         self._process.wait()
 
 
-def _tollway(folder: Path, servers: str, name: str, url: str) -> Contender:
-    worker = FleetWorker.prepare(folder, servers=servers, prefix=name, url=url, in_flight=IN_FLIGHT)
-    return Contender(worker.command, worker.jobs, f"{name}.replies")
+def _tollway(ground: Ground) -> Contender:
+    worker = FleetWorker.prepare(
+        ground.folder,
+        servers=ground.servers,
+        prefix=ground.name,
+        url=ground.url,
+        in_flight=ground.in_flight,
+    )
+    group = TopicNames(ground.name).worker_group
+    return Contender(worker.command, worker.jobs, f"{ground.name}.replies", group)
 
 
-def _script(script: str, form: str) -> Callable[[Path, str, str, str], Contender]:
-    def contender(_: Path, servers: str, name: str, url: str) -> Contender:
-        jobs, replies = name, f"{name}.replies"
-        given = (servers, jobs, replies, url, str(IN_FLIGHT))
-        return Contender((sys.executable, str(HERE / script), *given), jobs, replies, form)
+def _script(script: str, form: str) -> Callable[[Ground], Contender]:
+    def contender(ground: Ground) -> Contender:
+        jobs, replies = ground.name, f"{ground.name}.replies"
+        url, in_flight = f"{ground.url}/chat/completions", str(ground.in_flight)
+        given = (ground.servers, jobs, replies, url, in_flight)
+        return Contender((sys.executable, str(HERE / script), *given), jobs, replies, jobs, form)
 
     return contender
 
 
 CONTENDERS = {
     "tollway": _tollway,
-    "FastStream, batches": _script("faststream_worker.py", "job"),
+    "FastStream batches": _script("faststream_worker.py", "job"),
     "taskiq-aio-kafka": _script("taskiq_worker.py", "task"),
 }
 
@@ -171,6 +206,7 @@ CONTENDERS = {
 class Stage:
     """One worker with its own provider, feeder and topics."""
 
+    servers: str
     contender: Contender
     server: LineProcess
     replies: Replies
@@ -191,21 +227,44 @@ class Stage:
 
     async def crash(self, worker: Process) -> tuple[int, int]:
         """Jobs that are lost, and calls beyond one a job, where it dies and is started again."""
-        for seconds in _KILLED_AFTER:
-            worker.kill()
-            worker = Process(self.contender.command)
-            try:
+        try:
+            for seconds in _KILLED_AFTER:
                 await self._more(len(self.replies.first))
                 await asyncio.sleep(seconds)
-            finally:
                 worker.kill()
-        worker = Process(self.contender.command)
-        try:
+                worker = Process(self.contender.command)
+                # The last replies of the one that is dead are seen before another can reply.
+                await asyncio.sleep(0.5)
+            await self._committed()
             await self.replies.until(lambda: len(self.replies.first) == self.jobs, _QUIET)
         finally:
             worker.kill()
         calls, _ = self.books()
         return self.jobs - len(self.replies.first), calls - self.jobs
+
+    async def _committed(self) -> None:
+        """Wait until the worker has committed all jobs as done."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        try:
+            said = (0, len(self.replies.first), time.monotonic())
+            while (done := await self._done(admin)) < self.jobs:
+                now = (done, len(self.replies.first))
+                if now != said[:2]:
+                    said = (*now, time.monotonic())
+                elif time.monotonic() - said[2] > _PATIENCE:
+                    raise RuntimeError(f"stuck at {done} of {self.jobs}: {self.contender.command}")
+                await asyncio.sleep(0.5)
+        finally:
+            await admin.close()
+
+    async def _done(self, admin: AIOKafkaAdminClient) -> int:
+        """Up to where it has committed; all topics here begin at 0."""
+        offsets = await admin.list_consumer_group_offsets(self.contender.group)
+        topic = self.contender.jobs
+        return sum(
+            max(0, at.offset) for partition, at in offsets.items() if partition.topic == topic
+        )
 
     async def _more(self, known: int) -> bool:
         """Whether there are replies beside the known ones within a while."""
@@ -227,24 +286,23 @@ def _beside(servers: str, latency: Latency) -> Iterator[tuple[LineProcess, Feede
         yield server, feeder
 
 
-async def _one(servers: str, name: str, latency: Latency, seconds: float) -> Row:
+async def _one(servers: str, name: str, latency: Latency, size: Size) -> Row:
     """One worker: fed, watched, and with a fixed latency killed."""
-    short = f"crowd-{os.getpid()}-{name.split('-')[0].split(',')[0]}-{latency.sigma:g}".lower()
+    short = f"crowd-{os.getpid()}-{name.split()[0]}-{latency.sigma:g}".lower()
     crashing = latency is FIXED
-    jobs = int(IN_FLIGHT * (_WARM + seconds + 2 + (sum(_KILLED_AFTER) + 3 if crashing else 0)))
+    jobs = size.jobs(crashing=crashing)
     with TemporaryDirectory() as folder, _beside(servers, latency) as (server, feeder):
         url = f"http://127.0.0.1:{server.read_line()}/v1"
-        address = url if name == "tollway" else f"{url}/chat/completions"
-        contender = CONTENDERS[name](Path(folder), servers, short, address)
+        contender = CONTENDERS[name](Ground(servers, Path(folder), short, url, size.in_flight))
         if name != "tollway":
             await _make_topics(servers, contender)
         await feeder.feed(contender.jobs, "bench", jobs, contender.form)
-        stage = Stage(contender, server, Replies(servers, contender.replies), jobs)
+        stage = Stage(servers, contender, server, Replies(servers, contender.replies), jobs)
         watching = asyncio.create_task(stage.replies.watch())
         worker = Process(contender.command)
         try:
-            rate, cost = await stage.rate(worker, seconds)
-            row = Row(name, latency.name, rate, IN_FLIGHT / stage.books()[1], cost)
+            rate, cost = await stage.rate(worker, size.seconds)
+            row = Row(name, latency.name, rate, size.in_flight / stage.books()[1], cost)
             if crashing:
                 row.lost, row.called_again = await stage.crash(worker)
         finally:
@@ -262,29 +320,26 @@ async def _make_topics(servers: str, contender: Contender) -> None:
     await topics.apply(TopicPlan(create=specs), {"bootstrap_servers": servers})
 
 
-async def measure(servers: str, console: Console, seconds: float) -> list[Row]:
+async def measure(servers: str, console: Console, size: Size) -> list[Row]:
     """Every worker at every latency."""
     rows = [
-        await _one(servers, name, latency, seconds)
+        await _one(servers, name, latency, size)
         for latency in (FIXED, LOGNORMAL)
         for name in CONTENDERS
     ]
-    console.print(_table(rows, seconds))
+    console.print(_table(rows, size))
     return rows
 
 
-def _table(rows: list[Row], seconds: float) -> Table:
-    table = Table(title=f"{IN_FLIGHT:,} calls in flight, one worker process, {seconds:g} s each")
-    table.add_column("worker")
-    table.add_column("latency")
-    for heading in (
-        "jobs/s",
-        "of the ideal",
-        "ms CPU per job",
-        f"{len(_KILLED_AFTER)} kills: lost",
-        "called again",
-    ):
-        table.add_column(heading, justify="right")
+def _table(rows: list[Row], size: Size) -> Table:
+    table = Table(
+        title=f"{size.in_flight:,} calls in flight, one worker process, {size.seconds:g} s each"
+    )
+    for heading in ("worker", "latency"):
+        table.add_column(heading, no_wrap=True)
+    kills = f"lost in {len(_KILLED_AFTER)} kills"
+    for heading in ("jobs/s", "of the ideal", "CPU ms/job", kills, "called again"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.worker,

@@ -2,8 +2,8 @@
 
 `python fast_server.py [SECONDS [SIGMA]]` prints its port, then serves until its stdin ends; a line
 there asks for the calls so far and the seconds that they took. Answers come at once, or SECONDS
-later, or with SIGMA by a lognormal distribution of that mean. A plain asyncio protocol, because a
-web framework would be slower than what is measured.
+later, or with SIGMA by a lognormal distribution of that mean; who asks for a stream gets 50 events.
+A plain asyncio protocol, because a web framework would be slower than what is measured.
 """
 
 import asyncio
@@ -33,6 +33,34 @@ RESPONSE_HEADERS = (
     b"date: Mon, 23 Nov 2026 00:00:00 GMT\r\nserver: bench\r\nvary: Origin\r\n\r\n" % len(ANSWER)
 )
 RESPONSE = RESPONSE_HEADERS + ANSWER
+#: Events that an answer has where a stream is asked for, the last two without text.
+EVENTS = 50
+
+
+def _stream() -> tuple[bytes, ...]:
+    """The same answer as a stream: its headers, then an event a chunk, and the end."""
+    answer = orjson.loads(ANSWER)
+    text = answer["choices"][0]["message"]["content"]
+    envelope = {"id": answer["id"], "object": "chat.completion.chunk", "created": 1700000000}
+    envelope |= {"model": "bench-1", "system_fingerprint": "fp_bench"}
+    size = -(-len(text) // (EVENTS - 2))
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    deltas: list[tuple[dict[str, str], str | None]] = [({"content": each}, None) for each in pieces]
+    chunks = [
+        envelope
+        | {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": why}]}
+        for delta, why in [*deltas, ({}, "stop")]
+    ]
+    chunks.append(envelope | {"choices": [], "usage": answer["usage"]})
+    events = [b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks]
+    events[-1] += b"data: [DONE]\n\n"
+    head = RESPONSE_HEADERS.replace(b"application/json", b"text/event-stream").replace(
+        b"content-length: %d" % len(ANSWER), b"transfer-encoding: chunked"
+    )
+    return head, *(b"%x\r\n%b\r\n" % (len(event), event) for event in events), b"0\r\n\r\n"
+
+
+STREAM = _stream()
 
 
 class Delays:
@@ -75,16 +103,21 @@ class FastServer(asyncio.Protocol):
             length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(self._buffer) < end + 4 + length:
                 return
+            streams = b'"stream":true' in self._buffer[end + 4 : end + 4 + length]
             self._buffer = self._buffer[end + 4 + length :]
+            pieces = STREAM if streams else (RESPONSE,)
             delay = self._delays.next()
             if delay:
-                asyncio.get_running_loop().call_later(delay, self._answer)
+                asyncio.get_running_loop().call_later(delay, self._answer, pieces)
             else:
-                self._answer()
+                self._answer(pieces)
 
-    def _answer(self) -> None:
+    def _answer(self, pieces: tuple[bytes, ...]) -> None:
+        """One piece after the other, each in its own turn of the loop."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(RESPONSE)
+            self._transport.write(pieces[0])
+            if len(pieces) > 1:
+                asyncio.get_running_loop().call_soon(self._answer, pieces[1:])
 
 
 async def main(mean: float = 0.0, sigma: float = 0.0) -> None:

@@ -14,7 +14,10 @@ _HEADERS = {"Authorization": "Bearer bench", "Content-Type": "application/json"}
 class PlainJob:
     """What such a worker holds: a session and a producer with the settings of ours."""
 
-    def __init__(self, client: dict[str, Any], url: str, replies: str) -> None:
+    def __init__(
+        self, client: dict[str, Any], url: str, replies: str, *, stream: bool = False
+    ) -> None:
+        self._stream = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
         self._client = client
         self._url = url
         self._replies = replies
@@ -53,17 +56,12 @@ class PlainJob:
                         "schema": output["json_schema"],
                     },
                 },
+                **self._stream,
             }
         )
         async with self._session.post(self._url, data=body, headers=_HEADERS) as response:
-            answer = orjson.loads(await response.read())
-        return orjson.dumps(
-            {
-                "job_id": job["id"],
-                "answer": answer["choices"][0]["message"]["content"],
-                "usage": answer["usage"],
-            }
-        )
+            text, usage = await (_streamed(response) if self._stream else _whole(response))
+        return orjson.dumps({"job_id": job["id"], "answer": text, "usage": usage})
 
     async def publish(self, job: dict[str, Any], reply: bytes) -> None:
         """Returns when Kafka has the reply."""
@@ -73,3 +71,20 @@ class PlainJob:
     async def do(self, job: dict[str, Any]) -> None:
         """All of it."""
         await self.publish(job, await self.ask(job))
+
+
+async def _whole(response: aiohttp.ClientResponse) -> tuple[str, Any]:
+    answer = orjson.loads(await response.read())
+    return answer["choices"][0]["message"]["content"], answer["usage"]
+
+
+async def _streamed(response: aiohttp.ClientResponse) -> tuple[str, Any]:
+    texts: list[str] = []
+    usage = None
+    async for line in response.content:
+        if not line.startswith(b"data: {"):
+            continue
+        chunk = orjson.loads(line[6:])
+        texts.extend(choice["delta"].get("content") or "" for choice in chunk["choices"])
+        usage = chunk.get("usage") or usage
+    return "".join(texts), usage

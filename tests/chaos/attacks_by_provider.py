@@ -11,8 +11,8 @@ from pathlib import Path
 
 import orjson
 from attack import Attack, Reach, Strike, hostile_job
+from eventually import eventually
 from hostile_server import Answers, completion, echo, response, says
-from waiting import until
 
 #: The key of every lane here: none of a vendor's form, so that only who knows it hides it.
 KEY = "Qm7/w+zK=hostile.key-0123456789"
@@ -323,11 +323,9 @@ def _strike(route: str, way: Way) -> Strike:
         names = [f"{route}-{number}" for number in range(way.jobs)]
         await reach.jobs(*(hostile_job(name, route, way.prompt) for name in names))
         with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                await until(lambda: _at_least(reach, route, len(way.answers)))
+            await eventually(lambda: _at_least(reach, route, len(way.answers)), _PATIENCE)
         with suppress(TimeoutError):
-            async with asyncio.timeout(2 * _PATIENCE):
-                await until(lambda: _have_ended(reach, route, way.jobs))
+            await eventually(lambda: _have_ended(reach, route, way.jobs), 2 * _PATIENCE)
         if reach.calls(route) < len(way.answers):
             return f"called {reach.calls(route)} times, of {len(way.answers)} ways to answer"
         if way.replies:

@@ -252,7 +252,7 @@ async def _places_with_the_key(here: Ground) -> list[str]:
         ends = await reader.ends(topics)
         starts = await reader.starts(ends, None)
         found = [
-            (record.place[0], record.key)
+            (record.partition[0], record.key)
             async for record in reader.between(starts, ends)
             if secret in _texts(record.value) or secret in str(record.headers)
         ]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Self
 
 import psutil
+from eventually import eventually
 from fleet import Fleet
 from traffic import Traffic, job
-from waiting import until
 
 from tollway_schemas.job import Priority
 
@@ -92,8 +92,7 @@ class Neighbours:
         """The longest wait of those handed over since then; waits for them, for a while."""
         wanted = {name for name, at in self.handed.items() if at >= since}
         with suppress(TimeoutError):
-            async with asyncio.timeout(MOST_WAIT):
-                await until(lambda: self._all_answered(wanted))
+            await eventually(lambda: self._all_answered(wanted), MOST_WAIT)
         at = {each.job_id: each.at for each in self.traffic.replies if each.job_id in wanted}
         now = time.time()
         waits = [at.get(name, now) - self.handed[name] for name in wanted]
@@ -141,8 +140,7 @@ class Watch:
     async def begin(self) -> None:
         """What follows is another attack: what the last one did is told of no more."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_FORGOTTEN):
-                await until(self._is_calm)
+            await eventually(self._is_calm, _FORGOTTEN)
         self._pause, self._memory, self._since = 0.0, 0, time.time()
 
     async def _is_calm(self) -> bool:

@@ -1,7 +1,7 @@
 """The simulator on a real socket: OpenAI's wire format, and books that are exact."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from eventually import eventually
 from pydantic import SecretStr
 
 from tollway_workers.errors import LocalError
@@ -46,12 +47,6 @@ async def _ask(
 
 def _events(response: httpx.Response) -> list[bytes]:
     return [event.removeprefix(b"data: ") for event in response.content.split(b"\n\n") if event]
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - polled with a deadline: no event outside
-            await asyncio.sleep(0.005)
 
 
 async def test_a_plain_answer_is_openais_chat_completion(http: httpx.AsyncClient) -> None:
@@ -212,10 +207,10 @@ async def test_beyond_the_most_at_once_is_refused(http: httpx.AsyncClient) -> No
     )
     async with Simulator(options) as sim:
         waiting = asyncio.create_task(_ask(http, sim.base_url))
-        await _until(lambda: len(sim.calls) == 1)
+        await eventually(lambda: len(sim.calls) == 1)
         refused = await _ask(http, sim.base_url, "b")
         waiting.cancel()
-        await _until(lambda: sim.calls[0].ended is not None)
+        await eventually(lambda: sim.calls[0].ended is not None)
         calls = sim.calls
 
     assert refused.status_code == 503
@@ -272,7 +267,7 @@ async def test_who_leaves_while_it_is_answered_is_billed(http: httpx.AsyncClient
                 await http.post(
                     f"{sim.base_url}/chat/completions", json=BODY | {"stream": stream}, timeout=0.1
                 )
-        await _until(lambda: sim.summary().running == 0)
+        await eventually(lambda: sim.summary().running == 0)
         calls = sim.calls
 
     assert [(call.ending, call.billed, call.status) for call in calls] == [
@@ -288,7 +283,7 @@ async def test_a_stopped_simulator_ends_its_calls_and_its_file_has_them(
     options = SimulatorOptions(latency=LatencyProfile(ttft_median_seconds=30), calls_file=path)
     async with Simulator(options) as sim:
         waiting = asyncio.create_task(_ask(http, sim.base_url))
-        await _until(lambda: len(sim.calls) == 1)
+        await eventually(lambda: len(sim.calls) == 1)
     with pytest.raises(httpx.HTTPError):
         await waiting
 

@@ -21,7 +21,7 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
@@ -260,14 +260,14 @@ class MemoryFleet:
     def _new_relay(
         self, routes: Mapping[str, RouteSettings], lanes: Iterable[str], tiers: tuple[float, ...]
     ) -> Relay:
-        ways = Ways(
+        targets = RelayTargets(
             names=NAMES,
             first_lanes={name: route.lanes[0] for name, route in routes.items()},
             lanes=frozenset(lanes),
             tiers=tiers,
         )
         give_up = self.publisher.publish_undecodable
-        return Relay(self.tiers, self.sink, ways, self.clock, give_up, self.metrics)
+        return Relay(self.tiers, self.sink, targets, self.clock, give_up, self.metrics)
 
     def _parts(self, memory_bytes: int) -> Parts:
         return Parts(

@@ -222,7 +222,7 @@ def test_a_deadline_beyond_the_longest_ends_a_job_at_once(
 
     assert isinstance(outcome, DeadLettered)
     assert outcome.failure.problems == (
-        "deadline: is more than 3 days, 12:00:00 away, the longest there is",
+        "deadline: is more than 3 days, 12:00:00 away, the longest allowed",
     )
 
 

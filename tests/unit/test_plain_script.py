@@ -5,13 +5,14 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from eventually import eventually
 
 SCRIPT = Path(__file__).parents[2] / "producers" / "examples" / "plain_script.py"
 DEADLINE_SECONDS = 20.0
@@ -98,12 +99,6 @@ def script(tmp_path: Path, server: ChatServer) -> Script:
     return Script(tmp_path, server)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - another process sets no event here
-            await asyncio.sleep(0.01)
-
-
 def test_it_has_at_most_sixty_lines_of_code() -> None:
     source = SCRIPT.read_text()
     docstring = ast.parse(source).body[0]
@@ -129,7 +124,7 @@ async def test_no_more_calls_are_in_flight_than_allowed(script: Script, server: 
     script.write_jobs(*server.held)
 
     process = await script.start("--concurrency", "3")
-    await until(lambda: server.waiting == 3)
+    await eventually(lambda: server.waiting == 3)
     server.released.set()
     await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
 
@@ -218,7 +213,7 @@ async def test_after_a_kill_only_what_has_no_answer_is_asked_again(
     script.write_jobs(*answered, *in_flight, *never_sent)
 
     process = await script.start("--concurrency", "3")
-    await until(lambda: server.waiting == 3 and len(script.answers()) == 5)
+    await eventually(lambda: server.waiting == 3 and len(script.answers()) == 5)
     process.kill()
     await process.communicate()
     server.released.set()

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_workers.ownership.layout import merged
-from tollway_workers.ownership.shard_plan import Member, Place, Plan, plan
+from tollway_workers.ownership.partition import Partition
+from tollway_workers.ownership.shard_plan import Member, Plan, plan
 from tollway_workers.ownership.sharding import ShardGroup, shard_of
 
 _PARTITIONS = 12
@@ -97,7 +98,7 @@ def _fleets(draw: st.DrawFn) -> tuple[list[Member], list[ShardGroup]]:
     return members, groups
 
 
-def _all(topic: str, count: int) -> list[Place]:
+def _all(topic: str, count: int) -> list[Partition]:
     return [(topic, q) for q in range(count)]
 
 
@@ -124,7 +125,7 @@ def test_what_a_living_owner_has_not_released_stays_with_it(
 
     planned = plan(members, groups, partitions_of(groups))
 
-    newest: dict[Place, Member] = {}
+    newest: dict[Partition, Member] = {}
     for each in sorted(members, key=lambda each: (-each.epoch, each.name)):
         for place in each.owned:
             newest.setdefault(place, each)

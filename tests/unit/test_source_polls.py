@@ -11,7 +11,7 @@ from manual_clock import ManualClock
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume import source as source_module
 from tollway_workers.kafka.consume.source import KafkaSource
-from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.owned_partitions import Found
 from tollway_workers.ownership.user_data import Orders
 
 _TOPIC = "tollway.jobs.extract.bulk"
@@ -74,7 +74,7 @@ def source(consumer: _Consumer, clock: ManualClock, monkeypatch: pytest.MonkeyPa
     source = KafkaSource(settings, clock)
     untyped: Any = consumer
     source._consumer = untyped
-    source.holdings.assign(
+    source.partitions.assign(
         {(_TOPIC, 0): Found(offset=0)}, Orders(partitions={_TOPIC: 1}), clock.boottime()
     )
     source.joined = True
@@ -91,7 +91,7 @@ async def test_a_poll_returns_while_kafka_takes_no_claim(
         await source.poll(10)
 
     assert before == 1
-    assert not source.holdings.unclaimed
+    assert not source.partitions.unclaimed
 
 
 async def test_a_full_source_that_is_woken_all_the_time_polls_all_the_same(

@@ -13,8 +13,8 @@ from manual_clock import ManualClock
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume import source as source_module
 from tollway_workers.kafka.consume.source import KafkaSource
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import Found
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.user_data import Orders, Process
 

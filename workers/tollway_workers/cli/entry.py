@@ -2,17 +2,25 @@
 
 import sys
 
-from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED
+from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED, UNEXPECTED
+from tollway_workers.safe_traceback import safe_traceback
 
 _DEBUG = "--debug"
 _NOT_INSTALLED = (
     "tollway: this is the SDK alone; for the command install the workers with it: "
     "pip install 'tollway[workers]', or 'tollway[local]' with a Kafka for this machine\n"
 )
+_UNEXPECTED = (
+    "tollway: unexpected exception, a bug in Tollway: its types and places are above; "
+    "--debug shows its text too, which may quote prompts, answers and keys\n"
+)
 
 
 def main() -> None:
-    """Run the command line and exit. Errors of ours are one sentence; `--debug` shows the rest."""
+    """Run the command line and exit. Errors of ours are one sentence, others a safe traceback.
+
+    `--debug` shows Python's own traceback, with the exception's text.
+    """
     arguments = sys.argv[1:]
     debug = _DEBUG in arguments
     try:
@@ -27,10 +35,14 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        if debug or not _is_for_a_person(error):
+        if debug:
             raise
-        sys.stderr.write(f"tollway: {error}\n")
-        sys.exit(COULD_NOT_RUN)
+        if _is_for_a_person(error):
+            sys.stderr.write(f"tollway: {error}\n")
+            sys.exit(COULD_NOT_RUN)
+        # Its text may quote a prompt, and what a worker says on stderr is its log.
+        sys.stderr.write(f"{safe_traceback(error)}\n{_UNEXPECTED}")
+        sys.exit(UNEXPECTED)
 
 
 def _is_for_a_person(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""Commands whose modules are imported when they are called, so that `--help` answers at once."""
+"""Commands whose modules are imported when they are called, so that `--help` is fast."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -88,7 +88,7 @@ app = typer.Typer(
     name="tollway",
     no_args_is_help=True,
     epilog=_EXAMPLES,
-    # Errors of ours are one sentence (see entry.py); others keep Python's own traceback.
+    # entry.py says what is shown of an exception.
     pretty_exceptions_enable=False,
 )
 add_placeholders(app, COMMANDS)

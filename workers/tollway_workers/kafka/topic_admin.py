@@ -1,4 +1,4 @@
-"""Looking at topics and making them. aiokafka returns most errors of these: it raises none."""
+"""Reads and changes topics. aiokafka returns most of their errors instead of raising them."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started
 from tollway_workers.topics.plan import TopicPlan, TopicState
 
-#: Kafka's error code of a topic that somebody made in between.
+#: Kafka's error code of a topic that was made meanwhile.
 _EXISTS = 36
-#: And of one that somebody deleted in between.
+#: Kafka's error code of a topic that was deleted meanwhile.
 _UNKNOWN = 3
 #: Kafka's error codes of a topic that is not there for us; others pass, such as an election.
 _UNUSABLE = {
@@ -129,7 +129,7 @@ async def _until_gone(admin: AIOKafkaAdminClient, names: Collection[str]) -> Non
 
 
 async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> None:
-    """A controller says that it is done before the brokers that answer questions know of it."""
+    """Wait until the brokers show it: the controller acknowledges before they know."""
     behind = list(partitions)
     try:
         async with asyncio.timeout(_SHOWN_WITHIN):
@@ -138,7 +138,7 @@ async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]
     except TimeoutError as error:
         raise BrokerUnavailable(
             f"Kafka made or grew topic {behind[0]} and does not show it after {_SHOWN_WITHIN} s: "
-            "its brokers start or recover, try again"
+            "its brokers may be starting or recovering, try again"
         ) from error
 
 
@@ -242,7 +242,7 @@ class _Admin:
         if isinstance(error, KafkaError) and error.retriable:
             raise BrokerUnavailable(
                 f"Kafka cannot answer about topics yet ({type(error).__name__}): "
-                "its brokers start or recover, try again"
+                "its brokers may be starting or recovering, try again"
             ) from error
         if isinstance(error, KafkaError):
             raise BrokerUnavailable(

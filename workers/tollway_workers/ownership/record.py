@@ -1,4 +1,4 @@
-"""A record as it was read from Kafka, before anything is believed of it."""
+"""A record as it was read from Kafka, before it is decoded."""
 
 from typing import NamedTuple
 
@@ -14,12 +14,12 @@ _OBJECTS = 3_500
 _BRACE, _BRACKET, _COMMA = 500, 90, 80
 #: Bytes of a header's objects.
 _HEADER = 150
-#: Deaths of workers while a job ran alone, after which it was no accident.
+#: Deaths of workers while a job ran alone, after which the job is their cause.
 KILLER_DEATHS = 2
 
 
 class ReceivedRecord(NamedTuple):
-    """One record of a jobs topic, and the tracker of the partition it holds open."""
+    """One record of a jobs topic, and the offset tracker of its partition."""
 
     topic: str
     partition: int
@@ -41,7 +41,7 @@ class ReceivedRecord(NamedTuple):
 
     @property
     def kills(self) -> bool:
-        """Whether it is what ends the workers that run it."""
+        """Whether its job kills the workers that run it."""
         return self.deaths >= KILLER_DEATHS
 
     @property

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.dead_letter import BadAnswer
@@ -24,10 +25,12 @@ from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.outcome import Completed, Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.lane_wait import reason_of
+from tollway_workers.limits.estimated_usage import estimated_usage
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.decide import CallError, RetryPolicy, failure_class_of
+from tollway_workers.pipeline.first_token import FirstToken
 from tollway_workers.pipeline.validate import provenance_of, validated
-from tollway_workers.providers.base import Completion, Provider, ProviderCall
+from tollway_workers.providers.base import Completion, Provider, ProviderCall, Received
 from tollway_workers.validation.asking import ask_next
 from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
 from tollway_workers.validation.validator import ResultValidator
@@ -52,6 +55,11 @@ class Call:
     started_monotonic: float
     latency: float = 0.0
     completion: Completion | None = None
+    #: Whether a stream was asked for.
+    stream: bool = False
+    received: Received = field(default_factory=Received)
+    #: Seconds until the first token of a stream.
+    first_token: float | None = None
 
 
 class JobExecutor:
@@ -64,8 +72,13 @@ class JobExecutor:
         policy: RetryPolicy,
         clock: Clock,
         answer_checks: RouteChecks = NO_CHECKS,
+        on_slow: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`answer_checks`: what routes ask of an answer beyond its schema."""
+        """`answer_checks`: what routes ask of an answer beyond its schema.
+
+        `on_slow` is told the lane of a call without a first token after its `slow_after`.
+        """
+        self._on_slow = on_slow
         self._lanes = lanes
         self._validator = validator
         self._policy = policy
@@ -123,24 +136,15 @@ class JobExecutor:
     def _prepare(self, progress: JobProgress) -> Call:
         lane = self._lanes[progress.lane]
         body = lane.provider.build(progress.request, progress.job.output)
-        return Call(lane, body, self._clock.now(), self._clock.monotonic())
+        stream = lane.provider.streams(progress.request)
+        return Call(lane, body, self._clock.now(), self._clock.monotonic(), stream=stream)
 
     async def _send(
         self, call: Call, progress: JobProgress, permit: Permit, may_send: Callable[[], bool]
     ) -> Completion:
-        job = progress.job
-        admission = call.lane.admission
+        job, admission = progress.job, call.lane.admission
         try:
-            completion = await call.lane.provider.complete(
-                ProviderCall(
-                    body=call.body,
-                    call_id=f"{job.id}/{job.generation}/{progress.calls + 1}",
-                    timeout=min(
-                        call.lane.config.call_timeout, max(progress.deadline - call.started, 0.001)
-                    ),
-                    may_send=may_send,
-                )
-            )
+            completion = await self._complete(call, progress, may_send)
         except CallNotSent:
             permit.withdraw()
             raise
@@ -161,6 +165,27 @@ class JobExecutor:
         if completion.usage is not None:
             permit.settle(completion.usage)
         return completion
+
+    async def _complete(
+        self, call: Call, progress: JobProgress, may_send: Callable[[], bool]
+    ) -> Completion:
+        job, config = progress.job, call.lane.config
+        first = FirstToken(self._clock, config.slow_after, partial(self._on_slow, config.name))
+        call.received.on_first_token = first.came
+        try:
+            return await call.lane.provider.complete(
+                ProviderCall(
+                    body=call.body,
+                    call_id=f"{job.id}/{job.generation}/{progress.calls + 1}",
+                    timeout=min(config.call_timeout, max(progress.deadline - call.started, 0.001)),
+                    may_send=may_send,
+                    stream=call.stream,
+                    received=call.received,
+                )
+            )
+        finally:
+            first.over()
+            call.first_token = first.after if call.received.streamed else None
 
     def complete(
         self, progress: JobProgress, call: Call, completion: Completion, answer: Answer
@@ -208,6 +233,9 @@ class JobExecutor:
         failure = error.failure if isinstance(error, ProviderError) else None
         failure_class = None if error is None else failure_class_of(error)
         usage = completion.usage if completion else (failure.usage if failure else None)
+        if usage is None:
+            said = call.received.text()
+            usage = estimated_usage(progress.request, progress.job.output, said)
         status = completion.status if completion else (failure.status if failure else None)
         attempt = Attempt.trusted(
             number=progress.calls + 1,
@@ -218,6 +246,7 @@ class JobExecutor:
             provider_request_id=_request_id(completion, error),
             started_at=instant(call.started),
             latency=call.latency,
+            first_token=call.first_token,
             status=status,
             failure_class=failure_class,
             message=None if error is None else str(error),

@@ -127,6 +127,21 @@ CALL_SECONDS = Metric(
     ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type"),
     _SECONDS,
 )
+FIRST_TOKEN_SECONDS = Metric(
+    "gen_ai_server_time_to_first_token_seconds",
+    "histogram",
+    "From sending a call to its first token, where the answer came as a stream.",
+    "The provider queues or thinks longer: compare with its status page, lower concurrency.",
+    ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"),
+    _SECONDS,
+)
+SLOW_CALLS = Metric(
+    "tollway_slow_calls_total",
+    "counter",
+    "Calls that had no first token after the lane's `slow_after`; they go on.",
+    "The provider is about to hang: see tollway_attempts_total for timeouts.",
+    ("lane",),
+)
 TOKENS = Metric(
     "gen_ai_client_token_usage_tokens",
     "histogram",

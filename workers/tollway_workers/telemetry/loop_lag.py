@@ -1,4 +1,4 @@
-"""How late the event loop is: it is the heartbeat of everything a worker promises."""
+"""Measures how late the event loop is: leases, deadlines and limits depend on it."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ _KEPT = 20
 class LoopLag:
     """Measures while `run` runs; `worst` is in seconds.
 
-    `release` is called when the loop was so late, so often, that others should have the shards.
+    `release` is called once the loop has been late so often that others should own the shards.
     """
 
     def __init__(self, release: Callable[[], None]) -> None:
@@ -41,7 +41,10 @@ class LoopLag:
         """Take in that the loop was `lag` seconds late at monotonic `now`."""
         self._lags.append(lag)
         if self._verdict.measured(lag, now):
-            log.warning("the event loop is too late too often: releasing shards", lag=round(lag, 1))
+            log.warning(
+                "the event loop was late several times: releasing all shards to other workers",
+                lag=round(lag, 1),
+            )
             self._release()
 
     @property

@@ -8,7 +8,6 @@ from tollway_schemas.failure import Failure
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.job.endings import traits
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
@@ -18,6 +17,7 @@ from tollway_workers.job.outcome import (
     Outcome,
 )
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry import definitions as d
 from tollway_workers.telemetry.instruments import counter, gauge, histogram
 from tollway_workers.telemetry.state import StateGauges
@@ -40,6 +40,8 @@ class LaneMetrics:
         self._name = lane.name
         self._genai = ("chat", lane.provider_name, lane.model)
         self.in_flight = metrics.in_flight.labels(lane.name)
+        self.slow = metrics.slow.labels(lane.name)
+        self.first_token_seconds = metrics.first_token_seconds.labels(*self._genai)
         self.cost = metrics.cost.labels(lane.name)
         self.unpriced = metrics.unpriced.labels(lane.name)
         self.input_tokens = metrics.tokens.labels(*self._genai, "input")
@@ -79,6 +81,8 @@ class Metrics:
         self.check_failures = counter(d.CHECK_FAILURES, self.registry)
         self.attempts = counter(d.ATTEMPTS, self.registry)
         self.call_seconds = histogram(d.CALL_SECONDS, self.registry)
+        self.first_token_seconds = histogram(d.FIRST_TOKEN_SECONDS, self.registry)
+        self.slow = counter(d.SLOW_CALLS, self.registry)
         self.tokens = histogram(d.TOKENS, self.registry)
         self.cost = counter(d.COST, self.registry)
         self.unpriced = counter(d.UNPRICED, self.registry)
@@ -91,6 +95,10 @@ class Metrics:
     def call_started(self, lane: str) -> None:
         """A permit was given and a call is on its way."""
         self._lanes[lane].in_flight.inc()
+
+    def call_slow(self, lane: str) -> None:
+        """A call has no first token after the lane's `slow_after`."""
+        self._lanes[lane].slow.inc()
 
     def call_ended(self, lane: str, attempt: Attempt | None) -> None:
         """A call ended; None where nothing was sent after all."""
@@ -105,6 +113,8 @@ class Metrics:
             self.reasks.labels(lane, ending).inc()
             self.reask_cost.labels(lane).inc((attempt.cost or 0) / PICO_PER_USD)
         seconds.observe(attempt.latency)
+        if attempt.first_token is not None:
+            metrics.first_token_seconds.observe(attempt.first_token)
         if attempt.usage is not None:
             metrics.input_tokens.observe(attempt.usage.input_total)
             metrics.output_tokens.observe(attempt.usage.output_total)
@@ -132,7 +142,7 @@ class Metrics:
     def check_failed(self, route: str, error: Exception) -> None:
         """The check of a route did not say whether an answer is good."""
         self.check_failures.labels(route).inc()
-        log.warning("the check of a route failed", route=route, **traits(error))
+        log.warning("the check of a route failed", route=route, **error_fields(error))
 
     def _answered(self, route: str, outcome: Completed) -> None:
         self.answers.labels(route, outcome.provenance.value).inc()

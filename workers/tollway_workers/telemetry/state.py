@@ -7,7 +7,7 @@ from tollway_workers.telemetry.instruments import counter, gauge
 
 
 class StateGauges:
-    """What a worker owns, how it proves that it lives, and what it has not finished."""
+    """Gauges of a worker's ownership, signs of life and outstanding work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.waiting = gauge(d.WAITING, registry)

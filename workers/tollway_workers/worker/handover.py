@@ -45,7 +45,7 @@ class Releases:
         topic_of_lane: Mapping[str, str],
         longest_call: float,
     ) -> None:
-        """`calls`: those in flight; `topic_of_lane`: whoever owns shards of it may call the lane.
+        """`calls`: those in flight; `topic_of_lane`: the owner of its shards may call the lane.
 
         `longest_call`: seconds; calls may take so long, and a little more, once a release began.
         """
@@ -77,7 +77,10 @@ class Releases:
         late = {tracker for tracker, since in self._since.items() if now - since > self._bound}
         for progress, call in tuple(self._calls.items()):
             if progress.record.tracker in late:
-                log.warning("a call outlived the release of its shard: breaking it off")
+                log.warning(
+                    "a call ran longer than its shard's release may take: it is aborted, "
+                    "and another worker calls its job again"
+                )
                 call.cancel()
 
 

@@ -131,7 +131,7 @@ def _decode(record: LoggedRecord) -> Reply:
     try:
         return codec.decode(Reply, record.value)
     except SchemaError as error:
-        topic, partition = record.place
+        topic, partition = record.partition
         raise FleetError(
             f"the reply at {topic}-{partition} offset {record.offset} cannot be read: {error}"
         ) from None

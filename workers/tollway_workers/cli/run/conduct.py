@@ -86,7 +86,7 @@ class Conductor:
             await work.finish()
         except FleetError:
             work.stopped = True
-            # Calls in flight are paid for: their replies wait on the topic for whoever goes on.
+            # Calls in flight are paid for: their replies wait on the topic for the next run.
             await self._drain(watching)
             raise
         finally:

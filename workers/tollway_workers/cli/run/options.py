@@ -1,4 +1,4 @@
-"""What `tollway run` was told."""
+"""The options of `tollway run`, and which of them exclude each other."""
 
 from dataclasses import dataclass
 from pathlib import Path

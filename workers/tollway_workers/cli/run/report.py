@@ -1,4 +1,4 @@
-"""What a run says in the end, for people and for machines."""
+"""The summary of a run, for people and for machines."""
 
 import shlex
 from dataclasses import asdict
@@ -41,8 +41,8 @@ def show_result(
     stopped = f"stopped with {left:,} lines left"
     if result.played.gave_up:
         stopped = (
-            f"gave up with {left:,} lines left, after {span(options.patience)} in which nothing "
-            "was let through"
+            f"gave up with {left:,} lines left, after {span(options.patience)} in which no lane "
+            "let a call through"
         )
     how = "" if options.to_stdout else ": give the same command again and it goes on there"
     screen.tell(stopped + how)
@@ -82,7 +82,7 @@ def result_json(options: RunOptions, result: Result) -> bytes:
 def show_estimate(screen: Screen, found: Estimate) -> None:
     """What a dry run found."""
     screen.tell(f"jobs           {found.jobs:,}")
-    screen.tell(f"lines no jobs  {len(found.bad_lines):,}")
+    screen.tell(f"invalid lines  {len(found.bad_lines):,}")
     screen.tell(f"input tokens   {found.input_tokens:,} (estimated)")
     screen.tell(f"output tokens  {_at_most(found)}")
     screen.tell(f"cost           {_cost(found)}, for one call a job")

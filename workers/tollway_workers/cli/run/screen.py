@@ -1,4 +1,4 @@
-"""What a run says while it goes: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -118,7 +118,7 @@ def _facts(progress: Progress) -> str:
 def _detail(tally: Tally) -> str:
     parts = []
     if tally.bad_lines:
-        parts.append(f"{tally.bad_lines:,} lines that are no jobs")
+        parts.append(f"{tally.bad_lines:,} invalid lines")
     if tally.dead_letters:
         parts.append(f"{tally.dead_letters:,} dead letters")
     return f" ({', '.join(parts)})" if parts else ""

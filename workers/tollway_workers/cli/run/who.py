@@ -1,4 +1,4 @@
-"""Who answers a run: what two commands must have in common to share jobs, answers and OUT."""
+"""The models that answer a run: what two commands must share to share jobs, answers and OUT."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256

@@ -32,7 +32,8 @@ from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.job.ports import RecordSink
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
+from tollway_workers.ownership.partition import Partition
 
 #: Seconds between two states on disk: what a crash makes a re-run read again.
 _SAVE_EVERY = 1.0
@@ -196,7 +197,7 @@ class RunWork:
 
     async def save(self) -> None:
         """Write OUT, then the state that relies on it."""
-        # What is in memory only is read again by whoever goes on.
+        # A later run reads again what is in memory only.
         unsettled = self.collector.unsettled
         replies_at = self._replies_at if unsettled is None else unsettled
         written = len(self._parts.out.endings)
@@ -219,20 +220,20 @@ class RunWork:
         return [self.names.jobs(route, Priority.BULK) for route in routes]
 
     @property
-    def _replies(self) -> Place:
+    def _replies(self) -> Partition:
         return self._parts.names.replies, self._state.reply_partition
 
     async def _find(
-        self, starts: dict[Place, int], ends: dict[Place, int]
-    ) -> dict[int, tuple[Place, int]]:
+        self, starts: dict[Partition, int], ends: dict[Partition, int]
+    ) -> dict[int, tuple[Partition, int]]:
         """Lines whose jobs a former run wrote behind its last state."""
-        found: dict[int, tuple[Place, int]] = {}
+        found: dict[int, tuple[Partition, int]] = {}
         async for record in self._parts.jobs_log.between(starts, ends):
             line = self._parts.batch.line_of.get((record.key or b"").decode(errors="replace"))
             if line is None or line <= self._state.acknowledged_line:
                 continue
             if self._is_job(record):
-                found.setdefault(line, (record.place, record.offset))
+                found.setdefault(line, (record.partition, record.offset))
         return found
 
     def _is_reply(self, reply: Reply) -> bool:
@@ -279,7 +280,7 @@ def _of_generation(made: ReadyJob[object], generation: int) -> ReadyJob[object]:
 
 
 def new_state(
-    batch: Batch, ends: Mapping[Place, int], identity: Identity, cluster: str
+    batch: Batch, ends: Mapping[Partition, int], identity: Identity, cluster: str
 ) -> RunState:
     """The state of a run that begins now. `ends` are those of the reply topic."""
     names = sorted(ends)
@@ -299,10 +300,10 @@ def new_state(
     return state.with_who(identity.who, batch.routes)
 
 
-def _check_not_shorter(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
-    for place, start in starts.items():
-        if start > ends[place]:
+def _check_not_shorter(starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
+    for partition, start in starts.items():
+        if start > ends[partition]:
             raise InputError(
-                f"topic {place[0]} has lost records since the run stopped (it was made anew?): "
+                f"topic {partition[0]} has lost records since the run stopped (it was made anew?): "
                 "start anew with --fresh"
             )

@@ -18,8 +18,9 @@ from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import LocalError
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.produce.partitioner import partition_of
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.local.kafka import LocalKafka
+from tollway_workers.ownership.partition import Partition
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
@@ -104,8 +105,8 @@ async def scanning(
         await reader.stop()
 
 
-def _count(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> int:
-    return sum(max(0, end - starts[place]) for place, end in ends.items())
+def _count(starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> int:
+    return sum(max(0, end - starts[partition]) for partition, end in ends.items())
 
 
 def _local_broker() -> str | None:

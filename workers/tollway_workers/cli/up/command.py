@@ -86,7 +86,7 @@ def up(
     try:
         asyncio.run(_play(plan, screen))
     except asyncio.CancelledError:
-        screen.tell("ended at once: jobs that were in flight run again with the next workers")
+        screen.tell("ended at once: the next workers call again the jobs that were in flight")
         raise typer.Exit(_INTERRUPTED) from None
 
 

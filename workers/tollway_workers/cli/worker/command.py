@@ -62,7 +62,11 @@ def worker(
     configure_logs(settings.telemetry.log_level, settings.telemetry.log_format)
     pass_on_client_logs()
     for mistake in files_that_others_write(settings):
-        log.warning("others may change a key of ours", setting=mistake.key, why=mistake.problem)
+        log.warning(
+            "other users of this machine may change a key that this worker reads",
+            setting=mistake.key,
+            why=mistake.problem,
+        )
     wait = settings.worker.drain_timeout + _HANDOVER
     name, lock = take_instance_id(instance_id, prefix=settings.kafka.prefix, wait=wait)
 
@@ -108,9 +112,11 @@ def _follow(app: WorkerApp, read_again: Callable[[], FleetSettings]) -> None:
     try:
         app.reconfigure(read_again())
     except FleetError as error:
-        log.error("the configuration is not followed", reason=str(error))
+        log.error(
+            "the changed configuration cannot be used: the one before holds", reason=str(error)
+        )
     else:
-        log.info("the configuration was read again")
+        log.info("the configuration was read again: its limits hold from now on")
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, app: WorkerApp) -> None:

@@ -44,7 +44,7 @@ class LimitGroup:
     lanes: tuple[str, ...]
     #: 1/shards of it belongs to one worker at a time; divides the partitions of every topic.
     shards: int
-    #: Whoever owns partition s of this topic owns shard s; nothing else says so.
+    #: The owner of partition s of this topic owns shard s.
     ownership_topic: str
 
 

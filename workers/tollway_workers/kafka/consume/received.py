@@ -1,4 +1,4 @@
-"""From aiokafka's records to ours."""
+"""Turns aiokafka's records into `ReceivedRecord`s."""
 
 from collections.abc import Iterable
 from typing import Any

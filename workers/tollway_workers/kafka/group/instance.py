@@ -41,7 +41,7 @@ def take_instance_id(
     if wanted is not None:
         if (lock := _lock(folder, wanted, 0.0)) is None:
             log.info(
-                "another process on this host is this worker: waiting for its end",
+                "another process on this host has this worker's instance id: waiting for its end",
                 worker=wanted,
                 seconds=wait,
             )

@@ -99,7 +99,7 @@ class WorkerProcess:
             announced = orjson.loads(_announcement(self._plan, self._slot).read_bytes())
             return await http.get(f"{announced['url']}/{path}")
         except (OSError, orjson.JSONDecodeError, httpx.HTTPError):
-            # Not up yet, busy or ended: whoever asks asks again.
+            # Not up yet, busy or ended: the caller asks again.
             return None
 
 

@@ -197,7 +197,7 @@ class LocalKafka:
                 self._report(
                     f"the local Kafka (process {died}) ended: starting it again on its data"
                 )
-                # Whoever uses it knows no other address.
+                # Its users know no other address.
                 fixed = replace(self._options, port=last.ports[0].port)
                 self._write(self._launch(fixed).run(last).kept(last.persistent))
             state = self._ensure_running()
@@ -223,7 +223,7 @@ class LocalKafka:
             raise LocalError(
                 f"the local Kafka already runs on port {has}: stop it before you ask for {asked}"
             )
-        # Whoever started it may have been killed before it was at work.
+        # The command that started it may have been killed before it was ready.
         wait_until_ready(state.living_nodes, self.folder, self._check)
         return state
 
@@ -293,7 +293,7 @@ class LocalKafka:
 
     def _check(self) -> None:
         if self._abandoned.is_set():
-            raise LocalError("the start of the local Kafka was given up")
+            raise LocalError("the start of the local Kafka was interrupted")
 
     def _describe(self, state: BrokerState) -> RunningBroker:
         first = state.nodes[0]

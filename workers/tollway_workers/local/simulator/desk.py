@@ -44,9 +44,11 @@ class Reply:
     headers: dict[str, str]
     error: ApiError | None = None
     completion: Completion | None = None
-    #: The scripted fault the call meets; a reset, a hang or a cut befalls the reply on its way.
+    #: The scripted fault the call meets; some befall the reply on its way.
     fault: FaultKind | None = None
     pace: Pace = AT_ONCE
+    #: Of one that drips.
+    bytes_per_second: float = 1.0
 
 
 class Desk:
@@ -134,6 +136,7 @@ class Desk:
             completion=completion,
             fault=fault.kind if fault else None,
             pace=self._pace(call, fault),
+            bytes_per_second=fault.bytes_per_second if fault else 1.0,
         )
 
     def _headers(self, account: Account, model: str, now: float) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """What a server refuses of a request's own words, and the words that mean the same. Pure.
 
-Two fields have more than one form. The answer's limit is `max_completion_tokens` (OpenAI's
+Some fields have more than one form. The answer's limit is `max_completion_tokens` (OpenAI's
 reasoning models refuse the other) or `max_tokens` (Mistral, older vLLM). The answer's form is a
 `response_format` with a JSON Schema, with `json_object`, or an instruction in the prompt. A schema
 that a server does not take, as no server takes all of JSON Schema, is known by its digest, and goes
-into the prompt from then on. Nothing else of a request has an equal, so nothing else is changed:
-its refusal is the job's.
+into the prompt from then on. An answer may come in one piece instead of a stream, and a stream
+without its usage. Nothing else of a request has an equal, so nothing else is changed: its refusal
+is the job's.
 """
 
 import re
@@ -36,6 +37,14 @@ _SEARCHED = frozenset(
         FailureClass.NO_COMPLETION,
     }
 )
+
+_ABOUT_REQUEST = frozenset({FailureClass.INVALID_REQUEST, FailureClass.UNKNOWN})
+
+#: Fields of a request for a stream, and how sentences call them.
+_STREAMING = {
+    "stream_options": ("stream_options", "include_usage"),
+    "stream": ("stream", "streaming", "streamed"),
+}
 
 _SENTENCES = re.compile(r"; |\n|(?<=[.!])\s+(?=[A-Z'\"`])")
 _REFUSED = re.compile(
@@ -82,6 +91,11 @@ def limit_field(wanted: str, refused: frozenset[str]) -> str:
     return other if wanted in refused and other not in refused else wanted
 
 
+def takes(name: str, refused: frozenset[str]) -> bool:
+    """Whether the server may be sent a field that can be left out."""
+    return name not in refused
+
+
 def takes_form(kind: str, refused: frozenset[str]) -> bool:
     """Whether the server may be given a `response_format` of this type."""
     return _FORM not in refused and f"{_FORM}:{kind}" not in refused
@@ -112,6 +126,8 @@ def refusals(failure: ProviderFailure, sent: bytes, refused: frozenset[str]) -> 
         for name, other in LIMIT_FIELDS.items()
         if name in body and other not in refused and _refuses_limit(name, other, detail)
     }
+    if failure.failure_class in _ABOUT_REQUEST:
+        found |= {n for n in _STREAMING if n in body and _refuses_streaming(n, detail)}
     form = body.get(_FORM)
     if isinstance(form, dict) and isinstance(form.get("type"), str):
         found |= _refused_form(form["type"], detail) or _refused_schema(form, detail)
@@ -138,6 +154,17 @@ def _refuses_limit(name: str, other: str, detail: ErrorDetail) -> bool:
         if _REFUSED.search(part) and (_has(name, part) or (named and not _has(other, part))):
             return True
     return False
+
+
+def _refuses_streaming(name: str, detail: ErrorDetail) -> bool:
+    """Whether it complains of the field at all: we send one value of it."""
+    if any(field == name or field.startswith(f"{name}.") for field in detail.fields):
+        return True
+    words = _STREAMING[name]
+    return any(
+        _REFUSED.search(part) and any(_has(word, part) for word in words)
+        for part in (_KNOWN.sub("", sentence) for sentence in _sentences(detail))
+    )
 
 
 def _refused_schema(form: dict[str, Any], detail: ErrorDetail) -> set[str]:

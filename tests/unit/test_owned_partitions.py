@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from tollway_workers.ownership import commit_note
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Found, Holdings
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import Found, OwnedPartitions
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 
@@ -15,48 +15,48 @@ _NOW = 1_000.0
 _A = ShardGroup(name="a", shards=2, ownership_topic="a", topics=("a", "jobs"), generation=7)
 _B = ShardGroup(name="b", shards=1, ownership_topic="b", topics=("b",), generation=7)
 #: The four partitions of shard 1 of group a, where topics have four.
-_SHARD: tuple[Place, ...] = (("a", 1), ("a", 3), ("jobs", 1), ("jobs", 3))
+_SHARD: tuple[Partition, ...] = (("a", 1), ("a", 3), ("jobs", 1), ("jobs", 3))
 
 
 class Member:
     """A member, and what Kafka keeps for its group."""
 
-    def __init__(self, owner: int = 1, kept: dict[Place, Found] | None = None) -> None:
-        self.holdings = Holdings(owner)
+    def __init__(self, owner: int = 1, kept: dict[Partition, Found] | None = None) -> None:
+        self.partitions = OwnedPartitions(owner)
         self.kept = {} if kept is None else kept
         self.now = _NOW
 
     def assign(
         self,
-        places: Collection[Place],
+        places: Collection[Partition],
         *,
-        marks: Collection[Place] = (),
+        marks: Collection[Partition] = (),
         layout: tuple[ShardGroup, ...] = (_A, _B),
     ) -> None:
         fresh = Found(offset=0, fresh=True)
         found = {place: self.kept.get(place, fresh) for place in places}
         orders = Orders(marks=frozenset(marks), layout=layout, partitions={})
-        self.holdings.assign(found, orders, self.now)
+        self.partitions.assign(found, orders, self.now)
 
-    def commit(self, positions: Mapping[Place, int] | None = None) -> None:
-        commits = self.holdings.commits(positions or {}, self.now)
+    def commit(self, positions: Mapping[Partition, int] | None = None) -> None:
+        commits = self.partitions.commits(positions or {}, self.now)
         for place, each in commits.items():
             self.kept[place] = Found(offset=each.offset, metadata=each.metadata)
-        self.holdings.written(commits)
+        self.partitions.written(commits)
 
-    def take(self, place: Place, count: int) -> list[ReceivedRecord]:
-        tracker = self.holdings.tracker(place)
+    def take(self, place: Partition, count: int) -> list[ReceivedRecord]:
+        tracker = self.partitions.tracker(place)
         first = tracker.next_offset
-        self.holdings.take(
+        self.partitions.take(
             place,
             [
                 ReceivedRecord(*place, offset, None, b"", (), 0.0, tracker)
                 for offset in range(first, first + count)
             ],
         )
-        return self.holdings.begin(self.now)
+        return self.partitions.begin(self.now)
 
-    def final(self, place: Place) -> bool:
+    def final(self, place: Partition) -> bool:
         note = commit_note.read(self.kept[place].offset, self.kept[place].metadata)
         return note is not None and note.final
 
@@ -69,12 +69,12 @@ def test_nothing_begins_before_our_own_commit_stands() -> None:
     member = Member()
     member.assign(_SHARD)
     before = member.take(("a", 1), 3)
-    was_unclaimed = member.holdings.unclaimed
+    was_unclaimed = member.partitions.unclaimed
 
     member.commit()
 
-    assert (before, was_unclaimed, member.holdings.unclaimed) == ([], True, False)
-    assert offsets(member.holdings.begin(_NOW)) == [0, 1, 2]
+    assert (before, was_unclaimed, member.partitions.unclaimed) == ([], True, False)
+    assert offsets(member.partitions.begin(_NOW)) == [0, 1, 2]
 
 
 def test_a_shard_gets_its_last_word_when_nothing_of_any_of_its_partitions_runs() -> None:
@@ -91,12 +91,12 @@ def test_a_shard_gets_its_last_word_when_nothing_of_any_of_its_partitions_runs()
 
     assert not any(while_it_runs)
     assert all(member.final(place) for place in _SHARD)
-    assert member.holdings.released == set(_SHARD)
+    assert member.partitions.released == set(_SHARD)
     assert member.kept["jobs", 3].offset == 1
 
 
 def test_other_shards_do_not_wait_for_it() -> None:
-    other: tuple[Place, ...] = (("a", 0), ("a", 2), ("b", 0))
+    other: tuple[Partition, ...] = (("a", 0), ("a", 2), ("b", 0))
     member = Member()
     member.assign((*_SHARD, *other))
     member.commit()
@@ -105,7 +105,7 @@ def test_other_shards_do_not_wait_for_it() -> None:
     member.assign((*_SHARD, *other), marks=(*_SHARD, *other))
     member.commit()
 
-    assert member.holdings.released == set(other)
+    assert member.partitions.released == set(other)
 
 
 def test_what_was_read_and_has_not_begun_is_given_back_by_a_mark_and_read_again_later() -> None:
@@ -114,7 +114,7 @@ def test_what_was_read_and_has_not_begun_is_given_back_by_a_mark_and_read_again_
     member.take(("a", 1), 3)
 
     member.assign(_SHARD, marks=_SHARD)
-    given_back = member.holdings.tracker(("a", 1)).next_offset
+    given_back = member.partitions.tracker(("a", 1)).next_offset
     while_marked = member.take(("a", 1), 3)
     member.assign(_SHARD)
     member.commit()
@@ -163,8 +163,8 @@ def test_what_others_had_meanwhile_is_taken_over_anew() -> None:
     member.commit()
 
     assert not record.tracker.owned
-    assert not member.holdings.wanted(("a", 1), _NOW)
-    assert member.holdings.wanted(("a", 1), _NOW + LEASE)
+    assert not member.partitions.wanted(("a", 1), _NOW)
+    assert member.partitions.wanted(("a", 1), _NOW + LEASE)
 
 
 def test_a_mark_that_crossed_our_release_leaves_it_released() -> None:
@@ -177,9 +177,9 @@ def test_a_mark_that_crossed_our_release_leaves_it_released() -> None:
     member.assign(_SHARD, marks=_SHARD)
     member.commit()
 
-    assert member.holdings.released == set(_SHARD)
+    assert member.partitions.released == set(_SHARD)
     assert all(member.final(place) for place in _SHARD)
-    assert not member.holdings.unclaimed
+    assert not member.partitions.unclaimed
 
 
 def test_what_we_released_and_get_back_is_ours_again_after_a_commit_that_is_not_final() -> None:
@@ -193,10 +193,10 @@ def test_what_we_released_and_get_back_is_ours_again_after_a_commit_that_is_not_
     before = member.take(("a", 1), 1)
     member.commit()
 
-    assert member.holdings.released == set()
+    assert member.partitions.released == set()
     assert before == []
     assert not any(member.final(place) for place in _SHARD)
-    assert offsets(member.holdings.begin(_NOW)) == [0]
+    assert offsets(member.partitions.begin(_NOW)) == [0]
 
 
 def test_a_mark_that_is_withdrawn_while_our_last_word_is_on_its_way_is_no_release() -> None:
@@ -204,17 +204,17 @@ def test_a_mark_that_is_withdrawn_while_our_last_word_is_on_its_way_is_no_releas
     member.assign(_SHARD)
     member.commit()
     member.assign(_SHARD, marks=_SHARD)
-    commits = member.holdings.commits({}, _NOW)
+    commits = member.partitions.commits({}, _NOW)
     member.assign(_SHARD)
 
-    member.holdings.written(commits)
+    member.partitions.written(commits)
     before = member.take(("a", 1), 1)
-    claimed_again = member.holdings.unclaimed
+    claimed_again = member.partitions.unclaimed
     member.commit()
 
-    assert member.holdings.released == set()
+    assert member.partitions.released == set()
     assert (before, claimed_again) == ([], True)
-    assert offsets(member.holdings.begin(_NOW)) == [0]
+    assert offsets(member.partitions.begin(_NOW)) == [0]
 
 
 def test_a_last_word_that_kafka_has_and_we_do_not_know_of_is_answered_by_a_claim() -> None:
@@ -222,7 +222,7 @@ def test_a_last_word_that_kafka_has_and_we_do_not_know_of_is_answered_by_a_claim
     member.assign(_SHARD)
     member.commit()
     member.assign(_SHARD, marks=_SHARD)
-    for place, each in member.holdings.commits({}, _NOW).items():
+    for place, each in member.partitions.commits({}, _NOW).items():
         member.kept[place] = Found(offset=each.offset, metadata=each.metadata)
 
     member.assign(_SHARD)
@@ -230,22 +230,22 @@ def test_a_last_word_that_kafka_has_and_we_do_not_know_of_is_answered_by_a_claim
     member.commit()
 
     assert before == []
-    assert offsets(member.holdings.begin(_NOW)) == [0]
+    assert offsets(member.partitions.begin(_NOW)) == [0]
     assert not any(member.final(place) for place in _SHARD)
 
 
 def test_a_commit_that_another_owner_has_overtaken_is_no_claim() -> None:
     member = Member()
     member.assign(_SHARD)
-    commits = member.holdings.commits({}, _NOW)
+    commits = member.partitions.commits({}, _NOW)
 
     theirs = Member(2, member.kept)
     theirs.assign(_SHARD)
     theirs.commit()
     member.assign(_SHARD)
-    member.holdings.written(commits)
+    member.partitions.written(commits)
 
-    assert member.holdings.unclaimed
+    assert member.partitions.unclaimed
     assert member.take(("a", 1), 1) == []
 
 
@@ -256,7 +256,7 @@ def test_after_its_last_word_nothing_more_is_said_of_a_partition() -> None:
     member.assign([("a", 0), ("b", 0)], marks=[("a", 0)])
     member.commit()
 
-    assert member.holdings.commits({}, _NOW).keys() == {("b", 0)}
+    assert member.partitions.commits({}, _NOW).keys() == {("b", 0)}
 
 
 def test_no_last_word_is_said_for_an_owner_whose_calls_may_still_run() -> None:
@@ -289,7 +289,7 @@ def test_a_partition_whose_call_was_broken_off_goes_without_a_last_word() -> Non
     member.commit()
 
     assert [place for place in _SHARD if not member.final(place)] == [("a", 1)]
-    assert member.holdings.released == set(_SHARD)
+    assert member.partitions.released == set(_SHARD)
 
 
 def test_a_drain_releases_all_and_what_comes_later_too() -> None:
@@ -297,26 +297,26 @@ def test_a_drain_releases_all_and_what_comes_later_too() -> None:
     member.assign([("a", 0)])
     member.commit()
 
-    member.holdings.drain()
+    member.partitions.drain()
     member.commit()
     member.assign([("a", 1)])
     member.commit()
 
     assert member.final(("a", 0))
-    assert member.holdings.released == {("a", 1)}
-    assert not member.holdings.wanted(("a", 1), _NOW + LEASE)
+    assert member.partitions.released == {("a", 1)}
+    assert not member.partitions.wanted(("a", 1), _NOW + LEASE)
 
 
 def test_a_lane_is_served_where_a_shard_of_its_group_is_ours_and_stays() -> None:
     member = Member()
     member.assign([("a", 1), ("jobs", 1), ("jobs", 0)])
-    with_a_shard = [member.holdings.serves(topic) for topic in ("a", "jobs", "b", "unknown")]
-    shards = member.holdings.shards()
+    with_a_shard = [member.partitions.serves(topic) for topic in ("a", "jobs", "b", "unknown")]
+    shards = member.partitions.shards()
 
     member.assign([("a", 1), ("jobs", 1), ("jobs", 0)], marks=[("a", 1)])
-    marked = member.holdings.serves("jobs")
+    marked = member.partitions.serves("jobs")
     member.assign([("jobs", 1), ("a", 3)])
-    without = member.holdings.serves("jobs")
+    without = member.partitions.serves("jobs")
 
     assert with_a_shard == [True, True, False, True]
     assert shards == {"a": 1}

@@ -1,11 +1,11 @@
-"""One partition from when it becomes ours until it is not: when it opens, and what may begin.
+"""One partition while this worker owns it: when it opens, and which of its jobs may start.
 
-A partition whose last owner left no last word was lost in a crash. Its calls may still run, so it
-opens one lease later. And one of its jobs may be what ended the worker: until something of the
-partition is complete, few begin, and none before a commit says so. After two such owners in a row
-the jobs that the last one had begun run one at a time, each named in a commit before it begins. One
-that was named at two deaths is a killer. Where others are completed while a killer is at work, it
-is what stays behind: after some owners that did not get past the same offset, that one runs alone.
+An owner that left no final commit has crashed. Its calls may still run, so the next owner opens the
+partition one lease later. One of its jobs may have killed the worker, so until a job of the
+partition is complete only a few start, and none before a commit names their offsets. After two such
+owners in a row the jobs that the last one had started run one at a time, each named in a commit
+before it starts. A job named at two deaths is the killer. Where other jobs complete beside it, the
+killer's offset stays the lowest: after several owners that did not get past it, it runs alone.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tollway_workers.ownership.record import KILLER_DEATHS, ReceivedRecord
 
 #: Seconds that a worker may start calls after it sent a commit that succeeded.
 LEASE = 5.0
-#: Jobs of a partition that begin before the first one after a crash is complete.
+#: Jobs of a partition that start before the first one after a crash is complete.
 _FEW = 64
 #: Takeovers with nothing completed, after which jobs run one at a time.
 _SUSPICIOUS = 2
@@ -27,7 +27,7 @@ _STUCK = 4
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Under which rules a partition is ours; written into every commit of it."""
+    """The rules under which a partition is owned; every commit of it carries them."""
 
     #: A number of this process.
     owner: int
@@ -35,21 +35,21 @@ class Terms:
     generation: int
 
 
-class Custody:
-    """A partition that is ours.
+class OwnedPartition:
+    """A partition that this worker owns.
 
     Mutable state: `terms`, `_waiting` (records read and not handed over, by offset), `_written`
-    (the note of our last commit), `_bound` (offsets below it may begin while we are cautious),
-    `_suspects` (offsets that are to run alone, first come first), `_named` (the one that does),
-    `levels` (what is left of its slices of the limits while nobody uses them) and `fresh`.
+    (the note of our last commit), `_bound` (offsets below it may start while we are cautious),
+    `_suspects` (offsets that are to run alone, in order), `_named` (the one that runs alone),
+    `levels` (what is left of its slices of the limits while they are not used) and `fresh`.
     """
 
     def __init__(self, found: tuple[int, str], terms: Terms, *, fresh: bool, now: float) -> None:
-        """`found`: offset and metadata of the last commit; `fresh`: nobody ever made one.
+        """`found`: offset and metadata of the last commit; `fresh`: it was never committed.
 
         `now`: seconds on the clock that counts suspend.
         """
-        #: Offset and metadata that it was left with.
+        #: Offset and metadata of the previous owner's last commit.
         self.found = found
         offset, metadata = found
         left = commit_note.read(offset, metadata) or CommitNote()
@@ -57,11 +57,11 @@ class Custody:
         same = fresh or (left.shards, left.generation) == (terms.shards, terms.generation)
         self.tracker = OffsetTracker(offset, metadata)
         self.terms = terms
-        #: When the lease of the owner before us is over.
+        #: When the previous owner's lease is over.
         self.opens_at = now if calm and same else now + LEASE
         self._calm = calm and same
         self.levels = left.levels if left.final and same else ()
-        #: Nobody has used its slices of the limits, ever.
+        #: Its slices of the limits were never used.
         self.fresh = fresh
         self._waiting: dict[int, ReceivedRecord] = {}
         self._written: CommitNote | None = None
@@ -69,7 +69,7 @@ class Custody:
         self._suspects: list[int] = []
         self._named: int | None = None
         self._deaths = 0
-        # An owner that had begun nothing was not ended by any of these jobs.
+        # An owner that had started no job was not killed by one.
         begun = left.takeovers == 0 or left.started > offset
         self._takeovers = left.takeovers + (begun and not calm)
         # All that the dead had begun, as far as a commit says, was complete.
@@ -86,19 +86,19 @@ class Custody:
                 return
             begun = begun[:1]
         self._bound = max(left.started, self._bound)
-        # What was named before comes first: it is cleared, or known for what it is.
+        # The offset named before comes first: it completes, or is known as the killer.
         self._suspects = sorted(begun, key=lambda offset: (offset != named, offset))
         if named is not None:
             self._deaths = left.deaths + died
 
     @property
     def ours(self) -> bool:
-        """Whether a commit of our own stands, and is not our last word."""
+        """Whether our own commit has succeeded, and was not the final one."""
         return self._written is not None and not self._written.final
 
     @property
     def waiting(self) -> bool:
-        """Whether records were read that may not begin yet."""
+        """Whether records were read that may not start yet."""
         return bool(self._waiting)
 
     @property
@@ -108,7 +108,7 @@ class Custody:
 
     @property
     def careful(self) -> bool:
-        """Whether one of its jobs may be what ended the owner before us."""
+        """Whether one of its jobs may have killed the previous owner."""
         return self._cautious or bool(self._suspects)
 
     @property
@@ -125,24 +125,24 @@ class Custody:
         return self._named is not None
 
     def is_open(self, now: float) -> bool:
-        """Whether its records may be read and begin."""
+        """Whether its records may be read and started."""
         return self.ours and now >= self.opens_at and not self.tracker.releasing
 
     def ended(self, now: float) -> bool:
-        """Whether nothing of it runs: neither ours nor, by its lease, of the owner before us."""
+        """Whether no call of it runs: none of ours and, by its lease, none of the last owner's."""
         return now >= self.opens_at and not self.tracker.incomplete
 
     def withheld(self, seconds: float) -> float:
-        """Seconds after it opens until its slots are free: calls of a crashed owner may go on."""
+        """Seconds after it opens until its slots are free: a crashed owner's calls may go on."""
         return 0.0 if self._calm else seconds
 
     def take(self, record: ReceivedRecord) -> None:
-        """Keep a record that was read, until it may begin; nothing if it is complete or taken."""
+        """Keep a record that was read until it may start; ignore one that is complete or taken."""
         if self.tracker.start(record.offset, record.timestamp):
             self._waiting[record.offset] = record
 
     def begin(self, *, alone_elsewhere: bool = False) -> list[ReceivedRecord]:
-        """Hand over the records that may begin now; `alone_elsewhere`: another job runs alone."""
+        """Hand over the records that may start now; `alone_elsewhere`: another job runs alone."""
         self._settle()
         if self._suspects:
             chosen = self._one(alone_elsewhere)
@@ -155,18 +155,18 @@ class Custody:
         return chosen
 
     def unread(self) -> None:
-        """What was read and has not begun is to be read again, by whoever has the partition."""
+        """Drop records that were read and not started: they are read again by the next owner."""
         for offset in self._waiting:
             self.tracker.unread(offset)
         self._waiting.clear()
 
     def note(self, *, final: bool = False) -> CommitNote:
-        """What the next commit says of it. Final: nothing of it runs, nothing more will begin."""
+        """The note for the next commit. Final: no call of it runs, and none will start."""
         self._settle()
         careful = self.careful
         named = self._named
         if final:
-            # The next owner goes on with what is held against it, and adds nothing.
+            # The next owner keeps the deaths counted against the suspect, and adds none.
             named = self._suspects[0] if self._deaths and not self.tracker.aborted else None
         return CommitNote(
             final=final and not self.tracker.aborted,
@@ -180,8 +180,8 @@ class Custody:
             deaths=self._deaths,
         )
 
-    def take_leave(self) -> None:
-        """A last word is on its way: from here on nothing begins before another commit stands."""
+    def final_commit_sent(self) -> None:
+        """A final commit was sent: nothing starts from here on before another commit succeeds."""
         self._written = None
 
     def written(self, note: CommitNote) -> None:
@@ -190,7 +190,7 @@ class Custody:
 
     @property
     def _cautious(self) -> bool:
-        """Whether the owner before us died and nothing was completed since."""
+        """Whether the previous owner died and nothing was completed since."""
         return self._takeovers > 0 and self.tracker.finished == 0
 
     @property
@@ -222,7 +222,7 @@ class Custody:
         return [self._waiting[offset] for offset in few if offset < written]
 
     def _settle(self) -> None:
-        """Strike off suspects that are complete, and those that were never there."""
+        """Drop suspects that are complete, and offsets that hold no record."""
         tracker = self.tracker
         while self._suspects:
             first = self._suspects[0]

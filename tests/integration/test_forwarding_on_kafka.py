@@ -11,20 +11,21 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from samples import NOW, attempt, job, progress
+from live_fleet import LiveFleet, OpenFleet, by_job, fresh_job, fresh_jobs
+from samples import attempt, progress
 
 from tollway_schemas import headers
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import Job, Priority
+from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.clock import SystemClock
-from tollway_workers.config.shape.fleet import FleetSettings
-from tollway_workers.forwarding.relay import Ways
+from tollway_workers.config.load.layers import load_fleet
+from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.forwarding.travel import MOST_HOPS, departure
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
@@ -32,10 +33,8 @@ from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.kafka.consume.tier_reader import KafkaTierSource
 from tollway_workers.kafka.group.unfinished import unfinished_records
 from tollway_workers.kafka.produce.sink import KafkaSink
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.topics.specs import wanted_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -53,20 +52,20 @@ class Ground:
     """Retry topics, a lane's topic, and relays that end with their test."""
 
     client: dict[str, Any]
-    ways: Ways
+    targets: RelayTargets
     sink: KafkaSink
     relays: list[tuple[Relay, KafkaTierSource, asyncio.Task[None]]] = field(default_factory=list)
 
     async def relay(self, name: str) -> tuple[Relay, KafkaTierSource]:
         settings = SourceSettings(
             client=self.client,
-            topics=tuple(self.ways.names.retry(tier) for tier in self.ways.tiers),
-            group=self.ways.names.relay_group,
+            topics=tuple(self.targets.names.retry(tier) for tier in self.targets.tiers),
+            group=self.targets.names.relay_group,
             instance_id=name,
             session_timeout=6.0,
         )
         source = KafkaTierSource(settings, SystemClock())
-        relay = Relay(source, self.sink, self.ways, SystemClock(), _no_giving_up)
+        relay = Relay(source, self.sink, self.targets, SystemClock(), _no_giving_up)
         self.relays.append((relay, source, asyncio.create_task(relay.run())))
         return relay, source
 
@@ -74,12 +73,12 @@ class Ground:
         about = headers.encode(
             ((headers.LANE, "main"), (headers.PRIORITY, "bulk"), (headers.DUE, f"{due:.3f}"))
         )
-        record = OutgoingRecord(self.ways.names.retry(tier), job.encode(), b"{}", about)
+        record = OutgoingRecord(self.targets.names.retry(tier), job.encode(), b"{}", about)
         await (await self.sink.send(record))
 
     async def back(self, count: int, seconds: float = 30.0) -> dict[bytes, list[float]]:
         """When each job came back, once `count` records have; more are waited for a moment."""
-        topic = self.ways.names.lane("main", Priority.BULK)
+        topic = self.targets.names.lane("main", Priority.BULK)
         consumer = AIOKafkaConsumer(**self.client, auto_offset_reset="earliest")
         await consumer.start()
         consumer.assign([TopicPartition(topic, number) for number in range(_PARTITIONS)])
@@ -98,15 +97,15 @@ class Ground:
         admin = AIOKafkaAdminClient(**self.client)
         await admin.start()
         try:
-            commits = await admin.list_consumer_group_offsets(self.ways.names.relay_group)
+            commits = await admin.list_consumer_group_offsets(self.targets.names.relay_group)
         finally:
             await admin.close()
         consumer = AIOKafkaConsumer(**self.client)
         await consumer.start()
         try:
             places = [
-                TopicPartition(self.ways.names.retry(tier), number)
-                for tier in self.ways.tiers
+                TopicPartition(self.targets.names.retry(tier), number)
+                for tier in self.targets.tiers
                 for number in range(_PARTITIONS)
             ]
             consumer.assign(places)
@@ -141,8 +140,10 @@ async def ground(
     client = {"bootstrap_servers": bootstrap_servers}
     sink = KafkaSink(SinkSettings(client=client, most_bytes=100_000), SystemClock())
     await sink.start()
-    ways = Ways(names=names, first_lanes={"r": "main"}, lanes=frozenset({"main"}), tiers=_TIERS)
-    ground = Ground(client, ways, sink)
+    targets = RelayTargets(
+        names=names, first_lanes={"r": "main"}, lanes=frozenset({"main"}), tiers=_TIERS
+    )
+    ground = Ground(client, targets, sink)
     yield ground
     await ground.close()
 
@@ -206,42 +207,21 @@ async def test_after_a_crash_another_relay_goes_on_and_nothing_is_lost(ground: G
     assert sum(map(len, back.values())) == 100
 
 
-@dataclass
-class Fleet:
-    """One whole worker with lanes `main` and `old`, of which no route has the second."""
+async def answered(fleet: LiveFleet, count: int, *, each: int = 1) -> dict[str, Reply]:
+    """The replies by job, once a worker of this process has written so many, `each` for a job."""
+    settings = load_fleet(fleet.config, environ={})
+    worker = WorkerApp(settings, WorkerOptions(instance_id="one"))
+    running = asyncio.create_task(worker.run())
+    await fleet.until_records(fleet.names.replies, count)
+    worker.worker.drain()
+    await running
+    replies = await fleet.replies()
+    assert set(Counter(reply.job_id for reply in replies).values()) == {each}
+    return by_job(replies)
 
-    settings: FleetSettings
-    sink: KafkaSink
-    reader: LogReader
 
-    @property
-    def names(self) -> TopicNames:
-        return TopicNames(self.settings.kafka.prefix)
-
-    async def send(self, topic: str, the_job: Job, about: list[tuple[str, bytes]]) -> None:
-        record = OutgoingRecord(topic, job_key(the_job.id), encode(the_job), about)
-        await (await self.sink.send(record))
-
-    async def records(self, topic: str) -> list[LoggedRecord]:
-        ends = await self.reader.ends([topic])
-        return [each async for each in self.reader.between(dict.fromkeys(ends, 0), ends)]
-
-    async def until_answered(self, count: int, *, each: int = 1) -> dict[str, Reply]:
-        """The replies by job, once there are so many, `each` for a job."""
-        worker = WorkerApp(self.settings, WorkerOptions(instance_id="one"))
-        running = asyncio.create_task(worker.run())
-        replies: list[Reply] = []
-        async with asyncio.timeout(60):
-            while len(replies) < count and not running.done():
-                found = await self.records(self.names.replies)
-                replies = [decode(Reply, record.value) for record in found]
-        worker.worker.drain()
-        await running
-        assert set(Counter(reply.job_id for reply in replies).values()) == {each}
-        return {reply.job_id: reply for reply in replies}
-
-    async def left_to_do(self, group: str, topics: list[str]) -> int:
-        return sum((await unfinished_records(self.sink._settings.client, group, topics)).values())
+async def left_to_do(fleet: LiveFleet, group: str, topics: list[str]) -> int:
+    return sum((await unfinished_records(fleet.client, group, topics)).values())
 
 
 @pytest.fixture
@@ -256,47 +236,20 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def fleet(
-    simulator: Simulator, bootstrap_servers: str, topic_prefix: str, make_topic: MakeTopic
-) -> AsyncIterator[Fleet]:
-    lane = {"provider": "simulator", "model": "scripted", "concurrency": 24}
-    settings = FleetSettings.model_validate(
-        {
-            "kafka": {
-                "bootstrap_servers": bootstrap_servers,
-                "prefix": topic_prefix,
-                "partitions": _PARTITIONS,
-            },
-            "retry": {"tiers": ["12s", "60s"]},
-            "providers": {"simulator": {"base_url": simulator.base_url}},
-            "lanes": {"main": lane, "old": lane},
-            "routes": {"extract": {"lanes": ["main"]}},
-        }
-    )
-    for topic in wanted_topics(settings):
-        await make_topic(topic.name, topic.partitions, dict(topic.config))
-    client = {"bootstrap_servers": bootstrap_servers}
-    sink = KafkaSink(SinkSettings(client=client, most_bytes=100_000), SystemClock())
-    reader = LogReader(client)
-    await sink.start()
-    await reader.start()
-    yield Fleet(settings, sink, reader)
-    await sink.stop()
-    await reader.stop()
-
-
-def jobs(kind: str, count: int) -> list[Job]:
-    return [job(f"{kind}-{n}", seconds=time.time() - NOW + 600) for n in range(count)]
+async def fleet(simulator: Simulator, live_fleet: OpenFleet) -> LiveFleet:
+    """Lanes `main` and `old`, of which no route has the second."""
+    old = {"provider": "simulator", "model": "scripted", "concurrency": 24}
+    return await live_fleet(simulator.base_url, retry={"tiers": ["12s", "60s"]}, lanes={"old": old})
 
 
 async def test_a_long_wait_goes_through_a_retry_topic_and_comes_back_with_its_attempts(
-    fleet: Fleet, simulator: Simulator
+    fleet: LiveFleet, simulator: Simulator
 ) -> None:
     topic = fleet.names.jobs("extract", Priority.BULK)
-    for each in jobs("later", 10) + jobs("soon", 10):
-        await fleet.send(topic, each, [("mine", b"1")])
+    both = [fresh_job(f"{kind}-{n}") for kind in ("later", "soon") for n in range(10)]
+    await fleet.publish(*both, headers=[("mine", b"1")])
 
-    replies = await fleet.until_answered(20)
+    replies = await answered(fleet, 20)
 
     assert {reply.status for reply in replies.values()} == {"completed"}
     assert Counter(len(reply.attempts) for reply in replies.values()) == {1: 10, 2: 10}
@@ -314,25 +267,28 @@ async def test_a_long_wait_goes_through_a_retry_topic_and_comes_back_with_its_at
     for first, *more in (reply.attempts for reply in replies.values()):
         assert all(each.started_at - first.started_at >= timedelta(seconds=12) for each in more)
     assert len(simulator.calls) == 30
-    assert await fleet.left_to_do(fleet.names.relay_group, [tier]) == 0
-    assert await fleet.left_to_do(fleet.names.worker_group, [topic, lane]) == 0
-    answered = await fleet.records(fleet.names.replies)
-    assert all(("mine", b"1") in reply.headers for reply in answered)
+    assert await left_to_do(fleet, fleet.names.relay_group, [tier]) == 0
+    assert await left_to_do(fleet, fleet.names.worker_group, [topic, lane]) == 0
+    written = await fleet.records(fleet.names.replies)
+    assert all(("mine", b"1") in reply.headers for reply in written)
 
 
 async def test_a_retired_lane_is_emptied_and_no_job_is_sent_around_for_ever(
-    fleet: Fleet, simulator: Simulator
+    fleet: LiveFleet, simulator: Simulator
 ) -> None:
     topic = fleet.names.lane("old", Priority.BULK)
-    for number, each in enumerate(jobs("held", 12)):
+    for number in range(12):
+        each = fresh_job(f"held-{number}")
         subject = progress(each)
         subject.attempts.append(attempt(1, FailureClass.TRANSIENT, lane="old"))
         about = departure(subject, lane="old", most_bytes=100_000)
         around = str(MOST_HOPS if number == 0 else number % MOST_HOPS)
         about = [(name, value) for name, value in about if name != headers.HOPS]
-        await fleet.send(topic, each, [*about, (headers.HOPS, around.encode())])
+        about.append((headers.HOPS, around.encode()))
+        await fleet.write(topic, encode(each), job_key(each.id), about)
+    await fleet.flush()
 
-    replies = await fleet.until_answered(12)
+    replies = await answered(fleet, 12)
 
     (letter,) = [decode(DeadLetter, r.value) for r in await fleet.records(fleet.names.dead_letters)]
     assert (letter.job_id, letter.failure.failure_class) == (
@@ -346,20 +302,19 @@ async def test_a_retired_lane_is_emptied_and_no_job_is_sent_around_for_ever(
         for reply in replies.values()
         if reply.job_id != "held-0"
     )
-    assert await fleet.left_to_do(fleet.names.worker_group, [topic]) == 0
+    assert await left_to_do(fleet, fleet.names.worker_group, [topic]) == 0
 
 
 async def test_copies_of_a_job_are_called_once_and_each_has_the_reply(
-    fleet: Fleet, simulator: Simulator
+    fleet: LiveFleet, simulator: Simulator
 ) -> None:
     topic = fleet.names.jobs("extract", Priority.BULK)
-    twice = jobs("soon", 30)
-    for each in twice + twice:
-        await fleet.send(topic, each, [])
+    twice = fresh_jobs(30)
+    await fleet.publish(*twice, *twice)
 
-    replies = await fleet.until_answered(60, each=2)
+    replies = await answered(fleet, 60, each=2)
 
     assert len(replies) == len(simulator.calls) == 30
     written = await fleet.records(fleet.names.replies)
     assert len({(record.key, record.value) for record in written}) == 30
-    assert await fleet.left_to_do(fleet.names.worker_group, [topic]) == 0
+    assert await left_to_do(fleet, fleet.names.worker_group, [topic]) == 0

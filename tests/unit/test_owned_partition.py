@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tollway_workers.ownership import commit_note
 from tollway_workers.ownership.commit_note import CommitNote
-from tollway_workers.ownership.custody import LEASE, Custody, Terms
+from tollway_workers.ownership.owned_partition import LEASE, OwnedPartition, Terms
 from tollway_workers.ownership.record import ReceivedRecord
 
 _NOW = 1_000.0
@@ -21,38 +21,36 @@ class Partition:
         self.count = count
         self.committed = committed
         self.owners = 0
-        self.custody = self.take_over()
+        self.owned = self.take_over()
 
-    def take_over(self, *, shards: int = 4, generation: int = 7) -> Custody:
+    def take_over(self, *, shards: int = 4, generation: int = 7) -> OwnedPartition:
         """A new owner, that has made its own commit."""
         self.owners += 1
-        self.custody = Custody(
+        self.owned = OwnedPartition(
             self.committed or (0, ""),
             Terms(self.owners, shards, generation),
             fresh=self.committed is None,
             now=_NOW,
         )
         self.commit()
-        return self.custody
+        return self.owned
 
     def read(self, most: int = 500) -> None:
-        tracker = self.custody.tracker
+        tracker = self.owned.tracker
         end = min(self.count, tracker.next_offset + most)
         for offset in range(tracker.next_offset, end):
-            self.custody.take(
-                ReceivedRecord("t", 0, offset, None, None, (), 0.0, self.custody.tracker)
-            )
+            self.owned.take(ReceivedRecord("t", 0, offset, None, None, (), 0.0, self.owned.tracker))
 
     def commit(self, *, final: bool = False) -> CommitNote:
-        note = self.custody.note(final=final)
-        self.committed = self.custody.tracker.committable(None, note)
+        note = self.owned.note(final=final)
+        self.committed = self.owned.tracker.committable(None, note)
         read_back = commit_note.read(*self.committed)
         assert read_back is not None
-        self.custody.written(read_back)
+        self.owned.written(read_back)
         return read_back
 
     def begin(self, *, alone_elsewhere: bool = False) -> list[int]:
-        return [r.offset for r in self.custody.begin(alone_elsewhere=alone_elsewhere)]
+        return [r.offset for r in self.owned.begin(alone_elsewhere=alone_elsewhere)]
 
     def begin_after_a_commit(self) -> list[int]:
         begun = self.begin()
@@ -61,7 +59,7 @@ class Partition:
 
     def finish(self, *offsets: int) -> None:
         for offset in offsets:
-            self.custody.tracker.finish(offset)
+            self.owned.tracker.finish(offset)
 
 
 def partition(count: int = 100) -> Partition:
@@ -79,23 +77,23 @@ def die(part: Partition, *, times: int = 1) -> None:
 def test_a_partition_that_nobody_ever_had_opens_at_once() -> None:
     part = partition()
 
-    assert part.custody.is_open(_NOW)
+    assert part.owned.is_open(_NOW)
 
 
 def test_it_does_not_open_before_our_own_commit_stands() -> None:
-    custody = Custody((0, ""), Terms(1, 4, 7), fresh=True, now=_NOW)
+    owned = OwnedPartition((0, ""), Terms(1, 4, 7), fresh=True, now=_NOW)
 
-    assert not custody.is_open(_NOW)
-    custody.written(custody.note())
-    assert custody.is_open(_NOW)
+    assert not owned.is_open(_NOW)
+    owned.written(owned.note())
+    assert owned.is_open(_NOW)
 
 
 def test_what_was_left_without_a_last_word_opens_one_lease_later() -> None:
     part = partition()
     part.take_over()
 
-    assert not part.custody.is_open(_NOW + LEASE - 0.001)
-    assert part.custody.is_open(_NOW + LEASE)
+    assert not part.owned.is_open(_NOW + LEASE - 0.001)
+    assert part.owned.is_open(_NOW + LEASE)
 
 
 def test_what_was_left_with_one_opens_at_once() -> None:
@@ -103,7 +101,7 @@ def test_what_was_left_with_one_opens_at_once() -> None:
     part.commit(final=True)
     part.take_over()
 
-    assert part.custody.is_open(_NOW)
+    assert part.owned.is_open(_NOW)
 
 
 @pytest.mark.parametrize(("shards", "generation"), [(2, 7), (4, 8)])
@@ -114,30 +112,30 @@ def test_a_last_word_counts_for_the_same_shards_and_limits_only(
     part.commit(final=True)
     part.take_over(shards=shards, generation=generation)
 
-    assert not part.custody.is_open(_NOW)
-    assert part.custody.is_open(_NOW + LEASE)
+    assert not part.owned.is_open(_NOW)
+    assert part.owned.is_open(_NOW + LEASE)
 
 
 def test_a_broken_off_call_makes_no_last_word() -> None:
     part = partition()
-    part.custody.tracker.aborted = True
+    part.owned.tracker.aborted = True
 
     assert not part.commit(final=True).final
 
 
 @pytest.mark.parametrize("metadata", ["", "o1:AAAA", "somebody else's"])
 def test_metadata_of_others_is_a_crash(metadata: str) -> None:
-    custody = Custody((5, metadata), Terms(1, 4, 7), fresh=False, now=_NOW)
+    owned = OwnedPartition((5, metadata), Terms(1, 4, 7), fresh=False, now=_NOW)
 
-    assert custody.opens_at == _NOW + LEASE
-    assert custody.note().takeovers == 1
+    assert owned.opens_at == _NOW + LEASE
+    assert owned.note().takeovers == 1
 
 
 def test_while_it_is_released_it_is_not_open() -> None:
     part = partition()
-    part.custody.tracker.releasing = True
+    part.owned.tracker.releasing = True
 
-    assert not part.custody.is_open(_NOW)
+    assert not part.owned.is_open(_NOW)
 
 
 def test_everything_begins_at_once_where_nobody_died() -> None:
@@ -192,9 +190,9 @@ def test_two_that_might_be_killers_never_run_at_the_same_time() -> None:
 
     assert part.begin(alone_elsewhere=True) == []
     assert part.commit().named is None
-    assert not part.custody.alone
+    assert not part.owned.alone
     assert part.begin_after_a_commit() == [0]
-    assert part.custody.alone
+    assert part.owned.alone
 
 
 def _deaths_until_known(part: Partition, killer: int, *, slots: int = 8) -> tuple[int, set[int]]:
@@ -205,7 +203,7 @@ def _deaths_until_known(part: Partition, killer: int, *, slots: int = 8) -> tupl
         while True:
             part.read()
             part.commit()
-            queue += part.custody.begin()
+            queue += part.owned.begin()
             running = queue[:slots]
             known = [record.offset for record in running if record.kills]
             assert set(known) <= {killer}, "a neighbour was taken along"
@@ -239,7 +237,7 @@ def test_a_killer_that_lets_others_finish_is_known_too() -> None:
         part.read(100)
         part.commit()
         for _ in range(3):
-            begun = part.custody.begin()
+            begun = part.owned.begin()
             if any(record.kills for record in begun):
                 assert [record.offset for record in begun] == [7]
                 return
@@ -268,7 +266,7 @@ def test_an_owner_that_dies_before_it_begins_anything_accuses_nobody() -> None:
     for _ in range(6):
         part.take_over()
 
-    assert part.custody.note().takeovers == 1
+    assert part.owned.note().takeovers == 1
     part.read()
     assert len(part.begin_after_a_commit()) > 1
 
@@ -286,7 +284,7 @@ def test_a_death_that_no_job_of_it_can_have_caused_is_forgotten_with_the_next_la
     partition.commit()
     partition.take_over()
 
-    assert not partition.custody.suspicious
+    assert not partition.owned.suspicious
 
 
 def test_a_death_with_jobs_begun_outlives_a_last_word() -> None:
@@ -302,7 +300,7 @@ def test_a_death_with_jobs_begun_outlives_a_last_word() -> None:
     partition.begin_after_a_commit()
     partition.take_over()
 
-    assert partition.custody.suspicious
+    assert partition.owned.suspicious
 
 
 def test_planned_moves_add_nothing_to_what_is_held_against_a_job() -> None:
@@ -310,23 +308,23 @@ def test_planned_moves_add_nothing_to_what_is_held_against_a_job() -> None:
     die(part, times=3)
 
     for _ in range(5):
-        part.custody.unread()
+        part.owned.unread()
         part.commit(final=True)
         part.take_over()
 
     part.read()
     part.begin()
     part.commit()
-    (first,) = part.custody.begin()
+    (first,) = part.owned.begin()
     assert (first.offset, first.deaths) == (0, 0)
 
 
 def test_suspects_that_never_arrive_hold_nobody_up() -> None:
     part = partition()
     die(part, times=2)
-    tracker = part.custody.tracker
+    tracker = part.owned.tracker
     for offset in (3, 4, 50):
-        part.custody.take(ReceivedRecord("t", 0, offset, None, None, (), 0.0, tracker))
+        part.owned.take(ReceivedRecord("t", 0, offset, None, None, (), 0.0, tracker))
 
     order: list[int] = []
     for _ in range(6):
@@ -344,7 +342,7 @@ def test_what_was_given_back_is_read_again_and_committed_by_nobody() -> None:
     part.read(10)
     part.finish(*range(10))
 
-    part.custody.unread()
+    part.owned.unread()
 
     assert part.commit(final=True).final
     assert part.committed is not None
@@ -358,12 +356,12 @@ def test_more_is_read_only_when_what_was_read_has_begun() -> None:
     part.take_over()
     part.read(70)
 
-    assert not part.custody.wanted
+    assert not part.owned.wanted
     part.begin_after_a_commit()
-    assert not part.custody.wanted
+    assert not part.owned.wanted
     part.finish(0)
     part.begin()
-    assert part.custody.wanted
+    assert part.owned.wanted
 
 
 def test_a_named_suspect_that_is_not_read_yet_is_read() -> None:
@@ -371,7 +369,7 @@ def test_a_named_suspect_that_is_not_read_yet_is_read() -> None:
     die(part, times=2)
     part.read(10)
 
-    assert part.custody.wanted
+    assert part.owned.wanted
 
 
 _LIVES = st.lists(
@@ -397,8 +395,8 @@ def test_whoever_comes_and_goes_each_record_is_answered_and_none_after_its_commi
         done |= now
         running -= now
         if final:
-            part.custody.unread()
-            part.custody.tracker.aborted = bool(running)
+            part.owned.unread()
+            part.owned.tracker.aborted = bool(running)
         part.commit(final=final)
         safe = set(done)
         running.clear()
