@@ -55,6 +55,21 @@ async def test_every_job_is_answered_once(
     assert simulator.summary().calls == JOBS
 
 
+async def test_debug_says_where_the_time_went(start: Start, files: tuple[Path, Path]) -> None:
+    source, out = files
+
+    status, _, told = await (await start(source, "-o", out, "--debug")).end()
+
+    phases = [line.rsplit(maxsplit=2) for line in told.splitlines()]
+    assert status == 0
+    assert [phase for phase, *_ in phases] == [
+        *("command", "input", "Kafka", "topics", "workers' start", "join", "first call"),
+        *("answers", "workers' end", "topics' end", "closing", "Kafka's end", "all"),
+    ]
+    seconds = [float(each) for _, each, _ in phases]
+    assert seconds[-1] == pytest.approx(sum(seconds[:-1]), abs=0.1)
+
+
 async def test_a_killed_run_goes_on_where_it_was(
     start: Start, files: tuple[Path, Path], simulator: Simulator
 ) -> None:

@@ -192,6 +192,21 @@ def shared(world: World, *members: Member) -> bool:
     return settled and even and sum(map(len, owned)) == len(world.everything)
 
 
+async def test_who_joins_an_idle_fleet_has_its_shards_after_that_one_rebalance(
+    world: World,
+) -> None:
+    one = await world.join("one")
+    await until(lambda: one.places == world.everything and not one.source.holdings.unclaimed)
+    two = await world.join("two")
+
+    await until(lambda: shared(world, one, two))
+
+    assert [each.source._membership.assignor.claim.epoch for each in (one, two)] == [2, 2]
+    await world.write()
+    await eventually(world.all_begun)
+    assert set(world.books.values()) == {1}
+
+
 async def test_a_shard_waits_for_all_that_runs_in_any_of_its_partitions(world: World) -> None:
     one = await world.join("one")
     one.hangs = lambda record: record.partition in (2, 3) and ".jobs." in record.topic
@@ -294,7 +309,9 @@ async def test_a_request_that_is_lost_in_a_join_is_made_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = await world.join("one")
-    await eventually(lambda: one.places == world.everything)
+    # What has been worked on moves by a mark, not with the join itself.
+    await world.write()
+    await eventually(world.all_begun)
     consumer: Any = one.source._consumer
     ask = consumer._coordinator.request_rejoin
     lost: list[None] = []

@@ -334,3 +334,51 @@ def test_other_shards_and_limits_hold_for_what_stays_from_the_next_commit_on() -
     note = commit_note.read(member.kept["a", 1].offset, member.kept["a", 1].metadata)
     assert note is not None
     assert (note.shards, note.generation) == (4, 8)
+
+
+def test_a_rebalance_begins_with_the_release_of_shards_of_which_nothing_was_begun() -> None:
+    other: tuple[Place, ...] = (("a", 0), ("a", 2), ("b", 0))
+    member = Member()
+    member.assign((*_SHARD, *other))
+    member.commit()
+    member.take(("b", 0), 1)
+
+    member.holdings.offer_untouched(_NOW)
+    member.commit()
+
+    assert member.holdings.released == {*_SHARD, ("a", 0), ("a", 2)}
+    assert not member.final(("b", 0))
+
+
+def test_a_shard_of_which_anything_was_read_or_may_still_run_is_not_offered() -> None:
+    crashed = Member(owner=2)
+    crashed.assign((("b", 0),))
+    crashed.commit()
+    member = Member(kept=crashed.kept)
+    member.assign((*_SHARD, ("a", 0), ("b", 0)))
+    member.holdings.offer_untouched(_NOW)
+    unclaimed = [member.holdings.tracker(("a", 0)).releasing]
+    member.commit()
+    (done,) = member.take(("jobs", 3), 1)
+    done.tracker.finish(done.offset)
+
+    member.holdings.offer_untouched(_NOW)
+    member.commit()
+
+    assert unclaimed == [False]
+    assert member.holdings.released == {("a", 0)}
+
+
+def test_an_offered_shard_that_comes_back_opens_with_our_next_commit_and_all_its_level() -> None:
+    member = Member()
+    member.assign((("b", 0),))
+    member.commit()
+    member.holdings.offer_untouched(_NOW)
+    member.commit()
+
+    member.assign((("b", 0),))
+    before = member.take(("b", 0), 1)
+    member.commit()
+
+    assert (before, member.holdings.released) == ([], set())
+    assert offsets(member.holdings.begin(_NOW)) == [0]

@@ -136,6 +136,28 @@ def test_jobs_may_be_as_large_as_the_kafka_surely_takes(
     assert plan_fleet(options(**given), environ).settings.kafka.max_job_bytes == most
 
 
+@pytest.mark.parametrize(
+    ("given", "jobs", "workers"),
+    [
+        ({}, 1, 1),
+        ({}, 500, 1),
+        ({}, 501, 2),
+        ({"workers": 2}, 1, 2),
+        ({"workers": 3}, 1_000, 3),
+        ({"workers": 0, "bootstrap_servers": "127.0.0.1:1", "base_url": None}, 1, 0),
+    ],
+)
+def test_a_few_jobs_have_one_worker_unless_the_command_says_how_many(
+    given: dict[str, Any], jobs: int, workers: int
+) -> None:
+    many = {"concurrency": 64} if given.get("base_url", "") is not None else {}
+    who = {"model": None, "concurrency": None} if not many else {}
+
+    plan = plan_fleet(options(**many, **who, **given), {})
+
+    assert plan.for_jobs(jobs).workers == workers
+
+
 def test_the_command_line_says_how_large_jobs_of_a_configuration_may_be(tmp_path: Path) -> None:
     file = tmp_path / "tollway.toml"
     file.write_text(_TWO_LANES)

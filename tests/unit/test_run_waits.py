@@ -20,8 +20,8 @@ from tollway_workers.cli.run.report import result_json, show_result
 from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.run.waits import Look, Lookout, Patience, Wait
+from tollway_workers.cli.run.worker_look import WorkerLook
 from tollway_workers.job.envelopes import instant
-from tollway_workers.local.fleet.workers import WorkerLook
 
 LEFT = {"extract": 3}
 FIRST = {"extract": "main", "other": "second"}

@@ -1,9 +1,13 @@
 """The console command `tollway`: from what is raised to an exit status and one sentence."""
 
+import gc
 import sys
+import time
 
 from tollway_workers.exit_status import COULD_NOT_RUN, INTERRUPTED, UNEXPECTED
 from tollway_workers.safe_traceback import safe_traceback
+from tollway_workers.cli.importing import importing
+from tollway_workers.cli.timeline import Timeline
 
 _DEBUG = "--debug"
 _NOT_INSTALLED = (
@@ -23,15 +27,18 @@ def main() -> None:
     """
     arguments = sys.argv[1:]
     debug = _DEBUG in arguments
+    # What the processor has done so far is the start of Python itself.
+    timeline = Timeline(told=debug, before=time.process_time())
     try:
-        from tollway_workers.cli.main import app
+        with importing():
+            from tollway_workers.cli.main import app
     except ModuleNotFoundError as error:
         if debug or _is_ours(error):
             raise
         sys.stderr.write(_NOT_INSTALLED)
         sys.exit(COULD_NOT_RUN)
     try:
-        app(args=[argument for argument in arguments if argument != _DEBUG])
+        app(args=[argument for argument in arguments if argument != _DEBUG], obj=timeline)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
@@ -43,6 +50,9 @@ def main() -> None:
         # Its text may quote a prompt, and what a worker says on stderr is its log.
         sys.stderr.write(f"{safe_traceback(error)}\n{_UNEXPECTED}")
         sys.exit(UNEXPECTED)
+    finally:
+        # Python's end looks through all that is left: there is nothing to find.
+        gc.freeze()
 
 
 def _is_for_a_person(error: Exception) -> bool:

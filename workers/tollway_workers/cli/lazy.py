@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from tollway_workers.cli.importing import importing
+
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
@@ -21,7 +23,8 @@ class LazyCommand:
 
     def load(self) -> Any:
         """The command itself, as typer has it."""
-        module = import_module(self.module)
+        with importing():
+            module = import_module(self.module)
         holder = typer.Typer(add_completion=False)
         # With a callback it is a group, however few commands it has.
         holder.callback()(_nothing)

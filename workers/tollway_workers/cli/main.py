@@ -108,6 +108,11 @@ def tollway(
             "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
         ),
     ] = False,
-    _debug: Annotated[bool, typer.Option("--debug", help="Show stack traces of errors.")] = False,
+    _debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", help="Show stack traces of errors, and where the time of a run went."
+        ),
+    ] = False,
 ) -> None:
     """Tollway: LLM jobs on Kafka."""

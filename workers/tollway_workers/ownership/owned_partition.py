@@ -124,6 +124,13 @@ class OwnedPartition:
         self._settle()
         return self._named is not None
 
+    @property
+    def untouched(self) -> bool:
+        """Whether it is ours for certain, and nothing of it was begun or even read."""
+        tracker = self.tracker
+        begun = self._waiting or tracker.incomplete or tracker.finished
+        return self.ours and not begun and not self.careful and not tracker.releasing
+
     def is_open(self, now: float) -> bool:
         """Whether its records may be read and started."""
         return self.ours and now >= self.opens_at and not self.tracker.releasing

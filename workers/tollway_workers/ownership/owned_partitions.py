@@ -49,7 +49,7 @@ class OwnedPartitions:
     Mutable state: `_owned` (by partition), `_groups` (the limit group of each topic), `leaving`
     (all are being released, because this worker leaves), `released` (finished with and still
     owned), `_unclaimed` (not yet in a commit of ours that succeeded), `_waiting` (with records that
-    may not start yet).
+    may not start yet), `_offered` (released by `offer_untouched` until the next assignment).
     """
 
     def __init__(self, owner: int, quotas: Quotas = MappingProxyType({})) -> None:
@@ -62,6 +62,7 @@ class OwnedPartitions:
         self._unserved: frozenset[str] = frozenset()
         self._unclaimed: set[Partition] = set()
         self._waiting: set[Partition] = set()
+        self._offered: set[Partition] = set()
         self.leaving = False
         self.released: set[Partition] = set()
         #: Topics whose lanes may start no call.
@@ -82,8 +83,10 @@ class OwnedPartitions:
         self.released &= orders.marks & found.keys()
         for partition, left in found.items():
             owned = self._owned.get(partition)
-            if owned is not None and self._continues(owned, left):
+            if owned is not None and self._continues(partition, owned, left):
                 owned.terms = self._terms(partition)
+                if not owned.ours:
+                    self._unclaimed.add(partition)
             else:
                 self._drop(partition, now)
                 self._owned[partition] = OwnedPartition(
@@ -91,6 +94,7 @@ class OwnedPartitions:
                 )
                 self._unclaimed.add(partition)
         self._unclaimed -= self.released
+        self._offered.clear()
         self._mark(orders.marks)
         self._slices.use(self._owned, now)
 
@@ -98,6 +102,21 @@ class OwnedPartitions:
         """Release every partition, also those still to be assigned; this cannot be undone."""
         self.leaving = True
         self._mark(frozenset())
+
+    def offer_untouched(self, now: float) -> None:
+        """A rebalance begins: shards of which nothing was begun are released by the next commit.
+
+        A worker that comes to an idle fleet then gets its part by this rebalance, without a mark
+        first. What nobody else is given comes back by the next assignment, and goes on as it was.
+        """
+        shards: dict[tuple[str, int], dict[Partition, OwnedPartition]] = {}
+        for partition, owned in self._owned.items():
+            shards.setdefault(self._shard(partition), {})[partition] = owned
+        for shard in shards.values():
+            if all(each.untouched and each.ended(now) for each in shard.values()):
+                for partition, each in shard.items():
+                    each.tracker.releasing = True
+                    self._offered.add(partition)
 
     def serves(self, topic: str) -> bool:
         """Whether this worker owns, and keeps, a shard of the topic's limit group."""
@@ -224,12 +243,14 @@ class OwnedPartitions:
         if (owned := self._owned.pop(partition, None)) is not None:
             owned.tracker.owned = False
 
-    def _continues(self, owned: OwnedPartition, left: Found) -> bool:
+    def _continues(self, partition: Partition, owned: OwnedPartition, left: Found) -> bool:
         """Whether this worker has owned a partition without a break and without a final commit."""
         if owned.found == (left.offset, left.metadata):
             return True
         note = commit_note.read(left.offset, left.metadata)
-        return note is not None and note.owner == self._owner and not note.final
+        if note is None or note.owner != self._owner:
+            return False
+        return not note.final or partition in self._offered
 
     def _terms(self, partition: Partition) -> Terms:
         group = self._groups.get(partition[0])

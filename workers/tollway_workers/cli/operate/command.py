@@ -15,14 +15,8 @@ from tollway_workers.app.connection import client_options
 from tollway_workers.app.run_topics import delete_given_up
 from tollway_workers.cli.operate.command_sender import Acknowledgements, CommandSender, who
 from tollway_workers.cli.shared.output import count, on_one_line, say, write_json
-from tollway_workers.cli.shared.topic_scan import (
-    AsJson,
-    Config,
-    Prefix,
-    Servers,
-    kafka_of,
-    seconds_in,
-)
+from tollway_workers.cli.shared.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
+from tollway_workers.cli.times import seconds_in
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 from tollway_workers.kafka.connect import quieten_client_logs

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tollway_workers.cli.run.sizes import size
-from tollway_workers.cli.shared.topic_scan import seconds_in
+from tollway_workers.cli.times import seconds_in
 
 _WHO = "Who answers"
 _HOW = "How it runs"

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tollway_schemas.failure import FailureClass
+from tollway_workers.cli.run.worker_look import WorkerLook
 from tollway_workers.job.failure_table import FAILURE_TABLE
-from tollway_workers.local.fleet.workers import WorkerLook
 from tollway_workers.telemetry import definitions as d
 
 _ATTEMPTS = re.compile(rf'^{d.ATTEMPTS.name}\{{.*ending="([a-z_]+)".*\}} (\S+)$', re.MULTILINE)

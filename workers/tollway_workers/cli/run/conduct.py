@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from tollway_workers.cli.batch.tally import Progress
 from tollway_workers.cli.run.calls import NO_CALLS, Calls
 from tollway_workers.cli.run.fleet import Fleet
+from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.waits import NO_WAITS, Look, Patience
 from tollway_workers.cli.run.watch import FleetWatch, Sight
 from tollway_workers.cli.run.work import RunWork
@@ -43,7 +44,7 @@ class Conductor:
         work: RunWork,
         brought: Fleet | None,
         watch: FleetWatch,
-        show: Callable[[Progress], None],
+        screen: Screen,
         patience: Patience,
         *,
         total: int,
@@ -53,7 +54,7 @@ class Conductor:
         self._beside_others = brought.beside_others if brought else False
         self._drain_timeout = brought.drain_timeout if brought else 0.0
         self._watch = watch
-        self._show = show
+        self._screen = screen
         self._patience = patience
         self._total = total
         self._sight = Sight()
@@ -74,8 +75,7 @@ class Conductor:
         heartbeats = _task(self._watch.run())
         try:
             await _until_one_of({collecting, *stopping}, guarded)
-            work.stopped = True
-            last = await self._watch.look(work.left)
+            last = await self._last_look()
             if collecting.done():
                 await enqueuing
             elif not enqueuing.done():
@@ -92,18 +92,32 @@ class Conductor:
         finally:
             await _end(guarded)
             await self._watch.stop(heartbeats)
-        self._show(self._progress())
+        self._screen.show(self._progress())
         return self._played(last)
 
     async def _enqueue(self) -> None:
         if self._workers:
+            self._screen.phase("workers' start")
+            await self._workers.serving()
+            self._screen.phase("join")
             # Every member that joins later would move partitions from under calls.
             wait = _READY_BESIDE_OTHERS if self._beside_others else None
             # If they are not: another run's have their slots and answer, ours succeed them.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._workers.ready(), wait)
         if not self._work.stopped:
+            self._screen.phase("first call")
             await self._work.enqueue()
+
+    async def _last_look(self) -> Sight:
+        """What holds now that nothing more is to be asked; who listens may end meanwhile."""
+        self._work.stopped = True
+        last = await self._watch.look(self._work.left)
+        self._watch.end()
+        if (first := self._work.collector.first_call) is not None:
+            self._screen.phase("answers", ago=time.time() - first)
+        self._screen.phase("workers' end")
+        return last
 
     async def _flush(self, enqueuing: asyncio.Task[Any]) -> None:
         """Stopped while it enqueues or waits for workers: only what was handed over counts."""
@@ -127,7 +141,7 @@ class Conductor:
     async def _keep_showing(self) -> None:
         while True:
             self._sight = await self._watch.look(self._work.left)
-            self._show(self._progress())
+            self._screen.show(self._progress())
             if not self._work.stopped and self._is_enough():
                 self._given_up.set()
             await asyncio.sleep(_SHOW_EVERY)

@@ -15,7 +15,6 @@ from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.shared.output import on_one_line
 from tollway_workers.lanes.lane_wait import span, waiting
 
-SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 #: Bad lines that are shown one by one.
 _MOST_SHOWN = 20
 #: Causes that are shown.

@@ -15,8 +15,6 @@ _FOR_LONG = ("parked", "paused")
 _SETTLES = 3.0
 #: Seconds that an interruption of a wait may last: a restarted worker reports no wait yet.
 _GRACE = 15.0
-#: Seconds after which a run gives up, where nobody says otherwise.
-GIVE_UP_AFTER = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

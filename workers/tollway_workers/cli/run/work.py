@@ -5,6 +5,7 @@ import secrets
 import time
 import zlib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -30,15 +31,15 @@ from tollway_workers.cli.batch.output_lines import bad_line
 from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.shape.fleet import FleetSettings
-from tollway_workers.errors import InputError
+from tollway_workers.errors import BrokerUnavailable, InputError
 from tollway_workers.job.ports import RecordSink
 from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.ownership.partition import Partition
 
 #: Seconds between two states on disk: what a crash makes a re-run read again.
 _SAVE_EVERY = 1.0
-#: Reads without a record after which nothing more is there.
-_QUIET_READS = 2
+#: Reads without a record after which Kafka is away: what it still has is read by whoever goes on.
+_QUIET_READS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +176,18 @@ class RunWork:
             await self._collect_some()
 
     async def finish(self) -> None:
-        """What came in the end, later replies of redriven jobs included; then the last state."""
-        quiet = 0
-        while quiet < _QUIET_READS:
-            quiet = 0 if await self._collect_some() else quiet + 1
+        """What is there now, later replies of redriven jobs included; then the last state."""
+        # Where Kafka does not say, every line has its ending all the same, or is read again.
+        with suppress(BrokerUnavailable):
+            end = (await self._parts.jobs_log.ends([self.names.replies]))[self._replies]
+            quiet = 0
+            while quiet < _QUIET_READS and await self._position() < end:
+                quiet = 0 if await self._collect_some() else quiet + 1
         self.collector.settle()
         await self.save()
+
+    async def _position(self) -> int:
+        return await self._parts.replies_log.position(self._replies)
 
     async def _collect_some(self) -> bool:
         records = await self._parts.replies_log.read()

@@ -13,6 +13,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from tollway_workers.app.topic_setup import make_missing
+from tollway_workers.cli.run.early import MOST_EARLY, Early, WaitingWorker
 from tollway_workers.cli.run.settings import with_bootstrap_servers, with_simulator
 from tollway_workers.cli.shared.output import count
 from tollway_workers.config.load.environment import CONFIG_VARIABLE
@@ -105,6 +106,9 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
     """
     settings, url = plan.settings, None
     async with AsyncExitStack() as stack:
+        # They import while Kafka starts.
+        early = Early([WaitingWorker() for _ in range(min(plan.workers, MOST_EARLY))])
+        stack.callback(early.end)
         if settings.kafka.bootstrap_servers is None:
             broker = await stack.enter_async_context(local_broker(tell))
             settings = with_bootstrap_servers(settings, broker.bootstrap_servers)
@@ -119,7 +123,7 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
             count=plan.workers, config=folder / "fleet.toml", folder=folder, name=name
         )
         write_settings(settings, worker_plan.config)
-        workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell))
+        workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell, early))
         yield UpFleet(settings=settings, workers=workers, plan=worker_plan, simulator_url=url)
 
 

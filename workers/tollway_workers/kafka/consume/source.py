@@ -219,6 +219,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self, revoked: Iterable[TopicPartition]
     ) -> None:
         """A rebalance begins: commit what is complete, and wait for nothing else."""
+        self.partitions.offer_untouched(self._clock.boottime())
         await self._commit()
         self.joined = False
 

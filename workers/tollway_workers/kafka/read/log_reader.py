@@ -86,6 +86,8 @@ class LogReader:
         ]
         # Offsets are asked for where the client knows the leaders: of what it is assigned.
         self._consumer.assign(wanted)
+        # Nothing of them is read: an answer would otherwise wait behind a read that finds nothing.
+        self._consumer.pause(*wanted)
         found = await self._consumer.end_offsets(wanted)
         return {(at.topic, at.partition): end for at, end in found.items()}
 
@@ -134,6 +136,11 @@ class LogReader:
         self._consumer.assign([TopicPartition(*partition) for partition in starts])
         for partition, offset in starts.items():
             self._consumer.seek(TopicPartition(*partition), offset)
+
+    async def position(self, partition: Partition) -> int:
+        """The offset that is read next, of a partition that is followed."""
+        at: int = await self._consumer.position(TopicPartition(*partition))
+        return at
 
     async def answered(self, partition: Partition) -> int | None:
         """A number that differs from answer to answer of Kafka about a partition that is followed.
