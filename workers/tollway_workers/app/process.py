@@ -213,8 +213,6 @@ class WorkerApp:
             for name, config in configs.items()
         }
         validator = ResultValidator()
-        answer_checks = RouteChecks(self._answer_checks, self.metrics.check_failed)
-        policy = RetryPolicy(SystemRandom(), settings.retry.seconds)
         publisher = OutcomePublisher(
             self._sink,
             PublisherSettings(
@@ -241,14 +239,7 @@ class WorkerApp:
             reader=self._reader,
             checks=self._checks(publisher, validator),
             lanes=self._lanes,
-            executor=JobExecutor(
-                self._lanes,
-                validator,
-                policy,
-                clock,
-                answer_checks,
-                on_slow=self.metrics.call_slow,
-            ),
+            executor=self._new_executor(validator),
             publisher=publisher,
             events=self.metrics,
             clock=clock,
@@ -257,6 +248,16 @@ class WorkerApp:
             commands=self._commands,
         )
         return Worker(parts)
+
+    def _new_executor(self, validator: ResultValidator) -> JobExecutor:
+        return JobExecutor(
+            self._lanes,
+            validator,
+            RetryPolicy(SystemRandom(), self._settings.retry.seconds),
+            self._clock,
+            RouteChecks(self._answer_checks, self.metrics.check_failed),
+            on_slow=self.metrics.call_slow,
+        )
 
     def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
         return checks_in_order(
