@@ -65,6 +65,7 @@ class Fleet:
             model = "scripted"
             concurrency = {_CONCURRENCY}
             call_timeout = 2.0
+            first_token_timeout = 2.0
             [routes.extract]
             lanes = ["main"]
             [routes.extract.retry]
