@@ -48,7 +48,7 @@ async def fleet(simulator: Simulator, live_fleet: OpenFleet) -> AsyncIterator[Li
     async with simulator:
         yield await live_fleet(
             simulator.base_url,
-            lanes={"main": {"call_timeout": 2.0}},
+            lanes={"main": {"call_timeout": 2.0, "first_token_timeout": 2.0}},
             routes={"extract": {"retry": retry}},
         )
 
