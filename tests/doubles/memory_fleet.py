@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 from random import Random
+from typing import ClassVar
 
 from manual_clock import ManualClock
 from memory_broker import MemoryBroker, MemorySink, MemorySource
@@ -37,6 +38,7 @@ from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
+from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
 from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker.parts import Parts
@@ -72,6 +74,9 @@ MOST_JOB_BYTES = 2**20
 
 class MemoryFleet:
     """A worker that is put together as a process puts it together, and what it wrote."""
+
+    #: What its routes ask of an answer beyond its schema.
+    answer_checks: ClassVar[RouteChecks] = NO_CHECKS
 
     def __init__(
         self,
@@ -109,7 +114,9 @@ class MemoryFleet:
         self.validator = ResultValidator(Judge(Unconfined()))
         dice = Random(7)
         policy = RetryPolicy(dice, tiers)
-        self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)
+        self.executor = JobExecutor(
+            self.lanes, self.validator, policy, self.clock, self.answer_checks
+        )
         self.publisher = self._new_publisher(tiers)
         self.reader = JobReader(reads)
         self.commands = Commands()

@@ -5,18 +5,19 @@ An answer of 4 MiB may be a million objects of a hundred megabytes, and threads 
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _AT_ONCE = 2
-_THREADS = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="large-answers")
+#: A process has one event loop; tests have many.
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 async def read_aside(read: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
     """What `read` returns or raises; two at once in all of a process, the others wait."""
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_THREADS, partial(read, *args, **options))
+    turns = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
+    async with turns:
+        return await asyncio.to_thread(read, *args, **options)
