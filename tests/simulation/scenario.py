@@ -58,23 +58,22 @@ class Way:
 
 
 _FINE = completion('{"n": 1}')
-_SCHEMA = OutputSchema(
-    json_schema={
-        "type": "object",
-        "properties": {"n": {"type": "integer"}},
-        "required": ["n"],
-    }
-)
+_NUMBER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}},
+    "required": ["n"],
+}
+_SCHEMA = OutputSchema(json_schema=_NUMBER)
 #: No figure bounds what an answer takes: another process compiles it.
 _DEAR = OutputSchema(json_schema={"not": {"type": "array"}})
 _NO = failing(FailureClass.TRANSIENT, retry_after=0.5)
 
 _WITH_TOOL = ChatRequest(
     messages=(Message(role="user", content="hello"),),
-    tools=(Tool(function=FunctionTool(name="count", parameters=_SCHEMA.json_schema)),),
+    tools=(Tool(function=FunctionTool(name="count", parameters=_NUMBER)),),
 )
 _CALL = completion(None, finish=Finish.TOOL)._replace(
-    tool_calls=(ToolCall(id="1", function=ToolCallFunction(name="count", arguments='{"n": 1}')),)
+    tool_calls=(ToolCall(id="1", function=ToolCallFunction(name="count", arguments=_LONG)),)
 )
 
 _WAYS = (
