@@ -40,7 +40,7 @@ async def delete_finished(settings: FleetSettings) -> bool:
     unfinished = await unfinished_in(kafka, topics & existing.keys())
     if any(unfinished.values()) or await _wait_in_tiers(kafka, existing, lanes):
         return False
-    await delete(client, topics)
+    await delete(client, topics, names.worker_group)
     return True
 
 
@@ -56,7 +56,7 @@ async def delete_given_up(kafka: KafkaSettings) -> tuple[str, ...]:
     given_up = (each for each in left if each.may_go and each.given_up)
     gone = tuple(topic for each in given_up for topic in each.topics)
     if gone:
-        await delete(client, gone)
+        await delete(client, gone, TopicNames(kafka.prefix).worker_group)
     return gone
 
 

@@ -1,6 +1,7 @@
 """Reads and changes topics. aiokafka returns most of their errors instead of raising them."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -95,8 +96,11 @@ async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
         )
 
 
-async def delete(client: dict[str, Any], names: Collection[str]) -> None:
+async def delete(client: dict[str, Any], names: Collection[str], group: str | None = None) -> None:
     """Delete those of the topics that are there, until a look at Kafka shows none of them.
+
+    `group`: whoever reads them; its commits are to be forgotten too, some moments later. A topic
+    of that name that is made anew before would be read from where the old one was done.
 
     Raises:
         BrokerUnavailable: the broker is away, or refuses; the text says what and why.
@@ -114,6 +118,8 @@ async def delete(client: dict[str, Any], names: Collection[str]) -> None:
                 f"Kafka does not delete topic {refused[0]}: ask its operators to"
             )
         await _until_gone(admin, there)
+        if group is not None:
+            await _until_forgotten(admin, group, there)
 
 
 async def _until_gone(admin: AIOKafkaAdminClient, names: Collection[str]) -> None:
@@ -126,6 +132,15 @@ async def _until_gone(admin: AIOKafkaAdminClient, names: Collection[str]) -> Non
         raise BrokerUnavailable(
             f"Kafka still shows topic {min(left)} {_SHOWN_WITHIN} s after it deleted it"
         ) from error
+
+
+async def _until_forgotten(admin: AIOKafkaAdminClient, group: str, names: Collection[str]) -> None:
+    """Nothing is wrong where that takes longer: the broker does it by itself."""
+    gone = set(names)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SHOWN_WITHIN):
+            while gone & {at.topic for at in await admin.list_consumer_group_offsets(group)}:  # noqa: ASYNC110 no event
+                await asyncio.sleep(0.05)
 
 
 async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> None:
