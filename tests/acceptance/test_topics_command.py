@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from eventually import eventually_sync
 
 pytestmark = pytest.mark.kafka
 
@@ -111,7 +112,9 @@ def test_a_setting_that_somebody_changed_is_put_right_and_others_stay(
     assert row.split()[:4] == [topic, "retention.ms", "1000", "604800000"]
     assert row.endswith("records stay as long as was promised")
     assert f"changed {topic}: " in applied
-    assert overrides_of(bootstrap_servers, topic) == as_made | {"flush.messages": "77"}
+    # Brokers hear of new settings moments after the controller has them.
+    wanted = as_made | {"flush.messages": "77"}
+    assert eventually_sync(lambda: overrides_of(bootstrap_servers, topic) == wanted)
     assert tollway("topics", "plan").returncode == 0
 
 

@@ -91,7 +91,7 @@ def test_an_unexpected_exception_is_shown_as_types_and_frames_and_its_text_with_
 ) -> None:
     before = (
         "import tollway_workers.cli.main as m\n"
-        "def app(args):\n    raise RuntimeError('the prompt of a patient')\n"
+        "def app(**told):\n    raise RuntimeError('the prompt of a patient')\n"
         "m.app = app"
     )
 
