@@ -28,7 +28,8 @@ from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Admission, Permit
-from tollway_workers.pipeline.call import Call, JobExecutor, Lane
+from tollway_workers.pipeline.attempt import Call
+from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.check import outcome_of
 from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
@@ -126,7 +127,9 @@ class Sample:
         self.completion = self.parse()
         self.body = self.build()
         self.answer = asyncio.run(self.validator.validate(self.job.output, self.completion))
-        self.call = Call(lane, self.build(), time.time(), time.monotonic(), 0.5, self.completion)
+        self.call = Call(
+            self.config, self.build(), time.time(), time.monotonic(), 0.5, self.completion
+        )
         self.outcome, self.exchange = self.complete()
 
     def decode(self) -> Job:
@@ -157,7 +160,7 @@ class Sample:
     def complete(self) -> tuple[Outcome, outgoing.Exchange]:
         """The attempt's record and the outcome."""
         self.progress.attempts.clear()
-        return self.executor.complete(self.progress, self.call, self.completion, self.answer)
+        return self.executor.completed(self.progress, self.call, self.completion, self.answer)
 
     def journal(self) -> bytes:
         """The journal record."""

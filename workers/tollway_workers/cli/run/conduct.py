@@ -15,6 +15,7 @@ from tollway_workers.cli.run.waits import NO_WAITS, Look, Patience
 from tollway_workers.cli.run.watch import FleetWatch, Sight
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.errors import FleetError
+from tollway_workers.local.fleet.tasks import drain, end_all, until_one_of
 
 #: Seconds between two looks at the progress.
 _SHOW_EVERY = 0.5
@@ -74,7 +75,7 @@ class Conductor:
         guarded = {collecting, enqueuing, *stopping, *background, *([watching] if watching else [])}
         heartbeats = _task(self._watch.run())
         try:
-            await _until_one_of({collecting, *stopping}, guarded)
+            await until_one_of({collecting, *stopping}, guarded)
             last = await self._last_look()
             if collecting.done():
                 await enqueuing
@@ -90,7 +91,7 @@ class Conductor:
             await self._drain(watching)
             raise
         finally:
-            await _end(guarded)
+            await end_all(guarded)
             await self._watch.stop(heartbeats)
         self._screen.show(self._progress())
         return self._played(last)
@@ -131,12 +132,7 @@ class Conductor:
         """Let the run's workers finish their calls, if there are any that are at work."""
         if self._workers is None or watching is None or watching.done():
             return
-        self._workers.drain()
-        try:
-            await asyncio.wait_for(asyncio.shield(watching), self._drain_timeout)
-        except TimeoutError:
-            self._workers.kill()
-            await watching
+        await drain(self._workers, watching, self._drain_timeout)
 
     async def _keep_showing(self) -> None:
         while True:
@@ -181,20 +177,3 @@ class Conductor:
 
 def _task(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     return asyncio.create_task(work)
-
-
-async def _until_one_of(ends: set[asyncio.Task[Any]], guarded: set[asyncio.Task[Any]]) -> None:
-    """Return when one of `ends` has; raise what any of `guarded` raised."""
-    pending = set(guarded)
-    while pending:
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-        if done & ends:
-            return
-
-
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,7 +5,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from tollway_workers.cli.up.log import LogFollower
 from tollway_workers.cli.up.screen import MachineScreen, PeopleScreen, UpScreen
 from tollway_workers.errors import InputError
 from tollway_workers.kafka.connect import quieten_client_logs
+from tollway_workers.local.fleet.tasks import drain, end_all, until_one_of
 from tollway_workers.local.fleet.worker_process import log_file
 from tollway_workers.local.simulator import PROFILES, SimulatorOptions, load_answers, load_faults
 
@@ -128,22 +129,17 @@ class _Session:
         tasks = {watching, stopping, *(asyncio.create_task(work) for work in beside)}
         try:
             with self._screen.showing():
-                await _until_one_of({watching, stopping}, tasks)
+                await until_one_of({watching, stopping}, tasks)
                 await self._drain(watching)
         finally:
-            await _end(tasks)
+            await end_all(tasks)
             for log in self._logs:
                 log.catch_up()
 
     async def _drain(self, watching: asyncio.Task[None]) -> None:
         patience = self._fleet.settings.worker.drain_timeout + _DRAIN_MARGIN
         self._screen.tell("finishing the calls in flight; Ctrl-C again ends at once")
-        self._fleet.workers.drain()
-        try:
-            await asyncio.wait_for(asyncio.shield(watching), patience)
-        except TimeoutError:
-            self._fleet.workers.kill()
-            await watching
+        await drain(self._fleet.workers, watching, patience)
 
     async def _say_when_ready(self) -> None:
         await self._fleet.workers.ready()
@@ -194,18 +190,3 @@ async def _cancel_at(event: asyncio.Event, task: asyncio.Task[None] | None) -> N
     await event.wait()
     if task is not None:
         task.cancel()
-
-
-async def _until_one_of(ends: set[asyncio.Task[Any]], guarded: set[asyncio.Task[Any]]) -> None:
-    """Return when one of `ends` has; raise what any of `guarded` raised."""
-    pending = guarded
-    while not any(task.done() for task in ends):
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-
-
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
