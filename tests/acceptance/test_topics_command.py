@@ -61,6 +61,11 @@ def overrides_of(servers: str, topic: str) -> dict[str, str]:
     return asyncio.run(ask())
 
 
+def wait_for_overrides(servers: str, topic: str, wanted: dict[str, str]) -> None:
+    """Brokers hear of new settings moments after the controller has them."""
+    eventually_sync(lambda: overrides_of(servers, topic) == wanted)
+
+
 def override(servers: str, topic: str, settings: dict[str, str]) -> None:
     """Set exactly these, as an operator would."""
 
@@ -112,9 +117,7 @@ def test_a_setting_that_somebody_changed_is_put_right_and_others_stay(
     assert row.split()[:4] == [topic, "retention.ms", "1000", "604800000"]
     assert row.endswith("records stay as long as was promised")
     assert f"changed {topic}: " in applied
-    # Brokers hear of new settings moments after the controller has them.
-    wanted = as_made | {"flush.messages": "77"}
-    assert eventually_sync(lambda: overrides_of(bootstrap_servers, topic) == wanted)
+    wait_for_overrides(bootstrap_servers, topic, as_made | {"flush.messages": "77"})
     assert tollway("topics", "plan").returncode == 0
 
 
@@ -132,7 +135,7 @@ def test_a_longer_retention_is_planned_and_made(
 
     assert change["settings"]["retention.ms"] == {"is": "604800000", "becomes": "720000000"}
     assert others
-    assert overrides_of(bootstrap_servers, change["topic"]) == change["complete"]
+    wait_for_overrides(bootstrap_servers, change["topic"], change["complete"])
 
 
 def test_topics_grow_and_never_shrink(

@@ -66,6 +66,13 @@ async def lane_with(fleet: LiveFleet, waiting: int) -> dict[str, Any]:
     return await eventually(look)
 
 
+async def shared_lane(fleet: LiveFleet) -> dict[str, Any] | None:
+    """The one lane as `tollway lanes` tells of it, once both workers own a part of it."""
+    lane: dict[str, Any]
+    (lane,) = json.loads(await fleet.tollway("lanes", "--json"))["lanes"]
+    return lane if lane["owners"] == ["one", "two"] else None
+
+
 async def test_cancelled_jobs_are_not_called_after_the_acknowledgement_nor_held_open(
     fleet: LiveFleet, simulator: Simulator, held: HeldCalls
 ) -> None:
@@ -80,7 +87,8 @@ async def test_cancelled_jobs_are_not_called_after_the_acknowledgement_nor_held_
         acknowledged = time.time()
         held.let_go()
         replies = by_job(await fleet.until_answered(60))
-        lanes = json.loads(await fleet.tollway("lanes", "--json"))
+        # A shard moves to the second worker once the calls of the first have ended.
+        main = await eventually(lambda: shared_lane(fleet))
         workers = json.loads(await fleet.tollway("workers", "--json"))
 
     of_gone = [call for call in simulator.calls if call.job_id in gone]
@@ -93,8 +101,7 @@ async def test_cancelled_jobs_are_not_called_after_the_acknowledgement_nor_held_
     assert statuses == {"completed": 30, "cancelled": 30}
     assert {len(replies[call.job_id].attempts) for call in cut} == {1}
     assert [worker["worker"] for worker in workers["workers"]] == ["one", "two"]
-    (main,) = lanes["lanes"]
-    assert (main["lane"], main["owners"], main["state"]) == ("main", ["one", "two"], "open")
+    assert (main["lane"], main["state"]) == ("main", "open")
     assert [limit["most"] for limit in main["limits"]] == [_CONCURRENCY]
 
 

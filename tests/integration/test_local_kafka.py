@@ -247,7 +247,11 @@ def test_a_stale_pid_of_another_program_is_left_alone(folder: Path) -> None:
     kafka.stop()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         state = json.loads((folder / "state.json").read_text())
-        state["nodes"][0]["process"]["pid"] = other.pid
+        # It started a minute after the broker that had its pid.
+        state["nodes"][0]["process"] = {
+            "pid": other.pid,
+            "started_at": psutil.Process(other.pid).create_time() - 60.0,
+        }
         (folder / "state.json").write_text(json.dumps(state))
 
         assert kafka.status() is None
