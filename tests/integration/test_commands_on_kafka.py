@@ -66,11 +66,11 @@ async def lane_with(fleet: LiveFleet, waiting: int) -> dict[str, Any]:
     return await eventually(look)
 
 
-async def shared_lane(fleet: LiveFleet) -> dict[str, Any] | None:
-    """The one lane as `tollway lanes` tells of it, once both workers own a part of it."""
+async def shared_lane(fleet: LiveFleet) -> dict[str, Any]:
+    """The one lane as `tollway lanes` tells of it; nothing before both workers own a part."""
     lane: dict[str, Any]
     (lane,) = json.loads(await fleet.tollway("lanes", "--json"))["lanes"]
-    return lane if lane["owners"] == ["one", "two"] else None
+    return lane if lane["owners"] == ["one", "two"] else {}
 
 
 async def test_cancelled_jobs_are_not_called_after_the_acknowledgement_nor_held_open(
