@@ -26,7 +26,7 @@ from tollway_workers.kafka.group.assignor import ShardAssignor
 from tollway_workers.kafka.group.committed import left_at
 from tollway_workers.kafka.group.committer import Committer
 from tollway_workers.kafka.group.consumer_options import group_member
-from tollway_workers.kafka.group.membership import Membership, say_goodbye
+from tollway_workers.kafka.group.membership import Membership, join_anew, say_goodbye
 from tollway_workers.limits.quota import Quotas
 from tollway_workers.ownership.owned_partitions import OwnedPartitions
 from tollway_workers.ownership.record import ReceivedRecord
@@ -121,6 +121,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 f"polling Kafka failed; trying again in {_RETRY_WAIT:g} s",
                 error=type(error).__name__,
             )
+            if not self.joined and type(error) is KafkaError:
+                # What Kafka's client has no name for came from a join.
+                join_anew(self._consumer)
             await self._clock.sleep(_RETRY_WAIT)
             return []
         self.last_poll = self._clock.monotonic()

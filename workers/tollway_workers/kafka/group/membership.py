@@ -134,6 +134,16 @@ class Membership:
         return outgrown(orders, now)
 
 
+def join_anew(consumer: AIOKafkaConsumer) -> None:
+    """Join the group without the member id of before, which aiokafka keeps after an unknown error.
+
+    Kafka answers so to a static member that another process replaced while it joined, again and
+    again until that process leaves.
+    """
+    if consumer._coordinator is not None:  # pyright: ignore
+        consumer._coordinator.reset_generation()  # pyright: ignore
+
+
 def say_goodbye(consumer: AIOKafkaConsumer) -> None:
     """Let `stop` tell the group that we leave, which a static member does not do by itself."""
     if consumer._coordinator is not None:  # pyright: ignore
