@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -58,6 +59,15 @@ def test_threads_end_before_the_process_does() -> None:
     assert ended.is_set()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell's background processes, as those of the other Pythons, ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_cancels_what_runs() -> None:
     cleaned = False
 
