@@ -168,7 +168,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """
         if self._consumer is not None:
             await self._commit()
-            self._membership.look(self._consumer)
+            if self.joined:
+                # What was released for this very join is no reason for another one.
+                self._membership.look(self._consumer)
             self.transactions.look(self._consumer)
 
     def drain(self) -> None:
