@@ -175,6 +175,11 @@ class MemorySource:
         """Whether a call for it may start now."""
         return record.tracker.owned and not record.tracker.releasing
 
+    @property
+    def lost(self) -> int:
+        """Partitions that this worker has owned and does not any more; it only grows."""
+        return self.partitions.lost
+
     def serves(self, topic: str) -> bool:
         """Whether a shard of the topic's limit group is ours."""
         return self.partitions.serves(topic)

@@ -10,10 +10,11 @@ from tollway_schemas.reply import Answer
 from tollway_schemas.request import OutputSchema
 from tollway_workers.errors import InvalidResult
 from tollway_workers.providers.base import Finish
+from tollway_workers.validation.extract import read
 from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.repair.lenient import read_all
 from tollway_workers.validation.repair.lenient_string import Unreadable
-from tollway_workers.validation.repair.mend import MendRules
+from tollway_workers.validation.repair.mend import MendRules, mended
 from tollway_workers.validation.validator import EVERYTHING, ResultValidator
 
 VALIDATOR = ResultValidator(Judge(Unconfined()))
@@ -164,3 +165,21 @@ async def test_a_hostile_answer_holds_up_the_child_and_not_the_worker() -> None:
 
     with pytest.raises(InvalidResult):
         await ResultValidator().validate(ANY, completion(text))
+
+
+async def test_a_no_break_space_ends_the_answer_and_not_the_process_that_reads_it() -> None:
+    reading = read('{"a":\u00a01}')
+
+    assert mended('{"a":\u00a01}', reading, ANY.json_schema, EVERYTHING, lambda *_: True) is None
+    with pytest.raises(InvalidResult) as raised:
+        await _answer('{"a":\u00a01}')
+    assert raised.value.problems == (
+        "/: the JSON cannot be read near character 6, or is not complete",
+    )
+
+
+async def test_a_byte_order_mark_before_an_answer_is_no_prose() -> None:
+    answer = await _answer('\ufeff"{\\"a\\": 1}"')
+
+    assert answer.parsed == {"a": 1}
+    assert "json_from_string /" in answer.repairs

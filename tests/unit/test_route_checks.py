@@ -174,3 +174,21 @@ async def test_checks_are_found_by_module_and_name(monkeypatch: pytest.MonkeyPat
         with pytest.raises(ConfigError, match=why) as raised:
             load_checks(_routes(reference))
         assert raised.value.mistakes[0].key == "routes.extract.check"
+
+
+async def test_a_machine_without_a_thread_left_costs_a_check_no_place_for_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checks = RouteChecks({"extract": RouteCheck(adds_up, 5.0)})
+
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", none_left)
+        for _ in range(10):
+            with pytest.raises(InvalidResult):
+                await checks.check(job(), ANSWER)
+
+    async with asyncio.timeout(5):
+        await checks.check(job(), ANSWER)

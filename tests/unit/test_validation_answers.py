@@ -18,7 +18,7 @@ from tollway_schemas.request import ChatRequest, Message, OutputSchema, ToolCall
 from tollway_schemas.usage import Usage
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
 from tollway_workers.providers.base import Finish
-from tollway_workers.validation.extract import json_values
+from tollway_workers.validation.extract import read
 from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.reask import reask
 from tollway_workers.validation.reasoning import without_reasoning
@@ -80,7 +80,7 @@ async def test_nothing_is_made_up_and_nothing_cut_is_taken(text: str) -> None:
 
 
 async def test_a_string_with_brackets_in_it_is_one_string() -> None:
-    (found,) = json_values(r'x {"a": "}\"]"} y')
+    (found,) = read(r'x {"a": "}\"]"} y').values
 
     assert (found.value, found.text) == ({"a": '}"]'}, r'{"a": "}\"]"}')
 
@@ -278,7 +278,7 @@ def test_a_re_ask_shows_the_answer_and_what_is_wrong_with_it() -> None:
 def test_no_text_makes_the_search_slow(piece: str) -> None:
     text = piece * (200_000 // len(piece))
 
-    assert len(json_values(without_reasoning(text))) <= 32
+    assert len(read(without_reasoning(text)).values) <= 32
 
 
 @given(text=st.text(alphabet='{}[]",:\\`<>/think\n 1a'), finish=st.sampled_from(Finish))

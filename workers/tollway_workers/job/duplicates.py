@@ -62,7 +62,7 @@ class Duplicates(Generic[Copy]):
     """
 
     def __init__(self, most_replies: int) -> None:
-        """`most_replies`: how many replies are remembered, at about 500 bytes each."""
+        """`most_replies`: how many replies are remembered, at about 700 bytes each."""
         self._most = most_replies
         self._here: dict[Identity, dict[Copy, None]] = {}
         self._replied: dict[Identity, ReplyPlace] = {}

@@ -69,6 +69,13 @@ def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
     return DeadLettered(Failure(failure_class=kind, message=message, lane=lane))
 
 
+def copy_too_large(lane: str) -> DeadLettered:
+    """The reply of the job that it is a copy of, with its own labels, fits no topic."""
+    message = "the reply to this copy and its labels are larger than the reply topic takes"
+    failure = Failure(failure_class=FailureClass.REPLY_TOO_LARGE, message=message, lane=lane)
+    return DeadLettered(failure)
+
+
 def undeliverable(why: str, ours: str, lane: str | None) -> DeadLettered:
     """Its reply topic takes nothing; `why` says so, and `ours` is the topic that has the reply."""
     failure = Failure(

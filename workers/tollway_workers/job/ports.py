@@ -61,6 +61,14 @@ class RecordSource(Protocol):
         """Whether a call for it may start now: the lease holds, and its partition stays."""
         ...
 
+    @property
+    def lost(self) -> int:
+        """Partitions that this worker has owned and does not any more; it only grows.
+
+        Jobs of theirs that wait here are another worker's to call.
+        """
+        ...
+
     def serves(self, topic: str) -> bool:
         """Whether this worker owns a shard of the topic's limit group, and may call its lanes."""
         ...

@@ -36,6 +36,8 @@ class JobProgress:
     request: ChatRequest
     #: The schema of its answer as JSON, empty where it has none.
     schema: bytes = b""
+    #: Whether the schemas of its tools can be used.
+    tools_checked: bool = False
     #: Whether the next call feeds errors back.
     reasking: bool = False
     #: Calls that were charged, and the first and last of those that were not (refusals.py).

@@ -64,6 +64,8 @@ class OwnedPartitions:
         self._waiting: set[Partition] = set()
         self._offered: set[Partition] = set()
         self.leaving = False
+        #: Partitions that were owned and are not any more, or are owned anew; it only grows.
+        self.lost = 0
         self.released: set[Partition] = set()
         #: Topics whose lanes may start no call.
         self.resting: frozenset[str] = frozenset()
@@ -242,6 +244,7 @@ class OwnedPartitions:
         self._unclaimed.discard(partition)
         if (owned := self._owned.pop(partition, None)) is not None:
             owned.tracker.owned = False
+            self.lost += 1
 
     def _continues(self, partition: Partition, owned: OwnedPartition, left: Found) -> bool:
         """Whether this worker has owned a partition without a break and without a final commit."""

@@ -88,7 +88,7 @@ class Admission:
     """Who may call a lane now. Synchronous throughout: nothing is reserved and then awaited.
 
     State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate and
-    the pace (`_slowed`: it is not all of it again), what the provider stated in `_stated`, and
+    the pace (`_slowed`: it has not fully recovered), what the provider stated in `_stated`, and
     `_doubts`: its counts were once beyond belief, which is said once.
     """
 

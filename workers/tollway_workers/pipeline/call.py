@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import structlog
+
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer
 from tollway_workers.clock import Clock
@@ -16,7 +18,7 @@ from tollway_workers.errors import (
     ProviderError,
     ProviderFailure,
 )
-from tollway_workers.job.endings import cancelled, invalid_job
+from tollway_workers.job.endings import bug, cancelled, invalid_job
 from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.outcome import Completed, Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
@@ -27,9 +29,12 @@ from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.first_token import FirstToken
 from tollway_workers.pipeline.validate import provenance_of, validated
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.validation.asking import ask_next
 from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
 from tollway_workers.validation.validator import ResultValidator
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +86,11 @@ class JobExecutor:
         try:
             with permit:
                 if progress.cancelled:
+                    permit.withdraw()
                     return cancelled(progress.lane), None
-                if self._validator.compiles_elsewhere(progress.job.output, progress.schema):
-                    await self._compile(progress, permit)
-                call = self._prepare(progress)
+                call = await self._prepare(progress, permit)
                 completion = await self._send(call, progress, permit, may_send)
-            answer = await validated(self._validator, self._answer_checks, progress, completion)
+            answer = await self._validate(progress, completion)
         except (ProviderError, InvalidResult) as error:
             exchange = note_failure(progress, call, error)
             outcome = self._policy.decide(progress, error, now=self._clock.now())
@@ -102,21 +106,41 @@ class JobExecutor:
             return cancelled(progress.lane), self._cancelled(progress, call)
         return self.completed(progress, call, completion, answer)
 
-    async def _compile(self, progress: JobProgress, permit: Permit) -> None:
-        """Raises InvalidSchema: nothing is paid for an answer that nothing can be held against."""
-        output = progress.job.output
+    async def _prepare(self, progress: JobProgress, permit: Permit) -> Call:
+        """What is to be sent. Where it comes to nothing, what was reserved for it is given back.
+
+        Raises ProviderError where the provider's format cannot say it, InvalidSchema where the
+        answer could be held against nothing: nothing is paid for then.
+        """
+        job, lane = progress.job, self._lanes[progress.lane]
         try:
-            if output is not None:
-                await self._validator.compile(output, progress.schema)
-        except InvalidSchema:
+            if job.output and self._validator.compiles_elsewhere(job.output, progress.schema):
+                await self._validator.compile(job.output, progress.schema)
+            body = lane.provider.build(progress.request, job.output)
+            stream = lane.provider.streams(progress.request)
+        except BaseException:
             permit.withdraw()
             raise
-
-    def _prepare(self, progress: JobProgress) -> Call:
-        lane = self._lanes[progress.lane]
-        body = lane.provider.build(progress.request, progress.job.output)
-        stream = lane.provider.streams(progress.request)
         return Call(lane.config, body, self._clock.now(), self._clock.monotonic(), stream=stream)
+
+    async def _validate(self, progress: JobProgress, completion: Completion) -> Answer:
+        """The answer; raises ProviderError, InvalidResult. What was paid for stays on record even
+        where holding it to the job meets an unexpected exception.
+        """
+        try:
+            return await validated(self._validator, self._answer_checks, progress, completion)
+        except (ProviderError, InvalidResult, InvalidSchema):
+            raise
+        except Exception as error:  # noqa: BLE001 a bug met by one answer must not lose its record
+            log.error(
+                "unexpected exception while validating an answer: the job is a dead letter",
+                job=progress.job.id,
+                **error_fields(error),
+            )
+            failure = ProviderFailure(
+                failure_class=FailureClass.UNKNOWN, message=bug(error).failure.message
+            )
+            raise ProviderError(failure) from None
 
     async def _send(
         self, call: Call, progress: JobProgress, permit: Permit, may_send: Callable[[], bool]

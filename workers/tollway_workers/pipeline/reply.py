@@ -102,15 +102,22 @@ class ReplyWriter:
         assert isinstance(outcome, Failed | Cancelled | DeadLettered)  # noqa: S101 others have no reply
         return await (await self.tell(progress, outcome.failure, dead=dead, ours=True))
 
-    async def copy(self, copy: JobProgress, value: bytes, first: headers.Headers) -> None:
-        """To the address of a copy what the first had for a reply, under the headers `first`."""
+    async def copy(self, copy: JobProgress, value: bytes, first: headers.Headers) -> bool:
+        """To the address of a copy what the first had for a reply, under the headers `first`.
+
+        False where no topic takes it: a copy may have labels of its own.
+        """
         status = [each for each in first if each[0] in _OF_THE_ENDING]
         passed = about(copy, copy.job.tenant) + status
         try:
             await (await self._sink.send(self._record(copy.job, value, passed)))
         except (RecordTooLarge, TopicUnavailable):
             bare = our_headers(copy, copy.job.tenant) + status
-            await (await self._sink.send(self._record(copy.job, value, bare, ours=True)))
+            try:
+                await (await self._sink.send(self._record(copy.job, value, bare, ours=True)))
+            except RecordTooLarge:
+                return False
+        return True
 
     def _record(
         self, job: Job, value: bytes, described: list[tuple[str, bytes]], *, ours: bool = False

@@ -1,5 +1,7 @@
 """From a completion to the answer of its job, or why it is none."""
 
+from functools import cache
+
 from tollway_schemas.reply import Answer, Provenance
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.providers.base import Completion
@@ -21,11 +23,17 @@ async def validated(
         completion,
         progress.schema,
         tools=job.request.tools,
-        rules=MendRules(repair=route.repair, coercions=frozenset(route.coercions)),
+        rules=_rules(route.repair, route.coercions),
     )
     if not answer.tool_calls:
         await checks.check(job, answer)
     return answer
+
+
+@cache
+def _rules(repair: bool, coercions: tuple[str, ...]) -> MendRules:
+    """Those of a route, made once."""
+    return MendRules(repair=repair, coercions=frozenset(coercions))
 
 
 def provenance_of(answer: Answer, progress: JobProgress) -> Provenance:

@@ -81,10 +81,10 @@ class OutcomeWriter:
         with self._holding():
             await self._until(lambda: self._publisher.publish_undecodable(record, failure, route))
 
-    async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> None:
-        """Return once the reply of the first is the copy's, too."""
+    async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> bool:
+        """Return once the reply of the first is the copy's, too; False where no topic takes it."""
         with self._holding():
-            await self._until(lambda: self._publisher.publish_copy(copy, value, about))
+            return await self._until(lambda: self._publisher.publish_copy(copy, value, about))
 
     async def _write_bug(self, progress: JobProgress, cause: Exception) -> Written:
         """Give the job up: with all that is known of it, or as the bytes that were read."""

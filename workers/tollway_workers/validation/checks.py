@@ -57,6 +57,7 @@ class RouteChecks:
         self._checks = dict(checks)
         self._failed = failed
         # A slot is taken until its thread has ended, whoever waits for it.
+        self._in_loop = {route for route, check in checks.items() if check.is_async}
         self._slots = {route: asyncio.Semaphore(_THREADS) for route in self._checks}
 
     async def check(self, job: Job, answer: Answer) -> None:
@@ -66,7 +67,7 @@ class RouteChecks:
             return
         try:
             async with asyncio.timeout(check.timeout):
-                if check.is_async:
+                if job.route in self._in_loop:
                     value = await _copied(answer)
                     problems = _problems(await _harmless(check.check(value, job)))
                 else:
@@ -92,8 +93,13 @@ class RouteChecks:
                 loop.call_soon_threadsafe(_settle, said, result, failure)
                 loop.call_soon_threadsafe(slot.release)
 
-        # A daemon: what hangs holds up no exit.
-        threading.Thread(target=work, name=f"check-{job.route}", daemon=True).start()
+        try:
+            # A daemon: what hangs holds up no exit.
+            threading.Thread(target=work, name=f"check-{job.route}", daemon=True).start()
+        except RuntimeError:
+            # The machine has no thread left.
+            slot.release()
+            raise
         found = await said
         return _problems(await _harmless(found)) if inspect.isawaitable(found) else found
 

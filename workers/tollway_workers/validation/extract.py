@@ -53,7 +53,7 @@ def read(text: str, *, want_object: bool = False) -> Reading:
     The whole text, else what its fenced blocks hold, else the objects and arrays in its prose;
     of several the last goes first. What opens and never closes is cut, and nothing in it is taken.
     """
-    text = text.strip().removeprefix(_BOM).strip()
+    text = stripped(text)
     if whole := _parsed(text, len(text)):
         return Reading(_wanted(whole, want_object))
     fenced = deque(
@@ -104,9 +104,9 @@ def goes_on(text: str, end: int) -> bool:
     return _GOES_ON.match(text, end) is not None
 
 
-def json_values(text: str) -> list[JsonText]:
-    """The values alone."""
-    return read(text).values
+def stripped(text: str) -> str:
+    """The text without space and byte order mark around it: places in values count in this."""
+    return text.strip().removeprefix(_BOM).strip()
 
 
 def _is_second(text: str, start: int) -> bool:

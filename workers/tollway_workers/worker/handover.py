@@ -33,7 +33,9 @@ class Cancellable(Protocol):
 
 
 class Releases:
-    """State: `_since` (when a partition's release began, monotonic seconds)."""
+    """State: `_since` (when a partition's release began, monotonic seconds), and `_lost` (how many
+    partitions were lost when it last looked).
+    """
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Releases:
         self._topic_of_lane = topic_of_lane
         self._bound = longest_call + _GRACE
         self._since: dict[OffsetTracker, float] = {}
+        self._lost = 0
 
     def take_leaving(self) -> list[JobProgress]:
         """Break off what has run too long; remove and return what waits and is called elsewhere."""
@@ -63,12 +66,22 @@ class Releases:
             self._break_off()
         else:
             self._since.clear()
+        lost = self._take_lost()
         foreign = {
             lane for lane, topic in self._topic_of_lane.items() if not self._source.serves(topic)
         }
         if not foreign and not self._source.releasing:
+            return lost
+        return lost + self._dispatcher.take_queued(
+            lambda each: is_leaving(each) or each.lane in foreign
+        )
+
+    def _take_lost(self) -> list[JobProgress]:
+        """Jobs whose partition another worker owns, and reads anew: what they take is needed."""
+        before, self._lost = self._lost, self._source.lost
+        if before == self._lost:
             return []
-        return self._dispatcher.take_queued(lambda each: is_leaving(each) or each.lane in foreign)
+        return self._dispatcher.take(lambda each: not each.owned)
 
     def _break_off(self) -> None:
         now = self._clock.monotonic()

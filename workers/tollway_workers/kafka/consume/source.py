@@ -147,6 +147,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         tracker = record.tracker
         return tracker.owned and not tracker.releasing and self.committer.holds_lease
 
+    @property
+    def lost(self) -> int:
+        """Partitions that this worker has owned and does not any more; it only grows."""
+        return self.partitions.lost
+
     def serves(self, topic: str) -> bool:
         """Whether this worker owns a shard of the topic's limit group, and may call its lanes."""
         return self.partitions.serves(topic)

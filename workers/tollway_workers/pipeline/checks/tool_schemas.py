@@ -16,12 +16,13 @@ class ToolSchemasUsable:
     validator: ResultValidator
 
     def __call__(self, job: JobProgress, now: float) -> Outcome | None:
-        """See `Check`."""
+        """See `Check`. The first time, it notes on the job that they can be used."""
         tools = job.job.request.tools
-        if not tools:
+        if not tools or job.tools_checked:
             return None
         try:
             self.validator.check_tools(tools)
+            job.tools_checked = True
         except TollwayError as error:
             return invalid_job(f"request.tools: the parameters of a tool: {error}")
         return None

@@ -15,7 +15,8 @@ from tollway_workers.validation.repair.lenient_string import Unreadable, read_st
 _DEEPEST = 180
 _MOST_DIGITS = 300
 
-_SPACE = re.compile(r"\s*+")
+#: What JSON takes for space; a no-break space is none.
+_SPACE = re.compile(r"[ \t\r\n]*+")
 _COMMENT = re.compile(r"//[^\n]*+|#[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/")
 #: A comment that says that something was left out.
 _ELISION = re.compile(

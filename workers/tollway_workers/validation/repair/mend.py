@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from tollway_workers.job.readable_json import read_text
-from tollway_workers.validation.extract import Reading, goes_on, stray_closing
+from tollway_workers.validation.extract import Reading, goes_on, stray_closing, stripped
 from tollway_workers.validation.repair.coerce import Coercer, TooMuch, Valid
 from tollway_workers.validation.repair.lenient import Read, read_all
 from tollway_workers.validation.repair.lenient_string import Unreadable
@@ -65,7 +65,7 @@ def mended(
                 return found
             if resolver.looks_meant(candidate.value):
                 return None
-    except (Unreadable, TooMuch, RecursionError):
+    except (Unreadable, TooMuch, RecursionError, ValueError):
         return None
     return None
 
@@ -84,7 +84,7 @@ def where_it_breaks(text: str) -> str:
 def _candidates(text: str, reading: Reading, rules: MendRules) -> Iterator[_Candidate]:
     """What may be the answer, the likeliest first. Raises Unreadable."""
     whole = reading.values[0] if len(reading.values) == 1 else None
-    if whole is not None and whole.end >= len(text.strip()):
+    if whole is not None and whole.end >= len(stripped(text)):
         yield _Candidate(whole.value)
         if isinstance(whole.value, str) and "json_from_string" in rules.coercions:
             yield from _spans(whole.value, rules, ("json_from_string /",))
