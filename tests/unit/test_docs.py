@@ -13,6 +13,11 @@ PAGES = sorted(
     for page in ROOT.rglob("*.md")
     if not any(part.startswith((".", "dist", "build")) for part in page.relative_to(ROOT).parts)
 )
+MODULES = [
+    f"/{module.relative_to(ROOT)}"
+    for room in ("schemas", "producers", "workers", "tests")
+    for module in (ROOT / room).rglob("*.py")
+]
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -52,6 +57,22 @@ def test_every_test_that_a_guarantee_names_is_there(page: str) -> None:
     assert len(rows) >= 5
     for name, file in rows:
         assert f"def {name}(" in ((ROOT / page).parent / file).read_text(), (name, file)
+
+
+#: Files that are to come, or were there once, and the page that says so.
+_NOT_HERE = {
+    ("docs/decisions/0011-limits-divided-by-share.md", "config/share.py"),
+    ("docs/decisions/0011-limits-divided-by-share.md", "policies/bucket.py"),
+    ("CONTRIBUTING.md", "lanes/breaker.py"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_module_that_a_page_names_is_there(page: Path) -> None:
+    named = set(re.findall(r"`((?:[\w.-]+/)*\w+\.py)`", page.read_text()))
+
+    gone = {each for each in named if not any(path.endswith(f"/{each}") for path in MODULES)}
+    assert {each for each in gone if (name_of(page), each) not in _NOT_HERE} == set()
 
 
 def test_the_readme_has_five_guarantees_and_all_are_on_their_page() -> None:
