@@ -15,7 +15,7 @@ PAGES = sorted(
 )
 MODULES = [
     f"/{module.relative_to(ROOT)}"
-    for room in ("schemas", "producers", "workers", "tests")
+    for room in ("schemas", "producers", "workers", "tests", "deploy")
     for module in (ROOT / room).rglob("*.py")
 ]
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
