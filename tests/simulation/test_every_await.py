@@ -31,6 +31,7 @@ _ELSEWHERE = {
     "publish_undecodable(progress.record": "a dead letter that meets a bug too",
     "bare": "a letter or a reply without an answer that is too large all the same",
     "_give_up(": "a job that became too large while it waited in a retry topic",
+    "copy_too_large(": "a copy whose own labels make the reply too large",
     "ours, ours=True": "a copy whose service's own reply topic does not take its reply",
     "_tasks.end(": "calls that outlive a drain",
     "to_thread(_costs": "a lane with a tokenizer, which counts in a thread of its own",
