@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tollway_workers.cli.run.waiting import Order, become, hear
+from tollway_workers.cli.worker import waiting
+from tollway_workers.cli.worker.waiting import Order, become, hear
 from tollway_workers.importing import importing
 from tollway_workers.local.fleet.early import Early, SimulatorProcess, WaitingWorker, workers_wanted
 
@@ -78,7 +79,7 @@ def test_a_configuration_brings_workers_unless_it_names_a_kafka_or_cannot_be_rea
 @pytest.fixture
 def worker() -> Iterator[WaitingWorker]:
     """One that waits."""
-    started = WaitingWorker()
+    started = WaitingWorker(waiting.__name__)
     yield started
     started.end()
 
@@ -108,7 +109,7 @@ def test_a_worker_that_has_ended_hears_nothing_and_nobody_fails(worker: WaitingW
 
 
 def test_what_nobody_took_is_ended() -> None:
-    taken, left = WaitingWorker(), WaitingWorker()
+    taken, left = WaitingWorker(waiting.__name__), WaitingWorker(waiting.__name__)
     simulator = SimulatorProcess(None, None)
     early = Early([taken, left], simulator)
     assert early.take_worker() is taken

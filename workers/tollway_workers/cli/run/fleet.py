@@ -11,6 +11,7 @@ from tollway_workers.app.topic_setup import make_missing
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan
+from tollway_workers.cli.worker import waiting
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.broker import Tell
@@ -73,6 +74,7 @@ async def fleet(
             config=folder / f"{locks.name}.toml",
             folder=folder,
             name=locks.name,
+            module=waiting.__name__,
             inherited=inherited,
         )
         with writing(worker_plan.config, OTHER_FOLDER):

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from tollway_workers.app.topic_setup import make_missing
 from tollway_workers.cli.shared.output import count
+from tollway_workers.cli.worker import waiting
 from tollway_workers.config.load.environment import CONFIG_VARIABLE
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, find_file, load_fleet
 from tollway_workers.config.shape.fleet import FleetSettings
@@ -107,7 +108,8 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
     settings, url = plan.settings, None
     async with AsyncExitStack() as stack:
         # They import while Kafka starts.
-        early = Early([WaitingWorker() for _ in range(min(plan.workers, MOST_EARLY))])
+        first = range(min(plan.workers, MOST_EARLY))
+        early = Early([WaitingWorker(waiting.__name__) for _ in first])
         stack.callback(early.end)
         if settings.kafka.bootstrap_servers is None:
             broker = await stack.enter_async_context(local_broker(tell))
@@ -120,7 +122,11 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
             settings, url = with_simulator(settings, simulator.base_url), simulator.url
         folder, name = stack.enter_context(_own_folder())
         worker_plan = WorkerPlan(
-            count=plan.workers, config=folder / "fleet.toml", folder=folder, name=name
+            count=plan.workers,
+            config=folder / "fleet.toml",
+            folder=folder,
+            name=name,
+            module=waiting.__name__,
         )
         write_settings(settings, worker_plan.config)
         workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell, early))
