@@ -15,7 +15,10 @@ import pytest
 from tollway_workers.cli.worker import waiting
 from tollway_workers.cli.worker.waiting import Order, become, hear
 from tollway_workers.importing import importing
+from tollway_workers.local.fleet.disk import DiskError
 from tollway_workers.local.fleet.early import Early, SimulatorProcess, WaitingWorker, workers_wanted
+from tollway_workers.local.fleet.worker_process import WorkerPlan
+from tollway_workers.local.fleet.workers import RunWorkers
 
 _NOTHING_SAID: dict[str, Any] = {
     "workers": None,
@@ -106,6 +109,17 @@ def test_a_worker_that_has_ended_hears_nothing_and_nobody_fails(worker: WaitingW
 
     with Path(os.devnull).open("wb") as log:
         worker.become(["worker"], log=log.fileno(), inherited=(), unset=())
+
+
+async def test_a_log_that_cannot_be_made_anew_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "w-0.log").mkdir()
+    plan = WorkerPlan(
+        count=1, config=tmp_path / "c", folder=tmp_path, name="w", module=waiting.__name__
+    )
+
+    with pytest.raises(DiskError, match=r"w-0\.log cannot be written: .* XDG_STATE_HOME$"):
+        async with RunWorkers.open(plan, print):
+            pass
 
 
 def test_what_nobody_took_is_ended() -> None:

@@ -20,6 +20,7 @@ from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, find_f
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import LocalError
 from tollway_workers.local.fleet.broker import local_broker
+from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
 from tollway_workers.local.fleet.early import MOST_EARLY, Early, WaitingWorker
 from tollway_workers.local.fleet.endpoints import with_bootstrap_servers, with_simulator
 from tollway_workers.local.fleet.worker_process import WorkerPlan
@@ -128,7 +129,8 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
             name=name,
             module=waiting.__name__,
         )
-        write_settings(settings, worker_plan.config)
+        with writing(worker_plan.config, OTHER_FOLDER):
+            write_settings(settings, worker_plan.config)
         workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell, early))
         yield UpFleet(settings=settings, workers=workers, plan=worker_plan, simulator_url=url)
 
@@ -143,11 +145,7 @@ def _own_folder() -> Iterator[tuple[Path, str]]:
     above = platformdirs.user_state_path("tollway") / "up"
     for number in range(_MOST_FLEETS):
         folder = above / str(number)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        if (lock := _lock(folder)) is None:
             continue
         try:
             yield folder, f"{host}-up-{number}"
@@ -155,3 +153,15 @@ def _own_folder() -> Iterator[tuple[Path, str]]:
             lock.release()
         return
     raise LocalError(f"{_MOST_FLEETS} fleets are up on this machine already")
+
+
+def _lock(folder: Path) -> FileLock | None:
+    """The lock of a folder, which is made; None: another `up` has it. Raises DiskError."""
+    lock = FileLock(folder / "lock")
+    with writing(folder, OTHER_FOLDER):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+    return lock

@@ -10,6 +10,7 @@ import httpx
 
 from tollway_workers.errors import FleetError
 from tollway_workers.exit_status import COULD_NOT_RUN
+from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
 from tollway_workers.local.fleet.early import Early
 from tollway_workers.local.fleet.worker_look import WorkerLook
 from tollway_workers.local.fleet.worker_process import (
@@ -61,7 +62,8 @@ class RunWorkers:
         workers = cls(plan, tell)
         try:
             for slot in range(plan.count):
-                log_file(plan, slot).unlink(missing_ok=True)
+                with writing(log_file(plan, slot), OTHER_FOLDER):
+                    log_file(plan, slot).unlink(missing_ok=True)
                 waiting = early.take_worker() if early is not None else None
                 workers._processes[slot] = await WorkerProcess.start(plan, slot, waiting)
             yield workers
