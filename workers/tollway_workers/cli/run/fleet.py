@@ -21,6 +21,7 @@ from tollway_workers.local.fleet.endpoints import with_simulator
 from tollway_workers.local.fleet.worker_process import WorkerPlan
 from tollway_workers.local.fleet.worker_settings import write_settings
 from tollway_workers.local.fleet.workers import RunWorkers
+from tollway_workers.plain_name import plain_name
 
 #: Seconds that workers may take to end over their own drain.
 _DRAIN_MARGIN = 10.0
@@ -116,5 +117,5 @@ async def _simulator(options: RunOptions, early: Early) -> AsyncIterator[tuple[s
 def _name(prefix: str, cluster: str, wanted: dict[str, str]) -> str:
     """First part of the instance ids: equal for a re-run, different for another fleet."""
     words = "|".join((prefix, cluster, *(f"{k}={v}" for k, v in sorted(wanted.items()))))
-    host = "".join(c if c.isalnum() or c in "._-" else "-" for c in socket.gethostname())
-    return f"{host[:100]}-run-{sha256(words.encode()).hexdigest()[:8]}"
+    host = plain_name(socket.gethostname(), most=100)
+    return f"{host}-run-{sha256(words.encode()).hexdigest()[:8]}"

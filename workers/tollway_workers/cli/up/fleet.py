@@ -1,6 +1,5 @@
 """Brings up everything that `up` runs, and takes it down again."""
 
-import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -27,6 +26,7 @@ from tollway_workers.local.fleet.worker_process import WorkerPlan
 from tollway_workers.local.fleet.worker_settings import write_settings
 from tollway_workers.local.fleet.workers import RunWorkers
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
+from tollway_workers.plain_name import plain_name
 
 #: The lane, the provider and the first route of the built-in fleet.
 DEMO = "demo"
@@ -141,7 +141,7 @@ def _own_folder() -> Iterator[tuple[Path, str]]:
 
     The same one again for the next `up`: its workers then succeed those before at once.
     """
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:100]
+    host = plain_name(socket.gethostname(), most=100)
     above = platformdirs.user_state_path("tollway") / "up"
     for number in range(_MOST_FLEETS):
         folder = above / str(number)
