@@ -18,13 +18,11 @@ from tollway_workers.local.fleet.broker import Tell
 from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
 from tollway_workers.local.fleet.early import Early, SimulatorProcess
 from tollway_workers.local.fleet.endpoints import with_simulator
+from tollway_workers.local.fleet.tasks import DRAIN_MARGIN
 from tollway_workers.local.fleet.worker_process import WorkerPlan
 from tollway_workers.local.fleet.worker_settings import write_settings
 from tollway_workers.local.fleet.workers import RunWorkers
 from tollway_workers.plain_name import plain_name
-
-#: Seconds that workers may take to end over their own drain.
-_DRAIN_MARGIN = 10.0
 
 
 async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
@@ -81,7 +79,7 @@ async def fleet(
         with writing(worker_plan.config, OTHER_FOLDER):
             write_settings(settings, worker_plan.config)
         workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell, early))
-        yield Fleet(workers, locks.shared, settings.worker.drain_timeout + _DRAIN_MARGIN)
+        yield Fleet(workers, locks.shared, settings.worker.drain_timeout + DRAIN_MARGIN)
 
 
 @contextmanager

@@ -28,8 +28,6 @@ _LONG_LIFE = 60.0
 _FIRST_WAIT = 0.5
 #: Seconds between two looks at a worker that starts.
 _LOOK = 0.05
-#: Seconds over the workers' own drain after which they are ended at once.
-_PATIENCE = 10.0
 _REQUEST_TIMEOUT = 2.0
 
 
