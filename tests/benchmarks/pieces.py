@@ -19,11 +19,11 @@ from tollway_schemas.codec import encode
 from tollway_schemas.job import Job, Priority
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.shape.groups import lane_contract
+from tollway_workers.config.shape.groups import contract_of, limit_groups
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.limits.quota import whole
+from tollway_workers.limits.quota import Quota, whole
 from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
@@ -99,13 +99,19 @@ def fleet(concurrency: int = 256) -> FleetSettings:
     )
 
 
+def _quota(settings: FleetSettings, clock: SystemClock) -> Quota:
+    """All that the fleet's only lane may have."""
+    (group,) = limit_groups(settings)
+    return whole(replace(contract_of(group, settings), shards=1), clock.monotonic())
+
+
 class Sample:
     """One job with everything around it, and each step as a method without arguments."""
 
     def __init__(self) -> None:
         settings, clock = fleet(), SystemClock()
         self.config = resolve_lane("bench", settings)
-        quota = whole(lane_contract(self.config), clock.monotonic())
+        quota = _quota(settings, clock)
         admission = Admission(self.config, quota.of("bench"), clock)
         self.metrics = Metrics({"bench": self.config}, clock)
         self.validator = ResultValidator()
@@ -185,8 +191,8 @@ class Backlog:
 
     def __init__(self, sample: Sample, tenants: float = TENANTS) -> None:
         """`tenants`: how many there are, over and over."""
-        config, clock = resolve_lane("bench", fleet(concurrency=1)), SystemClock()
-        quota = whole(lane_contract(config), clock.monotonic())
+        settings, clock = fleet(concurrency=1), SystemClock()
+        config, quota = resolve_lane("bench", settings), _quota(settings, clock)
         admissions = {"bench": Admission(config, quota.of("bench"), clock)}
         self._clock = clock
         self._checks = checks_in_order(

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from eventually import eventually
-from samples import lane
+from samples import lane, lane_contract
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.contract import Contract
-from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.limits.call_cost import Cost

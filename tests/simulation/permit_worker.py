@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 from job_owner import JobOwnerDouble
 from manual_clock import ManualClock
-from samples import lane
+from samples import lane, lane_contract
 
 from tollway_workers.config.shape.contract import Contract, Resource
-from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota

@@ -1,5 +1,11 @@
-"""The demo's judge: each row of its table is counted from the books, and says nothing else."""
+"""The demo's judge: each row of its table is counted from the books, and says nothing else.
 
+And its villain: what it kills is a worker.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +18,9 @@ from examples.demo.acts.restarts import Restarts, paid_again
 from examples.demo.acts.shared_limit import ALLOWED, WINDOW, SharedLimit, busiest_window, refused
 from examples.demo.acts.wrong_answers import WrongAnswers, invalid_answers
 from examples.demo.provider import Call
+from examples.demo.sides import signal_oldest_worker
+from tollway_workers.cli.worker import waiting
+from tollway_workers.local.fleet.early import SimulatorProcess, WaitingWorker
 from tollway_workers.local.simulator import load_faults
 
 ANSWER: dict[str, Any] = {"purpose": "It adds.", "parameters": [], "returns": None, "raises": []}
@@ -103,3 +112,32 @@ def test_the_simulator_can_play_every_act(act: Act, tmp_path: Path) -> None:
 
     assert len(load_faults(script)) == act.faults.count("[[fault]]")
     assert act.rows
+
+
+@pytest.fixture
+def workers() -> Iterator[list[WaitingWorker]]:
+    """Two of this process, which has a simulator too, older than both."""
+    simulator = SimulatorProcess(None, None)
+    started = [WaitingWorker(waiting.__name__) for _ in range(2)]
+    yield started
+    for worker in started:
+        worker.end()
+    simulator.end()
+
+
+def test_each_signal_goes_to_the_worker_that_has_lived_longest(
+    workers: list[WaitingWorker],
+) -> None:
+    signal_oldest_worker(os.getpid(), signal.SIGKILL)
+    assert workers[0].process.wait(timeout=10) == -signal.SIGKILL
+
+    workers.append(WaitingWorker(waiting.__name__))
+    signal_oldest_worker(os.getpid(), signal.SIGTERM)
+
+    assert workers[1].process.wait(timeout=10) == -signal.SIGTERM
+    assert workers[2].process.poll() is None
+
+
+def test_a_demo_without_a_worker_to_signal_fails_in_one_sentence() -> None:
+    with pytest.raises(SystemExit, match=r"^`tollway run` has no worker .* could be sent SIGKILL$"):
+        signal_oldest_worker(os.getpid(), signal.SIGKILL)

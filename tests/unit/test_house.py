@@ -1,7 +1,9 @@
 """The house rules that no linter holds: sizes, names, words that must not stand anywhere."""
 
 import ast
+import re
 import subprocess
+import tomllib
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -211,3 +213,24 @@ def _reaches_the_world(node: ast.ImportFrom) -> bool:
         # The dice themselves are an argument.
         return [each.name for each in node.names] != ["Random"]
     return node.module in {*_WORLD, "tollway_workers.clock"}
+
+
+def test_no_room_names_a_room_above_it_in_a_text() -> None:
+    # A module that is started by its name is a dependency, which the import linter cannot see.
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers")
+    height = {room: -at for at, layer in enumerate(layers) for room in layer.split(" : ")}
+    fleet = Path(tollway_workers.__file__).parent
+    upwards = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in PACKAGES
+        if path.is_relative_to(fleet) and path.parent != fleet
+        for node in nodes(path)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (named := re.fullmatch(r"tollway_workers\.(\w+)(\.\w+)*", node.value))
+        and height[named[1]] > height[path.relative_to(fleet).parts[0]]
+    ]
+
+    assert upwards == []

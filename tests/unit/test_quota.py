@@ -7,11 +7,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from samples import lane
+from samples import lane, lane_contract
 from size import sized
 
 from tollway_workers.config.shape.contract import Contract, Resource
-from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import LaneQuota, Quota, whole
 from tollway_workers.ownership.owned_partition import LEASE

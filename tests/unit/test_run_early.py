@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
-from tollway_workers.cli.run.waiting import Order, become, hear
+from tollway_workers.cli.worker import waiting
+from tollway_workers.cli.worker.waiting import Order, become, hear
 from tollway_workers.importing import importing
+from tollway_workers.local.fleet.disk import DiskError
 from tollway_workers.local.fleet.early import Early, SimulatorProcess, WaitingWorker, workers_wanted
+from tollway_workers.local.fleet.worker_process import WorkerPlan
+from tollway_workers.local.fleet.workers import RunWorkers
 
 _NOTHING_SAID: dict[str, Any] = {
     "workers": None,
@@ -78,7 +82,7 @@ def test_a_configuration_brings_workers_unless_it_names_a_kafka_or_cannot_be_rea
 @pytest.fixture
 def worker() -> Iterator[WaitingWorker]:
     """One that waits."""
-    started = WaitingWorker()
+    started = WaitingWorker(waiting.__name__)
     yield started
     started.end()
 
@@ -107,8 +111,19 @@ def test_a_worker_that_has_ended_hears_nothing_and_nobody_fails(worker: WaitingW
         worker.become(["worker"], log=log.fileno(), inherited=(), unset=())
 
 
+async def test_a_log_that_cannot_be_made_anew_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "w-0.log").mkdir()
+    plan = WorkerPlan(
+        count=1, config=tmp_path / "c", folder=tmp_path, name="w", module=waiting.__name__
+    )
+
+    with pytest.raises(DiskError, match=r"w-0\.log cannot be written: .* XDG_STATE_HOME$"):
+        async with RunWorkers.open(plan, print):
+            pass
+
+
 def test_what_nobody_took_is_ended() -> None:
-    taken, left = WaitingWorker(), WaitingWorker()
+    taken, left = WaitingWorker(waiting.__name__), WaitingWorker(waiting.__name__)
     simulator = SimulatorProcess(None, None)
     early = Early([taken, left], simulator)
     assert early.take_worker() is taken

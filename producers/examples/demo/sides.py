@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +109,12 @@ class TollwayRun:
         return self._process.poll() is None
 
     def crash(self) -> None:
-        """SIGKILL to the first worker."""
-        self._tell_worker(0, signal.SIGKILL)
+        """SIGKILL to one of the first two workers."""
+        signal_oldest_worker(self._process.pid, signal.SIGKILL)
 
     def deploy(self) -> None:
-        """SIGTERM to the second worker."""
-        self._tell_worker(1, signal.SIGTERM)
+        """SIGTERM to the other: the one that took the place of the first is younger."""
+        signal_oldest_worker(self._process.pid, signal.SIGTERM)
 
     def stop(self) -> None:
         """End it, if it still goes on."""
@@ -134,9 +133,12 @@ class TollwayRun:
             if line["response"] is not None
         }
 
-    def _tell_worker(self, slot: int, how: signal.Signals) -> None:
-        for child in psutil.Process(self._process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                options = dict(pairwise(child.cmdline()))
-                if options.get("--instance-id", "").endswith(f"-{slot}"):
-                    child.send_signal(how)
+
+def signal_oldest_worker(run: int, how: signal.Signals) -> None:
+    """Signal the worker of the process `run` that has lived longest; exit if there is none."""
+    for child in sorted(psutil.Process(run).children(), key=psutil.Process.create_time):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "worker" in child.cmdline():
+                child.send_signal(how)
+                return
+    sys.exit(f"`tollway run` has no worker that could be sent {how.name}")

@@ -4,6 +4,7 @@ import typer
 
 from tollway_workers.cli.run import arguments as given
 from tollway_workers.cli.timeline import Timeline
+from tollway_workers.cli.worker import waiting
 from tollway_workers.importing import importing
 from tollway_workers.local.fleet.early import started_early
 
@@ -46,7 +47,7 @@ def run(
     Exit status: 0 all answered, 1 some failed or it gave up, 2 could not run, 130 interrupted.
     """
     said = {name: value for name, value in locals().items() if name != "context"}
-    with started_early(said) as early:
+    with started_early(said, waiting.__name__) as early:
         # The rest takes half a second to import: workers do the same meanwhile.
         with importing():
             from tollway_workers.cli.run.options import RunOptions

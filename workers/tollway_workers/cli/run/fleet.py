@@ -11,18 +11,18 @@ from tollway_workers.app.topic_setup import make_missing
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan
+from tollway_workers.cli.worker import waiting
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.broker import Tell
 from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
 from tollway_workers.local.fleet.early import Early, SimulatorProcess
 from tollway_workers.local.fleet.endpoints import with_simulator
+from tollway_workers.local.fleet.tasks import DRAIN_MARGIN
 from tollway_workers.local.fleet.worker_process import WorkerPlan
 from tollway_workers.local.fleet.worker_settings import write_settings
 from tollway_workers.local.fleet.workers import RunWorkers
-
-#: Seconds that workers may take to end over their own drain.
-_DRAIN_MARGIN = 10.0
+from tollway_workers.plain_name import plain_name
 
 
 async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
@@ -73,12 +73,13 @@ async def fleet(
             config=folder / f"{locks.name}.toml",
             folder=folder,
             name=locks.name,
+            module=waiting.__name__,
             inherited=inherited,
         )
         with writing(worker_plan.config, OTHER_FOLDER):
             write_settings(settings, worker_plan.config)
         workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell, early))
-        yield Fleet(workers, locks.shared, settings.worker.drain_timeout + _DRAIN_MARGIN)
+        yield Fleet(workers, locks.shared, settings.worker.drain_timeout + DRAIN_MARGIN)
 
 
 @contextmanager
@@ -114,5 +115,5 @@ async def _simulator(options: RunOptions, early: Early) -> AsyncIterator[tuple[s
 def _name(prefix: str, cluster: str, wanted: dict[str, str]) -> str:
     """First part of the instance ids: equal for a re-run, different for another fleet."""
     words = "|".join((prefix, cluster, *(f"{k}={v}" for k, v in sorted(wanted.items()))))
-    host = "".join(c if c.isalnum() or c in "._-" else "-" for c in socket.gethostname())
-    return f"{host[:100]}-run-{sha256(words.encode()).hexdigest()[:8]}"
+    host = plain_name(socket.gethostname(), most=100)
+    return f"{host}-run-{sha256(words.encode()).hexdigest()[:8]}"

@@ -16,7 +16,6 @@ from tollway_workers.cli.batch.tally import Progress, Tally
 from tollway_workers.cli.run.calls import Calls
 from tollway_workers.cli.timeline import Timeline
 
-SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 #: Seconds between two lines where there is no terminal.
 _LINE_EVERY = 3.0
 

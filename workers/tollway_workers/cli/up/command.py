@@ -10,25 +10,21 @@ from typing import Annotated
 import typer
 
 from tollway_workers.cli.run.needed_keys import require_keys_of
-from tollway_workers.cli.shared.output import count
+from tollway_workers.cli.shared.output import SIMULATED, count
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.cli.up.figures import FleetFigures
 from tollway_workers.cli.up.fleet import UpFleet, UpPlan, fleet_up, plan_up
 from tollway_workers.cli.up.log import LogFollower
 from tollway_workers.cli.up.screen import MachineScreen, PeopleScreen, UpScreen
 from tollway_workers.errors import InputError
+from tollway_workers.exit_status import INTERRUPTED
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.local.fleet.tasks import drain, end_all, until_one_of
+from tollway_workers.local.fleet.tasks import DRAIN_MARGIN, drain, end_all, until_one_of
 from tollway_workers.local.fleet.worker_process import log_file
 from tollway_workers.local.simulator import PROFILES, SimulatorOptions, load_answers, load_faults
 
 #: Seconds between two looks at the workers.
 _LOOK = 1.0
-#: Seconds that workers may take to end over their own drain.
-_DRAIN_MARGIN = 10.0
-#: Exit status when a second signal ended it at once.
-_INTERRUPTED = 130
-_SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +84,7 @@ def up(
         asyncio.run(_play(plan, screen))
     except asyncio.CancelledError:
         screen.tell("ended at once: the next workers call again the jobs that were in flight")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 async def _play(plan: UpPlan, screen: UpScreen) -> None:
@@ -97,7 +93,7 @@ async def _play(plan: UpPlan, screen: UpScreen) -> None:
     Cancelled, also by a signal while it starts or by a second one: ends everything at once.
     """
     if plan.simulator is not None:
-        screen.tell(_SIMULATED)
+        screen.tell(SIMULATED)
     screen.tell(f"fleet: {plan.source}")
     with StopSignals() as signals:
         # Until the fleet is up there is nothing to drain.
@@ -137,7 +133,7 @@ class _Session:
                 log.catch_up()
 
     async def _drain(self, watching: asyncio.Task[None]) -> None:
-        patience = self._fleet.settings.worker.drain_timeout + _DRAIN_MARGIN
+        patience = self._fleet.settings.worker.drain_timeout + DRAIN_MARGIN
         self._screen.tell("finishing the calls in flight; Ctrl-C again ends at once")
         await drain(self._fleet.workers, watching, patience)
 

@@ -18,6 +18,7 @@ from tollway_workers.config.check.key_files import files_that_others_write
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import FleetError
+from tollway_workers.exit_status import INTERRUPTED
 from tollway_workers.kafka.group.instance import take_instance_id
 from tollway_workers.telemetry.client_logs import pass_on_client_logs
 from tollway_workers.telemetry.logs import configure_logs
@@ -104,7 +105,7 @@ async def _serve(
         await running
     except asyncio.CancelledError:
         # The second signal: what was in flight runs again elsewhere.
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def _follow(app: WorkerApp, read_again: Callable[[], FleetSettings]) -> None:

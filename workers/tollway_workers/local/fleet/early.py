@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-_WAITING = "tollway_workers.cli.run.waiting"
 _SIMULATED = "tollway_workers.local.fleet.simulator_process"
 #: Workers that start early at most: more would take the processor from those that are needed first.
 MOST_EARLY = 2
@@ -27,15 +26,16 @@ class WaitingWorker:
     """A process that waits to be told which worker it is; it ends when `line` does.
 
     `line` becomes its standard input. Both ends of it are closed by the end of either process.
+    `module` is what Python runs: it reads from its standard input what `become` writes.
     """
 
-    def __init__(self, log: int = subprocess.DEVNULL) -> None:
+    def __init__(self, module: str, log: int = subprocess.DEVNULL) -> None:
         self.line, theirs = socket.socketpair()
         self.process: subprocess.Popen[bytes]
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 our own Python, no shell
                 # The last word says to whoever looks at processes what it is.
-                [sys.executable, "-m", _WAITING, "worker"],
+                [sys.executable, "-m", module, "worker"],
                 stdin=theirs.fileno(),
                 stdout=log,
                 stderr=log,
@@ -136,17 +136,18 @@ class Early:
 
 @contextmanager
 def started_early(
-    given: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+    given: Mapping[str, Any], module: str, environ: Mapping[str, str] = os.environ
 ) -> Iterator[Early]:
     """What a run with these options will surely need, for the time of the block.
 
     `given`: the options by name, as they were given. What is wrong with them is found later.
+    `module`: the one that waits to become a worker.
     """
     count = workers_wanted(given, environ)
     simulator = None
     if count and given["simulate"]:
         simulator = SimulatorProcess(given["answers"], given["faults"])
-    early = Early([WaitingWorker() for _ in range(count)], simulator)
+    early = Early([WaitingWorker(module) for _ in range(count)], simulator)
     try:
         yield early
     finally:

@@ -5,6 +5,9 @@ from typing import Any
 
 from tollway_workers.local.fleet.workers import RunWorkers
 
+#: Seconds that workers may take to end over their own drain.
+DRAIN_MARGIN = 10.0
+
 
 async def until_one_of(ends: set[asyncio.Task[Any]], guarded: set[asyncio.Task[Any]]) -> None:
     """Return when one of `ends` has ended; raise what any of `guarded` raised."""

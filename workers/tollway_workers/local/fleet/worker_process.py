@@ -32,6 +32,8 @@ class WorkerPlan:
     folder: Path
     #: Instance ids are this and the slot: a re-run's worker succeeds that of the run before.
     name: str
+    #: What Python runs to wait for becoming a worker (`WaitingWorker`).
+    module: str
     #: Descriptors that stay open as long as any worker lives: locks, the simulator's stdin.
     inherited: tuple[int, ...] = ()
 
@@ -55,7 +57,7 @@ class WorkerProcess:
             _announcement(plan, slot).unlink(missing_ok=True)
             log = os.open(log_file(plan, slot), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            worker = waiting or WaitingWorker(log)
+            worker = waiting or WaitingWorker(plan.module, log)
             worker.become(
                 _arguments(plan, slot), log=log, inherited=plan.inherited, unset=_NOT_INHERITED
             )

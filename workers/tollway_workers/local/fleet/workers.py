@@ -10,6 +10,7 @@ import httpx
 
 from tollway_workers.errors import FleetError
 from tollway_workers.exit_status import COULD_NOT_RUN
+from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
 from tollway_workers.local.fleet.early import Early
 from tollway_workers.local.fleet.worker_look import WorkerLook
 from tollway_workers.local.fleet.worker_process import (
@@ -27,8 +28,6 @@ _LONG_LIFE = 60.0
 _FIRST_WAIT = 0.5
 #: Seconds between two looks at a worker that starts.
 _LOOK = 0.05
-#: Seconds over the workers' own drain after which they are ended at once.
-_PATIENCE = 10.0
 _REQUEST_TIMEOUT = 2.0
 
 
@@ -61,7 +60,8 @@ class RunWorkers:
         workers = cls(plan, tell)
         try:
             for slot in range(plan.count):
-                log_file(plan, slot).unlink(missing_ok=True)
+                with writing(log_file(plan, slot), OTHER_FOLDER):
+                    log_file(plan, slot).unlink(missing_ok=True)
                 waiting = early.take_worker() if early is not None else None
                 workers._processes[slot] = await WorkerProcess.start(plan, slot, waiting)
             yield workers

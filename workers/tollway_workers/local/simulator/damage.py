@@ -18,10 +18,11 @@ def damaged(text: str, kind: FaultKind, schema: Any) -> str:
     if (within := _WITHIN.get(kind)) is None:
         return text
     try:
-        value = orjson.loads(text)
+        # In a list, so that the whole answer has a place too.
+        whole = [orjson.loads(text)]
     except orjson.JSONDecodeError:
         return text
-    return orjson.dumps(value).decode() if within(value, schema) else text
+    return orjson.dumps(whole[0]).decode() if within(whole, schema) else text
 
 
 def _fence(text: str) -> str:
@@ -40,42 +41,42 @@ def _trailing_comma(text: str) -> str:
     return f"{text[:-1]},{text[-1]}" if text.endswith(("}", "]")) and len(text) > 2 else text
 
 
-def _enum_case(value: Any, schema: Any) -> bool:
+def _enum_case(whole: list[Any], schema: Any) -> bool:
     """Write the first text of an enum in other letters."""
-    for holder, name, each in _places([value]):
+    for holder, name, each in _places(whole):
         if isinstance(each, str) and each.swapcase() != each and each in _enum_texts(schema):
             holder[name] = each.swapcase()
             return True
     return False
 
 
-def _number_as_string(value: Any, schema: Any) -> bool:
+def _number_as_string(whole: list[Any], schema: Any) -> bool:
     """Write the first number as a text."""
-    for holder, name, each in _places(value):
+    for holder, name, each in _places(whole):
         if isinstance(each, (int, float)) and not isinstance(each, bool):
             holder[name] = orjson.dumps(each).decode()
             return True
     return False
 
 
-def _missing_field(value: Any, schema: Any) -> bool:
+def _missing_field(whole: list[Any], schema: Any) -> bool:
     """Leave out the first property, at the top if there is one that is required."""
     required = schema.get("required") if isinstance(schema, dict) else None
     names = required if isinstance(required, list) else []
-    for holder, name, _ in _places(value):
-        if isinstance(holder, dict) and (holder is not value or not names or name in names):
+    for holder, name, _ in _places(whole):
+        if isinstance(holder, dict) and (holder is not whole[0] or not names or name in names):
             del holder[name]
             return True
     return False
 
 
-def _places(value: Any) -> Iterator[_Place]:
-    """All that is in a value, at any depth, the outermost first."""
-    waiting = [value]
+def _places(whole: list[Any]) -> Iterator[_Place]:
+    """All that is in a list, at any depth, the outermost first."""
+    waiting: list[Any] = [whole]
     while waiting:
         holder = waiting.pop(0)
         named = holder.items() if isinstance(holder, dict) else enumerate(holder)
-        for name, each in list(named) if isinstance(holder, (dict, list)) else ():
+        for name, each in list(named):
             yield holder, name, each
             if isinstance(each, (dict, list)):
                 waiting.append(each)
@@ -97,7 +98,7 @@ _AROUND: dict[FaultKind, Callable[[str], str]] = {
     FaultKind.THINK: _think,
     FaultKind.TRAILING_COMMA: _trailing_comma,
 }
-_WITHIN: dict[FaultKind, Callable[[Any, Any], bool]] = {
+_WITHIN: dict[FaultKind, Callable[[list[Any], Any], bool]] = {
     FaultKind.ENUM_CASE: _enum_case,
     FaultKind.NUMBER_AS_STRING: _number_as_string,
     FaultKind.MISSING_FIELD: _missing_field,

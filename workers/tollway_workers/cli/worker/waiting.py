@@ -1,4 +1,4 @@
-"""A worker that waits to be told which one it is: `python -m tollway_workers.cli.run.waiting`.
+"""A worker that waits to be told which one it is: `python -m tollway_workers.cli.worker.waiting`.
 
 It imports what a worker needs, reads one line of JSON and some descriptors from the socket that is
 its standard input, and then is `tollway worker` with these arguments. Descriptors: the first one
