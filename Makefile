@@ -6,31 +6,41 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := schemas producers workers tests deploy
+# Without it each of hundreds of processes compiles what it imports, and pytest all tests.
+unexport PYTHONDONTWRITEBYTECODE
+# Tests on Kafka wait for most of their time: one process more than two cores have.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test check unit format bench chaos fuzz schemas wheel pythons lowest clean
+.PHONY: help setup demo demo-llm test test-slow test-llm check unit format bench chaos fuzz schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.dev ## Make .venv with everything that developing needs
 
-demo: $(VENV)/.local ## 1,000 real jobs through a real Kafka, faults and a SIGKILL included
-	@$(BIN)/python producers/examples/demo.py
+demo: $(VENV)/.local ## 500 real jobs through a real Kafka, and two plain scripts beside it
+	@PYTHONPATH=producers $(BIN)/python -m examples.demo
 
 demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this machine
 	@$(BIN)/python producers/examples/demo_llm.py
 
-test: $(VENV)/.dev check ## Everything CI runs: check, all tests on a real Kafka, wheel, other Pythons
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov
+test: $(VENV)/.dev check ## Check, and the quick tests on a real Kafka: 6 minutes on two cores
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.dev ## All tests at full size with coverage, the wheel, other Pythons: 20 minutes
+	$(PYTEST) --hypothesis-profile thorough --cov
 	@$(MAKE) wheel pythons
 
 check: $(VENV)/.dev ## Formatting, lint, types, import rules
 	$(BIN)/ruff format --check $(ROOMS)
 	$(BIN)/ruff check $(ROOMS)
 	$(BIN)/lint-imports
-	$(BIN)/mypy
-	$(BIN)/basedpyright
+	@# Side by side: each takes one core.
+	$(BIN)/mypy & mypy=$$!; $(BIN)/basedpyright; types=$$?; wait $$mypy && exit $$types
+
+test-llm: $(VENV)/.dev $(VENV)/.llm ## The provider's contract against a real llama.cpp server
+	$(BIN)/pytest tests/llm
 
 unit: $(VENV)/.dev ## Unit tests alone
 	$(BIN)/pytest tests/unit
@@ -39,11 +49,11 @@ format: $(VENV)/.dev ## Rewrite the code in the house's format
 	$(BIN)/ruff format $(ROOMS)
 	$(BIN)/ruff check --fix $(ROOMS)
 
-bench: $(VENV)/.dev ## CPU per job against a bare loop of the same run; writes bench.json
+bench: $(VENV)/.dev ## What a job costs against a bare loop, and a crowd beside other frameworks; writes bench.json
 	@$(BIN)/python tests/benchmarks/bench.py
 
 chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits, ONLY=churn,planned, SEED=7, SEEDS=5
-	@$(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
+	@PYTHONPATH=tests/contract:tests/shared $(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
 		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 
 fuzz: $(VENV)/.dev ## Mutate what strangers may send; SECONDS=60, SEED=7, ONLY=records,answers, REPEAT=.fuzz/a.json

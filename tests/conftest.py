@@ -1,16 +1,19 @@
 """What every test may use: a real broker, names of its own, and no way out of this machine."""
 
 import asyncio
+import gc
 import os
 import re
+import shutil
 import socket
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -21,24 +24,78 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from hypothesis import HealthCheck, settings
+from eventually import eventually_sync
+from live_fleet import LiveFleet, OpenFleet, fleet_table
+from run_kafka import is_kept, shared_kafka
+from size import is_thorough
 
+from tollway_workers.app.event_loop import new_event_loop
 from tollway_workers.errors import FleetError
 from tollway_workers.local.kafka import BrokerOptions, LocalKafka, SecureListener
 from tollway_workers.local.kafka.broker import default_jars_folder
 from tollway_workers.local.kafka.jars import ensure_jars, read_lock
-from tollway_workers.local.kafka.properties import MESSAGE_MAX_BYTES
-
-# On a fresh clone Hypothesis first builds a table of all characters, and a loaded machine takes its
-# time: neither is a fault of the test that meets it.
-settings.register_profile("tollway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tollway")
 
 MakeTopic = Callable[..., Awaitable[str]]
+MakeTopics = Callable[..., Awaitable[None]]
 CreateTopics = Callable[..., Awaitable[None]]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+#: Seconds that a test on Kafka has: its processes start in a few, on a busy machine in many.
+_KAFKA_TIMEOUT = 180
+#: Names the folder of this run to all its processes.
+_RUN_FOLDER = "TOLLWAY_TEST_RUN_FOLDER"
 
 #: Hosts a test may reach beside loopback: those of the broker it was given.
 _allowed_hosts: set[str] = set()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to show, from all workers: `record_property("shown", text)`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "shown" and report.when == "call":
+                terminalreporter.write_line(str(text))
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, LoopFactory]:
+    """asyncio's own loop, and with the mark `both_loops` that of worker processes too."""
+    factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
+    if item.get_closest_marker("both_loops"):
+        factories["uvloop"] = new_event_loop
+    return factories
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The processes of a run find what they share by its folder, which the first one makes."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_RUN_FOLDER] = tempfile.mkdtemp(prefix="tollway-tests-")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on Kafka have longer."""
+    for item in items:
+        if item.get_closest_marker("kafka") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_KAFKA_TIMEOUT))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """See spread.py."""
+    from spread import Spread
+
+    return Spread(config, log)
+
+
+def pytest_report_header() -> str:
+    return f"size: {'thorough' if is_thorough() else 'quick'}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind: all processes have let go of Kafka now, and it ends."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(_RUN_FOLDER))
+        eventually_sync(lambda: not is_kept(folder))
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -55,17 +112,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Kafka: the given one, else a container's, else a local one of this run."""
+def run_folder() -> Path:
+    """What the processes of this run share."""
+    return Path(os.environ[_RUN_FOLDER])
+
+
+@pytest.fixture(scope="session")
+def bootstrap_servers(run_folder: Path) -> Iterator[str]:
+    """A real Kafka: the given one, else a container's, else a local one, of all this run."""
     given = os.environ.get("TOLLWAY_BOOTSTRAP_SERVERS")
     with ExitStack() as stack:
-        if given:
-            servers = given
-        elif _docker_answers():
-            servers = stack.enter_context(_container())
-        else:
-            kafka = LocalKafka(tmp_path_factory.mktemp("kafka"))
-            servers = stack.enter_context(kafka.use()).bootstrap_servers
+        servers = given or stack.enter_context(shared_kafka(run_folder))
         _allowed_hosts.update(each.rpartition(":")[0] for each in servers.split(","))
         yield servers
 
@@ -145,23 +202,15 @@ def create_topics() -> CreateTopics:
 
 
 @pytest.fixture
-async def make_topic(bootstrap_servers: str, topic_prefix: str) -> AsyncIterator[MakeTopic]:
-    """Create topics and delete them afterwards.
-
-    `await make_topic(name, partitions=1, config=None)` returns the topic's name; without `name`
-    it makes one.
-    """
+async def make_topics(bootstrap_servers: str) -> AsyncIterator[MakeTopics]:
+    """`await make_topics(*topics)`: all at once; they are deleted afterwards."""
     made: list[str] = []
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
 
-    async def make(
-        name: str | None = None, partitions: int = 1, config: dict[str, str] | None = None
-    ) -> str:
-        topic = name or f"{topic_prefix}-{len(made)}"
-        await _create(admin, NewTopic(topic, partitions, 1, topic_configs=config or {}))
-        made.append(topic)
-        return topic
+    async def make(*topics: NewTopic) -> None:
+        await _create(admin, *topics)
+        made.extend(topic.name for topic in topics)
 
     try:
         yield make
@@ -169,6 +218,57 @@ async def make_topic(bootstrap_servers: str, topic_prefix: str) -> AsyncIterator
             await admin.delete_topics(made)
     finally:
         await admin.close()
+
+
+@pytest.fixture
+async def make_topic(make_topics: MakeTopics, topic_prefix: str) -> MakeTopic:
+    """`await make_topic(name, partitions=1, config=None)`: the topic's name; it may have none."""
+    numbers = count()
+
+    async def make(
+        name: str | None = None, partitions: int = 1, config: dict[str, str] | None = None
+    ) -> str:
+        topic = name or f"{topic_prefix}-{next(numbers)}"
+        await make_topics(NewTopic(topic, partitions, 1, topic_configs=config or {}))
+        return topic
+
+    return make
+
+
+@pytest.fixture
+async def live_fleet(
+    bootstrap_servers: str, topic_prefix: str, make_topics: MakeTopics, tmp_path: Path
+) -> AsyncIterator[OpenFleet]:
+    """`await live_fleet(base_url, **tables)`: one lane and one route on a real Kafka.
+
+    The tables of its configuration are merged into the plain ones (`fleet_table`).
+    """
+    async with AsyncExitStack() as fleets:
+
+        async def opened(base_url: str, **tables: Any) -> LiveFleet:
+            table = fleet_table(base_url, tables)
+            fleet = LiveFleet(bootstrap_servers, topic_prefix, tmp_path, table)
+            await make_topics(
+                *(
+                    NewTopic(each.name, each.partitions, 1, topic_configs=dict(each.config))
+                    for each in fleet.topics
+                )
+            )
+            fleets.push_async_callback(fleet.close)
+            await fleet.open()
+            return fleet
+
+        yield opened
+
+
+@pytest.fixture
+def forgotten_connections() -> Iterator[None]:
+    """Collects, while their test runs, connections that aiokafka drops without closing them.
+
+    Of brokers that ended, and of a start that is cancelled: a later test would be told of them.
+    """
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
@@ -226,43 +326,3 @@ def _keystore(certificate: trustme.LeafCert) -> bytes:
     key = load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
     pkcs8 = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return pkcs8 + b"".join(each.bytes() for each in certificate.cert_chain_pems)
-
-
-def _docker_answers() -> bool:
-    """Whether an engine answers a ping; an engine behind TLS or ssh counts as none."""
-    engine = urlsplit(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
-    local = engine.scheme == "unix"
-    address = engine.path if local else (engine.hostname, engine.port)
-    with socket.socket(socket.AF_UNIX if local else socket.AF_INET) as connection:
-        connection.settimeout(2)
-        try:
-            connection.connect(address)
-            connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-            return b" 200 " in connection.recv(64)
-        except OSError:
-            return False
-
-
-def _container() -> Any:  # pragma: no cover - needs an engine
-    from testcontainers.community.kafka import KafkaContainer
-
-    settings = {
-        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
-        "KAFKA_MESSAGE_MAX_BYTES": str(MESSAGE_MAX_BYTES),
-        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
-        "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "4",
-    }
-    return _Container(KafkaContainer().with_kraft().with_envs(**settings))
-
-
-class _Container:  # pragma: no cover - needs an engine
-    """The container as a context that gives its address."""
-
-    def __init__(self, container: Any) -> None:
-        self._container = container
-
-    def __enter__(self) -> str:
-        return str(self._container.start().get_bootstrap_server())
-
-    def __exit__(self, *error: object) -> None:
-        self._container.stop()

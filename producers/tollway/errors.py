@@ -126,8 +126,8 @@ class ReplyTimeout(ProducerError, TimeoutError):
     def __init__(self, what: str, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(
-            f"no reply to {what} within {seconds:g} s: it runs on, wait for it again (if nothing "
-            "is ever answered, see whether workers serve its route)"
+            f"no reply to {what} within {seconds:g} s: the job goes on, wait for it again (if no "
+            "job is ever answered, check that workers serve its route)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Replies on their way to whoever waits for them."""
+"""Replies, handed to the handles that wait for them."""
 
 import asyncio
 import weakref

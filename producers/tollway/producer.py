@@ -104,7 +104,7 @@ class JobProducer:
     async def close(self) -> None:
         """Flush and disconnect, within 10 seconds; `async with` does it. May be called twice.
 
-        Jobs run on. Whoever still waits for a reply gets ProducerClosed.
+        Jobs go on. Handles that still wait for a reply raise ProducerClosed.
         """
         self._process.require_this()
         self._process.leave()

@@ -96,7 +96,7 @@ class JobSender:
         except TopicAuthorizationFailedError:
             raise NotAllowed(record.topic) from None
         except KafkaTimeoutError:
-            reason = "it takes no more records; the job was not sent"
+            reason = "its topic takes no more records; the job was not sent"
             raise BrokerUnreachable(self._connection.bootstrap_servers, reason) from None
         except KafkaError as error:
             raise NotAcknowledged(record.job_id, type(error).__name__) from error
@@ -154,7 +154,7 @@ class JobSender:
             async with asyncio.timeout(_STOP_TIMEOUT):
                 await producer.stop()
         except TimeoutError:
-            log.warning("closed while Kafka was away: jobs not yet acknowledged may be lost")
+            log.warning("closed while Kafka was away: jobs that it did not acknowledge may be lost")
             await producer.client.close()
         except KafkaError as error:
             log.debug("a broken producer was closed: %s", type(error).__name__)

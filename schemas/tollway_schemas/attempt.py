@@ -42,6 +42,8 @@ class Attempt(Record):
     """When the call was sent."""
     latency: Annotated[float, Field(ge=0)]
     """Seconds from sending to the whole answer, or to giving up."""
+    first_token: Annotated[float, Field(ge=0)] | None = None
+    """Seconds from sending to the first token, where the answer came as a stream."""
     status: Annotated[int, Field(ge=0, le=MOST)] | None = None
     """HTTP status, if one came."""
     failure_class: FailureClass | None = None

@@ -26,7 +26,7 @@ class Command(Record):
     """One command: a record of `<prefix>.commands`, in force from when it is read until it expires.
 
     Its key is a name of its own. A record without a value under that key takes it back: so does
-    `tollway resume`, and so does whoever clears away what has expired.
+    `tollway resume`, and so does the next command for what has expired.
     """
 
     version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION

@@ -16,8 +16,12 @@ from tollway_schemas.problems import expected, given, problem
 
 #: What is wrong with a field that is not there.
 MISSING = "is missing"
-#: How many faults one sentence lists.
+#: How many faults one sentence lists, and how many of pydantic's errors are looked at: an object
+#: may have one for each of 80,000 fields.
 _MOST = 10
+_MOST_LOOKED_AT = 200
+#: More than so many further ones are many: not all are looked at.
+_MOST_COUNTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,13 @@ class _Located:
 
 
 def faults(error: ValidationError, schema: Mapping[str, Any]) -> tuple[Fault, ...]:
-    """One fault for each thing that is wrong, in the order of the value.
+    """One fault for each thing that is wrong, in the order of the value, of the first 200 errors.
 
     `schema` is pydantic-core's of the type that was validated: `__pydantic_core_schema__`.
     """
     places = Places(schema)
-    located = [
-        _Located(places.of(detail["loc"]), detail) for detail in error.errors(include_url=False)
-    ]
+    details = error.errors(include_url=False)[:_MOST_LOOKED_AT]
+    located = [_Located(places.of(detail["loc"]), detail) for detail in details]
     located = _without_lists_cut_short(located)
     for fork in _forks(located):
         located = _one_branch(located, fork)
@@ -67,8 +70,9 @@ def faults(error: ValidationError, schema: Mapping[str, Any]) -> tuple[Fault, ..
 def sentence(found: Iterable[Fault], whole: str = "the record") -> str:
     """All of them as one text, the first ten one by one."""
     texts = [fault.said(whole) for fault in found]
-    more = [f"and {len(texts) - _MOST} more"] if len(texts) > _MOST else []
-    return "; ".join(texts[:_MOST] + more)
+    left = len(texts) - _MOST
+    count = "many" if left > _MOST_COUNTED else left
+    return "; ".join(texts[:_MOST] + ([f"and {count} more"] if left > 0 else []))
 
 
 def nulls(error: ValidationError, schema: Mapping[str, Any]) -> set[Path]:

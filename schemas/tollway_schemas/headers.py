@@ -1,7 +1,7 @@
 """Record headers: what routing needs without decoding a value.
 
 Values are UTF-8. Headers of a service's own pass through to reply and dead letter; ours are made
-anew by whoever writes the record, so that no producer can forge them.
+anew by the worker that writes the record, so that no producer can forge them.
 """
 
 import math
@@ -31,6 +31,8 @@ STATUS = "tollway-status"
 #: On replies: equal for copies of one job, and for nothing else.
 DIGEST = "tollway-job-digest"
 PROVENANCE = "tollway-provenance"
+#: "true" where a simulator answered, else absent.
+SCRIPTED = "tollway-scripted"
 TRACEPARENT = "traceparent"
 
 # On dead letters.

@@ -89,7 +89,7 @@ class Heartbeat(Record):
     draining: bool = False
     """Whether it was told to stop."""
     left: bool = False
-    """Whether this is its last word."""
+    """Whether this is its final heartbeat."""
     commands: Count = 0
     """The offset of `<prefix>.commands` before which it has applied everything."""
     lanes: tuple[LaneBeat, ...] = ()

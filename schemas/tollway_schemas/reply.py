@@ -24,7 +24,6 @@ class Provenance(StrEnum):
     CACHED = "cached"
     SEMANTIC = "semantic"
     RULE = "rule"
-    SCRIPTED = "scripted"
 
 
 class Answer(Record):
@@ -35,6 +34,9 @@ class Answer(Record):
     the job had an output schema: the JSON that satisfies it, and nothing around it."""
     parsed: Any = None
     """The same as JSON, where the job had an output schema."""
+    repairs: tuple[str, ...] = ()
+    """What was done to make it satisfy the schema, each as its kind and its place
+    (`number_from_string /total`); empty where it came as it had to. At most 20 are named."""
     tool_calls: tuple[ToolCall, ...] = ()
     """The calls the model asks for."""
     finish_reason: str | None = None
@@ -77,7 +79,9 @@ class Reply(Record):
     dead_letter: bool = False
     """Whether the job went to the dead letters, with every attempt."""
     provenance: Provenance | None = None
-    """What made the answer."""
+    """What made the answer: the weakest rung that applies."""
+    scripted: bool = False
+    """Whether a simulator answered, and no model."""
     lane: str | None = None
     """The lane that answered."""
     model: str | None = None

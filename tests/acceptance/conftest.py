@@ -41,7 +41,7 @@ def tollway(tmp_path: Path, tollway_environment: dict[str, str]) -> Tollway:
             env=tollway_environment | environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == status, done.stderr.decode() + done.stdout.decode()
@@ -63,7 +63,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 async def start(
     tmp_path: Path, bootstrap_servers: str, topic_prefix: str, simulator: Simulator
 ) -> AsyncIterator[Start]:
-    """Start `tollway run` with two workers on topics of this test."""
+    """Start `tollway run` on topics of this test, with as many workers as it is about."""
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
@@ -72,12 +72,14 @@ async def start(
     }
     started: list[asyncio.subprocess.Process] = []
 
-    async def run(*arguments: object, answering: bool = True, model: str = "m") -> Command:
+    async def run(
+        *arguments: object, answering: bool = True, model: str = "m", workers: int = 1
+    ) -> Command:
         who = ["--base-url", simulator.base_url, "--model", model, "--concurrency", str(IN_FLIGHT)]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tollway_workers.cli.entry", "run"),
             *map(str, arguments),
-            *([*who, "--workers", "2"] if answering else []),
+            *([*who, "--workers", str(workers)] if answering else []),
             cwd=tmp_path,
             env=environ,
             stdin=asyncio.subprocess.PIPE,

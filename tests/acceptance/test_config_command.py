@@ -144,6 +144,25 @@ lanes = ["main"]
 """
 
 
+def test_a_routes_check_is_imported(run: Run, tmp_path: Path) -> None:
+    run("init", "--base-url", "http://127.0.0.1:8080/v1")
+    file = tmp_path / "tollway.toml"
+    route = next(name for name in tomllib.loads(file.read_text())["routes"])
+    begins = f"[routes.{route}]\n"
+    file.write_text(file.read_text().replace(begins, f'{begins}check = "shop.checks:totals"\n'))
+
+    missing = run("check")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "checks.py").write_text("def totals(answer, job):\n    return None\n")
+    found = run("check", PYTHONPATH=str(tmp_path))
+    (tmp_path / "shop" / "checks.py").write_text("raise SystemExit(0)\n")
+    exits = run("check", PYTHONPATH=str(tmp_path))
+
+    assert (missing.returncode, found.returncode, exits.returncode) == (2, 0, 2)
+    assert f"routes.{route}.check: 'shop.checks:totals' cannot be imported" in missing.stderr
+    assert "(SystemExit)" in exits.stderr
+
+
 def test_a_lanes_tokenizer_is_opened(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tollway.toml").write_text(_COUNTED, encoding="utf-8")
     file = tmp_path / "tokenizer.json"

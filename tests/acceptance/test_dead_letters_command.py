@@ -22,7 +22,7 @@ from tollway_schemas import (
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key, job_key
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 Tollway = Callable[..., "subprocess.CompletedProcess[bytes]"]
 RAW = b"\xff\xfe \x00 \x1b[31m"
@@ -154,7 +154,7 @@ def test_the_journal_reads_one_partition_unless_told_otherwise(tollway: Tollway)
 def test_a_job_that_the_journal_does_not_know_is_said_to_be_unknown(tollway: Tollway) -> None:
     unknown = tollway("journal", "nobody", status=1)
 
-    assert b"knows nothing of 'nobody'" in unknown.stderr
+    assert b"holds no call of 'nobody'" in unknown.stderr
     assert b"--all-partitions" in unknown.stderr
 
 

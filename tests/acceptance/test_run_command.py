@@ -11,7 +11,7 @@ from run_command import IN_FLIGHT, Start, good_line, line, lines_in, results
 
 from tollway_workers.local.simulator.server import Simulator
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 JOBS = 120
 
@@ -38,7 +38,7 @@ async def test_every_job_is_answered_once(
 ) -> None:
     source, out = files
 
-    status, stdout, _ = await (await start(source, "-o", out, "--json")).end()
+    status, stdout, _ = await (await start(source, "-o", out, "--json", workers=2)).end()
 
     told = json.loads(stdout)
     assert (status, told["answered"], told["failed"], told["left"]) == (0, JOBS, 0, 0)
@@ -49,24 +49,39 @@ async def test_every_job_is_answered_once(
 
     # The same command again calls nobody and changes nothing.
     before = out.read_bytes()
-    status, stdout, _ = await (await start(source, "-o", out)).end()
+    status, stdout, _ = await (await start(source, "-o", out, workers=2)).end()
     assert (status, out.read_bytes()) == (0, before)
     assert "120" in stdout
     assert simulator.summary().calls == JOBS
+
+
+async def test_debug_says_where_the_time_went(start: Start, files: tuple[Path, Path]) -> None:
+    source, out = files
+
+    status, _, told = await (await start(source, "-o", out, "--debug")).end()
+
+    phases = [line.rsplit(maxsplit=2) for line in told.splitlines()]
+    assert status == 0
+    assert [phase for phase, *_ in phases] == [
+        *("command", "input", "Kafka", "topics", "workers' start", "join", "first call"),
+        *("answers", "workers' end", "topics' end", "closing", "Kafka's end", "all"),
+    ]
+    seconds = [float(each) for _, each, _ in phases]
+    assert seconds[-1] == pytest.approx(sum(seconds[:-1]), abs=0.1)
 
 
 async def test_a_killed_run_goes_on_where_it_was(
     start: Start, files: tuple[Path, Path], simulator: Simulator
 ) -> None:
     source, out = files
-    first = await start(source, "-o", out)
+    first = await start(source, "-o", out, workers=2)
     await lines_in(out, JOBS // 3)
     first.process.kill()
     await first.process.wait()
     with out.open("ab") as file:
         file.write(b'{"half a li')
 
-    status, _, _ = await (await start(source, "-o", out)).end()
+    status, _, _ = await (await start(source, "-o", out, workers=2)).end()
 
     assert status == 0
     assert each_once(out)
@@ -77,7 +92,7 @@ async def test_a_killed_worker_is_replaced(
     start: Start, files: tuple[Path, Path], simulator: Simulator
 ) -> None:
     source, out = files
-    command = await start(source, "-o", out)
+    command = await start(source, "-o", out, workers=2)
     await lines_in(out, JOBS // 3)
     calls_a_second = IN_FLIGHT / 0.15
     command.workers()[0].kill()
@@ -95,7 +110,7 @@ async def test_an_interrupted_run_finishes_its_calls_and_says_how_to_go_on(
     start: Start, files: tuple[Path, Path], simulator: Simulator
 ) -> None:
     source, out = files
-    first = await start(source, "-o", out)
+    first = await start(source, "-o", out, workers=2)
     await lines_in(out, JOBS // 4)
     workers = first.workers()
 
@@ -108,7 +123,7 @@ async def test_an_interrupted_run_finishes_its_calls_and_says_how_to_go_on(
     # What was paid for is in OUT.
     assert len(results(out)) == simulator.summary().answered_jobs < JOBS
 
-    status, _, _ = await (await start(source, "-o", out)).end()
+    status, _, _ = await (await start(source, "-o", out, workers=2)).end()
     assert status == 0
     assert each_once(out)
     # The second worker takes partitions from the first, which has begun with the backlog.
@@ -119,7 +134,7 @@ async def test_a_second_signal_ends_everything_at_once(
     start: Start, files: tuple[Path, Path]
 ) -> None:
     source, out = files
-    command = await start(source, "-o", out)
+    command = await start(source, "-o", out, workers=2)
     await lines_in(out, 1)
     workers = command.workers()
 

@@ -8,26 +8,16 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from run_command import Start, Tollway, good_line, lines_in, results
+from run_command import FLEET, Start, Tollway, good_line, lines_in, results
 
 from tollway_workers.local.simulator.faults import Fault, FaultKind
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.server import Simulator
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 #: More than one second's work, so that an interrupted run has jobs left.
 JOBS = 100
-FLEET = """
-[providers.p]
-base_url = "http://127.0.0.1:9/v1"
-[lanes.main]
-provider = "p"
-model = "m"
-concurrency = 1
-[routes.extract]
-lanes = ["main"]
-"""
 FAILING = ("job-1", "job-3")
 
 

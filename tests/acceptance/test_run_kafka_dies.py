@@ -16,7 +16,7 @@ from tollway_workers.local.kafka.processes import ProcessId, kill
 from tollway_workers.local.kafka.state import read_state
 from tollway_workers.local.simulator.server import Simulator
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 JOBS = 90
 

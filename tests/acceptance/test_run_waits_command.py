@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from run_command import FLEET
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 Tollway = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -20,18 +21,6 @@ _ANSWER = {
     "usage": {"prompt_tokens": 9, "completion_tokens": 3},
 }
 _REASON = "the provider refused the key (HTTP 401, invalid_api_key)"
-
-
-_FLEET = """
-[providers.p]
-base_url = "http://127.0.0.1:9/v1"
-[lanes.main]
-provider = "p"
-model = "m"
-concurrency = 1
-[routes.extract]
-lanes = ["main"]
-"""
 
 
 @dataclass
@@ -86,7 +75,7 @@ async def test_a_run_with_a_wrong_key_says_so_gives_up_and_goes_on_once_the_key_
     said = gave_up.stdout.decode()
     assert f"waiting: {_REASON}; " in said
     assert f"{refused} ({refused} refused, not charged)" in said
-    assert "gave up with 1 lines left, after 4 s in which nothing was let through" in said
+    assert "gave up with 1 lines left, after 4 s in which no lane let a call through" in said
     assert "give the same command again" in said
     # Once, not for each try.
     assert logged.count(f"waiting: {_REASON}; next try in 1 s") == logged.count(_REASON) == 1
@@ -99,7 +88,7 @@ async def test_a_run_that_no_worker_serves_says_so_and_gives_up(
     tollway: Tollway, tmp_path: Path, provider: Provider
 ) -> None:
     fleet = tmp_path / "fleet.toml"
-    fleet.write_text(_FLEET)
+    fleet.write_text(FLEET)
     await asyncio.to_thread(tollway, "topics", "apply", "--config", fleet)
 
     alone = await asyncio.to_thread(

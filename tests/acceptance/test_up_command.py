@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 Tollway = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Process = asyncio.subprocess.Process
@@ -146,6 +146,29 @@ async def test_what_cannot_be_started_is_one_sentence(up: Up, tmp_path: Path) ->
 
     assert (process.returncode, stdout) == (2, b"")
     assert b"Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("in_the_way", "named", "why"),
+    [
+        (Path("up"), "up/0", "Not a directory"),
+        (Path("up/0/lock/a-file"), "up/0", "Is a directory"),
+        (Path("up/0/fleet.toml/a-file"), "up/0/fleet.toml", "Is a directory"),
+    ],
+)
+async def test_a_state_folder_that_cannot_be_written_is_one_sentence(
+    in_the_way: Path, named: str, why: str, tollway: Tollway, tmp_path: Path
+) -> None:
+    state = tmp_path / "state" / "tollway"
+    (state / in_the_way.parent).mkdir(parents=True)
+    (state / in_the_way).touch()
+
+    done = tollway("up", "--workers", "1", status=2, XDG_STATE_HOME=str(tmp_path / "state"))
+
+    assert done.stderr.decode() == (
+        f"tollway: {state / named} cannot be written: {why}; "
+        "make room there, or name another folder with XDG_STATE_HOME\n"
+    )
 
 
 async def test_a_key_that_cannot_be_had_is_told_before_anything_is_started(

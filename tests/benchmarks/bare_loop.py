@@ -8,11 +8,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-
-from tollway_workers.kafka.produce.sink import BATCH_BYTES
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from plain_job import PlainJob
 
 IN_FLIGHT = 256
 
@@ -20,10 +18,18 @@ IN_FLIGHT = 256
 class BareLoop:
     """Runs until cancelled; `done` counts replies that Kafka has acknowledged."""
 
-    def __init__(self, client: dict[str, Any], topic: str, url: str, on_done: Callable[[], None]):
+    def __init__(
+        self,
+        client: dict[str, Any],
+        topic: str,
+        url: str,
+        on_done: Callable[[], None],
+        *,
+        stream: bool = False,
+    ):
         self._client = client
         self._topic = topic
-        self._url = url
+        self._plain = PlainJob(client, url, f"{topic}.replies", stream=stream)
         self._on_done = on_done
         self._free = asyncio.Semaphore(IN_FLIGHT)
         self._next: dict[TopicPartition, int] = {}
@@ -38,17 +44,8 @@ class BareLoop:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
-        self._producer = AIOKafkaProducer(
-            **self._client,
-            acks="all",
-            enable_idempotence=True,
-            compression_type="zstd",
-            linger_ms=0,
-            max_batch_size=BATCH_BYTES,
-        )
         await consumer.start()
-        await self._producer.start()
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        await self._plain.start()
         committing = asyncio.create_task(self._commit(consumer))
         try:
             while True:
@@ -56,44 +53,20 @@ class BareLoop:
                 for partition, records in batches.items():
                     for record in records:
                         await self._free.acquire()
-                        task = asyncio.create_task(self._job(record.key, record.value))
+                        task = asyncio.create_task(self._job(record.value))
                         self._tasks.add(task)
                         task.add_done_callback(self._tasks.discard)
                     self._next[partition] = records[-1].offset + 1
         finally:
             committing.cancel()
-            await self._session.close()
-            await self._producer.stop()
+            await self._plain.stop()
             await consumer.stop()
 
-    async def _job(self, key: bytes | None, value: bytes | None) -> None:
+    async def _job(self, value: bytes | None) -> None:
         job = orjson.loads(value or b"")
-        request, output = job["request"], job["output"]
-        body = orjson.dumps(
-            {
-                "model": "bench-1",
-                "messages": request["messages"],
-                "max_completion_tokens": request["max_output_tokens"],
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {
-                        "name": output["name"],
-                        "strict": True,
-                        "schema": output["json_schema"],
-                    },
-                },
-            }
-        )
-        headers = {"Authorization": "Bearer bench", "Content-Type": "application/json"}
-        async with self._session.post(self._url, data=body, headers=headers) as response:
-            answer = orjson.loads(await response.read())
+        reply = await self._plain.ask(job)
         self._free.release()
-        reply = {
-            "job_id": job["id"],
-            "answer": answer["choices"][0]["message"]["content"],
-            "usage": answer["usage"],
-        }
-        await (await self._producer.send(f"{self._topic}.replies", orjson.dumps(reply), key=key))
+        await self._plain.publish(job, reply)
         self._on_done()
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:

@@ -1,16 +1,20 @@
 """Publishes benchmark jobs from a process of its own, so that its CPU is not counted.
 
-Reads lines `TOPIC ROUTE COUNT` from stdin, publishes that many jobs, prints `fed`.
+Reads lines `TOPIC ROUTE COUNT [FORM]` from stdin, publishes that many jobs, prints `fed`. The form
+is `job`, or `task`: taskiq's message with a job as its argument.
 """
 
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 from pydantic import JsonValue
+from taskiq import TaskiqMessage
+from taskiq.serializers import JSONSerializer
 
 from tollway_schemas.codec import encode
 from tollway_schemas.job import Job
@@ -37,6 +41,8 @@ SCHEMA: dict[str, JsonValue] = {
     "required": ["purpose", "parameters", "raises"],
     "additionalProperties": False,
 }
+#: Its name in taskiq.
+TASK = "answer"
 PROMPT = "Say what this function does, its parameters and the errors it raises. " * 6
 
 
@@ -55,6 +61,21 @@ def job(route: str) -> Job:
     )
 
 
+def task(one: Job) -> bytes:
+    """The job as taskiq's own client sends it."""
+    message = TaskiqMessage(
+        task_id=one.id,
+        task_name=TASK,
+        labels={},
+        args=[one.model_dump(mode="json")],
+        kwargs={},
+    )
+    return JSONSerializer().dumpb(message.model_dump(mode="json"))
+
+
+FORMS: dict[str, Callable[[Job], bytes]] = {"job": encode, "task": task}
+
+
 async def main(bootstrap_servers: str) -> None:
     """Serve stdin's lines."""
     loop = asyncio.get_running_loop()
@@ -62,11 +83,12 @@ async def main(bootstrap_servers: str) -> None:
     await producer.start()
     try:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            topic, route, count = line.split()
+            topic, route, count, *form = line.split()
+            form_of = FORMS[form[0] if form else "job"]
             sent = []
             for _ in range(int(count)):
                 one = job(route)
-                sent.append(await producer.send(topic, encode(one), key=one.id.encode()))
+                sent.append(await producer.send(topic, form_of(one), key=one.id.encode()))
             await asyncio.gather(*sent)
             print("fed", flush=True)
     finally:

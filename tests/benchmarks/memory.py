@@ -3,36 +3,19 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
 import psutil
+from fleet_worker import FleetWorker
 from processes import Feeder, LineProcess
 from rich.console import Console
 
 IN_FLIGHT = 2_000
 #: Seconds that the provider takes, long enough for all calls to be in flight at once.
 PROVIDER_SECONDS = 4.0
-
-CONFIG = """
-[kafka]
-bootstrap_servers = "{servers}"
-prefix = "{prefix}"
-partitions = 4
-[telemetry]
-log_level = "error"
-[providers.bench]
-base_url = "{url}"
-[lanes.bench]
-provider = "bench"
-model = "bench-1"
-concurrency = {in_flight}
-[routes.bench]
-lanes = ["bench"]
-"""
 
 
 def measure(servers: str, console: Console) -> dict[str, float]:
@@ -44,22 +27,15 @@ def measure(servers: str, console: Console) -> dict[str, float]:
         Feeder(servers) as feeder,
     ):
         url = f"http://127.0.0.1:{server.read_line()}/v1"
-        config = Path(folder, "fleet.toml")
-        config.write_text(
-            CONFIG.format(servers=servers, prefix=prefix, url=url, in_flight=IN_FLIGHT)
-        )
-        command = [sys.executable, "-m", "tollway_workers.cli.entry"]
-        subprocess.run(
-            [*command, "topics", "apply", "--config", str(config)], check=True, capture_output=True
+        prepared = FleetWorker.prepare(
+            Path(folder), servers=servers, prefix=prefix, url=url, in_flight=IN_FLIGHT
         )
         announce = Path(folder, "announce.json")
-        worker = subprocess.Popen(
-            [*command, "worker", "--config", str(config), "--announce", str(announce)]
-        )
+        worker = subprocess.Popen([*prepared.command, "--announce", str(announce)])
         try:
             metrics = _url(announce, worker)
             idle = psutil.Process(worker.pid).memory_info().rss
-            feeder.write_line(f"{prefix}.jobs.bench.bulk bench {2 * IN_FLIGHT}")
+            feeder.write_line(f"{prepared.jobs} bench {2 * IN_FLIGHT}")
             feeder.read_line()
             peak, in_flight = _watch(worker.pid, metrics)
         finally:

@@ -90,9 +90,9 @@ class Feeder(LineProcess):
     def __init__(self, bootstrap_servers: str) -> None:
         super().__init__("feeder.py", bootstrap_servers)
 
-    async def feed(self, topic: str, route: str, jobs: int) -> None:
+    async def feed(self, topic: str, route: str, jobs: int, form: str = "job") -> None:
         """Publish `jobs` jobs; returns when Kafka has them."""
-        self.write_line(f"{topic} {route} {jobs}")
+        self.write_line(f"{topic} {route} {jobs} {form}")
         line = await asyncio.to_thread(self.read_line)
         if line != "fed":
             raise RuntimeError(f"the feeder said {line!r}")

@@ -20,7 +20,7 @@ from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
-from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.consume.relay_loop import Relay
@@ -45,12 +45,12 @@ async def measure(servers: str, console: Console) -> dict[str, float]:
     """Seconds between when jobs were due and when their lane's topic had them."""
     client = {"bootstrap_servers": servers}
     names = TopicNames(f"bench-relay-{os.getpid()}")
-    ways = Ways(names=names, first_lanes={}, lanes=frozenset({"main"}), tiers=TIERS)
+    targets = RelayTargets(names=names, first_lanes={}, lanes=frozenset({"main"}), tiers=TIERS)
     lane = names.lane("main", Priority.BULK)
     await _make_topics(client, [lane, *map(names.retry, TIERS)])
     sink = KafkaSink(SinkSettings(client=client, most_bytes=1_000_000), SystemClock())
     await sink.start()
-    relays = [_relay(name, client, ways, sink) for name in ("one", "two")]
+    relays = [_relay(name, client, targets, sink) for name in ("one", "two")]
     running = [asyncio.create_task(relay.run()) for relay in relays]
     due: dict[bytes, float] = {}
     at_once = time.time() + TIERS[1]
@@ -67,11 +67,11 @@ async def measure(servers: str, console: Console) -> dict[str, float]:
     return _figures(due, back, at_once, console)
 
 
-def _relay(name: str, client: dict[str, Any], ways: Ways, sink: KafkaSink) -> Relay:
+def _relay(name: str, client: dict[str, Any], targets: RelayTargets, sink: KafkaSink) -> Relay:
     settings = SourceSettings(
         client=client,
-        topics=tuple(map(ways.names.retry, TIERS)),
-        group=ways.names.relay_group,
+        topics=tuple(map(targets.names.retry, TIERS)),
+        group=targets.names.relay_group,
         instance_id=name,
         session_timeout=15.0,
     )
@@ -79,7 +79,7 @@ def _relay(name: str, client: dict[str, Any], ways: Ways, sink: KafkaSink) -> Re
     async def give_up(record: ReceivedRecord, failure: Failure, route: str) -> None:
         raise AssertionError(failure.message)
 
-    return Relay(KafkaTierSource(settings, SystemClock()), sink, ways, SystemClock(), give_up)
+    return Relay(KafkaTierSource(settings, SystemClock()), sink, targets, SystemClock(), give_up)
 
 
 async def _make_topics(client: dict[str, Any], topics: list[str]) -> None:

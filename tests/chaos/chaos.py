@@ -18,6 +18,7 @@ import churn
 import deploy
 import fairness
 import fleet_contract
+import hostile
 import killer
 import moving_target
 import one_slow
@@ -30,7 +31,7 @@ from tollway_workers.kafka.connect import quieten_client_logs
 
 Scenario = Callable[[Stage], Awaitable[list[Figure]]]
 
-#: Delivery takes 13 minutes, limits 15.
+#: Delivery takes 13 minutes, limits 15, strangers 5.
 GROUPS: dict[str, dict[str, Scenario]] = {
     "delivery": {
         "churn": churn.churn,
@@ -47,6 +48,7 @@ GROUPS: dict[str, dict[str, Scenario]] = {
         "zombie": zombie.zombie,
         "fairness": fairness.fairness,
     },
+    "strangers": {"hostile": hostile.hostile},
 }
 SCENARIOS = {name: scenario for group in GROUPS.values() for name, scenario in group.items()}
 

@@ -9,9 +9,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
-from waiting import until
+from eventually import eventually
 
 from tollway_workers.local.kafka.probe import brokers_known_to
+
+#: Seconds until a broker that was started serves clients.
+_SERVES = 120.0
 
 #: A topic and a partition.
 Place = tuple[str, int]
@@ -54,8 +57,7 @@ async def records_in(servers: str, topic: str) -> int:
 
 async def until_in_sync(servers: str, copies: int, *, patience: float) -> None:
     """Return when every partition has all its copies. Raises TimeoutError."""
-    async with asyncio.timeout(patience):
-        await until(lambda: _in_sync(servers, copies))
+    await eventually(lambda: _in_sync(servers, copies), patience)
 
 
 async def _in_sync(servers: str, copies: int) -> bool:
@@ -80,7 +82,7 @@ async def until_at_work(ports: list[int]) -> None:
         known = await asyncio.gather(*(asyncio.to_thread(brokers_known_to, p) for p in ports))
         return any(known)
 
-    await until(one_serves)
+    await eventually(one_serves, _SERVES)
 
 
 async def owners(servers: str, group: str) -> dict[Place, list[str]]:

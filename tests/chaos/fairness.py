@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from eventually import eventually
 from ground import Ground, Setting, Stage, ground
 from provider import Behaviour
 from report import Figure
 from traffic import job
-from waiting import until
 
 from tollway_schemas.job import Job
 
@@ -170,8 +170,7 @@ async def _answered(here: Ground, wanted: Sequence[Job]) -> None:
     async def all_are() -> bool:
         return ids <= here.traffic.answered
 
-    async with asyncio.timeout(_PATIENCE):
-        await until(all_are)
+    await eventually(all_are, _PATIENCE)
 
 
 def _long(lane: str, name: str, count: int) -> Iterator[Job]:

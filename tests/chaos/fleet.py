@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+from eventually import eventually
 from judge import Blow, Ownership
 from schedule import Act, Step
-from waiting import POLL, until
 from worker_process import WorkerProcess
 
 #: Seconds until a supervisor starts a worker again that was killed.
 RESTART_DELAY = 1.0
 #: Seconds that a whole fleet may take to be ready.
 _READY = 60.0
-
+#: Seconds between two looks at a worker that starts.
+_POLL = 0.1
 #: Seconds between two looks at what workers own.
 _BETWEEN_LOOKS = 0.25
 
@@ -78,7 +79,7 @@ class Fleet:
         """Return when these say that they are ready. Raises TimeoutError."""
         async with asyncio.timeout(_READY):
             for name in names:
-                await until(self._workers[name].is_ready)
+                await eventually(self._workers[name].is_ready, _READY)
 
     async def kill(self, name: str) -> Blow:
         """SIGKILL."""
@@ -166,7 +167,7 @@ class Fleet:
             if await worker.is_ready():
                 self.starts.append(time.monotonic() - began)
                 return
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(_POLL)
 
     def _go(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -26,7 +26,7 @@ from schedule import Step
 from windows import Amount, busiest, most_beyond, spent
 
 from tollway_workers.kafka.group.consumer_options import HEARTBEAT
-from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.owned_partition import LEASE
 
 _SETTING = Setting(
     lanes=LANES, behaviour=Behaviour(latency=("--latency-ms", "300")), partitions=SHARDS

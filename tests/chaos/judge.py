@@ -43,6 +43,8 @@ class Ending:
     at: float
     #: Calls that its worker knew of: one that timed out at its provider was rightly made again.
     calls: int = 1
+    #: Why it failed, where it did.
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,20 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from judge import Ending
 
+from tollway_schemas import headers
 from tollway_schemas.codec import encode
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
+from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
 from tollway_schemas.request import ChatRequest, Message
 from tollway_schemas.topics import TopicNames
 
@@ -64,6 +66,8 @@ class Traffic:
     letters: list[Ending] = field(default_factory=list)
     #: Jobs that have a reply of any kind.
     answered: set[str] = field(default_factory=set)
+    #: Told of each reply.
+    on_reply: Callable[[dict[str, Any]], object] = lambda value: None
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
@@ -73,7 +77,8 @@ class Traffic:
             max_batch_size=2**18,
         )
         await self._producer.start()
-        self._consumer = AIOKafkaConsumer(
+        # What nobody can read stands there too, where strangers write.
+        self._consumer = RecordConsumer(
             bootstrap_servers=self.servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -159,6 +164,11 @@ class Traffic:
                     self._take(place.topic, record)
 
     def _take(self, topic: str, record: Any) -> None:
+        if isinstance(record, UnreadableRecord):
+            return
+        if headers.get(record.headers, headers.VALUE_KIND) is not None:
+            self.letters.append(_raw_letter(record))
+            return
         value = orjson.loads(record.value)
         failure = value.get("failure") or {}
         is_reply = topic == self.names.replies
@@ -168,9 +178,26 @@ class Traffic:
             status=value["status"] if is_reply else failure["failure_class"],
             at=record.timestamp / 1000,
             calls=max((attempt["number"] for attempt in value.get("attempts") or ()), default=1),
+            message=failure.get("message") or "",
         )
         if is_reply:
             self.replies.append(ending)
             self.answered.add(ending.job_id)
+            self.on_reply(value)
         else:
             self.letters.append(ending)
+
+
+def _raw_letter(record: Any) -> Ending:
+    """What the dead letter of a record says that holds no job."""
+
+    def said(name: str) -> str:
+        return headers.get(record.headers, name) or ""
+
+    return Ending(
+        job_id=said(headers.JOB_ID),
+        worker=said(headers.WORKER),
+        status=said(headers.FAILURE_CLASS),
+        at=record.timestamp / 1000,
+        message=said(headers.FAILURE_MESSAGE),
+    )

@@ -16,12 +16,12 @@ import cluster
 import judge
 from commit_log import CommitLog
 from door import Door
+from eventually import eventually
 from ground import Ground, Setting, Stage, ground
 from judge import Blow, Call, Wake
 from provider import Behaviour
 from report import Figure
 from traffic import job
-from waiting import until
 
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
@@ -142,8 +142,7 @@ class _Run:
                     self.owners[members[0].partition("-")[0]] = last.owner
             return self.owners.keys() == set(WORKERS) and len(set(self.owners.values())) == _SHARDS
 
-        async with asyncio.timeout(_PATIENCE):
-            await until(all_own)
+        await eventually(all_own, _PATIENCE)
 
     async def until_busy(self, names: Sequence[str]) -> None:
         """Wait until each of these owns something, calls, and has jobs waiting."""
@@ -158,8 +157,7 @@ class _Run:
                 for name in names
             )
 
-        async with asyncio.timeout(_PATIENCE):
-            await until(all_are)
+        await eventually(all_are, _PATIENCE)
 
     async def freeze(self, names: Sequence[str]) -> None:
         """Freeze these while they call, until others have all that was theirs; wake them."""
@@ -189,8 +187,7 @@ class _Run:
             last = self.log.newest.values()
             return all(each.owner not in numbers and each.at > frozen for each in last)
 
-        async with asyncio.timeout(_PATIENCE):
-            await until(others_have_all)
+        await eventually(others_have_all, _PATIENCE)
         self.moved.append(time.time() - frozen)
 
     async def _until_back(self, names: Sequence[str], woken: float) -> None:
@@ -198,8 +195,7 @@ class _Run:
             own = {each.owner for each in self.log.newest.values() if each.at > woken}
             return all(self.owners[name] in own for name in names)
 
-        async with asyncio.timeout(_PATIENCE):
-            await until(all_are)
+        await eventually(all_are, _PATIENCE)
 
     async def until_known(self, at: float) -> None:
         """Wait until the log of commits is read up to a moment."""
@@ -207,8 +203,7 @@ class _Run:
         async def is_read() -> bool:
             return max(each.at for each in self.log.newest.values()) > at
 
-        async with asyncio.timeout(_PATIENCE):
-            await until(is_read)
+        await eventually(is_read, _PATIENCE)
 
     def _owns(self, name: str) -> bool:
         number = self.owners[name]

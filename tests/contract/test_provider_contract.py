@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from aiohttp import web
@@ -163,7 +163,7 @@ async def test_closing_twice_is_closing_once(stage: Stage) -> None:
 
 @asynccontextmanager
 async def _answering(
-    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], asked: LaneConfig = _LANE
 ) -> AsyncIterator[Provider]:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", answer)
@@ -171,7 +171,7 @@ async def _answering(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     settings = ProviderSettings(base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
-    provider = ProviderRegistry({"p": settings}).open(_LANE)
+    provider = ProviderRegistry({"p": settings}).open(asked)
     try:
         yield provider
     finally:
@@ -190,7 +190,7 @@ async def test_an_answer_that_is_streamed_though_nobody_asked_is_joined() -> Non
         await response.write(b"data: [DONE]\n\n")
         return response
 
-    async with _answering(answer) as provider:
+    async with _answering(answer, replace(_LANE, stream="never")) as provider:
         completion = await provider.complete(_call(provider))
 
     assert (completion.text, completion.finish_reason) == ("Hello", "stop")

@@ -22,7 +22,7 @@ BODY: dict[str, Any] = {
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         yield client
 
 
@@ -109,6 +109,49 @@ async def test_a_hang_ends_when_the_client_goes_and_is_billed(
         call = await _the_call(sim)
 
     assert call == ("hang", "hang", True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_stall_sends_a_part_and_ends_when_the_client_goes(
+    http: httpx.AsyncClient, stream: bool
+) -> None:
+    async with _with(FaultKind.STALL) as sim:
+        got = await _until_silent(http, sim, stream=stream)
+        call = await _the_call(sim)
+
+    assert b'"content":"' in got
+    assert b'"finish_reason":"stop"' not in got
+    assert call == ("stall", "stall", True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_drip_sends_byte_by_byte(http: httpx.AsyncClient, stream: bool) -> None:
+    async with _with(FaultKind.DRIP) as sim:
+        got = await _until_silent(http, sim, stream=stream)
+        call = await _the_call(sim)
+
+    assert len(got) == 1
+    assert call == ("drip", "drip", True)
+
+
+async def test_a_drip_may_be_fast_enough_to_be_an_answer(http: httpx.AsyncClient) -> None:
+    async with _with(FaultKind.DRIP, bytes_per_second=1e6) as sim:
+        response = await _ask(http, sim)
+        call = await _the_call(sim)
+
+    assert response.json()["choices"][0]["finish_reason"] == "stop"
+    assert call == ("ok", "drip", True)
+
+
+async def _until_silent(http: httpx.AsyncClient, sim: Simulator, *, stream: bool) -> bytes:
+    """What comes until nothing comes for a moment; then the client leaves."""
+    got = b""
+    url, body = f"{sim.base_url}/chat/completions", BODY | {"stream": stream}
+    with pytest.raises(httpx.ReadTimeout):
+        async with http.stream("POST", url, json=body, timeout=0.2) as response:
+            async for piece in response.aiter_raw():
+                got += piece
+    return got
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -11,7 +11,6 @@ import httpx
 import pytest
 import trustme
 
-from tollway_workers.providers.http.lean_http import Endpoint, PostRequest
 from tollway_workers.providers.http.transport import (
     AiohttpTransport,
     BodyTooLarge,
@@ -19,6 +18,8 @@ from tollway_workers.providers.http.transport import (
 )
 
 Scene = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
+
+pytestmark = pytest.mark.both_loops
 
 TIMEOUT = {"connect": 0.3, "read": 0.3, "write": 0.3, "pool": 0.3}
 
@@ -187,8 +188,8 @@ async def test_the_request_on_the_wire_is_the_one_that_was_built(
 async def test_no_header_is_added_to_those_given(
     transport: httpx.AsyncBaseTransport, server: httpx.URL, given: bytes
 ) -> None:
-    endpoint = Endpoint(server.join("/echo"), [(given, b"a/b")])
-    request = PostRequest(endpoint, [(b"X-Own", b"1")], b"{}", TIMEOUT)
+    headers = [(given, b"a/b"), (b"X-Own", b"1")]
+    request = httpx.Request("POST", server.join("/echo"), headers=headers, content=b"{}")
 
     said = await read_body(await transport.handle_async_request(request), 9_999)
 

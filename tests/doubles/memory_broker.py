@@ -12,11 +12,12 @@ from itertools import count
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
 from tollway_workers.kafka.produce.partitioner import partition_of
-from tollway_workers.ownership.holdings import Found, Holdings
 from tollway_workers.ownership.layout import merged
 from tollway_workers.ownership.offsets import OffsetTracker
+from tollway_workers.ownership.owned_partitions import Found, OwnedPartitions
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.ownership.shard_plan import Member, Place, plan
+from tollway_workers.ownership.shard_plan import Member, plan
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 
@@ -33,7 +34,7 @@ class _Group:
     """Members in the order of their names, and what was committed."""
 
     members: dict[str, "MemorySource"] = field(default_factory=dict)
-    committed: dict[Place, tuple[int, str]] = field(default_factory=dict)
+    committed: dict[Partition, tuple[int, str]] = field(default_factory=dict)
 
 
 class MemoryBroker:
@@ -56,11 +57,11 @@ class MemoryBroker:
         """All records of a topic, partition by partition."""
         return [record for partition in self.topics[topic] for record in partition]
 
-    def committed(self, group: str) -> dict[Place, tuple[int, str]]:
+    def committed(self, group: str) -> dict[Partition, tuple[int, str]]:
         """Offset and metadata of each partition that a group has committed."""
         return dict(self._group(group).committed)
 
-    async def append(self, record: OutgoingRecord) -> Place:
+    async def append(self, record: OutgoingRecord) -> Partition:
         """Write a record where its key, or it itself, says.
 
         Raises RecordTooLarge beyond `most_bytes`, TopicUnavailable where there is no such topic.
@@ -90,7 +91,9 @@ class MemoryBroker:
             del members[member.instance_id]
             self.share(group)
 
-    def commit(self, group: str, member: "MemorySource", at: dict[Place, tuple[int, str]]) -> bool:
+    def commit(
+        self, group: str, member: "MemorySource", at: dict[Partition, tuple[int, str]]
+    ) -> bool:
         """Keep offsets of partitions that are the member's; False if it is not one any more."""
         if self._group(group).members.get(member.instance_id) is not member:
             return False
@@ -114,7 +117,7 @@ class MemoryBroker:
                 place: _left(group.committed.get(place))
                 for place in sorted(planned.given[instance_id])
             }
-            member.holdings.assign(found, orders, _NOW)
+            member.partitions.assign(found, orders, _NOW)
 
     def _group(self, name: str) -> _Group:
         return self._groups.setdefault(name, _Group())
@@ -141,7 +144,7 @@ class MemorySource:
         self.topics = tuple(topics)
         self.groups = groups
         self.instance_id = instance_id
-        self.holdings = Holdings(next(_OWNERS))
+        self.partitions = OwnedPartitions(next(_OWNERS))
         self._broker = broker
         self._group = group
         self._held_back: frozenset[str] = frozenset()
@@ -152,7 +155,7 @@ class MemorySource:
 
     async def poll(self, most: int) -> list[ReceivedRecord]:
         """About `most` new records, each once while its partition is ours; waits a moment."""
-        if self.holdings.unclaimed or self.holdings.waiting:
+        if self.partitions.unclaimed or self.partitions.waiting:
             await self.commit()
         taken = self._take(most)
         if not taken:
@@ -166,15 +169,20 @@ class MemorySource:
 
     def hold_back(self, topics: Collection[str], resting: Collection[str] = ()) -> None:
         """Read nothing more from exactly these topics; no call may start for the resting ones."""
-        self._held_back, self.holdings.resting = frozenset(topics), frozenset(resting)
+        self._held_back, self.partitions.resting = frozenset(topics), frozenset(resting)
 
     def may_start(self, record: ReceivedRecord) -> bool:
         """Whether a call for it may start now."""
         return record.tracker.owned and not record.tracker.releasing
 
+    @property
+    def lost(self) -> int:
+        """Partitions that this worker has owned and does not any more; it only grows."""
+        return self.partitions.lost
+
     def serves(self, topic: str) -> bool:
         """Whether a shard of the topic's limit group is ours."""
-        return self.holdings.serves(topic)
+        return self.partitions.serves(topic)
 
     def complete(self, record: ReceivedRecord) -> None:
         """The outcome of a record is safely written: it never comes again."""
@@ -187,33 +195,33 @@ class MemorySource:
     async def commit(self) -> None:
         """Write down what is complete; what is released then goes to others."""
         self.write_down()
-        if self.holdings.released:
+        if self.partitions.released:
             self._broker.share(self._group)
 
     def drain(self) -> None:
         """Release all that is ours, shard by shard as they end, and want nothing more."""
-        self.holdings.drain()
+        self.partitions.drain()
 
     async def leave(self) -> None:
         """Commit, and give the partitions to others at once; idempotent."""
-        self.holdings.drain()
+        self.partitions.drain()
         self.write_down()
         self._broker.leave(self._group, self)
         self.forget()
 
     def forget(self) -> None:
         """Nothing is ours any more: what a crash leaves of a process."""
-        self.holdings.assign({}, Orders(partitions={}), _NOW)
+        self.partitions.assign({}, Orders(partitions={}), _NOW)
 
     @property
     def releasing(self) -> bool:
         """Whether something of ours is about to go."""
-        return self.holdings.releasing > 0
+        return self.partitions.releasing > 0
 
     @property
     def owned(self) -> int:
         """Partitions that are ours now."""
-        return len(self.holdings)
+        return len(self.partitions)
 
     def claim(self) -> Member:
         """What it says of itself when it joins."""
@@ -221,32 +229,32 @@ class MemorySource:
             name=self.instance_id,
             topics=frozenset(self.topics),
             epoch=0,
-            owned=frozenset(self.holdings),
-            released=frozenset(self.holdings.released),
-            leaving=self.holdings.leaving,
+            owned=frozenset(self.partitions),
+            released=frozenset(self.partitions.released),
+            leaving=self.partitions.leaving,
         )
 
     def write_down(self) -> None:
         """Commit what is complete."""
-        commits = self.holdings.commits({}, _NOW)
+        commits = self.partitions.commits({}, _NOW)
         at = {place: (each.offset, each.metadata) for place, each in commits.items()}
         if self._broker.commit(self._group, self, at):
-            self.holdings.written(commits)
+            self.partitions.written(commits)
 
     def _take(self, most: int) -> list[ReceivedRecord]:
         left = most
-        for place in self.holdings:
+        for place in self.partitions:
             topic, partition = place
-            if topic in self._held_back or not self.holdings.wanted(place, _NOW):
+            if topic in self._held_back or not self.partitions.wanted(place, _NOW):
                 continue
-            tracker = self.holdings.tracker(place)
+            tracker = self.partitions.tracker(place)
             log = self._broker.topics[topic][partition]
             offsets = range(tracker.next_offset, min(len(log), tracker.next_offset + left))
             left -= len(offsets)
-            self.holdings.take(place, [self._received(place, at, tracker) for at in offsets])
-        return self.holdings.begin(_NOW) if most > 0 else []
+            self.partitions.take(place, [self._received(place, at, tracker) for at in offsets])
+        return self.partitions.begin(_NOW) if most > 0 else []
 
-    def _received(self, place: Place, offset: int, tracker: OffsetTracker) -> ReceivedRecord:
+    def _received(self, place: Partition, offset: int, tracker: OffsetTracker) -> ReceivedRecord:
         topic, partition = place
         record = self._broker.topics[topic][partition][offset]
         return ReceivedRecord(
@@ -261,7 +269,7 @@ class MemorySource:
         )
 
     def __repr__(self) -> str:
-        return f"<MemorySource {self.instance_id} [{len(self.holdings)} partitions]>"
+        return f"<MemorySource {self.instance_id} [{len(self.partitions)} partitions]>"
 
 
 class MemorySink:

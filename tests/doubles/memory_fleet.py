@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 from random import Random
+from typing import ClassVar
 
 from manual_clock import ManualClock
 from memory_broker import MemoryBroker, MemorySink, MemorySource
@@ -21,7 +22,7 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
@@ -37,6 +38,7 @@ from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
+from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
 from tollway_workers.validation.judge import Judge
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker.parts import Parts
@@ -72,6 +74,9 @@ MOST_JOB_BYTES = 2**20
 
 class MemoryFleet:
     """A worker that is put together as a process puts it together, and what it wrote."""
+
+    #: What its routes ask of an answer beyond its schema.
+    answer_checks: ClassVar[RouteChecks] = NO_CHECKS
 
     def __init__(
         self,
@@ -109,7 +114,9 @@ class MemoryFleet:
         self.validator = ResultValidator(Judge(Unconfined()))
         dice = Random(7)
         policy = RetryPolicy(dice, tiers)
-        self.executor = JobExecutor(self.lanes, self.validator, policy, self.clock)
+        self.executor = JobExecutor(
+            self.lanes, self.validator, policy, self.clock, self.answer_checks
+        )
         self.publisher = self._new_publisher(tiers)
         self.reader = JobReader(reads)
         self.commands = Commands()
@@ -260,14 +267,14 @@ class MemoryFleet:
     def _new_relay(
         self, routes: Mapping[str, RouteSettings], lanes: Iterable[str], tiers: tuple[float, ...]
     ) -> Relay:
-        ways = Ways(
+        targets = RelayTargets(
             names=NAMES,
             first_lanes={name: route.lanes[0] for name, route in routes.items()},
             lanes=frozenset(lanes),
             tiers=tiers,
         )
         give_up = self.publisher.publish_undecodable
-        return Relay(self.tiers, self.sink, ways, self.clock, give_up, self.metrics)
+        return Relay(self.tiers, self.sink, targets, self.clock, give_up, self.metrics)
 
     def _parts(self, memory_bytes: int) -> Parts:
         return Parts(

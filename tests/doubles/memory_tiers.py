@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from memory_broker import MemoryBroker, MemorySource
 
 from tollway_workers.kafka.consume.tier_reader import take_due
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.ownership.shard_plan import Place
 
 #: Records read by one poll at most.
 _MOST_READ = 100
@@ -25,7 +25,7 @@ class MemoryTierSource:
         self._instance_id = instance_id
         self._source = self._new_source()
         self._left = False
-        self._heads: defaultdict[Place, deque[ReceivedRecord]] = defaultdict(deque)
+        self._heads: defaultdict[Partition, deque[ReceivedRecord]] = defaultdict(deque)
 
     async def start(self) -> None:
         """Join the group, as a new member after it was left."""

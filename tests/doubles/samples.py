@@ -10,8 +10,9 @@ from tollway_schemas.headers import Headers
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, Message
 from tollway_workers.clock import Clock
-from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.config.shape.groups import lane_contract
+from tollway_workers.config.shape.contract import Contract
+from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig
+from tollway_workers.config.shape.groups import LimitGroup, contract_of
 from tollway_workers.config.shape.provider import LimitSettings
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.progress import JobProgress
@@ -90,6 +91,23 @@ def lane(name: str = "main", **fields: Any) -> LaneConfig:
         "price": None,
     }
     return LaneConfig(**{**given, **fields})
+
+
+def lane_contract(config: LaneConfig) -> Contract:
+    """What its provider allows a lane that is a group of its own, of one shard if it says none."""
+    name, provider = config.name, config.provider_name
+    limits = config.limits.model_dump(exclude_unset=True)
+    settings = FleetSettings.model_validate(
+        {
+            "providers": {
+                provider: {"base_url": "http://127.0.0.1/v1", "call_timeout": config.call_timeout}
+            },
+            "lanes": {name: {"provider": provider, "model": config.model, **limits}},
+        }
+    )
+    shards = config.limits.shards or 1
+    group = LimitGroup(name=name, lanes=(name,), shards=shards, ownership_topic=name)
+    return contract_of(group, settings)
 
 
 def admission_of(config: LaneConfig, clock: Clock, count: TokenCount = text_tokens) -> Admission:

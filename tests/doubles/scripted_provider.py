@@ -59,6 +59,10 @@ class ScriptedProvider:
             body["output"] = output.model_dump()
         return orjson.dumps(body)
 
+    def streams(self, request: ChatRequest) -> bool:
+        """Its answers come in one piece."""
+        return False
+
     async def complete(self, call: ProviderCall) -> Completion:
         """The next turn. Raises ProviderError if it is a failure or hangs past the timeout."""
         self.calls.append(call)

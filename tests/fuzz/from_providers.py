@@ -6,8 +6,10 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import brotli
 import httpx
 import orjson
+from backports import zstd
 from mutations import Case
 from pydantic import SecretStr
 from samples import NOW, job, lane, progress
@@ -34,26 +36,27 @@ _KEY = "kx-0123456789abcdef"
 
 
 class _Pieces(httpx.AsyncByteStream):
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    def __init__(self, body: bytes, parts: int) -> None:
+        self._body, self._parts = body, parts
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = max(1, len(self._body) // 3)
+        size = max(1, len(self._body) // self._parts)
         for begin in range(0, len(self._body), size):
             yield self._body[begin : begin + size]
 
 
 class _Scripted(httpx.AsyncBaseTransport):
-    """Answers what `case` says: status, headers, body."""
+    """Answers what `case` says: status, headers, body, which comes in about so many `parts`."""
 
     case: Case = ()
+    parts: int = 3
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         status, headers, body, *_ = self.case
         code = int(status[:3]) if status[:3].isdigit() else 1 + len(status) % 999
         if code == 0:
             raise httpx.ReadError(body[:200].decode("latin-1"), request=request)
-        return httpx.Response(code, headers=_raw(headers), stream=_Pieces(body))
+        return httpx.Response(code, headers=_raw(headers), stream=_Pieces(body, self.parts))
 
 
 def _raw(part: bytes) -> list[tuple[bytes, bytes]]:
@@ -90,6 +93,42 @@ async def _responses() -> AsyncIterator[Run]:
     await provider.aclose()
 
 
+@asynccontextmanager
+async def _streams() -> AsyncIterator[Run]:
+    """The same bytes mean the same, wherever they are cut."""
+    transport, validator = _Scripted(), ResultValidator()
+    provider = HttpProvider(
+        settings=ProviderSettings(base_url="https://api.example.com/v1"),
+        lane=lane(stream="always", first_token_timeout=3.0, idle_timeout=3.0),
+        wire=WIRE_FORMATS["openai"],
+        transport=transport,
+        key=lambda: SecretStr(_KEY),
+    )
+
+    async def run(case: Case) -> None:
+        transport.case = case
+        meanings: list[tuple[object, ...]] = []
+        for parts in (1, 40):
+            transport.parts = parts
+            call = ProviderCall(body=_SENT, call_id="job-1/1/1", timeout=5.0, stream=True)
+            try:
+                completed = await provider.complete(call)
+            except ProviderError as error:
+                failure = error.failure
+                assert _KEY not in f"{failure.message}{failure.body!r}"
+                meanings.append((failure.failure_class.value,))
+            else:
+                assert _KEY.encode() not in completed.body + completed.kept
+                # Nothing that was cut is taken for an answer.
+                assert completed.finish_reason or not call.received.streamed
+                meanings.append((completed.text, completed.tool_calls))
+                await _replied(validator, completed)
+        assert meanings[0] == meanings[1]
+
+    yield run
+    await provider.aclose()
+
+
 async def _replied(validator: ResultValidator, completed: Completion) -> None:
     """What passes for an answer can be written, and be read by a service."""
     try:
@@ -98,7 +137,7 @@ async def _replied(validator: ResultValidator, completed: Completion) -> None:
         return
     the_job = progress(job())
     served, whole = completed.model_served, not completed.deep
-    ending = Completed(answer, Provenance.LIVE, "main", served, completed.kept, whole=whole)
+    ending = Completed(answer, Provenance.LIVE, "main", served, body=completed.kept, whole=whole)
     decode(Reply, outgoing.reply(the_job, ending, dead=False, worker="w", now=NOW))
 
 
@@ -170,6 +209,40 @@ _STREAM = b"".join(
         },
     )
 )
+_MORE_STREAMS = (
+    b": PROCESSING\r\n\r\nevent: message\r\n" + _STREAM.replace(b"\n", b"\r\n"),
+    b"".join(
+        b"data: " + orjson.dumps(each) + b"\n\n"
+        for each in (
+            {"choices": [], "prompt_filter_results": [{"prompt_index": 0}]},
+            {"choices": [{"index": 0, "delta": {"reasoning_content": "hm \u2028"}}]},
+            {
+                "choices": [
+                    {
+                        "index": 0,
+                        "delta": {"content": "so"},
+                        "logprobs": {"content": [{"token": "so", "logprob": -0.1}]},
+                    }
+                ]
+            },
+            {
+                "choices": [
+                    {
+                        "index": 0,
+                        "delta": {
+                            "tool_calls": [
+                                {"index": 0, "id": "t", "function": {"name": "f", "arguments": "{"}}
+                            ]
+                        },
+                    }
+                ]
+            },
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]},
+        )
+    ),
+    _STREAM[:90] + b'data: {"error": {"message": "overloaded ' + _KEY.encode() + b'"}}\n\n',
+    b'event: error\ndata: {\ndata: "code": 429}\n\n',
+)
 _JSON_TYPE = b"content-type: application/json; charset=utf-8\nx-request-id: r-1"
 _LIMITS = (
     b"retry-after: 7\nx-ratelimit-limit-tokens: 1000\nx-ratelimit-remaining-tokens: 5\n"
@@ -187,6 +260,17 @@ _RESPONSES: tuple[Case, ...] = (
     (b"429", _LIMITS, orjson.dumps({"error": {"code": "rate_limit_exceeded", "message": "no"}})),
     (b"503", b"retry-after: Wed, 21 Oct 2026 07:28:00 GMT", b"busy"),
     (b"000", b"", b"connection reset " + _KEY.encode()),
+)
+
+
+_EVENT_TYPE = b"content-type: text/event-stream"
+_STREAMS: tuple[Case, ...] = (
+    *((b"200", _EVENT_TYPE, each + b"data: [DONE]\n\n") for each in (_STREAM, *_MORE_STREAMS)),
+    (b"200", _EVENT_TYPE + b"\ncontent-encoding: gzip", gzip.compress(_STREAM, mtime=0)),
+    (b"200", _EVENT_TYPE + b"\ncontent-encoding: br", brotli.compress(_STREAM)),
+    (b"200", _EVENT_TYPE + b"\ncontent-encoding: zstd", zstd.compress(_STREAM)),
+    (b"200", _JSON_TYPE, orjson.dumps(_COMPLETION)),
+    (b"503", _EVENT_TYPE, b'data: {"error": {"message": "busy"}}\n\n'),
 )
 
 
@@ -257,5 +341,6 @@ _ANSWERS = tuple((orjson.dumps(schema), text) for schema in _SCHEMAS for text in
 
 TARGETS = (
     Target(name="responses", seeds=_RESPONSES, opened=_responses),
+    Target(name="streams", seeds=_STREAMS, opened=_streams),
     Target(name="answers", seeds=_ANSWERS, opened=_answers),
 )

@@ -39,7 +39,7 @@ from tollway_workers.cli.fleet.page import lane_facts, lane_sheets, worker_facts
 from tollway_workers.cli.fleet.view import FleetView
 from tollway_workers.cli.shared.attempt_table import attempt_row
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.forwarding.relay import Ways, is_due, onward
+from tollway_workers.forwarding.relay import RelayTargets, is_due, onward
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.endings import invalid_job
@@ -184,7 +184,7 @@ _TOPICS = (
     NAMES.lane("main", job().priority),
     NAMES.lane("old", job().priority),
 )
-_WAYS = Ways(
+_TARGETS = RelayTargets(
     names=NAMES, first_lanes={"extract": "main"}, lanes=frozenset({"main", "old"}), tiers=TIERS
 )
 
@@ -198,7 +198,7 @@ async def _intake() -> AsyncIterator[Run]:
         carried = _headers_of(case[0])
         for tier in TIERS:
             is_due(carried, NOW, tier)
-        topic, about = onward(carried, _WAYS, NOW)
+        topic, about = onward(carried, _TARGETS, NOW)
         assert topic.startswith("tollway.")
         for name, said in zip(_TOPICS, (carried, carried, about), strict=True):
             tracker = OffsetTracker(0)

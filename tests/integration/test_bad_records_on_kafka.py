@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from bad_ground import GOOD, SECRET, Bad, Ground, MakeTopic, a_job, changed, done
+from bad_ground import GOOD, SECRET, TABLES, Bad, a_job, changed, done, write
+from live_fleet import LiveFleet, OpenFleet, by_job
 
 from tollway_schemas import headers
 from tollway_schemas.codec import encode
@@ -13,7 +13,7 @@ from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_workers.local.simulator import Simulator
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.kafka
 
 _BAD = 200
 
@@ -77,18 +77,13 @@ _FORGED = (
 
 
 @pytest.fixture
-async def ground(
-    bootstrap_servers: str, topic_prefix: str, make_topic: MakeTopic, tmp_path: Path
-) -> AsyncIterator[Ground]:
+async def fleet(live_fleet: OpenFleet) -> AsyncIterator[LiveFleet]:
     async with Simulator() as simulator:
-        ground = Ground(bootstrap_servers, topic_prefix, tmp_path, simulator.base_url)
-        await ground.open(make_topic)
-        yield ground
-        await ground.close()
+        yield await live_fleet(simulator.base_url, **TABLES)
 
 
 async def test_bad_records_among_good_jobs_are_kept_raw_and_the_good_ones_are_answered(
-    ground: Ground,
+    fleet: LiveFleet,
 ) -> None:
     kinds, ends = without_a_job(), refused()
     bad = [kinds[number % len(kinds)] for number in range(_BAD)]
@@ -96,27 +91,27 @@ async def test_bad_records_among_good_jobs_are_kept_raw_and_the_good_ones_are_an
     forged = [Bad(encode(each), job_key(each.id), _FORGED) for each in good]
     mixed = [*bad, *ends.values(), *forged]
     random.Random(8).shuffle(mixed)
-    await ground.write(ground.names.jobs("extract", Priority.BULK), *mixed)
+    await write(fleet, fleet.names.jobs("extract", Priority.BULK), *mixed)
 
-    await done(ground)
+    await done(fleet)
 
-    replies = await ground.replies()
+    replies = by_job(await fleet.replies())
     assert {name for name, reply in replies.items() if reply.status == "completed"} == {
         each.id for each in good
     }
     assert {name for name, reply in replies.items() if reply.status == "failed"} == ends.keys()
-    letters = await ground.records(ground.names.dead_letters)
+    letters = await fleet.records(fleet.names.dead_letters)
     raw = [each for each in letters if (headers.VALUE_KIND, b"raw") in each.headers]
     assert sorted(each.value or b"" for each in raw) == sorted(each.value or b"" for each in bad)
 
 
 @pytest.mark.parametrize("topic", ["lane", "retry"])
 async def test_garbage_where_only_the_fleet_may_write_comes_to_an_end_too(
-    ground: Ground, topic: str
+    fleet: LiveFleet, topic: str
 ) -> None:
-    name = ground.names.lane("main", Priority.BULK)
+    name = fleet.names.lane("main", Priority.BULK)
     if topic == "retry":
-        name = ground.names.retry(15.0)
+        name = fleet.names.retry(15.0)
     # A route that nobody has is no reason to read no job from it.
     astray = b'"route":"' + SECRET.encode()
     kinds = [each for each in without_a_job() if each.value and astray not in each.value]
@@ -127,13 +122,13 @@ async def test_garbage_where_only_the_fleet_may_write_comes_to_an_end_too(
         for number, header in enumerate(_FORGED)
         if header not in far
     ]
-    await ground.write(name, *kinds, *odd)
+    await write(fleet, name, *kinds, *odd)
 
-    await done(ground)
+    await done(fleet)
 
-    letters = await ground.records(ground.names.dead_letters)
+    letters = await fleet.records(fleet.names.dead_letters)
     kept = {each.value for each in letters}
     assert {each.value for each in kinds} <= kept
-    told = [name for name in await ground.replies() if name.startswith("odd-")]
+    told = [name for name in by_job(await fleet.replies()) if name.startswith("odd-")]
     assert len(told) == sum(each.value not in kept for each in odd)
     assert len(told) > 5

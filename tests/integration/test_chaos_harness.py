@@ -8,13 +8,17 @@ from pathlib import Path
 import cluster
 import judge
 import pytest
+from eventually import eventually
 from ground import Ground, Setting, Stage, ground
 from provider import Behaviour
 from schedule import Act, Step
 from traffic import jobs
-from waiting import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120), pytest.mark.usefixtures("kafka_jars")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.kafka,
+    pytest.mark.usefixtures("kafka_jars"),
+]
 
 _LANES = """
 [lanes.main]
@@ -78,8 +82,7 @@ async def test_a_worker_that_ends_by_itself_is_seen_and_started_again(here: Grou
     async def is_back() -> bool:
         return fleet.deaths != [] and await fleet["w0"].is_ready()
 
-    async with asyncio.timeout(40):
-        await until(is_back)
+    await eventually(is_back, 40)
 
     assert fleet.deaths == [("w0", 2)]
     assert fleet.running == ["w0"]

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from bad_ground import GOOD, PATIENCE, Bad, Ground, MakeTopic, a_job, changed, done
+from bad_ground import GOOD, TABLES, Bad, a_job, changed, done, write
 from batch_bytes import PACK, batch, record
+from eventually import PATIENCE
+from live_fleet import LiveFleet, OpenFleet, by_job
 from raw_produce import produce_raw
 
 from tollway import JobProducer, NewJob
@@ -22,18 +23,13 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.local.simulator import Simulator
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
-async def ground(
-    bootstrap_servers: str, topic_prefix: str, make_topic: MakeTopic, tmp_path: Path
-) -> AsyncIterator[Ground]:
+async def fleet(live_fleet: OpenFleet) -> AsyncIterator[LiveFleet]:
     async with Simulator() as simulator:
-        ground = Ground(bootstrap_servers, topic_prefix, tmp_path, simulator.base_url)
-        await ground.open(make_topic)
-        yield ground
-        await ground.close()
+        yield await live_fleet(simulator.base_url, **TABLES)
 
 
 def _hostile_batches() -> dict[str, bytes]:
@@ -59,25 +55,25 @@ def _hostile_batches() -> dict[str, bytes]:
     }
 
 
-async def test_batches_that_no_client_makes_cost_nobody_else_an_answer(ground: Ground) -> None:
+async def test_batches_that_no_client_makes_cost_nobody_else_an_answer(fleet: LiveFleet) -> None:
     hostile = _hostile_batches()
-    own, other = (ground.names.jobs(route, Priority.BULK) for route in ("extract", "other"))
+    own, other = (fleet.names.jobs(route, Priority.BULK) for route in ("extract", "other"))
     good = [a_job(f"good-{number}") for number in range(GOOD)]
     beside = [a_job(f"beside-{number}", route="other") for number in range(GOOD)]
-    await ground.write(own, *(Bad(encode(each), job_key(each.id)) for each in good[::2]))
+    await write(fleet, own, *(Bad(encode(each), job_key(each.id)) for each in good[::2]))
     for partition in range(4):
-        errors = await produce_raw(ground.servers, own, partition, *hostile.values())
+        errors = await produce_raw(fleet.servers, own, partition, *hostile.values())
         assert errors == [0] * len(hostile)
-    await ground.write(own, *(Bad(encode(each), job_key(each.id)) for each in good[1::2]))
-    await ground.write(other, *(Bad(encode(each), job_key(each.id)) for each in beside))
+    await write(fleet, own, *(Bad(encode(each), job_key(each.id)) for each in good[1::2]))
+    await write(fleet, other, *(Bad(encode(each), job_key(each.id)) for each in beside))
 
-    await done(ground)
+    await done(fleet)
 
-    replies = await ground.replies()
+    replies = by_job(await fleet.replies())
     assert {name for name, reply in replies.items() if reply.status == "completed"} == {
         each.id for each in (*good, *beside)
     }
-    letters = await ground.records(ground.names.dead_letters)
+    letters = await fleet.records(fleet.names.dead_letters)
     said = [dict(each.headers)[headers.FAILURE_MESSAGE].decode() for each in letters]
     for what in hostile:
         assert sum(what.rstrip("01234").rstrip() in each for each in said) >= 4, what
@@ -88,12 +84,12 @@ async def test_batches_that_no_client_makes_cost_nobody_else_an_answer(ground: G
 
 
 async def test_a_reader_steps_over_hostile_batches_without_a_long_pause(
-    ground: Ground, bootstrap_servers: str
+    fleet: LiveFleet, bootstrap_servers: str
 ) -> None:
-    topic = ground.names.replies
+    topic = fleet.names.replies
     hostile = [*_hostile_batches().values()]
     await produce_raw(bootstrap_servers, topic, 0, *hostile * 5, batch(0, record(0, b"last")))
-    consumer = RecordConsumer(**ground.client, auto_offset_reset="earliest")
+    consumer = RecordConsumer(**fleet.client, auto_offset_reset="earliest")
     await consumer.start()
     consumer.assign([TopicPartition(topic, 0)])
     pauses: list[float] = []
@@ -121,55 +117,49 @@ async def test_a_reader_steps_over_hostile_batches_without_a_long_pause(
 
 @pytest.mark.parametrize("topic", ["retry", "lane"])
 async def test_batches_that_no_client_makes_do_not_stop_what_the_fleet_passes_on(
-    ground: Ground, topic: str
+    fleet: LiveFleet, topic: str
 ) -> None:
-    name = ground.names.lane("main", Priority.BULK)
+    name = fleet.names.lane("main", Priority.BULK)
     if topic == "retry":
-        name = ground.names.retry(15.0)
+        name = fleet.names.retry(15.0)
     hostile = _hostile_batches()
     good = a_job("good")
     about = ((headers.ROUTE, b"extract"), (headers.LANE, b"main"))
     for partition in range(3):
-        await produce_raw(ground.servers, name, partition, *hostile.values())
-    await ground.write(name, Bad(encode(good), b"good", about))
+        await produce_raw(fleet.servers, name, partition, *hostile.values())
+    await write(fleet, name, Bad(encode(good), b"good", about))
 
-    await done(ground)
+    await done(fleet)
 
-    assert (await ground.replies())["good"].status == "completed"
-    letters = await ground.records(ground.names.dead_letters)
+    assert by_job(await fleet.replies())["good"].status == "completed"
+    letters = await fleet.records(fleet.names.dead_letters)
     assert len(letters) == 3 * len(hostile)
 
 
 async def test_what_nobody_can_read_among_replies_and_commands_stops_neither(
-    ground: Ground,
+    fleet: LiveFleet,
 ) -> None:
     poison = batch(0, record(0, b"{}", headers=[(b"\xff", b"")]))
-    topics = [ground.names.replies, ground.names.commands, ground.names.heartbeats]
-    worker = await ground.worker()
-    try:
-        async with JobProducer(ground.servers, prefix=ground.names.prefix) as producer:
-            for topic in topics:
-                for place in await ground.ends(topic):
-                    assert await produce_raw(ground.servers, topic, place[1], poison) == [0]
-            handle = await producer.enqueue(NewJob(route="extract", request=a_job("x").request))
-            assert await handle.result(timeout=PATIENCE)
-        worker.terminate()
-        assert await asyncio.wait_for(worker.wait(), 20) == 0
-    finally:
-        if worker.returncode is None:
-            worker.kill()
-            await worker.wait()
-    assert await ground.records(ground.names.commands) == []
+    topics = [fleet.names.replies, fleet.names.commands, fleet.names.heartbeats]
+    producing = JobProducer(fleet.servers, prefix=fleet.names.prefix)
+    async with fleet.workers("one") as (worker,), producing as producer:
+        for topic in topics:
+            for place in await fleet.ends(topic):
+                assert await produce_raw(fleet.servers, topic, place[1], poison) == [0]
+        handle = await producer.enqueue(NewJob(route="extract", request=a_job("x").request))
+        assert await handle.result(timeout=PATIENCE)
+    assert worker.returncode == 0
+    assert await fleet.records(fleet.names.commands) == []
 
 
 async def test_a_partition_behind_an_open_transaction_of_a_stranger_is_noticed(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    fleet: LiveFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tollway_workers.kafka.consume.open_transactions._LONG", 1.0)
-    topic = ground.names.jobs("extract", Priority.BULK)
+    topic = fleet.names.jobs("extract", Priority.BULK)
     transactions = OpenTransactions(SystemClock())
-    consumer = RecordConsumer(**ground.client, isolation_level="read_committed")
-    stranger = AIOKafkaProducer(**ground.client, transactional_id=ground.names.prefix)
+    consumer = RecordConsumer(**fleet.client, isolation_level="read_committed")
+    stranger = AIOKafkaProducer(**fleet.client, transactional_id=fleet.names.prefix)
     await stranger.start()
     await consumer.start()
     consumer.assign([TopicPartition(topic, 0)])

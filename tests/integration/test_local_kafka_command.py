@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 from tollway_workers.cli.kafka.command import app
 from tollway_workers.local.kafka import LocalKafka
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path, kafka_jars: tuple[Path, ...]) -> Iterator[Path]:

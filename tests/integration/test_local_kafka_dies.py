@@ -14,7 +14,7 @@ from tollway_workers.errors import LocalError
 from tollway_workers.local.kafka import LocalKafka, LocalKafkaGone
 from tollway_workers.local.kafka.processes import end, identify
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 #: A parent that takes no note of its child's end.
 _PARENT = """

@@ -16,7 +16,7 @@ from tollway_workers.local.kafka import BrokerOptions, LocalKafka, RunningBroker
 CreateTopics = Callable[..., Awaitable[None]]
 
 #: Seconds. Three nodes share the cores of one machine.
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 class Secure(Protocol):

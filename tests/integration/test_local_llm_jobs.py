@@ -13,6 +13,7 @@ import pytest
 from tollway_workers.local.llm import LocalLLM, ModelOptions
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.kafka,
     pytest.mark.timeout(240),
     pytest.mark.skipif(

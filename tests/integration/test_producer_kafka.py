@@ -1,7 +1,6 @@
 """The SDK against what only a real Kafka does."""
 
 import asyncio
-import gc
 import logging
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from filelock import FileLock
 
 from tollway import JobProducer, KafkaConnection, NewJob, Security
 from tollway.errors import BrokerUnreachable, JobTooLarge, NotAcknowledged, UnknownTopic
@@ -152,6 +152,7 @@ async def test_a_job_the_broker_itself_refuses_harms_no_later_one(
                 await producer.enqueue(job())
 
 
+@pytest.mark.slow
 async def test_tls_and_scram_let_the_right_client_in_and_no_other(
     secure_kafka: Any, create_topics: CreateTopics
 ) -> None:
@@ -189,17 +190,7 @@ def answered(job_id: str) -> Job:
     )
 
 
-@pytest.fixture
-def forgotten_connections() -> Iterator[None]:
-    """Collects, while their test runs, connections that aiokafka drops where it finds them ended.
-
-    It leaves closing them to the garbage collector, so that a later test would be told of them.
-    """
-    yield
-    gc.collect()
-
-
-@pytest.mark.timeout(120)
+@pytest.mark.slow
 # aiokafka's own: AIOKafkaClient._get_conn forgets a connection whose broker is gone.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.usefixtures("forgotten_connections")
@@ -229,6 +220,14 @@ async def test_a_broker_restart_is_a_pause_for_producer_and_listener(
     assert len([each for each in noise if each.levelno >= logging.ERROR]) < 20
 
 
+@pytest.fixture
+def default_prefix(run_folder: Path) -> Iterator[None]:
+    """One test at a time has the topics of the default prefix."""
+    with FileLock(run_folder / "default-prefix.lock"):
+        yield
+
+
+@pytest.mark.usefixtures("default_prefix")
 @pytest.mark.parametrize(
     ("example", "count", "printed"),
     [

@@ -4,24 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from samples import lane
+from eventually import eventually
+from samples import lane, lane_contract
 
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.contract import Contract
-from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
-from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.owned_partition import LEASE
 from tollway_workers.ownership.sharding import ShardGroup
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 _SHARDS = 4
 #: The least that a broker allows.
 _SESSION = 6.0
-_PATIENCE = 45.0
 
 
 def contract(requests: float = 6_000.0) -> Contract:
@@ -63,7 +62,7 @@ class Member:
     async def leave(self) -> None:
         """Drain, as a worker does that is told to stop."""
         self.source.drain()
-        await until(lambda: not self.quota.joined)
+        await eventually(lambda: not self.quota.joined)
         await self._stop()
         await self.source.leave()
 
@@ -112,13 +111,6 @@ class Books:
                 await member.leave()
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Return once something is so, looking often."""
-    async with asyncio.timeout(_PATIENCE):
-        while not true():  # noqa: ASYNC110 brokers set no events
-            await asyncio.sleep(0.02)
-
-
 def group_of(topic: str, the_contract: Contract, generation: int = 1) -> ShardGroup:
     return ShardGroup(
         name="l",
@@ -148,13 +140,13 @@ def shares(*members: Member) -> list[int]:
 
 async def test_slices_are_shared_by_whoever_comes_and_never_used_twice(books: Books) -> None:
     one = await books.join("one")
-    await until(lambda: shares(one) == [4])
+    await eventually(lambda: shares(one) == [4])
     two = await books.join("two")
-    await until(lambda: shares(one, two) == [2, 2])
+    await eventually(lambda: shares(one, two) == [2, 2])
     slots = [member.quota.of("l").most_calls for member in (one, two)]
 
     await one.leave()
-    await until(lambda: shares(two) == [4])
+    await eventually(lambda: shares(two) == [4])
 
     assert slots == [4, 4]
     assert books.most == _SHARDS
@@ -162,15 +154,15 @@ async def test_slices_are_shared_by_whoever_comes_and_never_used_twice(books: Bo
 
 async def test_a_level_goes_with_its_shard_and_comes_back_with_it(books: Books) -> None:
     one = await books.join("one")
-    await until(lambda: shares(one) == [4])
+    await eventually(lambda: shares(one) == [4])
     full = one.level
     one.spend(400)
 
     two = await books.join("two")
-    await until(lambda: shares(one, two) == [2, 2])
+    await eventually(lambda: shares(one, two) == [2, 2])
     together = one.level + two.level
     await one.leave()
-    await until(lambda: shares(two) == [4])
+    await eventually(lambda: shares(two) == [4])
 
     assert full == pytest.approx(1_500.0)
     assert together == pytest.approx(1_100.0, abs=5)
@@ -179,15 +171,15 @@ async def test_a_level_goes_with_its_shard_and_comes_back_with_it(books: Books) 
 
 async def test_a_crash_empties_its_slices_and_they_are_used_one_lease_later(books: Books) -> None:
     one, two = await books.join("one"), await books.join("two")
-    await until(lambda: shares(one, two) == [2, 2])
+    await eventually(lambda: shares(one, two) == [2, 2])
     level = one.level
 
     await two.crash()
     books.members.remove(two)
-    await until(lambda: len(one.source.holdings) == _SHARDS)
+    await eventually(lambda: len(one.source.partitions) == _SHARDS)
     loop = asyncio.get_running_loop()
     owned = loop.time()
-    await until(lambda: shares(one) == [4])
+    await eventually(lambda: shares(one) == [4])
 
     assert loop.time() - owned > LEASE - 1.0
     assert one.level == pytest.approx(level, abs=5)
@@ -195,13 +187,16 @@ async def test_a_crash_empties_its_slices_and_they_are_used_one_lease_later(book
 
 async def test_all_follow_the_limits_of_the_newest_configuration(books: Books, topic: str) -> None:
     one, two = await books.join("one"), await books.join("two")
-    await until(lambda: shares(one, two) == [2, 2])
+    await eventually(lambda: shares(one, two) == [2, 2])
     rate = two.quota.pools[0].rate
 
     smaller = contract(3_000.0)
     one.quota.configure(smaller, SystemClock().monotonic())
     one.source.configure((group_of(topic, smaller, generation=2),))
-    await until(lambda: two.quota.pools[0].rate == pytest.approx(rate / 2, rel=0.01))
+    asked = asyncio.get_running_loop().time()
+    half = pytest.approx(rate / 2, rel=0.01)
+    await eventually(lambda: [each.quota.pools[0].rate for each in (one, two)] == [half, half])
 
-    assert one.quota.pools[0].rate == pytest.approx(rate / 2, rel=0.01)
     assert shares(one, two) == [2, 2]
+    # Whoever keeps a shard that it has not worked on waits for no lease either.
+    assert asyncio.get_running_loop().time() - asked < LEASE

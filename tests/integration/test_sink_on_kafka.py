@@ -25,7 +25,7 @@ from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.kafka
 
 MakeTopic = Callable[..., Awaitable[str]]
 _LIMIT = 20_000

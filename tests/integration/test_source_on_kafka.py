@@ -13,7 +13,7 @@ from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.kafka.produce.sink import KafkaSink
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.kafka
 
 _RECORDS = 600
 

@@ -11,7 +11,6 @@ import tollway_workers
 
 PRODUCT = Path(tollway_workers.__file__).parent
 _PRODUCT = f"{PRODUCT}{os.sep}"
-_DOUBLES = f"{_PRODUCT}testing{os.sep}"
 
 #: A line of the product: its file, and the number.
 Line = tuple[str, int]
@@ -152,5 +151,5 @@ def _frames(coroutine: Any) -> list[Any]:
 def _is_product(frame: Any) -> bool:
     if frame is None:
         return False
-    file = frame.f_code.co_filename
-    return file.startswith(_PRODUCT) and not file.startswith(_DOUBLES)
+    file: str = frame.f_code.co_filename
+    return file.startswith(_PRODUCT)

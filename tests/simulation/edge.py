@@ -17,7 +17,7 @@ from tollway_schemas.headers import Headers
 from tollway_schemas.job import Priority
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.ports import OutgoingRecord
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.partition import Partition
 
 #: Delays of the retry topics, in seconds.
 TIERS = (15.0, 60.0)
@@ -133,7 +133,7 @@ class Edge:
             acknowledged.set_result(ReplyPlace(topic, q, len(log) - 1))
 
     def _commit_of_the_living(
-        self, group: str, member: MemorySource, at: dict[Place, tuple[int, str]]
+        self, group: str, member: MemorySource, at: dict[Partition, tuple[int, str]]
     ) -> bool:
         if self.frozen:
             return False

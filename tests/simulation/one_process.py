@@ -7,11 +7,22 @@ from edge import TIERS, Edge
 from memory_fleet import MemoryFleet
 from samples import lane
 
+from tollway_schemas.job import Job
 from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.validation.checks import RouteCheck, RouteChecks
 
 #: Attempts enough for a failure more than the scenario has.
 _ROUTE = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=6, backoff_initial=0.1))
+
+
+async def _finds_nothing(answer: Any, job: Job) -> None:
+    """The route's own check, which asks somebody: each answer that has the form is good."""
+    await asyncio.sleep(0)
+
+
+class _Fleet(MemoryFleet):
+    answer_checks = RouteChecks({"extract": RouteCheck(_finds_nothing, timeout=60.0)})
 
 
 class Process:
@@ -19,7 +30,7 @@ class Process:
 
     def __init__(self, edge: Edge, elapsed: float = 0.0, name: str = "worker-0") -> None:
         """`elapsed`: seconds since the first of them began."""
-        self.fleet = MemoryFleet(
+        self.fleet = _Fleet(
             {lane(concurrency=3): edge.provider},
             {"extract": _ROUTE},
             broker=edge.broker,

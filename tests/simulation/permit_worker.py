@@ -5,15 +5,14 @@ from typing import NamedTuple
 
 from job_owner import JobOwnerDouble
 from manual_clock import ManualClock
-from samples import lane
+from samples import lane, lane_contract
 
 from tollway_workers.config.shape.contract import Contract, Resource
-from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
-from tollway_workers.ownership.holdings import Found, Holdings
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.owned_partitions import Found, OwnedPartitions
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.dispatch import Dispatcher
@@ -57,7 +56,7 @@ class Worker:
     def __init__(self, owner: int, clock: ManualClock, books: Books, amount: float) -> None:
         self.clock, self.books = clock, books
         self.quota = Quota(contract(amount), clock.monotonic())
-        self.holdings = Holdings(owner, {"main": self.quota})
+        self.partitions = OwnedPartitions(owner, {"main": self.quota})
         self.admission = Admission(lane(token_rule="input"), self.quota.of("main"), clock)
         self.dispatcher = Dispatcher(
             {"main": self.admission},
@@ -69,17 +68,17 @@ class Worker:
         self.served: list[JobProgress] = []
         self.cancelled: set[str] = set()
 
-    def assign(self, kept: dict[Place, Found], places: set[Place], orders: Orders) -> None:
+    def assign(self, kept: dict[Partition, Found], places: set[Partition], orders: Orders) -> None:
         fresh = Found(offset=0, fresh=True)
         found = {place: kept.get(place, fresh) for place in places}
-        self.holdings.assign(found, orders, self.clock.boottime())
+        self.partitions.assign(found, orders, self.clock.boottime())
 
-    def commit(self, kept: dict[Place, Found]) -> None:
-        commits = self.holdings.commits({}, self.clock.boottime())
+    def commit(self, kept: dict[Partition, Found]) -> None:
+        commits = self.partitions.commits({}, self.clock.boottime())
         for place, each in commits.items():
             kept[place] = Found(offset=each.offset, metadata=each.metadata)
-        self.holdings.written(commits)
-        self.holdings.begin(self.clock.boottime())
+        self.partitions.written(commits)
+        self.partitions.begin(self.clock.boottime())
         self.dispatcher.pump_all()
 
     def end(self, call: Call) -> None:
@@ -104,7 +103,7 @@ class _Owner(JobOwnerDouble):
     """Calls what may start for its worker."""
 
     def __init__(self, worker: Worker) -> None:
-        super().__init__(may=lambda job: worker.holdings.serves("lane"))
+        super().__init__(may=lambda job: worker.partitions.serves("lane"))
         self._worker = worker
 
     def start(self, job: JobProgress, permit: Permit) -> None:

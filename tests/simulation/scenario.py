@@ -11,12 +11,20 @@ from scripted_provider import completion
 
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job, ReplyAddress
-from tollway_schemas.request import OutputSchema
+from tollway_schemas.request import (
+    ChatRequest,
+    FunctionTool,
+    Message,
+    OutputSchema,
+    Tool,
+    ToolCall,
+    ToolCallFunction,
+)
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.providers.base import Completion, ProviderCall
+from tollway_workers.providers.base import Completion, Finish, ProviderCall
 
 #: A record that holds no job.
 GARBAGE = b"\x00 no job"
@@ -50,16 +58,23 @@ class Way:
 
 
 _FINE = completion('{"n": 1}')
-_SCHEMA = OutputSchema(
-    json_schema={
-        "type": "object",
-        "properties": {"n": {"type": "integer"}},
-        "required": ["n"],
-    }
-)
+_NUMBER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}},
+    "required": ["n"],
+}
+_SCHEMA = OutputSchema(json_schema=_NUMBER)
 #: No figure bounds what an answer takes: another process compiles it.
 _DEAR = OutputSchema(json_schema={"not": {"type": "array"}})
 _NO = failing(FailureClass.TRANSIENT, retry_after=0.5)
+
+_WITH_TOOL = ChatRequest(
+    messages=(Message(role="user", content="hello"),),
+    tools=(Tool(function=FunctionTool(name="count", parameters=_NUMBER)),),
+)
+_CALL = completion(None, finish=Finish.TOOL)._replace(
+    tool_calls=(ToolCall(id="1", function=ToolCallFunction(name="count", arguments=_LONG)),)
+)
 
 _WAYS = (
     Way(job("plain"), (_FINE,)),
@@ -78,6 +93,7 @@ _WAYS = (
         dead=True,
     ),
     Way(job("long", output=_SCHEMA), (completion(_LONG),)),
+    Way(job("calls-a-tool", request=_WITH_TOOL), (_CALL,)),
     Way(job("dear", output=_DEAR), (_FINE,)),
     Way(job("much-beside"), (_FINE._replace(kept=orjson.dumps({"beside": _TOO_LONG})),)),
     Way(job("too-late", seconds=-1.0), (), FailureClass.EXPIRED),

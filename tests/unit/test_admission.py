@@ -13,7 +13,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.lanes.gate import LaneState
 from tollway_workers.pipeline.admit import Admission, Permit, Wait
-from tollway_workers.providers.http.retry_after import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders
 
 Logs = list[MutableMapping[str, Any]]
 
@@ -166,7 +166,7 @@ def test_a_job_that_the_limits_never_let_through_is_named_with_its_remedy() -> N
 
     assert admission.never(fits) is None
     why = admission.never(large) or ""
-    assert "it needs 8,001 tokens at once" in why
+    assert "the job needs 8,001 tokens at once" in why
     assert "tokens_per_minute of lane main" in why
     assert "raise largest_request" in why
 
@@ -288,7 +288,7 @@ def test_why_a_lane_waits_is_logged_once_for_each_reason(logs: Logs) -> None:
     assert [each["event"] for each in logs] == [
         "waiting: a; next try in 1 s",
         "waiting: b; next try in 8 s",
-        "the lane goes on",
+        "the lane starts calls again",
     ]
 
 

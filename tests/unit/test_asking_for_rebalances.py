@@ -11,12 +11,12 @@ from manual_clock import ManualClock
 from tollway_workers.kafka.group.assignor import ShardAssignor
 from tollway_workers.kafka.group.instance import InstanceIdInUse
 from tollway_workers.kafka.group.membership import Membership
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders, Process
 
 _TOPIC = "tollway.jobs.extract.bulk"
-_PLACE: Place = (_TOPIC, 0)
+_PLACE: Partition = (_TOPIC, 0)
 _SELF = Process(start=1_000, nonce=1)
 
 

@@ -130,8 +130,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "TSV": (CSV.replace(b",", b"\t"), "it looks like TSV"),
     "XML": (b"<jobs>\n<job/>\n</jobs>\n", "it looks like XML or HTML"),
     "YAML": (b"---\nmodel: m\n", "it looks like YAML"),
-    "text": (b"hello\nworld\n", "its first lines are no JSON objects"),
-    "one broken line": (b'{"custom_id": "a", \n', "its first lines are no whole JSON objects"),
+    "text": (b"hello\nworld\n", "its first lines are not JSON objects"),
+    "one broken line": (b'{"custom_id": "a", \n', "its first lines are not whole JSON objects"),
     "printed dictionaries": (
         "\n".join(map(str, REQUESTS)).encode(),
         "it looks like printed Python dictionaries",

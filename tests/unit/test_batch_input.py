@@ -46,7 +46,7 @@ def test_a_custom_id_counts_once() -> None:
     assert (bad.line, bad.custom_id, bad.message) == (
         2,
         "a",
-        "custom_id: is that of line 1 already",
+        "custom_id: is already the one of line 1",
     )
 
 

@@ -290,6 +290,7 @@ LANE = LaneConfig(
     max_tokens_field=None,
     structured_output="json_schema",
     price=None,
+    stream="never",
 )
 
 

@@ -11,10 +11,12 @@ from memory_fleet import MemoryFleet
 from samples import admission_of, job, lane, progress
 from scripted_provider import ScriptedProvider, completion
 
+from tollway_schemas.failure import FailureClass
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.errors import CallNotSent
+from tollway_workers.errors import CallNotSent, ProviderError, ProviderFailure
+from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
@@ -23,6 +25,8 @@ from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.http.transport import AiohttpTransport
 from tollway_workers.providers.registry import WIRE_FORMATS
 from tollway_workers.validation.validator import ResultValidator
+
+pytestmark = pytest.mark.both_loops
 
 _ANSWER = orjson.dumps({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})
 
@@ -97,6 +101,9 @@ async def test_any_other_request_is_sent_without_being_asked_for() -> None:
     url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
     transport = AiohttpTransport()
 
+    never = httpx.Request("POST", url, content=b"{}", extensions={"may_send": lambda: False})
+    with pytest.raises(CallNotSent):
+        await transport.handle_async_request(never)
     response = await transport.handle_async_request(httpx.Request("GET", url))
 
     assert response.status_code == 200
@@ -150,3 +157,24 @@ async def test_a_job_whose_call_was_not_sent_is_called_once_it_may_be() -> None:
     assert reply.failure is None
     assert len(reply.attempts) == 1
     assert provider.lost == []
+
+
+async def test_what_cannot_be_said_to_a_provider_takes_nothing_of_its_limits() -> None:
+    config = lane(requests_per_minute=60, burst=1.0, concurrency=1)
+    admission = admission_of(config, SystemClock())
+    mute = ScriptedProvider()
+    said = ProviderFailure(failure_class=FailureClass.INVALID_REQUEST, message="no words for it")
+
+    def build(*asked: object) -> bytes:
+        raise ProviderError(said)
+
+    mute.build = build  # type: ignore[method-assign,assignment]  # a provider without words
+    lanes = {"main": Lane(config, admission, mute)}
+    executor = JobExecutor(lanes, ResultValidator(), RetryPolicy(Random(1)), SystemClock())
+
+    for _ in range(5):
+        permit = admission.admit(subject := progress())
+        assert isinstance(permit, Permit)
+        outcome, exchange = await executor.execute(subject, permit)
+        assert isinstance(outcome, DeadLettered)
+        assert exchange is None

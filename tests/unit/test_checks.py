@@ -8,6 +8,7 @@ from scripted_provider import ScriptedProvider
 from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.request import ChatRequest, FunctionTool, Message, Tool
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.endings import cancelled, invalid_job
 from tollway_workers.job.envelopes import instant
@@ -79,3 +80,16 @@ def test_a_deadline_is_asked_about_before_an_operator_s_word(fleet: MemoryFleet)
     assert isinstance(in_time, Cancelled)
     assert isinstance(late, Failed)
     assert late.failure.failure_class is FailureClass.EXPIRED
+
+
+def test_the_schemas_of_tools_are_looked_at_once(
+    fleet: MemoryFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(fleet.validator, "check_tools", looked.append)
+    tool = Tool(function=FunctionTool(name="count", parameters={"type": "object"}))
+    messages = (Message(role="user", content="hello"),)
+    subject = progress(job(request=ChatRequest(messages=messages, tools=(tool,))))
+
+    assert [outcome_of(fleet.checks, subject, NOW) for _ in range(3)] == [None, None, None]
+    assert len(looked) == 1

@@ -9,7 +9,7 @@ from tollway_schemas.keys import dead_letter_key
 from tollway_workers.cli.dead_letters.entry import Opened, is_named, name_of, open_record
 from tollway_workers.cli.dead_letters.overview import Filters, Overview
 from tollway_workers.cli.dead_letters.page import entry_facts, raw_text, show_entry, show_overview
-from tollway_workers.cli.shared.topic_scan import seconds_in
+from tollway_workers.cli.times import seconds_in
 from tollway_workers.job.refusals import listed
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 

@@ -7,7 +7,7 @@ from tollway_workers.cli.up.figures import FleetFigures
 from tollway_workers.cli.up.fleet import plan_up
 from tollway_workers.cli.up.log import LogFollower, log_line
 from tollway_workers.errors import ConfigError
-from tollway_workers.local.fleet.workers import WorkerLook
+from tollway_workers.local.fleet.worker_look import WorkerLook
 from tollway_workers.local.simulator import SimulatorOptions
 
 METRICS = """\

@@ -10,7 +10,7 @@ from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.operators.commands import BLIND, Commands
-from tollway_workers.operators.freshness import Looks
+from tollway_workers.operators.freshness import Freshness
 
 
 def at(seconds: float) -> datetime:
@@ -174,33 +174,33 @@ def test_one_tombstone_forgets_all_that_has_expired(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize(
-    ("looked", "boottime", "may_start"),
+    ("known_until", "boottime", "may_start"),
     [(None, 1e9, True), (100.0, 100.0 + BLIND, True), (100.0, 100.1 + BLIND, False)],
 )
 def test_no_call_starts_where_nobody_has_looked_for_two_seconds(
-    commands: Commands, looked: float | None, boottime: float, may_start: bool
+    commands: Commands, known_until: float | None, boottime: float, may_start: bool
 ) -> None:
-    commands.looked = looked
+    commands.known_until = known_until
 
     assert commands.may_start("main", NOW, boottime) is may_start
 
 
 def test_an_answer_tells_what_was_there_when_the_one_before_it_was_taken_out() -> None:
-    looks = Looks()
+    freshness = Freshness()
     steps = [(None, 1.0), (7, 2.0), (7, 3.0), (8, 4.0), (None, 5.0), (9, 6.0)]
 
-    known = [looks.know_until(answer, began) for answer, began in steps]
+    known = [freshness.answered(answer, began) for answer, began in steps]
 
     assert known == [None, None, None, 2.0, None, 4.0]
 
 
 def test_an_answer_that_lay_there_while_the_process_was_frozen_tells_nothing_new() -> None:
-    looks = Looks()
-    looks.know_until(1, 10.0)
-    before = looks.know_until(2, 10.2)
+    freshness = Freshness()
+    freshness.answered(1, 10.0)
+    before = freshness.answered(2, 10.2)
     # Frozen within the look that begins here, for a minute.
-    stale = looks.know_until(3, 10.4)
-    after = [looks.know_until(4, 70.6), looks.know_until(5, 70.8)]
+    stale = freshness.answered(3, 10.4)
+    after = [freshness.answered(4, 70.6), freshness.answered(5, 70.8)]
 
     assert (before, stale, after) == (10.0, 10.2, [10.4, 70.6])
 

@@ -9,8 +9,8 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Re
 from manual_clock import ManualClock
 
 from tollway_workers.kafka.group.committer import Committer
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Found, Holdings
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import Found, OwnedPartitions
 from tollway_workers.ownership.user_data import Orders
 
 _PLACE = ("tollway.jobs.extract.bulk", 0)
@@ -33,10 +33,10 @@ class Stage:
 
     def __init__(self) -> None:
         self.clock = _LaptopClock()
-        self.holdings = Holdings(1)
+        self.partitions = OwnedPartitions(1)
         orders = Orders(partitions={_PLACE[0]: 1})
-        self.holdings.assign({_PLACE: Found(offset=0, fresh=True)}, orders, 0.0)
-        self.committer = Committer(self.holdings, self.clock)
+        self.partitions.assign({_PLACE: Found(offset=0, fresh=True)}, orders, 0.0)
+        self.committer = Committer(self.partitions, self.clock)
         self.consumer = AsyncMock(AIOKafkaConsumer)
         self.consumer.position.return_value = 0
 
@@ -78,7 +78,7 @@ async def test_a_lease_runs_out_while_the_machine_sleeps(stage: Stage) -> None:
 
 async def test_nobody_holds_a_lease_before_a_commit(stage: Stage) -> None:
     assert not stage.committer.holds_lease
-    assert stage.holdings.unclaimed
+    assert stage.partitions.unclaimed
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ async def test_a_commit_that_fails_is_no_lease_and_no_claim_and_is_counted_once(
     assert not await stage.commit()
 
     assert not stage.committer.holds_lease
-    assert stage.holdings.unclaimed
+    assert stage.partitions.unclaimed
     assert [stage.committer.take_failures(), stage.committer.take_failures()] == [1, 0]
 
 
@@ -120,7 +120,7 @@ async def test_a_rebalance_that_begins_while_positions_are_asked_for_stops_the_c
 
 
 async def test_with_nothing_to_say_all_is_known_and_nothing_proved(stage: Stage) -> None:
-    stage.holdings.assign({}, Orders(partitions={}), 0.0)
+    stage.partitions.assign({}, Orders(partitions={}), 0.0)
 
     assert await stage.commit()
 

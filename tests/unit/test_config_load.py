@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_workers.config.load.environment import VARIABLES
@@ -142,10 +142,6 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
     assert load_fleet(path, environ={}).kafka.prefix == "x"
 
 
-# On a fresh clone the first draw of text builds Hypothesis' table of Unicode, in seconds: neither
-# that nor a busy machine is a mistake of the configuration.
-_any = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
 # fmt: off
 _WORDS = st.sampled_from([
     "kafka", "providers", "lanes", "routes", "p", "l", "r", "provider", "base_url", "api_key",
@@ -163,7 +159,6 @@ _VALUES = st.recursive(
 _SYNTAX = st.text(alphabet="[]{}=\".,#\n\\ '-_aelknsp019\x00\t\u2028é", max_size=60)
 
 
-@_any
 @given(st.dictionaries(_WORDS, _VALUES, max_size=5))
 def test_no_document_raises_anything_but_a_config_error(document: dict[str, Any]) -> None:
     try:
@@ -173,7 +168,6 @@ def test_no_document_raises_anything_but_a_config_error(document: dict[str, Any]
         assert all(line.isprintable() for line in str(error).split("\n"))
 
 
-@_any
 @given(st.dictionaries(st.sampled_from([v.name for v in VARIABLES]), st.text(min_size=1)))
 def test_no_environment_raises_anything_but_a_config_error(environ: dict[str, str]) -> None:
     try:
@@ -182,7 +176,6 @@ def test_no_environment_raises_anything_but_a_config_error(environ: dict[str, st
         assert error.mistakes
 
 
-@_any
 @given(_SYNTAX | st.text())
 def test_no_text_raises_anything_but_a_config_error(text: str) -> None:
     try:
@@ -198,7 +191,6 @@ def test_no_text_raises_anything_but_a_config_error(text: str) -> None:
         assert str(error).startswith("f: ")
 
 
-@_any
 @given(content=st.binary(max_size=200))
 def test_no_file_raises_anything_but_a_config_error(
     content: bytes, tmp_path_factory: pytest.TempPathFactory

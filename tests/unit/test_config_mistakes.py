@@ -117,6 +117,17 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("lanes.l.burst", 10, "lanes.l.burst", "has no effect without"),
     ("lanes.l", {**_LANE, "burst": 9, "requests_per_day": 9}, "lanes.l.burst", "no effect without"),
     ("lanes.l.connect_timeout", 120, "lanes.l.connect_timeout", "no effect: a call of lane l ends"),
+    ("lanes.l.first_token_timeout", 121, "lanes.l.first_token_timeout", "ends after 120 s"),
+    ("lanes.l.idle_timeout", 121, "lanes.l.idle_timeout", "ends after 120 s"),
+    ("lanes.l.slow_after", 121, "lanes.l.slow_after", "ends after 120 s"),
+    ("lanes.l.stream", "often", "lanes.l.stream", "never"),
+    ("providers.p.profile", "chatgpt", "providers.p.profile", "lm-studio"),
+    (
+        "lanes.l",
+        {**_LANE, "concurrency": 1, "stream": "never", "first_token_timeout": 9},
+        "lanes.l.first_token_timeout",
+        "lane l never streams",
+    ),
     (
         "providers.p",
         {"base_url": "https://h", "connect_timeout": 9, "call_timeout": 9},

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,3 +67,19 @@ def test_the_starting_file_loads_without_a_warning(key_env: str | None) -> None:
     assert settings.lanes["main"].model == 'odd "name"\\$x'
     reference = settings.providers["main"].api_key
     assert (reference.env if reference else None) == key_env
+
+
+@pytest.mark.parametrize(
+    "lane", [{"call_timeout": 10}, {"stream": "never"}, {"stream": "always", "idle_timeout": 5}]
+)
+def test_what_is_shown_of_streams_can_be_loaded_again(lane: dict[str, Any]) -> None:
+    document = {
+        "providers": {"p": {"base_url": "https://h"}},
+        "lanes": {"l": {"provider": "p", "model": "m", "concurrency": 1, **lane}},
+        "routes": {"r": {"lanes": ["l"]}},
+    }
+    shown = resolved_toml(FleetSettings.model_validate(document))
+
+    again = build_fleet(tomllib.loads(shown), source="shown", environ={})
+
+    assert resolve_lane("l", again) == resolve_lane("l", FleetSettings.model_validate(document))

@@ -15,7 +15,7 @@ from tollway_workers.config.shape.contract import (
 )
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.groups import DEFAULT_BURST, contract_of, limit_groups
-from tollway_workers.config.shape.provider import TokenRule
+from tollway_workers.config.shape.profiles import TokenRule
 from tollway_workers.errors import ConfigError
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
 

@@ -68,7 +68,7 @@ async def test_an_answer_completes_its_job_and_says_where_it_is_from() -> None:
 
     assert isinstance(outcome, Completed)
     assert (outcome.answer.text, outcome.lane, outcome.model) == ("yes", "main", "scripted")
-    assert outcome.provenance is Provenance.SCRIPTED
+    assert (outcome.provenance, outcome.scripted) == (Provenance.LIVE, True)
     assert exchange is not None
     assert exchange.attempt is subject.attempts[0]
     assert b"hello" in exchange.request
@@ -294,3 +294,27 @@ async def test_an_answer_that_takes_too_long_to_judge_is_a_dead_letter_that_was_
     assert outcome.failure.failure_class is FailureClass.INVALID_JOB
     assert "takes more than 0.5 s of CPU time" in outcome.failure.message
     assert subject.attempts[0].billed is Billed.YES
+
+
+async def test_an_answer_that_meets_a_bug_is_on_record_as_what_was_paid_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk(completion("an answer")._replace(usage=Usage(input_total=10, output_total=5)))
+
+    async def broken(*asked: object, **how: object) -> None:
+        raise OSError("no process left")
+
+    monkeypatch.setattr(ResultValidator, "validate", broken)
+    subject = progress()
+    outcome, exchange = await desk.call(subject)
+
+    assert isinstance(outcome, DeadLettered)
+    assert (
+        "an unexpected exception in the worker ended the job (OSError)" in outcome.failure.message
+    )
+    (attempt,) = subject.attempts
+    assert (attempt.failure_class, attempt.billed) == (FailureClass.UNKNOWN, Billed.YES)
+    assert attempt.cost is not None
+    assert exchange is not None
+    assert b"an answer" in exchange.response
+    assert [answer.text for answer in subject.bad_answers] == ["an answer"]

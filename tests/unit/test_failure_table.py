@@ -311,7 +311,7 @@ def test_what_waits_for_its_lane_does_not_leave_it(failure_class: FailureClass) 
         subject, error_of(failure_class, retry_after=60.0), now=NOW
     )
 
-    assert outcome == RetryLater(0.0)
+    assert outcome == RetryLater(0.0, behind=True)
 
 
 def test_a_route_without_re_asks_dead_letters_a_bad_answer() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core.core_schema import ErrorType
+from size import sized
 
 from tollway_schemas import ChatRequest, InvalidValue, Job, Message, OutputSchema
 from tollway_schemas.codec import decode, encode
@@ -175,7 +176,7 @@ MODELS = [inner for model in RECORDS.values() for inner in _models(model, _SEEN)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=sized(5, 15))
 @given(data=st.data())
 def test_whatever_stands_in_a_field_is_taken_or_refused_in_our_words(
     model: type[Record], data: st.DataObject

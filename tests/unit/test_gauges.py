@@ -13,8 +13,8 @@ from samples import NOW
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import Found
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.telemetry.state import StateGauges
@@ -63,7 +63,7 @@ class Stage:
     ) -> None:
         orders = Orders(marks=marks, layout=(_GROUP,), partitions=_PARTITIONS)
         found = {place: Found(offset=100) for place in places}
-        self.source.holdings.assign(found, orders, self.clock.boottime())
+        self.source.partitions.assign(found, orders, self.clock.boottime())
         self.source.joined = True
 
     async def commit(self) -> None:
@@ -134,7 +134,7 @@ def test_an_owner_that_has_not_committed_has_no_lease(stage: Stage) -> None:
 
 def test_outstanding_work_leaves_out_what_is_finished_behind_a_running_job(stage: Stage) -> None:
     stage.give((_BULK, 0), (_BULK, 1))
-    tracker = stage.source.holdings.tracker((_BULK, 0))
+    tracker = stage.source.partitions.tracker((_BULK, 0))
     for offset in range(100, 110):
         tracker.start(offset, NOW + offset)
     for offset in range(101, 106):

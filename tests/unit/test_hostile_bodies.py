@@ -5,15 +5,22 @@ import contextlib
 import gzip
 import tracemalloc
 import zlib
+from threading import Barrier, Lock
 
+import brotli
 import httpx
 import pytest
+from aiohttp.client_proto import ResponseHandler
+from backports import zstd
 
 from tollway_schemas.failure import FailureClass
+from tollway_workers.providers.http.answer_reader import LARGEST_ANSWER
 from tollway_workers.providers.http.call_errors import connection_failed
-from tollway_workers.providers.http.http_provider import LARGEST_ANSWER
 from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge, read_body
 from tollway_workers.providers.http.transport import AiohttpTransport
+from tollway_workers.providers.large_answers import read_aside
+
+pytestmark = pytest.mark.both_loops
 
 
 def packed(body: bytes) -> bytes:
@@ -23,6 +30,10 @@ def packed(body: bytes) -> bytes:
 
 ONCE = packed(b"\0" * 2**20 * 64)
 TWICE = packed(packed(b"\0" * 2**20 * 256))
+
+
+#: A frame that wants 512 MiB of memory to be unpacked (RFC 8878, 3.1.1.1.2).
+WIDE = b"\x28\xb5\x2f\xfd\x00" + bytes((19 << 3,)) + b"\x01\x00\x00"
 
 
 class _Pieces(httpx.AsyncByteStream):
@@ -48,6 +59,9 @@ def _response(codings: tuple[str, ...], *pieces: bytes) -> httpx.Response:
         ("x-gzip", packed(b"hel") + packed(b"lo")),
         ("deflate", zlib.compress(b"hello")),
         ("deflate", zlib.compress(b"hello")[2:-4]),
+        ("br", brotli.compress(b"hello")),
+        ("zstd", zstd.compress(b"hello")),
+        ("ZSTD", zstd.compress(b"hel") + zstd.compress(b"lo")),
         ("identity", b"hello"),
         ("", b"hello"),
     ],
@@ -66,8 +80,9 @@ async def test_a_body_that_is_packed_once_is_unpacked(coding: str, body: bytes, 
         ("gzip", "gzip"),
         ("gzip,deflate",),
         ("deflate, identity, gzip",),
-        ("br",),
-        ("zstd",),
+        ("br, zstd",),
+        ("compress",),
+        ("snappy",),
         ("no such thing\x7f" * 99,),
     ],
 )
@@ -86,9 +101,17 @@ async def test_a_body_that_is_packed_twice_is_not_unpacked(codings: tuple[str, .
     assert len(failure.message) < 150
 
 
-@pytest.mark.parametrize("body", [ONCE, ONCE * 3, zlib.compress(b"\0" * 2**20 * 64)])
-async def test_what_a_body_unpacks_to_is_bounded(body: bytes) -> None:
-    coding = "deflate" if body[:1] == b"\x78" else "gzip"
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", ONCE),
+        ("gzip", ONCE * 3),
+        ("deflate", zlib.compress(b"\0" * 2**20 * 64)),
+        ("br", brotli.compress(b"\0" * 2**20 * 64)),
+        ("zstd", zstd.compress(b"\0" * 2**20 * 64)),
+    ],
+)
+async def test_what_a_body_unpacks_to_is_bounded(coding: str, body: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(BodyTooLarge) as raised:
@@ -108,6 +131,12 @@ async def test_what_a_body_unpacks_to_is_bounded(body: bytes) -> None:
         ("gzip", packed(b"a") + b"rest", "something follows the packed answer"),
         ("deflate", zlib.compress(b"a") + b"rest", "something follows the packed answer"),
         ("deflate", b"plain", "the answer is not packed as deflate"),
+        ("br", b"\xff" * 9, "the answer is not packed as br"),
+        ("br", brotli.compress(b"hello" * 99)[:-2], "the packed answer was cut short"),
+        ("zstd", b"plain", "the answer is not packed as zstd"),
+        ("zstd", zstd.compress(b"hello" * 99)[:-2], "the packed answer was cut short"),
+        ("zstd", zstd.compress(b"a") + b"rest", "something follows the packed answer"),
+        ("zstd", WIDE, "the answer is not packed as zstd"),
         ("gzip", packed(b"") * 200_000, "the answer is packed in too many pieces"),
     ],
 )
@@ -135,12 +164,22 @@ async def _continue_for_ever(reader: asyncio.StreamReader, writer: asyncio.Strea
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         await reader.readuntil(b"\r\n\r\n")
         while True:
-            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 500)
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000)
             await writer.drain()
     writer.close()
 
 
-async def test_a_server_that_never_comes_to_its_answer_is_left() -> None:
+async def test_a_server_that_never_comes_to_its_answer_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed: list[int] = []
+    parse = ResponseHandler.data_received
+
+    def counted(connection: ResponseHandler, data: bytes) -> None:
+        parsed.append(len(data))
+        parse(connection, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", counted)
     server = await asyncio.start_server(_continue_for_ever, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     transport = AiohttpTransport()
@@ -152,3 +191,25 @@ async def test_a_server_that_never_comes_to_its_answer_is_left() -> None:
 
     await transport.aclose()
     server.close()
+    # Each step holds up the loop, and 256 KiB at once for a second.
+    assert max(parsed) <= 64 * 1024
+
+
+async def test_large_answers_are_read_two_at_once() -> None:
+    together = Barrier(2)
+    reading, most, lock = 0, 0, Lock()
+
+    def read(number: int) -> int:
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        together.wait(10)
+        with lock:
+            reading -= 1
+        return number
+
+    read_by_all = await asyncio.gather(*(read_aside(read, number) for number in range(20)))
+
+    assert read_by_all == [*range(20)]
+    assert most == 2

@@ -1,6 +1,7 @@
 """Records that somebody made to hurt: each ends in a sentence of its own, and costs little."""
 
 import asyncio
+import time
 import tracemalloc
 from typing import Any
 
@@ -66,6 +67,28 @@ _MISTAKES = {
         b"",
     ),
 }
+
+
+@pytest.mark.parametrize("where", ["request", "output"])
+def test_of_80_000_unknown_fields_the_first_are_told_within_a_second(where: str) -> None:
+    fields = b",".join(b'"z%d": 1' % number for number in range(80_000))
+    inside = (b"," + fields, b"") if where == "request" else (b"", b', "output": {%s}' % fields)
+    began = time.process_time()
+
+    said = refusal(_REQUEST % inside)
+
+    assert time.process_time() - began < 2.0
+    assert said.startswith(f"{where}.z0: unknown field")
+    assert said.endswith("and many more")
+
+
+def test_nulls_that_are_found_one_by_one_are_not_looked_for_to_the_last() -> None:
+    labels = b",".join(b'"label-%d": null' % number for number in range(60_000))
+    began = time.process_time()
+
+    assert "is missing" in refusal(_REQUEST % (b"", b', "labels": {%s}' % labels))
+
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize("where", _MISTAKES)
@@ -199,7 +222,7 @@ def test_a_deadline_beyond_the_longest_ends_a_job_at_once(
 
     assert isinstance(outcome, DeadLettered)
     assert outcome.failure.problems == (
-        "deadline: is more than 3 days, 12:00:00 away, the longest there is",
+        "deadline: is more than 3 days, 12:00:00 away, the longest allowed",
     )
 
 
@@ -217,6 +240,28 @@ def test_a_job_of_many_small_objects_weighs_what_it_takes(item: bytes) -> None:
 
     assert len(decoded.request.messages) > 5_000
     assert taken / 2 < record(value).size < 3 * taken
+
+
+def test_lists_within_lists_weigh_what_they_take() -> None:
+    deep = b"[" * 180 + b"]" * 180
+    value = encode(job())[:-1] + b',"x":[' + b",".join([deep] * 1_000) + b"]}"
+    tracemalloc.start()
+
+    decoded = decode(Job, value)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert decoded.__pydantic_extra__
+    assert taken / 2 < record(value).size < 3 * taken
+
+
+def test_the_headers_of_a_job_weigh_what_they_take() -> None:
+    tracemalloc.start()
+    carried = tuple((f"name-{number}", b"x" * 90) for number in range(9_000))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert record(b"{}", headers=carried).size >= taken
 
 
 def fingerprint_of(message: str, offset: int = 0) -> str | None:

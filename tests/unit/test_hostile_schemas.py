@@ -10,6 +10,7 @@ import orjson
 import psutil
 import pytest
 from scripted_provider import completion
+from size import slow_but
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import OutputSchema
@@ -120,6 +121,14 @@ ATTACKS: dict[str, tuple[dict[str, Any], Any]] = {
     ),
 }
 
+#: Long matches, long comparisons, long descents, many mistakes.
+_ONE_OF_EACH_KIND = (
+    "patterns that go back",
+    "multiples of next to nothing",
+    "branches that recur",
+    "a mistake in each item",
+)
+
 
 async def _end(validator: ResultValidator, schema: dict[str, Any], answer: Any) -> str:
     """How a job with this schema and this answer ends: its sentence, empty for an answer."""
@@ -140,7 +149,7 @@ async def _end(validator: ResultValidator, schema: dict[str, Any], answer: Any) 
     return ""
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", slow_but(_ONE_OF_EACH_KIND, ATTACKS))
 async def test_no_schema_and_no_answer_holds_up_a_worker(name: str, watch: Watch) -> None:
     said = await _end(ResultValidator(), *ATTACKS[name])
 

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,14 +12,19 @@ import pytest
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
+from tollway_workers.config.shape.contract import Resource
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.provider import LimitSettings, ProviderSettings
 from tollway_workers.config.shape.secret import SecretReference
 from tollway_workers.errors import ConfigError, ProviderError
 from tollway_workers.providers.base import ProviderCall
+from tollway_workers.providers.http.answer_reader import LARGEST_ANSWER
 from tollway_workers.providers.http.call_errors import TRANSPORT_ERRORS, class_of_error
-from tollway_workers.providers.http.http_provider import LARGEST_ANSWER, HttpProvider
+from tollway_workers.providers.http.http_provider import HttpProvider
+from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.providers.registry import WIRE_FORMATS, ProviderRegistry
+
+pytestmark = pytest.mark.both_loops
 
 KEY = "sk-secretsecret"
 ANSWER = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
@@ -44,12 +50,12 @@ def _provider(answering: Answering, **options: Any) -> HttpProvider:
     settings = ProviderSettings(
         base_url="https://api.example.com/v1/", headers={"X-Team": "a", "user-agent": "mine"}
     )
+    given: dict[str, Any] = {"key": lambda: SecretStr(KEY), "wire": WIRE_FORMATS["openai"]}
     return HttpProvider(
         settings=settings,
         lane=LANE,
-        wire=WIRE_FORMATS["openai"],
         transport=httpx.MockTransport(answering),
-        **({"key": lambda: SecretStr(KEY)} | options),
+        **(given | options),
     )
 
 
@@ -79,6 +85,23 @@ async def test_a_call_carries_what_the_provider_needs_to_know() -> None:
     assert request.headers["x-team"] == "a"
     assert request.headers.get_list("user-agent") == ["mine"]
     assert request.extensions["timeout"]["connect"] == 2.5
+
+
+async def test_a_protocol_says_how_a_key_is_shown_and_where_limits_are_stated() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["x-api-key"] == KEY
+        assert "authorization" not in request.headers
+        return httpx.Response(200, headers={"left": "7"}, json=ANSWER)
+
+    wire = replace(
+        WIRE_FORMATS["openai"],
+        auth=lambda key, _: ((b"x-api-key", key.encode()),),
+        limits=lambda headers, _: RateHeaders(remaining_input_tokens=int(headers["left"])),
+    )
+    completion = await _provider(answer, wire=wire).complete(CALL)
+
+    assert completion.said is not None
+    assert completion.said.about(Resource.INPUT_TOKENS) == (None, 7)
 
 
 async def test_a_server_without_a_key_gets_none() -> None:
@@ -265,3 +288,13 @@ async def test_lanes_of_one_provider_share_its_connections(
     assert [transport.closed for transport in made] == [0]
     await other.aclose()
     assert [transport.closed for transport in made] == [1]
+
+
+async def test_of_a_header_that_is_repeated_on_the_way_the_first_counts() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = [("Retry-After", "7"), ("retry-after", "7"), ("X-Request-Id", "a")]
+        return httpx.Response(429, headers=[*headers, ("x-request-id", "b")], json={})
+
+    failure = await _failure(_provider(answer))
+
+    assert (failure.retry_after, failure.provider_request_id) == (7.0, "a")

@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tollway_workers.kafka.group.instance import InstanceIdInUse, take_instance_id
+from tollway_workers.plain_name import plain_name
 
 
 def take(folder: Path, wanted: str | None = None) -> str:
@@ -54,3 +55,15 @@ def test_a_name_that_another_process_has_is_refused_in_a_sentence(tmp_path: Path
 def test_any_name_is_a_file_s_name(tmp_path: Path) -> None:
     assert take(tmp_path, "../a b/ü") == "../a b/ü"
     assert [path.name for path in tmp_path.iterdir()] == ["..-a-b--.lock"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("host-1.local", "host-1.local"),
+        ("b\u00fcro \u00bd/..\n", "b-ro---..-"),
+        ("a" * 300, "a" * 200),
+    ],
+)
+def test_a_name_has_signs_only_that_every_system_takes(text: str, name: str) -> None:
+    assert plain_name(text) == name

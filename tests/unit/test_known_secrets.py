@@ -5,7 +5,7 @@ import html
 import json
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import httpx
 import pytest
@@ -57,6 +57,10 @@ FORMS: dict[str, Callable[[str], str]] = {
     "in base64": lambda key: base64.b64encode(key.encode()).decode(),
     "in base64 for URLs": lambda key: base64.urlsafe_b64encode(key.encode()).decode(),
     "in base64 after Bearer": lambda key: base64.b64encode(f"Bearer {key}\n".encode()).decode(),
+    "in base64, in lines": lambda key: base64.encodebytes((40 * "x" + key).encode()).decode(),
+    "in base64, in lines of JSON": lambda key: json.dumps(
+        base64.encodebytes((40 * "x" + key).encode()).decode()
+    ),
     "as a password": lambda key: base64.b64encode(f"user:{key}".encode()).decode(),
     "in hexadecimal": lambda key: key.encode().hex(),
     "in UTF-16": lambda key: key.encode("utf-16-le").decode("latin-1"),
@@ -187,3 +191,43 @@ async def test_an_answer_that_repeats_the_key_leaves_the_provider_without_it() -
 
     assert LANE_KEY not in str(completion)
     assert completion.text == "your key is [key]"
+
+
+def _streamed(*deltas: Mapping[str, object]) -> bytes:
+    chunks = [{"choices": [{"index": 0, "delta": each}]} for each in deltas]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    return "".join(f"data: {json.dumps(each)}\n\n" for each in chunks).encode()
+
+
+_HALVES = (LANE_KEY[:11], LANE_KEY[11:])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _streamed(*({"content": letter} for letter in LANE_KEY)),
+        _streamed({"content": "hello"}, *({"reasoning_content": half} for half in _HALVES)),
+        _streamed(
+            {"content": "hello"},
+            *({"tool_calls": [{"index": 0, "function": {"arguments": half}}]} for half in _HALVES),
+            {"tool_calls": [{"index": 0, "function": {"name": "f"}}]},
+        ),
+        json.dumps(
+            {
+                "choices": [
+                    {"message": {"content": [{"type": "text", "text": half} for half in _HALVES]}}
+                ]
+            }
+        ).encode(),
+    ],
+    ids=["letter by letter", "reasoning", "arguments of a tool", "parts of a text"],
+)
+async def test_an_answer_that_is_the_key_in_pieces_leaves_the_provider_without_it(
+    body: bytes,
+) -> None:
+    completion = await _provider(httpx.Response(200, content=body)).complete(CALL)
+
+    assert LANE_KEY not in f"{completion} {completion.tool_calls}"
+    assert "".join(_HALVES) not in completion.kept.decode()
+    assert b"key" in completion.kept
+    assert completion.body == completion.kept

@@ -27,9 +27,9 @@ def failure(kind: FailureClass, **fields: Any) -> ProviderFailure:
             {"status": 401, "provider_code": "invalid_api_key"},
             "the provider refused the key (HTTP 401, invalid_api_key)",
         ),
-        (FailureClass.AUTH, {"status": 403}, "the provider does not let this key do that"),
-        (FailureClass.AUTH, {"status": 407}, "the proxy in between refused us (HTTP 407)"),
-        (FailureClass.AUTH, {}, "the provider refused the key or what it may do"),
+        (FailureClass.AUTH, {"status": 403}, "the key has no right to do that"),
+        (FailureClass.AUTH, {"status": 407}, "the proxy asks for a login (HTTP 407)"),
+        (FailureClass.AUTH, {}, "the provider refused the key, or the key has no right to do that"),
         (FailureClass.QUOTA_EXHAUSTED, {"status": 402}, "credit is used up (HTTP 402)"),
         (
             FailureClass.MODEL_NOT_FOUND,

@@ -83,7 +83,7 @@ async def test_a_worker_that_commits_is_ready_and_one_whose_commits_stop_is_not(
     assert ready is None
     assert stage.liveness.commit_age == 7.0
     why_not = stage.liveness.why_not_ready(draining=False, held=0)
-    assert why_not == "offsets were last committed 7 s ago: nothing new starts"
+    assert why_not == "offsets were last committed 7 s ago: no call starts"
 
 
 async def test_a_worker_says_that_kafka_is_away_and_outlives_it(stage: Stage) -> None:
@@ -93,7 +93,7 @@ async def test_a_worker_says_that_kafka_is_away_and_outlives_it(stage: Stage) ->
 
     assert stage.liveness.kafka_away
     why_not = stage.liveness.why_not_ready(draining=False, held=3)
-    assert why_not == "Kafka is away: nothing new starts, 3 answer(s) are held for it"
+    assert why_not == "Kafka is away: no call starts, 3 answer(s) are held in memory"
     assert stage.ended == []
 
 

@@ -82,7 +82,7 @@ def test_the_clients_errors_are_lines_of_ours_without_the_text_of_an_error() -> 
     ]
 
 
-def test_an_exception_that_the_client_logs_is_named_by_its_type_alone() -> None:
+def test_an_exception_that_the_client_logs_is_its_type_and_its_frames() -> None:
     pass_on_client_logs()
 
     with capture_logs() as lines:
@@ -92,6 +92,7 @@ def test_an_exception_that_the_client_logs_is_named_by_its_type_alone() -> None:
             CLIENT.exception("Unexpected error in coordinator routine")
 
     assert [line["error"] for line in lines] == ["RuntimeError"]
+    assert "test_log_limit.py:" in lines[0]["exception"]
     assert "secret" not in str(lines)
 
 
@@ -110,6 +111,7 @@ async def test_a_task_that_the_client_left_behind_is_one_line_without_the_text_o
         {
             "event": "the event loop: Task exception was never retrieved",
             "error": "RuntimeError",
+            "exception": "RuntimeError",
             "log_level": "warning",
         }
     ]

@@ -19,6 +19,10 @@ from tollway_workers.telemetry.metrics import Metrics
 ALL = [each for each in vars(definitions).values() if isinstance(each, Metric)]
 
 
+#: Operation, provider and model of the lane.
+_GENAI = ("chat", "scripted", "scripted")
+
+
 def metrics() -> Metrics:
     return Metrics({"main": lane()}, ManualClock(NOW + 2.0))
 
@@ -71,6 +75,22 @@ def test_a_call_is_counted_by_its_ending_tokens_and_money() -> None:
     assert value(subject, "tollway_attempts_total", lane="main", ending="transient") == 1
     assert value(subject, "tollway_cost_usd_total", lane="main") == 1
     assert value(subject, "tollway_unpriced_calls_total", lane="main") == 0
+
+
+def test_a_slow_call_and_a_first_token_are_counted() -> None:
+    subject = metrics()
+
+    subject.call_started("main")
+    subject.call_slow("main")
+    subject.call_ended("main", attempt(first_token=0.25))
+    subject.call_started("main")
+    subject.call_ended("main", attempt(number=2))
+
+    name = definitions.FIRST_TOKEN_SECONDS.name
+    labels = dict(zip(definitions.FIRST_TOKEN_SECONDS.labels, _GENAI, strict=True))
+    assert value(subject, "tollway_slow_calls_total", lane="main") == 1
+    assert value(subject, f"{name}_count", **labels) == 1
+    assert value(subject, f"{name}_sum", **labels) == 0.25
 
 
 def test_a_good_call_without_a_price_is_counted_as_such() -> None:

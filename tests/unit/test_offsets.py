@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from size import sized
 
 from tollway_workers.ownership.offset_map import OFFSET_WINDOW
 from tollway_workers.ownership.offsets import OffsetTracker
@@ -94,7 +95,7 @@ class PartitionModel(RuleBasedStateMachine):
 
 
 TestPartition = PartitionModel.TestCase
-TestPartition.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPartition.settings = settings(max_examples=sized(20, 60), stateful_step_count=30)
 
 
 def test_an_idle_partition_commits_its_end_past_what_never_arrives() -> None:

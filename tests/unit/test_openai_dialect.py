@@ -239,6 +239,31 @@ def test_a_form_that_is_refused_is_asked_for_in_the_prompt() -> None:
     assert _built(frozenset({SCHEMA, OBJECT}), output=SHAPE) == in_words
 
 
+_STREAMING: list[tuple[Any, int, set[str]]] = [
+    (_error("Unsupported parameter: 'stream_options'", param="stream_options"), 400,
+     {"stream_options"}),
+    ({"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]},
+     422, {"stream_options"}),
+    (_error("unknown field include_usage: not supported"), 400, {"stream_options"}),
+    (_error("Your organization must be verified to stream this model.", param="stream",
+            code="unsupported_value"), 400, {"stream"}),
+    (_error("Streaming is not supported for this model"), 400, {"stream"}),
+    (_error("upstream does not support this"), 400, set()),
+    (_error("streaming is not available now"), 503, set()),
+    (_error("Invalid value: 'x'", param="messages"), 400, set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "status", "refused"), _STREAMING)
+def test_a_server_that_refuses_streams_or_their_options_is_known_by_its_words(
+    answer: Any, status: int, refused: set[str]
+) -> None:
+    sent = {"stream": True, "stream_options": {"include_usage": True}}
+
+    assert _refused(sent, answer, status) == refused
+    assert _refused({}, answer, status) == frozenset()
+
+
 class Server:
     """A provider whose server answers as `answering` says, and what it was sent."""
 

@@ -1,7 +1,7 @@
 """Requests as OpenAI's protocol says them."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -24,6 +24,7 @@ LANE = LaneConfig(
     max_tokens_field="max_completion_tokens",
     structured_output="json_schema",
     price=None,
+    stream="never",
 )
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"a": {"const": None}}}
 
@@ -79,6 +80,38 @@ def test_everything_a_request_says_is_sent() -> None:
         "reasoning_effort": "low",
         "logit_bias": {"1": 2},
     }
+
+
+@pytest.mark.parametrize(
+    ("mode", "fields", "streams"),
+    [
+        ("auto", {}, True),
+        ("auto", {"max_output_tokens": 513}, True),
+        ("auto", {"max_output_tokens": 512}, False),
+        ("auto", {"max_output_tokens": 512, "reasoning_effort": "minimal"}, False),
+        ("auto", {"max_output_tokens": 512, "reasoning_effort": "low"}, True),
+        ("always", {"max_output_tokens": 1}, True),
+        ("never", {}, False),
+        ("always", {"extras": {"openai": {"audio": {"voice": "a", "format": "mp3"}}}}, False),
+    ],
+)
+def test_an_answer_that_may_be_long_is_asked_for_as_a_stream(
+    mode: Literal["auto", "always", "never"], fields: dict[str, Any], streams: bool
+) -> None:
+    body = _body(_request(**fields), stream=mode)
+
+    assert body.get("stream") == (True if streams else None)
+    assert body.get("stream_options") == ({"include_usage": True} if streams else None)
+
+
+def test_what_a_server_refuses_of_streams_is_left_out() -> None:
+    lane = replace(LANE, stream="always")
+
+    without_usage = orjson.loads(build(_request(), None, lane, frozenset({"stream_options"})))
+    plain = orjson.loads(build(_request(), None, lane, frozenset({"stream"})))
+
+    assert without_usage["stream"] and "stream_options" not in without_usage
+    assert "stream" not in plain and "stream_options" not in plain
 
 
 def test_messages_arrive_as_they_are() -> None:

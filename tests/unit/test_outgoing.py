@@ -94,7 +94,7 @@ def test_a_providers_whole_answer_stands_beside_what_was_validated() -> None:
     answer = Answer(text="4", finish_reason="stop")
     body = b'{"choices": [{"message": {"content": "4", "reasoning": "2+2"}}], "id": 1e30}'
 
-    reply = reply_of(tried(), Completed(answer, Provenance.LIVE, "main", "m-1", body))
+    reply = reply_of(tried(), Completed(answer, Provenance.LIVE, "main", "m-1", body=body))
 
     assert reply.answer is not None
     assert reply.answer.body == orjson.loads(body)
@@ -103,7 +103,7 @@ def test_a_providers_whole_answer_stands_beside_what_was_validated() -> None:
 
 def test_a_providers_answer_that_has_no_room_is_named_by_size_and_digest() -> None:
     body = b'{"choices": "%b"}' % (b"\xff" * 1_000)
-    ending = Completed(Answer(text="4"), Provenance.LIVE, "main", "m-1", body, whole=False)
+    ending = Completed(Answer(text="4"), Provenance.LIVE, "main", "m-1", body=body, whole=False)
 
     answer = reply_of(tried(), ending).answer
 

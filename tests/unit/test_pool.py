@@ -1,9 +1,8 @@
 """One limit's pool while its terms change: nothing is added, and what is lowered holds at once."""
 
-from samples import lane
+from samples import lane, lane_contract
 
 from tollway_workers.config.shape.contract import RateLimit
-from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.limits.pool import Pool
 
 

@@ -13,12 +13,12 @@ from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat
 from tollway_workers.app.gauges import Watched
-from tollway_workers.app.pulse import LaneHome, Pulse
+from tollway_workers.app.pulse import LaneDescription, Pulse
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.lanes.lane_wait import reason_of
 from tollway_workers.operators.commands import Commands
-from tollway_workers.ownership.holdings import Found, Holdings
+from tollway_workers.ownership.owned_partitions import Found, OwnedPartitions
 from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Permit
 
@@ -31,13 +31,13 @@ class Stage:
     def __init__(self) -> None:
         self.clock, self.commands, self.waiting = ManualClock(NOW), Commands(), 0
         self.admission = admission_of(lane(concurrency=2, requests_per_minute=600), self.clock)
-        self.holdings = Holdings(1)
+        self.partitions = OwnedPartitions(1)
         self.backlog: Any = SimpleNamespace(ends={})
         self.stalled: dict[tuple[str, int], float] = {}
         dispatcher = SimpleNamespace(held=lambda name: self.waiting)
         parts: dict[str, Any] = {
             "source": SimpleNamespace(
-                holdings=self.holdings,
+                partitions=self.partitions,
                 committer=SimpleNamespace(holds_lease=True),
                 transactions=SimpleNamespace(stalled=self.stalled),
             ),
@@ -46,9 +46,9 @@ class Stage:
             "liveness": None,
         }
         watched = Watched(**parts | {"backlog": self.backlog})
-        homes = {"main": LaneHome("account", frozenset({_JOBS}), ("extract",))}
+        descriptions = {"main": LaneDescription("account", frozenset({_JOBS}), ("extract",))}
         follower: Any = SimpleNamespace(applied=7)
-        self._pulse = Pulse(watched, homes, follower, self.commands, self.clock)
+        self._pulse = Pulse(watched, descriptions, follower, self.commands, self.clock)
         self._pulse.worker = "one"
 
     def call(self) -> None:
@@ -113,8 +113,8 @@ def test_a_limit_binds_only_where_a_job_waits_for_it(stage: Stage) -> None:
 
 def test_work_is_that_of_the_lane_s_own_topics(stage: Stage) -> None:
     places = {(_JOBS, 0): Found(offset=100), (_OTHERS, 0): Found(offset=100)}
-    stage.holdings.assign(places, Orders(partitions={}), stage.clock.boottime())
-    tracker = stage.holdings.tracker((_JOBS, 0))
+    stage.partitions.assign(places, Orders(partitions={}), stage.clock.boottime())
+    tracker = stage.partitions.tracker((_JOBS, 0))
     for offset in range(100, 104):
         tracker.start(offset, NOW + offset)
     tracker.finish(101)
@@ -164,8 +164,8 @@ def test_no_number_keeps_a_worker_from_being_heard(stage: Stage, number: float) 
     pool.spent = pool.pace = pool.borne = pool.level = number
     stage.waiting = stage.admission.in_flight = 2**63
     places = {(_JOBS, 0): Found(offset=0)}
-    stage.holdings.assign(places, Orders(partitions={}), stage.clock.boottime())
-    stage.holdings.tracker((_JOBS, 0)).start(0, number)
+    stage.partitions.assign(places, Orders(partitions={}), stage.clock.boottime())
+    stage.partitions.tracker((_JOBS, 0)).start(0, number)
     stage.backlog.ends[_JOBS, 0] = 2**63
 
     beat = stage.beat()

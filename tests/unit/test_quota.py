@@ -7,13 +7,13 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from samples import lane
+from samples import lane, lane_contract
+from size import sized
 
 from tollway_workers.config.shape.contract import Contract, Resource
-from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import LaneQuota, Quota, whole
-from tollway_workers.ownership.custody import LEASE
+from tollway_workers.ownership.owned_partition import LEASE
 
 _PERIOD = 60.0
 _SHARDS = 4
@@ -179,7 +179,7 @@ class Fleet(RuleBasedStateMachine):
                 assert None not in waits
 
 
-Fleet.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+Fleet.TestCase.settings = settings(max_examples=sized(20, 80), stateful_step_count=50)
 TestFleet = Fleet.TestCase
 
 

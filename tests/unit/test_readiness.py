@@ -25,9 +25,9 @@ def test_a_standby_is_ready_without_ever_committing() -> None:
         ({"draining": True, "joined": False}, "draining"),
         (
             {"kafka_away": True, "commit_age": 60.0, "held": 7},
-            "Kafka is away: nothing new starts, 7 answer(s) are held",
+            "Kafka is away: no call starts, 7 answer(s) are held",
         ),
-        ({"joined": False, "owned": 0}, "not (or not yet again) a stable member"),
+        ({"joined": False, "owned": 0}, "the worker is no stable member of its"),
         ({"commit_age": 7.1}, "offsets were last committed 7 s ago"),
         ({"commit_age": float("inf")}, "offsets were not committed yet"),
         ({"loop_lag": 2.5}, "the event loop was 2.5 s late"),

@@ -1,6 +1,8 @@
 """What Kafka answers to a fetch becomes records, whatever bytes stand there."""
 
+import gzip
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -186,6 +188,54 @@ def test_a_batch_that_unpacks_to_too_much_is_stepped_over_without_being_unpacked
     assert value == bomb
     assert f"unpacks to more than {_MOST:,} bytes" in (why or "")
     assert behind == (10, b"behind", None)
+
+
+def _beside(count: int, pair: bytes, key: bytes = b"key") -> bytes:
+    """A record that has `count` headers, each written as `pair`."""
+    head = b"\0" + varint(0) + varint(0) + sized(key) + sized(b"job") + varint(count)
+    return sized(head + pair * count)
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (_beside(500_000, b"\0\1"), "500,000 headers"),
+        (_beside(300_000, b"\2\xff\1"), "300,000 headers"),
+        (_beside(7_900_000, b"\0\1"), "headers of 15,800,007 bytes"),
+        (_beside(1, sized(b"a") + sized(bytes(12 * 2**20))), "headers of 12,582,"),
+        (_beside(0, b"", bytes(12 * 2**20)), "a key and headers of 12,582,"),
+    ],
+    ids=["headers", "bad names", "more headers", "a large header", "a large key"],
+)
+def test_what_stands_beside_a_value_is_bounded_and_its_value_kept(made: bytes, says: str) -> None:
+    reading = read(batch(0, made, record(1, b"next"), codec=4))
+    tracemalloc.start()
+
+    first, last = list(reading)
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (first.value, first.headers, last.value) == (b"job", (), b"next")
+    assert says in first.why
+    # Two copies of what it unpacks to, and no objects: those would take 700 MiB.
+    assert most < 80 * 2**20
+
+
+def test_as_many_headers_as_are_read_are_read() -> None:
+    made = _beside(10_000, sized(b"name") + sized(b"text"))
+
+    first, last = list(read(batch(0, made, record(1, b"next"), codec=4)))
+
+    assert (len(first.headers), first.key, last.value) == (10_000, b"key", b"next")
+
+
+def test_a_batch_of_many_pieces_of_gzip_is_stepped_over() -> None:
+    pieces = gzip.compress(b"", mtime=0) * 50_000
+
+    ((offset, why),) = wrong(read(batch(0, codec=1, packed=pieces, count=1, last=0)))
+
+    assert offset == 0
+    assert "is compressed in more than 64 pieces" in why
 
 
 def test_what_was_written_since_kafka_looked_up_the_end_is_read() -> None:

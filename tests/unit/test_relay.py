@@ -13,13 +13,13 @@ from samples import NOW
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.topics import TopicNames
-from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.ownership.record import ReceivedRecord
 
 NAMES = TopicNames()
-WAYS = Ways(
+TARGETS = RelayTargets(
     names=NAMES,
     first_lanes={"extract": "main"},
     lanes=frozenset({"main"}),
@@ -76,7 +76,7 @@ class Fixture:
 @pytest.fixture
 async def fixture() -> AsyncIterator[Fixture]:
     broker, clock = MemoryBroker(now=NOW), ManualClock(NOW)
-    topics = [broker.create_topic(NAMES.retry(tier), 2) for tier in WAYS.tiers]
+    topics = [broker.create_topic(NAMES.retry(tier), 2) for tier in TARGETS.tiers]
     broker.create_topic(LANE, 2)
     sink = MemorySink(broker)
     given_up: list[tuple[ReceivedRecord, Failure]] = []
@@ -86,7 +86,7 @@ async def fixture() -> AsyncIterator[Fixture]:
 
     source = MemoryTierSource(broker, topics, group=NAMES.relay_group, instance_id="w-0")
     events = Events()
-    relay = Relay(source, sink, WAYS, clock, give_up, events)
+    relay = Relay(source, sink, TARGETS, clock, give_up, events)
     running = asyncio.create_task(relay.run())
     yield Fixture(broker, clock, sink, relay, events.late, given_up)
     relay.stop()
@@ -164,13 +164,13 @@ async def test_a_second_relay_takes_its_part_and_nothing_is_put_back_twice(
     for number in range(40):
         await fixture.wait(15.0, f"{number:02}", due=0.0 if number < 20 else 20.0)
     await fixture.until_relayed(20)
-    topics = [NAMES.retry(tier) for tier in WAYS.tiers]
+    topics = [NAMES.retry(tier) for tier in TARGETS.tiers]
     source = MemoryTierSource(fixture.broker, topics, group=NAMES.relay_group, instance_id="w-1")
 
     async def give_up(record: ReceivedRecord, failure: Failure, route: str) -> None:
         raise AssertionError(failure)
 
-    second = Relay(source, fixture.sink, WAYS, fixture.clock, give_up)
+    second = Relay(source, fixture.sink, TARGETS, fixture.clock, give_up)
     running = asyncio.create_task(second.run())
     await quiet()
     fixture.clock.advance(20.0)
@@ -200,7 +200,7 @@ async def test_a_relay_that_fails_is_started_again_and_says_so() -> None:
         raise AssertionError(failure.message)
 
     source.poll = poll_that_fails_once  # type: ignore[method-assign]  # a failure
-    relay = Relay(source, MemorySink(broker), WAYS, clock, give_up, events)
+    relay = Relay(source, MemorySink(broker), TARGETS, clock, give_up, events)
     running = asyncio.create_task(relay.keep_running())
     about = headers.encode(((headers.LANE, "main"), (headers.DUE, f"{NOW:.3f}")))
     await broker.append(OutgoingRecord(topic, b"a", b"{}", about))

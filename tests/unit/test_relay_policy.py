@@ -7,9 +7,9 @@ from samples import NOW
 
 from tollway_schemas import headers
 from tollway_schemas.topics import TopicNames
-from tollway_workers.forwarding.relay import Ways, is_due, onward
+from tollway_workers.forwarding.relay import RelayTargets, is_due, onward
 
-WAYS = Ways(
+TARGETS = RelayTargets(
     names=TopicNames(),
     first_lanes={"extract": "main"},
     lanes=frozenset({"main", "other", "retired"}),
@@ -49,7 +49,7 @@ def test_a_time_that_no_tier_has_said_holds_up_nobody_behind_it(due: str) -> Non
 
 
 def test_a_due_job_goes_back_to_its_lane_in_its_priority() -> None:
-    topic, about = onward(carried(), WAYS, NOW)
+    topic, about = onward(carried(), TARGETS, NOW)
 
     assert topic == "tollway.lanes.other.interactive"
     assert headers.get(about, headers.DUE) is None
@@ -58,11 +58,11 @@ def test_a_due_job_goes_back_to_its_lane_in_its_priority() -> None:
 
 
 def test_a_lane_in_no_route_still_gets_what_was_its_own() -> None:
-    assert onward(carried(lane="retired"), WAYS, NOW)[0] == "tollway.lanes.retired.interactive"
+    assert onward(carried(lane="retired"), TARGETS, NOW)[0] == "tollway.lanes.retired.interactive"
 
 
 def test_a_lane_that_nobody_has_any_more_is_replaced_by_the_first_of_the_route() -> None:
-    topic, about = onward(carried(lane="gone"), WAYS, NOW)
+    topic, about = onward(carried(lane="gone"), TARGETS, NOW)
 
     assert topic == "tollway.lanes.main.interactive"
     assert headers.get(about, headers.LANE) == "main"
@@ -70,12 +70,14 @@ def test_a_lane_that_nobody_has_any_more_is_replaced_by_the_first_of_the_route()
 
 
 def test_a_job_of_no_route_goes_to_some_worker_that_can_give_it_up() -> None:
-    assert onward(carried(lane="gone", route="gone"), WAYS, NOW)[0].startswith("tollway.lanes.main")
-    assert onward([], WAYS, NOW)[0] == "tollway.lanes.main.bulk"
+    assert onward(carried(lane="gone", route="gone"), TARGETS, NOW)[0].startswith(
+        "tollway.lanes.main"
+    )
+    assert onward([], TARGETS, NOW)[0] == "tollway.lanes.main.bulk"
 
 
 def test_a_wait_that_is_not_over_goes_on_in_the_next_tier() -> None:
-    topic, about = onward(carried(not_before=f"{NOW + 50:.3f}"), WAYS, NOW)
+    topic, about = onward(carried(not_before=f"{NOW + 50:.3f}"), TARGETS, NOW)
 
     assert topic == "tollway.retry.60s"
     assert headers.number(about, headers.DUE) == NOW + 60
@@ -83,7 +85,7 @@ def test_a_wait_that_is_not_over_goes_on_in_the_next_tier() -> None:
 
 
 def test_what_is_left_of_a_wait_and_fits_in_memory_is_waited_for_by_the_lane() -> None:
-    topic, about = onward(carried(not_before=f"{NOW + 8:.3f}"), WAYS, NOW)
+    topic, about = onward(carried(not_before=f"{NOW + 8:.3f}"), TARGETS, NOW)
 
     assert topic == "tollway.lanes.other.interactive"
     assert headers.number(about, headers.NOT_BEFORE) == NOW + 8
@@ -92,6 +94,6 @@ def test_what_is_left_of_a_wait_and_fits_in_memory_is_waited_for_by_the_lane() -
 def test_no_tier_keeps_a_job_past_its_deadline() -> None:
     soon = datetime.fromtimestamp(NOW + 5, UTC).isoformat()
 
-    topic, _ = onward(carried(not_before=f"{NOW + 500:.3f}", deadline=soon), WAYS, NOW)
+    topic, _ = onward(carried(not_before=f"{NOW + 500:.3f}", deadline=soon), TARGETS, NOW)
 
     assert topic == "tollway.lanes.other.interactive"

@@ -4,25 +4,25 @@ from collections.abc import Collection
 
 from tollway_workers.ownership import commit_note
 from tollway_workers.ownership.commit_note import CommitNote
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Found, Holdings
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import Found, OwnedPartitions
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.ownership.shard_plan import Place
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 
 _GROUP = ShardGroup(
     name="g", shards=1, ownership_topic="paused", topics=("paused", "open"), generation=7
 )
-PAUSED: Place = ("paused", 0)
-OPEN: Place = ("open", 0)
+PAUSED: Partition = ("paused", 0)
+OPEN: Partition = ("open", 0)
 
 
 class Owners:
     """One after the other owns two partitions; each dies without a last word."""
 
     def __init__(self) -> None:
-        self.kept: dict[Place, Found] = {}
+        self.kept: dict[Partition, Found] = {}
         self.now = 1_000.0
         self.number = 0
         self.next()
@@ -31,40 +31,40 @@ class Owners:
         """Another owner takes over, a lease later, and reads 100 records of each."""
         self.number += 1
         self.now += 2 * LEASE
-        self.holdings = Holdings(self.number)
-        self.holdings.resting = frozenset(resting)
+        self.partitions = OwnedPartitions(self.number)
+        self.partitions.resting = frozenset(resting)
         fresh = Found(offset=0, fresh=True)
         found = {place: self.kept.get(place, fresh) for place in (PAUSED, OPEN)}
         orders = Orders(layout=(_GROUP,), partitions={})
-        self.holdings.assign(found, orders, self.now)
+        self.partitions.assign(found, orders, self.now)
         self.now += 2 * LEASE
         self.commit()
         for place in (PAUSED, OPEN):
-            tracker = self.holdings.tracker(place)
+            tracker = self.partitions.tracker(place)
             records = [
                 ReceivedRecord(*place, offset, None, b"", (), 0.0, tracker)
                 for offset in range(tracker.lowest, 100)
             ]
-            self.holdings.take(place, records)
+            self.partitions.take(place, records)
 
     def commit(self) -> None:
-        commits = self.holdings.commits({}, self.now)
+        commits = self.partitions.commits({}, self.now)
         for place, each in commits.items():
             self.kept[place] = Found(offset=each.offset, metadata=each.metadata)
-        self.holdings.written(commits)
+        self.partitions.written(commits)
 
-    def begin(self) -> dict[Place, int]:
+    def begin(self) -> dict[Partition, int]:
         """How many of each begin, before or after a commit says so."""
-        begun = self.holdings.begin(self.now)
+        begun = self.partitions.begin(self.now)
         self.commit()
-        begun += self.holdings.begin(self.now)
+        begun += self.partitions.begin(self.now)
         self.commit()
         return {
             place: sum((each.topic, each.partition) == place for each in begun)
             for place in (PAUSED, OPEN)
         }
 
-    def note(self, place: Place) -> CommitNote:
+    def note(self, place: Partition) -> CommitNote:
         found = commit_note.read(self.kept[place].offset, self.kept[place].metadata)
         assert found is not None
         return found
@@ -72,7 +72,7 @@ class Owners:
 
 def test_while_nobody_died_what_rests_begins_and_waits_in_its_lane() -> None:
     owners = Owners()
-    owners.holdings.resting = frozenset({"paused"})
+    owners.partitions.resting = frozenset({"paused"})
 
     assert owners.begin() == {PAUSED: 100, OPEN: 100}
 
@@ -86,7 +86,7 @@ def test_crashes_while_a_lane_rests_are_not_held_against_its_jobs() -> None:
 
         assert (begun[PAUSED], owners.note(PAUSED).takeovers) == (0, 1)
         assert owners.note(PAUSED).named is None
-    owners.holdings.resting = frozenset()
+    owners.partitions.resting = frozenset()
 
     assert owners.begin()[PAUSED] == 64
 
@@ -102,7 +102,7 @@ def test_what_rests_holds_up_no_suspect_of_another_lane() -> None:
     (alone,) = (place for place, count in first.items() if count)
     other = OPEN if alone == PAUSED else PAUSED
 
-    owners.holdings.resting = frozenset({alone[0]})
+    owners.partitions.resting = frozenset({alone[0]})
 
     assert owners.begin()[other] == 1
 
@@ -111,8 +111,8 @@ def test_a_poll_does_not_wait_for_what_rests() -> None:
     owners = Owners()
     owners.begin()
     owners.next(resting={"paused", "open"})
-    rests = owners.holdings.waiting
+    rests = owners.partitions.waiting
 
-    owners.holdings.resting = frozenset()
+    owners.partitions.resting = frozenset()
 
-    assert (rests, owners.holdings.waiting) == (False, True)
+    assert (rests, owners.partitions.waiting) == (False, True)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tollway_workers.providers.http.retry_after import (
     MAX_WAIT_SECONDS,
-    RateHeaders,
     go_duration,
     reset_seconds,
     retry_after,
 )
+from tollway_workers.providers.openai.rate_headers import limits_and_resets
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC).timestamp()
 NOON_HTTP = "Mon, 23 Nov 2026 12:00:00 GMT"
@@ -107,38 +107,6 @@ def test_a_reset_may_be_an_rfc_3339_time() -> None:
     assert reset_seconds("2026-11-23T12:00:30Z", now=None) is None
 
 
-def test_rate_headers_are_read_as_openai_sends_them() -> None:
-    headers = httpx.Headers(
-        {
-            "x-ratelimit-limit-requests": "5000",
-            "x-ratelimit-limit-tokens": "800000",
-            "x-ratelimit-remaining-requests": "4999",
-            "x-ratelimit-remaining-tokens": "799000",
-            "x-ratelimit-reset-requests": "12ms",
-            "x-ratelimit-reset-tokens": "6m0s",
-        }
-    )
-
-    assert RateHeaders.parse(headers) == RateHeaders(
-        limit_requests=5_000,
-        limit_tokens=800_000,
-        remaining_requests=4_999,
-        remaining_tokens=799_000,
-        reset_requests_seconds=pytest.approx(0.012),  # type: ignore[arg-type]  # compares as float
-        reset_tokens_seconds=360.0,
-    )
-
-
-def test_no_rate_headers_are_none_and_unreadable_ones_are_left_out() -> None:
-    assert RateHeaders.parse({"content-type": "application/json"}) is None
-    assert (
-        RateHeaders.parse(
-            {"x-ratelimit-remaining-tokens": "many", "x-ratelimit-limit-tokens": "-1"}
-        )
-        == RateHeaders()
-    )
-
-
 _near_misses = st.text(alphabet="0123456789.hmsµnu-+eT:Z ,GMTinfax_", max_size=80) | st.text()
 
 
@@ -149,34 +117,8 @@ def test_garbage_never_raises_and_a_wait_is_in_bounds(
     headers = {"retry-after-ms": first, "retry-after": second, "date": text}
 
     wait = retry_after(headers, f"try again in {text}", now=now)
-    rate = RateHeaders.parse({"x-ratelimit-reset-tokens": first, "x-ratelimit-limit-tokens": text})
+    rate = limits_and_resets({"x-ratelimit-reset-tokens": first, "x-ratelimit-limit-tokens": text})
 
     assert wait is None or 0.0 <= wait <= MAX_WAIT_SECONDS
     assert rate is not None
     assert rate.reset_tokens_seconds is None or 0 <= rate.reset_tokens_seconds <= MAX_WAIT_SECONDS
-
-
-def test_an_answer_s_amounts_are_read_without_its_resets() -> None:
-    headers = {
-        "x-ratelimit-limit-requests": "600",
-        "x-ratelimit-remaining-tokens": "17",
-        "x-ratelimit-reset-requests": "1s",
-        "date": "no date",
-    }
-
-    assert RateHeaders.parse_amounts(headers) == RateHeaders(
-        limit_requests=600, remaining_tokens=17
-    )
-    assert RateHeaders.parse_amounts({"x-ratelimit-reset-requests": "1s"}) is None
-
-
-def test_the_reset_of_what_is_used_up_is_the_wait_of_a_refusal() -> None:
-    said = RateHeaders(
-        remaining_requests=0,
-        reset_requests_seconds=2.0,
-        remaining_tokens=5,
-        reset_tokens_seconds=60.0,
-    )
-
-    assert said.reset == 2.0
-    assert RateHeaders(remaining_tokens=5, reset_tokens_seconds=60.0).reset is None

@@ -3,10 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.cli.batch.acknowledged import Acknowledged, Place
+from tollway_workers.cli.batch.acknowledged import Acknowledged
+from tollway_workers.ownership.partition import Partition
 
-A: Place = ("jobs", 0)
-B: Place = ("jobs", 1)
+A: Partition = ("jobs", 0)
+B: Partition = ("jobs", 1)
 
 
 def test_nothing_is_counted_before_the_lines_in_front_of_it() -> None:
@@ -47,10 +48,10 @@ def test_a_line_that_needs_no_record_counts_too() -> None:
     crashes=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 10)), max_size=4),
 )
 def test_no_crash_makes_a_line_be_written_twice_or_never(
-    places: list[Place], crashes: list[tuple[int, int]]
+    places: list[Partition], crashes: list[tuple[int, int]]
 ) -> None:
     """Each crash comes after so many records written, the last few of them unacknowledged."""
-    logs: dict[Place, list[int]] = {A: [], B: []}
+    logs: dict[Partition, list[int]] = {A: [], B: []}
     line, offsets = 0, {A: 0, B: 0}
 
     for written, unacknowledged in [*crashes, (10**6, 0)]:
@@ -61,7 +62,7 @@ def test_no_crash_makes_a_line_be_written_twice_or_never(
             if offset >= offsets[place] and each > line
         }
         acknowledged = Acknowledged(line, offsets, found)
-        sent: list[tuple[int, tuple[Place, int]]] = []
+        sent: list[tuple[int, tuple[Partition, int]]] = []
         for number, place in enumerate(places, start=1):
             if number <= line or not acknowledged.begin(number):
                 continue

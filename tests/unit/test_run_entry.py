@@ -86,6 +86,25 @@ def test_an_error_is_one_sentence_and_debug_shows_where(tollway: Tollway) -> Non
     assert "Traceback" in debug.stderr
 
 
+def test_an_unexpected_exception_is_shown_as_types_and_frames_and_its_text_with_debug_alone(
+    tollway: Tollway,
+) -> None:
+    before = (
+        "import tollway_workers.cli.main as m\n"
+        "def app(**told):\n    raise RuntimeError('the prompt of a patient')\n"
+        "m.app = app"
+    )
+
+    plain, debug = tollway("x", before=before), tollway("--debug", "x", before=before)
+
+    assert (plain.returncode, debug.returncode) == (1, 1)
+    assert plain.stderr.startswith("RuntimeError\n")
+    assert "tollway_workers/cli/entry.py:" in plain.stderr
+    assert " in app\n" in plain.stderr
+    assert "patient" not in plain.stderr
+    assert "the prompt of a patient" in debug.stderr
+
+
 def test_a_command_that_does_not_exist_is_a_mistake(tollway: Tollway) -> None:
     done = tollway("simulato")
 

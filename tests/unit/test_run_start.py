@@ -1,6 +1,8 @@
 """What a run finds out before it starts anything, and how little it says of what it starts."""
 
 import io
+import re
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -15,7 +17,9 @@ from tollway_schemas import TopicNames
 from tollway_workers.cli.batch.acknowledged import Acknowledged
 from tollway_workers.cli.batch.enqueue import Enqueuer
 from tollway_workers.cli.batch.tally import Tally
+from tollway_workers.cli.run import fleet as fleet_module
 from tollway_workers.cli.run.conduct import Played
+from tollway_workers.cli.run.fleet import own_locks
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.report import show_result
@@ -136,6 +140,28 @@ def test_jobs_may_be_as_large_as_the_kafka_surely_takes(
     assert plan_fleet(options(**given), environ).settings.kafka.max_job_bytes == most
 
 
+@pytest.mark.parametrize(
+    ("given", "jobs", "workers"),
+    [
+        ({}, 1, 1),
+        ({}, 500, 1),
+        ({}, 501, 2),
+        ({"workers": 2}, 1, 2),
+        ({"workers": 3}, 1_000, 3),
+        ({"workers": 0, "bootstrap_servers": "127.0.0.1:1", "base_url": None}, 1, 0),
+    ],
+)
+def test_a_few_jobs_have_one_worker_unless_the_command_says_how_many(
+    given: dict[str, Any], jobs: int, workers: int
+) -> None:
+    many = {"concurrency": 64} if given.get("base_url", "") is not None else {}
+    who = {"model": None, "concurrency": None} if not many else {}
+
+    plan = plan_fleet(options(**many, **who, **given), {})
+
+    assert plan.for_jobs(jobs).workers == workers
+
+
 def test_the_command_line_says_how_large_jobs_of_a_configuration_may_be(tmp_path: Path) -> None:
     file = tmp_path / "tollway.toml"
     file.write_text(_TWO_LANES)
@@ -210,3 +236,15 @@ async def test_a_topic_that_takes_no_such_job_is_named_with_what_to_do() -> None
 
     assert str(caught.value).startswith("line 7: topic tollway.jobs.run.bulk takes no job as large")
     assert "tollway topics apply" in str(caught.value)
+
+
+def test_the_names_of_workers_are_of_signs_that_kafka_takes_whatever_the_host_is_called(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "b\u00fcro-\u00b2")
+    monkeypatch.setattr(fleet_module, "runs_folder", lambda: tmp_path)
+    plan = plan_fleet(options(simulate=True, workers=1), {})
+
+    with own_locks(plan, plan.settings, "cluster") as locks:
+        assert re.fullmatch(r"b-ro---run-[0-9a-f]{8}", locks.name)

@@ -13,16 +13,12 @@ from tollway_workers.cli.run.lane_lock import digests, lane_locks
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.screen import cost_text, duration
-from tollway_workers.cli.run.settings import (
-    FleetPlan,
-    plan_fleet,
-    with_bootstrap_servers,
-    with_simulator,
-)
+from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.cli.run.who import Model, Who
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.errors import ConfigError, InputError
+from tollway_workers.local.fleet.endpoints import with_bootstrap_servers, with_simulator
 from tollway_workers.local.fleet.worker_settings import write_settings
 
 STATE = RunState(

@@ -21,7 +21,7 @@ from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.run.waits import Look, Lookout, Patience, Wait
 from tollway_workers.job.envelopes import instant
-from tollway_workers.local.fleet.workers import WorkerLook
+from tollway_workers.local.fleet.worker_look import WorkerLook
 
 LEFT = {"extract": 3}
 FIRST = {"extract": "main", "other": "second"}
@@ -205,7 +205,7 @@ def test_the_summary_says_why_lines_failed_what_waits_and_which_commands_say_mor
         "tollway dead-letters list --run r1 --bootstrap-servers h:1",
         "tollway journal r1:a --bootstrap-servers h:1",
         "lane run waiting: no key",
-        "gave up with 1 lines left, after 10 m in which nothing was let through: "
+        "gave up with 1 lines left, after 10 m in which no lane let a call through: "
         "give the same command again",
     ):
         assert line in said.getvalue()

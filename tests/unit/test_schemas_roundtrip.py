@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from size import sized
 
 import tollway
 import tollway_schemas
@@ -133,13 +134,13 @@ histories = st.builds(
 records = st.one_of(jobs, replies, dead_letters, journal_records, histories)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=sized(20, 60))
 @given(records)
 def test_a_record_comes_back_equal(record: Record) -> None:
     assert decode(type(record), encode(record)) == record
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=sized(20, 60))
 @given(records, json_values, some_text.map(lambda name: f"x_{name}"))
 def test_fields_of_a_newer_release_are_kept(record: Record, value: Any, name: str) -> None:
     newer = json.loads(encode(record)) | {name: value}

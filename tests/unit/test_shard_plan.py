@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_workers.ownership.layout import merged
-from tollway_workers.ownership.shard_plan import Member, Place, Plan, plan
+from tollway_workers.ownership.partition import Partition
+from tollway_workers.ownership.shard_plan import Member, Plan, plan
 from tollway_workers.ownership.sharding import ShardGroup, shard_of
 
 _PARTITIONS = 12
@@ -97,7 +98,7 @@ def _fleets(draw: st.DrawFn) -> tuple[list[Member], list[ShardGroup]]:
     return members, groups
 
 
-def _all(topic: str, count: int) -> list[Place]:
+def _all(topic: str, count: int) -> list[Partition]:
     return [(topic, q) for q in range(count)]
 
 
@@ -124,7 +125,7 @@ def test_what_a_living_owner_has_not_released_stays_with_it(
 
     planned = plan(members, groups, partitions_of(groups))
 
-    newest: dict[Place, Member] = {}
+    newest: dict[Partition, Member] = {}
     for each in sorted(members, key=lambda each: (-each.epoch, each.name)):
         for place in each.owned:
             newest.setdefault(place, each)
@@ -380,3 +381,26 @@ def test_a_standby_gets_what_nobody_else_can_have() -> None:
     assert {topic for topic, _ in planned.given["standby"]} == set(one.topics)
     assert {topic for topic, _ in planned.given["other"]} == set(both.topics)
     assert {topic for topic, _ in alone.given["standby"]} == {*both.topics, *one.topics}
+
+
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_of_what_all_have_released_only_that_moves_which_balance_asks_for(names: str) -> None:
+    groups = [group("a", 4), group("b", 4)]
+    topics = partitions_of(groups)
+    mine = frozenset(
+        (topic, q) for topic in topics for q in range(_PARTITIONS) if shard_of(q, 4) in (0, 3)
+    )
+    others = frozenset((t, q) for t in topics for q in range(_PARTITIONS)) - mine
+    members = [
+        member("a", groups, owned=mine, released=mine, epoch=1),
+        member("b", groups, owned=others, released=others, epoch=1),
+        *([member("c", groups)] if "c" in names else []),
+    ]
+
+    planned = plan(members, groups, topics)
+
+    a_shard = 2 * _PARTITIONS // 4
+    assert not any(planned.marks.values())
+    assert len(mine - planned.given["a"]) <= (a_shard * 2 if "c" in names else 0)
+    assert planned.given["a"] <= mine
+    assert planned.given["b"] <= others

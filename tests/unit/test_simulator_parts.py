@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tollway_workers.errors import InputError
 from tollway_workers.local.simulator import Fault, FaultKind, LatencyProfile, SimulatorOptions
 from tollway_workers.local.simulator.answers import AnswerBook, load_answers, say
-from tollway_workers.local.simulator.ask import BadRequest, read_ask, read_fields
+from tollway_workers.local.simulator.ask import Ask, BadRequest, read_ask, read_fields
 from tollway_workers.local.simulator.books import Books, Call
 from tollway_workers.local.simulator.faults import CallCount, FaultScript, load_faults
 from tollway_workers.local.simulator.identity import identify, names, own_name
@@ -170,10 +170,21 @@ def test_a_mistake_in_an_answer_key_is_named_with_its_line(tmp_path: Path, line:
         load_answers(path)
 
 
+def _ask(max_tokens: int | None = None) -> Ask:
+    return Ask(
+        model="m",
+        prompt_tokens=1,
+        max_tokens=max_tokens,
+        stream=False,
+        include_usage=False,
+        wants="text",
+    )
+
+
 @pytest.mark.parametrize("text", ['{"a":1}', "[1,2]", '"text"', "12", "{}", "null"])
 def test_broken_json_and_truncated_json_are_no_json(text: str) -> None:
     for fault in (FaultKind.BROKEN_JSON, FaultKind.TRUNCATED):
-        content = say(text, None, fault).content
+        content = say(text, _ask(), fault).content
 
         assert content is not None
         if fault is FaultKind.BROKEN_JSON or text[0] in '{["':
@@ -181,8 +192,30 @@ def test_broken_json_and_truncated_json_are_no_json(text: str) -> None:
                 orjson.loads(content)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a":1,"b":[2]}', {"a": 1}),
+        ('{"a":1}', {}),
+        ("{}", [{}]),
+        ("[1,2]", [[1, 2]]),
+        ('"text"', ["text"]),
+        ("null", [None]),
+        ("no JSON at all", ["no JSON at all"]),
+    ],
+)
+def test_an_answer_of_the_wrong_shape_is_json_and_another_than_was_asked_for(
+    text: str, said: object
+) -> None:
+    answer = say(text, _ask(), FaultKind.WRONG_SHAPE)
+
+    assert answer.content is not None
+    assert orjson.loads(answer.content) == said
+    assert (answer.ending, answer.finish_reason) == ("wrong_shape", "stop")
+
+
 def test_an_answer_longer_than_its_limit_is_truncated() -> None:
-    answer = say("x" * 100, 10, None)
+    answer = say("x" * 100, _ask(max_tokens=10), None)
 
     assert answer.content == "x" * 40
     assert (answer.finish_reason, answer.completion_tokens) == ("length", 10)

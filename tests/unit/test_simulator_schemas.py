@@ -4,7 +4,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_workers.local.simulator.schema_instances import Unsatisfiable, instances
@@ -186,7 +186,6 @@ schemas = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(schemas, st.integers(0, 10))
 def test_any_schema_of_the_usual_parts_is_answered_validly_and_reproducibly(
     schema: Any, seed: int

@@ -7,16 +7,16 @@ from tollway_workers.config.shape.contract import CallLimit, Contract, RateLimit
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.limits.quota import Quota
 from tollway_workers.ownership import commit_note
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Found, Holdings
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import Found, OwnedPartitions
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
 
 _NOW = 1_000.0
 _CALL_TIMEOUT = 30.0
 _SEVEN = Cost(requests=7.0)
-_PLACES: tuple[Place, ...] = (("lane", 0), ("lane", 1), ("lane", 2), ("lane", 3))
+_PLACES: tuple[Partition, ...] = (("lane", 0), ("lane", 1), ("lane", 2), ("lane", 3))
 #: The partitions of shard 0.
 _ZERO, _ONE = (_PLACES[0], _PLACES[2]), (_PLACES[1], _PLACES[3])
 
@@ -55,34 +55,34 @@ class Member:
     """A member with a quota, and what Kafka keeps for its group."""
 
     def __init__(
-        self, kept: dict[Place, Found] | None = None, *, withheld: float = 0.0, owner: int = 1
+        self, kept: dict[Partition, Found] | None = None, *, withheld: float = 0.0, owner: int = 1
     ) -> None:
         self.quota = Quota(contract(withheld=withheld), _NOW)
         self.lane = self.quota.of("lane")
-        self.holdings = Holdings(owner, {"g": self.quota})
+        self.partitions = OwnedPartitions(owner, {"g": self.quota})
         self.kept = {} if kept is None else kept
         self.now = _NOW
 
     def assign(
         self,
-        places: Collection[Place],
+        places: Collection[Partition],
         *,
-        marks: Collection[Place] = (),
+        marks: Collection[Partition] = (),
         group: ShardGroup | None = None,
     ) -> None:
         fresh = Found(offset=0, fresh=True)
         found = {place: self.kept.get(place, fresh) for place in places}
         orders = Orders(marks=frozenset(marks), layout=(group or layout(),), partitions={})
-        self.holdings.assign(found, orders, self.now)
+        self.partitions.assign(found, orders, self.now)
 
     def commit(self, *, arrives: bool = True, answered: bool = True) -> None:
-        commits = self.holdings.commits({}, self.now)
+        commits = self.partitions.commits({}, self.now)
         if arrives:
             for place, each in commits.items():
                 self.kept[place] = Found(offset=each.offset, metadata=each.metadata)
         if answered:
-            self.holdings.written(commits)
-        self.holdings.begin(self.now)
+            self.partitions.written(commits)
+        self.partitions.begin(self.now)
 
     @property
     def joined(self) -> set[int]:
@@ -94,15 +94,15 @@ class Member:
         return self.quota.pools[0].level
 
 
-def told_levels(member: Member, place: Place) -> tuple[float, ...]:
+def told_levels(member: Member, place: Partition) -> tuple[float, ...]:
     found = member.kept[place]
     note = commit_note.read(found.offset, found.metadata)
     return () if note is None else note.levels
 
 
 def holding(
-    *places: Place,
-    kept: dict[Place, Found] | None = None,
+    *places: Partition,
+    kept: dict[Partition, Found] | None = None,
     withheld: float = 0.0,
     owner: int = 1,
 ) -> Member:
@@ -115,7 +115,7 @@ def holding(
 def test_a_slice_is_used_once_our_own_commit_stands() -> None:
     member = Member()
     member.assign(_ZERO)
-    member.holdings.begin(_NOW)
+    member.partitions.begin(_NOW)
     before = member.joined
 
     member.commit()
@@ -184,12 +184,12 @@ def test_a_shard_that_is_to_go_has_no_slots_and_waits_for_calls_that_do_not_fit(
 
     member.assign(_PLACES, marks=_ONE)
     member.commit()
-    while_they_run = (member.lane.most_calls, set(member.holdings.released))
+    while_they_run = (member.lane.most_calls, set(member.partitions.released))
     member.lane.free()
     member.commit()
 
     assert while_they_run == (2, set())
-    assert member.holdings.released == set(_ONE)
+    assert member.partitions.released == set(_ONE)
     assert member.joined == {0}
 
 
@@ -208,7 +208,7 @@ def test_a_last_word_of_which_we_do_not_know_that_it_arrived_ends_the_slice_all_
     member.commit(answered=False)
 
     member.assign(_ZERO)
-    member.holdings.begin(_NOW)
+    member.partitions.begin(_NOW)
     before = member.joined
     member.commit()
 
@@ -222,8 +222,8 @@ def test_a_last_word_that_may_have_arrived_ends_the_slice_until_another_commit_s
     member.commit(arrives=False, answered=False)
 
     member.assign(_ZERO)
-    member.holdings.begin(_NOW)
-    before = (member.joined, member.holdings.unclaimed)
+    member.partitions.begin(_NOW)
+    before = (member.joined, member.partitions.unclaimed)
     member.commit()
 
     assert before == (set(), True)
@@ -311,7 +311,7 @@ def test_a_drain_gives_up_all_slices_with_their_levels() -> None:
     member = holding(*_PLACES)
     capacity = member.quota.pools[0].capacity
 
-    member.holdings.drain()
+    member.partitions.drain()
     member.commit()
 
     assert member.joined == set()

@@ -5,16 +5,25 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 from manual_clock import ManualClock
 
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume import source as source_module
 from tollway_workers.kafka.consume.source import KafkaSource
-from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.owned_partitions import Found
 from tollway_workers.ownership.user_data import Orders
 
 _TOPIC = "tollway.jobs.extract.bulk"
+
+
+class _Coordinator:
+    """Counts how often its member id was forgotten."""
+
+    forgotten = 0
+
+    def reset_generation(self) -> None:
+        self.forgotten += 1
 
 
 class _Consumer:
@@ -22,6 +31,8 @@ class _Consumer:
 
     def __init__(self) -> None:
         self.polls = 0
+        self.error: KafkaError | None = None
+        self._coordinator = _Coordinator()
         self.kafka_is_there = asyncio.Event()
         self.assigned = {TopicPartition(_TOPIC, 0)}
 
@@ -48,6 +59,8 @@ class _Consumer:
 
     async def getmany(self, *partitions: object, **options: object) -> dict[Any, Any]:
         self.polls += 1
+        if self.error is not None:
+            raise self.error
         return {}
 
     async def commit(self, offsets: object) -> None:
@@ -74,7 +87,7 @@ def source(consumer: _Consumer, clock: ManualClock, monkeypatch: pytest.MonkeyPa
     source = KafkaSource(settings, clock)
     untyped: Any = consumer
     source._consumer = untyped
-    source.holdings.assign(
+    source.partitions.assign(
         {(_TOPIC, 0): Found(offset=0)}, Orders(partitions={_TOPIC: 1}), clock.boottime()
     )
     source.joined = True
@@ -91,7 +104,7 @@ async def test_a_poll_returns_while_kafka_takes_no_claim(
         await source.poll(10)
 
     assert before == 1
-    assert not source.holdings.unclaimed
+    assert not source.partitions.unclaimed
 
 
 async def test_a_full_source_that_is_woken_all_the_time_polls_all_the_same(
@@ -126,3 +139,26 @@ async def test_a_full_source_polls_on_while_a_rebalance_takes_its_partitions(
     async with asyncio.timeout(5):
         assert await polling == []
     assert consumer.polls == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "joined", "forgotten"),
+    [(KafkaError(), False, 1), (KafkaError(), True, 0), (KafkaConnectionError(), False, 0)],
+    ids=["a join", "no join", "kafka away"],
+)
+async def test_a_join_that_kafka_has_no_word_for_is_made_anew(
+    source: KafkaSource, consumer: _Consumer, error: KafkaError, joined: bool, forgotten: int
+) -> None:
+    consumer.kafka_is_there.set()
+    consumer.error = error
+    source.joined = joined
+    clock = source._clock
+    assert isinstance(clock, ManualClock)
+
+    polling = asyncio.create_task(source.poll(10))
+    async with asyncio.timeout(5):
+        while not polling.done():
+            clock.advance(0.1)
+            await asyncio.sleep(0)
+
+    assert consumer._coordinator.forgotten == forgotten

@@ -13,8 +13,8 @@ from manual_clock import ManualClock
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume import source as source_module
 from tollway_workers.kafka.consume.source import KafkaSource
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Found
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import Found
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.user_data import Orders, Process
 
@@ -195,3 +195,17 @@ async def test_where_kafka_takes_no_last_word_the_group_is_not_told_that_we_go(
 
     assert stage.consumer._coordinator._group_instance_id == "one"
     stage.consumer.stop.assert_awaited_once_with()
+
+
+async def test_what_is_released_for_a_rebalance_is_no_reason_for_another(stage: Stage) -> None:
+    asked = stage.consumer._coordinator.request_rejoin
+    await stage.source.on_partitions_revoked([_PLACE])
+    offered = stage.assignor.claim.released
+
+    stage.clock.advance(2.0)
+    await stage.source.commit()
+    await stage.assign()
+    await stage.source.commit()
+
+    assert offered == {_PLACE}
+    assert asked.call_count == 0

@@ -50,7 +50,7 @@ def test_a_lane_and_a_route_with_unfinished_jobs_may_not_go() -> None:
         f"routes.gone: is gone, and {ROUTE} holds 3 unfinished job(s) that no worker would read; "
         "keep it until there are none; or give them up: delete the topic",
         f"lanes.old: is gone, and {LANE} holds 1,200 unfinished job(s) that no worker would read; "
-        "keep it in no route, then workers forward what it holds, until there are none; or give "
+        "keep it in no route, so that workers forward what it holds, until there are none; or give "
         "them up: delete the topic",
         f"retry.tiers: lacks its delay, and {TIER} holds 1 unfinished job(s) that no worker would "
         "read; keep it until there are none; or give them up: delete the topic",

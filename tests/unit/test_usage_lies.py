@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from manual_clock import ManualClock
-from samples import NOW, admission_of, lane, progress
+from samples import NOW, admission_of, lane, lane_contract, progress
 from structlog.testing import capture_logs
 
 from tollway_schemas.attempt import Attempt, Billed
@@ -18,7 +18,6 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.usage import MOST_TOKENS, Usage
 from tollway_workers.cli.batch.output_lines import read_ending, reply_line
 from tollway_workers.cli.batch.tally import Tally
-from tollway_workers.config.shape.groups import lane_contract
 from tollway_workers.config.shape.provider import Price
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.cost import cost_of, total

@@ -77,14 +77,14 @@ def test_a_hostile_schema_is_refused_in_one_sentence(name: str) -> None:
 
 GOOD: dict[str, tuple[Any, Any, Any]] = {
     "anything": (True, 1, None),
-    "root id": ({"$id": "https://example.com/a", "type": "string"}, "x", 1),
+    "root id": ({"$id": "https://example.com/a", "type": "string"}, "x", 1.5),
     "recursion": ({"properties": {"next": {"$ref": "#"}}, "type": "object"}, {"next": {}}, 1),
     "anchor": ({"$defs": {"a": {"$anchor": "s", "type": "string"}}, "$ref": "#s"}, "x", 1),
     "property called $ref": ({"properties": {"$ref": {"type": "string"}}}, {"$ref": "x"}, None),
     "draft 7": (
         {"$schema": "http://json-schema.org/draft-07/schema#", "type": "string"},
         "x",
-        1,
+        1.5,
     ),
     "lookahead": ({"pattern": "^(?=.*a)b"}, "ba", "b"),
     "format": ({"format": "date"}, "2026-11-23", "tomorrow"),

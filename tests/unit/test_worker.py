@@ -18,6 +18,8 @@ from tollway_workers.errors import ProviderFailure
 from tollway_workers.ownership import offset_map
 from tollway_workers.providers.base import Completion, ProviderCall
 
+pytestmark = pytest.mark.both_loops
+
 ROUTE = RouteSettings(lanes=("main",))
 
 

@@ -35,7 +35,7 @@ def tell(fleet: MemoryFleet, **target: object) -> None:
 
 
 def resting(fleet: MemoryFleet) -> frozenset[str]:
-    return fleet.source.holdings.resting
+    return fleet.source.partitions.resting
 
 
 async def test_no_call_starts_on_a_paused_lane_until_it_is_resumed() -> None:
@@ -244,7 +244,7 @@ async def test_a_process_that_was_frozen_looks_for_commands_before_it_calls() ->
     provider = ScriptedProvider()
     fleet = fleet_of(provider)
     commands = fleet.worker._parts.commands
-    commands.looked = fleet.clock.boottime()
+    commands.known_until = fleet.clock.boottime()
     async with fleet:
         await fleet.until(lambda: fleet.clock.now() > NOW + 3)
         await fleet.publish(job("a"))
@@ -252,7 +252,7 @@ async def test_a_process_that_was_frozen_looks_for_commands_before_it_calls() ->
         await fleet.until(lambda: fleet.clock.now() > NOW + 6)
         blind = len(provider.calls)
 
-        commands.looked = fleet.clock.boottime() + 1_000
+        commands.known_until = fleet.clock.boottime() + 1_000
         await fleet.until(lambda: "a" in fleet.replies)
 
     assert blind == 0

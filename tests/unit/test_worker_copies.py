@@ -205,3 +205,19 @@ async def test_a_cancelled_copy_is_answered_while_the_first_is_called() -> None:
     assert [b'"cancelled"' in each for each in desk.written] == [True, False]
     assert len(desk.provider.calls) == 1
     assert fleet.worker.held_bytes == 0
+
+
+async def test_a_copy_whose_reply_fits_no_topic_is_a_dead_letter_and_not_tried_for_ever() -> None:
+    desk = Desk(completion("x" * 150_000))
+    desk.provider.hold.clear()
+    async with desk.fleet as fleet:
+        await fleet.publish(job(), job(labels={"large": "y" * 100_000}))
+        await fleet.until(lambda: len(desk.provider.calls) == 1)
+        await fleet.settle()
+        desk.provider.hold.set()
+        await desk.all_done(2)
+
+    (letter,) = fleet.dead_letters
+    assert b"the reply to this copy and its labels are larger" in letter.value
+    assert len(desk.provider.calls) == 1
+    assert fleet.worker.held_bytes == 0

@@ -20,7 +20,7 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.partition import Partition
 
 _NAMES = [f"job-{number}" for number in range(6)]
 #: Two of these calls fail: a retry, a dead letter and answers are all on the way.
@@ -42,7 +42,7 @@ def at_the(nth: int, act: Callable[[], None], write: Callable[[OutgoingRecord], 
     """A write that does something else once, at the `nth` time."""
     count = iter(range(10**6))
 
-    async def append(record: OutgoingRecord) -> Place:
+    async def append(record: OutgoingRecord) -> Partition:
         if next(count) == nth:
             act()
         return await write(record)  # type: ignore[no-any-return, misc]  # the broker's own
@@ -156,7 +156,7 @@ async def test_a_bug_met_before_any_call_is_that_jobs_dead_letter_and_ends_no_wo
 
     (letter,) = fleet.dead_letters
     assert [reply.status for reply in fleet.replies.values()].count("completed") == 2
-    assert "a bug in itself (TypeError)" in str([letter.value, letter.headers])
+    assert "in the worker ended the job (TypeError)" in str([letter.value, letter.headers])
     assert "secret" not in str([letter.value, letter.headers]) + caplog.text
     assert fleet.worker.held_bytes == 0
 

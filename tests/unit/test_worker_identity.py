@@ -280,6 +280,6 @@ async def test_replies_to_a_topic_that_is_gone_are_kept_and_neighbours_are_answe
     assert [(text_of(reply), reply.dead_letter) for reply in elsewhere] == [("paid for", True)] * 2
     assert letter.failure.failure_class is FailureClass.REPLY_UNDELIVERABLE
     assert letter.failure.message == (
-        f"the reply topic {where} does not exist: the reply is in {NAMES.replies}"
+        f"the job's reply topic {where} does not exist: its reply was written to {NAMES.replies}"
     )
     assert [each.text for each in letter.bad_answers] == ["paid for"]

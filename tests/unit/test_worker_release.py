@@ -277,3 +277,21 @@ async def test_a_killer_is_given_up_after_four_deaths_and_the_others_are_answere
     assert letters[0].failure.failure_class is FailureClass.WORKER_CRASHED
     assert deaths == 4
     assert set(fleet.replies) == {"killer", *(f"j{n}" for n in range(5))}
+
+
+async def test_jobs_of_a_partition_that_was_lost_take_no_memory_while_their_lane_waits() -> None:
+    provider = ScriptedProvider()
+    provider.hold.clear()
+    fleet = fleet_of(provider)
+    async with fleet:
+        await fleet.publish(*(job(f"job-{n}") for n in range(20)))
+        await fleet.until(lambda: fleet.worker.dispatcher.held("main") == 12)
+        waiting = sum(fleet.worker.dispatcher._lanes["main"].parts.values())
+        called = fleet.worker.held_bytes - waiting
+
+        fleet.broker.leave(NAMES.worker_group, fleet.source)
+        fleet.source.forget()
+        await fleet.until(lambda: fleet.worker.dispatcher.held("main") == 0)
+
+        assert fleet.worker.held_bytes == called
+        provider.hold.set()

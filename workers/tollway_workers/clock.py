@@ -1,4 +1,4 @@
-"""Where time comes from, so that tests can own it."""
+"""The clock: the source of time, so that tests can set it."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What an operator of the fleet can meet.
+"""The errors that an operator of the fleet can meet.
 
 TollwayError
 └── FleetError

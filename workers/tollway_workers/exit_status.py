@@ -4,3 +4,5 @@
 COULD_NOT_RUN = 2
 #: Ctrl-C, as shells have it.
 INTERRUPTED = 130
+#: It met an exception that it does not expect: Python's own status for that.
+UNEXPECTED = 1

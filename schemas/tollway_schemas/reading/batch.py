@@ -14,6 +14,10 @@ _HEADER = struct.Struct(">qiibIhiqqqhii")
 HEADER_BYTES = _HEADER.size
 #: Bytes of a record that says nothing.
 SMALLEST_RECORD = 7
+#: Headers of one record that are read, and bytes of its key and headers together. A megabyte of
+#: headers may stand in a kilobyte, packed, and take gigabytes as objects.
+MOST_HEADERS = 10_000
+MOST_BESIDE = 2**20
 #: Where the checksum's cover begins: at the attributes, which stand behind it.
 COVERED_FROM = 21
 _ATTRIBUTES_AT = slice(21, 23)
@@ -103,6 +107,22 @@ def entries(header: BatchHeader, body: bytes, begin: int = 0) -> Iterator[Entry]
         yield unreadable(last, b"", why)
 
 
+def is_ordinary(body: bytes) -> bool:
+    """Whether no record is long enough to have more headers than are read; False if in doubt."""
+    at, longest = 0, 2 * MOST_HEADERS
+    if len(body) <= longest:
+        return True
+    try:
+        while at < len(body):
+            length, at = _varint(body, at)
+            if not 0 < length <= longest:
+                return False
+            at += length
+    except _Broken:
+        return False
+    return True
+
+
 class _Broken(Exception):
     """A record is not built as records are; the text is the end of a sentence."""
 
@@ -122,13 +142,19 @@ def _record(header: BatchHeader, piece: bytes, expected: int) -> Entry:
         entry = entry._replace(offset=offset, timestamp=timestamp)
         key, at = _bytes(piece, at)
         value, at = _bytes(piece, at)
+        beside = len(key or b"") + len(piece) - at
         entry = entry._replace(
-            key=key,
+            key=key if beside <= MOST_BESIDE else None,
             value=value,
             headers=[],
             timestamp_type=header.timestamp_type,
             bytes_of=None,
         )
+        if beside > MOST_BESIDE:
+            raise _Broken(
+                f"has a key and headers of {beside:,} bytes, more than the {MOST_BESIDE:,} "
+                "that are read"
+            )
         return _with_headers(entry, piece, at)
     except _Broken as broken:
         return entry._replace(why=str(broken))
@@ -142,6 +168,8 @@ def _with_headers(entry: Entry, piece: bytes, at: int) -> Entry:
     try:
         if not 0 <= count <= len(piece):
             raise _Broken(f"says that it has {count} headers")
+        if count > MOST_HEADERS:
+            raise _Broken(f"has {count:,} headers, more than the {MOST_HEADERS:,} that are read")
         for number in range(1, count + 1):
             name, at = _bytes(piece, at)
             value, at = _bytes(piece, at)

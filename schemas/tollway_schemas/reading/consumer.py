@@ -19,6 +19,9 @@ __all__ = ["RecordConsumer", "UnreadableRecord"]
 
 #: Bytes that one poll looks at, unpacks and gives, before the event loop has its turn.
 _MOST_WORK = 4 * 2**20
+#: Bytes of the objects of a header and of a record, roughly: a megabyte of empty records may
+#: stand in a kilobyte.
+_HEADER_BYTES, _RECORD_BYTES = 150, 500
 
 
 class RecordConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
@@ -163,7 +166,9 @@ def _taken(
             result._partition_records = None
             return taken
         taken.append(record)
-        budget.left -= len(record.value or b"")
+        budget.left -= (
+            len(record.value or b"") + _HEADER_BYTES * len(record.headers) + _RECORD_BYTES
+        )
     result._update_position()
     return taken
 

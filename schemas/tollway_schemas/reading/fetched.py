@@ -14,6 +14,7 @@ from tollway_schemas.reading.batch import (
     SMALLEST_RECORD,
     BatchHeader,
     entries,
+    is_ordinary,
     without_codec,
 )
 from tollway_schemas.reading.entry import BytesOf, Entry, unreadable
@@ -153,7 +154,15 @@ class FetchedRecords:
         return body, None
 
     def _of_records(self, frame: Frame, header: BatchHeader, body: bytes) -> Iterator[Any]:
-        """A batch's records: by aiokafka's fast reader, and from where that stumbles by ours."""
+        """A batch's records: by aiokafka's fast reader, and from where that stumbles by ours.
+
+        By ours alone where one may have more headers than are read: the other makes them all.
+        """
+        if not is_ordinary(body):
+            yield from self._given(
+                entries(header, body, self.next_fetch_offset), header.last_offset
+            )
+            return
         raw = without_codec(frame.raw, body) if header.codec else frame.raw
         expected = header.base_offset
         try:

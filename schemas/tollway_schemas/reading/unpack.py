@@ -15,6 +15,8 @@ _FIRST, _GROWTH = 8, 4
 _SMALLEST_BUFFER = 65_536
 #: Bytes that anything may unpack to, and how many times its own size what is larger may.
 _ALWAYS, _RATIO = 16 * 2**20, 64
+#: Files of gzip that one batch may be, one behind the other: clients write one.
+_MOST_MEMBERS = 64
 #: zlib's number for "in gzip's format".
 _GZIP_FORMAT = 31
 #: What Java's snappy writes before its blocks, each with its length: name, version, compatibility.
@@ -43,9 +45,11 @@ def unpacked(codec: int, packed: bytes, most: int) -> bytes:
 
 
 def _gunzip(packed: bytes, most: int) -> bytes:
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while packed:
-        # A file of gzip may be several, one behind the other.
+        if len(parts) == _MOST_MEMBERS:
+            raise CannotUnpack(f"is compressed in more than {_MOST_MEMBERS} pieces")
         member = zlib.decompressobj(_GZIP_FORMAT)
         parts.append(member.decompress(packed, most - size + 1))
         size += len(parts[-1])

@@ -13,6 +13,17 @@ import psutil
 #: Calls in flight of a run, all workers together.
 IN_FLIGHT = 8
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+#: Nobody works for it, and nobody answers its provider's address.
+FLEET = """
+[providers.p]
+base_url = "http://127.0.0.1:9/v1"
+[lanes.main]
+provider = "p"
+model = "m"
+concurrency = 1
+[routes.extract]
+lanes = ["main"]
+"""
 
 Tollway = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Start = Callable[..., Awaitable["Command"]]

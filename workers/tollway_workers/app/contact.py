@@ -1,4 +1,4 @@
-"""What ties a worker to its operators: it hears what they say, and says how it is."""
+"""A worker's link to its operators: it follows the commands topic and writes heartbeats."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.gauges import Watched
-from tollway_workers.app.pulse import LaneHome, Pulse
+from tollway_workers.app.pulse import LaneDescription, Pulse
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.talk.command_log import CommandFollower
@@ -23,33 +23,33 @@ class Contact:
         names: TopicNames,
         watched: Watched,
         commands: Commands,
-        homes: Mapping[str, LaneHome],
+        descriptions: Mapping[str, LaneDescription],
         clock: Clock,
     ) -> None:
-        """`client`: arguments that every aiokafka client takes; `homes`: of each lane."""
+        """`client`: arguments that every aiokafka client takes; `descriptions`: by lane."""
         self._operators = watched.worker.operators
         self._follower = CommandFollower(client, names.commands, commands, self._obey, clock)
-        self._pulse = Pulse(watched, homes, self._follower, commands, clock)
+        self._pulse = Pulse(watched, descriptions, self._follower, commands, clock)
         self._heartbeats = HeartbeatWriter(client, names.heartbeats, self._pulse.beat, clock)
 
     async def start(self, worker: str) -> None:
-        """Hear all that was said until now. `worker`: its instance id. Raises BrokerUnavailable.
+        """Apply all commands so far. `worker`: its instance id. Raises BrokerUnavailable.
 
-        The first heartbeat comes before that: who says something now sees that we are here, or we
-        read it.
+        The first heartbeat comes first: an operator who sends a command meanwhile either sees this
+        worker and waits for it, or the worker reads the command here.
         """
         self._pulse.worker = worker
         await self._heartbeats.once()
         await self._follower.start()
 
     async def run(self) -> None:
-        """Listen and speak until cancelled."""
+        """Follow commands and write heartbeats until cancelled."""
         async with asyncio.TaskGroup() as both:
             both.create_task(self._follower.run(), name="commands")
             both.create_task(self._heartbeats.run(), name="heartbeats")
 
     async def stop(self) -> None:
-        """Say the last word; idempotent."""
+        """Write the final heartbeat; idempotent."""
         self._pulse.left = True
         await self._heartbeats.stop()
 
@@ -58,12 +58,12 @@ class Contact:
         self._heartbeats.soon()
 
 
-def lane_homes(
+def describe_lanes(
     settings: FleetSettings, lanes: Iterable[str], topics_of: Callable[[str], Iterable[str]]
-) -> dict[str, LaneHome]:
-    """Where each of these lanes belongs."""
+) -> dict[str, LaneDescription]:
+    """What the configuration says of each of these lanes."""
     return {
-        name: LaneHome(
+        name: LaneDescription(
             settings.lanes[name].limit_group or name,
             frozenset(topics_of(name)),
             tuple(

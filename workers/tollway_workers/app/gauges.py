@@ -1,4 +1,4 @@
-"""Numbers that are only worth reading when somebody asks: how the worker is at this moment."""
+"""Gauges that are read when metrics are scraped: the worker's state at this moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tollway_workers.worker.worker import Worker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What is looked at."""
+    """The parts of a worker that gauges and heartbeats read."""
 
     source: KafkaSource
     worker: Worker
@@ -52,18 +52,18 @@ class Gauges:
     def _assignment(self) -> None:
         state, source = self._state, self._watched.source
         state.partitions.set(source.owned)
-        state.releasing.set(source.holdings.releasing)
-        # While a rebalance goes on, what was ours is ours to call for, as long as we prove it.
-        shards = source.holdings.shards() if source.committer.holds_lease else {}
+        state.releasing.set(source.partitions.releasing)
+        # During a rebalance this worker may call for its former shards while its lease lasts.
+        shards = source.partitions.shards() if source.committer.holds_lease else {}
         self._groups |= shards.keys()
         for group in self._groups:
             state.shards.labels(group).set(shards.get(group, 0))
 
     def _proofs(self) -> None:
-        """What shows that the worker is alive, and Kafka too."""
+        """Signs of life of the worker and of Kafka."""
         state, source, liveness = self._state, self._watched.source, self._watched.liveness
         # A standby has nothing to commit, and needs no lease.
-        owns = len(source.holdings) > 0
+        owns = len(source.partitions) > 0
         state.commit_age.set(liveness.commit_age if owns else 0.0)
         state.lease_age.set(source.committer.lease_age if owns else 0.0)
         state.commit_failures.inc(source.committer.take_failures())
@@ -71,12 +71,12 @@ class Gauges:
         state.kafka_away.set(liveness.kafka_away)
 
     def _work(self) -> None:
-        """What is not done yet."""
+        """Outstanding work."""
         state, watched = self._state, self._watched
         writer = watched.worker.writer
         state.held.set(writer.held)
         state.held_for.set(writer.held_for)
-        work = work_by_topic(watched.source.holdings, watched.backlog)
+        work = work_by_topic(watched.source.partitions, watched.backlog)
         self._topics |= work.keys()
         for topic in self._topics:
             state.outstanding.labels(topic).set(work[topic].outstanding if topic in work else 0)

@@ -1,4 +1,4 @@
-"""What keeps a worker process honest: its loop's lag, the watchdog, and whether it is ready."""
+"""The health of a worker process: its event loop's lag, the watchdog, readiness."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tollway_workers.telemetry.loop_lag import LoopLag
 
 log = structlog.get_logger(__name__)
 
-#: What a process ends with whose clients are stuck: EX_SOFTWARE of sysexits.h. Supervisors restart.
+#: Exit status of a process whose Kafka clients are stuck (EX_SOFTWARE of sysexits.h): restart it.
 STUCK = 70
 
 
@@ -31,14 +31,14 @@ def end_stuck_process(why: str) -> None:
 
 
 class WatchedSource(Source, Protocol):
-    """A source, and what keeps it from reading."""
+    """A source, and the open transactions that block it."""
 
-    #: Partitions of its own that stand still, though Kafka answers.
+    #: Owned partitions that are blocked although Kafka answers.
     transactions: OpenTransactions
 
 
 class Liveness:
-    """Runs beside a worker from its start to its end; what fails in it fails nothing else."""
+    """Runs beside a worker from its start to its end; its failures reach no other part."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Liveness:
         release: Callable[[], None],
         clock: Clock,
     ) -> None:
-        """`session`: seconds of a silent member's grace; `release` lets all shards go."""
+        """`session`: seconds of a silent member's grace; `release` releases all shards."""
         self._source = source
         self._clock = clock
         self.lag = LoopLag(release)

@@ -1,4 +1,4 @@
-"""From a configuration to one running worker process."""
+"""One worker process, put together from a configuration."""
 
 import asyncio
 import gc
@@ -10,10 +10,11 @@ from random import SystemRandom
 
 import orjson
 import structlog
+from prometheus_client import disable_created_metrics
 
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
-from tollway_workers.app.contact import Contact, lane_homes
+from tollway_workers.app.contact import Contact, describe_lanes
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
@@ -22,7 +23,7 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups, without_limits
 from tollway_workers.errors import ConfigError, FleetError, LocalError
-from tollway_workers.forwarding.relay import Ways
+from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.consume.backlog import Backlog
 from tollway_workers.kafka.consume.relay_loop import Relay
@@ -48,6 +49,8 @@ from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.telemetry.server import TelemetryServer
 from tollway_workers.topics.specs import largest_record, most_unpacked
+from tollway_workers.validation.check_loading import load_checks
+from tollway_workers.validation.checks import RouteChecks
 from tollway_workers.validation.validator import ResultValidator
 from tollway_workers.worker.parts import Parts
 from tollway_workers.worker.worker import Worker
@@ -62,7 +65,7 @@ _GC_THRESHOLD = 280_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """What belongs to one process rather than to the fleet."""
+    """Options of one process; everything else is the fleet's configuration."""
 
     instance_id: str
     #: Where to write `{"pid": ..., "url": ...}` once metrics are served.
@@ -83,14 +86,15 @@ class WorkerApp:
             for group in limit_groups(settings)
         }
         self._counts = open_tokenizers(settings, lanes)
+        self._answer_checks = load_checks(settings.routes)
         self.metrics = Metrics(lanes, self._clock)
         self._commands = Commands()
         self._source = self._new_source()
         self._sink = self._new_sink()
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
-        holdings, names = self._source.holdings, TopicNames(settings.kafka.prefix)
-        self._backlog = Backlog(self._client, lambda: tuple(holdings), self._clock)
+        partitions, names = self._source.partitions, TopicNames(settings.kafka.prefix)
+        self._backlog = Backlog(self._client, lambda: tuple(partitions), self._clock)
         watched = Watched(
             source=self._source,
             worker=self.worker,
@@ -98,8 +102,10 @@ class WorkerApp:
             liveness=self._liveness,
             backlog=self._backlog,
         )
-        homes = lane_homes(settings, lanes, self._reader.topics_of)
-        self._contact = Contact(self._client, names, watched, self._commands, homes, self._clock)
+        descriptions = describe_lanes(settings, lanes, self._reader.topics_of)
+        self._contact = Contact(
+            self._client, names, watched, self._commands, descriptions, self._clock
+        )
         gauges = Gauges(self.metrics.state, watched, self._clock)
         self._telemetry = TelemetryServer(self.metrics.registry, gauges.refresh, self.why_not_ready)
 
@@ -133,7 +139,7 @@ class WorkerApp:
             await asyncio.gather(*background, return_exceptions=True)
             await self._contact.stop()
             await self._telemetry.stop()
-        log.info("worker has left", worker=self._options.instance_id)
+        log.info("worker has left the group", worker=self._options.instance_id)
         if mistake is not None:
             raise mistake
 
@@ -151,7 +157,7 @@ class WorkerApp:
         before = self._settings
         if without_limits(settings) != without_limits(before):
             raise ConfigError(
-                "more than the amounts of limits has changed: restart the worker for the rest"
+                "only amounts of limits can change while a worker runs: restart it for the rest"
             )
         self._settings = settings
         for group in limit_groups(settings):
@@ -207,7 +213,6 @@ class WorkerApp:
             for name, config in configs.items()
         }
         validator = ResultValidator()
-        policy = RetryPolicy(SystemRandom(), settings.retry.seconds)
         publisher = OutcomePublisher(
             self._sink,
             PublisherSettings(
@@ -234,7 +239,7 @@ class WorkerApp:
             reader=self._reader,
             checks=self._checks(publisher, validator),
             lanes=self._lanes,
-            executor=JobExecutor(self._lanes, validator, policy, clock),
+            executor=self._new_executor(validator),
             publisher=publisher,
             events=self.metrics,
             clock=clock,
@@ -243,6 +248,16 @@ class WorkerApp:
             commands=self._commands,
         )
         return Worker(parts)
+
+    def _new_executor(self, validator: ResultValidator) -> JobExecutor:
+        return JobExecutor(
+            self._lanes,
+            validator,
+            RetryPolicy(SystemRandom(), self._settings.retry.seconds),
+            self._clock,
+            RouteChecks(self._answer_checks, self.metrics.check_failed),
+            on_slow=self.metrics.call_slow,
+        )
 
     def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
         return checks_in_order(
@@ -278,7 +293,7 @@ class WorkerApp:
             session_timeout=settings.kafka.session_timeout,
             most_unpacked=most_unpacked(settings.kafka),
         )
-        ways = Ways(
+        targets = RelayTargets(
             names=names,
             first_lanes={name: route.lanes[0] for name, route in settings.routes.items()},
             lanes=frozenset(settings.lanes),
@@ -287,7 +302,7 @@ class WorkerApp:
         return Relay(
             KafkaTierSource(source, self._clock),
             self._sink,
-            ways,
+            targets,
             self._clock,
             publisher.publish_undecodable,
             self.metrics,
@@ -297,6 +312,8 @@ class WorkerApp:
         telemetry = self._settings.telemetry
         if telemetry.port is None:
             return
+        # Else every counter and histogram has a second series, which says when it was made.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         url = await self._telemetry.start(telemetry.host, telemetry.port)
         log.info("metrics are served", url=url)
         if self._options.announce is not None:

@@ -1,4 +1,4 @@
-"""How a worker is at this moment, for its heartbeat. Reads, and changes nothing."""
+"""A worker's state at this moment, for its heartbeat. It reads, and changes nothing."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -21,8 +21,8 @@ _PAUSED = "paused"
 _BY_OPERATOR = Hold(reason="an operator paused it", since=0.0, next_try=0.0)
 
 
-class LaneHome(NamedTuple):
-    """Where a lane belongs."""
+class LaneDescription(NamedTuple):
+    """What the configuration says of a lane, for its heartbeats."""
 
     #: Its limit group.
     group: str
@@ -39,13 +39,13 @@ class Pulse:
     def __init__(
         self,
         watched: Watched,
-        homes: Mapping[str, LaneHome],
+        descriptions: Mapping[str, LaneDescription],
         follower: CommandFollower,
         commands: Commands,
         clock: Clock,
     ) -> None:
         self._watched = watched
-        self._homes = homes
+        self._descriptions = descriptions
         self._follower = follower
         self._commands = commands
         self._clock = clock
@@ -56,17 +56,17 @@ class Pulse:
         self.left = False
 
     def beat(self) -> Heartbeat:
-        """What holds now."""
+        """The heartbeat of this moment."""
         source, worker = self._watched.source, self._watched.worker
-        work = work_by_topic(source.holdings, self._watched.backlog)
+        work = work_by_topic(source.partitions, self._watched.backlog)
         return Heartbeat(
             worker=self.worker,
             started_at=self._started_at,
             release=self._release,
-            shards={group: _count(own) for group, own in source.holdings.shards().items()},
-            partitions=_count(len(source.holdings)),
+            shards={group: _count(own) for group, own in source.partitions.shards().items()},
+            partitions=_count(len(source.partitions)),
             holds_lease=source.committer.holds_lease,
-            releasing=_count(source.holdings.releasing),
+            releasing=_count(source.partitions.releasing),
             draining=worker.draining,
             left=self.left,
             commands=_count(self._follower.applied),
@@ -74,25 +74,25 @@ class Pulse:
         )
 
     def _lane(self, name: str, work: Mapping[str, Work]) -> LaneBeat:
-        admission, home = self._watched.lanes[name].admission, self._homes[name]
+        admission, described = self._watched.lanes[name].admission, self._descriptions[name]
         paused_until = self._commands.paused_until(name, self._clock.now())
         waiting = self._watched.worker.dispatcher.held(name)
-        todo = Work.of(work[topic] for topic in home.topics & work.keys())
-        # What bound the last call binds nothing where no other waits, or none may start.
+        todo = Work.of(work[topic] for topic in described.topics & work.keys())
+        # A limit that bound the last call binds none where no job waits, or none may start.
         binds = waiting > 0 and paused_until is None
         return LaneBeat(
             lane=name,
-            group=home.group,
+            group=described.group,
             state=admission.state.value if paused_until is None else _PAUSED,
             paused_until=None if paused_until is None else instant(paused_until),
             **self._hold(admission.hold if paused_until is None else _BY_OPERATOR),
-            routes=home.routes,
+            routes=described.routes,
             in_flight=_count(admission.in_flight),
             waiting=_count(waiting),
             outstanding=_count(todo.outstanding),
             finished=_count(todo.finished),
             behind_transactions=sum(
-                topic in home.topics for topic, _ in self._watched.source.transactions.stalled
+                topic in described.topics for topic, _ in self._watched.source.transactions.stalled
             ),
             oldest=None if todo.oldest == inf else instant(todo.oldest),
             limits=self._limits(admission.quota, admission.quota.binding if binds else None),
@@ -141,10 +141,10 @@ def _calls(slots: Slots, *, binds: bool) -> LimitUse:
 
 
 def _count(number: int) -> int:
-    """As a heartbeat can say it: a number that is beyond it must not silence a worker."""
+    """A count within a heartbeat's bounds: a number beyond them must not stop heartbeats."""
     return min(max(number, 0), MOST_COUNT)
 
 
 def _units(number: float) -> float:
-    """The same of what may be broken; NaN, which is no number, is none."""
+    """An amount within a heartbeat's bounds; NaN becomes 0."""
     return min(max(number, 0.0), MOST_UNITS) if not isnan(number) else 0.0

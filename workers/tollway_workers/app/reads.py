@@ -1,4 +1,4 @@
-"""What a worker reads and writes, by its configuration."""
+"""The topics that a worker reads and writes, by its configuration."""
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
@@ -17,7 +17,7 @@ def used_lanes(settings: FleetSettings) -> list[str]:
 
 
 def jobs_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
-    """What services publish to, with the route and the priority of each."""
+    """Jobs topics, with the route and the priority of each."""
     names = TopicNames(settings.kafka.prefix)
     return {
         names.jobs(route, priority): (route, priority)
@@ -27,7 +27,7 @@ def jobs_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
 
 
 def lane_topics(settings: FleetSettings) -> dict[str, tuple[str, Priority]]:
-    """Those of lanes in no route too: what they hold is forwarded, which takes no provider."""
+    """Lanes' topics, those of retired lanes too: their jobs are forwarded without a provider."""
     names = TopicNames(settings.kafka.prefix)
     return {
         names.lane(lane, priority): (lane, priority)

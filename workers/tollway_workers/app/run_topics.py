@@ -13,7 +13,7 @@ from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.group.unfinished import read_unfinished
 from tollway_workers.kafka.read.log_reader import LoggedRecord
-from tollway_workers.kafka.talk.command_log import in_the_topic
+from tollway_workers.kafka.talk.command_log import latest_by_key
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
 from tollway_workers.kafka.topic_admin import delete, existing_topics
 from tollway_workers.topics.run_leftovers import Left, RunLeftover, of_topics, own_topics
@@ -21,7 +21,7 @@ from tollway_workers.topics.run_names import is_run_name
 
 #: Jobs of each topic that are looked at for the runs they belong to.
 _MOST = 1_000
-#: Seconds: a worker that was heard within them is alive.
+#: Seconds: a worker with a heartbeat within them is alive.
 _LIVE = 10.0
 
 
@@ -40,7 +40,7 @@ async def delete_finished(settings: FleetSettings) -> bool:
     unfinished = await unfinished_in(kafka, topics & existing.keys())
     if any(unfinished.values()) or await _wait_in_tiers(kafka, existing, lanes):
         return False
-    await delete(client, topics)
+    await delete(client, topics, names.worker_group)
     return True
 
 
@@ -56,19 +56,19 @@ async def delete_given_up(kafka: KafkaSettings) -> tuple[str, ...]:
     given_up = (each for each in left if each.may_go and each.given_up)
     gone = tuple(topic for each in given_up for topic in each.topics)
     if gone:
-        await delete(client, gone)
+        await delete(client, gone, TopicNames(kafka.prefix).worker_group)
     return gone
 
 
 async def run_leftovers(kafka: KafkaSettings, topics: Collection[str]) -> list[RunLeftover]:
-    """What runs left on these topics of theirs. Raises BrokerUnavailable."""
+    """Unfinished jobs of runs on these topics of theirs. Raises BrokerUnavailable."""
     if not topics:
         return []
     names, client = TopicNames(kafka.prefix), client_options(kafka)
     records = await read_unfinished(client, names.worker_group, topics, _MOST * len(topics))
     existing = await existing_topics(client)
     waiting = await _in_tiers(kafka, existing)
-    left = [Left(record.place[0], _job(record)) for record in records]
+    left = [Left(record.partition[0], _job(record)) for record in records]
     commands = await _commands(kafka) if names.commands in existing else []
     served = await _served(kafka) if names.heartbeats in existing else set()
     lanes = {lane for record in waiting if (lane := headers.get(record.headers, headers.LANE))}
@@ -91,7 +91,7 @@ async def _in_tiers(kafka: KafkaSettings, existing: Collection[str]) -> list[Log
 async def _commands(kafka: KafkaSettings) -> list[Command]:
     found = []
     topic = TopicNames(kafka.prefix).commands
-    for value in (await in_the_topic(client_options(kafka), topic)).values():
+    for value in (await latest_by_key(client_options(kafka), topic)).values():
         try:
             found.append(decode(Command, value))
         except SchemaError:

@@ -1,4 +1,4 @@
-"""Compares what a fleet needs with the topics that its Kafka has, and makes what is missing."""
+"""Compares the topics that a fleet needs with those in its Kafka, and makes missing ones."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -26,13 +26,17 @@ log = structlog.get_logger(__name__)
 async def require_topics(
     client: dict[str, Any], names: Collection[str], theirs: Collection[str] = ()
 ) -> None:
-    """Return if all of them are there; of those of services it is only said which are missing.
+    """Return if all of our own topics exist; missing topics of services are logged.
 
     Raises BrokerUnavailable.
     """
     existing = await existing_topics(client)
     if unseen := [name for name in theirs if name not in existing]:
-        log.warning("replies to missing topics of services go to our own", topics=unseen)
+        log.warning(
+            "reply topics of services do not exist: their replies go to our reply topic, "
+            "and each is a dead letter",
+            topics=unseen,
+        )
     missing = [name for name in names if name not in existing]
     if missing:
         raise BrokerUnavailable(
@@ -42,7 +46,7 @@ async def require_topics(
 
 
 async def look_and_plan(settings: FleetSettings) -> TopicPlan:
-    """All that there is to do and to say. Raises BrokerUnavailable, ConfigError."""
+    """The plan for all topics, with remarks. Raises BrokerUnavailable, ConfigError."""
     client = client_options(settings.kafka)
     names = await existing_topics(client)
     planned = await _plan(settings, names)

@@ -1,4 +1,4 @@
-"""What a worker has still to do, by topic."""
+"""Outstanding and finished work of a worker, by topic."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,16 +7,16 @@ from math import inf
 from typing import Self
 
 from tollway_workers.kafka.consume.backlog import Backlog
-from tollway_workers.ownership.holdings import Holdings
+from tollway_workers.ownership.owned_partitions import OwnedPartitions
 
 
 @dataclass(slots=True)
 class Work:
-    """Records of the partitions that are ours."""
+    """Records of owned partitions."""
 
     #: Not finished, read or not.
     outstanding: int = 0
-    #: Finished since they became ours.
+    #: Finished since this worker owns their partitions.
     finished: int = 0
     #: When the oldest that is read and not finished was written, in seconds since 1970.
     oldest: float = inf
@@ -36,13 +36,13 @@ class Work:
         return total
 
 
-def work_by_topic(holdings: Holdings, backlog: Backlog) -> dict[str, Work]:
-    """What there is in each topic of which a partition is ours."""
+def work_by_topic(partitions: OwnedPartitions, backlog: Backlog) -> dict[str, Work]:
+    """The work in each topic of which this worker owns a partition."""
     found: dict[str, Work] = defaultdict(Work)
-    for place in holdings:
-        tracker = holdings.tracker(place)
+    for partition in partitions:
+        tracker = partitions.tracker(partition)
         # The reading of ends is some seconds old: what we have read since is known to be there.
-        end = max(backlog.ends.get(place, 0), tracker.next_offset)
+        end = max(backlog.ends.get(partition, 0), tracker.next_offset)
         oldest = inf if tracker.oldest is None else tracker.oldest
-        found[place[0]].add(Work(tracker.outstanding(end), tracker.finished, oldest))
+        found[partition[0]].add(Work(tracker.outstanding(end), tracker.finished, oldest))
     return dict(found)

@@ -1,4 +1,4 @@
-"""What is left to do by Kafka's own account, where no worker is there to say it."""
+"""Unfinished jobs by Kafka's commits, where no worker is alive to report them."""
 
 from collections.abc import Iterable
 

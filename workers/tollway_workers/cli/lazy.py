@@ -1,4 +1,4 @@
-"""Commands whose modules are imported when they are called, so that `--help` answers at once."""
+"""Commands whose modules are imported when they are called, so that `--help` is fast."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
+
+from tollway_workers.importing import importing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class LazyCommand:
 
     def load(self) -> Any:
         """The command itself, as typer has it."""
-        module = import_module(self.module)
+        with importing():
+            module = import_module(self.module)
         holder = typer.Typer(add_completion=False)
         # With a callback it is a group, however few commands it has.
         holder.callback()(_nothing)

@@ -88,7 +88,7 @@ app = typer.Typer(
     name="tollway",
     no_args_is_help=True,
     epilog=_EXAMPLES,
-    # Errors of ours are one sentence (see entry.py); others keep Python's own traceback.
+    # entry.py says what is shown of an exception.
     pretty_exceptions_enable=False,
 )
 add_placeholders(app, COMMANDS)
@@ -108,6 +108,11 @@ def tollway(
             "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
         ),
     ] = False,
-    _debug: Annotated[bool, typer.Option("--debug", help="Show stack traces of errors.")] = False,
+    _debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", help="Show stack traces of errors, and where the time of a run went."
+        ),
+    ] = False,
 ) -> None:
     """Tollway: LLM jobs on Kafka."""

@@ -1,4 +1,4 @@
-"""Where a job goes that leaves its worker for a lane, and what it takes along. Pure."""
+"""Topic and headers of a job that a worker forwards. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Where a job goes when its retry tier lets it go. Pure: the record's headers decide."""
+"""The topic of a job whose time in a retry tier is over. Pure: the record's headers decide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ _NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
-    """Where jobs can go in this fleet."""
+class RelayTargets:
+    """The topics that the relay may write to."""
 
     names: TopicNames
     #: First lane of each route.
@@ -30,41 +30,43 @@ class Ways:
 
 
 def is_due(carried: Headers, now: float, tier: float) -> bool:
-    """Whether a record's tier, of `tier` seconds, lets it go; `now` is seconds since 1970.
+    """Whether a record of a tier of `tier` seconds is due; `now` is seconds since 1970.
 
-    A time that is farther away than the tier is long was said by no worker, and would hold up all
-    that is behind it: such a record goes at once, to where what it says is read anew.
+    No worker writes a due time farther away than the tier is long. Such a record would hold up all
+    behind it, so it is due at once, and the lane's worker reads its times anew.
     """
     due = headers.number(carried, headers.DUE) or 0.0
     return due <= now or due > now + tier + _CLOCK_SKEW
 
 
-def onward(carried: Headers, ways: Ways, now: float) -> tuple[str, list[tuple[str, bytes]]]:
-    """Topic and headers with which a job goes on that its tier has let go.
+def onward(
+    carried: Headers, targets: RelayTargets, now: float
+) -> tuple[str, list[tuple[str, bytes]]]:
+    """Topic and headers for a job that is due.
 
-    A lane that nobody has any more is replaced by the first of the job's route, else by any: the
-    worker that reads it there knows what becomes of a job without a route.
+    A lane that is not configured any more is replaced by the first of the job's route, else by any
+    lane: its worker decides what becomes of a job without a route.
     """
     not_before = headers.number(carried, headers.NOT_BEFORE) or 0.0
     deadline = deadline_of(carried)
     wait = tier_for(
-        not_before, deadline=_NEVER if deadline is None else deadline, now=now, tiers=ways.tiers
+        not_before, deadline=_NEVER if deadline is None else deadline, now=now, tiers=targets.tiers
     )
     if wait is not None:
         times = {headers.DUE: f"{wait.due:.3f}", headers.NOT_BEFORE: f"{wait.not_before:.3f}"}
-        return ways.names.retry(wait.tier), _with(carried, times)
+        return targets.names.retry(wait.tier), _with(carried, times)
     asked = headers.get(carried, headers.LANE)
-    lane = asked if asked in ways.lanes else _stand_in(carried, ways)
+    lane = asked if asked in targets.lanes else _stand_in(carried, targets)
     changed = {headers.LANE: lane}
     if lane != asked:
         hops = headers.number(carried, headers.HOPS) or 0
         changed[headers.HOPS] = str(int(hops) + 1)
-    return ways.names.lane(lane, _priority(carried)), _with(carried, changed)
+    return targets.names.lane(lane, _priority(carried)), _with(carried, changed)
 
 
-def _stand_in(carried: Headers, ways: Ways) -> str:
+def _stand_in(carried: Headers, targets: RelayTargets) -> str:
     route = headers.get(carried, headers.ROUTE)
-    return ways.first_lanes.get(route or "") or min(ways.lanes)
+    return targets.first_lanes.get(route or "") or min(targets.lanes)
 
 
 def _priority(carried: Headers) -> Priority:
@@ -75,6 +77,6 @@ def _priority(carried: Headers) -> Priority:
 
 
 def _with(carried: Headers, changed: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """The headers with those given anew, and without the time that its tier let it go."""
+    """The headers with the changed ones replaced, and without the due time."""
     kept = [each for each in carried if each[0] not in changed and each[0] != headers.DUE]
     return kept + headers.encode(changed.items())

@@ -1,4 +1,4 @@
-"""Which lane a job goes to that cannot stay where it is. Pure."""
+"""The next lane of a job that is forwarded. Pure."""
 
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.forwarding.travel import MOST_HOPS
@@ -7,24 +7,25 @@ from tollway_workers.job.progress import JobProgress
 
 
 def towards(progress: JobProgress, lane: str, reason: str) -> Forwarded | DeadLettered:
-    """To another lane; given up where it has been sent around too often."""
+    """Forward to another lane; a dead letter after `MOST_HOPS` forwards."""
     if progress.job.hops < MOST_HOPS:
         return Forwarded(lane, reason, progress.not_before)
     return DeadLettered(
         Failure(
             failure_class=FailureClass.HOPS_EXHAUSTED,
-            message=f"it was forwarded {progress.job.hops} times and would be once more",
+            message=f"the job was forwarded {progress.job.hops} times, the most that are allowed, "
+            "and no lane called it: see whether routes and lanes differ between workers",
             lane=progress.lane,
         )
     )
 
 
 def unknown_route(progress: JobProgress) -> DeadLettered:
-    """Nobody knows any more who is to answer it."""
+    """A dead letter: no configured route can answer the job."""
     return DeadLettered(
         Failure(
             failure_class=FailureClass.UNKNOWN_ROUTE,
-            message="its route is not configured any more",
+            message=f"the job's route {progress.job.route!r} is not in the configuration any more",
             lane=progress.lane,
         )
     )

@@ -1,7 +1,7 @@
-"""What travels with a job between workers: its own bytes, and what was tried, in headers.
+"""A job's record between workers: the service's own bytes, and the history of calls in headers.
 
-The value is the job as its service wrote it, unknown fields included. All that the fleet adds are
-headers, which are believed on lane and retry topics alone: those only the fleet may write to.
+The value is the job as its service wrote it, unknown fields included. The fleet adds headers alone;
+they are believed on lane and retry topics only, to which nobody but the fleet may write.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ from tollway_workers.job.left_out import LEFT_OUT, filled_in
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 
-#: Forwards of one job from lane to lane; whoever would forward it once more gives it up.
+#: Forwards of one job from lane to lane; one more makes it a dead letter.
 MOST_HOPS = 8
 #: A bad answer that travels has at most one part in so many of a record.
 _SHARES = 8

@@ -1,16 +1,15 @@
-"""When an event loop is so late that its worker should give its shards to others.
+"""When an event loop is so late that its worker should release its shards.
 
-The event loop is the heartbeat of everything a worker promises: leases, deadlines, limits. One late
-moment is no illness (a machine that slept, a frozen process: the lease sees to those); a loop that
-is late again and again has more to do than it can.
+Leases, deadlines and limits all depend on the event loop. One late moment does no harm (after a
+suspend or a freeze the lease has run out); a loop that is late repeatedly is overloaded.
 """
 
 #: Seconds late from which on a moment counts.
 MOST_LAG = 2.0
-#: Late moments that make an illness, and the seconds within which they lie.
+#: Late moments that count as overload, and the seconds within which they lie.
 _MOMENTS = 2
 _WITHIN = 30.0
-#: Seconds after a release in which there is no other: it has to help first.
+#: Seconds after a release until the next one: the first has to take effect.
 _REST = 120.0
 
 
@@ -22,7 +21,7 @@ class LagVerdict:
         self._released: float | None = None
 
     def measured(self, lag: float, now: float) -> bool:
-        """Whether, with this measurement, the worker should release its shards."""
+        """Take a measurement in; whether the worker should release its shards."""
         if lag <= MOST_LAG:
             return False
         self._late = [moment for moment in self._late if now - moment <= _WITHIN] + [now]

@@ -12,12 +12,12 @@ STALE_COMMIT = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """How a worker is at one moment."""
+    """The state of a worker at one moment."""
 
     draining: bool
     #: Kafka did not answer an independent client when it was last asked.
     kafka_away: bool
-    #: The group has given it its part, which may be empty: a standby is ready.
+    #: The group has given it an assignment, which may be empty: a standby is ready.
     joined: bool
     #: Partitions that it reads.
     owned: int
@@ -34,17 +34,17 @@ class Condition:
 def why_not_ready(condition: Condition) -> str | None:
     """The first reason that an operator should hear; None where it is ready."""
     if condition.draining:
-        return "draining"
+        return "draining: the worker was told to stop, and takes no more jobs"
     if condition.kafka_away:
-        return f"Kafka is away: nothing new starts, {condition.held} answer(s) are held for it"
+        return f"Kafka is away: no call starts, {condition.held} answer(s) are held in memory"
     if not condition.joined:
-        return "not (or not yet again) a stable member of the group"
+        return "the worker is no stable member of its consumer group yet: it reads nothing"
     if condition.owned and condition.commit_age == inf:
-        return "offsets were not committed yet: nothing new starts"
+        return "offsets were not committed yet: no call starts"
     if condition.owned and condition.commit_age > STALE_COMMIT:
-        return f"offsets were last committed {condition.commit_age:.0f} s ago: nothing new starts"
+        return f"offsets were last committed {condition.commit_age:.0f} s ago: no call starts"
     if condition.loop_lag > MOST_LAG:
-        return f"the event loop was {condition.loop_lag:.1f} s late: too much to do"
+        return f"the event loop was {condition.loop_lag:.1f} s late: this worker has too much to do"
     if condition.stalled:
         return _behind_transactions(condition.stalled)
     return None

@@ -1,13 +1,13 @@
-"""Whether a worker that makes no progress should end: only where Kafka is well and we are not.
+"""Whether a worker that makes no progress should end: only where Kafka itself is well.
 
-While Kafka is away a worker waits for ever: it holds answers that are paid for, and its clients go
-on by themselves. But a client that no longer goes on although Kafka is well is mended by a new
-process alone. All times are monotonic seconds.
+While Kafka is away a worker waits for ever: it holds paid-for answers, and its clients resume by
+themselves. A client that does not resume although Kafka is well needs a new process. All times are
+monotonic seconds.
 """
 
 from dataclasses import dataclass, fields
 
-#: Seconds without progress after which it is worth asking Kafka how it is.
+#: Seconds without progress after which Kafka is probed.
 SUSPICIOUS = 5.0
 #: Sessions without progress, Kafka being well all the time, after which the process ends.
 SESSIONS = 2
@@ -19,7 +19,7 @@ _BLIND = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """When each part last got on; a part that has nothing to do gets on all the time."""
+    """When each part last made progress; a part with nothing to do always makes progress."""
 
     commits: float
     polls: float
@@ -34,7 +34,7 @@ class Progress:
 
 
 class Watchdog:
-    """Weighs what the worker and an independent client see. State: since when Kafka is well."""
+    """Compares the worker's progress with an independent client's. State: when Kafka got well."""
 
     def __init__(self, session: float) -> None:
         """`session`: seconds of a silent member's grace, the measure of patience."""
@@ -42,8 +42,8 @@ class Watchdog:
         self._well_since: float | None = None
         self._last_seen = 0.0
 
-    def suspicious(self, progress: Progress, now: float) -> bool:
-        """Whether Kafka should be asked how it is."""
+    def observe(self, progress: Progress, now: float) -> bool:
+        """Take in the worker's progress; whether Kafka should be probed."""
         stalled = now - progress.slowest()[1] >= SUSPICIOUS
         if not stalled:
             self._well_since = None
@@ -58,11 +58,11 @@ class Watchdog:
         self._last_seen = now
 
     def verdict(self, progress: Progress, now: float) -> str | None:
-        """Why the process has to end, in one sentence; None while it may live."""
+        """Why the process has to end, in one sentence; None while it may go on."""
         part, since = progress.slowest()
         if self._well_since is None or now - max(since, self._well_since) < self._patience:
             return None
         return (
-            f"{part} have made no progress for {now - since:.0f} s although Kafka is well: "
-            "this process ends so that a new one can take its place; nothing is lost"
+            f"{part} have made no progress for {now - since:.0f} s although Kafka answers others: "
+            "this process ends, start a new one; nothing is lost"
         )

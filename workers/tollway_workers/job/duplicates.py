@@ -1,7 +1,7 @@
-"""Which jobs were here a moment ago: a copy gets the reply of the first instead of a call.
+"""Copies of jobs: a copy gets the reply of the first job instead of a call.
 
-Best effort: it is this process' memory, of as many replies as it was given room for. Two copies of
-a job meet in one shard because their key is the job id.
+Best effort: one process remembers a bounded number of replies. Two copies of a job meet in one
+shard because their key is the job id.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ class Duplicates(Generic[Copy]):
     """
 
     def __init__(self, most_replies: int) -> None:
-        """`most_replies`: how many replies are remembered, at about 500 bytes each."""
+        """`most_replies`: how many replies are remembered, at about 700 bytes each."""
         self._most = most_replies
         self._here: dict[Identity, dict[Copy, None]] = {}
         self._replied: dict[Identity, ReplyPlace] = {}

@@ -1,8 +1,6 @@
-"""How a job ends that no call of it decides: it cannot be worked on, or met a bug of ours."""
+"""Endings that no call decides: an invalid job, a cancelled one, an unexpected exception."""
 
-import traceback
 from dataclasses import replace
-from pathlib import Path
 
 from tollway_schemas.codec import encode
 from tollway_schemas.dead_letter import BadAnswer
@@ -19,20 +17,20 @@ from tollway_workers.job.progress import JobProgress
 
 
 def invalid_job(problem: str) -> DeadLettered:
-    """The job cannot be worked on; `problem` is `<field>: <what is wrong>`, without values."""
+    """The job is not valid; `problem` is `<field>: <what is wrong>`, without values."""
     failure = Failure(
         failure_class=FailureClass.INVALID_JOB,
-        message="the job cannot be worked on",
+        message="the job is not valid: correct it and publish it again",
         problems=(problem,),
     )
     return DeadLettered(failure, problem.partition(":")[0])
 
 
 def crashed(deaths: int) -> DeadLettered:
-    """The job is what ended the workers that called it: it ran alone in so many of them."""
+    """The job killed its workers: so many of them ended while it ran alone."""
     failure = Failure(
         failure_class=FailureClass.WORKER_CRASHED,
-        message=f"the worker process ended {deaths} times while this job ran alone in it",
+        message=f"{deaths} worker processes ended while this job ran alone in them",
     )
     return DeadLettered(failure)
 
@@ -44,13 +42,13 @@ def beyond_limits(why: str, lane: str) -> DeadLettered:
 
 
 def cancelled(lane: str) -> Cancelled:
-    """An operator cancelled it: whatever was tried, nothing more is."""
+    """An operator cancelled it: no further call is made."""
     message = "an operator cancelled the job"
     return Cancelled(Failure(failure_class=FailureClass.CANCELLED, message=message, lane=lane))
 
 
 def ends_it_alone(outcome: Outcome) -> bool:
-    """Whether a job ended by what its copies need not have: its deadline, or an operator's word."""
+    """Whether its copies do not share its ending: its deadline passed, or it was cancelled."""
     match outcome:
         case Cancelled():
             return True
@@ -61,28 +59,35 @@ def ends_it_alone(outcome: Outcome) -> bool:
 
 
 def too_large(outcome: Completed | Forwarded, lane: str) -> DeadLettered:
-    """Its topic does not take what was to be written."""
+    """Its record is larger than its topic takes."""
     if isinstance(outcome, Forwarded):
         kind = FailureClass.INVALID_JOB
-        message = "the job and what was tried are larger than a lane's topic takes"
+        message = "the job with the history of its calls is larger than its lane's topic takes"
     else:
         kind = FailureClass.REPLY_TOO_LARGE
         message = "the answer is larger than the reply topic takes"
     return DeadLettered(Failure(failure_class=kind, message=message, lane=lane))
 
 
+def copy_too_large(lane: str) -> DeadLettered:
+    """The reply of the job that it is a copy of, with its own labels, fits no topic."""
+    message = "the reply to this copy and its labels are larger than the reply topic takes"
+    failure = Failure(failure_class=FailureClass.REPLY_TOO_LARGE, message=message, lane=lane)
+    return DeadLettered(failure)
+
+
 def undeliverable(why: str, ours: str, lane: str | None) -> DeadLettered:
     """Its reply topic takes nothing; `why` says so, and `ours` is the topic that has the reply."""
     failure = Failure(
         failure_class=FailureClass.REPLY_UNDELIVERABLE,
-        message=f"the reply topic {why}: the reply is in {ours}"[:1000],
+        message=f"the job's reply topic {why}: its reply was written to {ours}"[:1000],
         lane=lane,
     )
     return DeadLettered(failure)
 
 
 def keeping_answer(progress: JobProgress, outcome: Completed | Failed, why: str) -> JobProgress:
-    """The same with the answer among those that were paid for and could not be used."""
+    """The progress with the answer added to its bad answers: paid for, and not usable."""
     if isinstance(outcome, Failed):
         return progress
     answer = outcome.answer
@@ -92,20 +97,11 @@ def keeping_answer(progress: JobProgress, outcome: Completed | Failed, why: str)
 
 
 def bug(error: Exception, lane: str | None = None) -> DeadLettered:
-    """The worker met a bug in itself. An exception's text may quote anything: its type alone."""
+    """An unexpected exception, a bug of ours. Its text may quote anything: its type alone."""
     failure = Failure(
         failure_class=FailureClass.UNKNOWN,
-        message=f"the worker met a bug in itself ({type(error).__name__})",
+        message=f"an unexpected exception in the worker ended the job ({type(error).__name__}): "
+        "the worker's log has the traceback",
         lane=lane,
     )
     return DeadLettered(failure, type(error).__name__)
-
-
-def traits(error: Exception) -> dict[str, str]:
-    """What logs may say of an error: its type, and the file and line where it was raised.
-
-    Its text may quote what it choked on.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-    return {"error": type(error).__name__, "at": place}

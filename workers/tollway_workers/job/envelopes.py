@@ -101,6 +101,7 @@ def reply(
         fields["status"] = "completed"
         fields["answer"] = orjson.Fragment(_answer(ending))
         fields["provenance"] = ending.provenance.value
+        fields["scripted"] = ending.scripted
         # An answer whose own topic takes nothing is a dead letter too.
         _add(fields, lane=ending.lane, model=ending.model, dead_letter=dead or None)
     else:

@@ -1,4 +1,4 @@
-"""What a service leaves out of a job is filled in from what the record around it says."""
+"""Fills in the fields that a service left out of a job, from the record around it."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""How a job leaves a worker. A value, decided by pure code; others act on it."""
+"""How a job leaves a worker: a value, decided by pure code; publisher and worker act on it."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +15,8 @@ class Completed:
     provenance: Provenance
     lane: str
     model: str | None
+    #: Whether a simulator answered, and no model.
+    scripted: bool = False
     #: The provider's whole answer as JSON, for the reply; empty where there is none.
     body: bytes = field(default=b"", repr=False)
     #: Whether the reply has room for all of it, and its readers can read it.
@@ -23,14 +25,14 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It ends in a failure reply and nothing else: nobody can mend it (it expired)."""
+    """It ends in a failure reply without a dead letter: an operator cannot mend it (it expired)."""
 
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """An operator wants it no more: it ends in a failure reply and nothing else."""
+    """An operator cancelled it: it ends in a failure reply without a dead letter."""
 
     failure: Failure
 
@@ -65,14 +67,14 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """It leaves for a lane's topic, its own lane's perhaps, with all that was tried."""
+    """It is published to a lane's topic, perhaps its own lane's, with the history of its calls."""
 
     lane: str
     #: A stable word for metrics: retry, released, retired.
     reason: str
     #: No call before it, in seconds since 1970; 0: at once.
     not_before: float = 0.0
-    #: Delay in seconds of the retry topic that it waits in; filled in by who writes it.
+    #: Delay in seconds of the retry topic that it waits in; the publisher fills it in.
     tier: float | None = None
 
 

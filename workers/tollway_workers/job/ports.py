@@ -22,7 +22,7 @@ class RecordTooLarge(Exception):
 
 
 class TopicUnavailable(Exception):
-    """A service's topic takes nothing: what was for it can only go elsewhere; others can go on."""
+    """A service's topic takes no records: they have to go elsewhere, other topics go on."""
 
     def __init__(self, topic: str, why: str) -> None:
         """`why`: what follows the topic's name, such as `does not exist`."""
@@ -32,7 +32,7 @@ class TopicUnavailable(Exception):
 
 
 class RecordSource(Protocol):
-    """Where jobs come from. What was taken and not completed comes again after a crash."""
+    """The source of jobs. Records taken and not completed are read again after a crash."""
 
     async def start(self) -> None:
         """Join the fleet. Raises BrokerUnavailable."""
@@ -48,21 +48,29 @@ class RecordSource(Protocol):
     def hold_back(self, topics: Collection[str], resting: Collection[str] = ()) -> None:
         """Read nothing more from exactly these topics, until told otherwise.
 
-        No call may start for those that are `resting`: after a crash nothing of them begins. It
-        would only wait, and the next crash would be held against it.
+        No call may start for the `resting` ones, so after a crash none of their jobs is handed
+        over: it would only wait, and the next crash would count against it.
         """
         ...
 
     def complete(self, record: ReceivedRecord) -> None:
-        """The outcome of a record is safely written: it never comes again."""
+        """The outcome of a record is safely written: it is not read again."""
         ...
 
     def may_start(self, record: ReceivedRecord) -> bool:
-        """Whether a call for it may start now: its partition is provably ours, and stays."""
+        """Whether a call for it may start now: the lease holds, and its partition stays."""
+        ...
+
+    @property
+    def lost(self) -> int:
+        """Partitions that this worker has owned and does not any more; it only grows.
+
+        Jobs of theirs that wait here are another worker's to call.
+        """
         ...
 
     def serves(self, topic: str) -> bool:
-        """Whether a shard of the topic's limit group is ours: calls to its lanes may start here."""
+        """Whether this worker owns a shard of the topic's limit group, and may call its lanes."""
         ...
 
     def unread(self, record: ReceivedRecord) -> None:
@@ -70,28 +78,28 @@ class RecordSource(Protocol):
         ...
 
     async def commit(self) -> None:
-        """Write down what is complete. Failing is no error: the next commit says it again.
+        """Commit what is complete. A failure raises nothing: the next commit repeats it.
 
-        A partition that is to go elsewhere goes once nothing of it is taken and not complete.
+        A partition that is being released moves once none of its offsets is incomplete.
         """
         ...
 
     @property
     def releasing(self) -> bool:
-        """Whether something of ours is to go elsewhere: its trackers say so."""
+        """Whether a partition is being released; its tracker says so."""
         ...
 
     def drain(self) -> None:
-        """Let everything go elsewhere as it ends, and want nothing more."""
+        """Release every shard as its calls end, and ask for no others."""
         ...
 
     async def leave(self) -> None:
-        """Commit, and give the partitions to others at once; idempotent."""
+        """Commit, and leave the group so that others own the partitions at once; idempotent."""
         ...
 
 
 class RecordSink(Protocol):
-    """Where outcomes go."""
+    """The sink of outcomes."""
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailable."""

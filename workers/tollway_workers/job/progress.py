@@ -1,4 +1,4 @@
-"""What has happened to a job in this worker so far."""
+"""The progress of one job in this worker: its request, its calls, its bad answers."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class JobProgress:
-    """One job on its way: what it is, what was tried. Changed by its executor alone."""
+    """One job in this worker: what it is and which calls were made for it.
+
+    The stages of the pipeline, the worker and its copies' lookup change it, on one event loop.
+    """
 
     job: Job
     record: ReceivedRecord
@@ -33,6 +36,8 @@ class JobProgress:
     request: ChatRequest
     #: The schema of its answer as JSON, empty where it has none.
     schema: bytes = b""
+    #: Whether the schemas of its tools can be used.
+    tools_checked: bool = False
     #: Whether the next call feeds errors back.
     reasking: bool = False
     #: Calls that were charged, and the first and last of those that were not (refusals.py).

@@ -1,4 +1,4 @@
-"""Whether source and sink get on: what the watchdog goes by."""
+"""Progress of source and sink, as the watchdog reads it."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from tollway_workers.health.watchdog import Progress
 
 
 class Source(Protocol):
-    """What a source says of itself."""
+    """A source's signs of progress."""
 
     #: Whether the group has given this member its (perhaps empty) part.
     joined: bool
@@ -21,24 +21,24 @@ class Source(Protocol):
 
     @property
     def owned(self) -> int:
-        """Partitions that are ours now."""
+        """How many partitions this worker owns now."""
         ...
 
 
 class Sink(Protocol):
-    """What a sink says of itself."""
+    """A sink's signs of progress."""
 
     @property
     def waiting_since(self) -> float | None:
-        """Monotonic seconds: since when Kafka owes an acknowledgement; None where it owes none."""
+        """Monotonic seconds: since when an acknowledgement is outstanding; None without one."""
         ...
 
 
 class ClientProgress:
-    """Turns marks of source and sink into progress. State: the last progress of commits.
+    """Reads progress off a source and a sink. State: the last progress of commits.
 
-    A standby owns nothing, so it commits nothing and yet gets on; a member that the group has given
-    nothing for long, not even an empty part, does not.
+    A standby owns no partitions, so it makes progress without committing; a member that has waited
+    long for an assignment, even an empty one, makes none.
     """
 
     def __init__(self, source: Source, sink: Sink, clock: Clock) -> None:

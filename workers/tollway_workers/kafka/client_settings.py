@@ -1,4 +1,4 @@
-"""What the two ends to Kafka have to know."""
+"""Settings of the Kafka source and the Kafka sink."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from tollway_workers.ownership.sharding import ShardGroup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
-    """What a source has to know."""
+    """Settings of a source."""
 
     #: Arguments that every aiokafka client of this process takes: servers and security.
     client: dict[str, Any]
@@ -26,7 +26,7 @@ class SourceSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkSettings:
-    """What a sink has to know."""
+    """Settings of a sink."""
 
     #: Arguments that every aiokafka client of this process takes: servers and security.
     client: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Ends a process whose Kafka clients are stuck while Kafka is well; waits for ever otherwise."""
+"""Ends a process whose Kafka clients are stuck although Kafka answers others."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,6 +6,7 @@ import structlog
 
 from tollway_workers.clock import Clock
 from tollway_workers.health.watchdog import Progress, Watchdog
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +44,15 @@ class KafkaWatchdog:
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 a look that fails is no reason to stop looking
-                log.warning("could not look how Kafka is", error=type(error).__name__)
+                log.warning(
+                    "could not check whether Kafka answers; checking again",
+                    **error_fields(error),
+                )
 
     async def look(self) -> None:
-        """Ask Kafka if the worker does not get on, and end the process if that is ours alone."""
+        """Probe Kafka if the worker makes no progress; end the process if Kafka is well."""
         clock, watchdog = self._clock, self._watchdog
-        if not watchdog.suspicious(self._progress(), clock.monotonic()):
+        if not watchdog.observe(self._progress(), clock.monotonic()):
             self._note(away=False)
             return
         well = await self._probe()
@@ -60,7 +64,7 @@ class KafkaWatchdog:
 
     def _note(self, *, away: bool) -> None:
         if away and not self.away:
-            log.warning("Kafka is away: answers are held, nothing new starts, all waits for it")
+            log.warning("Kafka is away: paid answers are held in memory and no call starts")
         elif self.away and not away:
-            log.info("Kafka is back")
+            log.info("Kafka answers again: held answers are written and calls start")
         self.away = away

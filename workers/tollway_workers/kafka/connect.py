@@ -1,4 +1,4 @@
-"""Starting Kafka clients so that what fails says what is wrong in one sentence."""
+"""Starts and stops Kafka clients; a failure is one sentence that says what is wrong."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT = 30.0
 #: Seconds to wait for one at the end.
 STOP_TIMEOUT = 5.0
-#: Seconds that connections have to send what lies in them, once their client is given up.
+#: Seconds that connections have to send their buffers after their client was abandoned.
 _CLOSE_TIMEOUT = 1.0
 
 
@@ -34,7 +34,7 @@ async def started(client: KafkaClient, options: dict[str, Any]) -> None:
     Where it does not start, or is cancelled, the client is closed again.
 
     Raises:
-        BrokerUnavailable: nobody answers, or we are refused.
+        BrokerUnavailable: the broker does not answer, or refuses us.
     """
     try:
         await asyncio.wait_for(client.start(), START_TIMEOUT)
@@ -77,12 +77,12 @@ async def given_up_after(seconds: float, closing: Awaitable[object], what: str) 
 
 
 def quieten_client_logs() -> None:
-    """For commands that say themselves what is wrong; aiokafka logs an error a second and node."""
+    """Silence aiokafka's logs, for commands that report errors themselves."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _say_given_up(what: str) -> None:
-    log.warning("Kafka is away, going without it", unfinished=what)
+    log.warning("Kafka is away: stopping a client without waiting for it", unfinished=what)
 
 
 async def _disconnected(client: Any) -> None:

@@ -1,4 +1,4 @@
-"""How Kafka is, by a client of its own: nothing that it finds depends on the worker's clients."""
+"""Probes Kafka with a client of its own, so that stuck clients of the worker do not matter."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _COMMITS_TOPIC = "__consumer_offsets"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """What a probe has to know."""
+    """Settings of a probe."""
 
     #: Arguments that every aiokafka client of this process takes: servers and security.
     client: dict[str, Any]
@@ -40,7 +40,7 @@ async def kafka_is_well(settings: ProbeSettings) -> bool:
         async with asyncio.timeout(_PATIENCE):
             return await _look(settings)
     except (KafkaError, TimeoutError, OSError) as error:
-        log.debug("Kafka is not well", error=type(error).__name__)
+        log.debug("the probe of Kafka failed", error=type(error).__name__)
         return False
 
 

@@ -1,6 +1,7 @@
-"""Looking at topics and making them. aiokafka returns most errors of these: it raises none."""
+"""Reads and changes topics. aiokafka returns most of their errors instead of raising them."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,9 @@ from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started
 from tollway_workers.topics.plan import TopicPlan, TopicState
 
-#: Kafka's error code of a topic that somebody made in between.
+#: Kafka's error code of a topic that was made meanwhile.
 _EXISTS = 36
-#: And of one that somebody deleted in between.
+#: Kafka's error code of a topic that was deleted meanwhile.
 _UNKNOWN = 3
 #: Kafka's error codes of a topic that is not there for us; others pass, such as an election.
 _UNUSABLE = {
@@ -95,8 +96,11 @@ async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
         )
 
 
-async def delete(client: dict[str, Any], names: Collection[str]) -> None:
+async def delete(client: dict[str, Any], names: Collection[str], group: str | None = None) -> None:
     """Delete those of the topics that are there, until a look at Kafka shows none of them.
+
+    `group`: whoever reads them; its commits are to be forgotten too, some moments later. A topic
+    of that name that is made anew before would be read from where the old one was done.
 
     Raises:
         BrokerUnavailable: the broker is away, or refuses; the text says what and why.
@@ -114,6 +118,8 @@ async def delete(client: dict[str, Any], names: Collection[str]) -> None:
                 f"Kafka does not delete topic {refused[0]}: ask its operators to"
             )
         await _until_gone(admin, there)
+        if group is not None:
+            await _until_forgotten(admin, group, there)
 
 
 async def _until_gone(admin: AIOKafkaAdminClient, names: Collection[str]) -> None:
@@ -128,8 +134,17 @@ async def _until_gone(admin: AIOKafkaAdminClient, names: Collection[str]) -> Non
         ) from error
 
 
+async def _until_forgotten(admin: AIOKafkaAdminClient, group: str, names: Collection[str]) -> None:
+    """Nothing is wrong where that takes longer: the broker does it by itself."""
+    gone = set(names)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SHOWN_WITHIN):
+            while gone & {at.topic for at in await admin.list_consumer_group_offsets(group)}:  # noqa: ASYNC110 no event
+                await asyncio.sleep(0.05)
+
+
 async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> None:
-    """A controller says that it is done before the brokers that answer questions know of it."""
+    """Wait until the brokers show it: the controller acknowledges before they know."""
     behind = list(partitions)
     try:
         async with asyncio.timeout(_SHOWN_WITHIN):
@@ -138,7 +153,7 @@ async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]
     except TimeoutError as error:
         raise BrokerUnavailable(
             f"Kafka made or grew topic {behind[0]} and does not show it after {_SHOWN_WITHIN} s: "
-            "its brokers start or recover, try again"
+            "its brokers may be starting or recovering, try again"
         ) from error
 
 
@@ -242,7 +257,7 @@ class _Admin:
         if isinstance(error, KafkaError) and error.retriable:
             raise BrokerUnavailable(
                 f"Kafka cannot answer about topics yet ({type(error).__name__}): "
-                "its brokers start or recover, try again"
+                "its brokers may be starting or recovering, try again"
             ) from error
         if isinstance(error, KafkaError):
             raise BrokerUnavailable(

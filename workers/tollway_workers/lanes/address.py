@@ -1,4 +1,4 @@
-"""A call that was answered by something else than the API that was expected. Pure."""
+"""Calls that something else than the expected API answered. Pure."""
 
 from dataclasses import replace
 

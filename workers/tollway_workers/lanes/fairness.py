@@ -1,9 +1,9 @@
-"""Who goes first among the jobs that wait for one lane. Deterministic, and fast for many jobs.
+"""The order of the jobs that wait for one lane. Deterministic, and fast for many jobs.
 
 Between tenants it is start-time fair queueing (Goyal, Vin, Cheng 1996): each tenant has a tag in
-virtual time, who has the lowest goes next, and its tag grows by what its call takes divided by its
-weight. So over any time in which tenants wait, their shares differ from their weights by one call
-each at most, and a newcomer waits for one call rather than for a round. Within a tenant it is age.
+virtual time; the tenant with the lowest tag is next, and its tag grows by its call's cost divided
+by its weight. So while tenants wait, their shares differ from their weights by one call each at
+most, and a newcomer waits for one call rather than for a round. Within a tenant it is age.
 
 Between priorities: interactive first, but bulk saves up a small part of what interactive takes.
 """
@@ -67,13 +67,13 @@ class FairQueue(Generic[_Item]):
 
     @property
     def head(self) -> _Item | None:
-        """Who goes next; the same until `take_head`, or until somebody else is added or goes."""
+        """The next job; the same until `take_head`, or until a job is added or removed."""
         return self._order[0][2].items[0] if self._order else None
 
     def take_head(self, cost_of: Callable[[_Item], float] | None) -> _Item:
-        """Remove the head, whose tenant pays what it costs; None: it is not called, so nothing.
+        """Remove and return the head; its tenant is charged the cost, or nothing for None.
 
-        A tenant that is alone pays nobody: its calls are not even counted.
+        A tenant that waits alone is charged nothing, and its costs are not computed.
         """
         flow = self._order[0][2]
         item = flow.items.popleft()
@@ -113,7 +113,7 @@ class FairQueue(Generic[_Item]):
 
     def upcoming(self) -> Iterator[_Item]:
         """About in the order in which they will go: the first of each tenant, then the second."""
-        # One at a time: who asks for the next few must not pay for all tenants that wait.
+        # One at a time: asking for the next few jobs must not cost a step per waiting tenant.
         deeper: list[_Flow[_Item]] = []
         for _, _, flow in self._order:
             yield flow.items[0]
@@ -175,11 +175,11 @@ class PriorityQueue(Generic[_Item]):
         (self._interactive if interactive else self._bulk).add(item, tenant, first=first)
 
     def head(self, cost_of: Callable[[_Item], float]) -> _Item | None:
-        """Who goes next; None where nobody waits."""
+        """The next job; None where none waits."""
         return self._next(cost_of).head
 
     def take_head(self, cost_of: Callable[[_Item], float], *, called: bool) -> _Item:
-        """Remove and return the head, which is called, or is not: then it costs its tenant nothing.
+        """Remove and return the head; where it is not called its tenant is charged nothing.
 
         There must be one.
         """

@@ -1,15 +1,15 @@
 """A lane's gate: open, slowed after rate limits, or parked until a probe gets through.
 
-Slowed: the lane waits as long as the provider says, then lets few calls through and more with
-every success (a full wave after a 429 would bring the next). Parked (bad key, quota spent, unknown
-model, nobody listening): one job at a time tries, at growing intervals; nobody's job is given up
-for what is the lane's fault. A provider that asks for more than minutes is asked again by one call
-every few minutes: what it said may have been a mistake, or not hold any more.
+Slowed: the lane waits as long as the provider says, then lets few calls through, and more with
+every success (a full wave after a 429 would bring the next 429). Parked (bad key, quota spent,
+unknown model, no server): one job at a time probes, at growing intervals, and no job is given up
+for the lane's fault. Where a provider asks for a wait of more than minutes, one call every few
+minutes probes it: the wait may be a mistake, or over.
 
-An answer that no API gives is the job's fault or the address's. The address is doubted where it
-has never answered as an API does, and where three jobs in a row got such an answer: then it counts
-as a model that is not there, which parks the lane and costs no job anything. A job that alone gets
-it among others that are answered is charged for it.
+An answer that no API gives is the fault of the job or of the address. It is the address's where
+that has never answered as an API does, and where three jobs in a row got such an answer: then it
+counts as an unknown model, which parks the lane and is not charged to a job. Otherwise it is
+charged to the job that got it.
 """
 
 from dataclasses import dataclass, field
@@ -85,7 +85,7 @@ class LaneGate:
         return self._parked
 
     def hold(self, now: float) -> Hold | None:
-        """Why the lane lets nothing through; None where the last word was an answer."""
+        """Why the lane lets nothing through; None where the last call was answered."""
         until = max(self._closed_until, self._asked_until)
         if self._parked is None and not self._refusals and now >= until:
             return None
@@ -160,12 +160,12 @@ class LaneGate:
         self._reason, self._refused_at = reason or reason_of_class(failure_class), now
 
     def ask_again(self, reason: str, since: float, now: float) -> None:
-        """Let one call at a time through until one is answered: what was said may not hold."""
+        """Let one call at a time through until one is answered: the refusal may be over."""
         self._reason, self._since, self._refused_at = reason, since, now
         self._closed_until, self._asked_until = now, inf
 
     def reopen(self) -> None:
-        """Forget all that the provider said, because an operator says so."""
+        """Forget every refusal of the provider, at an operator's command."""
         self._closed_until = self._asked_until = 0.0
         self._ceiling = self._parked = None
         self._refusals = self._probes = 0
@@ -183,12 +183,12 @@ class LaneGate:
     def _slow(self, retry_after: float | None, in_flight: int, now: float) -> None:
         wait = retry_after or 0.0
         if now >= self._closed_until:
-            # One wave of refusals is one: slow down once, not once for each call of the wave.
+            # Calls refused in one wave slow the lane down once, not once each.
             self._refusals += 1
             self._ceiling = max(1.0, min(in_flight / 2, _SLOW_START))
             first = _FIRST_PAUSE if retry_after is None else _LEAST_PAUSE
             wait = max(wait, doubling(self._refusals, initial=first, longest=_LONGEST_PAUSE))
-            # What a probe was told is newer than what was asked before.
+            # A probe's answer is newer than an earlier Retry-After.
             self._asked_until = 0.0
         self._asked_until = max(self._asked_until, self._closed_until, now + wait)
         self._closed_until = min(self._asked_until, now + LONGEST_PROBE)

@@ -1,4 +1,4 @@
-"""Why a lane lets nothing through, in one sentence that is the same wherever it is read. Pure.
+"""The reason why a lane lets no calls through, as one sentence that is the same everywhere. Pure.
 
 It is made of the failure's class, the HTTP status and the provider's code. A provider's own
 sentence is never in it: it goes into logs and heartbeats, and may quote a prompt.
@@ -20,7 +20,7 @@ BRIEF = 3.0
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}")
 
 _WORDS = {
-    FailureClass.AUTH: "the provider refused the key or what it may do",
+    FailureClass.AUTH: "the provider refused the key, or the key has no right to do that",
     FailureClass.QUOTA_EXHAUSTED: "the account's quota or credit is used up",
     FailureClass.MODEL_NOT_FOUND: "the provider does not know the model {model}",
     FailureClass.RATE_LIMIT: "the provider limits the rate",
@@ -30,8 +30,8 @@ _WORDS = {
 #: What a status makes plainer.
 _PLAINER = {
     (FailureClass.AUTH, 401): "the provider refused the key",
-    (FailureClass.AUTH, 403): "the provider does not let this key do that",
-    (FailureClass.AUTH, 407): "the proxy in between refused us",
+    (FailureClass.AUTH, 403): "the key has no right to do that",
+    (FailureClass.AUTH, 407): "the proxy asks for a login",
 }
 
 

@@ -1,4 +1,4 @@
-"""How fast a lane may be called where its provider refuses and does not say what it bears.
+"""The pace of calls on a lane whose provider refuses without stating a limit.
 
 Multiplicative decrease, additive recovery (RFC 5681's rule for congestion): each wave of refusals
 takes three tenths of the pace, and a minute without any brings all of it back. A provider that

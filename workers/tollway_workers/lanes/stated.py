@@ -1,7 +1,7 @@
-"""Limits that a provider states far below the lane's own: believed for minutes, then asked again.
+"""Limits that a provider states far below the lane's own: they hold for minutes, then are probed.
 
-A header that is wrong (`x-ratelimit-limit-tokens: 1`) would else stop a lane for hours, and the
-next answer that could correct it would never come.
+Otherwise a wrong header (`x-ratelimit-limit-tokens: 1`) would stop a lane for hours, and no further
+answer could correct it.
 """
 
 from math import inf

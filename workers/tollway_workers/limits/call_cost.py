@@ -1,8 +1,8 @@
-"""What a call takes of its provider's limits: reserved before it, corrected after it."""
+"""The cost of a call in its provider's limits: reserved before the call, corrected after it."""
 
 from typing import NamedTuple
 
-from tollway_workers.config.shape.provider import TokenRule
+from tollway_workers.config.shape.profiles import TokenRule
 
 
 class Cost(NamedTuple):

@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, by default without a tokenizer.
+"""Estimates the tokens of a prompt, by default without a tokenizer.
 
 Characters by class, each with the tokens that byte-pair encoders of 2024-26 need for it; fitted
 against o200k, of which it is 0.84 to 1.02 times (5th to 95th percentile) before the margin of 6 %.
@@ -72,8 +72,8 @@ def prompt_tokens(
 ) -> int:
     """Tokens of a whole prompt: messages, tools, and the schema where the provider is given it.
 
-    `schema` is that of `output` as JSON, where somebody has it already. `count` has the last word
-    on every text; what a provider's template and its images add is estimated in any case.
+    `schema` is that of `output` as JSON, where it exists already. `count` counts every text; what a
+    provider's template and images add is estimated in any case.
     """
     tokens = 0
     if output is not None and output.mode == "json_schema":

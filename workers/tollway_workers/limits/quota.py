@@ -1,8 +1,8 @@
-"""What this worker may use of one limit group: the slices of its shards, pooled.
+"""This worker's quota of one limit group: the slices of its shards, pooled.
 
-Levels are kept for all slices together, so that a shard with many jobs may use what others leave;
-a slice that goes takes an equal part of the level along. So nothing is ever spent twice: what a
-pool lets through is what its slices brought and what refilled them since.
+All slices share one level, so that a shard with many jobs may use what others leave; a slice that
+leaves takes an equal part of the level along. So nothing is spent twice: a pool lets through what
+its slices brought and what has refilled them since.
 """
 
 from collections.abc import Collection, Mapping, Sequence

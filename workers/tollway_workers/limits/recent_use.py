@@ -1,4 +1,4 @@
-"""How much of a limit was used within its last period, from a count that only goes on. Pure."""
+"""The use of a limit within its last period, from a count that only grows. Pure."""
 
 from collections import deque
 from math import inf

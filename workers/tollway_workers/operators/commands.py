@@ -1,4 +1,4 @@
-"""What operators said and still holds: which lanes are paused, which jobs are cancelled. Pure.
+"""Operators' commands in force: which lanes are paused, which jobs are cancelled. Pure.
 
 Times are in seconds since 1970. Where clocks differ, commands begin and end a little early or late.
 """
@@ -12,8 +12,8 @@ from tollway_schemas.errors import SchemaError
 from tollway_schemas.job import Job
 from tollway_workers.job.progress import JobProgress
 
-#: Seconds without a look at the commands after which no call starts: a process that was frozen
-#: looks first what was said meanwhile.
+#: Seconds without an answer about the commands topic after which no call starts: a process that
+#: was frozen first reads what was written meanwhile.
 BLIND = 2.0
 
 
@@ -54,14 +54,14 @@ class Commands:
         self._tenants: dict[str, list[Cancel]] = {}
         self._runs: dict[str, list[Cancel]] = {}
         self._resumed: set[str] = set()
-        #: Seconds on the clock that counts suspend: all that was said before it is known. None:
-        #: nobody looks.
-        self.looked: float | None = None
+        #: Seconds on the clock that counts suspend: every command written before it is applied.
+        #: None: nobody follows the topic.
+        self.known_until: float | None = None
 
     def apply(self, key: bytes | None, value: bytes | None, now: float) -> str | None:
-        """Obey one record; why it is ignored, or None where it is not."""
+        """Apply one record; why it is ignored, or None where it is not."""
         if key is None:
-            return "it has no key"
+            return "the record has no key"
         command = None
         if value:
             try:
@@ -79,7 +79,7 @@ class Commands:
         return None
 
     def take_resumed(self) -> set[str]:
-        """The lanes that are to be opened: each command is obeyed once."""
+        """Remove and return the lanes to be opened: each resume is applied once."""
         resumed, self._resumed = self._resumed, set()
         return resumed
 
@@ -88,7 +88,7 @@ class Commands:
 
         `boottime`: seconds on the clock that counts suspend.
         """
-        if self.looked is not None and boottime - self.looked > BLIND:
+        if self.known_until is not None and boottime - self.known_until > BLIND:
             return False
         return self.paused_until(lane, now) is None
 

@@ -1,19 +1,19 @@
-"""How recent it is, what a client knows of a partition that it follows. Pure.
+"""How recent a client's knowledge of a followed partition is. Pure.
 
-That Kafka has answered proves little: while a process is frozen, an answer from before lies in its
-socket. But an answer is asked for only once the one before it was taken out.
+An answer of Kafka alone proves little: while a process is frozen, an older answer lies in its
+socket. But a client asks for an answer only after it has taken out the one before.
 """
 
 
-class Looks:
+class Freshness:
     """State: the last answer, and when at the earliest the next one was asked for."""
 
     def __init__(self) -> None:
         self._answer: int | None = None
         self._asked: float | None = None
 
-    def know_until(self, answer: int | None, began: float) -> float | None:
-        """Until when all is known that was written; None where this look tells nothing new.
+    def answered(self, answer: int | None, began: float) -> float | None:
+        """Take Kafka's answer in; the time before which every record is known, None if unchanged.
 
         `answer`: a number that differs from answer to answer, None where there is none; it was
         taken out after `began` (seconds of any clock that counts suspend).

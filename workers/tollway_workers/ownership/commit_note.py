@@ -1,4 +1,4 @@
-"""What a commit says of its partition besides offsets: who left it how, for whoever has it next.
+"""The note in a commit's metadata: how its owner left the partition, for the next owner.
 
 The metadata of a commit is sections with semicolons between, each with a prefix and a checksum of
 its own: the offset map (`o1:`, offset_map.py), this note (`n1:`) and what is left of its shard's
@@ -34,24 +34,24 @@ _MOST = 100
 class CommitNote:
     """How a partition was left. Offsets are Kafka's own."""
 
-    #: Nothing of it runs any more, and nothing will: the next owner may begin at once.
+    #: No call of it runs any more, and none will start: the next owner may start at once.
     final: bool = False
     #: Shards and generation of its limit group when this was written.
     shards: int = 0
     generation: int = 0
     #: A number of the process that wrote it.
     owner: int = 0
-    #: Owners in a row that ended without a last word and without one offset completed.
+    #: Owners in a row that left no final commit and completed no offset.
     takeovers: int = 0
-    #: Owners in a row that ended without a last word and without the lowest offset completed.
+    #: Owners in a row that left no final commit and did not complete the lowest offset.
     stuck: int = 0
     #: Offsets below this one may have been started.
     started: int = 0
-    #: The offset that runs alone, because it may be what ends its workers.
+    #: The offset that runs alone, because its job may be what kills its workers.
     named: int | None = None
     #: Owners that ended while it ran alone.
     deaths: int = 0
-    #: In a last word: what is left of its shard's slice of each limit, in the contract's order.
+    #: In a final commit: what is left of its shard's slice of each limit, in the contract's order.
     levels: tuple[float, ...] = ()
 
 
@@ -93,7 +93,7 @@ def _levels_text(base: int, levels: tuple[float, ...]) -> str:
 
 
 def _read_levels(base: int, raw: bytes) -> tuple[float, ...]:
-    """None at all where they are damaged: a limit that nobody knows the rest of has no rest."""
+    """No levels where they are damaged: the next owner then begins with empty slices."""
     checksum, body = raw[:2], raw[2:]
     if checksum != _checksum(base, body) or len(body) % 4:
         return ()

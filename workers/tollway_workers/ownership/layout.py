@@ -1,7 +1,7 @@
-"""One layout for a fleet whose workers may have different configurations while it is deployed.
+"""One layout for a fleet whose workers have different configurations during a deployment.
 
-The newest configuration that names a topic says which group the topic belongs to, and the newest
-that names a group says how many shards it has. What only older ones name keeps an owner too.
+A topic's group is the one of the newest configuration that names the topic; a group's shards are
+those of the newest that names the group. Topics and groups that only older ones name keep owners.
 """
 
 from collections.abc import Iterable, Mapping

@@ -11,7 +11,7 @@ from tollway_workers.ownership.commit_note import CommitNote
 
 
 class OffsetTracker:
-    """What is taken, incomplete and complete in one partition since it became ours.
+    """Offsets taken, incomplete and complete in one partition since this worker owns it.
 
     Mutable state, all of it changed by the methods below: `_base` (all below it is complete),
     `_next` (all below it has been read), `_incomplete` (with the time of each record), and `_done`
@@ -34,13 +34,13 @@ class OffsetTracker:
         self._base = self._next = committed
         self._done = offset_map.decode(committed, metadata)
         self._incomplete: dict[int, float] = {}
-        #: Falls once, when the partition goes to another worker: what is taken is then theirs.
+        #: False once the partition is another worker's, which then calls the jobs taken here.
         self.owned = True
-        #: Nothing more of it may start: it is about to go to another worker.
+        #: The partition is being released: no more of its jobs may start.
         self.releasing = False
-        #: A call of it was broken off and may go on at its provider.
+        #: A call of it was aborted here and may go on at its provider.
         self.aborted = False
-        #: Offsets completed since it became ours.
+        #: Offsets completed since this worker owns it.
         self.finished = 0
 
     def start(self, offset: int, since: float = 0.0) -> bool:

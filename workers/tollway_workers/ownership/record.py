@@ -1,4 +1,4 @@
-"""A record as it was read from Kafka, before anything is believed of it."""
+"""A record as it was read from Kafka, before it is decoded."""
 
 from typing import NamedTuple
 
@@ -9,15 +9,17 @@ from tollway_workers.ownership.offsets import OffsetTracker
 
 #: Bytes of a job's objects, at least: measured for jobs of two messages.
 _OBJECTS = 3_500
-#: Bytes of the objects that a brace, and a comma, of JSON may stand for: measured for what costs
-#: most, parts of messages with one short field each.
-_BRACE, _COMMA = 500, 80
-#: Deaths of workers while a job ran alone, after which it was no accident.
+#: Bytes of the objects that a brace, a bracket, and a comma, of JSON may stand for: measured for
+#: what costs most, parts of messages with one short field each, and lists within lists.
+_BRACE, _BRACKET, _COMMA = 500, 90, 80
+#: Bytes of a header's objects.
+_HEADER = 150
+#: Deaths of workers while a job ran alone, after which the job is their cause.
 KILLER_DEATHS = 2
 
 
 class ReceivedRecord(NamedTuple):
-    """One record of a jobs topic, and the tracker of the partition it holds open."""
+    """One record of a jobs topic, and the offset tracker of its partition."""
 
     topic: str
     partition: int
@@ -39,7 +41,7 @@ class ReceivedRecord(NamedTuple):
 
     @property
     def kills(self) -> bool:
-        """Whether it is what ends the workers that run it."""
+        """Whether its job kills the workers that run it."""
         return self.deaths >= KILLER_DEATHS
 
     @property
@@ -50,11 +52,12 @@ class ReceivedRecord(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes that it and the job in it hold in memory, roughly: its texts twice, and objects."""
-        return self.weight or weight_of(self.key, self.value)
+        return self.weight or weight_of(self.key, self.value, self.headers)
 
 
-def weight_of(key: bytes | None, value: bytes | None) -> int:
+def weight_of(key: bytes | None, value: bytes | None, headers: Headers = ()) -> int:
     """The size of a record, by what is in it: a megabyte of small objects takes forty."""
+    beside = sum(_HEADER + len(text or b"") for _, text in headers)
     text = value or b""
-    objects = _BRACE * text.count(b"{") + _COMMA * text.count(b",")
-    return 2 * len(text) + len(key or b"") + max(objects, _OBJECTS)
+    objects = _BRACE * text.count(b"{") + _BRACKET * text.count(b"[") + _COMMA * text.count(b",")
+    return 2 * len(text) + len(key or b"") + beside + max(objects, _OBJECTS)

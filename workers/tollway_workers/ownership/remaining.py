@@ -1,4 +1,4 @@
-"""How much work a partition still holds: what is done out of order is no lag. Pure."""
+"""The records of a partition that are not complete: lag without what is done out of order. Pure."""
 
 from dataclasses import dataclass
 

@@ -1,57 +1,56 @@
-"""Who owns which shard. Pure: the leader of the group plans, everybody else does as it says.
+"""The owner of each shard. Pure: the group's leader plans, every other member follows its plan.
 
-aiokafka is eager: a rebalance takes everything from everybody. So the plan makes it harmless. What
-a living member owns and has not released stays with it, whatever balance would like; what should
-move is *marked*, its owner finishes with it and lists it as released, and the next plan moves it.
+aiokafka is eager: a rebalance revokes every partition of every member. The plan makes that
+harmless. A partition that a living member owns and has not released stays with it, even where
+balance would move it. A partition that should move is *marked*: its owner finishes with it and
+lists it as released, and the next plan moves it.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup, shard_of
-
-#: A topic and one of its partitions.
-Place = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """What a member says of itself when it joins."""
+    """A member's claim, as it joins."""
 
     name: str
-    #: Topics it can be given.
+    #: Topics whose partitions it may own.
     topics: frozenset[str]
-    #: When it was given what it owns: a newer claim wins.
+    #: The group's generation in which it got what it owns: a newer claim wins.
     epoch: int = -1
-    owned: frozenset[Place] = frozenset()
-    #: Of what it owns: finished with, free to go.
-    released: frozenset[Place] = frozenset()
-    #: It is about to go: it gets nothing more.
+    owned: frozenset[Partition] = frozenset()
+    #: Owned, finished with, and free to move.
+    released: frozenset[Partition] = frozenset()
+    #: It is leaving the group: it gets nothing more.
     leaving: bool = False
-    #: It cannot keep up: it gets nothing that another can have.
+    #: It cannot keep up: it gets only what no other member can own.
     standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What each member is given, and what of it is to be released. Members are named in both."""
+    """The partitions of each member, and those of them that it should release, by its name."""
 
-    given: Mapping[str, frozenset[Place]]
-    marks: Mapping[str, frozenset[Place]]
+    given: Mapping[str, frozenset[Partition]]
+    marks: Mapping[str, frozenset[Partition]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Shard:
     group: str
     number: int
-    places: tuple[Place, ...]
-    #: Names of those who may own it.
+    partitions: tuple[Partition, ...]
+    #: Names of the members that may own it.
     eligible: frozenset[str]
 
 
 class _Loads:
-    """Who shall own which shard, while that is being found out.
+    """Target owners of shards, while a plan is made.
 
     Mutable state: `held` (shards by owner and group) and `total` (shards by owner), both changed by
     `give` alone.
@@ -69,52 +68,57 @@ class _Loads:
         self.total[to] += 1
 
     def of(self, member: str, group: str) -> tuple[int, int, str]:
-        """What the least loaded for a group has least of; its name settles a tie."""
+        """A member's load for a group, to be compared; its name settles a tie."""
         return len(self.held[member, group]), self.total[member], member
 
 
 def plan(
     members: Sequence[Member], groups: Iterable[ShardGroup], partitions: Mapping[str, int]
 ) -> Plan:
-    """Give every partition to at most one member: to its living owner until that has released it.
+    """Assign every partition to at most one member: its living owner, until that has released it.
 
-    `groups` name each topic at most once; `partitions` says how many each topic has. Shards are
-    balanced in number, and each group's shards over all who may own it; what balance would move is
-    marked, and so is what a leaving member owns, if anybody stays. Planned again once all marks are
-    released, it comes to rest.
+    `groups` name each topic at most once; `partitions` is the number that each topic has. Shards
+    are balanced in number, and each group's shards over the members that may own them. Partitions
+    that balance would move are marked, and so are a leaving member's, if another member stays.
+    Planned again once all marked partitions are released, the plan no longer changes.
     """
-    owners = _owners(members, partitions)
+    claimed = _claimed(members, partitions)
+    owners = {
+        partition: owner.name
+        for partition, owner in claimed.items()
+        if partition not in owner.released
+    }
     staying = {member.name: member for member in members if not member.leaving}
     shards = [shard for group in groups for shard in _shards_of(group, staying, partitions)]
-    targets = _targets(shards, owners)
-    given: dict[str, set[Place]] = {member.name: set() for member in members}
-    marks: dict[str, set[Place]] = {member.name: set() for member in members}
+    targets = _targets(
+        shards, owners, {partition: owner.name for partition, owner in claimed.items()}
+    )
+    given: dict[str, set[Partition]] = {member.name: set() for member in members}
+    marks: dict[str, set[Partition]] = {member.name: set() for member in members}
     for shard in shards:
-        for place in shard.places:
-            holder = owners.get(place)
-            heir = _heir(place, targets.get(shard), holder, staying)
+        for partition in shard.partitions:
+            holder = owners.get(partition)
+            heir = _heir(partition, targets.get(shard), holder, staying)
             if (to := holder or heir) is not None:
-                given[to].add(place)
+                given[to].add(partition)
             if holder is not None and heir not in (None, holder):
-                marks[holder].add(place)
+                marks[holder].add(partition)
     return Plan(
-        {name: frozenset(places) for name, places in given.items()},
-        {name: frozenset(places) for name, places in marks.items()},
+        {name: frozenset(each) for name, each in given.items()},
+        {name: frozenset(each) for name, each in marks.items()},
     )
 
 
-def _owners(members: Iterable[Member], partitions: Mapping[str, int]) -> dict[Place, str]:
-    """The living owner of each partition that has one and is not released by it."""
-    newest: dict[Place, Member] = {}
+def _claimed(members: Iterable[Member], partitions: Mapping[str, int]) -> dict[Partition, Member]:
+    """The living owner of each partition that has one, released by it or not."""
+    newest: dict[Partition, Member] = {}
     for member in sorted(members, key=lambda each: (-each.epoch, each.name)):
-        for place in member.owned:
-            newest.setdefault(place, member)
+        for partition in member.owned:
+            newest.setdefault(partition, member)
     return {
-        place: member.name
-        for place, member in newest.items()
-        if place not in member.released
-        and place[0] in member.topics
-        and place[1] < partitions.get(place[0], 0)
+        partition: member
+        for partition, member in newest.items()
+        if partition[0] in member.topics and partition[1] < partitions.get(partition[0], 0)
     }
 
 
@@ -122,20 +126,20 @@ def _shards_of(
     group: ShardGroup, staying: Mapping[str, Member], partitions: Mapping[str, int]
 ) -> Iterator[_Shard]:
     eligible = _eligible(group, staying.values())
-    places: dict[int, list[Place]] = {}
+    of_shard: dict[int, list[Partition]] = {}
     for topic in group.topics:
-        for partition in range(partitions.get(topic, 0)):
-            places.setdefault(shard_of(partition, group.shards), []).append((topic, partition))
-    for number in sorted(places):
-        # Whoever has the first of them has the shard.
-        places[number].sort(key=lambda place: place != (group.ownership_topic, number))
-        yield _Shard(group.name, number, tuple(places[number]), eligible)
+        for number in range(partitions.get(topic, 0)):
+            of_shard.setdefault(shard_of(number, group.shards), []).append((topic, number))
+    for shard in sorted(of_shard):
+        # The owner of the first partition owns the shard.
+        of_shard[shard].sort(key=lambda partition: partition != (group.ownership_topic, shard))
+        yield _Shard(group.name, shard, tuple(of_shard[shard]), eligible)
 
 
 def _eligible(group: ShardGroup, staying: Collection[Member]) -> frozenset[str]:
-    """Who may own a group's shards: those who can keep up before others, if there are any.
+    """The members that may own a group's shards: those that keep up, else the standbys.
 
-    Workers of an older configuration may know some of its topics only.
+    Workers with an older configuration may know only some of its topics.
     """
     topics = frozenset(group.topics)
     keen = [member for member in staying if not member.standby]
@@ -144,36 +148,46 @@ def _eligible(group: ShardGroup, staying: Collection[Member]) -> frozenset[str]:
     return frozenset(next(filter(None, whole + parts), ()))
 
 
-def _targets(shards: Sequence[_Shard], owners: Mapping[Place, str]) -> dict[_Shard, str]:
-    """Who shall own each shard: its owner, unless balance would have another."""
+def _targets(
+    shards: Sequence[_Shard], owners: Mapping[Partition, str], before: Mapping[Partition, str]
+) -> dict[_Shard, str]:
+    """The target owner of each shard: its present owner, unless balance moves it.
+
+    `before`: owners, including those that released: such an owner gets back what no other needs.
+    """
     loads = _Loads()
     free: list[_Shard] = []
+    new: list[_Shard] = []
     for shard in shards:
-        owner = _owner_of(shard, owners)
+        owner, former = _owner_of(shard, owners), _owner_of(shard, before)
         if owner in shard.eligible:
             loads.give(shard, owner)
+            continue
+        free.append(shard)
+        if former in shard.eligible:
+            loads.give(shard, former)
         elif shard.eligible:
-            free.append(shard)
-    for shard in free:
+            new.append(shard)
+    for shard in new:
         loads.give(shard, min(shard.eligible, key=lambda m: loads.of(m, shard.group)))
     eligible = {shard.group: sorted(shard.eligible) for shard in shards if shard.eligible}
     _balance(loads, eligible, frozenset(free))
     return {shard: owner for (owner, _), held in loads.held.items() for shard in held}
 
 
-def _owner_of(shard: _Shard, owners: Mapping[Place, str]) -> str:
-    """The owner of its first partition; where that has none, of most others."""
-    if shard.places[0] in owners:
-        return owners[shard.places[0]]
-    parts = Counter(owners[place] for place in shard.places if place in owners)
+def _owner_of(shard: _Shard, owners: Mapping[Partition, str]) -> str:
+    """The owner of its first partition; without one, the owner of most of the others."""
+    if shard.partitions[0] in owners:
+        return owners[shard.partitions[0]]
+    parts = Counter(owners[partition] for partition in shard.partitions if partition in owners)
     return min(parts, key=lambda name: (-parts[name], name), default="")
 
 
 def _balance(loads: _Loads, eligible: Mapping[str, Sequence[str]], free: frozenset[_Shard]) -> None:
-    """Move shards while that makes the loads more equal: each group's first, then all together.
+    """Move shards while that evens the loads: within each group first, then over all groups.
 
-    The first lowers the sum of squares of the groups' loads, the second leaves that and lowers the
-    sum of squares of all loads: so it ends.
+    It ends: the first step lowers the sum of squares of the loads per group; the second keeps that
+    sum, and lowers the sum of squares of the total loads.
     """
     for group, members in eligible.items():
         while True:
@@ -203,16 +217,16 @@ def _uneven(loads: _Loads, eligible: Mapping[str, Sequence[str]]) -> tuple[str, 
 
 
 def _move(loads: _Loads, group: str, heavy: str, light: str, free: frozenset[_Shard]) -> None:
-    # What nobody owns yet moves for nothing.
+    # A shard without an owner moves at no cost.
     shard = max(loads.held[heavy, group], key=lambda shard: (shard in free, shard.number))
     loads.give(shard, light, heavy)
 
 
 def _heir(
-    place: Place, target: str | None, holder: str | None, staying: Mapping[str, Member]
+    partition: Partition, target: str | None, holder: str | None, staying: Mapping[str, Member]
 ) -> str | None:
-    """Who shall have a partition in the end: its shard's owner, if that reads the topic at all."""
-    topic = place[0]
+    """The final owner of a partition: its shard's target owner, if that reads the topic."""
+    topic = partition[0]
     if target is not None and topic in staying[target].topics:
         return target
     if holder in staying:

@@ -24,7 +24,7 @@ class ShardGroup:
     """A limit group as its shards are moved: what is owned together, and under which rules."""
 
     name: str
-    #: At least one: whoever reads a layout of another process relies on it.
+    #: At least one: the layout may come from another process.
     shards: Annotated[int, Field(ge=1)]
     ownership_topic: str
     #: Every topic whose partitions belong to its shards, the ownership topic among them.
@@ -74,16 +74,12 @@ def topics_of(group: LimitGroup, settings: FleetSettings) -> tuple[str, ...]:
 
 
 def fitting_partitions(wanted: int, shards: Iterable[int]) -> int:
-    """The least number of partitions from `wanted` on that every number of shards divides.
-
-    Topics grow to such numbers only, ownership topics last: a shard then has its partitions of all
-    topics before anybody can own it.
-    """
+    """The least number of partitions, `wanted` or more, that every number of shards divides."""
     step = math.lcm(*shards)
     return -(-wanted // step) * step
 
 
 def _generation(contract: Contract) -> int:
-    """Equal for equal contracts: whoever reads levels of another's takes them for the same."""
+    """Equal for equal contracts alone: levels are taken over under an equal generation only."""
     text = orjson.dumps(asdict(contract))
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")

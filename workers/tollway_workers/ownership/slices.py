@@ -1,89 +1,91 @@
-"""Which slices of which limits are ours to use: those of the shards whose first partition is ours.
+"""The slices of limits that this worker may use: those of shards whose first partition it owns.
 
-A slice joins once its partition is open: our own commit stands and, where the owner before us left
-no last word, its lease is over. It goes with our last word, which carries its levels, or without
-one when the partition is taken from us; whoever has it next then begins with nothing.
+A slice is used once its partition is open: our own commit has succeeded and, where the previous
+owner left no final commit, its lease is over. Its use ends with our final commit, which carries its
+levels to the next owner; where a partition is revoked instead, the next owner begins with none.
 """
 
 from collections.abc import Iterable, Mapping
 
 from tollway_workers.limits.quota import Quota, Quotas
-from tollway_workers.ownership.custody import LEASE, Custody
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.owned_partition import LEASE, OwnedPartition
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup, ownership
 
 
 class Slices:
-    """State: `_places` (the quota of each ownership partition), `_joined` (those in use),
+    """State: `_quota_of` (the quota of each ownership partition), `_joined` (those in use),
     `_not_before` (when the slices of a group that is divided anew may be used)."""
 
     def __init__(self, quotas: Quotas) -> None:
         self._quotas = quotas
-        self._places: dict[Place, Quota] = {}
-        self._joined: set[Place] = set()
+        self._quota_of: dict[Partition, Quota] = {}
+        self._joined: set[Partition] = set()
         self._not_before: dict[str, float] = {}
 
     def arrange(self, layout: Iterable[ShardGroup], now: float) -> None:
-        """The fleet's groups are these now, in this many shards, with these limits."""
-        before, self._places = self._places, {}
+        """Follow a new layout: the limit groups with their shards and limits."""
+        before, self._quota_of = self._quota_of, {}
         for group in layout:
             quota = self._quotas.get(group.name)
             if quota is None:
                 continue
             if quota.adopt(group.shards, dict(group.limits), now):
                 self._start_anew(quota, now)
-            self._places.update(dict.fromkeys(ownership(group), quota))
-        for place in self._joined:
-            quota = before[place]
-            if self._places.get(place) is not quota and place[1] in quota.joined:
-                quota.leave(place[1], now)
+            self._quota_of.update(dict.fromkeys(ownership(group), quota))
+        for partition in self._joined:
+            quota = before[partition]
+            if self._quota_of.get(partition) is not quota and partition[1] in quota.joined:
+                quota.leave(partition[1], now)
                 self._start_anew(quota, now)
         self._joined = {
-            place for place in self._joined if place[1] in before[place].joined
-        } & self._places.keys()
+            partition for partition in self._joined if partition[1] in before[partition].joined
+        } & self._quota_of.keys()
 
-    def use(self, custodies: Mapping[Place, Custody], now: float) -> None:
-        """Use what has become open, and only the slots of what stays."""
+    def use(self, partitions: Mapping[Partition, OwnedPartition], now: float) -> None:
+        """Use the slices whose partitions are open, and only the slots of those that stay."""
         usable: dict[Quota, set[int]] = {}
-        for place, quota in self._places.items():
-            custody = custodies.get(place)
-            if custody is None or not custody.is_open(now):
+        for partition, quota in self._quota_of.items():
+            owned = partitions.get(partition)
+            if owned is None or not owned.is_open(now):
                 continue
-            if place not in self._joined:
+            if partition not in self._joined:
                 if now < self._not_before.get(quota.contract.group, 0.0):
                     continue
-                self._join(place, custody, quota, now)
-            if now >= custody.opens_at + custody.withheld(quota.contract.withheld):
-                usable.setdefault(quota, set()).add(place[1])
+                self._join(partition, owned, quota, now)
+            if now >= owned.opens_at + owned.withheld(quota.contract.withheld):
+                usable.setdefault(quota, set()).add(partition[1])
         for quota in self._quotas.values():
             quota.open(usable.get(quota, frozenset()))
 
-    def lose(self, place: Place, now: float) -> None:
-        """A partition was taken from us: nobody knows what its slice still holds."""
-        if place in self._joined:
-            self._joined.remove(place)
-            self._places[place].leave(place[1], now)
+    def lose(self, partition: Partition, now: float) -> None:
+        """A partition was revoked: the level of its slice is unknown from here on."""
+        if partition in self._joined:
+            self._joined.remove(partition)
+            self._quota_of[partition].leave(partition[1], now)
 
-    def last_levels(self, place: Place, custody: Custody, now: float) -> tuple[float, ...]:
-        """The levels for the last word on a partition: from here on its slice is not used."""
-        if place in self._joined:
-            self._joined.remove(place)
-            custody.levels = self._places[place].leave(place[1], now)
-        return custody.levels
+    def last_levels(
+        self, partition: Partition, owned: OwnedPartition, now: float
+    ) -> tuple[float, ...]:
+        """The levels for a partition's final commit: from here on its slice is not used."""
+        if partition in self._joined:
+            self._joined.remove(partition)
+            owned.levels = self._quota_of[partition].leave(partition[1], now)
+        return owned.levels
 
     def fits(self, group: str) -> bool:
         """Whether no more calls are in flight than the shards that stay allow."""
         quota = self._quotas.get(group)
         return quota is None or quota.fits
 
-    def _join(self, place: Place, custody: Custody, quota: Quota, now: float) -> None:
-        self._joined.add(place)
-        # Of a group that was divided anew, a partition that was never committed may be of a slice
-        # that was used.
-        fresh = custody.fresh and quota.contract.group not in self._not_before
-        quota.join(place[1], quota.full_levels() if fresh else custody.levels, now)
-        custody.levels, custody.fresh = (), False
+    def _join(self, partition: Partition, owned: OwnedPartition, quota: Quota, now: float) -> None:
+        self._joined.add(partition)
+        # In a group that was divided anew, a partition that was never committed may belong to a
+        # slice that was used.
+        fresh = owned.fresh and quota.contract.group not in self._not_before
+        quota.join(partition[1], quota.full_levels() if fresh else owned.levels, now)
+        owned.levels, owned.fresh = (), False
 
     def _start_anew(self, quota: Quota, now: float) -> None:
-        """Whoever has not heard of the new layout yet uses the old slices while its lease lasts."""
+        """Wait one lease: workers that do not know the new layout yet use the old slices."""
         self._not_before[quota.contract.group] = now + LEASE

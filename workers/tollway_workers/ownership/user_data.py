@@ -1,7 +1,6 @@
-"""What members of the group and their leader tell each other whenever they join, as bytes.
+"""User data of the group protocol: each member's claim, and the leader's orders, as bytes.
 
-Each member sends a claim, the leader answers with orders: JSON, compressed, behind a version byte.
-Kafka carries both as user data of its own protocol. Whatever cannot be read claims nothing.
+Both are compressed JSON behind a version byte. A claim that cannot be read claims nothing.
 """
 
 import hashlib
@@ -13,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup
 
 _VERSION = b"\x01"
@@ -23,7 +22,7 @@ _MOST_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """Which process speaks for a member: of two, the one that started later is the newer."""
+    """The process behind a member: of two, the one that started later is the newer."""
 
     #: Milliseconds since 1970.
     start: int
@@ -42,14 +41,14 @@ class Claim:
     process: Process
     #: The group's generation in which it was given what it owns.
     epoch: int = -1
-    owned: frozenset[Place] = frozenset()
-    #: Of what it owns: finished with, free to go.
-    released: frozenset[Place] = frozenset()
-    #: It is about to go: it wants nothing more.
+    owned: frozenset[Partition] = frozenset()
+    #: Owned, finished with, and free to move.
+    released: frozenset[Partition] = frozenset()
+    #: It is leaving the group, and wants nothing more.
     leaving: bool = False
-    #: It cannot keep up: others should have its shards, if there are others.
+    #: It cannot keep up: others should own its shards, if there are others.
     standby: bool = False
-    #: Joins so far: Kafka takes a claim with the bytes of the last one for no news.
+    #: Joins so far: Kafka ignores a join whose claim has the same bytes as the last one.
     joins: int = 0
     #: When its configuration was read, in milliseconds since 1970: of two, the later one holds.
     configured: int = 0
@@ -62,8 +61,8 @@ class Claim:
 class Orders:
     """What the leader tells a member besides its partitions."""
 
-    #: Of what it is given: to be finished with and released.
-    marks: frozenset[Place] = frozenset()
+    #: Of its partitions: those that it should finish with and release.
+    marks: frozenset[Partition] = frozenset()
     #: The groups as all members have them now.
     layout: tuple[ShardGroup, ...] = ()
     #: Partitions that each of its topics had.
@@ -82,16 +81,16 @@ class Next(Enum):
     WORK = "work"
     #: Join again: the plan was made without knowing it as it is.
     REJOIN = "rejoin"
-    #: End: a process that started later has its name.
+    #: End: a process that started later has its instance id.
     END = "end"
 
 
 def after_join(claim: Claim, orders: Orders, *, first: bool) -> Next:
     """What follows from orders, of which a static member may be given those of its predecessor.
 
-    `first`: this process has not joined before. Only then may another process have been in its
-    place: later, whoever finds the orders of an older one asks for new ones, so that the older one
-    finds those of a newer one, and ends.
+    `first`: this process has not joined before. Only then may the orders be those of its
+    predecessor. Later, a process that finds an older one's orders joins again, so that the older
+    one finds a newer one's, and ends.
     """
     if orders.process is None:
         return Next.WORK

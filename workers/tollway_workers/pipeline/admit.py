@@ -24,7 +24,7 @@ from tollway_workers.lanes.stated import StatedLimits
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
 from tollway_workers.limits.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.limits.quota import LaneQuota
-from tollway_workers.providers.http.retry_after import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.telemetry.wait_log import WaitLog
 
 log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ class Admission:
     """Who may call a lane now. Synchronous throughout: nothing is reserved and then awaited.
 
     State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate and
-    the pace (`_slowed`: it is not all of it again), what the provider stated in `_stated`, and
+    the pace (`_slowed`: it has not fully recovered), what the provider stated in `_stated`, and
     `_doubts`: its counts were once beyond belief, which is said once.
     """
 
@@ -153,8 +153,8 @@ class Admission:
         if doubted is not None and not self._doubts:
             self._doubts = True
             log.warning(
-                "the provider says that a call had more tokens than any that this limit lets "
-                "through: it counts as the largest, this time and later",
+                "the provider reported more tokens for a call than this limit lets through at "
+                "once: such calls are counted as the largest one",
                 lane=self.lane.name,
                 limit=doubted.name,
                 said=tokens[doubted.resource],
@@ -198,7 +198,7 @@ class Admission:
             return None
         needs = self.cost_of(progress)[limit.resource]
         return (
-            f"it needs {needs:,.0f} tokens at once, more than {limit.name} of lane "
+            f"the job needs {needs:,.0f} tokens at once, more than {limit.name} of lane "
             f"{self.lane.name} ever lets through: raise largest_request, or lower shards"
         )
 
@@ -261,10 +261,9 @@ class Admission:
             return
         now = self._clock.monotonic()
         for pool in self.quota.pools:
-            about = said.about(pool.resource)
-            if about is None or pool.limit.period != MINUTE:
+            if pool.limit.period != MINUTE:
                 continue
-            limit, remaining = about
+            limit, remaining = said.about(pool.resource)
             if limit:
                 self._stated.state(pool, limit, now)
             if remaining is not None:

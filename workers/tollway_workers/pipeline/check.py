@@ -7,9 +7,10 @@ from typing import Protocol
 
 import structlog
 
-from tollway_workers.job.endings import bug, traits
+from tollway_workers.job.endings import bug
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,11 @@ def outcome_of(checks: Sequence[Check], job: JobProgress, now: float) -> Outcome
         try:
             outcome = check(job, now)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("unexpected exception in a check: the job is a dead letter", **traits(error))
+            log.error(
+                "unexpected exception while checking a job: it is a dead letter, the others go on",
+                job=job.job.id,
+                **error_fields(error),
+            )
             return bug(error, job.lane)
         if outcome is not None:
             return outcome

@@ -18,7 +18,7 @@ from tollway_workers.kafka.read.one_record import ReplyFinder
 from tollway_workers.pipeline.lookup import FOLLOWS, Following, FollowingJobs
 from tollway_workers.pipeline.publish import Written
 
-#: Replies whose places are remembered, at about 700 bytes each.
+#: Replies whose places are remembered.
 MOST_REPLIES = 20_000
 
 

@@ -35,7 +35,9 @@ def read_job(record: ReceivedRecord, route: str, priority: Priority) -> Job:
     except IncompleteRecord:
         job = decode(Job, _completed(record, route, priority))
     if job.route != route:
-        raise UndecodableRecord("route: is not the route that this topic belongs to")
+        raise UndecodableRecord(
+            "route: is not the route of the topic that the job was published to"
+        )
     if job.priority is not priority or job.visits or job.hops:
         job = job.model_copy(update={"priority": priority, "visits": (), "hops": 0})
     return job

@@ -28,7 +28,7 @@ class JobOwner(Protocol):
         ...
 
     def start(self, job: JobProgress, permit: Permit, /) -> None:
-        """Call a job. The permit is given back by whoever is told."""
+        """Call a job; this method then owns the permit."""
         ...
 
     def end(self, job: JobProgress, outcome: Outcome, /) -> None:

@@ -92,21 +92,24 @@ class OutcomePublisher:
         if exchange is not None and progress.route.journal != "off":
             journaled = await self._journal(progress, exchange)
         ended: Outcome = outcome
-        lies: object = None
+        metadata: object = None
         if not isinstance(outcome, RetryLater):
             try:
                 ended, last = await self._write(progress, outcome)
-                lies = await last
+                metadata = await last
             except TopicUnavailable as unavailable:
-                ended, lies = await self._reply_elsewhere(progress, outcome, unavailable)
+                ended, metadata = await self._reply_elsewhere(progress, outcome, unavailable)
         if journaled is not None:
             await journaled
         replied = not isinstance(ended, RetryLater | Forwarded)
-        return Written(ended, _place(lies) if replied else None)
+        return Written(ended, _place(metadata) if replied else None)
 
-    async def publish_copy(self, copy: JobProgress, value: bytes, about: headers.Headers) -> None:
-        """The reply that the first of two copies has had, to where the second asks for its own."""
-        await self._replies.copy(copy, value, about)
+    async def publish_copy(self, copy: JobProgress, value: bytes, about: headers.Headers) -> bool:
+        """The reply that the first of two copies has had, to where the second asks for its own.
+
+        False where no topic takes it.
+        """
+        return await self._replies.copy(copy, value, about)
 
     async def publish_undecodable(
         self, record: ReceivedRecord, failure: Failure, route: str
@@ -238,9 +241,9 @@ class OutcomePublisher:
         await (await self._sink.send(record))
 
 
-def _place(lies: object) -> ReplyPlace | None:
+def _place(metadata: object) -> ReplyPlace | None:
     """From what a sink says of a record that is written: Kafka's client and doubles differ."""
-    match lies:
+    match metadata:
         case object(topic=str() as topic, partition=int() as partition, offset=int() as offset):
             return ReplyPlace(topic, partition, offset)
         case _:

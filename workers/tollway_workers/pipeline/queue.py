@@ -16,7 +16,7 @@ from tollway_workers.pipeline.admit import Admission
 class Fairness:
     """How calls are shared out."""
 
-    #: By tenant; one for whoever is not named.
+    #: By tenant; one for a tenant that is not named.
     weights: Mapping[str, float] = field(default_factory=dict)
     #: The part of a lane that bulk jobs get at least while interactive ones wait.
     bulk_floor: float = 0.05

@@ -12,12 +12,13 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job, Priority
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.travel import arrival
-from tollway_workers.job.endings import bug, traits
+from tollway_workers.job.endings import bug
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.refusals import counted, listed
 from tollway_workers.job.unknown_fields import unknown_fields
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.decode import read_job
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.validation.asking import ask_on
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ class JobReader:
 
     @property
     def topic_of_lane(self) -> dict[str, str]:
-        """One topic of each lane: whoever owns shards of it may call the lane."""
+        """One topic of each lane: the owner of a shard of it may call the lane."""
         return {lane: topic for topic, (lane, _) in self._settings.lanes.items()}
 
     def topics_of(self, lane: str) -> list[str]:
@@ -87,7 +88,11 @@ class JobReader:
         except UndecodableRecord as error:
             return _refused(record, route, FailureClass.UNDECODABLE, error)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("unexpected exception while reading a record", **traits(error))
+            log.error(
+                "unexpected exception while reading a job: it is a dead letter, the others go on",
+                record=f"{record.topic}-{record.partition}@{record.offset}",
+                **error_fields(error),
+            )
             return Refused(record, route, bug(error).failure)
         return progress
 
@@ -112,7 +117,7 @@ class JobReader:
             if field not in self._warned and len(self._warned) < _MOST_WARNINGS:
                 self._warned.add(field)
                 log.warning(
-                    "a job has a field that this release does not know and keeps",
+                    "a job has a field that this release does not know: it is kept, and not used",
                     field=field,
                     route=route,
                 )

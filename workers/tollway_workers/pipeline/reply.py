@@ -19,6 +19,9 @@ from tollway_workers.job.ports import (
 )
 from tollway_workers.job.progress import JobProgress
 
+#: Headers that a copy's reply has from that of the first.
+_OF_THE_ENDING = (headers.STATUS, headers.PROVENANCE, headers.SCRIPTED)
+
 
 class ReplyWriter:
     """Hands replies to the sink; each method's awaitable is done when Kafka has the reply."""
@@ -54,13 +57,18 @@ class ReplyWriter:
 
         Raises RecordTooLarge, Unbuildable, TopicUnavailable; what it returns may raise that too.
         """
-        status, provenance = "failed", None
+        status, provenance, scripted = "failed", None, None
         if isinstance(ending, Completed):
             status, provenance = "completed", ending.provenance.value
+            scripted = "true" if ending.scripted else None
         elif ending.failure_class is FailureClass.CANCELLED:
             status = "cancelled"
         described = about(progress, progress.job.tenant) + headers.encode(
-            ((headers.STATUS, status), (headers.PROVENANCE, provenance))
+            (
+                (headers.STATUS, status),
+                (headers.PROVENANCE, provenance),
+                (headers.SCRIPTED, scripted),
+            )
         )
         value = built(
             lambda: outgoing.reply(
@@ -94,15 +102,22 @@ class ReplyWriter:
         assert isinstance(outcome, Failed | Cancelled | DeadLettered)  # noqa: S101 others have no reply
         return await (await self.tell(progress, outcome.failure, dead=dead, ours=True))
 
-    async def copy(self, copy: JobProgress, value: bytes, first: headers.Headers) -> None:
-        """To the address of a copy what the first had for a reply, under the headers `first`."""
-        status = [each for each in first if each[0] in (headers.STATUS, headers.PROVENANCE)]
+    async def copy(self, copy: JobProgress, value: bytes, first: headers.Headers) -> bool:
+        """To the address of a copy what the first had for a reply, under the headers `first`.
+
+        False where no topic takes it: a copy may have labels of its own.
+        """
+        status = [each for each in first if each[0] in _OF_THE_ENDING]
         passed = about(copy, copy.job.tenant) + status
         try:
             await (await self._sink.send(self._record(copy.job, value, passed)))
         except (RecordTooLarge, TopicUnavailable):
             bare = our_headers(copy, copy.job.tenant) + status
-            await (await self._sink.send(self._record(copy.job, value, bare, ours=True)))
+            try:
+                await (await self._sink.send(self._record(copy.job, value, bare, ours=True)))
+            except RecordTooLarge:
+                return False
+        return True
 
     def _record(
         self, job: Job, value: bytes, described: list[tuple[str, bytes]], *, ours: bool = False

@@ -10,13 +10,14 @@ import structlog
 from tollway_schemas.failure import Failure
 from tollway_schemas.headers import Headers
 from tollway_workers.clock import Clock
-from tollway_workers.job.endings import bug, traits
+from tollway_workers.job.endings import bug
 from tollway_workers.job.envelopes import Exchange, Unbuildable
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.ports import RecordSink
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.publish import OutcomePublisher, Written
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry.events import FleetEvents
 
 log = structlog.get_logger(__name__)
@@ -68,7 +69,11 @@ class OutcomeWriter:
             try:
                 return await self._until(lambda: publisher.publish(progress, outcome, exchange))
             except Unbuildable as unbuildable:
-                log.error("an outcome could not be put together", **traits(unbuildable.cause))
+                log.error(
+                    "unexpected exception while encoding a job's outcome: it is a dead letter",
+                    job=progress.job.id,
+                    **error_fields(unbuildable.cause),
+                )
                 return await self._write_bug(progress, unbuildable.cause)
 
     async def refuse(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
@@ -76,10 +81,10 @@ class OutcomeWriter:
         with self._holding():
             await self._until(lambda: self._publisher.publish_undecodable(record, failure, route))
 
-    async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> None:
-        """Return once the reply of the first is the copy's, too."""
+    async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> bool:
+        """Return once the reply of the first is the copy's, too; False where no topic takes it."""
         with self._holding():
-            await self._until(lambda: self._publisher.publish_copy(copy, value, about))
+            return await self._until(lambda: self._publisher.publish_copy(copy, value, about))
 
     async def _write_bug(self, progress: JobProgress, cause: Exception) -> Written:
         """Give the job up: with all that is known of it, or as the bytes that were read."""
@@ -87,7 +92,11 @@ class OutcomeWriter:
         try:
             return await self._until(lambda: publisher.publish(progress, given_up, None))
         except Unbuildable as unbuildable:
-            log.error("a dead letter could not be put together", **traits(unbuildable.cause))
+            log.error(
+                "unexpected exception while encoding a dead letter: the job's raw bytes are one",
+                job=progress.job.id,
+                **error_fields(unbuildable.cause),
+            )
             failure, route = given_up.failure, progress.job.route
             await self._until(
                 lambda: publisher.publish_undecodable(progress.record, failure, route)
@@ -103,7 +112,10 @@ class OutcomeWriter:
                 raise
             except Exception as error:  # noqa: BLE001 whatever Kafka's client says, it is held
                 self._events.write_failed(error)
-                log.warning("an outcome was not written, trying again", error=type(error).__name__)
+                log.warning(
+                    f"Kafka did not take an outcome; trying again in {_WRITE_AGAIN:g} s",
+                    **error_fields(error),
+                )
             await self._recover()
             await self._clock.sleep(_WRITE_AGAIN)
 
@@ -111,7 +123,10 @@ class OutcomeWriter:
         try:
             await self._sink.recover()
         except Exception as error:  # noqa: BLE001 Kafka is away: the outcome is held all the same
-            log.warning("the way to Kafka could not be renewed", error=type(error).__name__)
+            log.warning(
+                f"could not reconnect the producer to Kafka; trying again in {_WRITE_AGAIN:g} s",
+                **error_fields(error),
+            )
 
     @contextmanager
     def _holding(self) -> Iterator[None]:

@@ -1,13 +1,13 @@
 """The seam to a provider: one call in, one completion or one ProviderError out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
 from tollway_schemas.usage import Usage
-from tollway_workers.providers.http.retry_after import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders
 
 
 class Finish(StrEnum):
@@ -24,6 +24,26 @@ class Finish(StrEnum):
     UNKNOWN = "unknown"
 
 
+def _nothing() -> None:
+    pass
+
+
+def _no_text() -> str:
+    return ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Received:
+    """What has come of an answer so far, also where the call ends before it is whole."""
+
+    #: Called once, when the first token is there (of an answer in one piece: its first byte).
+    on_first_token: Callable[[], None] = _nothing
+    #: Whether it comes as a stream, and all that the model has said in it, which is billed. Set by
+    #: the provider.
+    streamed: bool = False
+    text: Callable[[], str] = _no_text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCall:
     """One call, ready to be sent: the body is built once and also goes to the journal."""
@@ -35,6 +55,9 @@ class ProviderCall:
     timeout: float
     #: Asked again once connected: a worker that was frozen meanwhile may not call any more.
     may_send: Callable[[], bool] = lambda: True
+    #: Whether `body` asks for a stream.
+    stream: bool = False
+    received: Received = field(default_factory=Received)
 
 
 class Completion(NamedTuple):
@@ -59,6 +82,8 @@ class Completion(NamedTuple):
     deep: bool = False
     #: Whether it answers in a form that is neither text nor a call of a function.
     other: bool = False
+    #: Whether its text was put together from parts, so that it stands nowhere in `body`.
+    in_pieces: bool = False
     #: What its headers say of the account's limits.
     said: RateHeaders | None = None
 
@@ -70,8 +95,12 @@ class Provider(Protocol):
         """The body of a call. Raises ProviderError (invalid request) if it cannot be expressed."""
         ...
 
+    def streams(self, request: ChatRequest) -> bool:
+        """Whether `build` asks for the answer as a stream."""
+        ...
+
     async def complete(self, call: ProviderCall) -> Completion:
-        """Send one call and wait for all of its answer.
+        """Send one call and wait for all of its answer, streamed or not.
 
         Raises:
             ProviderError: it failed, in one of the classes of FailureClass.

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 #: Messages are searched for phrases: enough of one, not megabytes.
@@ -11,26 +11,26 @@ LONGEST_MESSAGE = 4_000
 #: A page's title stands near its start.
 _MOST_READ = 64 * 1024
 
+# None of these looks at a character more than a few times, whatever the text: a server that wants
+# to could else have one page searched for ten seconds.
 _TITLES = tuple(
-    re.compile(rf"<{tag}\b[^>]*>(.*?)</{tag}>", re.IGNORECASE | re.DOTALL)
+    (re.compile(rf"<{tag}\b[^<>]*>", re.IGNORECASE), re.compile(rf"</{tag}>", re.IGNORECASE))
     for tag in ("title", "message", "h1", "h2", "p")
 )
-_TAGS = re.compile(r"<[^>]*>")
+_TAGS = re.compile(r"<[^<>]*>")
 _PAGE = re.compile(r"\s*<[!?a-z]", re.IGNORECASE)
 #: What stands between a sentence and the object it ends in: ` - `, `: b'`.
 _LINK = re.compile(r"[\s:\[-]*(?:\bb?['\"])?$")
 
 #: FastAPI's list of problems as Python prints it, the values that were given left out.
 _PROBLEM = re.compile(
-    r"['\"]loc['\"]:\s*[(\[](?P<loc>[^)\]]*)[)\]],\s*"
-    r"['\"]msg['\"]:\s*(?P<quote>['\"])(?P<msg>.*?)(?P=quote)\s*[,}]",
-    re.DOTALL,
+    r"['\"]loc['\"]:\s{0,9}[(\[](?P<loc>[^()\[\]]*)[)\]],\s{0,9}"
+    r"['\"]msg['\"]:\s{0,9}(?P<quote>['\"])"
 )
 #: `Error code: 400 - {'error': {'message': 'why', ...}}`, as OpenAI's own library prints it.
-_PRINTED = re.compile(
-    r"['\"](?:message|detail|error)['\"]:\s*(?P<quote>['\"])(?P<said>.*?)(?P=quote)\s*(?=[,}])",
-    re.DOTALL,
-)
+_PRINTED = re.compile(r"['\"](?:message|detail|error)['\"]:\s{0,9}(?P<quote>['\"])")
+#: Where what such a quotation mark opens has its end.
+_ENDS = {quote: re.compile(rf"{quote}\s{{0,9}}[,}}]") for quote in "'\""}
 _DECODER = json.JSONDecoder()
 
 
@@ -49,10 +49,13 @@ def plain_reason(body: bytes) -> tuple[str, bool]:
 
 
 def _title(page: str) -> str:
-    for tag in _TITLES:
-        found = tag.search(page)
-        said = html.unescape(_TAGS.sub(" ", found[1])).strip() if found else ""
-        if said:
+    for begin, end in _TITLES:
+        opened = begin.search(page)
+        closed = end.search(page, opened.end()) if opened else None
+        if opened is None or closed is None:
+            continue
+        inside = page[opened.end() : closed.start()]
+        if said := html.unescape(_TAGS.sub(" ", inside)).strip():
             return " ".join(said.split())[:LONGEST_MESSAGE]
     return ""
 
@@ -73,9 +76,22 @@ def problems_in(text: str) -> list[tuple[str, str]]:
     """Place and sentence of each of FastAPI's problems that a text holds as Python prints them."""
     return [
         (".".join(part.strip(" '\"") for part in found["loc"].split(",") if part.strip()), said)
-        for found in _PROBLEM.finditer(text)
-        if (said := found["msg"])
+        for found, said in _quoted(_PROBLEM, text, 0)
+        if said
     ]
+
+
+def _quoted(opening: re.Pattern[str], text: str, at: int) -> Iterator[tuple[re.Match[str], str]]:
+    """Each opening from `at` on with what it quotes; what is never closed is searched once."""
+    unclosed: set[str] = set()
+    while (found := opening.search(text, at)) is not None:
+        at, quote = found.end(), found["quote"]
+        end = None if quote in unclosed else _ENDS[quote].search(text, at)
+        if end is None:
+            unclosed.add(quote)
+        else:
+            yield found, text[at : end.start()]
+            at = end.end()
 
 
 def _without_object(text: str, brace: int) -> str:
@@ -85,8 +101,7 @@ def _without_object(text: str, brace: int) -> str:
         parsed, end = _DECODER.raw_decode(text, brace)
         said, after = _said(parsed), text[end:].strip(" ]'\"")
     except (ValueError, RecursionError):
-        found = _PRINTED.search(text, brace)
-        said = found["said"] if found else ""
+        said = next((said for _, said in _quoted(_PRINTED, text, brace)), "")
     if not said:
         return text
     return joined((before, said, after))
@@ -107,9 +122,13 @@ def _said(value: Any, depth: int = 0) -> str:
 
 
 def joined(reasons: Iterable[str]) -> str:
-    """Sentences in a row, none twice."""
+    """Sentences in a row, none twice; no more are asked for than one message has room for."""
     kept: list[str] = []
+    size = 0
     for reason in reasons:
         if reason and not any(reason in said for said in kept):
             kept.append(reason)
+            size += len(reason)
+        if size >= LONGEST_MESSAGE:
+            break
     return "; ".join(kept)[:LONGEST_MESSAGE]

@@ -18,11 +18,16 @@ _SHORTEST = 8
 _MOST_KEYS = 4
 #: A printable character of ASCII, escaped for JSON (also within a string of JSON), URLs or HTML;
 #: or the half of one in UTF-16. Each begins at one place only: reading takes linear time.
-_ESCAPE = re.compile(
+_ESCAPE_FORM = (
     rb"""(?<!\\)\\++(?:u00([2-7][0-9a-f])|(?=[/"]))|%(?:25)*([2-7][0-9a-f])|&\#x0{0,4}([2-7][0-9a-f]);"""
-    rb"""|&\#0{0,4}(\d{2,3});|\0""",
-    re.IGNORECASE,
+    rb"""|&\#0{0,4}(\d{2,3});|\0"""
 )
+_ESCAPE = re.compile(_ESCAPE_FORM, re.IGNORECASE)
+#: The same, and the ends of lines that base64 is broken into.
+_ESCAPE_OR_BREAK = re.compile(_ESCAPE_FORM + rb"""|(?<!\\)\\++[rn]|[\r\n]++""", re.IGNORECASE)
+#: Characters of base64 between two ends of lines, at least, twice: one of two such pieces is whole.
+_PIECE = 24
+_BREAKS = (b"\n", b"\r", b"\\n", b"\\r")
 #: One of these is in whatever has an escape in it.
 _ESCAPE_MARKS = (b"\\u00", b"\\/", b"%", b"&#", b"\0")
 #: Headers of a configuration whose values are secret, by a part of their names.
@@ -42,6 +47,7 @@ class KnownSecrets:
         ]
         self._keys: list[str] = []
         self._forms: tuple[bytes, ...] = ()
+        self._pieces: tuple[bytes, ...] = ()
         self._prepare()
 
     def learn(self, key: str) -> None:
@@ -57,19 +63,40 @@ class KnownSecrets:
             if form in lower:
                 body = _replaced(body, lower, form)
                 lower = body.lower()
-        if not self._forms or not any(mark in body for mark in _ESCAPE_MARKS):
+        if not self._forms:
             return body
-        plain = _ESCAPE.sub(_meant, body).lower()
+        if self._may_be_broken(body, lower):
+            escape = _ESCAPE_OR_BREAK
+        elif any(mark in body for mark in _ESCAPE_MARKS):
+            escape = _ESCAPE
+        else:
+            return body
+        plain = escape.sub(_meant, body).lower()
         if not any(form in plain for form in self._forms):
             return body
-        return _cut(body, sorted(_places(plain, self._forms)))
+        return _cut(body, sorted(_places(plain, self._forms)), escape)
 
     def hide_text(self, text: str) -> str:
         """The same of a message."""
         return self.hide(text.encode(errors="replace")).decode(errors="replace")
 
+    def _may_be_broken(self, body: bytes, lower: bytes) -> bool:
+        """Whether a part of a secret in base64 stands there, which may be broken into lines."""
+        return any(mark in body for mark in _BREAKS) and any(
+            piece in lower for piece in self._pieces
+        )
+
     def _prepare(self) -> None:
-        forms = {form for secret in (*self._fixed, *self._keys) for form in _forms(secret)}
+        secrets = (*self._fixed, *self._keys)
+        forms = {form for secret in secrets for form in _forms(secret)}
+        self._pieces = tuple(
+            piece
+            for secret in secrets
+            if len(secret) >= _SHORTEST
+            for form in sorted(_in_base64(secret.encode()))
+            for length in (min(_PIECE, len(form) // 2),)
+            for piece in (form[:length].lower(), form[length : 2 * length].lower())
+        )
         # The longest first: a whole key, not the shorter one that it begins with.
         self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
@@ -122,12 +149,12 @@ def _places(plain: bytes, forms: Iterable[bytes]) -> Iterable[_Place]:
             found = plain.find(form, found + len(form))
 
 
-def _cut(body: bytes, places: list[_Place]) -> bytes:
+def _cut(body: bytes, places: list[_Place], escapes: re.Pattern[bytes]) -> bytes:
     """`body` without what stands in these places of its unescaped text."""
     # Where each piece without an escape begins: in the unescaped text, and in the body.
     plain_starts, starts = [0], [0]
     gone = 0
-    for escape in _ESCAPE.finditer(body):
+    for escape in escapes.finditer(body):
         length = len(_meant(escape))
         plain_starts += (escape.start() - gone, escape.start() - gone + length)
         starts += (escape.start(), escape.end())

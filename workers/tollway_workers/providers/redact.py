@@ -23,7 +23,7 @@ _KEYS = re.compile(
     r"(?:\b(?:sk|pk|rk|gsk|xai|hf|r8|nvapi|pplx|csk|tgp|fw|key)[-_][\w*.-]{4,}"
     r"|\bAIza[\w*-]{4,}"
     r"|\bBearer\s+(?!auth|token|scheme)[^\s'\"`,;)]+"
-    r"|[\w-]*\*{2,}[\w*-]*"
+    r"|(?<![\w-])[\w-]*+\*{2,}[\w*-]*"
     r"|(?<=[?&]key=)[^&\s]+"
     r"|(?<=://)[^/@\s]+(?=@)"
     r"|\beyJ[\w-]{8,}\.[\w.-]+)",

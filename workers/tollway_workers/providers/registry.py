@@ -9,22 +9,14 @@ from tollway_workers.config.load.secrets import resolve
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.providers.base import Provider
-from tollway_workers.providers.http.http_provider import HttpProvider, KeySource, WireFormat
+from tollway_workers.providers.http.http_provider import HttpProvider, KeySource
 from tollway_workers.providers.http.shared_transport import SharedTransport
 from tollway_workers.providers.http.transport import AiohttpTransport, TransportOptions
-from tollway_workers.providers.openai import dialect as openai_dialect
-from tollway_workers.providers.openai import request as openai_request
-from tollway_workers.providers.openai import response as openai_response
+from tollway_workers.providers.openai import wire_format as openai
+from tollway_workers.providers.wire_format import WireFormat
 
 #: By `ProviderSettings.protocol`.
-WIRE_FORMATS: Mapping[str, WireFormat] = {
-    "openai": WireFormat(
-        path="/chat/completions",
-        build=openai_request.build,
-        parse=openai_response.parse,
-        refusals=openai_dialect.refusals,
-    )
-}
+WIRE_FORMATS: Mapping[str, WireFormat] = {"openai": openai.WIRE_FORMAT}
 
 OpenTransport = Callable[[ProviderSettings], httpx.AsyncBaseTransport]
 

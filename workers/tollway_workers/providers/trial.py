@@ -56,6 +56,7 @@ async def _call(lane: LaneConfig, provider: Provider) -> Trial:
             body=provider.build(_REQUEST, None),
             call_id=f"config-check/1/{number}",
             timeout=min(lane.call_timeout, _LONGEST_WAIT),
+            stream=provider.streams(_REQUEST),
         )
         try:
             completion = await provider.complete(call)

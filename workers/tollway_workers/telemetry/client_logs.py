@@ -1,13 +1,15 @@
-"""What Kafka's client, and the event loop for it, say of their troubles, as lines of our own.
+"""Logs of Kafka's client and of the event loop, as lines of our own log.
 
 While a broker is away aiokafka logs an error a second and node; here they pass through our limit
-(telemetry/log_limit.py). Only numbers, names and types of errors are kept of what it wants to say:
-the text of an error may quote anything. The loop speaks where the client leaves a task behind.
+(telemetry/log_limit.py). Of their arguments only numbers, names and types of errors are kept: the
+text of an error may quote anything. The event loop logs tasks that the client left behind.
 """
 
 import logging
 
 import structlog
+
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +29,8 @@ class _ToOurs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        fields = {"error": error} if error else {}
+        error = record.exc_info[1] if record.exc_info else None
+        fields = {} if error is None else error_fields(error)
         write = log.warning if record.levelno >= logging.ERROR else log.info
         # What follows the first line quotes whole objects, an error's text in them.
         said = _text(record).partition("\n")[0]
@@ -36,7 +38,7 @@ class _ToOurs(logging.Handler):
 
 
 def pass_on_client_logs() -> None:
-    """From now on their warnings and errors are lines of our own log, and nothing else."""
+    """Write their warnings and errors to our own log alone, from now on."""
     for name, speaker in (("aiokafka", "Kafka's client"), ("asyncio", "the event loop")):
         logger = logging.getLogger(name)
         logger.handlers = [_ToOurs(speaker)]

@@ -75,6 +75,43 @@ REFUSED = Metric(
     "Somebody publishes what is no job; the dead letters' origin says where.",
     ("failure_class",),
 )
+ANSWERS = Metric(
+    "tollway_answers_total",
+    "counter",
+    "Jobs that were answered, by what their answer took: `live` (as it came), `reasked`, "
+    "`repaired`.",
+    "Where reasked or repaired rises, the model has changed, or its schema asks too much of it.",
+    ("route", "provenance"),
+)
+REPAIRS = Metric(
+    "tollway_answer_repairs_total",
+    "counter",
+    "What was done to answers to make them satisfy their schemas, by kind, as in `repairs` of a "
+    "reply.",
+    "One kind alone: say it in the prompt, or set the lane's structured_output.",
+    ("kind",),
+)
+REASKS = Metric(
+    "tollway_reasks_total",
+    "counter",
+    "Calls that fed the errors of an answer back, by how they ended (`ok` or a failure class).",
+    "bad_output: the model does not mend its answers; a smaller schema or another model does.",
+    ("lane", "ending"),
+)
+REASK_COST = Metric(
+    "tollway_reask_cost_usd_total",
+    "counter",
+    "What those calls cost by the lane's prices, in US dollars; part of tollway_cost_usd_total.",
+    "Compare with tollway_cost_usd_total: that share is paid for bad answers.",
+    ("lane",),
+)
+CHECK_FAILURES = Metric(
+    "tollway_check_failures_total",
+    "counter",
+    "How often the check of a route failed: it raised, said nothing in time, or no problem.",
+    "Each makes a bad answer of what may be a good one: the worker's log names the error's type.",
+    ("route",),
+)
 ATTEMPTS = Metric(
     "tollway_attempts_total",
     "counter",
@@ -89,6 +126,21 @@ CALL_SECONDS = Metric(
     "The provider is slow: compare with its status page, lower concurrency.",
     ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type"),
     _SECONDS,
+)
+FIRST_TOKEN_SECONDS = Metric(
+    "gen_ai_server_time_to_first_token_seconds",
+    "histogram",
+    "From sending a call to its first token, where the answer came as a stream.",
+    "The provider queues or thinks longer: compare with its status page, lower concurrency.",
+    ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"),
+    _SECONDS,
+)
+SLOW_CALLS = Metric(
+    "tollway_slow_calls_total",
+    "counter",
+    "Calls that had no first token after the lane's `slow_after`; they go on.",
+    "The provider is about to hang: see tollway_attempts_total for timeouts.",
+    ("lane",),
 )
 TOKENS = Metric(
     "gen_ai_client_token_usage_tokens",

@@ -1,4 +1,4 @@
-"""What the core tells of itself; metrics and logs listen. A listener never touches a job."""
+"""Events of the core, for metrics and logs. A listener never touches a job."""
 
 from typing import Protocol
 
@@ -13,6 +13,10 @@ class FleetEvents(Protocol):
 
     def call_started(self, lane: str) -> None:
         """A permit was given and a call is on its way."""
+        ...
+
+    def call_slow(self, lane: str) -> None:
+        """A call on its way has no first token after the lane's `slow_after`; it goes on."""
         ...
 
     def call_ended(self, lane: str, attempt: Attempt | None) -> None:

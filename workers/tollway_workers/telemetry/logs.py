@@ -1,4 +1,4 @@
-"""Logs: for people on a terminal, JSON lines elsewhere. Never a prompt, an answer or a key."""
+"""Logs: text on a terminal, JSON lines elsewhere. They hold no prompt, answer or key."""
 
 import logging
 import sys

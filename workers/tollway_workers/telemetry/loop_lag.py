@@ -1,6 +1,7 @@
-"""How late the event loop is: it is the heartbeat of everything a worker promises."""
+"""Measures how late the event loop is: leases, deadlines and limits depend on it."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ _KEPT = 20
 class LoopLag:
     """Measures while `run` runs; `worst` is in seconds.
 
-    `release` is called when the loop was so late, so often, that others should have the shards.
+    `release` is called once the loop has been late so often that others should own the shards.
     """
 
     def __init__(self, release: Callable[[], None]) -> None:
@@ -29,17 +30,21 @@ class LoopLag:
 
     async def run(self) -> None:
         """Measure until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + _INTERVAL
+            # Not the loop's own time: uvloop looks at the clock once a round.
+            due = time.monotonic() + _INTERVAL
             await asyncio.sleep(_INTERVAL)
-            self.measured(max(0.0, loop.time() - due), loop.time())
+            now = time.monotonic()
+            self.measured(max(0.0, now - due), now)
 
     def measured(self, lag: float, now: float) -> None:
         """Take in that the loop was `lag` seconds late at monotonic `now`."""
         self._lags.append(lag)
         if self._verdict.measured(lag, now):
-            log.warning("the event loop is too late too often: releasing shards", lag=round(lag, 1))
+            log.warning(
+                "the event loop was late several times: releasing all shards to other workers",
+                lag=round(lag, 1),
+            )
             self._release()
 
     @property

@@ -1,6 +1,7 @@
 """Metrics of one worker. Children are looked up once, not for every call."""
 
-from prometheus_client import CollectorRegistry
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import Failure
@@ -16,10 +17,12 @@ from tollway_workers.job.outcome import (
     Outcome,
 )
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry import definitions as d
-from tollway_workers.telemetry.definitions import Metric
-from tollway_workers.telemetry.numbers import Number, Numbers, Spread, Spreads
+from tollway_workers.telemetry.instruments import counter, gauge, histogram
 from tollway_workers.telemetry.state import StateGauges
+
+log = structlog.get_logger(__name__)
 
 _OUTCOMES: dict[type, str] = {
     Completed: "completed",
@@ -37,13 +40,15 @@ class LaneMetrics:
         self._name = lane.name
         self._genai = ("chat", lane.provider_name, lane.model)
         self.in_flight = metrics.in_flight.labels(lane.name)
+        self.slow = metrics.slow.labels(lane.name)
+        self.first_token_seconds = metrics.first_token_seconds.labels(*self._genai)
         self.cost = metrics.cost.labels(lane.name)
         self.unpriced = metrics.unpriced.labels(lane.name)
         self.input_tokens = metrics.tokens.labels(*self._genai, "input")
         self.output_tokens = metrics.tokens.labels(*self._genai, "output")
-        self._endings: dict[str, tuple[Number, Spread]] = {}
+        self._endings: dict[str, tuple[Counter, Histogram]] = {}
 
-    def ending(self, name: str) -> tuple[Number, Spread]:
+    def ending(self, name: str) -> tuple[Counter, Histogram]:
         """Count and duration of calls that ended so."""
         children = self._endings.get(name)
         if children is None:
@@ -62,27 +67,38 @@ class Metrics:
     def __init__(self, lanes: dict[str, LaneConfig], clock: Clock) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock
-        self.jobs = self._numbers(d.JOBS)
-        self.job_seconds = self._spreads(d.JOB_SECONDS)
-        self.forwarded = self._numbers(d.FORWARDED)
-        self.copies = self._numbers(d.COPIES)
-        self.relay_lateness = self._spreads(d.RELAY_LATENESS).labels()
-        self.relay_failures = self._numbers(d.RELAY_FAILURES).labels()
-        self.refused = self._numbers(d.REFUSED)
-        self.attempts = self._numbers(d.ATTEMPTS)
-        self.call_seconds = self._spreads(d.CALL_SECONDS)
-        self.tokens = self._spreads(d.TOKENS)
-        self.cost = self._numbers(d.COST)
-        self.unpriced = self._numbers(d.UNPRICED)
-        self.in_flight = self._numbers(d.IN_FLIGHT)
-        self.write_failures = self._numbers(d.WRITE_FAILURES).labels()
+        self.jobs = counter(d.JOBS, self.registry)
+        self.job_seconds = histogram(d.JOB_SECONDS, self.registry)
+        self.forwarded = counter(d.FORWARDED, self.registry)
+        self.copies = counter(d.COPIES, self.registry)
+        self.relay_lateness = histogram(d.RELAY_LATENESS, self.registry)
+        self.relay_failures = counter(d.RELAY_FAILURES, self.registry)
+        self.refused = counter(d.REFUSED, self.registry)
+        self.answers = counter(d.ANSWERS, self.registry)
+        self.repairs = counter(d.REPAIRS, self.registry)
+        self.reasks = counter(d.REASKS, self.registry)
+        self.reask_cost = counter(d.REASK_COST, self.registry)
+        self.check_failures = counter(d.CHECK_FAILURES, self.registry)
+        self.attempts = counter(d.ATTEMPTS, self.registry)
+        self.call_seconds = histogram(d.CALL_SECONDS, self.registry)
+        self.first_token_seconds = histogram(d.FIRST_TOKEN_SECONDS, self.registry)
+        self.slow = counter(d.SLOW_CALLS, self.registry)
+        self.tokens = histogram(d.TOKENS, self.registry)
+        self.cost = counter(d.COST, self.registry)
+        self.unpriced = counter(d.UNPRICED, self.registry)
+        self.in_flight = gauge(d.IN_FLIGHT, self.registry)
+        self.write_failures = counter(d.WRITE_FAILURES, self.registry)
         self.state = StateGauges(self.registry)
         self._lanes = {name: LaneMetrics(self, lane) for name, lane in lanes.items()}
-        self._routes: dict[tuple[str, type], tuple[Number, Spread]] = {}
+        self._routes: dict[tuple[str, type], tuple[Counter, Histogram]] = {}
 
     def call_started(self, lane: str) -> None:
         """A permit was given and a call is on its way."""
         self._lanes[lane].in_flight.inc()
+
+    def call_slow(self, lane: str) -> None:
+        """A call has no first token after the lane's `slow_after`."""
+        self._lanes[lane].slow.inc()
 
     def call_ended(self, lane: str, attempt: Attempt | None) -> None:
         """A call ended; None where nothing was sent after all."""
@@ -90,11 +106,15 @@ class Metrics:
         metrics.in_flight.dec()
         if attempt is None:
             return
-        calls, seconds = metrics.ending(
-            "ok" if attempt.failure_class is None else attempt.failure_class.value
-        )
+        ending = "ok" if attempt.failure_class is None else attempt.failure_class.value
+        calls, seconds = metrics.ending(ending)
         calls.inc()
+        if attempt.reask:
+            self.reasks.labels(lane, ending).inc()
+            self.reask_cost.labels(lane).inc((attempt.cost or 0) / PICO_PER_USD)
         seconds.observe(attempt.latency)
+        if attempt.first_token is not None:
+            metrics.first_token_seconds.observe(attempt.first_token)
         if attempt.usage is not None:
             metrics.input_tokens.observe(attempt.usage.input_total)
             metrics.output_tokens.observe(attempt.usage.output_total)
@@ -114,8 +134,20 @@ class Metrics:
                 self.job_seconds.labels(route),
             )
             self._routes[key] = children
+        if isinstance(outcome, Completed):
+            self._answered(progress.job.route, outcome)
         children[0].inc()
         children[1].observe(max(0.0, self._clock.now() - progress.job.created_at.timestamp()))
+
+    def check_failed(self, route: str, error: Exception) -> None:
+        """The check of a route did not say whether an answer is good."""
+        self.check_failures.labels(route).inc()
+        log.warning("the check of a route failed", route=route, **error_fields(error))
+
+    def _answered(self, route: str, outcome: Completed) -> None:
+        self.answers.labels(route, outcome.provenance.value).inc()
+        for repair in outcome.answer.repairs:
+            self.repairs.labels(repair.partition(" ")[0]).inc()
 
     def job_forwarded(self, outcome: Forwarded) -> None:
         """A job has left for a lane's topic or a retry topic."""
@@ -141,13 +173,3 @@ class Metrics:
     def write_failed(self, error: Exception) -> None:
         """Kafka did not take an outcome; it is held and written again."""
         self.write_failures.inc()
-
-    def _numbers(self, metric: Metric) -> Numbers:
-        numbers = Numbers(metric)
-        self.registry.register(numbers)
-        return numbers
-
-    def _spreads(self, metric: Metric) -> Spreads:
-        spreads = Spreads(metric)
-        self.registry.register(spreads)
-        return spreads

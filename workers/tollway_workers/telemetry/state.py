@@ -3,34 +3,24 @@
 from prometheus_client import CollectorRegistry
 
 from tollway_workers.telemetry import definitions as d
-from tollway_workers.telemetry.definitions import Metric
-from tollway_workers.telemetry.numbers import Number, Numbers
+from tollway_workers.telemetry.instruments import counter, gauge
 
 
 class StateGauges:
-    """What a worker owns, how it proves that it lives, and what it has not finished."""
+    """Gauges of a worker's ownership, signs of life and outstanding work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self.waiting = self._numbers(d.WAITING)
-        self.parked = self._numbers(d.PARKED)
-        self.partitions = self._number(d.PARTITIONS)
-        self.shards = self._numbers(d.SHARDS)
-        self.releasing = self._number(d.RELEASING)
-        self.commit_age = self._number(d.COMMIT_AGE)
-        self.commit_failures = self._number(d.COMMIT_FAILURES)
-        self.lease_age = self._number(d.LEASE_AGE)
-        self.loop_lag = self._number(d.LOOP_LAG)
-        self.kafka_away = self._number(d.KAFKA_AWAY)
-        self.held = self._number(d.HELD)
-        self.held_for = self._number(d.HELD_FOR)
-        self.outstanding = self._numbers(d.OUTSTANDING)
-        self.oldest_job = self._number(d.OLDEST_JOB)
-
-    def _number(self, metric: Metric) -> Number:
-        return self._numbers(metric).labels()
-
-    def _numbers(self, metric: Metric) -> Numbers:
-        numbers = Numbers(metric)
-        self._registry.register(numbers)
-        return numbers
+        self.waiting = gauge(d.WAITING, registry)
+        self.parked = gauge(d.PARKED, registry)
+        self.partitions = gauge(d.PARTITIONS, registry)
+        self.shards = gauge(d.SHARDS, registry)
+        self.releasing = gauge(d.RELEASING, registry)
+        self.commit_age = gauge(d.COMMIT_AGE, registry)
+        self.commit_failures = counter(d.COMMIT_FAILURES, registry)
+        self.lease_age = gauge(d.LEASE_AGE, registry)
+        self.loop_lag = gauge(d.LOOP_LAG, registry)
+        self.kafka_away = gauge(d.KAFKA_AWAY, registry)
+        self.held = gauge(d.HELD, registry)
+        self.held_for = gauge(d.HELD_FOR, registry)
+        self.outstanding = gauge(d.OUTSTANDING, registry)
+        self.oldest_job = gauge(d.OLDEST_JOB, registry)

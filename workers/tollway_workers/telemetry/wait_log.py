@@ -1,4 +1,4 @@
-"""Says in the log why a lane waits: once for each reason, not for each try."""
+"""Logs why a lane waits: once for each reason, not for each try."""
 
 import structlog
 
@@ -18,7 +18,7 @@ class WaitLog:
         """Say what has changed. The usual short pause after a 429 is not worth a line."""
         if hold is None:
             if self.told is not None:
-                log.info("the lane goes on", lane=self._lane, waited_for=self.told)
+                log.info("the lane starts calls again", lane=self._lane, waited_for=self.told)
             self.told = None
         elif hold.reason != self.told and (parked or not hold.is_brief(now)):
             self.told = hold.reason

@@ -14,7 +14,7 @@ BROKER_SETTINGS = (_AUTO_CREATE, _METADATA, _OFFSETS_KEPT)
 
 
 def broker_remarks(kafka: KafkaSettings, config: Mapping[str, str]) -> Iterator[str]:
-    """What in a broker's own configuration breaks promises of the fleet; one sentence each."""
+    """The settings of a broker that break promises of the fleet; one sentence each."""
     if config.get(_AUTO_CREATE, "false") == "true":
         yield (
             f"the brokers have {_AUTO_CREATE}=true: a topic that is deleted, or misspelt, comes "

@@ -1,6 +1,6 @@
 """Topics of routes, lanes and retries that the configuration no longer has. Pure.
 
-Nobody reads them any more. Jobs in them that are not done would wait until retention takes them.
+No worker reads them any more: unfinished jobs in them would be deleted by retention.
 """
 
 import re
@@ -18,7 +18,7 @@ _TIERS = "retry.tiers"
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A topic that nobody reads any more."""
+    """A topic that no worker reads any more."""
 
     topic: str
     #: What it belonged to: `routes.extract`, `lanes.fast` or `retry.tiers`.
@@ -72,5 +72,5 @@ def _gone(left: Leftover) -> str:
 
 def _how_to_keep(left: Leftover) -> str:
     if left.key.startswith("lanes."):
-        return "keep it in no route, then workers forward what it holds,"
+        return "keep it in no route, so that workers forward what it holds,"
     return "keep it"

@@ -1,7 +1,7 @@
-"""What to do so that a fleet has the topics it needs. Pure: what there is, is an argument.
+"""Plans the changes that give a fleet its topics. Pure: the existing topics are an argument.
 
-Nothing is taken away but what runs left that are over: where a configuration asks for more, the
-plan says why it cannot be.
+A plan deletes nothing but topics of finished runs; where a configuration would need more deleted,
+it says why that cannot be.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What runs that never ended left on topics of their own. Pure."""
+"""Unfinished jobs of interrupted runs, on topics of those runs' own. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -86,7 +86,7 @@ def remarks(leftovers: Iterable[RunLeftover]) -> Iterator[str]:
         more = ", ..." if len(each.runs) > _MOST_NAMED else ""
         yield (
             f"{each.name} holds {each.runs.total():,} unfinished job(s) of run {runs}{more}: give "
-            "the run's command again and it goes on, or give it up with `tollway cancel --run "
+            "the run's command again to go on, or give it up with `tollway cancel --run "
             f"{next(iter(each.runs))}` and then `tollway topics apply`"
         )
 

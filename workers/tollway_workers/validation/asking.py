@@ -21,7 +21,7 @@ def ask_next(progress: JobProgress, ask: Ask, bad: Bad | None) -> None:
         larger = progress.request.model_copy(update={"max_output_tokens": limit})
         progress.ask(larger, reasking=progress.reasking)
     elif ask is Ask.REASK and bad is not None:
-        progress.ask(reask(progress.job.request, *bad), reasking=True)
+        progress.ask(reask(progress.job.request, *bad, progress.route.reask), reasking=True)
 
 
 def ask_on(progress: JobProgress) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
+from math import ceil
 from typing import NamedTuple
 
 from tollway_workers.validation.confined_child import CPU_SECONDS
@@ -110,7 +111,7 @@ class Confined:
                         child = _living(child, self._module)
                         said = child.ask(request.payload)
                     request.done.set_result(said)
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001 it is told to the asker, and the next is served
                     request.done.set_exception(error)
         finally:
             if child is not None:
@@ -153,6 +154,9 @@ class _Child:
         )
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101 both are pipes
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        # Not select, which takes no descriptor above 1023.
+        self._readable = select.poll()
+        self._readable.register(self._stdout, select.POLLIN)
 
     @property
     def is_alive(self) -> bool:
@@ -193,7 +197,7 @@ class _Child:
     def _read(self, length: int, until: float) -> bytes:
         parts = bytearray()
         while len(parts) < length:
-            ready, _, _ = select.select((self._stdout,), (), (), max(until - time.monotonic(), 0))
+            ready = self._readable.poll(ceil(1000 * max(until - time.monotonic(), 0)))
             part = os.read(self._stdout.fileno(), length - len(parts)) if ready else b""
             if not part:
                 break

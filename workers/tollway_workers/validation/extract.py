@@ -2,17 +2,25 @@
 
 import re
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from tollway_workers.job.readable_json import read_text
+from tollway_workers.validation.repair.lenient import OPENING, begins_json
 
 #: Objects and arrays that are tried in a text; the last ones, since models end with the answer.
 _MOST_CANDIDATES = 16
 
 _BOM = "\ufeff"
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
+_GOES_ON = re.compile(
+    r"[A-Za-z0-9_\"']|\s*+(?:[}\]:]|,?\s*+[\"'\u201c][^\"'\n]{0,200}[\"'\u201d]\s*+[:,}\]]"
+    r"|,?\s*+[{\[]\s*+[\"'{\[\d])"
+)
+_CLOSING = re.compile(r"[}\]]")
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_BEFORE_SECOND = re.compile(r"[}\]]\s*+,?\s*+\Z")
 _CLOSERS = {"{": "}", "[": "]"}
-_OPENING = re.compile(r"[{\[]")
 _BRACKET_OR_QUOTE = re.compile(r'["{}\[\]]')
 _REST_OF_STRING = re.compile(r'(?:[^"\\]|\\.)*+"', re.DOTALL)
 
@@ -22,55 +30,131 @@ class JsonText(NamedTuple):
 
     value: Any
     text: str
+    #: Where it ends in what the model said.
+    end: int = 0
+    #: Whether `text` is what the model said: it may have said what no reader takes.
+    as_said: bool = True
+    #: Whether it stands in a text that goes on with more of it.
+    goes_on: bool = False
 
 
-def without_reasoning(text: str) -> str:
-    """The text after its inline reasoning (`<think>...</think>`); as it is where it has none."""
-    # Some chat templates open the block themselves, so that only its end is in the answer.
-    head, end, answer = text.partition("</think>")
-    head = head.removeprefix(_BOM).lstrip()
-    if end and ("<think>" in head or not head.startswith(("{", "["))):
-        return answer.strip()
-    return "" if head.startswith("<think>") else text
+class Reading(NamedTuple):
+    """What a text may mean."""
+
+    #: The likeliest first; empty if there is none.
+    values: list[JsonText]
+    #: Where the last thing begins that looks like JSON and is none, as what was cut; -1: nowhere.
+    broken: int = -1
 
 
-def json_values(text: str) -> list[JsonText]:
-    """The JSON values that `text` may mean, the likeliest first; empty if there is none.
+def read(text: str, *, want_object: bool = False) -> Reading:
+    """The JSON values that `text` may mean, or the objects among them alone.
 
     The whole text, else what its fenced blocks hold, else the objects and arrays in its prose;
     of several the last goes first. What opens and never closes is cut, and nothing in it is taken.
     """
-    text = text.strip().removeprefix(_BOM).strip()
-    if whole := _parsed(text):
-        return whole
-    fenced = deque((each.group(1) for each in _FENCE.finditer(text)), maxlen=_MOST_CANDIDATES)
-    pieces = [*_balanced(text), *fenced]
-    return [value for piece in reversed(pieces) for value in _parsed(piece.strip())]
+    text = stripped(text)
+    if whole := _parsed(text, len(text)):
+        return Reading(_wanted(whole, want_object))
+    fenced = deque(
+        ((each.group(1), each.end(1)) for each in _FENCE.finditer(text)), maxlen=_MOST_CANDIDATES
+    )
+    spans, broken = _balanced(text)
+    stray = stray_closing(text, spans)
+    values = [value for piece, end in reversed(fenced) for value in _parsed(piece.strip(), end)]
+    for start, end in reversed(spans):
+        found = _parsed(text[start:end], end)
+        more = stray >= end or goes_on(text, end) or _is_second(text, start)
+        values += (each._replace(goes_on=more) for each in found)
+        if not found and begins_json(text, start):
+            broken = max(broken, start)
+    return Reading(_wanted(values, want_object), broken)
 
 
-def values_of(text: str, *, want_object: bool) -> list[JsonText]:
-    """The same, or the objects among them alone."""
-    values = json_values(text)
+def choose(
+    reading: Reading, accepts: Callable[[Any], bool], looks_meant: Callable[[Any], bool]
+) -> int | None:
+    """Which value of a reading is the answer: the likeliest that is accepted.
+
+    None where one that looks like it is not accepted, or was begun and broken off after it: what
+    is accepted was a draft then. None also where it is not all that was said of it.
+    """
+    for index, each in enumerate(reading.values):
+        if accepts(each.value):
+            return None if each.goes_on or reading.broken >= each.end else index
+        if looks_meant(each.value):
+            return None
+    return None
+
+
+def stray_closing(text: str, spans: Iterable[tuple[int, int]]) -> int:
+    """Where the last bracket stands that closes nothing, outside of `spans`; -1: nowhere."""
+    last, begun = -1, 0
+    for start, end in (*spans, (len(text), len(text))):
+        for found in _CLOSING.finditer(text, begun, start):
+            last = found.start()
+        begun = end
+    return last
+
+
+def goes_on(text: str, end: int) -> bool:
+    """Whether what follows a value belongs to it: members that are left, a bracket too many, or
+    another value of the same list.
+    """
+    return _GOES_ON.match(text, end) is not None
+
+
+def stripped(text: str) -> str:
+    """The text without space and byte order mark around it: places in values count in this."""
+    return text.strip().removeprefix(_BOM).strip()
+
+
+def _is_second(text: str, start: int) -> bool:
+    """Whether another value ends right before this one: they are several, and none a draft."""
+    return _BEFORE_SECOND.search(text, max(0, start - 64), start) is not None
+
+
+def _wanted(values: list[JsonText], want_object: bool) -> list[JsonText]:
     return [each for each in values if isinstance(each.value, dict)] if want_object else values
 
 
-def _parsed(text: str) -> list[JsonText]:
+def _parsed(text: str, end: int) -> list[JsonText]:
     try:
-        return [JsonText(*read_text(text))]
+        value, readable = read_text(text)
     except ValueError:
         return []
+    if readable is not text and _has_broken_name(value):
+        return []
+    return [JsonText(value, readable, end, readable is text)]
 
 
-def _balanced(text: str) -> deque[str]:
-    """The last of the outermost balanced objects and arrays in `text`, in their order."""
-    spans: deque[str] = deque(maxlen=_MOST_CANDIDATES)
-    opening = _OPENING.search(text)
+def _has_broken_name(value: Any) -> bool:
+    """Whether a name has a line break: its quote is missing, and what follows is no name."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            if any(_CONTROL.search(name) for name in each):
+                return True
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+    return False
+
+
+def _balanced(text: str) -> tuple[deque[tuple[int, int]], int]:
+    """The last of the outermost balanced objects and arrays, and the last that is unbalanced."""
+    spans: deque[tuple[int, int]] = deque(maxlen=_MOST_CANDIDATES)
+    broken = -1
+    opening = OPENING.search(text)
     while opening is not None:
         end, closed = _end_of(text, opening.start())
         if closed:
-            spans.append(text[opening.start() : end])
-        opening = _OPENING.search(text, end)
-    return spans
+            spans.append((opening.start(), end))
+        elif begins_json(text, opening.start()):
+            broken = opening.start()
+        opening = OPENING.search(text, end)
+    return spans, broken
 
 
 def _end_of(text: str, start: int) -> tuple[int, bool]:

@@ -10,6 +10,7 @@ import orjson
 from tollway_workers.errors import InvalidSchema
 from tollway_workers.validation.confined import Confined, Ended
 from tollway_workers.validation.engine import SOMEWHERE
+from tollway_workers.validation.repair.mend import MendRules
 
 _LENGTH = struct.Struct("!I")
 _REMEDY = "use a schema with fewer patterns, alternatives, references or values of an enum"
@@ -22,6 +23,10 @@ class Verdict(NamedTuple):
     accepted: int | None
     #: What is wrong with the first, values masked; empty where there is none.
     problems: tuple[str, ...] = ()
+    #: JSON that satisfies the schema and says the same as the text; empty where there is none.
+    mended: str = ""
+    #: What was done to get it.
+    done: tuple[str, ...] = ()
 
 
 class Child(Protocol):
@@ -46,23 +51,36 @@ class Judge:
         """The same for callers that have nothing else to do meanwhile."""
         _check_compiled(self._child.ask(_request(schema)).result())
 
-    async def judge(self, schema: bytes, text: str, *, want_object: bool, estimate: int) -> Verdict:
-        """Which of the values in `text` (`extract.values_of`) satisfies the schema.
+    async def judge(self, schema: bytes, text: str, rules: MendRules, *, estimate: int) -> Verdict:
+        """Which of the values in `text` (`extract.read`) satisfies the schema, or what does once it
+        is mended by the rules.
 
         Raises InvalidSchema if the schema cannot be used, or if finding out takes too much.
         """
-        payload = _request(schema) + (b"o" if want_object else b"v") + text.encode()
+        payload = _request(schema) + _request(_encoded(rules)) + text.encode()
         said = await asyncio.wrap_future(self._child.ask(payload, estimate))
         _check_compiled(said)
         words = {frame[:1]: frame[1:] for frame in said.frames}
         if b"a" in words:
             return Verdict(int(words[b"a"]))
-        if b"n" in words:
-            return Verdict(None)
-        if b"r" in words:
-            problems = orjson.loads(words[b"p"]) if b"p" in words else (SOMEWHERE,)
+        if b"m" in words:
+            mended, done = orjson.loads(words[b"m"])
+            return Verdict(None, mended=mended, done=tuple(done))
+        if b"n" in words or b"r" in words:
+            least = (SOMEWHERE,) if b"r" in words else ()
+            problems = orjson.loads(words[b"p"]) if b"p" in words else least
             return Verdict(None, tuple(problems))
         raise InvalidSchema(f"holding the answer against the schema {said.why}: {_REMEDY}")
+
+
+def _encoded(rules: MendRules) -> bytes:
+    return orjson.dumps(
+        {
+            "object": rules.want_object,
+            "repair": rules.repair,
+            "coercions": sorted(rules.coercions),
+        }
+    )
 
 
 def _request(schema: bytes) -> bytes:

@@ -8,7 +8,7 @@ import jsonschema_rs
 import orjson
 
 from tollway_workers.errors import InvalidSchema
-from tollway_workers.validation.engine import Schema, compiled, masked_problems
+from tollway_workers.validation.engine import Schema, compiled
 from tollway_workers.validation.schema_cost import AnswerSize, Cost
 from tollway_workers.validation.schema_shape import Shape, measure
 
@@ -27,8 +27,6 @@ _BYTES_PER_PATTERN = 64 * 1024
 #: Nanoseconds that an answer may take here at most; what may take longer goes to another process.
 #: Of a thousand answers that arrive at once, none waits for more than a second.
 LONGEST_HERE = 1_000_000
-#: To say what is wrong takes up to so many times as long as to see that something is.
-_LISTING = 400
 
 #: Characters of an answer that must be judged here, for a schema to be compiled here.
 _LEAST_HERE = 64
@@ -85,18 +83,6 @@ class KnownSchema:
             return None
         counted = self.estimate(AnswerSize.of(values, characters))
         return self.validator if counted <= LONGEST_HERE else None
-
-    def problems_here(self, values: list[Any], characters: int) -> tuple[str, ...] | None:
-        """What is wrong with the first of `values`, of which none is accepted.
-
-        Empty if there is none; None if it may take too long to say.
-        """
-        if not values:
-            return ()
-        estimate = self.estimate(AnswerSize.of(values[0], characters)) * _LISTING
-        if self.validator is None or estimate > LONGEST_HERE:
-            return None
-        return masked_problems(self.validator, values[0])
 
 
 class KnownSchemas:

@@ -1,27 +1,57 @@
 """Holds an answer against what its job asked for."""
 
-import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 from hashlib import sha256
+from typing import Any, NamedTuple
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer
-from tollway_schemas.request import OutputSchema, ToolCall
+from tollway_schemas.request import OutputSchema, Tool, ToolCall
+from tollway_workers.config.shape.route import COERCIONS
 from tollway_workers.errors import InvalidResult, InvalidSchema
-from tollway_workers.job.readable_json import DEEPEST, is_too_deep, read_text
+from tollway_workers.job.readable_json import DEEPEST, encoded, is_too_deep, read_text
 from tollway_workers.providers.base import Completion
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.validation.engine import accepts
-from tollway_workers.validation.extract import JsonText, values_of, without_reasoning
+from tollway_workers.validation.extract import JsonText, choose, read
 from tollway_workers.validation.finish import check_finish, no_answer
-from tollway_workers.validation.judge import Judge
-from tollway_workers.validation.schema import KnownSchemas, encoded_schema
+from tollway_workers.validation.judge import Judge, Verdict
+from tollway_workers.validation.reasoning import without_reasoning
+from tollway_workers.validation.repair.mend import MendRules
+from tollway_workers.validation.repair.schema_parts import Resolver
+from tollway_workers.validation.repair.wire_nulls import without_optional_nulls
+from tollway_workers.validation.schema import KnownSchema, KnownSchemas, encoded_schema
 from tollway_workers.validation.schema_cost import AnswerSize
+from tollway_workers.validation.tool_calls import (
+    arguments_of,
+    as_text,
+    parameters_of,
+    placed,
+    repaired_at,
+    schema_of,
+    wanted_by,
+    with_arguments,
+    with_readable_arguments,
+)
 
 #: Characters of an answer above which it is judged elsewhere, and read in a thread.
 _LARGEST_INLINE = 64 * 1024
 #: Digests of compiled schemas that are remembered.
 _MOST_COMPILED = 10_000
 _LEAST = AnswerSize.at_most(64)
+#: What was done to JSON that no reader takes as it was said, such as NaN.
+NOT_AS_SAID = "unreadable /"
+#: All that may be done to an answer, where a route does not say otherwise.
+EVERYTHING = MendRules(coercions=frozenset(COERCIONS))
+
+
+class Found(NamedTuple):
+    """An answer that satisfies its schema, and what was done to get it."""
+
+    value: Any
+    text: str
+    done: tuple[str, ...] = ()
 
 
 class ResultValidator:
@@ -48,6 +78,12 @@ class ResultValidator:
         self._schemas.get(output.json_schema, encoded)
         return encoded
 
+    def check_tools(self, tools: tuple[Tool, ...] | None) -> None:
+        """The same for what calls of tools are held to. Raises InvalidSchema."""
+        for tool in tools or ():
+            if tool.function.parameters is not None:
+                self.check(schema_of(tool))
+
     def compiles_elsewhere(self, output: OutputSchema | None, encoded: bytes) -> bool:
         """Whether `compile` has something to do; `encoded` is what `check` gave."""
         return output is not None and self._schemas.get(output.json_schema, encoded).is_dear
@@ -71,69 +107,96 @@ class ResultValidator:
                 self._note_compiled(digest)
 
     async def validate(
-        self, output: OutputSchema | None, completion: Completion, encoded: bytes = b""
+        self,
+        output: OutputSchema | None,
+        completion: Completion,
+        encoded: bytes = b"",
+        *,
+        tools: tuple[Tool, ...] | None = None,
+        rules: MendRules = EVERYTHING,
     ) -> Answer:
         """The answer in a completion; `encoded` is what `check` gave for `output`, if it was asked.
 
         The text of an answer that was held to a schema is the JSON that satisfied it: no fence and
-        no prose around it.
+        no prose around it. Arguments of calls are held to the parameters of their tool.
 
         Raises ProviderError if the completion is none (cut, refused, empty) or cannot be held
         against its schema (within the limits), InvalidResult if it breaks it.
         """
-        text = None if completion.text is None else without_reasoning(completion.text)
+        text = completion.text
+        if text is not None:
+            text = without_reasoning(text, wants_json=output is not None)
         check_finish(completion, text)
-        calls = completion.tool_calls
-        if calls:
-            # A turn that calls tools is not the job's answer yet: its text is free.
-            calls = _readable(calls)
-            return Answer(text=text, tool_calls=calls, finish_reason=completion.finish_reason)
-        if output is None:
-            return Answer(text=text, finish_reason=completion.finish_reason)
-        text = text or ""
         try:
-            found = await self._matching(output, text, encoded)
+            if completion.tool_calls:
+                # A turn that calls tools is not the job's answer yet: its text is free.
+                return await self._calls(completion, text, tools, rules)
+            if output is None:
+                return Answer(text=text, finish_reason=completion.finish_reason)
+            found = await self._matching(output, text or "", encoded, rules)
         except InvalidSchema as error:
             raise no_answer(completion, FailureClass.INVALID_JOB, str(error)) from None
         return Answer.trusted(
             text=found.text,
             parsed=found.value,
+            repairs=found.done,
             tool_calls=(),
             finish_reason=completion.finish_reason,
             body=None,
             body_elsewhere=None,
         )
 
-    async def _matching(self, output: OutputSchema, text: str, encoded: bytes) -> JsonText:
-        """The likeliest JSON value of `text` that satisfies the schema; raises InvalidResult."""
+    async def _calls(
+        self,
+        completion: Completion,
+        text: str | None,
+        tools: tuple[Tool, ...] | None,
+        rules: MendRules,
+    ) -> Answer:
+        """The turn that calls tools, their arguments held to what each tool takes."""
+        given = parameters_of(tools)
+        calls: list[ToolCall] = []
+        repairs: list[str] = []
+        for index, call in enumerate(completion.tool_calls):
+            where = f"/tool_calls/{index}/function"
+            try:
+                output = wanted_by(call, given)
+                if output is None:
+                    calls.append(with_readable_arguments(call))
+                    continue
+                found = await self._matching(output, arguments_of(call), b"", rules)
+            except InvalidResult as error:
+                problems = placed(error.problems, where)
+                raise InvalidResult(problems, as_text(completion.tool_calls)) from None
+            calls.append(with_arguments(call, found.text))
+            repairs += repaired_at(found.done, where)
+        return Answer(
+            text=text,
+            tool_calls=tuple(calls),
+            repairs=tuple(repairs),
+            finish_reason=completion.finish_reason,
+        )
+
+    async def _matching(
+        self, output: OutputSchema, text: str, encoded: bytes, rules: MendRules
+    ) -> Found:
+        """The answer in `text`, as the schema wants it; raises InvalidResult."""
         encoded = encoded or encoded_schema(output.json_schema)
         schema = self._schemas.get(output.json_schema, encoded)
-        want_object = output.mode == "json_object"
-        problems: tuple[str, ...] | None = None
-        if len(text) <= _LARGEST_INLINE and schema.may_judge_here(len(text)):
-            found = values_of(text, want_object=want_object)
-            values = [each.value for each in found]
-            validator = schema.judged_here(values, len(text))
-            if validator is not None:
-                for each in found:
-                    if accepts(validator, each.value):
-                        return _taken(each, text)
-                problems = schema.problems_here(values, len(text))
-        if problems is None:
-            # Not kept meanwhile: the values of a text take some twenty times its memory.
-            found, values = [], []
+        rules = replace(rules, want_object=output.mode == "json_object")
+        found = _found_here(schema, output, text, rules)
+        if found is None:
             estimate = schema.estimate(AnswerSize.at_most(len(text)))
-            verdict = await self._judge.judge(
-                encoded, text, want_object=want_object, estimate=estimate
-            )
-            if verdict.accepted is not None:
-                found = await _values(text, want_object=want_object)
-                return _taken(found[verdict.accepted], text)
-            problems = verdict.problems
-        if not problems:
-            form = "JSON object" if want_object else "JSON"
-            problems = (f"/: there is no whole {form} in the answer",)
-        raise InvalidResult(problems, text)
+            verdict = await self._judge.judge(encoded, text, rules, estimate=estimate)
+            if verdict.accepted is None and not verdict.mended:
+                raise InvalidResult(verdict.problems or (_no_json(rules),), text)
+            if len(text) > _LARGEST_INLINE:
+                found = await read_aside(_found_there, verdict, text, rules)
+            else:
+                found = _found_there(verdict, text, rules)
+        if is_too_deep(found.text.encode()):
+            raise InvalidResult((f"/: is nested deeper than {DEEPEST} levels",), text)
+        return found
 
     def _note_compiled(self, digest: bytes) -> None:
         self._compiled[digest] = None
@@ -141,35 +204,39 @@ class ResultValidator:
             self._compiled.popitem(last=False)
 
 
-async def _values(text: str, *, want_object: bool) -> list[JsonText]:
-    if len(text) > _LARGEST_INLINE:
-        return await asyncio.to_thread(values_of, text, want_object=want_object)
-    return values_of(text, want_object=want_object)
+def _found_here(
+    schema: KnownSchema, output: OutputSchema, text: str, rules: MendRules
+) -> Found | None:
+    """The answer where a look at it takes no time to speak of, and it is good as it is."""
+    if len(text) > _LARGEST_INLINE or not schema.may_judge_here(len(text)):
+        return None
+    reading = read(text, want_object=rules.want_object)
+    validator = schema.judged_here([each.value for each in reading.values], len(text))
+    if validator is None:
+        return None
+    meant = Resolver(output.json_schema).looks_meant
+    index = choose(reading, lambda value: accepts(validator, value), meant)
+    if index is not None:
+        return _as_found(reading.values[index])
+    if output.strict and len(reading.values) == 1:
+        # Where the provider knows no optional properties, it was told that they may be null.
+        value = without_optional_nulls(reading.values[0].value, output.json_schema)
+        if accepts(validator, value):
+            return Found(value, encoded(value).decode())
+    return None
 
 
-def _taken(found: JsonText, text: str) -> JsonText:
-    """The value, where readers can read it. Raises InvalidResult."""
-    if is_too_deep(found.text.encode()):
-        raise InvalidResult((f"/: is nested deeper than {DEEPEST} levels",), text)
-    return found
+def _found_there(verdict: Verdict, text: str, rules: MendRules) -> Found:
+    if verdict.accepted is not None:
+        return _as_found(read(text, want_object=rules.want_object).values[verdict.accepted])
+    value, readable = read_text(verdict.mended)
+    return Found(value, readable, verdict.done)
 
 
-def _readable(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
-    """The calls, their arguments as JSON that every reader takes. Raises InvalidResult."""
-    return tuple(_with_readable_arguments(index, call) for index, call in enumerate(calls))
+def _as_found(each: JsonText) -> Found:
+    return Found(each.value, each.text, () if each.as_said else (NOT_AS_SAID,))
 
 
-def _with_readable_arguments(index: int, call: ToolCall) -> ToolCall:
-    arguments = call.function.arguments
-    # A tool without parameters may be called with nothing at all.
-    if not arguments.strip():
-        return call
-    try:
-        _, readable = read_text(arguments.removeprefix("\ufeff"))
-    except ValueError:
-        problem = f"/tool_calls/{index}/function/arguments: is not JSON"
-        raise InvalidResult((problem,), arguments) from None
-    if readable == arguments:
-        return call
-    function = call.function.model_copy(update={"arguments": readable})
-    return call.model_copy(update={"function": function})
+def _no_json(rules: MendRules) -> str:
+    form = "JSON object" if rules.want_object else "JSON"
+    return f"/: there is no whole {form} in the answer"

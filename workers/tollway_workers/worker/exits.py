@@ -5,6 +5,7 @@ or it stops being ours: it is dropped, unread or handed on.
 from collections.abc import Callable, Sequence
 
 from tollway_schemas.headers import Headers
+from tollway_workers.job.endings import copy_too_large
 from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.outcome import Forwarded, Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
@@ -37,7 +38,8 @@ class Exits:
         self._commits = commits
         self._tasks = tasks
         self._again = again
-        #: Told of every job that leaves; they know of a job before it has one.
+        #: Told of every job that leaves. The worker sets them once, before any job comes: they
+        #: end jobs by this object in their turn.
         self.lookups: Sequence[Lookup] = ()
         self.bytes = 0
 
@@ -60,8 +62,13 @@ class Exits:
         self._learn(job, written)
 
     async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> None:
-        """Write the reply that another job had, `about` being its headers, as the copy's own."""
-        await self._writer.answer_copy(copy, value, about)
+        """Write the reply that another job had, `about` being its headers, as the copy's own.
+
+        Where that is too large for any topic the copy is a dead letter.
+        """
+        if not await self._writer.answer_copy(copy, value, about):
+            await self.write(copy, copy_too_large(copy.lane), None)
+            return
         self._complete(copy.record)
         self._events.copy_answered(copy.job.route)
 

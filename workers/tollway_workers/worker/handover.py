@@ -33,7 +33,9 @@ class Cancellable(Protocol):
 
 
 class Releases:
-    """State: `_since` (when a partition's release began, monotonic seconds)."""
+    """State: `_since` (when a partition's release began, monotonic seconds), and `_lost` (how many
+    partitions were lost when it last looked).
+    """
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class Releases:
         topic_of_lane: Mapping[str, str],
         longest_call: float,
     ) -> None:
-        """`calls`: those in flight; `topic_of_lane`: whoever owns shards of it may call the lane.
+        """`calls`: those in flight; `topic_of_lane`: the owner of its shards may call the lane.
 
         `longest_call`: seconds; calls may take so long, and a little more, once a release began.
         """
@@ -56,6 +58,7 @@ class Releases:
         self._topic_of_lane = topic_of_lane
         self._bound = longest_call + _GRACE
         self._since: dict[OffsetTracker, float] = {}
+        self._lost = 0
 
     def take_leaving(self) -> list[JobProgress]:
         """Break off what has run too long; remove and return what waits and is called elsewhere."""
@@ -63,12 +66,22 @@ class Releases:
             self._break_off()
         else:
             self._since.clear()
+        lost = self._take_lost()
         foreign = {
             lane for lane, topic in self._topic_of_lane.items() if not self._source.serves(topic)
         }
         if not foreign and not self._source.releasing:
+            return lost
+        return lost + self._dispatcher.take_queued(
+            lambda each: is_leaving(each) or each.lane in foreign
+        )
+
+    def _take_lost(self) -> list[JobProgress]:
+        """Jobs whose partition another worker owns, and reads anew: what they take is needed."""
+        before, self._lost = self._lost, self._source.lost
+        if before == self._lost:
             return []
-        return self._dispatcher.take_queued(lambda each: is_leaving(each) or each.lane in foreign)
+        return self._dispatcher.take(lambda each: not each.owned)
 
     def _break_off(self) -> None:
         now = self._clock.monotonic()
@@ -77,7 +90,10 @@ class Releases:
         late = {tracker for tracker, since in self._since.items() if now - since > self._bound}
         for progress, call in tuple(self._calls.items()):
             if progress.record.tracker in late:
-                log.warning("a call outlived the release of its shard: breaking it off")
+                log.warning(
+                    "a call ran longer than its shard's release may take: it is aborted, "
+                    "and another worker calls its job again"
+                )
                 call.cancel()
 
 

@@ -48,7 +48,11 @@ class Operators:
             problem = self._commands.apply(key, value, now)
             if problem is not None and not self._met_nonsense:
                 self._met_nonsense = True
-                log.warning("what is no command is ignored, now and later", problem=problem)
+                log.warning(
+                    "ignored a record of the commands topic that is no command; "
+                    "further ones are ignored without a word",
+                    problem=problem,
+                )
         for lane in self._commands.take_resumed() & self._lanes.keys():
             self._lanes[lane].admission.reopen()
         called = [each for each in self._calls if not each.cancelled and self._is_cancelled(each)]

@@ -36,6 +36,8 @@ class Tasks:
 
     async def end(self, patience: float) -> None:
         """Cancel all; what they begin at their end may take `patience` seconds."""
+        # One that was only just begun must take its first step: it has things to give back.
+        await asyncio.sleep(0)
         await self._cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=patience)

@@ -6,7 +6,7 @@ from functools import partial
 import structlog
 
 from tollway_workers.errors import CallNotSent
-from tollway_workers.job.endings import bug, traits
+from tollway_workers.job.endings import bug
 from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.outcome import Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
@@ -20,6 +20,7 @@ from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
 from tollway_workers.pipeline.lookup import FOLLOWS, Following, find_in
 from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.write import OutcomeWriter
+from tollway_workers.safe_traceback import error_fields
 from tollway_workers.worker.commits import Commits
 from tollway_workers.worker.exits import Exits
 from tollway_workers.worker.handover import Releases
@@ -204,7 +205,11 @@ class Worker:
             # It waits until a commit has proved that it is ours, or for the partition's next owner.
             self._queue(job, 0.0)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
-            log.error("unexpected exception in a call: the job is a dead letter", **traits(error))
+            log.error(
+                "unexpected exception while calling a job: it is a dead letter, the others go on",
+                job=job.job.id,
+                **error_fields(error),
+            )
             ended = bug(error, job.lane), None
         except asyncio.CancelledError:
             self._exits.break_off(job)

@@ -1,10 +1,9 @@
-"""How far a batch is surely on its topics, so that a re-run enqueues only the rest. Pure."""
+"""The acknowledged part of a batch, so that a re-run enqueues only the rest. Pure."""
 
 from collections import deque
 from collections.abc import Mapping
 
-#: A topic and a partition.
-Place = tuple[str, int]
+from tollway_workers.ownership.partition import Partition
 
 
 class Acknowledged:
@@ -18,11 +17,14 @@ class Acknowledged:
     # yet lie (None: needs no record, its answer is in OUT); the last line counted; and per place
     # the offset behind every counted line.
     def __init__(
-        self, line: int, offsets: Mapping[Place, int], found: Mapping[int, tuple[Place, int]]
+        self,
+        line: int,
+        offsets: Mapping[Partition, int],
+        found: Mapping[int, tuple[Partition, int]],
     ) -> None:
         """`found` are lines above `line` whose records a former run wrote."""
         self._begun: deque[int] = deque()
-        self._acknowledged: dict[int, tuple[Place, int] | None] = dict(found)
+        self._acknowledged: dict[int, tuple[Partition, int] | None] = dict(found)
         self._line = line
         self._behind = dict(offsets)
 
@@ -34,18 +36,18 @@ class Acknowledged:
             return False
         return True
 
-    def acknowledge(self, line: int, at: tuple[Place, int] | None) -> None:
+    def acknowledge(self, line: int, at: tuple[Partition, int] | None) -> None:
         """Kafka has `line`, at that place and offset."""
         self._acknowledged[line] = at
         self._count()
 
-    def snapshot(self) -> tuple[int, dict[Place, int]]:
+    def snapshot(self) -> tuple[int, dict[Partition, int]]:
         """A line N and offsets: all lines to N are acknowledged, all others lie at or behind."""
         offsets = dict(self._behind)
         for at in self._acknowledged.values():
             if at is not None:
-                place, offset = at
-                offsets[place] = min(offset, offsets.get(place, offset))
+                partition, offset = at
+                offsets[partition] = min(offset, offsets.get(partition, offset))
         return self._line, offsets
 
     def _count(self) -> None:
@@ -53,5 +55,5 @@ class Acknowledged:
             self._line = self._begun.popleft()
             at = self._acknowledged.pop(self._line)
             if at is not None:
-                place, offset = at
-                self._behind[place] = max(offset + 1, self._behind.get(place, 0))
+                partition, offset = at
+                self._behind[partition] = max(offset + 1, self._behind.get(partition, 0))

@@ -84,7 +84,7 @@ class BatchReader:
         """The job a line asks for. Raises InputError if nothing names its route."""
         route = self._rules.route or item.model
         if route is None:
-            raise InputError("body.model: is missing, it names the route (or give --route)")
+            raise InputError("body.model: is missing; it names the route, or give --route")
         labels = {CUSTOM_ID_LABEL: item.custom_id}
         if item.model is not None:
             labels[MODEL_LABEL] = item.model
@@ -120,7 +120,7 @@ class BatchReader:
             return _bad(item, str(error))
         first = batch.line_of.get(made.job.id)
         if first is not None:
-            return _bad(item, f"custom_id: is that of line {first} already")
+            return _bad(item, f"custom_id: is already the one of line {first}")
         if self._rules.routes is not None and route not in self._rules.routes:
             known = ", ".join(sorted(self._rules.routes)) or "none"
             return _bad(

@@ -41,6 +41,8 @@ class Collector:
         self._later: dict[int, tuple[Ending, bytes]] = {}
         #: Offset of the first reply that is in memory only.
         self.unsettled: int | None = None
+        #: When the first call was made of those that were told of here, in seconds since 1970.
+        self.first_call: float | None = None
         self.tally = Tally()
         for ending in out.endings.values():
             self.tally += ending
@@ -81,6 +83,7 @@ class Collector:
             reply = _decode(record)
             if self._line_of.get(reply.job_id) != line or not self._is_ours(reply):
                 continue
+            self._note_call(reply)
             known = self._known(line)
             if known is None:
                 self.add(reply_line(reply, line, refused=self._refusal(reply)))
@@ -94,6 +97,11 @@ class Collector:
         self._out.replace({line: raw for line, (_, raw) in self._later.items()})
         self._later.clear()
         self.unsettled = None
+
+    def _note_call(self, reply: Reply) -> None:
+        if reply.attempts:
+            made = reply.attempts[0].started_at.timestamp()
+            self.first_call = made if self.first_call is None else min(self.first_call, made)
 
     def _replace(self, ending: Ending, known: Ending, raw: bytes) -> None:
         self._later[ending.line] = (ending, raw)
@@ -131,7 +139,7 @@ def _decode(record: LoggedRecord) -> Reply:
     try:
         return codec.decode(Reply, record.value)
     except SchemaError as error:
-        topic, partition = record.place
+        topic, partition = record.partition
         raise FleetError(
             f"the reply at {topic}-{partition} offset {record.offset} cannot be read: {error}"
         ) from None

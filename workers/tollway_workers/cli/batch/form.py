@@ -167,10 +167,10 @@ def _looks_like(lines: Sequence[bytes]) -> str:
     if first.startswith(b"{'"):
         return "it looks like printed Python dictionaries (write them with json.dumps)"
     if first.startswith(b"{"):
-        return "its first lines are no whole JSON objects"
+        return "its first lines are not whole JSON objects"
     for sign, kind in ((b"\t", "TSV"), (b",", "CSV"), (b";", "CSV")):
         if all(sign in line for line in lines):
             return f"it looks like {kind}"
     if first.startswith((b"---", b"- ")):
         return "it looks like YAML"
-    return "its first lines are no JSON objects"
+    return "its first lines are not JSON objects"

@@ -34,7 +34,7 @@ class Output(Protocol):
         ...
 
     def close(self) -> None:
-        """Flush and let go of the file."""
+        """Flush and close the file."""
         ...
 
 
@@ -90,8 +90,7 @@ class OutFile:
         self.endings = self._read()
 
     def close(self) -> None:
-        # What could not be written was told of; closing tries it once more. A half line is cut off
-        # by whoever goes on.
+        # A failed write was reported; closing tries once more. The next run cuts off a half line.
         with suppress(OSError):
             self._file.close()
 

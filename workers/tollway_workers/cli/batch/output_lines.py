@@ -185,6 +185,7 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "requested_model": reply.labels.get(MODEL_LABEL),
         "lane": reply.lane,
         "provenance": reply.provenance.value if reply.provenance else None,
+        "scripted": reply.scripted,
         "attempts": reply.calls,
         "uncharged": {kind.value: calls for kind, calls in reply.uncharged.items()},
         "attempt_log": [

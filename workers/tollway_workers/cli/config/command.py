@@ -24,11 +24,12 @@ from tollway_workers.config.say.template import (
 )
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.network import is_loopback, split_address
-from tollway_workers.errors import ConfigError
+from tollway_workers.errors import ConfigError, ConfigMistake
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.providers.trial import MOST_TOKENS, Trial, try_lane
 from tollway_workers.telemetry.logs import configure_logs
+from tollway_workers.validation.check_loading import load_checks
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -90,13 +91,13 @@ def init(
 def check(config: File = None, as_json: AsJson = False, call: Call = False) -> None:
     """Say everything that is wrong or doubtful, and whether each lane's key can be found.
 
-    Lanes that name a tokenizer have it opened.
+    Lanes that name a tokenizer have it opened, routes that name a check have it imported.
 
     Calls no provider (but with --call) and no broker. Exit code 0 if the configuration can be
     used, else 2; with --call 1 if a lane's provider does not answer.
     """
     settings, file = _load(config, as_json=as_json)
-    _open_tokenizers(settings, file, as_json=as_json)
+    _open_what_is_named(settings, file, as_json=as_json)
     exposed = (*files_that_others_write(settings), *files_that_all_read(settings))
     warnings = (*warnings_in(settings), *exposed)
     keys = keys_of(settings, os.environ)
@@ -173,12 +174,19 @@ def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:
         raise _refused(error, file, as_json=as_json) from None
 
 
-def _open_tokenizers(settings: FleetSettings, file: Path, *, as_json: bool) -> None:
-    try:
-        open_tokenizers(settings, settings.lanes)
-    except ConfigError as error:
-        located = (replace(mistake, source=str(file)) for mistake in error.mistakes)
-        raise _refused(ConfigError.of(*located), file, as_json=as_json) from None
+def _open_what_is_named(settings: FleetSettings, file: Path, *, as_json: bool) -> None:
+    """Tokenizers of lanes and checks of routes, as a worker would at its start."""
+    mistakes: list[ConfigMistake] = []
+    for open_them in (
+        lambda: open_tokenizers(settings, settings.lanes),
+        lambda: load_checks(settings.routes),
+    ):
+        try:
+            open_them()
+        except ConfigError as error:
+            mistakes += (replace(mistake, source=str(file)) for mistake in error.mistakes)
+    if mistakes:
+        raise _refused(ConfigError.of(*mistakes), file, as_json=as_json)
 
 
 def _refused(error: ConfigError, file: Path | None, *, as_json: bool) -> typer.Exit:

@@ -22,9 +22,9 @@ from tollway_workers.cli.shared.topic_scan import (
     Servers,
     kafka_of,
     scanning,
-    seconds_in,
 )
 from tollway_workers.cli.shared.whose import Whose
+from tollway_workers.cli.times import seconds_in
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 

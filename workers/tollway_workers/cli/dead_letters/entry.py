@@ -105,7 +105,7 @@ def _told(record: LoggedRecord, letter: DeadLetter) -> Entry:
         origin=f"{origin.topic}-{origin.partition}-{origin.offset}",
         worker=letter.worker,
         attempts=letter.calls,
-        partition=record.place[1],
+        partition=record.partition[1],
         offset=record.offset,
     )
 
@@ -116,7 +116,7 @@ def _described(record: LoggedRecord, kind: Kind, problem: str = "") -> Entry:
     def header(name: str) -> str | None:
         return headers.get(record.headers, name)
 
-    topic, partition = record.place
+    topic, partition = record.partition
     key = (record.key or b"").decode(errors="replace")
     here = f"{topic}-{partition}-{record.offset}"
     return Entry(

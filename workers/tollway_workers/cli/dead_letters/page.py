@@ -43,7 +43,7 @@ _COLUMNS = (
 def show_overview(overview: Overview, topic: str, *, filtered: bool) -> None:
     """Causes on top, the newest dead letters below."""
     if not overview.total:
-        say(f"no dead letters{' like that' if filtered else ''} in {printable(topic)}")
+        say(f"no {'such ' if filtered else ''}dead letters in {printable(topic)}")
         return
     groups, newest = overview.groups, list(overview.newest())
     causes = count(len(groups), "likely cause")

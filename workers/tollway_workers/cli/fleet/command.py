@@ -1,4 +1,4 @@
-"""`tollway lanes` and `tollway workers`: how the fleet is, from its workers' heartbeats."""
+"""`tollway lanes` and `tollway workers`: the fleet's state, from its workers' heartbeats."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -57,7 +57,7 @@ def lanes(
     once: Once = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every lane: its state, what is left to do, its limits and their use, who has it.
+    """Show every lane: its state, what is left to do, its limits and their use, its workers.
 
     Live on a terminal until Ctrl-C; once where it is piped. A limit's use is that of its last
     minute, or day; the time to clear is at the pace of the last 10 seconds. Exit status 1 if no
@@ -82,7 +82,7 @@ def workers(
     once: Once = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every worker that was heard within the last 10 seconds.
+    """Show every worker with a heartbeat in the last 10 seconds.
 
     Live on a terminal until Ctrl-C; once where it is piped. Exit status 1 if none is alive.
     """
@@ -170,4 +170,6 @@ async def _heartbeats(kafka: KafkaSettings) -> AsyncIterator[tuple[HeartbeatRead
 
 def _nobody(kafka: KafkaSettings) -> str:
     topic = TopicNames(kafka.prefix).heartbeats
-    return f"no worker is alive: none was heard in {topic} within the last {LIVE:.0f} seconds"
+    return (
+        f"no worker is alive: none wrote a heartbeat to {topic} within the last {LIVE:.0f} seconds"
+    )

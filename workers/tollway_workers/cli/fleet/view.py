@@ -1,4 +1,4 @@
-"""What the heartbeats of all workers come to: who is alive, and how each lane is. Pure.
+"""All workers' heartbeats together: which workers are alive, and the state of each lane. Pure.
 
 Times are in seconds since 1970, on Kafka's clock.
 """
@@ -12,7 +12,7 @@ from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_workers.job.envelopes import instant
 from tollway_workers.lanes.lane_wait import BRIEF, waiting
 
-#: Seconds: a worker that was heard within them is alive, and rates are taken over them.
+#: Seconds: a worker with a heartbeat within them is alive, and rates are taken over them.
 LIVE = 10.0
 #: The worst that any worker says of a lane comes first.
 _MOMENT = "%Y-%m-%d %H:%M:%S UTC"
@@ -122,13 +122,13 @@ class FleetView:
         """One more heartbeat; they come in the order in which Kafka wrote them."""
         recent = [each for each in self._heard.get(beat.worker, ()) if each.at > at - LIVE]
         if any(each.beat.started_at > beat.started_at for each in recent):
-            # The last word of a process that gave way to this one.
+            # The final heartbeat of the process that this one replaced.
             return
         same = [each for each in recent if each.beat.started_at == beat.started_at]
         self._heard[beat.worker] = [*same, Heard(at, beat)]
 
     def live(self, now: float) -> list[Heartbeat]:
-        """The last word of each worker that is alive, by name."""
+        """The last heartbeat of each live worker, by name."""
         return [heard[-1].beat for _, heard in self._alive(now)]
 
     def silence(self, worker: str, now: float) -> float:
@@ -162,7 +162,7 @@ class FleetView:
 def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbeat]]) -> LaneView:
     beats = [each for each, _, _, _ in said]
     owned = [(beat.worker, lane) for lane, _, _, beat in said if beat.shards.get(lane.group, 0)]
-    # Who has no shard any more calls nobody: how its calls ended once is of no interest.
+    # A worker without a shard calls nobody: the lane's state there is out of date.
     present = [lane for _, lane in owned] or beats
     paused = [each.paused_until.timestamp() for each in beats if each.paused_until]
     rates = [

@@ -156,8 +156,8 @@ def _nothing(job: str, topic: str, found: Found) -> str:
     where = "all partitions" if found.partition is None else f"partition {found.partition}"
     more = "" if found.partition is None else ", or it lies elsewhere (--all-partitions looks)"
     return (
-        f"{topic} knows nothing of {on_one_line(job)!r} ({where}, "
-        f"{count(found.looked_at, 'record')} looked at): the id is another, no call was made, "
+        f"{topic} holds no call of {on_one_line(job)!r} ({where}, "
+        f"{count(found.looked_at, 'record')} searched): the id is misspelt, no call was made, "
         f'its route has journal = "off", or it is older than the journal keeps{more}'
     )
 

@@ -1,4 +1,4 @@
-"""`tollway pause`, `tollway resume` and `tollway cancel`: what operators say to the fleet."""
+"""`tollway pause`, `tollway resume` and `tollway cancel`: operators' commands to the fleet."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,17 @@ from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.run_topics import delete_given_up
-from tollway_workers.cli.operate.saying import Heard, Saying, who
+from tollway_workers.cli.operate.command_sender import Acknowledgements, CommandSender, who
 from tollway_workers.cli.shared.output import count, on_one_line, say, write_json
-from tollway_workers.cli.shared.topic_scan import (
-    AsJson,
-    Config,
-    Prefix,
-    Servers,
-    kafka_of,
-    seconds_in,
-)
+from tollway_workers.cli.shared.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
+from tollway_workers.cli.times import seconds_in
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.kafka.talk.command_log import Said
+from tollway_workers.kafka.talk.command_log import WrittenRecord
 from tollway_workers.kafka.topic_admin import existing_topics
 
-#: Exit status where a worker that is alive did not say that it applied the command, or none is.
+#: Exit status where a live worker did not acknowledge the command, or none is alive.
 _NOT_APPLIED = 1
 #: Seconds: a pause that somebody forgot ends by itself.
 _PAUSE = 86_400.0
@@ -42,7 +36,9 @@ Lane = Annotated[str, typer.Argument(metavar="LANE", help="The lane's name.")]
 Timeout = Annotated[
     float, typer.Option(min=0, help="Seconds to wait for every worker that is alive.")
 ]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Say it, and wait for nobody.")]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Write the command and do not wait for workers.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,17 +70,19 @@ def pause(
 ) -> None:
     """Start no call on a lane, until it is resumed or the time is over. Calls in flight may end.
 
-    Its jobs wait; their deadlines hold. Exit status 1 if a worker did not say in time that it
-    obeys, or none is alive.
+    Its jobs wait; their deadlines hold. Exit status 1 if a worker did not acknowledge it in time,
+    or none is alive.
     """
     if not 0.0 < (lasts := _PAUSE if lasts is None else lasts) <= _LONGEST_PAUSE:
-        raise InputError("--for: a pause lasts longer than no time, and 366d at most")
+        raise InputError("--for: a pause must be longer than 0s and at most 366d")
     kafka = kafka_of(config, bootstrap_servers, prefix)
     command = _command(Action.PAUSE, lasts, lane=lane)
-    heard = asyncio.run(_pause(kafka, command, None if no_wait else timeout))
+    acknowledged = asyncio.run(_pause(kafka, command, None if no_wait else timeout))
     until = f"{command.expires_at:%Y-%m-%d %H:%M:%S} UTC"
     what = f"lane {on_one_line(lane)} is paused until {until}, or until tollway resume"
-    _report(what, heard, {"paused": lane, "expires_at": command.expires_at.isoformat()}, as_json)
+    _report(
+        what, acknowledged, {"paused": lane, "expires_at": command.expires_at.isoformat()}, as_json
+    )
 
 
 def resume(
@@ -100,12 +98,12 @@ def resume(
 
     So a lane that is parked, or that a long Retry-After has closed, is tried at once.
 
-    Exit status 1 if a worker did not say in time that it obeys, or none is alive.
+    Exit status 1 if a worker did not acknowledge it in time, or none is alive.
     """
     kafka = kafka_of(config, bootstrap_servers, prefix)
     command = _command(Action.RESUME, _RESUME, lane=lane)
-    heard = asyncio.run(_resume(kafka, command, None if no_wait else timeout))
-    _report(f"lane {on_one_line(lane)} goes on", heard, {"resumed": lane}, as_json)
+    acknowledged = asyncio.run(_resume(kafka, command, None if no_wait else timeout))
+    _report(f"lane {on_one_line(lane)} is resumed", acknowledged, {"resumed": lane}, as_json)
 
 
 def cancel(
@@ -134,10 +132,10 @@ def cancel(
     theirs starts any more. Jobs are not looked up: an id that none has is not noticed, and of an id
     that several routes or tenants use all jobs are cancelled, unless --route or --tenant says
     whose. What an interrupted `tollway run` left on topics of its own is deleted with them. Exit
-    status 1 if a worker did not say in time that it obeys, or none is alive.
+    status 1 if a worker did not acknowledge it in time, or none is alive.
     """
     if not jobs and tenant is None and run is None:
-        raise InputError("cancel what? Name jobs, --tenant or --run")
+        raise InputError("nothing to cancel was named: give job ids, --tenant or --run")
     kafka = kafka_of(config, bootstrap_servers, prefix)
     lasts = LONGEST_DEADLINE.total_seconds()
     names = list(dict.fromkeys(jobs or ()))
@@ -147,17 +145,17 @@ def cancel(
         for at in range(0, len(names), MOST_JOBS)
     ] or [whose]
     commands = [_command(Action.CANCEL, lasts, **target) for target in targets]
-    heard = asyncio.run(_say(kafka, commands, None if no_wait else timeout))
+    acknowledged = asyncio.run(_send(kafka, commands, None if no_wait else timeout))
     gone = asyncio.run(delete_given_up(kafka)) if run is not None and not no_wait else ()
     what = _cancelled(names, whose)
     if gone:
         what += f"; deleted {count(len(gone), 'topic')} that it left"
     expires = {"expires_at": commands[-1].expires_at.isoformat(), "deleted_topics": list(gone)}
     facts = {"cancelled": {"jobs": names} | whose} | expires
-    # What was deleted is cancelled, whether or not anybody is there to say so.
-    if gone and not heard.not_applied:
-        heard = replace(heard, waited=False)
-    _report(what, heard, facts, as_json)
+    # A deleted topic's jobs are cancelled, whether or not a worker acknowledges it.
+    if gone and not acknowledged.not_applied:
+        acknowledged = replace(acknowledged, waited=False)
+    _report(what, acknowledged, facts, as_json)
 
 
 def _cancelled(names: Sequence[str], whose: Mapping[str, str | None]) -> str:
@@ -176,32 +174,40 @@ def _command(action: Action, lasts: float, **target: Any) -> Command:
     return Command.model_validate(facts | {"expires_at": now + timedelta(seconds=lasts)} | target)
 
 
-async def _pause(kafka: KafkaSettings, command: Command, patience: float | None) -> Heard:
+async def _pause(
+    kafka: KafkaSettings, command: Command, patience: float | None
+) -> Acknowledgements:
     quieten_client_logs()
     await _require_lane(kafka, command.lane or "")
-    return await _say(kafka, [command], patience)
+    return await _send(kafka, [command], patience)
 
 
-async def _resume(kafka: KafkaSettings, command: Command, patience: float | None) -> Heard:
+async def _resume(
+    kafka: KafkaSettings, command: Command, patience: float | None
+) -> Acknowledgements:
     quieten_client_logs()
-    saying = Saying(kafka)
-    said = (await saying.commands()).items()
+    sender = CommandSender(kafka)
+    said = (await sender.commands()).items()
     keys = [key for key, earlier in said if earlier.lane == command.lane]
     if not keys:
         await _require_lane(kafka, command.lane or "")
-    return await _wait(saying, await saying.say([command], ended=keys), patience)
+    return await _wait(sender, await sender.send([command], ended=keys), patience)
 
 
-async def _say(kafka: KafkaSettings, commands: Sequence[Command], patience: float | None) -> Heard:
+async def _send(
+    kafka: KafkaSettings, commands: Sequence[Command], patience: float | None
+) -> Acknowledgements:
     quieten_client_logs()
-    saying = Saying(kafka)
-    return await _wait(saying, await saying.say(commands), patience)
+    sender = CommandSender(kafka)
+    return await _wait(sender, await sender.send(commands), patience)
 
 
-async def _wait(saying: Saying, said: Said, patience: float | None) -> Heard:
+async def _wait(
+    sender: CommandSender, written: WrittenRecord, patience: float | None
+) -> Acknowledgements:
     if patience is None:
-        return Heard(offset=said.offset, waited=False)
-    return await saying.heard(said, patience)
+        return Acknowledgements(offset=written.offset, waited=False)
+    return await sender.acknowledged(written, patience)
 
 
 async def _require_lane(kafka: KafkaSettings, lane: str) -> None:
@@ -214,29 +220,34 @@ async def _require_lane(kafka: KafkaSettings, lane: str) -> None:
         raise InputError(f"there is no lane {on_one_line(lane)!r}; there are: {known}")
 
 
-def _report(what: str, heard: Heard, facts: dict[str, Any], as_json: bool) -> None:
-    late = ", ".join(map(on_one_line, heard.not_applied))
+def _report(
+    what: str, acknowledged: Acknowledgements, facts: dict[str, Any], as_json: bool
+) -> None:
+    late = ", ".join(map(on_one_line, acknowledged.not_applied))
     if as_json:
-        said = {"offset": None if heard.offset < 0 else heard.offset}
-        by = {"applied_by": list(heard.applied), "not_applied_by": list(heard.not_applied)}
+        said = {"offset": None if acknowledged.offset < 0 else acknowledged.offset}
+        by = {
+            "applied_by": list(acknowledged.applied),
+            "not_applied_by": list(acknowledged.not_applied),
+        }
         write_json(facts | said | by)
     else:
         say(what)
-        if heard.applied:
-            say(f"applied by {', '.join(map(on_one_line, heard.applied))}")
-        elif heard.waited and not heard.not_applied:
-            say("no worker is alive: those that start hear it before they take a job")
-    if heard.waited and not heard.applied and not heard.not_applied:
+        if acknowledged.applied:
+            say(f"applied by {', '.join(map(on_one_line, acknowledged.applied))}")
+        elif acknowledged.waited and not acknowledged.not_applied:
+            say("no worker is alive: workers that start apply it before they take a job")
+    if acknowledged.waited and not acknowledged.applied and not acknowledged.not_applied:
         say(
-            "nobody said that it was applied: a worker whose heartbeats do not reach Kafka may "
-            "still start calls (tollway workers shows who is heard)",
+            "no worker acknowledged the command: a worker whose heartbeats do not reach Kafka may "
+            "still start calls (tollway workers shows those that do)",
             to_stderr=True,
         )
         raise typer.Exit(_NOT_APPLIED)
-    if heard.not_applied:
+    if acknowledged.not_applied:
         say(
-            f"{count(len(heard.not_applied), 'worker')} did not say in time that it was applied: "
-            f"{late}; calls may still start there, until it is heard",
+            f"{count(len(acknowledged.not_applied), 'worker')} did not acknowledge the command in "
+            f"time: {late}; calls may still start there until it is applied",
             to_stderr=True,
         )
         raise typer.Exit(_NOT_APPLIED)

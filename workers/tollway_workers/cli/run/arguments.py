@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tollway_workers.cli.run.sizes import size
-from tollway_workers.cli.shared.topic_scan import seconds_in
+from tollway_workers.cli.times import seconds_in
 
 _WHO = "Who answers"
 _HOW = "How it runs"
@@ -114,7 +114,7 @@ MaxJobBytes = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help="The first so many lines only.", rich_help_panel=_HOW),
+    typer.Option(min=1, help="Only this many lines, from the first.", rich_help_panel=_HOW),
 ]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Start anew and overwrite OUT.", rich_help_panel=_HOW)
@@ -129,14 +129,18 @@ RetryFailed = Annotated[
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Say what it would do and at most cost.", rich_help_panel=_HOW),
+    typer.Option(
+        "--dry-run",
+        help="Say what it would do and what it would cost at most; call nothing.",
+        rich_help_panel=_HOW,
+    ),
 ]
 GiveUpAfter = Annotated[
     float | None,
     typer.Option(
         parser=patience_in,
         metavar="TIME",
-        help="End if no lane lets anything through for so long; 0: never. Default: 10m.",
+        help="End when no lane has let a call through for this long; 0: never. Default: 10m.",
         rich_help_panel=_HOW,
     ),
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.job.failure_table import FAILURE_TABLE
-from tollway_workers.local.fleet.workers import WorkerLook
+from tollway_workers.local.fleet.worker_look import WorkerLook
 from tollway_workers.telemetry import definitions as d
 
 _ATTEMPTS = re.compile(rf'^{d.ATTEMPTS.name}\{{.*ending="([a-z_]+)".*\}} (\S+)$', re.MULTILINE)

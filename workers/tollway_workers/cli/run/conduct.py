@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 from tollway_workers.cli.batch.tally import Progress
 from tollway_workers.cli.run.calls import NO_CALLS, Calls
 from tollway_workers.cli.run.fleet import Fleet
+from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.waits import NO_WAITS, Look, Patience
 from tollway_workers.cli.run.watch import FleetWatch, Sight
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.errors import FleetError
+from tollway_workers.local.fleet.tasks import drain, end_all, until_one_of
 
 #: Seconds between two looks at the progress.
 _SHOW_EVERY = 0.5
@@ -43,7 +45,7 @@ class Conductor:
         work: RunWork,
         brought: Fleet | None,
         watch: FleetWatch,
-        show: Callable[[Progress], None],
+        screen: Screen,
         patience: Patience,
         *,
         total: int,
@@ -53,7 +55,7 @@ class Conductor:
         self._beside_others = brought.beside_others if brought else False
         self._drain_timeout = brought.drain_timeout if brought else 0.0
         self._watch = watch
-        self._show = show
+        self._screen = screen
         self._patience = patience
         self._total = total
         self._sight = Sight()
@@ -73,9 +75,8 @@ class Conductor:
         guarded = {collecting, enqueuing, *stopping, *background, *([watching] if watching else [])}
         heartbeats = _task(self._watch.run())
         try:
-            await _until_one_of({collecting, *stopping}, guarded)
-            work.stopped = True
-            last = await self._watch.look(work.left)
+            await until_one_of({collecting, *stopping}, guarded)
+            last = await self._last_look()
             if collecting.done():
                 await enqueuing
             elif not enqueuing.done():
@@ -86,24 +87,38 @@ class Conductor:
             await work.finish()
         except FleetError:
             work.stopped = True
-            # Calls in flight are paid for: their replies wait on the topic for whoever goes on.
+            # Calls in flight are paid for: their replies wait on the topic for the next run.
             await self._drain(watching)
             raise
         finally:
-            await _end(guarded)
+            await end_all(guarded)
             await self._watch.stop(heartbeats)
-        self._show(self._progress())
+        self._screen.show(self._progress())
         return self._played(last)
 
     async def _enqueue(self) -> None:
         if self._workers:
+            self._screen.phase("workers' start")
+            await self._workers.serving()
+            self._screen.phase("join")
             # Every member that joins later would move partitions from under calls.
             wait = _READY_BESIDE_OTHERS if self._beside_others else None
             # If they are not: another run's have their slots and answer, ours succeed them.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._workers.ready(), wait)
         if not self._work.stopped:
+            self._screen.phase("first call")
             await self._work.enqueue()
+
+    async def _last_look(self) -> Sight:
+        """What holds now that nothing more is to be asked; who listens may end meanwhile."""
+        self._work.stopped = True
+        last = await self._watch.look(self._work.left)
+        self._watch.end()
+        if (first := self._work.collector.first_call) is not None:
+            self._screen.phase("answers", ago=time.time() - first)
+        self._screen.phase("workers' end")
+        return last
 
     async def _flush(self, enqueuing: asyncio.Task[Any]) -> None:
         """Stopped while it enqueues or waits for workers: only what was handed over counts."""
@@ -117,17 +132,12 @@ class Conductor:
         """Let the run's workers finish their calls, if there are any that are at work."""
         if self._workers is None or watching is None or watching.done():
             return
-        self._workers.drain()
-        try:
-            await asyncio.wait_for(asyncio.shield(watching), self._drain_timeout)
-        except TimeoutError:
-            self._workers.kill()
-            await watching
+        await drain(self._workers, watching, self._drain_timeout)
 
     async def _keep_showing(self) -> None:
         while True:
             self._sight = await self._watch.look(self._work.left)
-            self._show(self._progress())
+            self._screen.show(self._progress())
             if not self._work.stopped and self._is_enough():
                 self._given_up.set()
             await asyncio.sleep(_SHOW_EVERY)
@@ -167,20 +177,3 @@ class Conductor:
 
 def _task(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     return asyncio.create_task(work)
-
-
-async def _until_one_of(ends: set[asyncio.Task[Any]], guarded: set[asyncio.Task[Any]]) -> None:
-    """Return when one of `ends` has; raise what any of `guarded` raised."""
-    pending = set(guarded)
-    while pending:
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-        if done & ends:
-            return
-
-
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

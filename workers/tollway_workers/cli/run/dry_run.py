@@ -1,4 +1,4 @@
-"""What a run would do and at most cost, without asking anybody."""
+"""What a run would do, and cost at most, without a call."""
 
 from dataclasses import dataclass
 

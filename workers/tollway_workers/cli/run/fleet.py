@@ -1,9 +1,7 @@
 """Brings a run's fleet up: the broker, its topics, a simulator, the workers."""
 
 import asyncio
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -12,27 +10,19 @@ from hashlib import sha256
 from tollway_workers.app.topic_setup import make_missing
 from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.settings import FleetPlan, with_bootstrap_servers, with_simulator
+from tollway_workers.cli.run.settings import FleetPlan
+from tollway_workers.cli.worker import waiting
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
-from tollway_workers.local.fleet.broker import Tell, local_broker
+from tollway_workers.local.fleet.broker import Tell
 from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
+from tollway_workers.local.fleet.early import Early, SimulatorProcess
+from tollway_workers.local.fleet.endpoints import with_simulator
+from tollway_workers.local.fleet.tasks import DRAIN_MARGIN
 from tollway_workers.local.fleet.worker_process import WorkerPlan
 from tollway_workers.local.fleet.worker_settings import write_settings
 from tollway_workers.local.fleet.workers import RunWorkers
-
-#: Seconds that workers may take to end over their own drain.
-_DRAIN_MARGIN = 10.0
-
-
-@asynccontextmanager
-async def broker(plan: FleetPlan, tell: Tell) -> AsyncIterator[FleetSettings]:
-    """The fleet's settings with a broker that is at work: the one named, else the local one."""
-    if not plan.uses_local_kafka:
-        yield plan.settings
-        return
-    async with local_broker(tell) as running:
-        yield with_bootstrap_servers(plan.settings, running.bootstrap_servers)
+from tollway_workers.plain_name import plain_name
 
 
 async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
@@ -57,11 +47,16 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(
-    plan: FleetPlan, settings: FleetSettings, locks: LaneLocks, options: RunOptions, tell: Tell
+    plan: FleetPlan,
+    settings: FleetSettings,
+    locks: LaneLocks,
+    options: RunOptions,
+    tell: Tell,
+    early: Early,
 ) -> AsyncIterator[Fleet | None]:
     """The run's own workers for the time of the block, or None where it brings none.
 
-    `locks`: those of `own_locks`.
+    `locks`: those of `own_locks`; what `early` has is taken from it.
     """
     if not plan.workers:
         yield None
@@ -69,7 +64,7 @@ async def fleet(
     async with AsyncExitStack() as stack:
         inherited = locks.descriptors
         if plan.simulated:
-            url, stdin = await stack.enter_async_context(_simulator(options))
+            url, stdin = await stack.enter_async_context(_simulator(options, early))
             settings = with_simulator(settings, url)
             inherited += (stdin,)
         folder = runs_folder()
@@ -78,12 +73,13 @@ async def fleet(
             config=folder / f"{locks.name}.toml",
             folder=folder,
             name=locks.name,
+            module=waiting.__name__,
             inherited=inherited,
         )
         with writing(worker_plan.config, OTHER_FOLDER):
             write_settings(settings, worker_plan.config)
-        workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell))
-        yield Fleet(workers, locks.shared, settings.worker.drain_timeout + _DRAIN_MARGIN)
+        workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell, early))
+        yield Fleet(workers, locks.shared, settings.worker.drain_timeout + DRAIN_MARGIN)
 
 
 @contextmanager
@@ -103,41 +99,21 @@ def own_locks(plan: FleetPlan, settings: FleetSettings, cluster: str) -> Iterato
 
 
 @asynccontextmanager
-async def _simulator(options: RunOptions) -> AsyncIterator[tuple[str, int]]:
+async def _simulator(options: RunOptions, early: Early) -> AsyncIterator[tuple[str, int]]:
     """A simulator process: its address, and what keeps it alive as long as anybody holds it."""
-    command = [sys.executable, "-m", "tollway_workers.local.fleet.simulated"]
-    for name, file in (("--answers", options.answers), ("--faults", options.faults)):
-        if file is not None:
-            command += [name, str(file.absolute())]
-    read_end, write_end = os.pipe()
-    process = None
+    simulator = early.take_simulator() or SimulatorProcess(options.answers, options.faults)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=read_end,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        os.close(read_end)
-        yield await _address(process), write_end
+        address, complaint = await asyncio.to_thread(simulator.said)
+        if not address:
+            said = complaint.splitlines() or ["the simulator did not start"]
+            raise InputError(said[-1])
+        yield address, simulator.held
     finally:
-        os.close(write_end)
-        if process is not None:
-            await process.wait()
-
-
-async def _address(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101 both are pipes
-    line = await process.stdout.readline()
-    if line:
-        return line.decode().strip()
-    said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-    raise InputError(said[-1] if said else "the simulator did not start")
+        await asyncio.to_thread(simulator.end)
 
 
 def _name(prefix: str, cluster: str, wanted: dict[str, str]) -> str:
     """First part of the instance ids: equal for a re-run, different for another fleet."""
     words = "|".join((prefix, cluster, *(f"{k}={v}" for k, v in sorted(wanted.items()))))
-    host = "".join(c if c.isalnum() or c in "._-" else "-" for c in socket.gethostname())
-    return f"{host[:100]}-run-{sha256(words.encode()).hexdigest()[:8]}"
+    host = plain_name(socket.gethostname(), most=100)
+    return f"{host}-run-{sha256(words.encode()).hexdigest()[:8]}"

@@ -8,7 +8,6 @@ however they end.
 import fcntl
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
+from tollway_workers.plain_name import plain_name
 from tollway_workers.topics.run_names import run_name
 
 
@@ -67,7 +67,7 @@ def lane_locks(
 
     Raises InputError if one is held with another digest.
     """
-    place = folder / "lanes" / _plain(cluster)
+    place = folder / "lanes" / plain_name(cluster)
     if wanted:
         with writing(place, OTHER_FOLDER):
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,7 +75,7 @@ def lane_locks(
         descriptors = []
         shared = False
         for route, digest in sorted(wanted.items()):
-            file = place / f"{_plain(prefix)}.{route}"
+            file = place / f"{plain_name(prefix)}.{route}"
             with writing(file, OTHER_FOLDER):
                 descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
             stack.callback(os.close, descriptor)
@@ -133,7 +133,3 @@ def _digest(settings: FleetSettings, route: str, script: str | None) -> str:
         "script": script,
     }
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", text)[:200]

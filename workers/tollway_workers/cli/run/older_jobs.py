@@ -10,7 +10,7 @@ from tollway_workers.cli.shared.output import count, on_one_line
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.group.unfinished import read_unfinished, unfinished_spans
-from tollway_workers.kafka.read.log_reader import Place
+from tollway_workers.ownership.partition import Partition
 
 #: Records that are looked at; more are as good as that many.
 _MOST = 20_000
@@ -35,7 +35,7 @@ class OlderJobs:
         self._topics = topics
         self._run = run
         self._tell = tell
-        self._at: list[tuple[Place, int]] = []
+        self._at: list[tuple[Partition, int]] = []
 
     async def tell_until_done(self) -> None:
         """Cancelled: at once."""
@@ -53,7 +53,7 @@ class OlderJobs:
                 await asyncio.sleep(_LOOK)
             self._tell("the older jobs are done")
         except BrokerUnavailable as error:
-            self._tell(f"how many older jobs come first is not known: {error}")
+            self._tell(f"cannot count the older jobs that are answered first: {error}")
 
     async def _find(self) -> Counter[str]:
         runs: Counter[str] = Counter()
@@ -61,9 +61,11 @@ class OlderJobs:
             run = headers.get(record.headers, headers.RUN)
             if run != self._run:
                 runs[run or "none"] += 1
-                self._at.append((record.place, record.offset))
+                self._at.append((record.partition, record.offset))
         return runs
 
     async def _left(self) -> int:
         spans = await unfinished_spans(self._client, self._group, self._topics)
-        return sum(place in spans and offset in spans[place] for place, offset in self._at)
+        return sum(
+            partition in spans and offset in spans[partition] for partition, offset in self._at
+        )

@@ -1,13 +1,14 @@
-"""What `tollway run` was told."""
+"""The options of `tollway run`, and which of them exclude each other."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from tollway_workers.cli.run.waits import GIVE_UP_AFTER
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import state_path
 
 STANDARD_STREAM = "-"
+#: Seconds after which a run gives up, where nobody says otherwise.
+GIVE_UP_AFTER = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,6 @@ def _judged(
 
 
 def _first_words(options: RunOptions, batch: Batch, state: RunState | None) -> str:
-    bad = f", {len(batch.bad_lines):,} of them no jobs" if batch.bad_lines else ""
+    bad = f", {len(batch.bad_lines):,} of them invalid" if batch.bad_lines else ""
     again = f", going on with run {batch.run_id}" if state else f", run {batch.run_id}"
     return f"{options.source}: {batch.lines:,} lines{bad}{again}"

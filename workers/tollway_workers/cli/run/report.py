@@ -1,4 +1,4 @@
-"""What a run says in the end, for people and for machines."""
+"""The summary of a run, for people and for machines."""
 
 import shlex
 from dataclasses import asdict
@@ -15,7 +15,6 @@ from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.shared.output import on_one_line
 from tollway_workers.lanes.lane_wait import span, waiting
 
-SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 #: Bad lines that are shown one by one.
 _MOST_SHOWN = 20
 #: Causes that are shown.
@@ -41,8 +40,8 @@ def show_result(
     stopped = f"stopped with {left:,} lines left"
     if result.played.gave_up:
         stopped = (
-            f"gave up with {left:,} lines left, after {span(options.patience)} in which nothing "
-            "was let through"
+            f"gave up with {left:,} lines left, after {span(options.patience)} in which no lane "
+            "let a call through"
         )
     how = "" if options.to_stdout else ": give the same command again and it goes on there"
     screen.tell(stopped + how)
@@ -82,7 +81,7 @@ def result_json(options: RunOptions, result: Result) -> bytes:
 def show_estimate(screen: Screen, found: Estimate) -> None:
     """What a dry run found."""
     screen.tell(f"jobs           {found.jobs:,}")
-    screen.tell(f"lines no jobs  {len(found.bad_lines):,}")
+    screen.tell(f"invalid lines  {len(found.bad_lines):,}")
     screen.tell(f"input tokens   {found.input_tokens:,} (estimated)")
     screen.tell(f"output tokens  {_at_most(found)}")
     screen.tell(f"cost           {_cost(found)}, for one call a job")

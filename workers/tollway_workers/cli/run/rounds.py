@@ -16,6 +16,7 @@ from tollway_workers.cli.run.watch import FleetWatch
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.local.fleet.early import Early
 
 
 class Rounds:
@@ -28,12 +29,14 @@ class Rounds:
         screen: Screen,
         work: RunWork,
         locks: LaneLocks,
+        early: Early,
     ) -> None:
         self._options = options
         self._plan = plan
         self._screen = screen
         self._work = work
         self._locks = locks
+        self._early = early
 
     async def play(self, total: int, signals: StopSignals) -> Played:
         """Until every line has its ending, it gives up or a signal has come. Raises TollwayError.
@@ -55,7 +58,9 @@ class Rounds:
             )
             played = await self._play_one(total, signals)
         if self._plan.own_topics and not work.collector.missing:
+            self._screen.phase("topics' end")
             await self._delete_topics()
+        self._screen.phase("closing")
         return played
 
     async def _play_one(self, total: int, signals: StopSignals) -> Played:
@@ -63,7 +68,14 @@ class Rounds:
         if not work.collector.missing:
             await work.finish()
             return Played(calls=work.collector.tally.calls)
-        own = fleet(self._plan, work.settings, self._locks, self._options, self._screen.tell)
+        own = fleet(
+            self._plan,
+            work.settings,
+            self._locks,
+            self._options,
+            self._screen.tell,
+            self._early,
+        )
         async with own as brought:
             older = OlderJobs(work.settings.kafka, _topics(work), work.run, self._screen.tell)
             telling = asyncio.create_task(older.tell_until_done()) if brought else None
@@ -73,7 +85,7 @@ class Rounds:
                 knows_routes=self._plan.routes is not None,
             )
             patience = Patience(self._options.patience)
-            conductor = Conductor(work, brought, watch, self._screen.show, patience, total=total)
+            conductor = Conductor(work, brought, watch, self._screen, patience, total=total)
             # From here on there are calls to finish.
             signals.at_once = False
             try:

@@ -1,5 +1,6 @@
-"""What a run says while it goes: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from rich.table import Table
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.cli.batch.tally import Progress, Tally
 from tollway_workers.cli.run.calls import Calls
+from tollway_workers.cli.timeline import Timeline
 
 #: Seconds between two lines where there is no terminal.
 _LINE_EVERY = 3.0
@@ -21,8 +23,10 @@ _LINE_EVERY = 3.0
 class Screen:
     """Writes to one console. Without a terminal it writes plain lines, no control codes."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, timeline: Timeline | None = None) -> None:
+        """`timeline`: where the phases of the command go."""
         self._console = console
+        self._timeline = timeline or Timeline()
         self._bar: Bar | None = None
         self._last_line = 0.0
         self._told: tuple[tuple[str, str], ...] = ()
@@ -30,6 +34,15 @@ class Screen:
     def tell(self, line: str) -> None:
         """Say one thing."""
         self._console.print(escape(line), highlight=False, soft_wrap=True)
+
+    def phase(self, name: str, *, ago: float = 0.0) -> None:
+        """From now on, or from `ago` seconds ago, the command's time goes to this."""
+        self._timeline.begin(name, ago=ago)
+
+    def tell_phases(self) -> None:
+        """Where the time went, on stderr, if a person asked for it."""
+        if self._timeline.told:
+            sys.stderr.write("".join(f"{line}\n" for line in self._timeline.lines()))
 
     @contextmanager
     def showing(self, total: int) -> Iterator[None]:
@@ -118,7 +131,7 @@ def _facts(progress: Progress) -> str:
 def _detail(tally: Tally) -> str:
     parts = []
     if tally.bad_lines:
-        parts.append(f"{tally.bad_lines:,} lines that are no jobs")
+        parts.append(f"{tally.bad_lines:,} invalid lines")
     if tally.dead_letters:
         parts.append(f"{tally.dead_letters:,} dead letters")
     return f" ({', '.join(parts)})" if parts else ""

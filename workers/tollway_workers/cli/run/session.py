@@ -10,7 +10,7 @@ from tollway_workers.app.connection import client_options
 from tollway_workers.cli.batch.causes import Cause
 from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.cli.run.conduct import Played
-from tollway_workers.cli.run.fleet import broker, make_topics, own_locks
+from tollway_workers.cli.run.fleet import make_topics, own_locks
 from tollway_workers.cli.run.lane_lock import LaneLocks
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.prepare import Prepared
@@ -23,8 +23,10 @@ from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.client_settings import SinkSettings
+from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LogReader, cluster_id
+from tollway_workers.local.fleet.early import Early
 from tollway_workers.topics.specs import RECORD_OVERHEAD
 
 
@@ -62,19 +64,22 @@ class Session:
     Mutable state: none but what its parts keep; a session that fails is started anew.
     """
 
-    def __init__(self, options: RunOptions, plan: FleetPlan, screen: Screen) -> None:
+    def __init__(self, options: RunOptions, plan: FleetPlan, screen: Screen, early: Early) -> None:
         self._options = options
         self._plan = plan
         self._screen = screen
+        self._early = early
 
-    async def play(self, given: Prepared) -> Result:
-        """Run until every line has its ending or a signal comes. Raises TollwayError."""
+    async def play(self, given: Prepared, settings: FleetSettings, signals: StopSignals) -> Result:
+        """Run until every line has its ending or a signal comes. Raises TollwayError.
+
+        `settings`: those of the fleet, its broker included.
+        """
+        quieten_client_logs()
         began = time.monotonic()
-        with StopSignals() as signals:
-            signals.at_once = True
-            async with self._work(given) as (work, locks):
-                rounds = Rounds(self._options, self._plan, self._screen, work, locks)
-                played = await rounds.play(given.batch.lines, signals)
+        async with self._work(given, settings) as (work, locks):
+            rounds = Rounds(self._options, self._plan, self._screen, work, locks, self._early)
+            played = await rounds.play(given.batch.lines, signals)
         return Result(
             run_id=given.batch.run_id,
             tally=work.collector.tally,
@@ -87,10 +92,12 @@ class Session:
         )
 
     @asynccontextmanager
-    async def _work(self, given: Prepared) -> AsyncIterator[tuple[RunWork, LaneLocks]]:
+    async def _work(
+        self, given: Prepared, settings: FleetSettings
+    ) -> AsyncIterator[tuple[RunWork, LaneLocks]]:
         """The run on its broker, with its topics, its right to call and all clients open."""
         async with AsyncExitStack() as stack:
-            settings = await stack.enter_async_context(broker(self._plan, self._screen.tell))
+            self._screen.phase("topics")
             client = client_options(settings.kafka)
             cluster = await cluster_id(client)
             locks = stack.enter_context(own_locks(self._plan, settings, cluster))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +18,9 @@ from tollway_workers.errors import InputError
 AD_HOC = "run"
 #: Workers of a run on the local Kafka: the second one takes over while the first is replaced.
 DEFAULT_WORKERS = 2
+#: Jobs for which one worker is enough, if nobody says how many: it answers them within seconds, and
+#: a second one would take longer to start and to get its shards.
+_FEW_JOBS = 500
 #: Seconds that workers of a simulated run go on after the command: nobody pays for its answers.
 _SIMULATED_DRAIN = 15.0
 _SIMULATED_CONCURRENCY = 64
@@ -52,6 +55,8 @@ class FleetPlan:
     #: Processes that the run brings; 0: it only publishes and reads.
     workers: int
     simulated: bool
+    #: Whether it was said how many workers.
+    workers_given: bool = False
     #: Whether topics that are there may be made to take larger records: the local Kafka's, and
     #: where the command says how large jobs may be.
     larger_topics: bool = False
@@ -60,6 +65,11 @@ class FleetPlan:
     def uses_local_kafka(self) -> bool:
         """Whether nobody named a broker."""
         return self.settings.kafka.bootstrap_servers is None
+
+    def for_jobs(self, jobs: int) -> "FleetPlan":
+        """The same with no more workers than so many jobs need."""
+        few = jobs <= _FEW_JOBS and not self.workers_given
+        return replace(self, workers=min(self.workers, 1)) if few else self
 
     @property
     def who(self) -> dict[str, Who]:
@@ -87,6 +97,7 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
         routes=routes,
         own_topics=own,
         workers=workers,
+        workers_given=options.workers is not None,
         simulated=options.simulate,
         larger_topics=settings.kafka.bootstrap_servers is None or options.max_job_bytes is not None,
     )
@@ -190,20 +201,3 @@ def _ad_hoc_document(options: RunOptions) -> dict[str, Any]:
         "lanes": {AD_HOC: lane | {"provider": AD_HOC, "model": options.model or _SIMULATED_MODEL}},
         "routes": {AD_HOC: {"lanes": [AD_HOC]}},
     }
-
-
-def with_simulator(settings: FleetSettings, base_url: str) -> FleetSettings:
-    """The same fleet with a simulator in the place of every provider. It asks for no key."""
-    providers = {
-        name: provider.model_copy(
-            update={"base_url": base_url, "api_key": None, "headers": {}, "proxy": None}
-        )
-        for name, provider in settings.providers.items()
-    }
-    return settings.model_copy(update={"providers": providers})
-
-
-def with_bootstrap_servers(settings: FleetSettings, servers: str) -> FleetSettings:
-    """The same fleet on this broker."""
-    kafka = settings.kafka.model_copy(update={"bootstrap_servers": servers})
-    return settings.model_copy(update={"kafka": kafka})

@@ -8,14 +8,14 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tollway_schemas.job import MOST, MOST_OFFSET
-from tollway_workers.cli.batch.acknowledged import Place
 from tollway_workers.cli.run.who import Who, other_who
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import MAKE_ROOM, replace_file, state_path, writing
+from tollway_workers.ownership.partition import Partition
 
-#: As Kafka counts, and whoever reads the file: an offset, and a partition or generation.
+#: The largest offset, and the largest partition or generation, that Kafka and JSON readers take.
 Count = Annotated[int, Field(ge=0, le=MOST_OFFSET)]
-Partition = Annotated[int, Field(ge=0, le=MOST)]
+PartitionNumber = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class RunState(BaseModel):
@@ -42,9 +42,9 @@ class RunState(BaseModel):
     """What the jobs of this round are: 1 at first; `--retry-failed` begins the next round."""
     acknowledged_line: Count = 0
     """Every job of this round of the lines up to this one is on its topic."""
-    job_offsets: dict[str, dict[Partition, Count]] = Field(default_factory=dict)
+    job_offsets: dict[str, dict[PartitionNumber, Count]] = Field(default_factory=dict)
     """By topic and partition: jobs of later lines lie at these offsets or behind."""
-    reply_partition: Partition
+    reply_partition: PartitionNumber
     """Where this run's replies go."""
     reply_start: Count
     """The first offset there that may be a reply to this run."""
@@ -53,7 +53,7 @@ class RunState(BaseModel):
     lines_written: Count = 0
     """Lines that OUT had when this was written."""
 
-    def offsets(self) -> dict[Place, int]:
+    def offsets(self) -> dict[Partition, int]:
         """`job_offsets`, flat."""
         return {
             (topic, partition): offset
@@ -66,11 +66,11 @@ class RunState(BaseModel):
         used = {route: each for route, each in who.items() if route in routes}
         return self.model_copy(update={"who": {**self.who, **used}})
 
-    def next_round(self, generation: int, offsets: dict[Place, int]) -> Self:
+    def next_round(self, generation: int, offsets: dict[Partition, int]) -> Self:
         """Jobs of `generation` come next, all at these offsets of their topics or behind."""
         return self.with_progress(0, offsets, generation=generation)
 
-    def with_progress(self, line: int, offsets: dict[Place, int], **fields: int) -> Self:
+    def with_progress(self, line: int, offsets: dict[Partition, int], **fields: int) -> Self:
         """The same run, further on."""
         nested: dict[str, dict[int, int]] = {}
         for (topic, partition), offset in offsets.items():

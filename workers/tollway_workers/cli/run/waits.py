@@ -13,10 +13,8 @@ from tollway_workers.lanes.lane_wait import waiting
 _FOR_LONG = ("parked", "paused")
 #: Seconds that a lane may be without a worker: shards that move have no owner for a moment.
 _SETTLES = 3.0
-#: Seconds of something else that do not end a wait: a worker that starts again has no opinion yet.
+#: Seconds that an interruption of a wait may last: a restarted worker reports no wait yet.
 _GRACE = 15.0
-#: Seconds after which a run gives up, where nobody says otherwise.
-GIVE_UP_AFTER = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,7 @@ class Look:
 
     @property
     def reasons(self) -> tuple[tuple[str, str], ...]:
-        """What a person has to be told anew when it changes."""
+        """What is shown again once it changes."""
         return tuple((each.of, each.reason) for each in self.waits)
 
 

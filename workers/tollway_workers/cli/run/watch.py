@@ -62,9 +62,13 @@ class FleetWatch:
                 self._reader = None
                 await reader.stop()
 
+    def end(self) -> None:
+        """Read nothing more: `run` returns once its last read has."""
+        self._stopping.set()
+
     async def stop(self, running: asyncio.Task[None]) -> None:
         """End `run`; it must not be cut off while it reads."""
-        self._stopping.set()
+        self.end()
         await asyncio.wait({running}, timeout=_ENDS)
 
     async def look(self, left: Mapping[str, int]) -> Sight:

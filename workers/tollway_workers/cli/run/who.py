@@ -1,4 +1,4 @@
-"""Who answers a run: what two commands must have in common to share jobs, answers and OUT."""
+"""The models that answer a run: what two commands must share to share jobs, answers and OUT."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from tollway_workers.config.shape.fleet import FleetSettings
 
-SIMULATED = "SIMULATED answers"
+#: What the answers of a simulator are called.
+SIMULATED_ANSWERS = "SIMULATED answers"
 
 
 class Model(BaseModel):
@@ -40,7 +41,7 @@ class Who(BaseModel):
     def __str__(self) -> str:
         """What such answers are called."""
         if self.script is not None:
-            return SIMULATED
+            return SIMULATED_ANSWERS
         return f"answers of {', '.join(map(str, self.models))}"
 
     @property

@@ -5,6 +5,7 @@ import secrets
 import time
 import zlib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -30,14 +31,15 @@ from tollway_workers.cli.batch.output_lines import bad_line
 from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.shape.fleet import FleetSettings
-from tollway_workers.errors import InputError
+from tollway_workers.errors import BrokerUnavailable, InputError
 from tollway_workers.job.ports import RecordSink
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
+from tollway_workers.ownership.partition import Partition
 
 #: Seconds between two states on disk: what a crash makes a re-run read again.
 _SAVE_EVERY = 1.0
-#: Reads without a record after which nothing more is there.
-_QUIET_READS = 2
+#: Reads without a record after which Kafka is away: what it still has is read by whoever goes on.
+_QUIET_READS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +176,18 @@ class RunWork:
             await self._collect_some()
 
     async def finish(self) -> None:
-        """What came in the end, later replies of redriven jobs included; then the last state."""
-        quiet = 0
-        while quiet < _QUIET_READS:
-            quiet = 0 if await self._collect_some() else quiet + 1
+        """What is there now, later replies of redriven jobs included; then the last state."""
+        # Where Kafka does not say, every line has its ending all the same, or is read again.
+        with suppress(BrokerUnavailable):
+            end = (await self._parts.jobs_log.ends([self.names.replies]))[self._replies]
+            quiet = 0
+            while quiet < _QUIET_READS and await self._position() < end:
+                quiet = 0 if await self._collect_some() else quiet + 1
         self.collector.settle()
         await self.save()
+
+    async def _position(self) -> int:
+        return await self._parts.replies_log.position(self._replies)
 
     async def _collect_some(self) -> bool:
         records = await self._parts.replies_log.read()
@@ -196,7 +204,7 @@ class RunWork:
 
     async def save(self) -> None:
         """Write OUT, then the state that relies on it."""
-        # What is in memory only is read again by whoever goes on.
+        # A later run reads again what is in memory only.
         unsettled = self.collector.unsettled
         replies_at = self._replies_at if unsettled is None else unsettled
         written = len(self._parts.out.endings)
@@ -219,20 +227,20 @@ class RunWork:
         return [self.names.jobs(route, Priority.BULK) for route in routes]
 
     @property
-    def _replies(self) -> Place:
+    def _replies(self) -> Partition:
         return self._parts.names.replies, self._state.reply_partition
 
     async def _find(
-        self, starts: dict[Place, int], ends: dict[Place, int]
-    ) -> dict[int, tuple[Place, int]]:
+        self, starts: dict[Partition, int], ends: dict[Partition, int]
+    ) -> dict[int, tuple[Partition, int]]:
         """Lines whose jobs a former run wrote behind its last state."""
-        found: dict[int, tuple[Place, int]] = {}
+        found: dict[int, tuple[Partition, int]] = {}
         async for record in self._parts.jobs_log.between(starts, ends):
             line = self._parts.batch.line_of.get((record.key or b"").decode(errors="replace"))
             if line is None or line <= self._state.acknowledged_line:
                 continue
             if self._is_job(record):
-                found.setdefault(line, (record.place, record.offset))
+                found.setdefault(line, (record.partition, record.offset))
         return found
 
     def _is_reply(self, reply: Reply) -> bool:
@@ -279,7 +287,7 @@ def _of_generation(made: ReadyJob[object], generation: int) -> ReadyJob[object]:
 
 
 def new_state(
-    batch: Batch, ends: Mapping[Place, int], identity: Identity, cluster: str
+    batch: Batch, ends: Mapping[Partition, int], identity: Identity, cluster: str
 ) -> RunState:
     """The state of a run that begins now. `ends` are those of the reply topic."""
     names = sorted(ends)
@@ -299,10 +307,10 @@ def new_state(
     return state.with_who(identity.who, batch.routes)
 
 
-def _check_not_shorter(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
-    for place, start in starts.items():
-        if start > ends[place]:
+def _check_not_shorter(starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
+    for partition, start in starts.items():
+        if start > ends[partition]:
             raise InputError(
-                f"topic {place[0]} has lost records since the run stopped (it was made anew?): "
+                f"topic {partition[0]} has lost records since the run stopped (it was made anew?): "
                 "start anew with --fresh"
             )

@@ -21,7 +21,8 @@ _UNSAFE = re.compile(
 )
 _BREAKS = re.compile(r"[\n\t]")
 
-
+#: Said before anything that a simulator answers.
+SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 #: Between two columns.
 _GAP = "  "
 #: Columns that a column which breaks lines has at least.

@@ -1,7 +1,6 @@
 """Which Kafka a command looks at, and reading one of its topics from beginning to end."""
 
 import os
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,10 +17,9 @@ from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import LocalError
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.produce.partitioner import partition_of
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.local.kafka import LocalKafka
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+from tollway_workers.ownership.partition import Partition
 
 Config = Annotated[
     Path | None,
@@ -40,14 +38,6 @@ Prefix = Annotated[
     str | None, typer.Option(help="First word of the fleet's topics. Default: tollway.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for machines.")]
-
-
-def seconds_in(text: str) -> float:
-    """Seconds in `90s`, `30m`, `2h` or `7d`. Raises typer.BadParameter."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no time such as 90s, 30m, 2h or 7d")
-    return float(found[1]) * _UNITS[found[2]]
 
 
 def kafka_of(config: Path | None, servers: str | None, prefix: str | None) -> KafkaSettings:
@@ -104,8 +94,8 @@ async def scanning(
         await reader.stop()
 
 
-def _count(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> int:
-    return sum(max(0, end - starts[place]) for place, end in ends.items())
+def _count(starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> int:
+    return sum(max(0, end - starts[partition]) for partition, end in ends.items())
 
 
 def _local_broker() -> str | None:

@@ -24,6 +24,7 @@ from tollway_workers.local.simulator import (
     load_answers,
     load_faults,
 )
+from tollway_workers.local.simulator.tokens import TokenRule
 
 _EXAMPLES = """
 Examples:
@@ -67,6 +68,9 @@ Profile = Annotated[str, typer.Option(help=f"Whose latency it has: {', '.join(PR
 LatencyMs = Annotated[
     float | None, typer.Option(min=0, help="The same latency for all calls, no profile.")
 ]
+Tokens = Annotated[
+    TokenRule, typer.Option(help="What a token is: four characters, or a piece of a word.")
+]
 Scale = Annotated[float, typer.Option(min=0, help="Multiplies latencies.")]
 Seed = Annotated[int, typer.Option(help="Chooses answers, latencies and faults.")]
 PriceIn = Annotated[
@@ -97,6 +101,7 @@ def simulator(
     latency_ms: LatencyMs = None,
     latency_scale: Scale = 1.0,
     seed: Seed = 0,
+    token_rule: Tokens = "characters",  # noqa: S107 these tokens are no passwords
     price_in: PriceIn = Decimal("0.15"),
     price_out: PriceOut = Decimal("0.60"),
     quota_usd: Quota = None,
@@ -121,6 +126,7 @@ def simulator(
             latency=_latency(profile, latency_ms),
             latency_scale=latency_scale,
             seed=seed,
+            token_rule=token_rule,
             price_in=price_in,
             price_out=price_out,
             quota_usd=quota_usd,

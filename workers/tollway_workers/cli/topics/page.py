@@ -53,7 +53,7 @@ def show_done(planned: TopicPlan, left: TopicPlan) -> None:
             say(f"grew {name} to {count(total, 'partition')}")
     for name in planned.delete:
         if name not in left.delete:
-            say(f"deleted {name}, which a run left that is over")
+            say(f"deleted {name}, which a finished run had left")
     _show_changed(planned, left)
 
 
@@ -67,7 +67,7 @@ def _show_changed(planned: TopicPlan, left: TopicPlan) -> None:
 
 def show_requests(kafka: KafkaSettings, left: TopicPlan) -> None:
     """What the operators of the cluster can paste into a shell."""
-    say("ask the operators of this Kafka for:")
+    say("this user may not do all of it; ask the operators of this Kafka to run:")
     for topic in left.create:
         words = ["--create", "--topic", topic.name, "--partitions", str(topic.partitions)]
         words += ["--replication-factor", str(topic.replication_factor)]

@@ -5,29 +5,26 @@ import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tollway_workers.cli.run.needed_keys import require_keys_of
-from tollway_workers.cli.shared.output import count
+from tollway_workers.cli.shared.output import SIMULATED, count
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.cli.up.figures import FleetFigures
 from tollway_workers.cli.up.fleet import UpFleet, UpPlan, fleet_up, plan_up
 from tollway_workers.cli.up.log import LogFollower
 from tollway_workers.cli.up.screen import MachineScreen, PeopleScreen, UpScreen
 from tollway_workers.errors import InputError
+from tollway_workers.exit_status import INTERRUPTED
 from tollway_workers.kafka.connect import quieten_client_logs
+from tollway_workers.local.fleet.tasks import DRAIN_MARGIN, drain, end_all, until_one_of
 from tollway_workers.local.fleet.worker_process import log_file
 from tollway_workers.local.simulator import PROFILES, SimulatorOptions, load_answers, load_faults
 
 #: Seconds between two looks at the workers.
 _LOOK = 1.0
-#: Seconds that workers may take to end over their own drain.
-_DRAIN_MARGIN = 10.0
-#: Exit status when a second signal ended it at once.
-_INTERRUPTED = 130
-_SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
 
 
 def register(app: typer.Typer) -> None:
@@ -86,8 +83,8 @@ def up(
     try:
         asyncio.run(_play(plan, screen))
     except asyncio.CancelledError:
-        screen.tell("ended at once: jobs that were in flight run again with the next workers")
-        raise typer.Exit(_INTERRUPTED) from None
+        screen.tell("ended at once: the next workers call again the jobs that were in flight")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 async def _play(plan: UpPlan, screen: UpScreen) -> None:
@@ -96,7 +93,7 @@ async def _play(plan: UpPlan, screen: UpScreen) -> None:
     Cancelled, also by a signal while it starts or by a second one: ends everything at once.
     """
     if plan.simulator is not None:
-        screen.tell(_SIMULATED)
+        screen.tell(SIMULATED)
     screen.tell(f"fleet: {plan.source}")
     with StopSignals() as signals:
         # Until the fleet is up there is nothing to drain.
@@ -128,22 +125,17 @@ class _Session:
         tasks = {watching, stopping, *(asyncio.create_task(work) for work in beside)}
         try:
             with self._screen.showing():
-                await _until_one_of({watching, stopping}, tasks)
+                await until_one_of({watching, stopping}, tasks)
                 await self._drain(watching)
         finally:
-            await _end(tasks)
+            await end_all(tasks)
             for log in self._logs:
                 log.catch_up()
 
     async def _drain(self, watching: asyncio.Task[None]) -> None:
-        patience = self._fleet.settings.worker.drain_timeout + _DRAIN_MARGIN
+        patience = self._fleet.settings.worker.drain_timeout + DRAIN_MARGIN
         self._screen.tell("finishing the calls in flight; Ctrl-C again ends at once")
-        self._fleet.workers.drain()
-        try:
-            await asyncio.wait_for(asyncio.shield(watching), patience)
-        except TimeoutError:
-            self._fleet.workers.kill()
-            await watching
+        await drain(self._fleet.workers, watching, patience)
 
     async def _say_when_ready(self) -> None:
         await self._fleet.workers.ready()
@@ -194,18 +186,3 @@ async def _cancel_at(event: asyncio.Event, task: asyncio.Task[None] | None) -> N
     await event.wait()
     if task is not None:
         task.cancel()
-
-
-async def _until_one_of(ends: set[asyncio.Task[Any]], guarded: set[asyncio.Task[Any]]) -> None:
-    """Return when one of `ends` has; raise what any of `guarded` raised."""
-    pending = guarded
-    while not any(task.done() for task in ends):
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-
-
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tollway_workers.local.fleet.workers import WorkerLook
+from tollway_workers.local.fleet.worker_look import WorkerLook
 from tollway_workers.telemetry import definitions as d
 
 #: Seconds that jobs per second are taken over.

@@ -1,6 +1,5 @@
 """Brings up everything that `up` runs, and takes it down again."""
 
-import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -13,17 +12,21 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from tollway_workers.app.topic_setup import make_missing
-from tollway_workers.cli.run.settings import with_bootstrap_servers, with_simulator
 from tollway_workers.cli.shared.output import count
+from tollway_workers.cli.worker import waiting
 from tollway_workers.config.load.environment import CONFIG_VARIABLE
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, find_file, load_fleet
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import LocalError
 from tollway_workers.local.fleet.broker import local_broker
+from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
+from tollway_workers.local.fleet.early import MOST_EARLY, Early, WaitingWorker
+from tollway_workers.local.fleet.endpoints import with_bootstrap_servers, with_simulator
 from tollway_workers.local.fleet.worker_process import WorkerPlan
 from tollway_workers.local.fleet.worker_settings import write_settings
 from tollway_workers.local.fleet.workers import RunWorkers
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
+from tollway_workers.plain_name import plain_name
 
 #: The lane, the provider and the first route of the built-in fleet.
 DEMO = "demo"
@@ -105,6 +108,10 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
     """
     settings, url = plan.settings, None
     async with AsyncExitStack() as stack:
+        # They import while Kafka starts.
+        first = range(min(plan.workers, MOST_EARLY))
+        early = Early([WaitingWorker(waiting.__name__) for _ in first])
+        stack.callback(early.end)
         if settings.kafka.bootstrap_servers is None:
             broker = await stack.enter_async_context(local_broker(tell))
             settings = with_bootstrap_servers(settings, broker.bootstrap_servers)
@@ -116,10 +123,15 @@ async def fleet_up(plan: UpPlan, tell: Callable[[str], None]) -> AsyncIterator[U
             settings, url = with_simulator(settings, simulator.base_url), simulator.url
         folder, name = stack.enter_context(_own_folder())
         worker_plan = WorkerPlan(
-            count=plan.workers, config=folder / "fleet.toml", folder=folder, name=name
+            count=plan.workers,
+            config=folder / "fleet.toml",
+            folder=folder,
+            name=name,
+            module=waiting.__name__,
         )
-        write_settings(settings, worker_plan.config)
-        workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell))
+        with writing(worker_plan.config, OTHER_FOLDER):
+            write_settings(settings, worker_plan.config)
+        workers = await stack.enter_async_context(RunWorkers.open(worker_plan, tell, early))
         yield UpFleet(settings=settings, workers=workers, plan=worker_plan, simulator_url=url)
 
 
@@ -129,15 +141,11 @@ def _own_folder() -> Iterator[tuple[Path, str]]:
 
     The same one again for the next `up`: its workers then succeed those before at once.
     """
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:100]
+    host = plain_name(socket.gethostname(), most=100)
     above = platformdirs.user_state_path("tollway") / "up"
     for number in range(_MOST_FLEETS):
         folder = above / str(number)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        if (lock := _lock(folder)) is None:
             continue
         try:
             yield folder, f"{host}-up-{number}"
@@ -145,3 +153,15 @@ def _own_folder() -> Iterator[tuple[Path, str]]:
             lock.release()
         return
     raise LocalError(f"{_MOST_FLEETS} fleets are up on this machine already")
+
+
+def _lock(folder: Path) -> FileLock | None:
+    """The lock of a folder, which is made; None: another `up` has it. Raises DiskError."""
+    lock = FileLock(folder / "lock")
+    with writing(folder, OTHER_FOLDER):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+    return lock

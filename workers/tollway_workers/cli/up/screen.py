@@ -1,4 +1,4 @@
-"""What `up` shows: a live table on a terminal, a line now and then elsewhere, JSON for machines."""
+"""The screen of `up`: a live table on a terminal, a line now and then elsewhere, or JSON."""
 
 import time
 from collections.abc import Iterator, Sequence

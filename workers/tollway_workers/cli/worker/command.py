@@ -12,11 +12,13 @@ from typing import Annotated
 import structlog
 import typer
 
+from tollway_workers.app import event_loop
 from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.config.check.key_files import files_that_others_write
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import FleetError
+from tollway_workers.exit_status import INTERRUPTED
 from tollway_workers.kafka.group.instance import take_instance_id
 from tollway_workers.telemetry.client_logs import pass_on_client_logs
 from tollway_workers.telemetry.logs import configure_logs
@@ -61,7 +63,11 @@ def worker(
     configure_logs(settings.telemetry.log_level, settings.telemetry.log_format)
     pass_on_client_logs()
     for mistake in files_that_others_write(settings):
-        log.warning("others may change a key of ours", setting=mistake.key, why=mistake.problem)
+        log.warning(
+            "other users of this machine may change a key that this worker reads",
+            setting=mistake.key,
+            why=mistake.problem,
+        )
     wait = settings.worker.drain_timeout + _HANDOVER
     name, lock = take_instance_id(instance_id, prefix=settings.kafka.prefix, wait=wait)
 
@@ -70,7 +76,7 @@ def worker(
 
     options = WorkerOptions(instance_id=name, announce=announce)
     try:
-        asyncio.run(_serve(settings, options, exit_with_stdin, again))
+        event_loop.run(_serve(settings, options, exit_with_stdin, again))
     finally:
         lock.release()
 
@@ -99,7 +105,7 @@ async def _serve(
         await running
     except asyncio.CancelledError:
         # The second signal: what was in flight runs again elsewhere.
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def _follow(app: WorkerApp, read_again: Callable[[], FleetSettings]) -> None:
@@ -107,9 +113,11 @@ def _follow(app: WorkerApp, read_again: Callable[[], FleetSettings]) -> None:
     try:
         app.reconfigure(read_again())
     except FleetError as error:
-        log.error("the configuration is not followed", reason=str(error))
+        log.error(
+            "the changed configuration cannot be used: the one before holds", reason=str(error)
+        )
     else:
-        log.info("the configuration was read again")
+        log.info("the configuration was read again: its limits hold from now on")
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, app: WorkerApp) -> None:

@@ -77,5 +77,5 @@ def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
     except (OSError, ValueError):
-        # Whoever reads it says so.
+        # The reader of the key says why it cannot be read.
         return None

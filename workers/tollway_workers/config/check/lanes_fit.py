@@ -45,18 +45,47 @@ def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
         yield from _timeout_errors(name, settings)
 
 
+#: What ends a call, or is said of it, before all of it is over; and what that includes.
+_PARTS_OF_CALL = {
+    "connect_timeout": "connecting included",
+    "first_token_timeout": "streamed or not",
+    "idle_timeout": "however its answer comes",
+    "slow_after": "slow or not",
+}
+
+
 def _timeout_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
     lane = resolve_lane(name, settings)
-    if DEFAULT_CONNECT_TIMEOUT != lane.connect_timeout >= lane.call_timeout:
-        own = settings.lanes[name].connect_timeout is not None
+    for field, words in _PARTS_OF_CALL.items():
+        key, given = _given(name, field, settings)
+        if given is None:
+            continue
+        too_long = given > lane.call_timeout
+        if field == "connect_timeout":
+            too_long = DEFAULT_CONNECT_TIMEOUT != given >= lane.call_timeout
+        if too_long:
+            yield ConfigMistake(
+                key=key,
+                problem=f"{given:g} s has no effect: a call of lane {name} ends after "
+                f"{lane.call_timeout:g} s, {words}",
+                remedy=f"set less than {lane.call_timeout:g}, or raise call_timeout",
+            )
+    key, given = _given(name, "first_token_timeout", settings)
+    if given is not None and key.startswith("lanes.") and lane.stream == "never":
         yield ConfigMistake(
-            key=f"lanes.{name}.connect_timeout"
-            if own
-            else f"providers.{lane.provider_name}.connect_timeout",
-            problem=f"{lane.connect_timeout:g} s has no effect: a call of lane {name} ends after "
-            f"{lane.call_timeout:g} s, connecting included",
-            remedy=f"set less than {lane.call_timeout:g}, or raise call_timeout",
+            key=key,
+            problem=f"has no effect: lane {name} never streams",
+            remedy='remove it, or set stream = "auto"',
         )
+
+
+def _given(name: str, field: str, settings: FleetSettings) -> tuple[str, float | None]:
+    """A setting of a call where it is given, and its value: the lane's own, else its provider's."""
+    lane = settings.lanes[name]
+    value = getattr(lane, field)
+    if value is not None:
+        return f"lanes.{name}.{field}", value
+    return f"providers.{lane.provider}.{field}", getattr(settings.providers[lane.provider], field)
 
 
 def lane_warnings(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:

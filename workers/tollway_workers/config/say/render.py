@@ -36,6 +36,11 @@ def _resolved(lane: LaneConfig) -> dict[str, Any]:
     return {
         "call_timeout": lane.call_timeout,
         "connect_timeout": lane.connect_timeout,
+        "stream": lane.stream,
+        # What has no effect is not shown.
+        "first_token_timeout": None if lane.stream == "never" else lane.first_token_timeout,
+        "idle_timeout": lane.idle_timeout,
+        "slow_after": lane.slow_after,
         "max_tokens_field": lane.max_tokens_field,
         "structured_output": lane.structured_output,
         "price": None if lane.price is None else lane.price.model_dump(),
@@ -50,7 +55,8 @@ def _effective(name: str, settings: FleetSettings) -> dict[str, Any]:
     by_rule = any(rate.resource is Resource.TOKENS for rate in rates)
     by_minute = any(rate.period == MINUTE for rate in rates)
     burst = None if lane.limit_group or not by_minute else lane.burst or DEFAULT_BURST
-    return {"token_rule": lane.token_rule if by_rule else None, "burst": burst}
+    rule = resolve_lane(name, settings).token_rule
+    return {"token_rule": rule if by_rule else None, "burst": burst}
 
 
 def _masked(header: str, value: str) -> str:

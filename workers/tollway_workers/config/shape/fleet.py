@@ -7,13 +7,21 @@ from pydantic import Field
 
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.config.shape.model import Name, Section
+from tollway_workers.config.shape.profiles import (
+    UNKNOWN,
+    LimitField,
+    Profile,
+    StructuredOutput,
+    TokenRule,
+    profile_of,
+)
 from tollway_workers.config.shape.provider import (
     LaneSettings,
     LimitGroupSettings,
     LimitSettings,
     Price,
     ProviderSettings,
-    TokenRule,
+    StreamMode,
 )
 from tollway_workers.config.shape.retry import RetryTopicSettings
 from tollway_workers.config.shape.route import RouteSettings
@@ -23,6 +31,10 @@ TenantName = Annotated[str, Field(min_length=1, max_length=128)]
 
 DEFAULT_CALL_TIMEOUT = 120.0
 DEFAULT_CONNECT_TIMEOUT = 5.0
+DEFAULT_IDLE_TIMEOUT = 30.0
+#: Parts of the call's timeout.
+_FIRST_TOKEN_PART = 0.5
+_SLOW_PART = 0.25
 
 
 class WorkerSettings(Section):
@@ -85,27 +97,48 @@ class LaneConfig:
     call_timeout: float
     connect_timeout: float
     #: None: as the caller calls it.
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None
-    structured_output: Literal["json_schema", "json_object", "none"]
+    max_tokens_field: LimitField | None
+    structured_output: StructuredOutput
     price: Price | None
     #: Path of a tokenizer.json; None: prompts are estimated.
     tokenizer: str | None = None
+    stream: StreamMode = "auto"
+    #: Seconds until a stream's first token, and between those of any answer.
+    first_token_timeout: float = DEFAULT_CALL_TIMEOUT * _FIRST_TOKEN_PART
+    idle_timeout: float = DEFAULT_IDLE_TIMEOUT
+    #: Seconds without a token after which a call counts as slow.
+    slow_after: float = DEFAULT_CALL_TIMEOUT * _SLOW_PART
+    #: How its provider's server differs from others of its protocol.
+    profile: Profile = UNKNOWN
 
 
 def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
     """The lane `name` with what it leaves open taken from its provider, then from our defaults."""
     lane = settings.lanes[name]
     provider = settings.providers[lane.provider]
+    profile = profile_of(provider.profile, provider.base_url)
+    call_timeout = lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT
     return LaneConfig(
         name=name,
         provider_name=lane.provider,
         model=lane.model,
         limits=LimitSettings(**{name: getattr(lane, name) for name in LimitSettings.model_fields}),
-        token_rule=lane.token_rule,
-        call_timeout=lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT,
+        token_rule=lane.token_rule or profile.token_rule,
+        call_timeout=call_timeout,
         connect_timeout=lane.connect_timeout or provider.connect_timeout or DEFAULT_CONNECT_TIMEOUT,
-        max_tokens_field=lane.max_tokens_field or provider.max_tokens_field,
-        structured_output=lane.structured_output or provider.structured_output or "json_schema",
+        max_tokens_field=lane.max_tokens_field or provider.max_tokens_field or profile.limit_field,
+        structured_output=lane.structured_output
+        or provider.structured_output
+        or profile.structured_output,
         price=lane.price or provider.price,
         tokenizer=lane.tokenizer,
+        stream=lane.stream or provider.stream or "auto",
+        first_token_timeout=lane.first_token_timeout
+        or provider.first_token_timeout
+        or call_timeout * _FIRST_TOKEN_PART,
+        idle_timeout=lane.idle_timeout
+        or provider.idle_timeout
+        or min(DEFAULT_IDLE_TIMEOUT, call_timeout),
+        slow_after=lane.slow_after or provider.slow_after or call_timeout * _SLOW_PART,
+        profile=profile,
     )

@@ -13,7 +13,7 @@ from tollway_workers.config.shape.contract import (
     RateLimit,
     Resource,
 )
-from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
+from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.provider import LIMITS, LimitSettings
 
 #: Shards of a group that does not say: few, because each is a slice of the limits.
@@ -44,7 +44,7 @@ class LimitGroup:
     lanes: tuple[str, ...]
     #: 1/shards of it belongs to one worker at a time; divides the partitions of every topic.
     shards: int
-    #: Whoever owns partition s of this topic owns shard s; nothing else says so.
+    #: The owner of partition s of this topic owns shard s.
     ownership_topic: str
 
 
@@ -78,13 +78,17 @@ def contract_of(group: LimitGroup, settings: FleetSettings) -> Contract:
     kept = _kept_by(group.name, settings)
     longest = max(resolve_lane(lane, settings).call_timeout for lane in group.lanes)
     limits = tuple(_limits(group.name, group.lanes, settings))
-    return _contract(group.name, group.shards, kept, limits, longest)
-
-
-def lane_contract(lane: LaneConfig) -> Contract:
-    """What its provider allows a lane that is a group of its own."""
-    kept = lane.limits
-    return _contract(lane.name, kept.shards or 1, kept, ((lane.name, kept),), lane.call_timeout)
+    return Contract(
+        group=group.name,
+        shards=group.shards,
+        rates=tuple(_rates(kept, limits)),
+        calls=tuple(
+            CallLimit(lane=lane, most=each.concurrency)
+            for lane, each in limits
+            if each.concurrency is not None
+        ),
+        withheld=longest if kept.strict_concurrency else 0.0,
+    )
 
 
 def rate_limits(group: str, lanes: tuple[str, ...], settings: FleetSettings) -> Iterator[RateLimit]:
@@ -123,26 +127,6 @@ def least_concurrency(group: str, lanes: tuple[str, ...], settings: FleetSetting
     """The fewest calls in flight that the group or one of its lanes may have; None: no limit."""
     given = (limits.concurrency for _, limits in _limits(group, lanes, settings))
     return min((each for each in given if each is not None), default=None)
-
-
-def _contract(
-    name: str,
-    shards: int,
-    kept: LimitSettings,
-    limits: tuple[tuple[str | None, LimitSettings], ...],
-    longest_call: float,
-) -> Contract:
-    return Contract(
-        group=name,
-        shards=shards,
-        rates=tuple(_rates(kept, limits)),
-        calls=tuple(
-            CallLimit(lane=lane, most=each.concurrency)
-            for lane, each in limits
-            if each.concurrency is not None
-        ),
-        withheld=longest_call if kept.strict_concurrency else 0.0,
-    )
 
 
 def _rates(

@@ -8,13 +8,19 @@ from pydantic import Field
 
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.config.shape.model import Section
+from tollway_workers.config.shape.profiles import (
+    LimitField,
+    ProfileName,
+    StructuredOutput,
+    TokenRule,
+)
 from tollway_workers.config.shape.secret import SecretReference
 
 #: Dollars per million tokens times this is pico-USD per token.
 _PICO_PER_TOKEN = PICO_PER_USD // 1_000_000
 
-#: How a provider counts the tokens of a call against its limit.
-TokenRule = Literal["openai_max", "sum", "input"]
+#: Whether calls ask for streams.
+StreamMode = Literal["auto", "always", "never"]
 
 #: Six decimals are a whole number of pico-USD per token.
 UsdPerMillion = Annotated[
@@ -50,11 +56,24 @@ class CallSettings(Section):
     """Seconds for a whole call (default 120)."""
     connect_timeout: Annotated[float, Field(gt=0, le=120)] | None = None
     """Seconds to connect (default 5)."""
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
-    """What the server calls the answer's limit (default: as the caller does, else
+    stream: StreamMode | None = None
+    """Whether answers come as streams inside, which lets the two timeouts below exist: `always`,
+    `never`, or `auto` (default), where an answer may have more than 512 tokens or is reasoned
+    about. Replies are whole in any case."""
+    first_token_timeout: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds until the first token of a stream (default: half of `call_timeout`); models that
+    reason may be silent for minutes."""
+    idle_timeout: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds between the tokens of an answer that has begun (default 30)."""
+    slow_after: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds without a first token after which a call counts as slow (default: a quarter of
+    `call_timeout`); it goes on."""
+    max_tokens_field: LimitField | None = None
+    """What the server calls the answer's limit (default: as its profile or the caller does, else
     `max_completion_tokens`; one that the server refuses is said by the other name)."""
-    structured_output: Literal["json_schema", "json_object", "none"] | None = None
-    """What the server can be asked for (default `json_schema`); Tollway validates in any case."""
+    structured_output: StructuredOutput | None = None
+    """What the server can be asked for (default: as its profile says, else `json_schema`); Tollway
+    validates in any case."""
     price: Price | None = None
     """What tokens cost; absent means that cost is unknown, never zero."""
 
@@ -64,6 +83,8 @@ class ProviderSettings(CallSettings):
 
     protocol: Literal["openai"] = "openai"
     """The wire format it speaks."""
+    profile: ProfileName | None = None
+    """Whose server it is, which sets what differs between them (default: by its address)."""
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
     """Address that the protocol's paths are added to, such as `https://host/v1`."""
     api_key: SecretReference | None = None
@@ -131,9 +152,9 @@ class LaneSettings(CallSettings, LimitSettings):
     """Name of a `[providers.<name>]`."""
     model: Annotated[str, Field(min_length=1)]
     """The model in the provider's word."""
-    token_rule: TokenRule = "openai_max"  # noqa: S105 - these tokens are no passwords
+    token_rule: TokenRule | None = None
     """What a call charges: the larger of prompt and answer limit (OpenAI), their sum (Azure, Groq),
-    or the prompt alone (Gemini)."""
+    or the prompt alone (Gemini). Default: as the provider's profile says."""
     tokenizer: Annotated[str, Field(min_length=1)] | None = None
     """Path of the model's `tokenizer.json`, by which prompts are counted (default: estimated)."""
     limit_group: str | None = None

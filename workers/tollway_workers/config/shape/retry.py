@@ -13,14 +13,19 @@ _DELAY = re.compile(r"([1-9]\d{0,5})([smh])")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 #: Seconds: shorter waits are kept in memory; jobs hardly live longer than a day.
 _SHORTEST, _LONGEST = 10, 86_400
+#: What an error shows: a number with a unit, of whatever size.
+_DURATION = re.compile(r"\d{1,9} ?[a-z]{0,8}")
 
 
 def _seconds(delay: str) -> int:
     match = _DELAY.fullmatch(delay)
     seconds = int(match[1]) * _UNITS[match[2]] if match else 0
     if not _SHORTEST <= seconds <= _LONGEST:
+        # What is no duration at all may be anything, a key in the wrong place among it.
+        what = repr(delay) if _DURATION.fullmatch(delay) else "an entry"
         raise ValueError(
-            'has a delay that is none between 10s and 24h; write them like "15s", "5m", "2h"'
+            f"has {what}, which is no delay between 10s and 24h; "
+            'write delays like "15s", "5m", "2h"'
         )
     return seconds
 
@@ -28,7 +33,7 @@ def _seconds(delay: str) -> int:
 def _ascending(tiers: tuple[str, ...]) -> tuple[str, ...]:
     seconds = [_seconds(tier) for tier in tiers]
     if any(one >= next_one for one, next_one in pairwise(seconds)):
-        raise ValueError("is not in order; give the shortest delay first, each once")
+        raise ValueError("has delays out of order; give the shortest delay first, each once")
     return tiers
 
 

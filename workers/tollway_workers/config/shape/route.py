@@ -1,10 +1,31 @@
 """`[routes.<name>]`: what a job asks for by name."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from tollway_workers.config.shape.model import Section
+
+#: What may be done to an answer: see `validation/repair/coerce.py`.
+Coercion = Literal[
+    "enum_case",
+    "number_from_string",
+    "boolean_from_string",
+    "null_from_string",
+    "string_from_integer",
+    "json_from_string",
+    "list_of_one",
+    "one_of_list",
+    "null_dropped",
+    "key_dropped",
+    "key_renamed",
+    "unwrapped",
+]
+#: All of them, each sound.
+COERCIONS: tuple[Coercion, ...] = get_args(Coercion)
+
+Reask = Literal["auto", "full", "patch"]
+_CALLABLE = r"^[^\W\d][\w.-]*(?::[^\W\d][\w.]*)?$"
 
 JournalMode = Literal["full", "metadata", "off"]
 
@@ -38,4 +59,17 @@ class RouteSettings(Section):
     """What is kept of each call: with prompt and answer, without, or nothing."""
     reasks: Annotated[int, Field(ge=0, le=2)] = 1
     """How often the errors of an answer are fed back to the model; each is charged."""
+    reask: Reask = "auto"
+    """What the model is shown then: the whole conversation (`full`), only its answer and the errors
+    (`patch`), or the latter where they are about form alone (`auto`)."""
+    repair: bool = True
+    """Whether JSON with damaged punctuation is read where that can be done in one way only; what is
+    cut never is."""
+    coercions: Annotated[tuple[Coercion, ...], Field(strict=False)] = COERCIONS
+    """What may be done to an answer that breaks its schema in form alone; none: `[]`."""
+    check: Annotated[str, Field(pattern=_CALLABLE)] | None = None
+    """A callable `(answer, job)` that says what is wrong with an answer that satisfies its schema:
+    `module:function`, or the name of an entry point in the group `tollway.checks`."""
+    check_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """Seconds that it may take; an answer that is not checked by then is a bad one."""
     retry: RetrySettings = RetrySettings()

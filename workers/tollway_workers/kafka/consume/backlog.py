@@ -1,4 +1,4 @@
-"""Where partitions end, for the metric of what is left to do."""
+"""The end offsets of partitions, for the metric of outstanding records."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,10 @@ class Backlog:
             try:
                 await self._read_often()
             except Exception as error:  # noqa: BLE001 a number to look at: the last reading stays
-                log.info("cannot ask where partitions end", error=type(error).__name__)
+                log.info(
+                    "cannot read where partitions end: the lag metric keeps its last value",
+                    **error_fields(error),
+                )
             await self._clock.sleep(_INTERVAL)
 
     async def _read_often(self) -> None:
@@ -55,7 +59,7 @@ class Backlog:
             await stopped(consumer, STOP_TIMEOUT, "the reader of partition ends")
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        partitions = [TopicPartition(*place) for place in self._partitions()]
+        partitions = [TopicPartition(*partition) for partition in self._partitions()]
         if not partitions:
             self.ends = {}
             return
@@ -66,4 +70,7 @@ class Backlog:
         try:
             self.ends = await consumer.end_offsets(partitions)
         except KafkaError as error:
-            log.info("cannot read where partitions end", error=type(error).__name__)
+            log.info(
+                "cannot read where partitions end: the lag metric keeps its last value",
+                error=type(error).__name__,
+            )

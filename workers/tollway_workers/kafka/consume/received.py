@@ -1,4 +1,4 @@
-"""From aiokafka's records to ours."""
+"""Turns aiokafka's records into `ReceivedRecord`s."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,7 +27,7 @@ def received(
             tracker,
             unreadable=record.why if isinstance(record, UnreadableRecord) else None,
             bytes_of=record.bytes_of if isinstance(record, UnreadableRecord) else None,
-            weight=weight_of(record.key, record.value),
+            weight=weight_of(record.key, record.value, record.headers),
         )
         for record in records
     ]

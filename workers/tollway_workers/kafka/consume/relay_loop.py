@@ -1,7 +1,7 @@
-"""The relay: puts jobs back on their lane when their retry tier lets them go.
+"""The relay: puts jobs from retry topics back on their lane's topic when they are due.
 
-Every worker has one, in a consumer group of their own. It calls no provider and keeps no timers:
-each turn it looks at the head of each partition, where the earliest due record of its tier is.
+Every worker runs one, in a consumer group of its own kind. It calls no provider and keeps no
+timers: each turn it looks at the head of each partition, the earliest due record there.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ import structlog
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.clock import Clock
-from tollway_workers.forwarding.relay import Ways, is_due, onward
-from tollway_workers.job.endings import traits
+from tollway_workers.forwarding.relay import RelayTargets, is_due, onward
 from tollway_workers.job.ports import OutgoingRecord, RecordSink, RecordTooLarge
 from tollway_workers.kafka.consume.tier_reader import TierSource
 from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
-#: Records written before the next commit: what comes twice at most where a process is killed.
+#: Records written before the next commit: at most so many come twice if a process is killed.
 _MOST_AT_ONCE = 500
 #: Seconds between tries to write what Kafka does not take.
 _WRITE_AGAIN = 1.0
@@ -33,7 +33,7 @@ GiveUp = Callable[[ReceivedRecord, Failure, str], Awaitable[None]]
 
 
 class RelayEvents(Protocol):
-    """What a relay tells of itself; metrics listen."""
+    """Events of a relay; metrics listen."""
 
     def job_relayed(self, late: float) -> None:
         """A job was put back on its lane, `late` seconds after its retry topic let it go."""
@@ -51,7 +51,7 @@ class Relay:
         self,
         source: TierSource,
         sink: RecordSink,
-        ways: Ways,
+        targets: RelayTargets,
         clock: Clock,
         give_up: GiveUp,
         events: RelayEvents | None = None,
@@ -59,22 +59,26 @@ class Relay:
         """`give_up` is for records that became too large: no job may block those behind it."""
         self._source = source
         self._sink = sink
-        self._ways = ways
+        self._targets = targets
         self._clock = clock
         self._give_up = give_up
         self._events = events
-        self._tiers = {ways.names.retry(tier): tier for tier in ways.tiers}
+        self._tiers = {targets.names.retry(tier): tier for tier in targets.tiers}
         self._stopping = False
         #: Jobs put back so far.
         self.relayed = 0
 
     async def keep_running(self) -> None:
-        """Run until `stop`, and again where it failed: it must not take its worker along."""
+        """Run until `stop`, and start again after a failure, which must not end the worker."""
         while not self._stopping:
             try:
                 await self.run()
             except Exception as error:  # noqa: BLE001 whatever it was, jobs wait to be put back
-                log.error("the relay failed, starting it again", **traits(error))
+                log.error(
+                    "the relay of retry topics failed; starting it again in "
+                    f"{_RUN_AGAIN:g} s, due jobs wait until then",
+                    **error_fields(error),
+                )
                 if self._events is not None:
                     self._events.relay_failed(error)
                 await self._clock.sleep(_RUN_AGAIN)
@@ -115,11 +119,20 @@ class Relay:
         if not failed:
             return []
         kinds = sorted({type(error).__name__ for _, error in failed})
-        log.warning("jobs were not put back, trying again", jobs=len(failed), errors=kinds)
+        log.warning(
+            f"Kafka did not take due jobs for their lanes' topics; trying again in "
+            f"{_WRITE_AGAIN:g} s",
+            jobs=len(failed),
+            errors=kinds,
+        )
         try:
             await self._sink.recover()
         except Exception as error:  # noqa: BLE001 Kafka is away: the jobs are held all the same
-            log.warning("the way to Kafka could not be renewed", error=type(error).__name__)
+            log.warning(
+                "could not reconnect the relay's producer to Kafka; trying again in "
+                f"{_WRITE_AGAIN:g} s",
+                **error_fields(error),
+            )
         return [record for record, _ in failed]
 
     async def _write(self, record: ReceivedRecord) -> None:
@@ -127,14 +140,14 @@ class Relay:
             failure = Failure(failure_class=FailureClass.UNDECODABLE, message=record.unreadable)
             route = headers.get(record.headers, headers.ROUTE) or ""
             return await self._give_up(record, failure, route)
-        topic, about = onward(record.headers, self._ways, self._clock.now())
+        topic, about = onward(record.headers, self._targets, self._clock.now())
         outgoing = OutgoingRecord(topic, record.key, record.value or b"", about)
         try:
             written = await self._sink.send(outgoing)
         except RecordTooLarge:
             failure = Failure(
                 failure_class=FailureClass.INVALID_JOB,
-                message="the job is larger than records may be",
+                message="the job is larger than its lane's topic takes",
             )
             await self._give_up(record, failure, headers.get(about, headers.ROUTE) or "")
             return

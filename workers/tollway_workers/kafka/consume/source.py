@@ -1,7 +1,7 @@
-"""Jobs from Kafka: one consumer, and commits that carry the offset map and prove that we live.
+"""Jobs from Kafka: one consumer, and commits that carry the offset map and renew the lease.
 
-aiokafka is eager: every rebalance revokes everything and forgets positions. What is ours is kept in
-ownership/holdings.py, and reading goes on where it was.
+aiokafka is eager: every rebalance revokes everything and forgets positions. The partitions that
+this worker keeps stay in ownership/owned_partitions.py, and reading goes on at their offsets.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from tollway_workers.kafka.group.assignor import ShardAssignor
 from tollway_workers.kafka.group.committed import left_at
 from tollway_workers.kafka.group.committer import Committer
 from tollway_workers.kafka.group.consumer_options import group_member
-from tollway_workers.kafka.group.membership import Membership, say_goodbye
+from tollway_workers.kafka.group.membership import Membership, join_anew, say_goodbye
 from tollway_workers.limits.quota import Quotas
-from tollway_workers.ownership.holdings import Holdings
+from tollway_workers.ownership.owned_partitions import OwnedPartitions
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Process
@@ -43,16 +43,16 @@ _FULL_WAIT = 1.0
 _CLAIM_WAIT = 1.0
 #: Seconds after a poll that failed.
 _RETRY_WAIT = 0.5
-#: Seconds between tries of the last commit, while a rebalance goes on.
-_BETWEEN_LAST_WORDS = 0.1
+#: Seconds between tries of the final commit during a rebalance.
+_BETWEEN_FINAL_COMMITS = 0.1
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Takes each record once while its partition is ours, and commits what is complete.
+    """Takes each record once while this worker owns its partition, and commits what is complete.
 
-    Mutable state: `holdings` (what is ours, or was before a rebalance that goes on), `joined`
-    (whether the group has given this member its perhaps empty part), `_held_back` (topics of full
-    lanes), and when things were last done.
+    Mutable state: `partitions` (owned now, or before the rebalance under way), `joined` (whether
+    the group has given this member its assignment, which may be empty), `_held_back` (topics of
+    full lanes), and the times of the last poll and commit.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._settings = settings
         self._clock = clock
         process = Process(start=int(clock.now() * 1000), nonce=secrets.randbits(32))
-        self.holdings = Holdings(process.nonce, quotas)
-        self.committer = Committer(self.holdings, clock)
+        self.partitions = OwnedPartitions(process.nonce, quotas)
+        self.committer = Committer(self.partitions, clock)
         self.transactions = OpenTransactions(clock)
         assignor = ShardAssignor(process, settings.groups, settings.topics)
         self._membership = Membership(assignor, settings.instance_id, clock)
@@ -90,34 +90,40 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def poll(self, most: int) -> list[ReceivedRecord]:
         """About `most` new records, each once while its partition is ours; waits a moment.
 
-        Raises InstanceIdInUse where a process that started later has our name.
+        Raises InstanceIdInUse where a process that started later has our instance id.
         """
         assert self._consumer is not None  # noqa: S101 a source is started before it is polled
         self._membership.check()
-        if self.holdings.unclaimed:
+        if self.partitions.unclaimed:
             await self._claim()
         if most > 0 and (begun := await self._begin_what_waits()):
             return begun
         wanted = self._wanted() if most > 0 else []
         wait = int(_POLL_WAIT * 1000)
-        if self.joined and self.holdings and not wanted:
+        if self.joined and self.partitions and not wanted:
             polled = self._clock.monotonic() - self.last_poll < _FULL_WAIT
             if await self._wait_for_room() and polled:
                 return []
-            # Kafka must see that we live, and nothing more may be read. While we waited a rebalance
-            # may have begun: only what is assigned can be paused.
+            # Poll with everything paused: Kafka must see that this member lives, and no more may be
+            # read. A rebalance may have begun: only what is assigned now can be paused.
             wanted, wait = list(self._consumer.assignment()), 0
             self._consumer.pause(*wanted)
         else:
             self._consumer.resume(*self._consumer.paused())
         try:
-            # What a rebalance lets through in spite of a pause is taken too: its position has
-            # passed, and a record that nobody took would be committed as if it were done.
+            # Records that arrive in spite of a pause, because of a rebalance, are taken too: the
+            # position has passed them, so they would be committed as if they were complete.
             batches = await self._consumer.getmany(
                 *wanted, timeout_ms=wait, max_records=max(most, 1)
             )
         except KafkaError as error:
-            log.warning("poll failed, trying again", error=type(error).__name__)
+            log.warning(
+                f"polling Kafka failed; trying again in {_RETRY_WAIT:g} s",
+                error=type(error).__name__,
+            )
+            if not self.joined and type(error) is KafkaError:
+                # What Kafka's client has no name for came from a join.
+                join_anew(self._consumer)
             await self._clock.sleep(_RETRY_WAIT)
             return []
         self.last_poll = self._clock.monotonic()
@@ -128,46 +134,53 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def hold_back(self, topics: Collection[str], resting: Collection[str] = ()) -> None:
         """Read nothing more from exactly these topics; no call may start for the resting ones."""
         told = frozenset(topics), frozenset(resting)
-        if (self._held_back, self.holdings.resting) != told:
-            self._held_back, self.holdings.resting = told
+        if (self._held_back, self.partitions.resting) != told:
+            self._held_back, self.partitions.resting = told
             self._room.set()
 
     def may_start(self, record: ReceivedRecord) -> bool:
-        """Whether a call for it may start now: its partition is ours and stays, and we prove it.
+        """Whether a call for it may start now: this worker owns and keeps its partition.
 
-        The proof is a commit that succeeded and was sent less than a lease ago, on a clock that
-        goes on while the machine sleeps: a frozen worker that wakes starts nothing.
+        The lease proves that: a commit that succeeded and was sent less than 5 s ago, on a clock
+        that goes on while the machine sleeps, so a frozen worker that wakes starts nothing.
         """
         tracker = record.tracker
         return tracker.owned and not tracker.releasing and self.committer.holds_lease
 
+    @property
+    def lost(self) -> int:
+        """Partitions that this worker has owned and does not any more; it only grows."""
+        return self.partitions.lost
+
     def serves(self, topic: str) -> bool:
-        """Whether a shard of the topic's limit group is ours: calls to its lanes may start here."""
-        return self.holdings.serves(topic)
+        """Whether this worker owns a shard of the topic's limit group, and may call its lanes."""
+        return self.partitions.serves(topic)
 
     def complete(self, record: ReceivedRecord) -> None:
-        """The outcome of a record is safely written: it never comes again."""
+        """The outcome of a record is safely written: it is not read again."""
         record.tracker.finish(record.offset)
-        if self.holdings.waiting:
+        if self.partitions.waiting:
             self._room.set()
 
     def unread(self, record: ReceivedRecord) -> None:
-        """A record was not begun: it comes again, to whoever has its partition next."""
+        """A record was not begun: its partition's next owner reads it anew."""
         record.tracker.unread(record.offset)
 
     async def commit(self) -> None:
-        """Write down what is complete, whether or not anything changed: it proves that we live.
+        """Commit what is complete, whether or not anything changed: it renews the lease.
 
-        A partition of which nothing runs any more, and which is to be released, gets its last word.
+        A partition that is being released gets its final commit once nothing of it runs.
         """
         if self._consumer is not None:
             await self._commit()
-            self._membership.look(self._consumer)
+            if self.joined:
+                # What was released for this very join is no reason for another one.
+                self._membership.look(self._consumer)
             self.transactions.look(self._consumer)
 
     def drain(self) -> None:
-        """Release all that is ours, shard by shard as they end, and want nothing more."""
-        self.holdings.drain()
+        """Release every shard as its calls end, and ask for no others."""
+        self.partitions.drain()
         self._membership.leave_soon()
         self._room.set()
 
@@ -176,19 +189,19 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._membership.configure(groups, self._settings.topics)
 
     def release_all(self) -> None:
-        """Let others have all shards, if there are others; want none for a while."""
+        """Release all shards to other members, if there are any, and ask for none for a while."""
         self._membership.stand_back()
 
     async def leave(self) -> None:
-        """Commit, and give the partitions to others at once; idempotent.
+        """Commit, and leave the group so that others own the partitions at once; idempotent.
 
-        Where Kafka takes no last commit, the group is not told: until the session is over nobody
-        begins what has been paid for and is not known to be.
+        Where Kafka takes no final commit the group is not told: until the session is over nobody
+        calls again a job whose paid-for answer is not committed.
         """
         if self._consumer is not None:
-            known = await self._last_word()
+            committed = await self._commit_finally()
             consumer, self._consumer = self._consumer, None
-            if known:
+            if committed:
                 say_goodbye(consumer)
             await stopped(consumer, STOP_TIMEOUT, "leaving the group")
             self.joined = False
@@ -198,13 +211,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     @property
     def releasing(self) -> bool:
-        """Whether something of ours is about to go: what waits of it has to be let go of."""
-        return self.holdings.releasing > 0
+        """Whether a partition is being released, so that its waiting jobs have to leave."""
+        return self.partitions.releasing > 0
 
     @property
     def owned(self) -> int:
-        """Partitions that are ours now."""
-        return len(self.holdings) if self.joined else 0
+        """How many partitions this worker owns now."""
+        return len(self.partitions) if self.joined else 0
 
     @property
     def last_commit(self) -> float | None:
@@ -215,33 +228,38 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, revoked: Iterable[TopicPartition]
     ) -> None:
-        """A rebalance begins: write down what is complete, and wait for nothing else."""
+        """A rebalance begins: commit what is complete, and wait for nothing else."""
+        self.partitions.offer_untouched(self._clock.boottime())
         await self._commit()
         self.joined = False
 
     async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, assigned: Iterable[TopicPartition]
     ) -> None:
-        """A rebalance is over: go on where we were, or where the one before us was."""
-        consumer, holdings = self._consumer, self.holdings
+        """A rebalance is over: read on from our own offsets, or the previous owner's."""
+        consumer, partitions = self._consumer, self.partitions
         if consumer is None or self._admin is None:
             return
         found = await left_at(consumer, self._admin, self._settings.group, list(assigned))
         self._membership.joined(consumer)
-        holdings.assign(found, self._membership.assignor.orders, self._clock.boottime())
-        self._membership.released(holdings.released)
-        for place in holdings:
-            consumer.seek(TopicPartition(*place), holdings.tracker(place).next_offset)
+        partitions.assign(found, self._membership.assignor.orders, self._clock.boottime())
+        self._membership.released(partitions.released)
+        for partition in partitions:
+            consumer.seek(TopicPartition(*partition), partitions.tracker(partition).next_offset)
         self.joined = True
         self._room.set()
-        log.info("partitions assigned", owned=len(holdings), leaving=holdings.releasing)
+        log.info(
+            "partitions were assigned to this worker",
+            owned=len(partitions),
+            releasing=partitions.releasing,
+        )
 
     def _wanted(self) -> list[TopicPartition]:
         now = self._clock.boottime()
         return [
-            TopicPartition(*place)
-            for place in self.holdings
-            if place[0] not in self._held_back and self.holdings.wanted(place, now)
+            TopicPartition(*partition)
+            for partition in self.partitions
+            if partition[0] not in self._held_back and self.partitions.wanted(partition, now)
         ]
 
     async def _wait_for_room(self) -> bool:
@@ -251,50 +269,53 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return self._room.is_set()
 
     async def _claim(self) -> None:
-        """Say that what we were given is ours; a poll must return even while Kafka is away."""
+        """Commit new partitions, so that they open; a poll must return even while Kafka is away."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLAIM_WAIT):
                 await self._commit()
 
     async def _begin_what_waits(self) -> list[ReceivedRecord]:
-        """Records that were read before and may begin, some only once a commit says so."""
-        if not (begun := self._begin()) and self.holdings.waiting:
+        """Records read earlier that may start now, some only after a commit that names them."""
+        if not (begun := self._begin()) and self.partitions.waiting:
             await self._claim()
             begun = self._begin()
         return begun
 
     def _begin(self) -> list[ReceivedRecord]:
-        return self.holdings.begin(self._clock.boottime()) if self.joined else []
+        return self.partitions.begin(self._clock.boottime()) if self.joined else []
 
     def _take(self, partition: TopicPartition, records: Iterable[Any]) -> None:
         # Records arrive before on_partitions_assigned returns, and for partitions just revoked.
-        if self.joined and partition in self.holdings:
-            tracker = self.holdings.tracker(partition)
-            self.holdings.take(partition, received(partition, records, tracker))
+        if self.joined and partition in self.partitions:
+            tracker = self.partitions.tracker(partition)
+            self.partitions.take(partition, received(partition, records, tracker))
 
     async def _commit(self) -> bool:
         if self._consumer is None:
             return False
         written = await self.committer.commit(self._consumer, lambda: self.joined)
-        self._membership.released(self.holdings.released)
+        self._membership.released(self.partitions.released)
         return written
 
-    async def _last_word(self) -> bool:
-        """Whether Kafka knows all that is complete, and that nothing of ours runs any more."""
+    async def _commit_finally(self) -> bool:
+        """Whether the final commit of every partition succeeded."""
         if self._membership.in_use:
-            return False  # What is ours is another's too: it says itself what it has done.
-        self.holdings.drain()
+            return False  # The process with our instance id commits for itself.
+        self.partitions.drain()
         until = self._clock.monotonic() + STOP_TIMEOUT
-        while self.holdings:
+        while self.partitions:
             try:
                 async with asyncio.timeout(until - self._clock.monotonic()):
                     if await self._commit():
                         return True
-                    await self._clock.sleep(_BETWEEN_LAST_WORDS)
+                    await self._clock.sleep(_BETWEEN_FINAL_COMMITS)
             except TimeoutError:
-                log.warning("Kafka is away, leaving without a last commit")
+                log.warning(
+                    "Kafka is away: leaving without a final commit, so the next owners of these "
+                    "partitions wait one lease and may call some jobs again"
+                )
                 return False
         return True
 
     def __repr__(self) -> str:
-        return f"<KafkaSource {self._settings.instance_id} [{len(self.holdings)} partitions]>"
+        return f"<KafkaSource {self._settings.instance_id} [{len(self.partitions)} partitions]>"

@@ -1,4 +1,4 @@
-"""Retry topics as a relay reads them: of each partition the first records, until they are due."""
+"""Reads retry topics for a relay: the head of each partition, until its records are due."""
 
 import asyncio
 from collections import deque
@@ -35,7 +35,7 @@ _RETRY_WAIT = 0.5
 
 
 class TierSource(Protocol):
-    """The heads of retry topics' partitions. What was taken and not committed comes again."""
+    """The heads of retry topics' partitions. Records taken and not committed are read again."""
 
     async def start(self) -> None:
         """Join the relays' group. Raises BrokerUnavailable."""
@@ -73,7 +73,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
     """One consumer of the relays' group.
 
     Mutable state: `_trackers` and `_heads` (of the partitions that are ours, with the records that
-    were read and not taken), `_written` (set unless a batch is being written), `_unsaid`
+    were read and not taken), `_written` (set unless a batch is being written), `_uncommitted`
     (partitions of which something is written elsewhere and not committed).
     """
 
@@ -84,7 +84,7 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._heads: dict[TopicPartition, deque[ReceivedRecord]] = {}
         self._written = asyncio.Event()
         self._written.set()
-        self._unsaid: set[TopicPartition] = set()
+        self._uncommitted: set[TopicPartition] = set()
         self._consumer: RecordConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
 
@@ -104,13 +104,16 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
     async def poll(self) -> None:
         """Read on where nothing of a partition waits; waits a moment."""
         assert self._consumer is not None  # noqa: S101 a source is started before it is polled
-        await self._say()
+        await self._commit_written()
         self._pause_where_heads_wait(self._consumer)
         try:
             # Always asked, even for nothing: Kafka must see that we live.
             batches = await self._consumer.getmany(timeout_ms=int(TICK * 1000))
         except KafkaError as error:
-            log.warning("poll failed, trying again", error=type(error).__name__)
+            log.warning(
+                f"polling the retry topics failed; trying again in {_RETRY_WAIT:g} s",
+                error=type(error).__name__,
+            )
             await self._clock.sleep(_RETRY_WAIT)
             return
         for partition, records in batches.items():
@@ -133,9 +136,9 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         """What was taken is safely written elsewhere. Failing is no error: it comes again."""
         for record in taken:
             record.tracker.finish(record.offset)
-        self._unsaid |= {TopicPartition(record.topic, record.partition) for record in taken}
+        self._uncommitted |= {TopicPartition(record.topic, record.partition) for record in taken}
         try:
-            await self._say()
+            await self._commit_written()
         finally:
             self._written.set()
 
@@ -154,53 +157,63 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
     async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, revoked: Iterable[TopicPartition]
     ) -> None:
-        """A rebalance begins: what is being written is committed first, else it came twice."""
-        # At once, so that no further batch is taken while the one at hand is waited for.
+        """A rebalance begins: finish and commit the batch at hand, or it would come twice."""
+        # Set before the wait, so that no further batch is taken meanwhile.
         self._heads.clear()
         await given_up_after(_BATCH_WAIT, self._written.wait(), "a batch of the relay")
-        await given_up_after(_BATCH_WAIT, self._say(), "a commit of the relay")
+        await given_up_after(_BATCH_WAIT, self._commit_written(), "a commit of the relay")
         self._trackers.clear()
-        self._unsaid.clear()
+        self._uncommitted.clear()
 
     async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, assigned: Collection[TopicPartition]
     ) -> None:
-        """A rebalance is over: go on where the relay before us was."""
+        """A rebalance is over: read on from the previous owner's commits."""
         consumer, admin = self._consumer, self._admin
         if consumer is None or admin is None:
-            # It has left meanwhile.
+            # This relay has left meanwhile.
             return
-        for place, left in (await left_at(consumer, admin, self._settings.group, assigned)).items():
-            partition = TopicPartition(*place)
+        found = await left_at(consumer, admin, self._settings.group, assigned)
+        for name, left in found.items():
+            partition = TopicPartition(*name)
             consumer.seek(partition, left.offset)
             self._trackers[partition] = OffsetTracker(left.offset)
             self._heads[partition] = deque()
-        log.info("retry partitions assigned", owned=len(self._heads))
+        log.info("partitions of retry topics were assigned to this worker", owned=len(self._heads))
 
-    async def _say(self) -> None:
-        """Commit what is not committed yet; failing, it is said again with the next poll."""
+    async def _commit_written(self) -> None:
+        """Commit what is not committed yet; after a failure the next poll commits it."""
         offsets = {
-            place: self._trackers[place].committable()
-            for place in self._unsaid & self._trackers.keys()
+            partition: self._trackers[partition].committable()
+            for partition in self._uncommitted & self._trackers.keys()
         }
         if self._consumer is None or not offsets:
             return
         try:
             await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
-            log.info("commit overtaken by a rebalance", error=type(error).__name__)
+            log.info(
+                "a rebalance refused a commit of retry topics: their new owners may put jobs back "
+                "twice",
+                error=type(error).__name__,
+            )
         except KafkaError as error:
-            log.warning("commit failed, the next poll says it again", error=type(error).__name__)
+            log.warning(
+                "a commit of retry topics failed; committing again with the next poll",
+                error=type(error).__name__,
+            )
         else:
-            self._unsaid -= offsets.keys()
+            self._uncommitted -= offsets.keys()
 
     def _pause_where_heads_wait(self, consumer: RecordConsumer) -> None:
         ours = consumer.assignment()
-        waiting = [place for place, head in self._heads.items() if head and place in ours]
+        waiting = [
+            partition for partition, head in self._heads.items() if head and partition in ours
+        ]
         paused = consumer.paused()
         consumer.resume(*(paused - set(waiting)))
         # Pausing drops what was fetched ahead: only where it is new.
-        consumer.pause(*(place for place in waiting if place not in paused))
+        consumer.pause(*(partition for partition in waiting if partition not in paused))
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._heads.values()))

@@ -1,4 +1,4 @@
-"""Our partition assignor: what this member claims, what it is told, and the plan if it leads.
+"""Our partition assignor: this member's claim and orders, and the group's plan if it leads.
 
 Kafka makes one member of the group its leader; any may become it at any rebalance. The plan itself
 is ownership/shard_plan.py.
@@ -15,7 +15,8 @@ from aiokafka.coordinator.protocol import (
 )
 
 from tollway_workers.ownership.layout import merged
-from tollway_workers.ownership.shard_plan import Member, Place, Plan, plan
+from tollway_workers.ownership.partition import Partition
+from tollway_workers.ownership.shard_plan import Member, Plan, plan
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import (
     Claim,
@@ -28,7 +29,7 @@ from tollway_workers.ownership.user_data import (
     write_orders,
 )
 
-#: What stands for the claim of a member that made none we can read.
+#: Stands for a claim that cannot be read.
 _NOTHING = Claim(process=Process(start=0, nonce=0))
 
 
@@ -58,14 +59,14 @@ class ShardAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafk
     def metadata(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, topics: Iterable[str]
     ) -> ConsumerProtocolMemberMetadata:
-        """What this member says when it joins."""
+        """This member's claim, for JoinGroup."""
         self.claim = replace(self.claim, joins=self.claim.joins + 1)
         return ConsumerProtocolMemberMetadata(self.version, sorted(topics), write_claim(self.claim))
 
     def on_assignment(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, assignment: ConsumerProtocolMemberAssignment
     ) -> None:
-        """What this member is told; it replaces all that it was told before."""
+        """Take this member's assignment and orders; they replace all earlier ones."""
         self.orders = read_orders(assignment.user_data) or Orders(partitions={})
         owned = frozenset((at.topic, at.partition) for at in assignment.partitions())
         self.claim = replace(self.claim, owned=owned)
@@ -73,7 +74,7 @@ class ShardAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafk
     def assign(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, cluster: Any, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """What each member is told, if this one leads."""
+        """Each member's assignment and orders, if this member leads."""
         claims = {name: read_claim(said.user_data) for name, said in members.items()}
         topics = {name: frozenset(said.subscription) for name, said in members.items()}
         partitions = {
@@ -133,8 +134,8 @@ def _orders(
     )
 
 
-def _by_topic(places: Iterable[Place]) -> list[tuple[str, list[int]]]:
+def _by_topic(partitions: Iterable[Partition]) -> list[tuple[str, list[int]]]:
     topics: dict[str, list[int]] = {}
-    for topic, partition in sorted(places):
+    for topic, partition in sorted(partitions):
         topics.setdefault(topic, []).append(partition)
     return list(topics.items())

@@ -1,4 +1,4 @@
-"""Reading what a group committed, metadata included, without taking an error for "nothing"."""
+"""Reads a group's commits with their metadata, without taking an error for "nothing committed"."""
 
 import asyncio
 from collections.abc import Collection
@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, IllegalStateError, KafkaError
 
-from tollway_workers.ownership.holdings import Found
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.owned_partitions import Found
+from tollway_workers.ownership.partition import Partition
 
 log = structlog.get_logger(__name__)
 
@@ -21,11 +21,11 @@ _RETRY_WAIT = 0.5
 async def commits_of(
     admin: AIOKafkaAdminClient, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, Any]:
-    """What the group committed for each of these partitions; offset -1: nothing yet.
+    """The group's commit for each of these partitions; offset -1: none yet.
 
     Raises KafkaError. A broker that is not (or not yet again) the group's coordinator answers with
-    an error and no partitions, of which aiokafka returns the latter alone: `{}`. Whoever took that
-    for "nothing was committed" would begin at the beginning and pay for every job again.
+    an error and no partitions, of which aiokafka returns the latter alone: `{}`. Taken for "nothing
+    was committed", that would start every partition at its beginning and pay for every job again.
     """
     wanted = list(partitions)
     found: dict[TopicPartition, Any] = await admin.list_consumer_group_offsets(
@@ -41,8 +41,8 @@ async def left_at(
     admin: AIOKafkaAdminClient,
     group: str,
     partitions: Collection[TopicPartition],
-) -> dict[Place, Found]:
-    """Where each partition was left: its last commit, else its beginning.
+) -> dict[Partition, Found]:
+    """The last commit of each partition, else its beginning.
 
     The partitions must be assigned to `consumer`. Waits for a broker that is away.
     """
@@ -54,7 +54,11 @@ async def left_at(
                 await consumer.seek_to_beginning(*fresh)
             beginnings = {partition: await consumer.position(partition) for partition in fresh}
         except KafkaError as error:
-            log.warning("cannot read committed offsets", error=type(error).__name__)
+            log.warning(
+                f"cannot read the group's committed offsets; trying again in {_RETRY_WAIT:g} s, "
+                "new partitions wait",
+                error=type(error).__name__,
+            )
             await asyncio.sleep(_RETRY_WAIT)
             continue
         return {

@@ -1,4 +1,4 @@
-"""Writes down what is complete of what is ours; a commit that succeeds is also our lease."""
+"""Commits the owned partitions; a commit that succeeds renews this worker's lease."""
 
 from collections.abc import Callable
 
@@ -8,37 +8,37 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.group.committed import position
-from tollway_workers.ownership.custody import LEASE
-from tollway_workers.ownership.holdings import Holdings
+from tollway_workers.ownership.owned_partition import LEASE
+from tollway_workers.ownership.owned_partitions import OwnedPartitions
 
 log = structlog.get_logger(__name__)
 
 
 class Committer:
-    """Commits a member's holdings.
+    """Commits a member's owned partitions.
 
     State: `last` (when the last commit that succeeded was sent, monotonic seconds), the same on the
     clock that counts suspend, and the commits that failed.
     """
 
-    def __init__(self, holdings: Holdings, clock: Clock) -> None:
-        self._holdings = holdings
+    def __init__(self, partitions: OwnedPartitions, clock: Clock) -> None:
+        self._partitions = partitions
         self._clock = clock
         self.last: float | None = None
         self._lease_from = float("-inf")
         self._failures = 0
 
     async def commit(self, consumer: AIOKafkaConsumer, stable: Callable[[], bool]) -> bool:
-        """Whether Kafka knows all that is complete. Cancelled, the commit may have been made.
+        """Commit all that is complete; whether Kafka took it. Cancelled, it may have taken it.
 
         `stable` says whether no rebalance goes on. While one does, a commit would wait behind the
         join, carry the old generation, and cost us our membership.
         """
-        holdings, clock = self._holdings, self._clock
+        partitions, clock = self._partitions, self._clock
         positions = await self._positions(consumer)
         if not stable():
             return False
-        commits = holdings.commits(positions, clock.boottime())
+        commits = partitions.commits(positions, clock.boottime())
         if not commits:
             return True
         lease, sent = clock.boottime(), clock.monotonic()
@@ -47,26 +47,32 @@ class Committer:
                 {TopicPartition(*at): (each.offset, each.metadata) for at, each in commits.items()}
             )
         except (CommitFailedError, IllegalStateError) as error:
-            # A rebalance overtook us: it has committed itself, or the next commit says it again.
+            # A rebalance overtook this commit: it has made its own, or the next one repeats this.
             self._failures += 1
-            log.info("commit overtaken by a rebalance", error=type(error).__name__)
+            log.info(
+                "a rebalance refused a commit; committing again after it",
+                error=type(error).__name__,
+            )
             return False
         except KafkaError as error:
             self._failures += 1
-            log.warning("commit failed, the next one says it again", error=type(error).__name__)
+            log.warning(
+                "a commit of offsets failed: the next one repeats it",
+                error=type(error).__name__,
+            )
             return False
         self._lease_from, self.last = lease, sent
-        holdings.written(commits)
+        partitions.written(commits)
         return True
 
     @property
     def lease_age(self) -> float:
-        """Seconds since we last proved that what is ours is ours."""
+        """Seconds since the lease was last renewed."""
         return self._clock.boottime() - self._lease_from
 
     @property
     def holds_lease(self) -> bool:
-        """Whether calls may start."""
+        """Whether the lease holds, so that calls may start."""
         return self.lease_age < LEASE
 
     def take_failures(self) -> int:
@@ -76,9 +82,9 @@ class Committer:
 
     async def _positions(self, consumer: AIOKafkaConsumer) -> dict[tuple[str, int], int | None]:
         """Of what is idle: it may have passed what never arrives."""
-        holdings = self._holdings
+        partitions = self._partitions
         return {
-            place: await position(consumer, TopicPartition(*place))
-            for place in tuple(holdings)
-            if place in holdings and holdings.idle(place)
+            partition: await position(consumer, TopicPartition(*partition))
+            for partition in tuple(partitions)
+            if partition in partitions and partitions.idle(partition)
         }

@@ -5,7 +5,6 @@ With ids that change, a crash and a restart stop the whole fleet for the session
 id is held by a lock file on its host.
 """
 
-import re
 import socket
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from tollway_workers.errors import FleetError
+from tollway_workers.plain_name import plain_name
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +36,14 @@ def take_instance_id(
     Raises:
         InstanceIdInUse: its holder did not end in time, or no slot is free.
     """
-    folder = folder or Path(platformdirs.user_state_dir("tollway")) / "instances" / _plain(prefix)
+    folder = folder or Path(platformdirs.user_state_dir("tollway")) / "instances" / plain_name(
+        prefix
+    )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if wanted is not None:
         if (lock := _lock(folder, wanted, 0.0)) is None:
             log.info(
-                "another process on this host is this worker: waiting for its end",
+                "another process on this host has this worker's instance id: waiting for its end",
                 worker=wanted,
                 seconds=wait,
             )
@@ -52,7 +54,7 @@ def take_instance_id(
                 f"{wait:.0f} s: stop it, or give another --instance-id"
             )
         return wanted, lock
-    host = _plain(socket.gethostname())
+    host = plain_name(socket.gethostname())
     for slot in range(_MOST_SLOTS):
         name = f"{host}-{slot}"
         if (lock := _lock(folder, name, 0.0)) is not None:
@@ -61,14 +63,9 @@ def take_instance_id(
 
 
 def _lock(folder: Path, name: str, wait: float) -> FileLock | None:
-    lock = FileLock(folder / f"{_plain(name)}.lock")
+    lock = FileLock(folder / f"{plain_name(name)}.lock")
     try:
         lock.acquire(timeout=wait)
     except Timeout:
         return None
     return lock
-
-
-def _plain(text: str) -> str:
-    """Kafka and file systems take these characters in any name."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", text)[:200]

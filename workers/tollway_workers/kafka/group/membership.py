@@ -1,4 +1,4 @@
-"""A consumer's place in its group: when to ask for another plan, and when somebody has our name.
+"""A consumer's membership: when to ask for a rebalance, and when another process has its id.
 
 aiokafka has no public way to ask for a rebalance, to leave as a static member, or to see the
 group's generation: all of its private names that we need are here.
@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.group.assignor import ShardAssignor
 from tollway_workers.kafka.group.instance import InstanceIdInUse
-from tollway_workers.ownership.shard_plan import Place
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import (
     Claim,
@@ -31,12 +31,12 @@ _ASK_INTERVAL = 1.0
 _ASK_AGAIN = 0.1
 #: Seconds between two looks at the topics' partitions.
 _GROWTH_INTERVAL = 10.0
-#: Seconds that a member stands back which cannot keep up.
+#: Seconds for which a member that cannot keep up asks for no shards.
 _STANDBY = 30.0
 
 
 class Membership:
-    """Asks for rebalances until they have brought what they should.
+    """Asks for rebalances until the group's plan is up to date.
 
     State: `_wanted` (a rebalance is), `_first` (this process has not joined yet), `_in_use` (a
     newer process has our name), `_standby_until`, and when what was done last.
@@ -62,31 +62,31 @@ class Membership:
         generation = consumer._coordinator.generation  # pyright: ignore
         assignor.claim = replace(assignor.claim, epoch=generation)
         if self._wanted and self._clock.monotonic() - self._asked >= _ASK_AGAIN:
-            # At once: a process that has our name would soon be the member in our place, and a
-            # static member that takes another's place is given the old orders again.
+            # At once: a process with our instance id would soon replace us as the member, and a
+            # static member that replaces another gets the old orders again.
             self._ask(consumer)
 
     def check(self) -> None:
-        """Raises InstanceIdInUse where a process that started later has our name."""
+        """Raises InstanceIdInUse where a process that started later has our instance id."""
         if self._in_use:
             raise InstanceIdInUse(
-                f"a process that started later is the worker {self._instance_id!r} too, so this "
-                "one ends: give each process an --instance-id of its own"
+                f"a process that started later has the instance id {self._instance_id!r} too, so "
+                "this one ends: give each process an --instance-id of its own"
             )
 
-    def released(self, places: Set[Place]) -> None:
-        """These are finished with, and may go; the next plan should know."""
+    def released(self, partitions: Set[Partition]) -> None:
+        """List these partitions as released, for the next plan."""
         claim = self.assignor.claim
-        if places != claim.released:
-            self.assignor.claim = replace(claim, released=frozenset(places))
+        if partitions != claim.released:
+            self.assignor.claim = replace(claim, released=frozenset(partitions))
             self._ask_soon(wanted=self._wanted)
 
     def leave_soon(self) -> None:
-        """Want nothing more; there is no way back."""
+        """Claim to be leaving, for good."""
         self._say(replace(self.assignor.claim, leaving=True))
 
     def stand_back(self) -> None:
-        """Want nothing for a while that others can have; idempotent."""
+        """Claim to be a standby for a while; idempotent."""
         self._standby_until = self._clock.monotonic() + _STANDBY
         self._say(replace(self.assignor.claim, standby=True))
 
@@ -112,7 +112,7 @@ class Membership:
 
     @property
     def in_use(self) -> bool:
-        """Whether a process that started later has our name."""
+        """Whether a process that started later has our instance id."""
         return self._in_use
 
     def _ask(self, consumer: AIOKafkaConsumer) -> None:
@@ -132,6 +132,16 @@ class Membership:
         orders = self.assignor.orders
         now = {t: len(consumer.partitions_for_topic(t) or ()) for t in orders.partitions}
         return outgrown(orders, now)
+
+
+def join_anew(consumer: AIOKafkaConsumer) -> None:
+    """Join the group without the member id of before, which aiokafka keeps after an unknown error.
+
+    Kafka answers so to a static member that another process replaced while it joined, again and
+    again until that process leaves.
+    """
+    if consumer._coordinator is not None:  # pyright: ignore
+        consumer._coordinator.reset_generation()  # pyright: ignore
 
 
 def say_goodbye(consumer: AIOKafkaConsumer) -> None:

@@ -1,4 +1,4 @@
-"""How many records of topics are not done, by what their consumer group committed."""
+"""Unfinished records of topics, by the commits of their consumer group."""
 
 import asyncio
 from collections import Counter
@@ -12,11 +12,12 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started
 from tollway_workers.kafka.group.committed import commits_of
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader, Place
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.ownership.remaining import Span
 from tollway_workers.ownership.remaining import span as span_of
 
-#: A cluster whose groups were never used makes the place for their offsets when first asked.
+#: A cluster without consumer groups creates its offsets topic when first asked.
 _TRIES, _SECONDS_BETWEEN = 20, 0.5
 
 
@@ -25,14 +26,14 @@ async def unfinished_records(
 ) -> dict[str, int]:
     """For each topic, how many records the group has not completed. Raises BrokerUnavailable."""
     found = Counter(dict.fromkeys(topics, 0))
-    for place, span in (await unfinished_spans(client, group, topics)).items():
-        found[place[0]] += span.count
+    for partition, span in (await unfinished_spans(client, group, topics)).items():
+        found[partition[0]] += span.count
     return dict(found)
 
 
 async def unfinished_spans(
     client: dict[str, Any], group: str, topics: Collection[str]
-) -> dict[Place, Span]:
+) -> dict[Partition, Span]:
     """By partition, the records that the group has not completed. Raises BrokerUnavailable."""
     if not topics:
         return {}
@@ -43,15 +44,15 @@ async def unfinished_spans(
         begins = await reader.starts(ends, since=None)
     finally:
         await reader.stop()
-    commits = await _commits(client, group, [TopicPartition(*place) for place in ends])
+    commits = await _commits(client, group, [TopicPartition(*partition) for partition in ends])
     return {
-        place: span_of(
-            begins[place],
+        partition: span_of(
+            begins[partition],
             end,
-            commits[TopicPartition(*place)].offset,
-            commits[TopicPartition(*place)].metadata,
+            commits[TopicPartition(*partition)].offset,
+            commits[TopicPartition(*partition)].metadata,
         )
-        for place, end in ends.items()
+        for partition, end in ends.items()
     }
 
 
@@ -60,15 +61,15 @@ async def read_unfinished(
 ) -> list[LoggedRecord]:
     """Records that the group has not completed, `most` of them. Raises BrokerUnavailable."""
     spans = await unfinished_spans(client, group, topics)
-    spans = {place: span for place, span in spans.items() if span.count}
+    spans = {partition: span for partition, span in spans.items() if span.count}
     found: list[LoggedRecord] = []
     reader = LogReader(client)
     await reader.start()
     try:
-        starts = {place: span.first for place, span in spans.items()}
-        ends = {place: span.end for place, span in spans.items()}
+        starts = {partition: span.first for partition, span in spans.items()}
+        ends = {partition: span.end for partition, span in spans.items()}
         async for record in reader.between(starts, ends):
-            if record.offset in spans[record.place]:
+            if record.offset in spans[record.partition]:
                 found.append(record)
             if len(found) >= most:
                 break

@@ -1,9 +1,8 @@
-"""Records of one partition that travel together, and are acknowledged together.
+"""Batches of records of one partition, sent and acknowledged together.
 
-aiokafka's `send` costs more than the rest of a small record's way: a future each, and a dozen steps
-to find the batch that the last record went into. Here a batch fills while the one before it is on
-its way (one is anyhow: more would break the order of an idempotent producer), and one
-acknowledgement stands for all that is in it.
+aiokafka's `send` costs more than the rest of sending a small record: a future for each, and a dozen
+steps to find the batch of the last record. Here a batch fills while the one before it is on its way
+(an idempotent producer sends one at a time), and one acknowledgement stands for all its records.
 """
 
 import asyncio
@@ -19,8 +18,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from tollway_workers.clock import Clock
 from tollway_workers.job.ports import OutgoingRecord
 from tollway_workers.kafka.produce.topic_limits import TopicLimits
-
-Place = tuple[str, int]
+from tollway_workers.ownership.partition import Partition
 
 
 class Batch:
@@ -44,7 +42,7 @@ class Batch:
 
     def __await__(self) -> Generator[Any, None, Any]:
         if not self._ended:
-            # One each: who is cancelled takes nothing from the others.
+            # One future each: cancelling one waiter leaves the others.
             ended = asyncio.get_running_loop().create_future()
             self._waiting.append(ended)
             yield from ended
@@ -65,14 +63,14 @@ class Batch:
         self.size += size
         return True
 
-    async def write(self, producer: AIOKafkaProducer, place: Place) -> None:
-        """Write it, and tell all who wait. Nothing may be added from here on.
+    async def write(self, producer: AIOKafkaProducer, partition: Partition) -> None:
+        """Write it, and wake all that await it. Nothing may be added from here on.
 
-        However long Kafka takes, it is waited for: a batch given up on may be written all the same.
+        It waits however long Kafka takes: an abandoned batch may be written all the same.
         """
-        topic, partition = place
+        topic, number = partition
         try:
-            sent = await producer.send_batch(self._builder, topic, partition=partition)
+            sent = await producer.send_batch(self._builder, topic, partition=number)
             self._written = await sent
         except asyncio.CancelledError:
             self.abandon()
@@ -83,7 +81,7 @@ class Batch:
             self._end(None)
 
     def abandon(self) -> None:
-        """Tell all who wait that it is not written, as far as is known here."""
+        """Fail all that await it: it is not written, as far as is known here."""
         self._end(ConnectionAbortedError("the batch was abandoned"))
 
     def _end(self, error: BaseException | None) -> None:
@@ -106,21 +104,21 @@ class Batches:
         self._producer = producer
         self._limits = limits
         self._clock = clock
-        self._filling: dict[Place, deque[Batch]] = {}
-        self._sent: dict[Place, float] = {}
+        self._filling: dict[Partition, deque[Batch]] = {}
+        self._sent: dict[Partition, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
         self._retired = False
         #: Whether a batch was not written: aiokafka does not mend a broken sequence itself.
         self.broken = False
         self.written_at = float("-inf")
 
-    def add(self, place: Place, record: OutgoingRecord, size: int) -> Batch:
+    def add(self, partition: Partition, record: OutgoingRecord, size: int) -> Batch:
         """The batch that the record, of `size` bytes, travels in."""
-        most = self._limits.of_batch(place[0])
-        filling = self._filling.get(place)
+        most = self._limits.of_batch(partition[0])
+        filling = self._filling.get(partition)
         if filling is None:
-            filling = self._filling[place] = deque()
-            task = asyncio.create_task(self._write(place, filling), name="batches")
+            filling = self._filling[partition] = deque()
+            task = asyncio.create_task(self._write(partition, filling), name="batches")
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
         elif filling and filling[-1].add(record, size, most):
@@ -150,26 +148,26 @@ class Batches:
         """Monotonic seconds: since when Kafka owes an answer; None where it owes none."""
         return min(self._sent.values(), default=None)
 
-    async def _write(self, place: Place, filling: deque[Batch]) -> None:
+    async def _write(self, partition: Partition, filling: deque[Batch]) -> None:
         try:
             while filling and not self._retired:
-                self._sent[place] = self._clock.monotonic()
+                self._sent[partition] = self._clock.monotonic()
                 batch = filling.popleft()
-                await batch.write(self._producer, place)
+                await batch.write(self._producer, partition)
                 if batch.error is not None:
-                    self._failed(place, batch)
+                    self._failed(partition, batch)
                 else:
                     self.written_at = self._clock.monotonic()
         finally:
-            del self._filling[place]
-            self._sent.pop(place, None)
+            del self._filling[partition]
+            self._sent.pop(partition, None)
             for behind in filling:
                 behind.abandon()
 
-    def _failed(self, place: Place, batch: Batch) -> None:
+    def _failed(self, partition: Partition, batch: Batch) -> None:
         self.broken = True
         if isinstance(batch.error, MessageSizeTooLargeError):
-            self._limits.refused(place[0], batch.size, batch.records)
+            self._limits.refused(partition[0], batch.size, batch.records)
 
 
 @dataclass(frozen=True, slots=True)

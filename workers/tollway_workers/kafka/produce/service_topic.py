@@ -1,8 +1,8 @@
-"""A topic of a service, for its replies: whatever is wrong with it holds up nothing else.
+"""A service's reply topic: trouble with it holds up no other topic.
 
-It may be deleted, or closed to us, at any time and without a word to us. An idempotent producer
-writes to a topic that is gone for ever, and slows down what goes to the same broker: so each topic
-of a service has a producer of its own, which is given up with its topic.
+The service may delete it or revoke our rights at any time. An idempotent producer retries a deleted
+topic for ever, and slows down other writes to the same broker. So each reply topic of a service has
+a producer of its own, which is abandoned with its topic.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that what was found out about a topic is believed.
 _BELIEVED = 30.0
-#: Seconds that an acknowledgement may take before somebody looks why.
+#: Seconds that an acknowledgement may take before the topic is checked.
 _PATIENCE = 2.0
 #: Seconds until a topic that does not exist is looked for once more: it may be in the making.
 _ONCE_MORE = 1.0
@@ -105,7 +105,7 @@ class ServiceTopic:
         return Delivery(self, producing.batches.add((self._name, partition), record, size))
 
     async def written(self, batch: Batch) -> object:
-        """Return when a batch is written; whoever waits long looks whether it ever will be."""
+        """Return once a batch is written; after a long wait, check that the topic still exists."""
         since = self._clock.monotonic()
         while True:
             patience = asyncio.timeout(_PATIENCE)
@@ -133,7 +133,10 @@ class ServiceTopic:
                 async with asyncio.timeout(seconds):
                     await producing.batches.flush()
             except TimeoutError:
-                log.warning("a topic of a service takes nothing", topic=self._name)
+                log.warning(
+                    "a service's reply topic acknowledged nothing in time: stopping without it",
+                    topic=self._name,
+                )
             await _disconnected(producing)
         if self._dropping:
             await asyncio.wait(self._dropping)
@@ -162,7 +165,7 @@ class ServiceTopic:
         return TopicUnavailable(self._name, f"takes no replies ({type(error).__name__})")
 
     async def _look_why(self, since: float) -> None:
-        """Raise TopicUnavailable where waiting is in vain; return where Kafka is away."""
+        """Raise TopicUnavailable where the topic never takes it; return where Kafka is away."""
         try:
             await self._look()
         except (BrokerUnavailable, KafkaError, OSError):
@@ -173,10 +176,10 @@ class ServiceTopic:
             self._taking()
 
     async def _look(self) -> None:
-        """Have `_found` say what is; raises BrokerUnavailable. All who ask share one look."""
+        """Refresh `_found`; raises BrokerUnavailable. Concurrent callers share one look-up."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._find_out(), name="a service's topic")
-            # Nobody may be left to hear of it.
+            # Every waiter may have been cancelled.
             self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.shield(self._looking)
 
@@ -192,13 +195,14 @@ class ServiceTopic:
             # It was made anew: what is on its way to partitions that are gone is written again.
             self._drop()
         elif self._found is not None and self._found.why:
-            log.info("a topic of a service takes replies again", topic=self._name)
+            log.info("a service's reply topic takes replies again", topic=self._name)
         self._found = _Found(state, "", self._clock.monotonic() + _BELIEVED)
 
     def _unavailable(self, why: str) -> None:
         if self._found is None or self._found.why != why:
             log.warning(
-                "a topic of a service takes no replies: they go to the dead letters and to ours",
+                "a service's reply topic takes no replies: they go to our reply topic, "
+                "and each is a dead letter",
                 topic=self._name,
                 why=why,
             )

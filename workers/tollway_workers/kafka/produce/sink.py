@@ -98,7 +98,7 @@ class KafkaSink:
             if old is None or not old.batches.broken:
                 return
             self._producing = await self._new_producer()
-            log.warning("the producer was replaced after a failed write")
+            log.warning("a write failed: a new producer was started in place of the old one")
             old.batches.retire()
             retiring = asyncio.create_task(_retire(old), name="a replaced producer")
             self._retired[retiring] = old
@@ -119,7 +119,10 @@ class KafkaSink:
             return
         _, waiting = await asyncio.wait(retiring, timeout=STOP_TIMEOUT - _DISCONNECT_TIMEOUT)
         if waiting:
-            log.warning("Kafka is away, going without its acknowledgements")
+            log.warning(
+                "Kafka is away: stopping without its acknowledgements, so what it did not "
+                "acknowledge is read and written again"
+            )
             for each in waiting:
                 each.cancel()
             await asyncio.wait(waiting)

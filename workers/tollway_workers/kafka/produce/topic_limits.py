@@ -27,7 +27,7 @@ _LIMIT = "max.message.bytes"
 
 
 class TopicLimits:
-    """What is known of topics, by asking Kafka and by what it refused.
+    """Record limits of topics, from Kafka's settings and from its refusals.
 
     State: `_limits` (bytes of a record, by topic), `_alone` (topics whose records travel alone: a
     batch of several was refused, which does not say which of them is too large).
@@ -69,8 +69,8 @@ class TopicLimits:
             try:
                 self._note(topics, await topic_limits(self._client, topics))
             except BrokerUnavailable:
-                # What is known goes on to hold.
-                log.info("Kafka did not say what topics take")
+                # The limits known so far stay.
+                log.info("cannot read max.message.bytes of topics: the values of before hold")
 
     def refused(self, topic: str, size: int, records: int) -> None:
         """Kafka has refused a batch of so many bytes: too large for its topic."""
@@ -78,14 +78,19 @@ class TopicLimits:
             self._alone.add(topic)
         else:
             self._limits[topic] = min(self._limits.get(topic, size), size - 1)
-        log.warning("Kafka refused what is too large", topic=topic, bytes=size, records=records)
+        log.warning(
+            "Kafka refused a batch as too large for its topic: smaller ones are sent",
+            topic=topic,
+            bytes=size,
+            records=records,
+        )
 
     def _note(self, topics: Collection[str], told: dict[str, int]) -> None:
         for topic in topics:
             if (limit := told.get(topic)) is not None:
                 self._limits[topic] = min(self._most_bytes, limit - _BATCH_OVERHEAD)
             else:
-                # We may not ask: only what Kafka refuses tells.
+                # We may not read the setting: only refusals tell.
                 self._limits.setdefault(topic, self._most_bytes)
 
 
@@ -102,7 +107,10 @@ async def topic_limits(client: dict[str, Any], topics: Collection[str]) -> dict[
     try:
         responses: list[Any] = await admin.describe_configs(wanted)
     except KafkaError as error:
-        log.warning("cannot read the limits of topics", error=type(error).__name__)
+        log.warning(
+            "cannot read max.message.bytes of topics: kafka.max_job_bytes holds for them",
+            error=type(error).__name__,
+        )
         return {}
     finally:
         await admin.close()

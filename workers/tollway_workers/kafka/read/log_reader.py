@@ -1,4 +1,4 @@
-"""Reads partitions by name and offset, without a group: what commands do with topics."""
+"""Reads partitions by offset, without a consumer group, for commands."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import started, stopped
 from tollway_workers.kafka.topic_admin import existing_topics
+from tollway_workers.ownership.partition import Partition
 
 log = structlog.get_logger(__name__)
 
@@ -22,15 +23,12 @@ _WAIT = 200
 #: Seconds until a consumer is asked again to stop.
 _STOP_WAIT = 1.0
 
-#: A topic and a partition.
-Place = tuple[str, int]
-
 
 @dataclass(frozen=True, slots=True)
 class LoggedRecord:
     """A record and where it lies."""
 
-    place: Place
+    partition: Partition
     offset: int
     key: bytes | None
     value: bytes | None
@@ -75,7 +73,7 @@ class LogReader:
         # consumer then waits for ever; asked again, it ends.
         await stopped(self._consumer, _STOP_WAIT)
 
-    async def ends(self, topics: Collection[str]) -> dict[Place, int]:
+    async def ends(self, topics: Collection[str]) -> dict[Partition, int]:
         """The offset behind the last record of every partition. Raises BrokerUnavailable."""
         counts = await existing_topics(self._client)
         if missing := sorted(set(topics) - counts.keys()):
@@ -88,15 +86,19 @@ class LogReader:
         ]
         # Offsets are asked for where the client knows the leaders: of what it is assigned.
         self._consumer.assign(wanted)
+        # Nothing of them is read: an answer would otherwise wait behind a read that finds nothing.
+        self._consumer.pause(*wanted)
         found = await self._consumer.end_offsets(wanted)
         return {(at.topic, at.partition): end for at, end in found.items()}
 
-    async def starts(self, ends: Mapping[Place, int], since: float | None) -> dict[Place, int]:
+    async def starts(
+        self, ends: Mapping[Partition, int], since: float | None
+    ) -> dict[Partition, int]:
         """The first offset of each partition of `ends`, or the first one written at `since`.
 
         `since` is in seconds since 1970. Raises BrokerUnavailable.
         """
-        wanted = {TopicPartition(*place): end for place, end in ends.items()}
+        wanted = {TopicPartition(*partition): end for partition, end in ends.items()}
         try:
             if since is None:
                 first = await self._consumer.beginning_offsets(list(wanted))
@@ -113,34 +115,39 @@ class LogReader:
         }
 
     async def between(
-        self, starts: Mapping[Place, int], ends: Mapping[Place, int]
+        self, starts: Mapping[Partition, int], ends: Mapping[Partition, int]
     ) -> AsyncIterator[LoggedRecord]:
         """Every record from its partition's start to before its end."""
-        todo = {place: end for place, end in ends.items() if starts[place] < end}
+        todo = {partition: end for partition, end in ends.items() if starts[partition] < end}
         if not todo:
             return
-        self.follow({place: starts[place] for place in todo})
+        self.follow({partition: starts[partition] for partition in todo})
         while todo:
             for record in await self.read():
-                if record.offset < ends[record.place]:
+                if record.offset < ends[record.partition]:
                     yield record
-            for place, end in list(todo.items()):
+            for partition, end in list(todo.items()):
                 # Positions pass transaction markers, the last record's offset does not.
-                if await self._consumer.position(TopicPartition(*place)) >= end:
-                    del todo[place]
+                if await self._consumer.position(TopicPartition(*partition)) >= end:
+                    del todo[partition]
 
-    def follow(self, starts: Mapping[Place, int]) -> None:
+    def follow(self, starts: Mapping[Partition, int]) -> None:
         """Read on from these offsets, and from nothing else, with `read`."""
-        self._consumer.assign([TopicPartition(*place) for place in starts])
-        for place, offset in starts.items():
-            self._consumer.seek(TopicPartition(*place), offset)
+        self._consumer.assign([TopicPartition(*partition) for partition in starts])
+        for partition, offset in starts.items():
+            self._consumer.seek(TopicPartition(*partition), offset)
 
-    async def answered(self, place: Place) -> int | None:
+    async def position(self, partition: Partition) -> int:
+        """The offset that is read next, of a partition that is followed."""
+        at: int = await self._consumer.position(TopicPartition(*partition))
+        return at
+
+    async def answered(self, partition: Partition) -> int | None:
         """A number that differs from answer to answer of Kafka about a partition that is followed.
 
         None where it has not answered yet, or where what it told of is not all read.
         """
-        at = TopicPartition(*place)
+        at = TopicPartition(*partition)
         end = self._consumer.last_stable_offset(at)
         if end is None or await self._consumer.position(at) < end:
             return None
@@ -169,5 +176,5 @@ def _is_unreadable(record: Any) -> bool:
     """Whether nobody can read it; that is logged, and what is behind it is read."""
     if not isinstance(record, UnreadableRecord):
         return False
-    log.warning("stepped over what cannot be read", why=record.why)
+    log.warning("skipped a record that cannot be read", why=record.why)
     return True

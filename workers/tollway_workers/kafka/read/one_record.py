@@ -1,4 +1,4 @@
-"""Reads a reply that was written a while ago, by its place."""
+"""Reads a reply that was written a while ago, by its topic, partition and offset."""
 
 import asyncio
 from collections.abc import Mapping
@@ -56,7 +56,10 @@ class KafkaReplies:
                 if found is None and isinstance(await topic_state(self._client, place.topic), str):
                     self._not_before[place.topic] = self._clock.monotonic() + _NOT_AGAIN
             except (KafkaError, BrokerUnavailable) as error:
-                log.warning("a reply could not be read again", error=type(error).__name__)
+                log.warning(
+                    "cannot read the first job's reply for its copy: the copy is called",
+                    error=type(error).__name__,
+                )
                 return None
             return found
 

@@ -1,6 +1,6 @@
-"""The commands of operators: a worker follows them, a command of the CLI writes them.
+"""The commands topic: workers follow it, the command line writes to it.
 
-One partition, so that they have one order and one offset says how far a worker is.
+It has one partition, so that commands have one order and one offset says how far a worker is.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,13 +13,15 @@ from aiokafka.errors import KafkaError
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
-from tollway_workers.kafka.read.log_reader import LogReader, Place
+from tollway_workers.kafka.read.log_reader import LogReader
 from tollway_workers.operators.commands import Commands
-from tollway_workers.operators.freshness import Looks
+from tollway_workers.operators.freshness import Freshness
+from tollway_workers.ownership.partition import Partition
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
-#: Where they all are: others would have an order of their own.
+#: The one partition: another would have an order of its own.
 PARTITION = 0
 #: Seconds between two tries to read on where reading failed.
 _AGAIN = 1.0
@@ -28,15 +30,15 @@ Apply = Callable[[Iterable[tuple[bytes | None, bytes | None]]], None]
 
 
 class CommandFollower:
-    """Applies commands, each as soon as it is read, from the oldest on.
+    """Applies commands as they are read, from the oldest on.
 
-    State: `applied`, the offset before which all are applied: it never runs ahead of that.
+    State: `applied`, the offset before which every command is applied.
     """
 
     def __init__(
         self, client: dict[str, Any], topic: str, commands: Commands, apply: Apply, clock: Clock
     ) -> None:
-        """`client`: arguments that every aiokafka client takes; `commands` learns when we look."""
+        """`client`: arguments of every aiokafka client; `commands` learns how fresh they are."""
         self._client = client
         self._topic = topic
         self._commands = commands
@@ -46,14 +48,14 @@ class CommandFollower:
         self.applied = 0
 
     async def start(self) -> None:
-        """Apply all that was said until now. Raises BrokerUnavailable."""
+        """Apply all commands written until now. Raises BrokerUnavailable."""
         reader = self._reader = LogReader(self._client)
         await reader.start()
-        began, place = self._clock.boottime(), (self._topic, PARTITION)
-        ends: dict[Place, int] = {place: (await reader.ends([self._topic]))[place]}
+        began, partition = self._clock.boottime(), (self._topic, PARTITION)
+        ends: dict[Partition, int] = {partition: (await reader.ends([self._topic]))[partition]}
         records = reader.between(await reader.starts(ends, None), ends)
         self._apply([(record.key, record.value) async for record in records])
-        self.applied, self._commands.looked = ends[place], began
+        self.applied, self._commands.known_until = ends[partition], began
 
     async def run(self) -> None:
         """Go on until cancelled; `start` comes before it."""
@@ -61,9 +63,13 @@ class CommandFollower:
             while True:
                 try:
                     await self._follow()
-                except Exception as error:  # noqa: BLE001 work goes on, and who waits is not told
-                    log.warning("commands cannot be read", error=type(error).__name__)
-                self._commands.looked = None
+                except Exception as error:  # noqa: BLE001 calls go on without operators' commands
+                    log.warning(
+                        "cannot read operators' commands: none is applied or acknowledged; "
+                        f"trying again in {_AGAIN:g} s",
+                        **error_fields(error),
+                    )
+                self._commands.known_until = None
                 await self.stop()
                 await self._clock.sleep(_AGAIN)
         finally:
@@ -79,29 +85,29 @@ class CommandFollower:
         if self._reader is None:
             self._reader = LogReader(self._client)
             await self._reader.start()
-        looks, place = Looks(), (self._topic, PARTITION)
-        self._reader.follow({place: self.applied})
+        freshness, partition = Freshness(), (self._topic, PARTITION)
+        self._reader.follow({partition: self.applied})
         while True:
             began = self._clock.boottime()
             records = await self._reader.read()
             if records:
                 self._apply([(record.key, record.value) for record in records])
                 self.applied = records[-1].offset + 1
-            known = looks.know_until(await self._reader.answered(place), began)
+            known = freshness.answered(await self._reader.answered(partition), began)
             if known is not None:
-                self._commands.looked = known
+                self._commands.known_until = known
 
 
-class Said(NamedTuple):
-    """Where a record of ours lies, and Kafka's own time of it in seconds since 1970."""
+class WrittenRecord(NamedTuple):
+    """A record's offset, and Kafka's time of it in seconds since 1970."""
 
     offset: int
     at: float
 
 
-async def say(
+async def send(
     client: dict[str, Any], topic: str, records: Iterable[tuple[bytes, bytes | None]]
-) -> Said | None:
+) -> WrittenRecord | None:
     """Write records by key and value, in order; the last of them. Raises BrokerUnavailable."""
     producer = AIOKafkaProducer(**client, acks="all", enable_idempotence=True)
     await started(producer, client)
@@ -116,16 +122,16 @@ async def say(
         ) from error
     finally:
         await stopped(producer, STOP_TIMEOUT, "the writer of commands")
-    return None if last is None else Said(last.offset, last.timestamp / 1000)
+    return None if last is None else WrittenRecord(last.offset, last.timestamp / 1000)
 
 
-async def in_the_topic(client: dict[str, Any], topic: str) -> dict[bytes, bytes]:
-    """All that stands in the topic and is not taken back, by key. Raises BrokerUnavailable."""
+async def latest_by_key(client: dict[str, Any], topic: str) -> dict[bytes, bytes]:
+    """The last value of each key, without tombstones. Raises BrokerUnavailable."""
     reader = LogReader(client)
     await reader.start()
     try:
-        place = (topic, PARTITION)
-        ends: dict[Place, int] = {place: (await reader.ends([topic]))[place]}
+        partition = (topic, PARTITION)
+        ends: dict[Partition, int] = {partition: (await reader.ends([topic]))[partition]}
         found: dict[bytes, bytes] = {}
         async for record in reader.between(await reader.starts(ends, None), ends):
             if record.key is None:

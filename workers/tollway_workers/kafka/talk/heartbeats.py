@@ -1,6 +1,6 @@
-"""Heartbeats of workers: each writes its own, commands of the CLI read those of all.
+"""Workers' heartbeats: each worker writes its own, the command line reads all.
 
-They have a client of their own: what happens to them stops, slows and piles up nothing.
+They have a Kafka client of their own, so that trouble with them stops and slows nothing else.
 """
 
 import asyncio
@@ -16,7 +16,9 @@ from tollway_schemas.errors import SchemaError
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import given_up_after, started, stopped
-from tollway_workers.kafka.read.log_reader import LogReader, Place
+from tollway_workers.kafka.read.log_reader import LogReader
+from tollway_workers.ownership.partition import Partition
+from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +26,7 @@ log = structlog.get_logger(__name__)
 INTERVAL = 1.0
 #: Seconds after which one that Kafka did not take is dropped.
 _PATIENCE = 3.0
-#: Seconds after which nobody who writes one a second is there.
+#: Seconds without a heartbeat after which no worker is there: each writes one a second.
 _LISTEN = 2.5
 #: Seconds that the last one of a worker may take.
 _LAST_WORD = 1.0
@@ -55,7 +57,10 @@ class HeartbeatWriter:
             await self._write(self._beat())
         except Exception as error:  # noqa: BLE001 a worker works, whether or not anybody sees it
             if not self._failing:
-                log.info("a heartbeat was not written", error=type(error).__name__)
+                log.info(
+                    "Kafka did not take a heartbeat: `tollway workers` may miss this worker",
+                    **error_fields(error),
+                )
             self._failing = True
         else:
             self._failing = False
@@ -72,11 +77,11 @@ class HeartbeatWriter:
             await self.once()
 
     def soon(self) -> None:
-        """Somebody waits for the next one: do not wait for its time."""
+        """Write the next one now: an operator's command waits for it."""
         self._due.set()
 
     async def stop(self) -> None:
-        """Say the last word and disconnect, within a moment; idempotent."""
+        """Write the final heartbeat and disconnect, within a moment; idempotent."""
         if self._producer is not None:
             await given_up_after(_LAST_WORD, self.once(), "the last heartbeat")
             producer, self._producer = self._producer, None
@@ -103,7 +108,7 @@ class HeartbeatReader:
     def __init__(self, client: dict[str, Any], topic: str) -> None:
         """`client`: arguments that every aiokafka client takes, servers and security."""
         self._reader = LogReader(client)
-        self._place: Place = (topic, 0)
+        self._partition: Partition = (topic, 0)
         self._behind = 0.0
         self._answered: tuple[int | None, float] = (None, 0.0)
 
@@ -116,7 +121,7 @@ class HeartbeatReader:
         comes this machine's clock has to do.
         """
         await self._reader.start()
-        ends = await self._reader.ends([self._place[0]])
+        ends = await self._reader.ends([self._partition[0]])
         self._reader.follow(ends)
         if now is None:
             now = await self._next() or time.time()
@@ -131,7 +136,7 @@ class HeartbeatReader:
     async def read(self) -> list[tuple[float, Heartbeat]]:
         """The next ones; waits a moment. Never cancel it."""
         records = await self._reader.read()
-        answer = await self._reader.answered(self._place)
+        answer = await self._reader.answered(self._partition)
         if records or answer not in (None, self._answered[0]):
             self._answered = (answer, time.monotonic())
         return _readable([(each.timestamp, each.value) for each in records])
@@ -160,7 +165,7 @@ class HeartbeatReader:
 
 
 def _readable(found: list[tuple[float, bytes | None]]) -> list[tuple[float, Heartbeat]]:
-    """Anybody may have written what is none."""
+    """Heartbeats that can be read: anybody may write to the topic."""
     beats = []
     for at, value in found:
         try:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import FleetError, LocalError
+from tollway_workers.local.fleet.endpoints import with_bootstrap_servers
 from tollway_workers.local.fleet.progress_lines import once_each
 from tollway_workers.local.kafka import LocalKafka, LocalKafkaGone, RunningBroker
 
@@ -17,6 +19,16 @@ _LOOK = 0.5
 #: Deaths after which another start is no use, and the seconds within which they count together.
 _MOST_DEATHS = 3
 _TOGETHER = 60.0
+
+
+@asynccontextmanager
+async def broker(settings: FleetSettings, tell: Tell) -> AsyncIterator[FleetSettings]:
+    """The fleet's settings with a broker that is at work: the one named, else the local one."""
+    if settings.kafka.bootstrap_servers is not None:
+        yield settings
+        return
+    async with local_broker(tell) as running:
+        yield with_bootstrap_servers(settings, running.bootstrap_servers)
 
 
 @asynccontextmanager

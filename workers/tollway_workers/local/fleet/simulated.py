@@ -1,4 +1,4 @@
-"""The simulator of a simulated run: `python -m tollway_workers.local.fleet.simulated`.
+"""The simulator of a simulated run, as `simulator_process` starts it.
 
 A process of its own, that writes its address to stdout and ends when stdin does. The run and its
 workers hold the other end: it outlives a run that is killed until the workers have finished.
@@ -40,7 +40,3 @@ def main() -> None:
     parser.add_argument("--faults", type=Path)
     given = parser.parse_args()
     asyncio.run(serve(simulator_options(given.answers, given.faults)))
-
-
-if __name__ == "__main__":
-    main()

@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
-from collections.abc import Mapping
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import psutil
 
 from tollway_workers.config.load.environment import CONFIG_VARIABLE, VARIABLES
 from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
+from tollway_workers.local.fleet.early import WaitingWorker
 
 #: Set in the settings file already; what a secret refers to is still needed.
 _NOT_INHERITED = {CONFIG_VARIABLE, *(variable.name for variable in VARIABLES)}
@@ -32,6 +32,8 @@ class WorkerPlan:
     folder: Path
     #: Instance ids are this and the slot: a re-run's worker succeeds that of the run before.
     name: str
+    #: What Python runs to wait for becoming a worker (`WaitingWorker`).
+    module: str
     #: Descriptors that stay open as long as any worker lives: locks, the simulator's stdin.
     inherited: tuple[int, ...] = ()
 
@@ -39,31 +41,29 @@ class WorkerPlan:
 class WorkerProcess:
     """The process in one slot. It ends by itself, draining, when this process ends."""
 
-    def __init__(self, plan: WorkerPlan, slot: int, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, plan: WorkerPlan, slot: int, worker: WaitingWorker) -> None:
         self._plan = plan
         self._slot = slot
-        self._process = process
+        self._process = worker.process
+        self._line = worker.line
+        self._ending = asyncio.create_task(self._reap(), name=f"worker {slot}")
 
     @classmethod
-    async def start(cls, plan: WorkerPlan, slot: int) -> "WorkerProcess":
-        """Start it; returns before it is ready."""
+    async def start(
+        cls, plan: WorkerPlan, slot: int, waiting: WaitingWorker | None = None
+    ) -> "WorkerProcess":
+        """Start it, or take one that waits; returns before it is ready."""
         with writing(log_file(plan, slot), OTHER_FOLDER):
             _announcement(plan, slot).unlink(missing_ok=True)
             log = os.open(log_file(plan, slot), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *_command(plan, slot),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C is for the run alone, which then drains its workers.
-                start_new_session=True,
-                pass_fds=plan.inherited,
-                env=_environment(os.environ),
+            worker = waiting or WaitingWorker(plan.module, log)
+            worker.become(
+                _arguments(plan, slot), log=log, inherited=plan.inherited, unset=_NOT_INHERITED
             )
         finally:
             os.close(log)
-        return cls(plan, slot, process)
+        return cls(plan, slot, worker)
 
     @property
     def pid(self) -> int:
@@ -72,17 +72,31 @@ class WorkerProcess:
 
     async def wait(self) -> int:
         """Its exit status, once it has ended."""
-        return await self._process.wait()
+        return await asyncio.shield(self._ending)
 
     def drain(self) -> None:
         """Tell it to finish its calls and end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_WR)
 
     def kill(self) -> None:
         """End it at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if not self._ending.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _reap(self) -> int:
+        with self._line as line:
+            line.setblocking(False)
+            # It says nothing on it: what comes is the end of the line, and that is its own.
+            with contextlib.suppress(ConnectionError):
+                await asyncio.get_running_loop().sock_recv(line, 1)
+        return await asyncio.to_thread(self._process.wait)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has announced where it can be asked."""
+        return _announcement(self._plan, self._slot).exists()
 
     async def is_ready(self, http: httpx.AsyncClient) -> bool:
         """Whether it is a stable member of the fleet."""
@@ -99,7 +113,7 @@ class WorkerProcess:
             announced = orjson.loads(_announcement(self._plan, self._slot).read_bytes())
             return await http.get(f"{announced['url']}/{path}")
         except (OSError, orjson.JSONDecodeError, httpx.HTTPError):
-            # Not up yet, busy or ended: whoever asks asks again.
+            # Not up yet, busy or ended: the caller asks again.
             return None
 
 
@@ -123,11 +137,7 @@ def _announcement(plan: WorkerPlan, slot: int) -> Path:
     return plan.folder / f"{plan.name}-{slot}.{os.getpid()}.json"
 
 
-def _command(plan: WorkerPlan, slot: int) -> list[str]:
-    command = [sys.executable, "-m", "tollway_workers.cli.entry", "worker", "--exit-with-stdin"]
-    command += ["--config", str(plan.config), "--instance-id", f"{plan.name}-{slot}"]
-    return [*command, "--announce", str(_announcement(plan, slot))]
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name not in _NOT_INHERITED}
+def _arguments(plan: WorkerPlan, slot: int) -> list[str]:
+    arguments = ["worker", "--exit-with-stdin", "--config", str(plan.config)]
+    arguments += ["--instance-id", f"{plan.name}-{slot}"]
+    return [*arguments, "--announce", str(_announcement(plan, slot))]

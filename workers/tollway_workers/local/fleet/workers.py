@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from tollway_workers.errors import FleetError
 from tollway_workers.exit_status import COULD_NOT_RUN
+from tollway_workers.local.fleet.disk import OTHER_FOLDER, writing
+from tollway_workers.local.fleet.early import Early
+from tollway_workers.local.fleet.worker_look import WorkerLook
 from tollway_workers.local.fleet.worker_process import (
     WorkerPlan,
     WorkerProcess,
@@ -25,25 +27,12 @@ _LONG_LIFE = 60.0
 #: Seconds before the first replacement; doubles with each further death.
 _FIRST_WAIT = 0.5
 #: Seconds between two looks at a worker that starts.
-_LOOK = 0.1
-#: Seconds over the workers' own drain after which they are ended at once.
-_PATIENCE = 10.0
+_LOOK = 0.05
 _REQUEST_TIMEOUT = 2.0
 
 
 class WorkerFailed(FleetError):
     """A worker of the run cannot be kept alive; the text says what it said last."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerLook:
-    """A worker at one moment."""
-
-    slot: int
-    pid: int
-    is_ready: bool
-    #: In Prometheus's text format; None if it does not say.
-    metrics: str | None
 
 
 class RunWorkers:
@@ -62,14 +51,19 @@ class RunWorkers:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, plan: WorkerPlan, tell: Callable[[str], None]
+        cls, plan: WorkerPlan, tell: Callable[[str], None], early: Early | None = None
     ) -> AsyncIterator["RunWorkers"]:
-        """Workers for the time of the block; on leaving, whatever is left of them is killed."""
+        """Workers for the time of the block; on leaving, whatever is left of them is killed.
+
+        `early`: processes that wait to become workers are taken from it.
+        """
         workers = cls(plan, tell)
         try:
             for slot in range(plan.count):
-                log_file(plan, slot).unlink(missing_ok=True)
-                workers._processes[slot] = await WorkerProcess.start(plan, slot)
+                with writing(log_file(plan, slot), OTHER_FOLDER):
+                    log_file(plan, slot).unlink(missing_ok=True)
+                waiting = early.take_worker() if early is not None else None
+                workers._processes[slot] = await WorkerProcess.start(plan, slot, waiting)
             yield workers
         finally:
             workers.kill()
@@ -86,6 +80,11 @@ class RunWorkers:
             for task in keeping:
                 task.cancel()
             await asyncio.gather(*keeping, return_exceptions=True)
+
+    async def serving(self) -> None:
+        """Return when every slot's worker has said that it is there: it has begun to join."""
+        while not (self._draining or all(each.is_there for each in self._processes.values())):  # noqa: ASYNC110 a file has no event
+            await asyncio.sleep(_LOOK)
 
     async def ready(self) -> None:
         """Return when every slot has a worker that is a stable member of the fleet."""

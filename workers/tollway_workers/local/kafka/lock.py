@@ -1,6 +1,6 @@
 """Make `jars.lock` anew: `python -m tollway_workers.local.kafka.lock`.
 
-Run by whoever moves Tollway to another Kafka: change `ROOTS`, run, read the difference, commit.
+Run it to move Tollway to another Kafka: change `ROOTS`, run, read the difference, commit.
 """
 
 from dataclasses import replace

@@ -75,9 +75,14 @@ def end_strays(folder: NodeFolder) -> None:
     end(find_by_argument(folder.properties), patience=STOP_PATIENCE)
 
 
-def start_node(folder: NodeFolder, jars: Sequence[Path]) -> subprocess.Popen[bytes]:
-    """Start the node's process in a session of its own: a Ctrl-C is not for it."""
-    command = java_command(jars, "kafka.Kafka", str(folder.properties))
+def start_node(
+    folder: NodeFolder, jars: Sequence[Path], flags: Sequence[str]
+) -> subprocess.Popen[bytes]:
+    """Start the node's process in a session of its own: a Ctrl-C is not for it.
+
+    `flags`: Java's, besides those of every start.
+    """
+    command = java_command(jars, "kafka.Kafka", str(folder.properties), flags=flags)
     with folder.log.open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - our own Java and jars, no shell
             command,

@@ -130,7 +130,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", log: IO[bytes]) -> str
 
 
 def _reason(said: list[str], status: int) -> str:
-    """One sentence out of its log: the process's own last word, and llama.cpp's first error."""
+    """One sentence out of its log: the process's own last line, and llama.cpp's first error."""
     if status < 0:
         return f"its process was ended by signal {-status}"
     own = said[-1] if said else f"its process ended with status {status}"

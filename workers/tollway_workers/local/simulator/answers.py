@@ -9,10 +9,11 @@ import orjson
 
 from tollway_workers.errors import InputError
 from tollway_workers.local.simulator.ask import Ask, BadRequest
+from tollway_workers.local.simulator.damage import damaged
 from tollway_workers.local.simulator.draws import draw
 from tollway_workers.local.simulator.faults import FaultKind
 from tollway_workers.local.simulator.identity import names, own_name
-from tollway_workers.local.simulator.tokens import CHARACTERS_PER_TOKEN, text_tokens
+from tollway_workers.local.simulator.tokens import Tokens
 from tollway_workers.local.simulator.wire import Answer
 from tollway_workers.validation.confined import Confined
 
@@ -118,14 +119,15 @@ def _invalid_schema(why: str) -> BadRequest:
     )
 
 
-def say(text: str, max_tokens: int | None, fault: FaultKind | None) -> Answer:
+def say(text: str, ask: Ask, fault: FaultKind | None) -> Answer:
     """The answer with its faults: scripted ones, and the client's own limit on its length."""
+    count, max_tokens = ask.tokens.count, ask.max_tokens
     match fault:
         case FaultKind.REFUSAL:
             return Answer(
                 content=None,
                 refusal=REFUSAL_TEXT,
-                completion_tokens=text_tokens(REFUSAL_TEXT),
+                completion_tokens=count(REFUSAL_TEXT),
                 ending=fault.value,
             )
         case FaultKind.EMPTY:
@@ -133,23 +135,39 @@ def say(text: str, max_tokens: int | None, fault: FaultKind | None) -> Answer:
         case FaultKind.BROKEN_JSON:
             # Whatever JSON it was: a comma at its end makes it none.
             broken = f"{text[:-1]},,"
-            return Answer(content=broken, completion_tokens=text_tokens(broken), ending=fault.value)
+            return Answer(content=broken, completion_tokens=count(broken), ending=fault.value)
+        case FaultKind.WRONG_SHAPE:
+            wrong = _of_another_shape(text)
+            return Answer(content=wrong, completion_tokens=count(wrong), ending=fault.value)
         case FaultKind.TRUNCATED:
-            return _truncated(text, max(1, text_tokens(text) // 2))
-    if max_tokens is not None and text_tokens(text) > max_tokens:
-        return _truncated(text, max_tokens)
-    return Answer(content=text, completion_tokens=text_tokens(text))
+            return _truncated(text, max(1, count(text) // 2), ask.tokens)
+    said = text if fault is None else damaged(text, fault, ask.schema)
+    if max_tokens is not None and count(said) > max_tokens:
+        return _truncated(said, max_tokens, ask.tokens)
+    ending = "ok" if fault is None or said == text else fault.value
+    return Answer(content=said, completion_tokens=count(said), ending=ending)
 
 
-def _truncated(text: str, tokens: int) -> Answer:
+def _truncated(text: str, most: int, tokens: Tokens) -> Answer:
     # At least the last character goes, so that what is left of an object is never one.
-    content = text[: min(tokens * CHARACTERS_PER_TOKEN, len(text) - 1)]
+    content = tokens.cut(text, most)[: len(text) - 1]
     return Answer(
         content=content,
         finish_reason="length",
-        completion_tokens=text_tokens(content),
+        completion_tokens=tokens.count(content),
         ending=FaultKind.TRUNCATED.value,
     )
+
+
+def _of_another_shape(text: str) -> str:
+    """JSON all the same: an object loses its last field, anything else stands in a list."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = text
+    if isinstance(value, dict) and value:
+        return _as_json(dict(list(value.items())[:-1]))
+    return _as_json([value])
 
 
 def _as_text(answer: object) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import orjson
 
-from tollway_workers.local.simulator.tokens import prompt_tokens, texts
+from tollway_workers.local.simulator.tokens import CHARACTERS, Tokens, prompt_tokens, texts
 from tollway_workers.local.simulator.wire import ApiError, Refused
 
 #: A body beyond this is refused with 413.
@@ -33,6 +33,8 @@ class Ask:
     wants: Literal["text", "json_object", "json_schema"]
     #: The JSON Schema of the answer where `wants` is `json_schema`.
     schema: Any = None
+    #: How tokens are counted.
+    tokens: Tokens = CHARACTERS
 
     @property
     def charge(self) -> int:
@@ -51,7 +53,7 @@ def read_fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def read_ask(fields: dict[str, Any]) -> Ask:
+def read_ask(fields: dict[str, Any], tokens: Tokens = CHARACTERS) -> Ask:
     """What a request body asks. Raises BadRequest."""
     messages = _messages(fields)
     if fields.get("n") not in (None, 1):
@@ -60,12 +62,13 @@ def read_ask(fields: dict[str, Any]) -> Ask:
     wants, schema = _format(fields, messages)
     return Ask(
         model=_model(fields),
-        prompt_tokens=prompt_tokens(messages),
+        prompt_tokens=prompt_tokens(messages, tokens),
         max_tokens=_max_tokens(fields),
         stream=fields.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         wants=wants,
         schema=schema,
+        tokens=tokens,
     )
 
 

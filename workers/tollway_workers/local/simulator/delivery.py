@@ -20,6 +20,10 @@ _HTML = {"Content-Type": "text/html"}
 _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 #: A piece of a stream, in tokens.
 _TOKENS_PER_CHUNK = 4
+#: Faults that befall a body.
+_ON_THE_WAY = frozenset({FaultKind.CUT, FaultKind.STALL, FaultKind.DRIP})
+#: Events of a stream until something is said: its role, and a first piece of text.
+_SAID = 2
 # SO_LINGER on, for 0 seconds: closing sends a reset instead of a goodbye.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -44,8 +48,7 @@ class Delivery:
         if reply.completion is None:
             return self._reset(), FaultKind.RESET.value
         if reply.fault is FaultKind.HANG:
-            # Never set: the client's leaving, or the simulator's stop, cancels the wait.
-            await asyncio.Event().wait()
+            await _for_ever()
         send = self._stream if reply.call.stream else self._send_plain
         ending = "cut" if reply.fault is FaultKind.CUT else reply.completion.answer.ending
         return await send(reply.completion), ending
@@ -61,29 +64,42 @@ class Delivery:
     async def _send_plain(self, completion: Completion) -> web.StreamResponse:
         await self._wait(self._reply.pace.until(completion.answer.completion_tokens))
         body = completion.body()
+        if self._reply.fault not in _ON_THE_WAY:
+            return await self._write_whole(200, dict(_JSON), body)
+        response = await self._begin(_JSON | {"Content-Length": str(len(body))})
         if self._reply.fault is FaultKind.CUT:
-            length = {"Content-Length": str(len(body))}
-            response = await self._begin(_JSON | length)
             return await self._cut(response, body[: len(body) // 2])
-        return await self._write_whole(200, dict(_JSON), body)
+        if self._reply.fault is FaultKind.STALL:
+            await response.write(body[: len(body) // 2])
+            await _for_ever()
+        return await self._drip(response, body)
 
     async def _stream(self, completion: Completion) -> web.StreamResponse:
         pace = self._reply.pace
         await self._wait(pace.until(0))
         response = await self._begin(_EVENTS)
         events = list(_events(completion, pace))
-        is_cut = self._reply.fault is FaultKind.CUT
+        fault = self._reply.fault
+        if fault is FaultKind.DRIP:
+            return await self._drip(response, b"".join(event for _, event in events))
+        if fault is FaultKind.CUT:
+            events = events[: len(events) // 2]
+        elif fault is FaultKind.STALL:
+            # In mid-stream: something has been said, and its end has not.
+            events = events[: max(_SAID, len(events) // 2)]
         waiting = b""
-        for due, event in events[: len(events) // 2] if is_cut else events:
+        for due, event in events:
             # What is due already goes out in one write.
             if waiting and due > self._elapsed():
                 await response.write(waiting)
                 waiting = b""
             await self._wait(due)
             waiting += event
-        if is_cut:
+        if fault is FaultKind.CUT:
             return await self._cut(response, waiting)
         await response.write(waiting)
+        if fault is FaultKind.STALL:
+            await _for_ever()
         await response.write_eof()
         return response
 
@@ -110,6 +126,14 @@ class Delivery:
             self._request.transport.close()
         return response
 
+    async def _drip(self, response: web.StreamResponse, body: bytes) -> web.StreamResponse:
+        """Send it byte by byte."""
+        for start in range(len(body)):
+            await response.write(body[start : start + 1])
+            await self._clock.sleep(1 / self._reply.bytes_per_second)
+        await response.write_eof()
+        return response
+
     def _reset(self) -> web.StreamResponse:
         transport = self._request.transport
         if transport is not None:
@@ -133,6 +157,11 @@ class Delivery:
         remaining = until - self._elapsed()
         if remaining > 0:
             await self._clock.sleep(remaining)
+
+
+async def _for_ever() -> None:
+    # Never set: the client's leaving, or the simulator's stop, cancels the wait.
+    await asyncio.Event().wait()
 
 
 def _events(completion: Completion, pace: Pace) -> Iterator[tuple[float, bytes]]:

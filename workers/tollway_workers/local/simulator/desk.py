@@ -12,6 +12,7 @@ from tollway_workers.local.simulator.identity import identify, own_name
 from tollway_workers.local.simulator.latency import AT_ONCE, Pace, draw_pace
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.refusals import UNAUTHORIZED, scripted_error, unknown_model
+from tollway_workers.local.simulator.tokens import TOKEN_RULES
 from tollway_workers.local.simulator.wire import ApiError, Completion, Refused
 
 #: What is known of a source that does not say who it is.
@@ -43,9 +44,11 @@ class Reply:
     headers: dict[str, str]
     error: ApiError | None = None
     completion: Completion | None = None
-    #: The scripted fault the call meets; a reset, a hang or a cut befalls the reply on its way.
+    #: The scripted fault the call meets; some befall the reply on its way.
     fault: FaultKind | None = None
     pace: Pace = AT_ONCE
+    #: Of one that drips.
+    bytes_per_second: float = 1.0
 
 
 class Desk:
@@ -57,6 +60,7 @@ class Desk:
             options.answers, seed=options.seed, answers_per_schema=options.answers_per_schema
         )
         self._script = FaultScript(options.faults, seed=options.seed)
+        self._tokens = TOKEN_RULES[options.token_rule]
         self._accounts: dict[str, Account] = {}
         self.books = Books(options.calls_file)
 
@@ -132,6 +136,7 @@ class Desk:
             completion=completion,
             fault=fault.kind if fault else None,
             pace=self._pace(call, fault),
+            bytes_per_second=fault.bytes_per_second if fault else 1.0,
         )
 
     def _headers(self, account: Account, model: str, now: float) -> dict[str, str]:
@@ -150,7 +155,7 @@ class Desk:
             fields = read_fields(arrival.body)
             model = fields.get("model")
             call.model = model if isinstance(model, str) else ""
-            ask = read_ask(fields)
+            ask = read_ask(fields, self._tokens)
             if self._options.models and ask.model not in self._options.models:
                 raise Refused(unknown_model(ask.model))
             call.stream, call.prompt_tokens = ask.stream, ask.prompt_tokens
@@ -162,7 +167,7 @@ class Desk:
 
     def _complete(self, ask: Ask, text: str, call: Call, fault: Fault | None) -> Completion:
         """The answer in its envelope, entered in the books as billed: from here on it costs."""
-        answer = say(text, ask.max_tokens, fault.kind if fault else None)
+        answer = say(text, ask, fault.kind if fault else None)
         call.completion_tokens = answer.completion_tokens
         call.cost_pico_usd = self._options.cost_pico_usd(
             ask.prompt_tokens, answer.completion_tokens

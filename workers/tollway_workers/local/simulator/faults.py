@@ -40,10 +40,24 @@ class FaultKind(StrEnum):
     HANG = "hang"
     SLOW = "slow"
     CUT = "cut"
+    STALL = "stall"
+    DRIP = "drip"
     BROKEN_JSON = "broken_json"
+    WRONG_SHAPE = "wrong_shape"
     TRUNCATED = "truncated"
+    FENCE = "fence"
+    PROSE = "prose"
+    THINK = "think"
+    TRAILING_COMMA = "trailing_comma"
+    ENUM_CASE = "enum_case"
+    NUMBER_AS_STRING = "number_as_string"
+    MISSING_FIELD = "missing_field"
     EMPTY = "empty"
     REFUSAL = "refusal"
+
+
+#: Such a call goes on until its client leaves, however long that takes.
+ENDLESS = frozenset({FaultKind.HANG, FaultKind.STALL, FaultKind.DRIP})
 
 
 def _as_word(kind: object) -> object:
@@ -73,6 +87,8 @@ class Fault(BaseModel):
     """For `slow`: times longer than drawn."""
     seconds: Annotated[float, Field(ge=0)] = 0.0
     """For `slow`: seconds more before the first token."""
+    bytes_per_second: Annotated[float, Field(gt=0)] = 1.0
+    """For `drip`: how fast the answer's bytes come."""
     retry_after_seconds: Annotated[float, Field(ge=0)] | None = None
     """For `429`, `503` and `529`: what the provider asks the client to wait; a `429` says 1."""
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.local.simulator.faults import Fault
 from tollway_workers.local.simulator.latency import LatencyProfile
+from tollway_workers.local.simulator.tokens import TokenRule
 
 # Six decimals of a dollar per million tokens: a token then costs whole pico-dollars.
 UsdPerMillion = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
@@ -62,6 +63,10 @@ class SimulatorOptions(BaseModel):
     """How they are refused."""
     quota_usd: UsdPerMillion | None = None
     """What a source may spend; after that every call is `insufficient_quota`. 0 is at once."""
+
+    token_rule: TokenRule = "characters"  # noqa: S105 - these tokens are no passwords
+    """How it counts tokens: four `characters` each, or `pieces`, as encoders cut words, digits and
+    signs. Neither is what Tollway estimates by."""
 
     price_in: UsdPerMillion = Decimal("0.15")
     """US dollars for a million prompt tokens."""

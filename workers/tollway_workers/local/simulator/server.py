@@ -12,7 +12,7 @@ from tollway_workers.local.simulator.ask import MAX_BODY_BYTES
 from tollway_workers.local.simulator.books import Call
 from tollway_workers.local.simulator.delivery import Delivery
 from tollway_workers.local.simulator.desk import DEFAULT_SOURCE, Arrival, Desk, Reply
-from tollway_workers.local.simulator.faults import FaultKind
+from tollway_workers.local.simulator.faults import ENDLESS
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.pages import Pages, error_page
 from tollway_workers.local.simulator.refusals import too_large_body
@@ -102,10 +102,6 @@ class Simulator:
         """All calls in order of arrival."""
         return tuple(self._desk.books.calls())
 
-    def calls_of(self, source: str) -> tuple[Call, ...]:
-        """The calls of one client."""
-        return tuple(self._desk.books.calls(source=source))
-
     def summary(self, *, source: str | None = None, since: float | None = None) -> Summary:
         """The figures of a client (of all), from `since` (unix seconds) on."""
         return summarize(self._desk.books.calls(source=source, since=since))
@@ -138,7 +134,9 @@ class Simulator:
         """Send a reply, and enter in the books how that ended, whatever happens."""
         task = asyncio.current_task()
         self._serving.add(task)
-        ending = "client_gone"
+        # Some faults are met by whoever leaves.
+        endless = reply.fault in ENDLESS and reply.completion is not None
+        ending = reply.fault.value if reply.fault and endless else "client_gone"
         try:
             response, ending = await Delivery(request, reply, self._clock).send()
         except ConnectionError:
@@ -147,8 +145,6 @@ class Simulator:
         except asyncio.CancelledError:
             if self._is_stopping:
                 ending = "stopped"
-            elif reply.fault is FaultKind.HANG:
-                ending = reply.fault.value
             raise
         finally:
             self._serving.discard(task)

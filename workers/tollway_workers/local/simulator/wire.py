@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-#: Says that no model made this answer: whoever reads it labels it `scripted`.
+#: Says that no model made this answer: readers label it `scripted`.
 SYSTEM_FINGERPRINT = "scripted"
 DONE = b"data: [DONE]\n\n"
 

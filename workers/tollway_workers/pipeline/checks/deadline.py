@@ -15,5 +15,5 @@ def has_a_deadline_ahead(job: JobProgress, now: float) -> Outcome | None:
     if job.deadline <= now:
         return expired(job)
     if job.deadline > now + _LONGEST:
-        return invalid_job(f"deadline: is more than {LONGEST_DEADLINE} away, the longest there is")
+        return invalid_job(f"deadline: is more than {LONGEST_DEADLINE} away, the longest allowed")
     return None

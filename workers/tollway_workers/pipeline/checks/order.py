@@ -14,6 +14,7 @@ from tollway_workers.pipeline.checks.limits import WithinLimits
 from tollway_workers.pipeline.checks.output_schema import OutputSchemaUsable
 from tollway_workers.pipeline.checks.reply_topic import ReplyTopicAllowed
 from tollway_workers.pipeline.checks.route import LaneServed
+from tollway_workers.pipeline.checks.tool_schemas import ToolSchemasUsable
 from tollway_workers.validation.validator import ResultValidator
 
 
@@ -31,6 +32,7 @@ def checks_in_order(
         has_a_deadline_ahead,
         ReplyTopicAllowed(may_reply_to),
         OutputSchemaUsable(validator),
+        ToolSchemasUsable(validator),
         LaneServed(routes),
         NotCancelled(commands),
         WithinLimits(admissions),

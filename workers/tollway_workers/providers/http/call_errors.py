@@ -9,6 +9,7 @@ from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge
 from tollway_workers.providers.redact import redact
+from tollway_workers.providers.wire_format import BrokenStream
 
 #: Every error of a transport has one of these among its bases. `CookieConflict` has not: we keep
 #: no cookies.
@@ -74,12 +75,29 @@ def connection_failed(error: Exception) -> ProviderError:
     )
 
 
-def timed_out(seconds: float) -> ProviderError:
-    """The call's own time is over."""
+def timed_out(seconds: float, silence: tuple[FailureClass, float] | None = None) -> ProviderError:
+    """The call's own time is over, or that for the next token (`silence`)."""
+    failure_class, words = FailureClass.TIMEOUT_TOTAL, f"no whole answer within {seconds:.3g} s"
+    if silence is not None:
+        failure_class, allowed = silence
+        first = failure_class is FailureClass.TIMEOUT_FIRST_TOKEN
+        words = (
+            f"no first token within {allowed:.3g} s"
+            if first
+            else (f"the answer stood still for {allowed:.3g} s")
+        )
+    return ProviderError(
+        ProviderFailure(failure_class=failure_class, message=words, scope=ErrorScope.MODEL)
+    )
+
+
+def broken_off(error: BrokenStream, status: int) -> ProviderError:
+    """A stream ended before its answer, or cannot be read."""
     return ProviderError(
         ProviderFailure(
-            failure_class=FailureClass.TIMEOUT_TOTAL,
-            message=f"no whole answer within {seconds:.3g} s",
+            failure_class=FailureClass.TRANSIENT,
+            message=str(error),
             scope=ErrorScope.MODEL,
+            status=status,
         )
     )

@@ -1,8 +1,8 @@
-"""A lane's way to its model over HTTP. All that is known of protocols is in its `WireFormat`."""
+"""A lane's calls over HTTP. Its `WireFormat` knows the bodies; the key's header is made here."""
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 
 import httpx
@@ -10,7 +10,7 @@ import structlog
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.request import ChatRequest, OutputSchema
+from tollway_schemas.request import ChatRequest, OutputSchema, ToolCall
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import (
@@ -21,41 +21,28 @@ from tollway_workers.errors import (
     ProviderFailure,
 )
 from tollway_workers.providers.base import Completion, ProviderCall
+from tollway_workers.providers.http.answer_reader import LARGEST_INLINE, AnswerReader
 from tollway_workers.providers.http.call_errors import (
     TRANSPORT_ERRORS,
+    broken_off,
     connection_failed,
     timed_out,
 )
-from tollway_workers.providers.http.lean_http import Endpoint, PostRequest, header_values
-from tollway_workers.providers.http.transport import check_plain_http, read_body
+from tollway_workers.providers.http.token_wait import TokenWait
+from tollway_workers.providers.http.transport import check_plain_http
 from tollway_workers.providers.known_secrets import KnownSecrets
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.providers.redact import redact
+from tollway_workers.providers.wire_format import BrokenStream, RawHeaders, WireFormat
 
 log = structlog.get_logger(__name__)
 
-#: Bytes of an answer that are read; no chat answer is nearly as large.
-LARGEST_ANSWER = 4 * 2**20
+#: Stands for an answer in whose pieces the key stands.
+_IN_PIECES = b'{"hidden":"the answer repeats the key, in pieces"}'
 
-#: Bytes above which an answer is parsed in a thread: the event loop is the heartbeat.
-LARGEST_INLINE = 64 * 1024
-
-RawHeaders = tuple[tuple[bytes, bytes], ...]
 KeySource = Callable[[], SecretStr]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireFormat:
-    """A protocol as pure functions: what to send where, and what an answer means."""
-
-    #: Added to the provider's base URL.
-    path: str
-    #: The last argument: what the server has refused so far.
-    build: Callable[[ChatRequest, OutputSchema | None, LaneConfig, frozenset[str]], bytes]
-    #: Status, headers, body and the call's own body to a completion; raises nothing but
-    #: ProviderError.
-    parse: Callable[[int, Mapping[str, str], bytes, bytes], Completion]
-    #: What a failed call's body tells of the server's words that was not known (last argument).
-    refusals: Callable[[ProviderFailure, bytes, frozenset[str]], frozenset[str]]
+#: Of calls that want no stream, and of those that do.
+SignedHeaders = tuple[RawHeaders, RawHeaders]
 
 
 class HttpProvider:
@@ -81,24 +68,36 @@ class HttpProvider:
         self._wire = wire
         self._transport = transport
         self._key = key
-        self._url = httpx.URL(settings.base_url.rstrip("/") + wire.path)
-        check_plain_http(self._url, has_key=key is not None)
-        self._headers = _static_headers(settings.headers)
+        base_url = settings.base_url.rstrip("/")
+        self._urls = tuple(
+            httpx.URL(base_url + wire.path(lane, stream=stream)) for stream in (False, True)
+        )
+        check_plain_http(self._urls[0], has_key=key is not None)
+        self._headers = (
+            _static_headers(settings.headers, "application/json"),
+            # A server that does not stream after all may answer in one piece.
+            _static_headers(settings.headers, "text/event-stream, application/json"),
+        )
         self._secrets = KnownSecrets(settings.headers.items())
-        self._endpoint = self._read_endpoint()
+        #: Of plain calls and of those that stream; a new pair whenever the key is read.
+        self._signed = self._read_key()
         self._reloading = asyncio.Lock()
         self._closed = False
         #: Words of requests that this server has refused; others are said in their place.
         self._refused: frozenset[str] = frozenset()
-        # The whole call has one bound (ProviderCall.timeout); only connecting has its own.
-        self._timeout = {"connect": lane.connect_timeout}
 
     def __repr__(self) -> str:
-        return f"<HttpProvider {self._lane.provider_name} {self._lane.model} at {self._url.host}>"
+        return (
+            f"<HttpProvider {self._lane.provider_name} {self._lane.model} at {self._urls[0].host}>"
+        )
 
     def build(self, request: ChatRequest, output: OutputSchema | None) -> bytes:
         """The body of a call. Raises ProviderError (invalid request) if it cannot be expressed."""
         return self._wire.build(request, output, self._lane, self._refused)
+
+    def streams(self, request: ChatRequest) -> bool:
+        """Whether `build` asks for the answer as a stream."""
+        return self._wire.streams(request, self._lane, self._refused)
 
     async def complete(self, call: ProviderCall) -> Completion:
         """Send one call and wait for all of its answer. No redirect is followed.
@@ -106,22 +105,22 @@ class HttpProvider:
         Raises ProviderError, CallNotSent. Cancellation closes the connection; the call may be
         billed.
         """
-        endpoint, refused = self._endpoint, self._refused
+        signed, refused = self._signed, self._refused
         try:
-            status, headers, body = await self._exchange(call, endpoint)
+            answer = await self._exchange(call, self._request(call, signed[call.stream]))
             # A failed call's answer is compared with what was sent.
-            if len(body) + len(call.body) > LARGEST_INLINE:
-                return await asyncio.to_thread(self._parse, status, headers, body, call.body)
-            return self._parse(status, headers, body, call.body)
+            if answer.size + len(call.body) > LARGEST_INLINE:
+                return await read_aside(self._parse, answer, call.body)
+            return self._parse(answer, call.body)
         except ProviderError as error:
             failure = self._without_secrets(error.failure)
             if failure.failure_class is FailureClass.AUTH:
-                raise await self._after_refusal(failure, endpoint) from None
+                raise await self._after_refusal(failure, signed) from None
             raise self._learned(failure, call, refused) from None
 
     async def reload_key(self) -> None:
         """Read the key again; later calls use it. Raises ConfigError if it cannot be read."""
-        self._endpoint = await asyncio.to_thread(self._read_endpoint)
+        self._signed = await asyncio.to_thread(self._read_key)
 
     async def aclose(self) -> None:
         """Close all connections, where no other lane shares them; idempotent."""
@@ -129,15 +128,39 @@ class HttpProvider:
             self._closed = True
             await self._transport.aclose()
 
-    def _parse(
-        self, status: int, headers: Mapping[str, str], body: bytes, sent: bytes
-    ) -> Completion:
+    def _parse(self, answer: AnswerReader, sent: bytes) -> Completion:
         """What an answer means. A server may repeat our key: nothing after this sees it."""
-        completion = self._wire.parse(status, headers, self._secrets.hide(body), sent)
+        try:
+            body = answer.body()
+        except BrokenStream as error:
+            raise broken_off(error, answer.status) from None
+        headers, hidden = answer.headers, self._secrets.hide(body)
+        completion = self._wire.parse(answer.status, headers, hidden, sent)
+        if completion.kept is not hidden or completion.in_pieces:
+            completion = self._without_key_in_pieces(completion)
         request_id = completion.provider_request_id
-        if request_id is None:
+        return completion._replace(
+            provider_request_id=None if request_id is None else self._secrets.hide_text(request_id),
+            said=self._wire.limits(headers, self._lane),
+        )
+
+    def _without_key_in_pieces(self, completion: Completion) -> Completion:
+        """The same where the chunks of a stream, or parts of a text, are the key once joined."""
+        hide, text = self._secrets.hide, completion.text
+        kept = hide(completion.kept)
+        shown = None if text is None else self._secrets.hide_text(text)
+        if shown != text and kept == completion.kept:
+            # Each part of it stands there by itself.
+            kept = _IN_PIECES
+        if kept == completion.kept:
             return completion
-        return completion._replace(provider_request_id=self._secrets.hide_text(request_id))
+        calls = tuple(self._without_key(call) for call in completion.tool_calls)
+        return completion._replace(text=shown, tool_calls=calls, kept=kept, body=kept)
+
+    def _without_key(self, call: ToolCall) -> ToolCall:
+        hide, function = self._secrets.hide_text, call.function
+        said = {"name": hide(function.name), "arguments": hide(function.arguments)}
+        return call.model_copy(update={"function": function.model_copy(update=said)})
 
     def _without_secrets(self, failure: ProviderFailure) -> ProviderFailure:
         """The same where a header, or the error of a connection, says the key."""
@@ -150,22 +173,39 @@ class HttpProvider:
             provider_request_id=None if request_id is None else hide(request_id),
         )
 
-    async def _exchange(
-        self, call: ProviderCall, endpoint: Endpoint
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    def _request(self, call: ProviderCall, signed: RawHeaders) -> httpx.Request:
         call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
-        request = PostRequest(endpoint, (call_id,), call.body, self._timeout, call.may_send)
+        connecting = {"connect": self._lane.connect_timeout}
+        return httpx.Request(
+            "POST",
+            self._urls[call.stream],
+            headers=(*signed, call_id),
+            content=call.body,
+            extensions={"timeout": connecting, "may_send": call.may_send},
+        )
+
+    async def _exchange(self, call: ProviderCall, request: httpx.Request) -> AnswerReader:
+        """The answer; it may be whole though its stream broke off after its last token."""
         if not call.may_send():
             raise CallNotSent
+        lane = self._lane
+        wait = TokenWait(lane.first_token_timeout if call.stream else None, lane.idle_timeout)
+        answer = AnswerReader(self._wire.stream, call.received, wait)
         try:
-            async with asyncio.timeout(call.timeout):
+            async with asyncio.timeout(call.timeout), wait:
                 response = await self._transport.handle_async_request(request)
-                body = await read_body(response, LARGEST_ANSWER)
+                await answer.read(response, streamed=call.stream)
         except TimeoutError:
-            raise timed_out(call.timeout) from None
+            if not answer.is_whole:
+                raise timed_out(call.timeout, wait.ended) from None
+        except BrokenStream as error:
+            if not answer.is_whole:
+                raise broken_off(error, answer.status) from None
         except TRANSPORT_ERRORS as error:
-            raise connection_failed(error) from error
-        return response.status_code, header_values(response), body
+            # What was damaged on its way may be whole in form alone.
+            if not answer.is_whole or isinstance(error, httpx.DecodingError):
+                raise connection_failed(error) from error
+        return answer
 
     def _learned(
         self, failure: ProviderFailure, call: ProviderCall, known: frozenset[str]
@@ -179,7 +219,7 @@ class HttpProvider:
         if not found:
             return ProviderError(failure)
         if new := found - self._refused:
-            self._refused |= new
+            self._refused = self._wire.remember(self._refused, new)
             log.warning(
                 "the server refuses a field of requests: it is asked in other words from now on",
                 lane=self._lane.name,
@@ -188,10 +228,12 @@ class HttpProvider:
             )
         return ProviderError(replace(failure, failure_class=FailureClass.UNSUPPORTED_FIELD))
 
-    async def _after_refusal(self, failure: ProviderFailure, refused: Endpoint) -> ProviderError:
+    async def _after_refusal(
+        self, failure: ProviderFailure, refused: SignedHeaders
+    ) -> ProviderError:
         """Read the key again, once for all calls that the old one failed."""
         async with self._reloading:
-            if self._key is None or self._endpoint is not refused:
+            if self._key is None or self._signed is not refused:
                 return ProviderError(failure)
             try:
                 await self.reload_key()
@@ -200,9 +242,10 @@ class HttpProvider:
                 return ProviderError(replace(failure, message=redact(message)))
         return ProviderError(failure)
 
-    def _read_endpoint(self) -> Endpoint:
+    def _read_key(self) -> SignedHeaders:
+        """The headers that all calls share, with the key as it is now."""
         if self._key is None:
-            return Endpoint(self._url, self._headers)
+            return self._headers
         key = self._key().get_secret_value()
         if not key or not key.isascii() or not key.isprintable():
             raise ConfigError(
@@ -210,16 +253,17 @@ class HttpProvider:
                 "no HTTP header may have: check what its reference points to"
             )
         self._secrets.learn(key)
-        authorization = (b"Authorization", b"Bearer " + key.encode())
-        return Endpoint(self._url, (*self._headers, authorization))
+        auth = self._wire.auth(key, self._lane)
+        plain, streamed = self._headers
+        return (*plain, *auth), (*streamed, *auth)
 
 
-def _static_headers(configured: Mapping[str, str]) -> RawHeaders:
+def _static_headers(configured: Mapping[str, str], accept: str) -> RawHeaders:
     """The headers that all calls share; configured ones win over ours."""
     headers = httpx.Headers(
         {
             "Content-Type": "application/json",
-            "Accept": "application/json",
+            "Accept": accept,
             # Packed answers save little of what a model takes, and cost CPU here.
             "Accept-Encoding": "identity",
             "User-Agent": f"tollway/{version('tollway')}",

@@ -1,6 +1,6 @@
 """Response bodies: read as they came in, bounded, and unpacked only where they are packed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import aiohttp
 import httpx
@@ -35,70 +35,93 @@ class ResponseBody(httpx.AsyncByteStream):
         except FOREIGN_IN_BODY as error:
             raise translated(error, BODY, self._request) from None
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, on_piece: "OnPiece") -> bytes:
         """The whole body in as few steps as it came in."""
         content = self._response.content
+        parts: list[bytes] = []
+        size = 0
         try:
-            body = await content.readany()
-            if content.at_eof():
-                return _within(limit, body, len(body), self._request)
-            parts, size = [body], len(body)
-            while size <= limit and not content.at_eof():
-                body = await content.readany()
-                parts.append(body)
-                size += len(body)
+            while True:
+                part = await content.readany()
+                size += len(part)
+                if size > limit:
+                    raise too_large(limit, self._request)
+                parts.append(part)
+                if content.at_eof():
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+                on_piece(part)
         except FOREIGN_IN_BODY as error:
             raise translated(error, BODY, self._request) from None
-        return _within(limit, b"".join(parts), size, self._request)
 
     async def aclose(self) -> None:
         # A body that came to its end has given its connection back: then this does nothing.
         self._response.close()
 
 
-async def read_body(response: httpx.Response, limit: int) -> bytes:
+#: What is told of every piece of a body, as it comes.
+OnPiece = Callable[[bytes], None]
+
+
+def _nobody(_: bytes) -> None:
+    pass
+
+
+async def read_body(response: httpx.Response, limit: int, on_piece: OnPiece = _nobody) -> bytes:
     """The body of a response of any transport, unpacked, at most `limit` bytes; then it is closed.
 
-    Raises:
-        BodyTooLarge: there is more; the connection is closed, the rest not read.
-        BodyNotTaken: it is packed more than once, or in an unknown way.
-        httpx.DecodingError: the body is not what `content-encoding` says.
-        httpx.TransportError: the connection failed.
-
-    Cancellation closes the response.
+    Raises what `body_pieces` does. Cancellation closes the response.
     """
     stream = response.stream
     if isinstance(stream, ResponseBody) and not stream.encoded:
         try:
-            body = await stream.read(limit)
+            body = await stream.read(limit, on_piece)
         except BaseException:
             await response.aclose()
             raise
         # The end of the body gave the connection back: nothing is left for `aclose` to do.
         response.is_closed = True
         return body
+    parts: list[bytes] = []
     try:
-        return await _read_packed(response, limit)
+        async for piece in body_pieces(response, limit):
+            on_piece(piece)
+            parts.append(piece)
     finally:
         await response.aclose()
+    return b"".join(parts)
 
 
-async def _read_packed(response: httpx.Response, limit: int) -> bytes:
+async def body_pieces(response: httpx.Response, limit: int) -> AsyncGenerator[bytes]:
+    """The same in pieces as they come, unpacked. It closes nothing.
+
+    Raises:
+        BodyTooLarge: there are more than `limit` bytes, as they came or unpacked.
+        BodyNotTaken: it is packed more than once, or in an unknown way.
+        httpx.DecodingError: the body is not what `content-encoding` says.
+        httpx.TransportError: the connection failed.
+    """
     unpacking = _unpacking(response)
-    body = bytearray()
-    received = 0
+    received = unpacked = 0
     try:
         async for chunk in _async_stream(response):
             received += len(chunk)
-            body += chunk if unpacking is None else unpacking.feed(chunk, limit + 1 - len(body))
-            if max(received, len(body)) > limit:
-                break
-        else:
-            if unpacking is not None:
-                unpacking.end()
+            for piece in (chunk,) if unpacking is None else unpacking.feed(chunk):
+                unpacked += len(piece)
+                if unpacked > limit:
+                    raise too_large(limit)
+                yield piece
+            # It may unpack to nothing at all.
+            if received > limit:
+                raise too_large(limit)
+        if unpacking is not None:
+            unpacking.end()
     except BadPacking as error:
         raise httpx.DecodingError(str(error)) from None
-    return _within(limit, bytes(body), max(received, len(body)))
+
+
+def too_large(limit: int, request: httpx.Request | None = None) -> BodyTooLarge:
+    """The error of a body that passes its limit."""
+    return BodyTooLarge(f"the answer is larger than {limit:,} bytes", request=request)
 
 
 def _unpacking(response: httpx.Response) -> Unpacking | None:
@@ -113,9 +136,3 @@ def _async_stream(response: httpx.Response) -> httpx.AsyncByteStream:
     if not isinstance(response.stream, httpx.AsyncByteStream):
         raise TypeError("the response of an asynchronous transport needs an asynchronous stream")
     return response.stream
-
-
-def _within(limit: int, body: bytes, size: int, request: httpx.Request | None = None) -> bytes:
-    if size > limit:
-        raise BodyTooLarge(f"the answer is larger than {limit:,} bytes", request=request)
-    return body

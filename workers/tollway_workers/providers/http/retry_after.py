@@ -2,12 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Self
-
-from tollway_workers.config.shape.contract import Resource
 
 #: A year: who asks for more is told of as one who asks for this. It is no bound of what is waited:
 #: a lane is asked again within minutes, a job waits for a day at most.
@@ -42,76 +38,6 @@ _SENTENCE = re.compile(
 _WORD_SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "hour": 3_600.0}
 _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
-#: Most responses have no such header, or all of them.
-_RATE_NAMES = tuple(
-    f"x-ratelimit-{about}-{what}"
-    for what in ("requests", "tokens")
-    for about in ("limit", "remaining", "reset")
-)
-#: Those that say how much, without those that say when.
-_AMOUNTS = tuple(name for name in _RATE_NAMES if "-reset-" not in name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateHeaders:
-    """What OpenAI's `x-ratelimit-*` headers say; None where one is missing or unreadable.
-
-    Source: https://platform.openai.com/docs/guides/rate-limits. At Groq, `requests` are per day.
-    """
-
-    limit_requests: int | None = None
-    limit_tokens: int | None = None
-    remaining_requests: int | None = None
-    remaining_tokens: int | None = None
-    reset_requests_seconds: float | None = None
-    reset_tokens_seconds: float | None = None
-
-    def about(self, resource: Resource) -> tuple[int | None, int | None] | None:
-        """Limit and what remains of requests or tokens; None of anything else."""
-        if resource is Resource.REQUESTS:
-            return self.limit_requests, self.remaining_requests
-        if resource is Resource.TOKENS:
-            return self.limit_tokens, self.remaining_tokens
-        return None
-
-    @property
-    def reset(self) -> float | None:
-        """Seconds until what is used up is there again; None where nothing is."""
-        waits = (
-            (self.remaining_requests, self.reset_requests_seconds),
-            (self.remaining_tokens, self.reset_tokens_seconds),
-        )
-        return max((wait for left, wait in waits if left == 0 and wait is not None), default=None)
-
-    @classmethod
-    def parse(cls, headers: Mapping[str, str], *, now: float | None = None) -> Self | None:
-        """The six headers of a response; None if none of them is there. `now` as `retry_after`."""
-        if not any(name in headers for name in _RATE_NAMES):
-            return None
-        at = _sent_at(headers, now)
-        return cls(
-            limit_requests=_count(headers, "limit-requests"),
-            limit_tokens=_count(headers, "limit-tokens"),
-            remaining_requests=_count(headers, "remaining-requests"),
-            remaining_tokens=_count(headers, "remaining-tokens"),
-            reset_requests_seconds=reset_seconds(_rate(headers, "reset-requests"), now=at),
-            reset_tokens_seconds=reset_seconds(_rate(headers, "reset-tokens"), now=at),
-        )
-
-    @classmethod
-    def parse_amounts(cls, headers: Mapping[str, str]) -> Self | None:
-        """The same without the resets, which only who was refused has to know; None if none of the
-        amounts is there. Every answer pays for it: under 1 us without such headers, 4 with.
-        """
-        if not any(name in headers for name in _AMOUNTS):
-            return None
-        return cls(
-            limit_requests=_count(headers, "limit-requests"),
-            limit_tokens=_count(headers, "limit-tokens"),
-            remaining_requests=_count(headers, "remaining-requests"),
-            remaining_tokens=_count(headers, "remaining-tokens"),
-        )
-
 
 def retry_after(
     headers: Mapping[str, str], text: str = "", *, delay: str = "", now: float | None = None
@@ -129,7 +55,7 @@ def retry_after(
         if milliseconds is not None:
             return _clamped(milliseconds / 1_000)
     for stated in (headers.get("retry-after", ""), delay):
-        wait = reset_seconds(stated, now=_sent_at(headers, now))
+        wait = reset_seconds(stated, now=sent_at(headers, now))
         if wait is not None:
             return wait
     return _wait_in_text(text)
@@ -187,7 +113,8 @@ def _moment(value: str) -> float | None:
     return None
 
 
-def _sent_at(headers: Mapping[str, str], now: float | None) -> float | None:
+def sent_at(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """When a response was sent, by its `date` header (seconds since 1970); else `now`."""
     sent = headers.get("date", "")
     moment = _moment(sent) if sent and len(sent) <= _MAX_VALUE else None
     return now if moment is None else moment
@@ -196,13 +123,3 @@ def _sent_at(headers: Mapping[str, str], now: float | None) -> float | None:
 def _clamped(seconds: float) -> float:
     # In this order a NaN, which only the caller's clock could bring, is no wait.
     return min(max(0.0, seconds), MAX_WAIT_SECONDS)
-
-
-def _rate(headers: Mapping[str, str], name: str) -> str:
-    return headers.get(f"x-ratelimit-{name}", "")
-
-
-def _count(headers: Mapping[str, str], name: str) -> int | None:
-    value = _rate(headers, name).strip()
-    digits = value.isascii() and value.isdigit() and len(value) <= _MAX_VALUE
-    return int(value) if digits else None

@@ -65,6 +65,9 @@ def translated(error: Exception, table: ErrorTable, request: httpx.Request) -> h
     """
     for foreign, ours, text in table:
         if isinstance(error, foreign):
-            said = text.format(reason=error.__cause__ or type(error).__name__)
+            # What was cut off in its handshake has a cause without a text.
+            cause = error.__cause__
+            reason = "" if cause is None else str(cause)
+            said = text.format(reason=reason or type(cause or error).__name__)
             return ours(f"{request.url.host}: {said}", request=request)
     raise error

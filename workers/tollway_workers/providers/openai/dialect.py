@@ -1,12 +1,16 @@
 """What a server refuses of a request's own words, and the words that mean the same. Pure.
 
-Two fields have more than one form. The answer's limit is `max_completion_tokens` (OpenAI's
+Some fields have more than one form. The answer's limit is `max_completion_tokens` (OpenAI's
 reasoning models refuse the other) or `max_tokens` (Mistral, older vLLM). The answer's form is a
-`response_format` with a JSON Schema, with `json_object`, or an instruction in the prompt. Nothing
-else of a request has an equal, so nothing else is changed: its refusal is the job's.
+`response_format` with a JSON Schema, with `json_object`, or an instruction in the prompt. A schema
+that a server does not take, as no server takes all of JSON Schema, is known by its digest, and goes
+into the prompt from then on. An answer may come in one piece instead of a stream, and a stream
+without its usage. Nothing else of a request has an equal, so nothing else is changed: its refusal
+is the job's.
 """
 
 import re
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -20,6 +24,8 @@ DEFAULT_LIMIT_FIELD = "max_completion_tokens"
 LIMIT_FIELDS = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 
 _FORM = "response_format"
+_SCHEMA = "schema:"
+_MOST_SCHEMAS = 256
 
 #: Classes of a failure that may be about a field: what is known to be about something else is not
 #: searched.
@@ -31,6 +37,14 @@ _SEARCHED = frozenset(
         FailureClass.NO_COMPLETION,
     }
 )
+
+_ABOUT_REQUEST = frozenset({FailureClass.INVALID_REQUEST, FailureClass.UNKNOWN})
+
+#: Fields of a request for a stream, and how sentences call them.
+_STREAMING = {
+    "stream_options": ("stream_options", "include_usage"),
+    "stream": ("stream", "streaming", "streamed"),
+}
 
 _SENTENCES = re.compile(r"; |\n|(?<=[.!])\s+(?=[A-Z'\"`])")
 _REFUSED = re.compile(
@@ -62,11 +76,13 @@ _FORM_TYPE = re.compile(r"(?:response[_ ]?format|json_schema)['\"`]?[.\s]*(?:of 
 _OTHER_TYPE = re.compile(
     r"must be|should be|expected|unknown variant|invalid (?:value|option|enum|literal)|only"
 )
-#: The job's own schema is at fault.
+#: The schema itself is refused, not that there is one.
 _OWN_SCHEMA = re.compile(
-    r"invalid (?:json )?schema|json_schema\.(?:schema|name)|schema (?:is|was|has|for|must)|"
-    r"in context="
+    r"invalid (?:json )?schema|json_schema\.(?:schema|name)|in context=|"
+    r"(?<!json_)schema (?:is|was|has|for|must|contains?|uses?|conversion|compil\w*|features?)|"
+    r"grammar"
 )
+_OF_TOOLS = re.compile(r"\bfunctions?\b|\btools?\b")
 
 
 def limit_field(wanted: str, refused: frozenset[str]) -> str:
@@ -75,9 +91,25 @@ def limit_field(wanted: str, refused: frozenset[str]) -> str:
     return other if wanted in refused and other not in refused else wanted
 
 
+def takes(name: str, refused: frozenset[str]) -> bool:
+    """Whether the server may be sent a field that can be left out."""
+    return name not in refused
+
+
 def takes_form(kind: str, refused: frozenset[str]) -> bool:
     """Whether the server may be given a `response_format` of this type."""
     return _FORM not in refused and f"{_FORM}:{kind}" not in refused
+
+
+def takes_schema(schema: dict[str, Any], refused: frozenset[str]) -> bool:
+    """Whether the server may be given this schema."""
+    return not refused or _digest(schema) not in refused
+
+
+def remembered(known: frozenset[str], new: frozenset[str]) -> frozenset[str]:
+    """What a server has refused, with what it refuses now; of schemas there is no end."""
+    old = [name for name in known if name.startswith(_SCHEMA)]
+    return (known | new) - set(old[: max(0, len(old) + len(new) - _MOST_SCHEMAS)])
 
 
 def refusals(failure: ProviderFailure, sent: bytes, refused: frozenset[str]) -> frozenset[str]:
@@ -94,9 +126,11 @@ def refusals(failure: ProviderFailure, sent: bytes, refused: frozenset[str]) -> 
         for name, other in LIMIT_FIELDS.items()
         if name in body and other not in refused and _refuses_limit(name, other, detail)
     }
+    if failure.failure_class in _ABOUT_REQUEST:
+        found |= {n for n in _STREAMING if n in body and _refuses_streaming(n, detail)}
     form = body.get(_FORM)
     if isinstance(form, dict) and isinstance(form.get("type"), str):
-        found |= _refused_form(form["type"], detail)
+        found |= _refused_form(form["type"], detail) or _refused_schema(form, detail)
     return frozenset(found - refused)
 
 
@@ -120,6 +154,35 @@ def _refuses_limit(name: str, other: str, detail: ErrorDetail) -> bool:
         if _REFUSED.search(part) and (_has(name, part) or (named and not _has(other, part))):
             return True
     return False
+
+
+def _refuses_streaming(name: str, detail: ErrorDetail) -> bool:
+    """Whether it complains of the field at all: we send one value of it."""
+    if any(field == name or field.startswith(f"{name}.") for field in detail.fields):
+        return True
+    words = _STREAMING[name]
+    return any(
+        _REFUSED.search(part) and any(_has(word, part) for word in words)
+        for part in (_KNOWN.sub("", sentence) for sentence in _sentences(detail))
+    )
+
+
+def _refused_schema(form: dict[str, Any], detail: ErrorDetail) -> set[str]:
+    named = form.get("json_schema")
+    schema = named.get("schema") if isinstance(named, dict) else None
+    if form["type"] != "json_schema" or not isinstance(schema, dict):
+        return set()
+    if any(field.startswith(("tools", "functions")) for field in detail.fields):
+        return set()
+    is_refused = "invalid_json_schema" in detail.words or any(
+        _OWN_SCHEMA.search(sentence) and not _OF_TOOLS.search(sentence)
+        for sentence in _sentences(detail)
+    )
+    return {_digest(schema)} if is_refused else set()
+
+
+def _digest(schema: Any) -> str:
+    return _SCHEMA + sha256(orjson.dumps(schema)).hexdigest()[:32]
 
 
 def _refused_form(kind: str, detail: ErrorDetail) -> set[str]:

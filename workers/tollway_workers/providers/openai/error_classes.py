@@ -14,7 +14,7 @@ from typing import Any
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.providers.error_text import plain_reason
-from tollway_workers.providers.http.retry_after import RateHeaders, retry_after
+from tollway_workers.providers.http.retry_after import retry_after
 from tollway_workers.providers.openai.error_body import ErrorDetail, detail_of, read_error
 from tollway_workers.providers.openai.error_words import (
     CONTENT_POLICY_PHRASES,
@@ -27,6 +27,7 @@ from tollway_workers.providers.openai.error_words import (
     TRUNCATED_PHRASES,
     WORD_CLASSES,
 )
+from tollway_workers.providers.openai.rate_headers import limits_and_resets
 from tollway_workers.providers.quoted_prompt import texts_of
 from tollway_workers.providers.redact import MOST_CHARACTERS, redact
 
@@ -99,7 +100,7 @@ def _wait(
     """Seconds that the provider asks us to wait; else, until what is used up is there again."""
     wait = retry_after(headers, detail.message, delay=detail.retry_delay)
     if wait is None and failure_class is FailureClass.RATE_LIMIT:
-        said = RateHeaders.parse(headers)
+        said = limits_and_resets(headers)
         wait = None if said is None else said.reset
     return wait
 
@@ -253,7 +254,7 @@ def _named(said: _Said) -> str:
 
 def _code(detail: ErrorDetail) -> str | None:
     """The provider's word for the error, short: it goes into metrics and fingerprints."""
-    return _short(detail.words[0]) if detail.words else None
+    return _short(detail.words[0][:MOST_CHARACTERS]) if detail.words else None
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ Bodies are built by hand from attributes: half the time of pydantic's own dump, 
 stay absent. Protocol: https://platform.openai.com/docs/api-reference/chat/create
 """
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -19,13 +20,18 @@ from tollway_schemas.request import (
     TextPart,
 )
 from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.profiles import Profile
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.openai.dialect import (
     DEFAULT_LIMIT_FIELD,
     LIMIT_FIELDS,
     limit_field,
+    takes,
     takes_form,
+    takes_schema,
 )
+from tollway_workers.providers.openai.wire_schema import strict_schema
+from tollway_workers.providers.streaming import wants_stream
 
 #: The key of `ChatRequest.extras` that this protocol reads.
 PROTOCOL = "openai"
@@ -37,6 +43,7 @@ _RESERVED = ("model", "messages", "stream", "stream_options", "n")
 _SAME_NAME = ("temperature", "top_p", "seed", "parallel_tool_calls", "reasoning_effort")
 
 _NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
+_ANY_OBJECT = {"name": "answer", "schema": {"type": "object"}}
 _ASK_FOR_JSON = "Answer with one JSON object and nothing else."
 
 JsonObject = dict[str, Any]
@@ -55,17 +62,30 @@ def build(
 
     Raises ProviderError (invalid request) if the request cannot be expressed.
     """
-    body: JsonObject = {"model": lane.model, "messages": [_message(m) for m in request.messages]}
-    _add_sampling(body, request)
+    profile = lane.profile
+    messages = [_message(message, profile) for message in request.messages]
+    body: JsonObject = {"model": lane.model, "messages": messages}
+    _add_sampling(body, request, profile)
     _add_tools(body, request)
     if output is not None:
         _add_output(body, output, lane, refused)
     _add_extras(body, request)
     _add_limit(body, request, lane, refused)
+    if streams(request, lane, refused):
+        body["stream"] = True
+        if profile.asks_for_usage and takes("stream_options", refused):
+            body["stream_options"] = {"include_usage": True, **dict(profile.stream_options)}
     try:
         return orjson.dumps(body)
     except (orjson.JSONEncodeError, RecursionError):
         raise _invalid(_NOT_JSON) from None
+
+
+def streams(request: ChatRequest, lane: LaneConfig, refused: frozenset[str] = frozenset()) -> bool:
+    """Whether `build` asks for a stream."""
+    # Of sounds a stream has fewer forms than a whole answer.
+    speaks = "audio" in request.extras.get(PROTOCOL, ())
+    return wants_stream(request, lane) and takes("stream", refused) and not speaks
 
 
 def _add_limit(
@@ -84,11 +104,14 @@ def _add_limit(
         body[limit_field(wanted, refused)] = limit
 
 
-def _add_sampling(body: JsonObject, request: ChatRequest) -> None:
+def _add_sampling(body: JsonObject, request: ChatRequest, profile: Profile) -> None:
     for name in _SAME_NAME:
         value = getattr(request, name)
         if value is not None:
             body[name] = value
+    for name, other in profile.renamed:
+        if name in body:
+            body[other] = body.pop(name)
     if request.stop is not None:
         body["stop"] = request.stop
 
@@ -113,9 +136,13 @@ def _add_output(
         and lane.structured_output == "json_schema"
         and takes_form("json_schema", refused)
     ):
-        body["response_format"] = {"type": "json_schema", "json_schema": _named(output, schema)}
-        return
-    if takes_form("json_object", refused):
+        wire = _wire_schema(output, schema, refused)
+        if wire is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": _named(output, wire)}
+            return
+    if not lane.profile.json_object:
+        body["response_format"] = {"type": "json_schema", "json_schema": _ANY_OBJECT}
+    elif takes_form("json_object", refused):
         body["response_format"] = {"type": "json_object"}
     if not isinstance(schema, bool):
         text = f"{_ASK_FOR_JSON} It must satisfy this JSON Schema: {_compact(schema)}"
@@ -125,6 +152,18 @@ def _add_output(
         body["messages"] = _with_system_text(body["messages"], _ASK_FOR_JSON)
 
 
+def _wire_schema(
+    output: OutputSchema, schema: JsonObject, refused: frozenset[str]
+) -> JsonObject | None:
+    """The schema as the server takes it: the job's own, in strict words where it refused that, and
+    none where it refused those too. The answer is held to the job's own in any case.
+    """
+    if takes_schema(schema, refused):
+        return schema
+    strict = _strict_schema(_compact(schema)) if output.strict else None
+    return strict if strict is not None and takes_schema(strict, refused) else None
+
+
 def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
     named: JsonObject = {"name": output.name, "schema": schema}
     if output.description is not None:
@@ -132,6 +171,11 @@ def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
     if output.strict is not None:
         named["strict"] = output.strict
     return named
+
+
+@lru_cache(maxsize=256)
+def _strict_schema(encoded: str) -> JsonObject | None:
+    return strict_schema(orjson.loads(encoded))
 
 
 def _add_extras(body: JsonObject, request: ChatRequest) -> None:
@@ -144,8 +188,9 @@ def _add_extras(body: JsonObject, request: ChatRequest) -> None:
     body.update(extras)
 
 
-def _message(message: Message) -> JsonObject:
-    body: JsonObject = {"role": message.role}
+def _message(message: Message, profile: Profile) -> JsonObject:
+    is_system = message.role == "developer" and not profile.developer_role
+    body: JsonObject = {"role": "system" if is_system else message.role}
     content = message.content
     if content is None or isinstance(content, str):
         body["content"] = content

@@ -14,7 +14,6 @@ from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, is_too_deep, read_body
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.http.retry_after import RateHeaders
 from tollway_workers.providers.http.sse import is_event_stream
 from tollway_workers.providers.openai.error_classes import (
     classify,
@@ -30,7 +29,8 @@ from tollway_workers.providers.openai.message import (
     text_of,
     tool_calls_of,
 )
-from tollway_workers.providers.openai.stream import BrokenStream, read_stream
+from tollway_workers.providers.openai.stream import read_stream
+from tollway_workers.providers.wire_format import BrokenStream
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
 SCRIPTED_FINGERPRINT = "scripted"
@@ -122,7 +122,7 @@ def _completion(
         kept=read.encoded,
         deep=is_too_deep(read.encoded),
         other=has_other_answer(message),
-        said=RateHeaders.parse_amounts(headers),
+        in_pieces=isinstance(message.get("content"), list),
     )
 
 

@@ -1,14 +1,18 @@
 """Chunks of an OpenAI chat completion, joined into the completion that they are pieces of. Pure.
 
-Some gateways stream whatever they are asked. Chunks:
+Gateways may stream whatever they are asked, end without `[DONE]`, or send an error in mid-stream.
+Chunks:
 https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 from tollway_workers.job.readable_json import ReadJson, encoded, read_body
-from tollway_workers.providers.http.sse import Event, events
+from tollway_workers.providers.http.sse import Event, EventTooLarge, events
+from tollway_workers.providers.wire_format import BrokenStream
 
 JsonObject = dict[str, Any]
 
@@ -18,6 +22,12 @@ _WORDS = frozenset(("role", "type", "id", "name", "format", "object", "model", "
 #: Levels of objects in a delta that are joined field by field.
 _DEEPEST_JOIN = 4
 
+#: Fields of a chunk that every other one repeats.
+_USUAL = frozenset(
+    ("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage",
+     "obfuscation")
+)  # fmt: skip
+
 _DONE = b"[DONE]"
 
 
@@ -25,47 +35,115 @@ class _Pieces(list[str]):
     """A text that is still growing: adding to a string would copy it each time."""
 
 
-class BrokenStream(Exception):
-    """The stream holds no whole completion; the text says why."""
+class ChunkStream:
+    """The completion as far as its chunks have come (an `AnswerStream`).
 
-
-def read_stream(body: bytes) -> ReadJson:
-    """The completion in a stream, or the object with `error` in it that ended it.
-
-    Raises BrokenStream if it was cut or holds neither.
+    State: `_envelope` and `_choices` (joined), `_error` (the object that ended it), `_broken`
+    (a chunk was not JSON), `ended`, `size`.
     """
-    completion = _Completion()
-    value: JsonObject | None = None
-    for chunk in _chunks(body):
-        if chunk.get("error"):
-            value = chunk
-            break
-        completion.add(chunk)
-    value = value or completion.whole()
-    try:
-        return ReadJson(value, encoded(value))
-    except ValueError:
-        raise BrokenStream("the answer is nested too deeply to be read") from None
 
+    def __init__(self) -> None:
+        self._envelope: JsonObject = {}
+        self._choices: dict[int, _Choice] = {}
+        self._error: JsonObject | None = None
+        self._broken = False
+        self.ended = False
+        self.size = 0
 
-def _chunks(body: bytes) -> Iterator[JsonObject]:
-    """The objects in a stream. Raises BrokenStream at one that cannot be read, but for the last."""
-    broken = False
-    for event in events(body):
+    def take(self, event: Event) -> bool:
+        """Join an event to what came before; whether the model said something in it, or stopped.
+
+        Raises BrokenStream at what follows a chunk that could not be read.
+        """
+        spoke = False
         for data in _data_of(event):
-            if broken:
+            if self.ended:
+                break
+            if self._broken:
                 raise BrokenStream("a chunk of the stream is not JSON")
             if data.strip() == _DONE:
-                return
+                self.ended = True
+                break
             try:
                 chunk = _whole(data)
             except ValueError:
                 # The last one was cut; whether the answer was too is seen by its finish reason.
-                broken = True
+                self._broken = True
                 continue
             if isinstance(chunk, dict):
                 is_error = event.kind == b"error" and not chunk.get("error")
-                yield {"error": chunk} if is_error else chunk
+                spoke |= self._add({"error": chunk} if is_error else chunk, len(data))
+        return spoke
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model has said why it stopped: then at most its usage is missing."""
+        return self._error is None and bool(self._choices) and self._first.is_whole
+
+    def text(self) -> str:
+        """All that the model has said so far: answer, reasoning, arguments."""
+        return "".join(piece for choice in self._choices.values() for piece in choice.pieces())
+
+    def body(self) -> bytes:
+        """The completion as if it had not been streamed, or the object with `error` that ended it.
+
+        Raises BrokenStream if it was cut or holds neither.
+        """
+        try:
+            return encoded(self._error or self._whole())
+        except ValueError:
+            raise BrokenStream("the answer is nested too deeply to be read") from None
+
+    @property
+    def _first(self) -> "_Choice":
+        return self._choices[min(self._choices)]
+
+    def _add(self, chunk: JsonObject, size: int) -> bool:
+        if chunk.get("error"):
+            self._error, self.ended = chunk, True
+            return False
+        choices = chunk.get("choices")
+        spoke, grown = False, 0 if chunk.keys() <= _USUAL else size
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                index = _index(choice, 0)
+                of_index = self._choices.setdefault(index, _Choice(index))
+                spoke |= of_index.add(choice)
+                grown += of_index.growth(choice, size)
+        self.size += grown
+        self._envelope.update(
+            (name, value)
+            for name, value in chunk.items()
+            if value is not None and name not in ("choices", "obfuscation")
+        )
+        return spoke
+
+    def _whole(self) -> JsonObject:
+        if not self._choices:
+            raise BrokenStream("the answer is a stream without a chat completion in it")
+        if not self._first.is_whole:
+            raise BrokenStream("the stream ended before its answer did")
+        choices = [self._choices[index].whole() for index in sorted(self._choices)]
+        envelope = {**self._envelope, "object": "chat.completion", "choices": choices}
+        groq = envelope.get("x_groq")
+        if "usage" not in envelope and isinstance(groq, dict) and groq.get("usage"):
+            envelope["usage"] = groq["usage"]
+        return envelope
+
+
+def read_stream(body: bytes) -> ReadJson:
+    """The completion in a whole stream, or the object with `error` in it that ended it.
+
+    Raises BrokenStream if it was cut or holds neither.
+    """
+    stream = ChunkStream()
+    try:
+        for event in events(body):
+            stream.take(event)
+    except EventTooLarge as error:
+        raise BrokenStream(str(error)) from None
+    joined = stream.body()
+    return ReadJson(orjson.loads(joined), joined)
 
 
 def _data_of(event: Event) -> tuple[bytes, ...]:
@@ -88,41 +166,6 @@ def _whole(data: bytes) -> Any:
     return read.value
 
 
-class _Completion:
-    """The completion as far as its chunks have come."""
-
-    def __init__(self) -> None:
-        self._envelope: JsonObject = {}
-        self._choices: dict[int, _Choice] = {}
-
-    def add(self, chunk: JsonObject) -> None:
-        """Join one chunk to what came before it."""
-        choices = chunk.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict):
-                index = _index(choice, 0)
-                self._choices.setdefault(index, _Choice(index)).add(choice)
-        self._envelope.update(
-            (name, value)
-            for name, value in chunk.items()
-            if value is not None and name != "choices"
-        )
-
-    def whole(self) -> JsonObject:
-        """The completion. Raises BrokenStream if it was cut."""
-        if not self._choices:
-            raise BrokenStream("the answer is a stream without a chat completion in it")
-        choices = [self._choices[index].whole() for index in sorted(self._choices)]
-        first = choices[0]
-        if not first.get("finish_reason") and not first.get("error"):
-            raise BrokenStream("the stream ended before its answer did")
-        envelope = {**self._envelope, "object": "chat.completion", "choices": choices}
-        groq = envelope.get("x_groq")
-        if "usage" not in envelope and isinstance(groq, dict) and groq.get("usage"):
-            envelope["usage"] = groq["usage"]
-        return envelope
-
-
 class _Choice:
     """One choice as far as its chunks have come."""
 
@@ -133,18 +176,42 @@ class _Choice:
         #: What a server says beside its deltas, or instead of them.
         self._said: JsonObject = {}
 
-    def add(self, choice: JsonObject) -> None:
-        """Join the choice of one chunk to what came before it."""
+    def add(self, choice: JsonObject) -> bool:
+        """Join the choice of one chunk to what came before; whether anything was said in it."""
+        spoke = False
         for name, value in choice.items():
             if name == "delta" and isinstance(value, dict):
-                _join(self._message, {k: v for k, v in value.items() if k != "tool_calls"})
-                self._add_calls(value.get("tool_calls"))
+                spoke |= any(said for part, said in value.items() if part != "role")
+                if "tool_calls" in value:
+                    self._add_calls(value["tool_calls"])
+                    value = {part: said for part, said in value.items() if part != "tool_calls"}
+                _join(self._message, value)
             elif name == "message" and isinstance(value, dict):
-                self._said = value
+                self._said, spoke = value, True
             elif name == "logprobs" and isinstance(value, dict):
                 _join(self._fields.setdefault(name, {}), value)
             elif value not in (None, "") and name not in ("index", "delta"):
                 self._fields[name] = value
+                spoke |= name == "finish_reason"
+        return spoke
+
+    @staticmethod
+    def growth(choice: JsonObject, size: int) -> int:
+        """Bytes by which a chunk's choice may make the answer larger; `size` is its own."""
+        delta = choice.get("delta")
+        if not isinstance(delta, dict) or choice.get("logprobs") or choice.get("message"):
+            return size
+        if any(said and not isinstance(said, str) for said in delta.values()):
+            return size
+        return sum(map(len, filter(None, delta.values())))
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self._fields.get("finish_reason") or self._fields.get("error"))
+
+    def pieces(self) -> Iterator[str]:
+        """The texts that have grown so far."""
+        yield from _pieces_in((self._message, *self._calls))
 
     def whole(self) -> JsonObject:
         """The choice as if it had not been streamed."""
@@ -211,6 +278,14 @@ def _join_list(into: JsonObject, name: str, more: list[Any]) -> None:
         before.extend(more)
     else:
         into[name] = list(more)
+
+
+def _pieces_in(value: Any, level: int = 0) -> Iterator[str]:
+    if isinstance(value, _Pieces):
+        yield from value
+    elif level <= _DEEPEST_JOIN + 2 and isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _pieces_in(each, level + 1)
 
 
 def _plain(value: Any, level: int = 0) -> Any:

@@ -1,0 +1,144 @@
+"""The two sides: `tollway run` with two workers, and two plain scripts with half the jobs each."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from examples.demo.provider import LIMIT, Provider, end, tollway_command
+
+#: Calls in flight of one process, and seconds for one call: the same for both.
+CONCURRENCY = 32
+CALL_TIMEOUT = 6
+#: What each script is told of the limit. Half of it, by hand, is right while there are two.
+SCRIPT_LIMIT = os.environ.get("TOLLWAY_DEMO_SCRIPT_RPM", str(LIMIT))
+SCRIPT = Path(__file__).parents[1] / "plain_script.py"
+
+FLEET = f"""
+[providers.account]
+base_url = "{{base_url}}"
+call_timeout = {CALL_TIMEOUT}
+price = {{{{ input = "0.15", output = "0.60" }}}}
+
+[lanes.scripted]
+provider = "account"
+model = "scripted"
+concurrency = {2 * CONCURRENCY}
+requests_per_minute = {LIMIT}
+burst = 0.4
+
+[routes.extract]
+lanes = ["scripted"]
+reasks = 2
+retry = {{{{ max_attempts = 8 }}}}
+"""
+
+
+class Scripts:
+    """Two processes that know the account's limit, and nothing of each other."""
+
+    name, title = "scripts", "two scripts"
+
+    def __init__(self, jobs: Path, provider: Provider, folder: Path) -> None:
+        self._url = provider.base_url(self.name)
+        self._folder = folder
+        lines = jobs.read_text().splitlines(keepends=True)
+        for number in (0, 1):
+            self._file(number, "jobs").write_text("".join(lines[number::2]))
+        self._processes = [self._start(number) for number in (0, 1)]
+
+    def running(self) -> bool:
+        """Whether one of them goes on."""
+        return any(process.poll() is None for process in self._processes)
+
+    def crash(self) -> None:
+        """SIGKILL to the first."""
+        self._restart(0, signal.SIGKILL)
+
+    def deploy(self) -> None:
+        """SIGTERM to the second."""
+        self._restart(1, signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End what still goes on."""
+        for process in self._processes:
+            end(process)
+
+    def answers(self) -> dict[str, Any]:
+        """What both have written."""
+        written = (self._file(number, "answers") for number in (0, 1))
+        lines = [json.loads(line) for file in written for line in file.read_text().splitlines()]
+        return {line["custom_id"]: line["answer"] for line in lines}
+
+    def _restart(self, number: int, how: signal.Signals) -> None:
+        self._processes[number].send_signal(how)
+        self._processes[number].wait()
+        self._processes[number] = self._start(number)
+
+    def _start(self, number: int) -> "subprocess.Popen[bytes]":
+        limits = ["--rpm", SCRIPT_LIMIT, "--concurrency", CONCURRENCY, "--timeout", CALL_TIMEOUT]
+        files = [self._file(number, "jobs"), self._file(number, "answers")]
+        command = [sys.executable, SCRIPT, *files, "--base-url", self._url, *limits]
+        with (self._folder / f"script-{number}.log").open("ab") as log:
+            return subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
+
+    def _file(self, number: int, what: str) -> Path:
+        return self._folder / f"script-{number}.{what}.jsonl"
+
+
+class TollwayRun:
+    """One command with two workers, which it starts again when they end."""
+
+    name, title = "tollway", "tollway run"
+
+    def __init__(self, jobs: Path, provider: Provider, folder: Path) -> None:
+        self.out = folder / "results.jsonl"
+        config = folder / "tollway.toml"
+        config.write_text(FLEET.format(base_url=provider.base_url(self.name)))
+        files = [str(jobs), "-o", str(self.out), "--config", str(config), "--workers", "2"]
+        self._process = subprocess.Popen([*tollway_command(), "run", *files])
+
+    def running(self) -> bool:
+        """Whether it goes on."""
+        return self._process.poll() is None
+
+    def crash(self) -> None:
+        """SIGKILL to one of the first two workers."""
+        signal_oldest_worker(self._process.pid, signal.SIGKILL)
+
+    def deploy(self) -> None:
+        """SIGTERM to the other: the one that took the place of the first is younger."""
+        signal_oldest_worker(self._process.pid, signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End it, if it still goes on."""
+        end(self._process)
+
+    def answers(self) -> dict[str, Any]:
+        """The answer of every job that has one."""
+        if not self.out.exists():
+            return {}
+        lines = [json.loads(line) for line in self.out.read_text().splitlines()]
+        return {
+            line["custom_id"]: json.loads(
+                line["response"]["body"]["choices"][0]["message"]["content"]
+            )
+            for line in lines
+            if line["response"] is not None
+        }
+
+
+def signal_oldest_worker(run: int, how: signal.Signals) -> None:
+    """Signal the worker of the process `run` that has lived longest; exit if there is none."""
+    for child in sorted(psutil.Process(run).children(), key=psutil.Process.create_time):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "worker" in child.cmdline():
+                child.send_signal(how)
+                return
+    sys.exit(f"`tollway run` has no worker that could be sent {how.name}")

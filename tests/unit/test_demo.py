@@ -1,0 +1,143 @@
+"""The demo's judge: each row of its table is counted from the books, and says nothing else.
+
+And its villain: what it kills is a worker.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.demo.act import Act, Ended
+from examples.demo.acts.outcome import Outcome, before_the_first_call, usd, without_an_answer
+from examples.demo.acts.restarts import Restarts, paid_again
+from examples.demo.acts.shared_limit import ALLOWED, WINDOW, SharedLimit, busiest_window, refused
+from examples.demo.acts.wrong_answers import WrongAnswers, invalid_answers
+from examples.demo.provider import Call
+from examples.demo.sides import signal_oldest_worker
+from tollway_workers.cli.worker import waiting
+from tollway_workers.local.fleet.early import SimulatorProcess, WaitingWorker
+from tollway_workers.local.simulator import load_faults
+
+ANSWER: dict[str, Any] = {"purpose": "It adds.", "parameters": [], "returns": None, "raises": []}
+
+
+class Fleet:
+    """A side that remembers what befell it."""
+
+    name = "fleet"
+
+    def __init__(self) -> None:
+        self.befell: list[str] = []
+
+    def running(self) -> bool:
+        return True
+
+    def crash(self) -> None:
+        self.befell.append("crash")
+
+    def deploy(self) -> None:
+        self.befell.append("deploy")
+
+    def answers(self) -> dict[str, Any]:
+        return {}
+
+
+def call(job: str = "a", *, at: float = 0.0, ending: str = "ok", fault: str | None = None) -> Call:
+    billed = ending not in ("429", "500")
+    usd = Decimal("0.25") if billed else Decimal(0)
+    return Call(job=job, started=at, ending=ending, billed=billed, fault=fault, usd=usd)
+
+
+def ended(*calls: Call, answers: dict[str, Any] | None = None) -> Ended:
+    found = {"a": ANSWER} if answers is None else answers
+    return Ended(jobs=frozenset({"a", "b"}), calls=calls, answers=found, began=0.0, seconds=9.0)
+
+
+def test_a_call_over_the_limit_is_counted_as_refused() -> None:
+    assert refused(ended(call(), call(ending="429"), call(ending="500"))) == 1
+
+
+def test_the_busiest_window_counts_refused_calls_too() -> None:
+    spread = [call(at=WINDOW * number / 2) for number in range(6)]
+    burst = [call(at=100 + number / 100, ending="429") for number in range(30)]
+
+    assert busiest_window(ended(*spread, *burst)) == pytest.approx(30 / ALLOWED)
+
+
+def test_a_window_ends_after_its_seconds() -> None:
+    assert busiest_window(ended(call(at=0), call(at=WINDOW))) == pytest.approx(1 / ALLOWED)
+
+
+def test_what_a_client_forgot_is_paid_for_twice_and_what_the_provider_spoilt_is_not() -> None:
+    forgotten = [call("a", ending="client_gone"), call("a"), call("a")]
+    spoilt = [call("b", ending="cut", fault="cut"), call("b", ending="429"), call("b")]
+
+    assert paid_again(ended(*forgotten, *spoilt)) == 2
+
+
+def test_an_answer_that_breaks_its_schema_is_invalid_and_none_is_no_answer() -> None:
+    lacking = {name: value for name, value in ANSWER.items() if name != "raises"}
+
+    assert invalid_answers(ended(answers={"a": ANSWER, "b": lacking})) == 1
+    assert without_an_answer(ended()) == 1
+
+
+def test_every_billed_call_is_in_the_bill() -> None:
+    assert usd(ended(call(), call(ending="429"), call(ending="hang", fault="hang"))) == 0.5
+
+
+def test_what_a_side_takes_to_start_is_told_apart() -> None:
+    assert before_the_first_call(ended(call(at=4.0), call(at=3.0))) == 3.0
+    assert before_the_first_call(ended()) == 9.0
+
+
+def test_each_process_is_restarted_once() -> None:
+    fleet, act = Fleet(), Restarts()
+
+    for answered in (0.0, 0.4, 0.5, 0.7, 0.9):
+        act.meanwhile(fleet, answered)
+
+    assert fleet.befell == ["crash", "deploy"]
+
+
+@pytest.mark.parametrize("act", [Outcome(), Restarts(), SharedLimit(), WrongAnswers()])
+def test_the_simulator_can_play_every_act(act: Act, tmp_path: Path) -> None:
+    script = tmp_path / "faults.toml"
+    script.write_text(act.faults)
+
+    assert len(load_faults(script)) == act.faults.count("[[fault]]")
+    assert act.rows
+
+
+@pytest.fixture
+def workers() -> Iterator[list[WaitingWorker]]:
+    """Two of this process, which has a simulator too, older than both."""
+    simulator = SimulatorProcess(None, None)
+    started = [WaitingWorker(waiting.__name__) for _ in range(2)]
+    yield started
+    for worker in started:
+        worker.end()
+    simulator.end()
+
+
+def test_each_signal_goes_to_the_worker_that_has_lived_longest(
+    workers: list[WaitingWorker],
+) -> None:
+    signal_oldest_worker(os.getpid(), signal.SIGKILL)
+    assert workers[0].process.wait(timeout=10) == -signal.SIGKILL
+
+    workers.append(WaitingWorker(waiting.__name__))
+    signal_oldest_worker(os.getpid(), signal.SIGTERM)
+
+    assert workers[1].process.wait(timeout=10) == -signal.SIGTERM
+    assert workers[2].process.poll() is None
+
+
+def test_a_demo_without_a_worker_to_signal_fails_in_one_sentence() -> None:
+    with pytest.raises(SystemExit, match=r"^`tollway run` has no worker .* could be sent SIGKILL$"):
+        signal_oldest_worker(os.getpid(), signal.SIGKILL)

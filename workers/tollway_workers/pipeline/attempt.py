@@ -1,0 +1,125 @@
+"""The record of a call: an attempt of its job, and what went over the wire for the journal."""
+
+from dataclasses import dataclass, field
+
+from tollway_schemas.attempt import Attempt, Billed
+from tollway_schemas.dead_letter import BadAnswer
+from tollway_schemas.failure import FailureClass
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.errors import InvalidResult, ProviderError
+from tollway_workers.job.cost import cost_of
+from tollway_workers.job.envelopes import HEAD_BYTES, Exchange, instant
+from tollway_workers.job.failure_table import FAILURE_TABLE
+from tollway_workers.job.progress import JobProgress
+from tollway_workers.limits.estimated_usage import estimated_usage
+from tollway_workers.pipeline.decide import CallError, failure_class_of
+from tollway_workers.providers.base import Completion, Received
+
+
+@dataclass(slots=True)
+class Call:
+    """One call while it is made: what was sent, when, and what came back."""
+
+    config: LaneConfig
+    body: bytes
+    #: Seconds since 1970, and by the clock that only goes on.
+    started: float
+    started_monotonic: float
+    latency: float = 0.0
+    completion: Completion | None = None
+    #: Whether a stream was asked for.
+    stream: bool = False
+    received: Received = field(default_factory=Received)
+    #: Seconds until the first token of a stream.
+    first_token: float | None = None
+
+
+def note_answer(progress: JobProgress, call: Call, completion: Completion) -> Exchange:
+    """Add a call whose answer is good to its job's attempts; the exchange, for the journal."""
+    attempt = _attempt(progress, call, None)
+    as_it_came = completion.kept is completion.body and not completion.deep
+    return Exchange(attempt, call.body, completion.body, parsed=as_it_came)
+
+
+def note_failure(progress: JobProgress, call: Call | None, error: CallError) -> Exchange | None:
+    """Add a failed call to its job's attempts, and what it said to the bad answers.
+
+    The exchange is for the journal. `call`: None where nothing was sent.
+    """
+    progress.failures[failure_class_of(error)] += 1
+    if call is None:
+        # It could not even be expressed for this provider.
+        return None
+    attempt = _attempt(progress, call, error)
+    bad = _bad_answer(attempt, call.completion, error)
+    if bad is not None:
+        progress.bad_answers.append(bad)
+    came_back = call.completion.body if call.completion else b""
+    if not came_back and isinstance(error, ProviderError):
+        came_back = error.failure.body
+    return Exchange(attempt, call.body, came_back)
+
+
+def _attempt(progress: JobProgress, call: Call, error: CallError | None) -> Attempt:
+    """The record of a call, added to the job's own."""
+    config, completion = call.config, call.completion
+    failure = error.failure if isinstance(error, ProviderError) else None
+    failure_class = None if error is None else failure_class_of(error)
+    usage = completion.usage if completion else (failure.usage if failure else None)
+    if usage is None:
+        said = call.received.text()
+        usage = estimated_usage(progress.request, progress.job.output, said)
+    status = completion.status if completion else (failure.status if failure else None)
+    attempt = Attempt.trusted(
+        number=progress.calls + 1,
+        lane=config.name,
+        provider=config.provider_name,
+        model=config.model,
+        model_served=completion.model_served if completion else None,
+        provider_request_id=_request_id(completion, error),
+        started_at=instant(call.started),
+        latency=call.latency,
+        first_token=call.first_token,
+        status=status,
+        failure_class=failure_class,
+        message=None if error is None else str(error),
+        finish_reason=completion.finish_reason if completion else None,
+        charged=failure_class is None or FAILURE_TABLE[failure_class].charged,
+        reask=progress.reasking,
+        usage=usage,
+        cost=cost_of(usage, config.price),
+        billed=_billed(completion, status, failure_class),
+    )
+    progress.note(attempt)
+    return attempt
+
+
+def _bad_answer(
+    attempt: Attempt, completion: Completion | None, error: CallError
+) -> BadAnswer | None:
+    """What was said and paid for, and could not be used; None where nothing was said."""
+    if isinstance(error, InvalidResult):
+        text, problems = error.answer, error.problems
+    else:
+        text, problems = (completion.text if completion else None) or "", ()
+    if not text and not problems:
+        return None
+    return BadAnswer(attempt=attempt.number, text=text[:HEAD_BYTES], problems=problems)
+
+
+def _billed(
+    completion: Completion | None, status: int | None, failure_class: FailureClass | None
+) -> Billed:
+    if completion is not None:
+        return Billed.YES
+    if failure_class is FailureClass.CONNECT:
+        # Nothing was sent.
+        return Billed.NO
+    # A connection that broke may have brought an answer to life; an error status did not.
+    return Billed.NO if status is not None and status >= 400 else Billed.UNKNOWN
+
+
+def _request_id(completion: Completion | None, error: CallError | None) -> str | None:
+    if completion is not None:
+        return completion.provider_request_id
+    return error.failure.provider_request_id if isinstance(error, ProviderError) else None

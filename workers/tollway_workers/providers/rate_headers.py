@@ -1,0 +1,42 @@
+"""What an answer's headers say of the account's limits, in one vocabulary for all protocols."""
+
+from dataclasses import dataclass
+
+from tollway_workers.config.shape.contract import Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateHeaders:
+    """Limits by the minute and what remains of them; None where nothing is said, or unreadably."""
+
+    limit_requests: int | None = None
+    limit_tokens: int | None = None
+    limit_input_tokens: int | None = None
+    limit_output_tokens: int | None = None
+    remaining_requests: int | None = None
+    remaining_tokens: int | None = None
+    remaining_input_tokens: int | None = None
+    remaining_output_tokens: int | None = None
+    reset_requests_seconds: float | None = None
+    reset_tokens_seconds: float | None = None
+
+    def about(self, resource: Resource) -> tuple[int | None, int | None]:
+        """Limit and what remains of one resource."""
+        match resource:
+            case Resource.REQUESTS:
+                return self.limit_requests, self.remaining_requests
+            case Resource.TOKENS:
+                return self.limit_tokens, self.remaining_tokens
+            case Resource.INPUT_TOKENS:
+                return self.limit_input_tokens, self.remaining_input_tokens
+            case Resource.OUTPUT_TOKENS:
+                return self.limit_output_tokens, self.remaining_output_tokens
+
+    @property
+    def reset(self) -> float | None:
+        """Seconds until what is used up is there again; None where nothing is."""
+        waits = (
+            (self.remaining_requests, self.reset_requests_seconds),
+            (self.remaining_tokens, self.reset_tokens_seconds),
+        )
+        return max((wait for left, wait in waits if left == 0 and wait is not None), default=None)
