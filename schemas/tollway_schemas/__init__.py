@@ -11,7 +11,8 @@ from tollway_schemas.errors import (
 )
 from tollway_schemas.failure import ErrorScope, Failure, FailureClass
 from tollway_schemas.job import SCHEMA_VERSION, Job, Priority, ReplyAddress, Visit
-from tollway_schemas.reply import Answer, Provenance, Reply
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Answer, Reply
 from tollway_schemas.request import (
     ChatRequest,
     ImagePart,

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from tollway_schemas.model import Record
 from tollway_schemas.patterns import JOB_ID, ROUTE_NAME, TOPIC_NAME
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import ChatRequest, OutputSchema
 
 #: Major version of everything we write; readers refuse a newer one (see codec.py).
@@ -86,6 +87,9 @@ class Job(Record):
     """When the service handed it over."""
     deadline: AwareDatetime
     """No call starts after this instant."""
+    accept: Annotated[tuple[Provenance, ...], Field(min_length=1)] | None = None
+    """The provenances that it takes for an answer, of those that its route accepts; all if absent.
+    """
     reply_to: ReplyAddress | None = None
     """Where the reply goes; the fleet's reply topic if absent."""
     visits: tuple[Visit, ...] = ()

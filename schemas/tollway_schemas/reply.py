@@ -1,6 +1,5 @@
 """The reply: how a job ended."""
 
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
@@ -10,20 +9,9 @@ from tollway_schemas.dead_letter import StoredElsewhere
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import ToolCall
 from tollway_schemas.usage import PicoUsd, Usage
-
-
-class Provenance(StrEnum):
-    """The rung of the degradation ladder that an answer stands on."""
-
-    LIVE = "live"
-    REASKED = "reasked"
-    REPAIRED = "repaired"
-    FALLBACK = "fallback"
-    CACHED = "cached"
-    SEMANTIC = "semantic"
-    RULE = "rule"
 
 
 class Answer(Record):

@@ -18,7 +18,8 @@ from target import Run, Target
 
 from tollway_schemas.codec import decode
 from tollway_schemas.errors import SchemaError
-from tollway_schemas.reply import Provenance, Reply
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Reply
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError

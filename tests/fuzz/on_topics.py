@@ -29,8 +29,9 @@ from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job, Visit
 from tollway_schemas.model import Record
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.reading.fetched import Fetched, FetchedRecords
-from tollway_schemas.reply import Answer, Provenance, Reply
+from tollway_schemas.reply import Answer, Reply
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_schemas.usage import Usage
 from tollway_workers.cli.batch.output_lines import read_ending, reply_line

@@ -15,7 +15,8 @@ from samples import job, progress
 from tollway_schemas.codec import decode
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import ReplyAddress
-from tollway_schemas.reply import Answer, Provenance, Reply
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Answer, Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import SystemClock
 from tollway_workers.job.outcome import Completed

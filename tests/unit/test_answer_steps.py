@@ -12,7 +12,7 @@ from unconfined import Unconfined
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job
-from tollway_schemas.reply import Provenance
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.envelopes import reply

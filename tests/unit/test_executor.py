@@ -12,14 +12,14 @@ from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas.attempt import Billed
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.reply import Provenance
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_schemas.usage import Usage
 from tollway_workers.config.shape.provider import Price
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.outcome import Ask, Completed, DeadLettered, RetryLater
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.lanes.gate import LaneState
+from tollway_workers.lanes.state import LaneState
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy

@@ -6,8 +6,9 @@ import pytest
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next
-from tollway_workers.lanes.gate import LaneGate, LaneState
+from tollway_workers.lanes.gate import LaneGate
 from tollway_workers.lanes.lane_wait import Hold
+from tollway_workers.lanes.state import LaneState
 
 _PARKING = [c for c, row in FAILURE_TABLE.items() if row.next is Next.PARK_LANE]
 

@@ -8,7 +8,8 @@ from samples import NOW, lane, progress
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.reply import Answer, Provenance
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Answer
 from tollway_schemas.usage import PICO_PER_USD, Usage
 from tollway_workers.job.envelopes import instant
 from tollway_workers.job.outcome import Completed, Failed

@@ -12,7 +12,8 @@ from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import BadAnswer, DeadLetter
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job
-from tollway_schemas.reply import Answer, Provenance, Reply
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Answer, Reply
 from tollway_schemas.usage import Usage
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job import envelopes as outgoing

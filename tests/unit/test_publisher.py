@@ -16,7 +16,8 @@ from tollway_schemas.codec import decode
 from tollway_schemas.dead_letter import BadAnswer, DeadLetter
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Priority, ReplyAddress
-from tollway_schemas.reply import Answer, Provenance, Reply
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Answer, Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.envelopes import Exchange, instant

@@ -13,7 +13,7 @@ from tollway_schemas.codec import decode
 from tollway_schemas.dead_letter import BadAnswer, DeadLetter
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
-from tollway_schemas.reply import Provenance
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure

@@ -9,7 +9,7 @@ from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.consume.backlog import Backlog
 from tollway_workers.kafka.consume.source import KafkaSource
-from tollway_workers.lanes.gate import LaneState
+from tollway_workers.lanes.state import LaneState
 from tollway_workers.pipeline.call import Lane
 from tollway_workers.telemetry.state import StateGauges
 from tollway_workers.worker.worker import Worker

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from tollway_schemas.failure import Failure
-from tollway_schemas.reply import Answer, Provenance
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,15 @@ class Forwarded:
 
 
 Outcome = Completed | Failed | Cancelled | DeadLettered | RetryLater | Forwarded
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """No lane is to answer it now: what may stand in for one is asked."""
+
+    #: What becomes of the job where nothing stands in.
+    otherwise: Outcome
+
+
+#: What is decided of a job: an outcome, or that a stand-in is asked for one.
+Decision = Outcome | StandIn

@@ -13,13 +13,13 @@ charged to the job that got it.
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from math import inf
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.job.backoff import doubling
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next
 from tollway_workers.lanes.lane_wait import Hold, reason_of_class
+from tollway_workers.lanes.state import LaneState
 
 #: Seconds between a rate limit that names no wait and the next call; doubled each time in a row.
 _FIRST_PAUSE = 1.0
@@ -33,14 +33,6 @@ _FIRST_PROBE = 1.0
 LONGEST_PROBE = 300.0
 #: Jobs in a row whose answers no API gives, at an address that had answered before.
 _DOUBTING_JOBS = 3
-
-
-class LaneState(StrEnum):
-    """What a lane's gate does at the moment."""
-
-    OPEN = "open"
-    SLOWED = "slowed"
-    PARKED = "parked"
 
 
 @dataclass(slots=True)

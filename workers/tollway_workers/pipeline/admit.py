@@ -17,9 +17,10 @@ from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.address import wrong_address
-from tollway_workers.lanes.gate import LONGEST_PROBE, LaneGate, LaneState
+from tollway_workers.lanes.gate import LONGEST_PROBE, LaneGate
 from tollway_workers.lanes.lane_wait import Hold
 from tollway_workers.lanes.pace import Pace, believed
+from tollway_workers.lanes.state import LaneState
 from tollway_workers.lanes.stated import StatedLimits
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
 from tollway_workers.limits.estimate import TokenCount, prompt_tokens, text_tokens

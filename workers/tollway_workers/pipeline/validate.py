@@ -2,7 +2,8 @@
 
 from functools import cache
 
-from tollway_schemas.reply import Answer, Provenance
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Answer
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.providers.base import Completion
 from tollway_workers.validation.checks import RouteChecks

@@ -1,10 +1,11 @@
 """The whole configuration of a fleet, and what a worker needs of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.config.shape.model import Name, Section
 from tollway_workers.config.shape.profiles import (
@@ -110,6 +111,7 @@ class LaneConfig:
     slow_after: float = DEFAULT_CALL_TIMEOUT * _SLOW_PART
     #: How its provider's server differs from others of its protocol.
     profile: Profile = UNKNOWN
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
 
 
 def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
@@ -141,4 +143,5 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         or min(DEFAULT_IDLE_TIMEOUT, call_timeout),
         slow_after=lane.slow_after or provider.slow_after or call_timeout * _SLOW_PART,
         profile=profile,
+        breaker=lane.breaker,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.config.shape.model import Section
 from tollway_workers.config.shape.profiles import (
     LimitField,
@@ -159,6 +160,8 @@ class LaneSettings(CallSettings, LimitSettings):
     """Path of the model's `tokenizer.json`, by which prompts are counted (default: estimated)."""
     limit_group: str | None = None
     """Name of a `[limit_groups.<name>]`, where the provider counts several lanes together."""
+    breaker: BreakerSettings = BreakerSettings()
+    """When it counts as broken, and how it comes back."""
 
 
 class LimitGroupSettings(LimitSettings):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from tollway_schemas.provenance import Provenance
 from tollway_workers.config.shape.model import Section
 
 #: What may be done to an answer: see `validation/repair/coerce.py`.
@@ -26,6 +27,11 @@ COERCIONS: tuple[Coercion, ...] = get_args(Coercion)
 
 Reask = Literal["auto", "full", "patch"]
 _CALLABLE = r"^[^\W\d][\w.-]*(?::[^\W\d][\w.]*)?$"
+
+#: When a job may leave its lane for the next one.
+Fallback = Literal["auto", "eager", "late", "never"]
+#: Lanes of a route at most: each may be visited twice, and a job is forwarded eight times at most.
+MOST_LANES = 4
 
 JournalMode = Literal["full", "metadata", "off"]
 
@@ -51,8 +57,19 @@ class RetrySettings(Section):
 class RouteSettings(Section):
     """`[routes.<name>]`: what a job asks for by name. Swapping a provider touches this alone."""
 
-    lanes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1, strict=False)]
-    """The lane that serves it. A list, because fallbacks to further lanes are to come."""
+    lanes: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_LANES, strict=False)]
+    """The lanes that may serve it, first choice first."""
+    fallback: Fallback = "auto"
+    """When a job may leave its lane for the next one: as soon as that is broken or parked
+    (`eager`), when its deadline would pass in line here (`late`), or not at all while it could wait
+    (`never`). `auto`: eager for interactive jobs, late for bulk jobs."""
+    rule: Annotated[str, Field(pattern=_CALLABLE)] | None = None
+    """A callable `(job) -> text, JSON or None` that answers where no lane can: `module:function`,
+    or the name of an entry point in the group `tollway.rules`."""
+    rule_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """Seconds that it may take; without an answer by then it has none."""
+    accept: Annotated[tuple[Provenance, ...], Field(min_length=1, strict=False)] | None = None
+    """The provenances that its jobs take for an answer (default: all); a job may name fewer."""
     tenant: str | None = None
     """Whom all of its jobs are for; what a job itself says is not believed. None: as each says."""
     journal: JournalMode = "full"
