@@ -141,12 +141,12 @@ async def test_a_lane_that_is_broken_by_hand_calls_nothing_until_it_is_opened_by
         wrong = await fleet.tollway("lanes", "break", "mian", status=2)
         said = json.loads(await fleet.tollway("lanes", "break", "main", "--for", "1h", "--json"))
         await fleet.publish(*fresh_jobs(5, first=1))
-        main = await lane_with(fleet, waiting=5)
+        main = await lane_with(fleet, waiting=4)
         resumed = await fleet.tollway("resume", "main")
-        still = await lane_with(fleet, waiting=5)
+        still = await lane_with(fleet, waiting=4)
         calls = len(simulator.calls)
         opened = await fleet.tollway("lanes", "open", "main")
-        replies = by_job(await fleet.until_answered(6))
+        replies = by_job(await fleet.until_answered(5))
 
     assert "there is no lane 'mian'; there are: main" in wrong
     assert (said["broken"], said["applied_by"], said["not_applied_by"]) == ("main", ["one"], [])
