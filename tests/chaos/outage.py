@@ -13,8 +13,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import outage_judge as judge
 import orjson
+import outage_judge as judge
 from ground import Ground, Setting, Stage, ground
 from judge import Call
 from outage_judge import JITTER, Told, Waits
@@ -68,6 +68,8 @@ class Size:
     #: Requests a minute of the account, and calls in flight.
     per_minute: int = 2_400
     concurrency: int = 40
+    #: TOML of the route: how often a job is tried.
+    retry: str = ""
     #: Seconds without any reply after which a run is given up: a poison job alone has to fail
     #: fifteen times, at some distance.
     patience: float = 300.0
@@ -119,9 +121,10 @@ async def _one(stage: Stage, size: Size, kind: str) -> list[Figure]:
 
 
 def poisoned(work: Sequence[Job], count: int) -> frozenset[str]:
-    """Jobs that fail always: spread over those that come before the outage."""
-    early = work[: len(work) // 5]
-    return frozenset(early[number * len(early) // count].id for number in range(count))
+    """Jobs that fail always: spread over those that come before, in and after the outage, but for
+    the last, so that there are others to be compared with."""
+    most = len(work) * 2 // 3
+    return frozenset(work[number * most // count].id for number in range(count))
 
 
 def script(size: Size, kind: str, poison: frozenset[str]) -> str:
@@ -150,10 +153,12 @@ provider = "simulator"
 model = "{ROUTE}"
 concurrency = {size.concurrency}
 requests_per_minute = {size.per_minute}
+burst = 0.5
 shards = {len(WORKERS)}
 [routes.{ROUTE}]
 lanes = ["main"]
 journal = "metadata"
+{size.retry}
 """
     behaviour = Behaviour(
         latency=("--latency-ms", str(_LATENCY_MS), "--rpm", str(size.per_minute)),
