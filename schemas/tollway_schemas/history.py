@@ -11,6 +11,17 @@ from tollway_schemas.job import SCHEMA_VERSION, Visit
 from tollway_schemas.model import Record
 
 
+class LaneTally(Record):
+    """Calls of a lane in one process, as they were counted at a failure of the job."""
+
+    source: Annotated[str, Field(max_length=64)]
+    """Lane and process: only tallies of one source compare."""
+    calls: Annotated[int, Field(ge=0)]
+    """Calls that were answered or failed by the lane's fault."""
+    failures: Annotated[int, Field(ge=0)]
+    """Those of them that failed by its fault."""
+
+
 class JobHistory(Record):
     """What was tried for a job so far: the header `tollway-history` of lane and retry topics.
 
@@ -31,3 +42,10 @@ class JobHistory(Record):
     """Answers that were paid for and could not be used."""
     visits: tuple[Visit, ...] = ()
     """The lanes it has been on, first to last."""
+    doubt: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """How far chance still explains its failures that a lane may cause: 1 where nothing speaks
+    against the job."""
+    lane_failures: CallCount = 0
+    """Its failures that a lane may cause."""
+    tally: LaneTally | None = None
+    """What the lane's calls had brought at the last of them."""

@@ -153,9 +153,9 @@ def test_what_was_in_flight_when_a_lane_broke_neither_closes_nor_breaks_it() -> 
 def test_an_operator_breaks_a_lane_and_closes_it() -> None:
     subject = breaker()
 
-    subject.force(broken=True, now=0.0)
+    subject.force_open(60.0, 0.0)
     broken = subject.state(0.0), subject.reason
-    subject.force(broken=False, now=1.0)
+    subject.close(1.0)
 
     assert broken == (BreakerState.OPEN, "an operator broke it")
     assert (subject.state(1.0), subject.wait(1.0)) == (BreakerState.CLOSED, 0.0)

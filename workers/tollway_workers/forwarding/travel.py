@@ -89,6 +89,9 @@ def departure(
         uncharged=progress.uncharged,
         bad_answers=tuple(progress.bad_answers),
         visits=(*job.visits, _visit(progress)) if forwarded else job.visits,
+        doubt=progress.doubt,
+        lane_failures=progress.lane_failures,
+        tally=progress.tally,
     )
     room = most_bytes - size_of(progress.record.value, about)
     return [*about, (headers.HISTORY, _fitting(history, room))]

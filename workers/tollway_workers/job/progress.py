@@ -8,6 +8,7 @@ from tollway_schemas.attempt import Attempt
 from tollway_schemas.codec import encode
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.history import LaneTally
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.request import ChatRequest
 from tollway_workers.config.shape.route import RouteSettings
@@ -46,6 +47,11 @@ class JobProgress:
     uncharged: dict[FailureClass, int] = field(default_factory=dict)
     failures: defaultdict[FailureClass, int] = field(default_factory=lambda: defaultdict(int))
     bad_answers: list[BadAnswer] = field(default_factory=list)
+    #: How far chance explains its failures that a lane may cause, how many there were, and what
+    #: the lane's calls had brought at the last (lanes/evidence.py).
+    doubt: float = 1.0
+    lane_failures: int = 0
+    tally: LaneTally | None = None
     #: The number of its last call before it came to this worker.
     last_elsewhere: int = 0
     #: Seconds since 1970: no call starts before it.

@@ -16,6 +16,8 @@ from random import Random
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.job.backoff import doubling
+from tollway_workers.lanes.lane_wait import Hold
+from tollway_workers.lanes.state import LaneState
 
 #: Parts of the window; the oldest is forgotten as a whole.
 _BUCKETS = 10
@@ -25,6 +27,8 @@ _JITTER = 0.2
 _RAMP = (0.1, 0.25, 0.5)
 #: Seconds closed after which the next pause is the first again.
 _SOUND_FOR = 300.0
+#: Seconds of probing in which suspects leave the probes to others.
+_OTHERS_FIRST = 2.0
 #: Failures in a row say something of the lane where they are of so many jobs.
 _LEAST_JOBS = 2
 
@@ -65,7 +69,7 @@ class Breaker:
     State: the window's buckets, failures in a row and their jobs, `_valid_from` (calls that started
     before it say nothing), `_state` and since when it is so, how often in a row it opened, probes
     in flight and what they brought, the calls in flight and the most there were (what is usual),
-    and `reason`, why it opened last.
+    since when it is not closed, and `reason`, why it opened last.
     """
 
     def __init__(self, settings: BreakerSettings, rng: Random) -> None:
@@ -78,7 +82,7 @@ class Breaker:
         self._since = self._valid_from = -inf
         self._until = 0.0
         self._opened = 0
-        self._closed_at = -inf
+        self._closed_at = self._broke_at = -inf
         self._probing = self._answered = self._failed = 0
         self._in_flight = 0
         self._usual = 0.0
@@ -110,6 +114,24 @@ class Breaker:
     def most_calls(self, now: float) -> float:
         """Calls that may be in flight while it is ramping; at least one."""
         return max(1.0, ceil(self._share(now) * self._usual))
+
+    def others_first(self, now: float) -> float:
+        """Seconds for which a job that may itself be at fault leaves the probes to others."""
+        if self.state(now) is not BreakerState.HALF_OPEN:
+            return 0.0
+        return max(0.0, self._since + _OTHERS_FIRST - now)
+
+    def hold(self, now: float) -> Hold | None:
+        """Why it lets nothing or little through; None while it is closed."""
+        match state := self.state(now):
+            case BreakerState.CLOSED:
+                return None
+            case BreakerState.RAMPING:
+                word, next_try = LaneState.PROBING, self._next_step(now)
+            case _:
+                broken = state is BreakerState.OPEN
+                word, next_try = (LaneState.BROKEN if broken else LaneState.PROBING), self._until
+        return Hold(reason=self.reason, since=self._broke_at, next_try=next_try, state=word)
 
     @property
     def next_try(self) -> float:
@@ -151,7 +173,7 @@ class Breaker:
         if call.probe and self.state(now) is BreakerState.HALF_OPEN:
             self._answered += 1
             if self._answered >= self._settings.answers:
-                self._close(now)
+                self._begin_ramp(now)
 
     def failed(
         self,
@@ -183,13 +205,15 @@ class Breaker:
         """A call ended in a way that says nothing of the lane, or was never sent."""
         self._end(call)
 
-    def force(self, *, broken: bool, now: float) -> None:
-        """An operator breaks the lane, or closes the breaker, whatever its calls say."""
-        if broken:
-            self._open(now, "an operator broke it", None)
-        else:
-            self._reset(now)
-            self._state, self._since, self._opened = BreakerState.CLOSED, now, 0
+    def force_open(self, seconds: float, now: float) -> None:
+        """An operator breaks the lane for so long, whatever its calls say."""
+        self._open(now, "an operator broke it", None)
+        self._until = now + seconds
+
+    def close(self, now: float) -> None:
+        """An operator lets the lane go on, whatever its calls said."""
+        self._reset(now)
+        self._state, self._since, self._opened = BreakerState.CLOSED, now, 0
 
     def _end(self, call: BreakerCall) -> bool:
         if call.ended:
@@ -234,6 +258,8 @@ class Breaker:
         given = self._settings
         if self._state is BreakerState.CLOSED and now - self._closed_at > _SOUND_FOR:
             self._opened = 0
+        if self._state in (BreakerState.CLOSED, BreakerState.RAMPING):
+            self._broke_at = now
         self._opened += 1
         pause = doubling(self._opened, initial=given.pause, longest=given.longest_pause)
         pause *= 1.0 + self._rng.uniform(-_JITTER, _JITTER)
@@ -242,7 +268,7 @@ class Breaker:
         self._state, self._since, self._until = BreakerState.OPEN, now, now + max(pause, asked)
         self.reason = reason
 
-    def _close(self, now: float) -> None:
+    def _begin_ramp(self, now: float) -> None:
         self._reset(now)
         self._state, self._since = BreakerState.RAMPING, now
         self._closed_at = now

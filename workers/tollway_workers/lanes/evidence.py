@@ -8,27 +8,24 @@ each poison job did, within 15 calls beside others that were answered.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from tollway_schemas.history import LaneTally
+from tollway_workers.job.progress import JobProgress
 
 #: Below it chance does not explain a job's failures.
 _BEYOND_CHANCE = 1e-5
-#: Below it a job is a suspect: others were answered after it had failed.
-SUSPECT = 0.5
+#: Below it a job is a suspect.
+_SUSPECT = 0.5
 #: Failures after which a suspect ends in any case.
 _MOST_FAILURES = 15
 
 
-class Tally(NamedTuple):
-    """Calls of a lane in this process, and those of them that failed by its fault."""
-
-    calls: int
-    failures: int
-
-
 @dataclass(slots=True)
 class LaneEvidence:
-    """What a lane's calls say, for the doubt of its jobs. Both only grow."""
+    """What a lane's calls say, for the doubt of its jobs. All but `source` only grows."""
 
+    #: Its own, of no other process and lane.
+    source: str
     calls: int = 0
     failures: int = 0
 
@@ -36,26 +33,43 @@ class LaneEvidence:
         """A call was answered, or failed by its job's fault."""
         self.calls += 1
 
-    def failed(self) -> Tally:
+    def failed(self) -> LaneTally:
         """A call failed as a lane may cause; returns the tally with it."""
         self.calls += 1
         self.failures += 1
-        return Tally(self.calls, self.failures)
+        return LaneTally(source=self.source, calls=self.calls, failures=self.failures)
 
 
-def doubt_after(doubt: float, before: Tally | None, now: Tally, *, broken: bool) -> float:
+def accuse(progress: JobProgress, now: LaneTally, *, lane_down: bool) -> None:
+    """A job's call failed as its lane may cause: what that says of the job.
+
+    `now`: the lane's tally with this failure.
+    """
+    progress.doubt = doubt_after(progress.doubt, progress.tally, now, lane_down=lane_down)
+    progress.tally = now
+    progress.lane_failures += 1
+
+
+def doubt_after(
+    doubt: float, before: LaneTally | None, now: LaneTally, *, lane_down: bool
+) -> float:
     """A job's doubt after a failure.
 
-    `before`: the tally at its previous failure on this lane in this process, None where there was
-    none; `now`: with this failure. `broken`: nothing can be learned from a lane that is down.
+    `before`: the tally at its previous failure, None where there was none; `now`: with this one.
+    Only those of one source compare. Nothing can be learned from a lane that is down.
     """
-    if before is None or broken:
+    if before is None or before.source != now.source or lane_down:
         return doubt
     others = now.calls - before.calls - 1
     failed = now.failures - before.failures - 1
     return doubt if failed >= others else doubt * (failed + 1) / (others + 2)
 
 
+def is_suspect(progress: JobProgress) -> bool:
+    """Whether others were answered after it had failed: its failures say nothing of its lane."""
+    return progress.doubt < _SUSPECT
+
+
 def is_poison(doubt: float, failures: int) -> bool:
     """Whether a job with no attempts left ends: chance does not explain what it met."""
-    return doubt < _BEYOND_CHANCE or (doubt < SUSPECT and failures >= _MOST_FAILURES)
+    return doubt < _BEYOND_CHANCE or (doubt < _SUSPECT and failures >= _MOST_FAILURES)

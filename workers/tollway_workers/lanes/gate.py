@@ -86,6 +86,7 @@ class LaneGate:
             since=self._since,
             next_try=self._closed_until,
             asked_until=self._asked_until,
+            state=LaneState.SLOWED if self._parked is None else LaneState.PARKED,
         )
 
     def wait(self, in_flight: int, now: float) -> float | None:

@@ -10,6 +10,7 @@ from math import ceil
 
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
+from tollway_workers.lanes.state import LaneState
 
 #: Characters of a reason at most.
 LONGEST_REASON = 500
@@ -45,6 +46,7 @@ class Hold:
     next_try: float
     #: Until when the provider asked to be left alone; a try before it is one call.
     asked_until: float = 0.0
+    state: LaneState = LaneState.SLOWED
 
     def is_brief(self, now: float) -> bool:
         """Whether it has just begun and is about to end: the usual pause after a 429."""
@@ -74,16 +76,26 @@ def stated_limit(amount: float, noun: str) -> str:
     return f"the provider states a limit of {amount:,.0f} {noun} a minute"
 
 
-def waiting(reason: str, seconds: float | None, *, until: str | None = None) -> str:
+def waiting(
+    reason: str,
+    seconds: float | None,
+    *,
+    until: str | None = None,
+    state: LaneState = LaneState.SLOWED,
+) -> str:
     """The whole sentence; `seconds` until the next try, None where it is made now or by nobody.
 
     `until`: until when the provider asked to be left alone.
     """
     asked = f"; the provider asks to wait until {until}" if until else ""
+    by_breaker = state in (LaneState.BROKEN, LaneState.PROBING)
+    said = f"{state if by_breaker else 'waiting'}: {reason}{asked}"
     if seconds is None:
-        return f"waiting: {reason}{asked}"
-    when = f"next try in {span(seconds)}" if seconds > 0 else "trying now"
-    return f"waiting: {reason}{asked}; {when}"
+        return said
+    if state is LaneState.PROBING:
+        return f"{said}; {f'more calls in {span(seconds)}' if seconds > 0 else 'trying now'}"
+    next_try = "probing in" if by_breaker else "next try in"
+    return f"{said}; {f'{next_try} {span(seconds)}' if seconds > 0 else 'trying now'}"
 
 
 def span(seconds: float) -> str:

@@ -1,7 +1,9 @@
 """Leave to start one call: the lane's gate, its concurrency and its rates, all or nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from random import Random, SystemRandom
 from types import TracebackType
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.address import wrong_address
+from tollway_workers.lanes.breaker import Breaker, BreakerCall, BreakerState
+from tollway_workers.lanes.evidence import LaneEvidence, accuse, is_suspect
 from tollway_workers.lanes.gate import LONGEST_PROBE, LaneGate
 from tollway_workers.lanes.lane_wait import Hold
 from tollway_workers.lanes.pace import Pace, believed
@@ -55,7 +59,24 @@ class Permit:
     cost: Cost
     #: When it was given (monotonic seconds).
     since: float
+    call: BreakerCall
     _open: bool = True
+
+    def answered(self, started: float) -> None:
+        """The call, sent at `started` (monotonic seconds), was answered, whatever that is worth."""
+        self.admission.trust(self.call)
+        self.admission.on_answer(started)
+
+    def failed(
+        self, failure: ProviderFailure, progress: JobProgress, started: float, reason: str
+    ) -> None:
+        """The call failed. `reason`: why the lane waits then, in a sentence without a prompt."""
+        self.admission.blame(self.call, failure, progress)
+        self.admission.on_failure(failure.failure_class, failure.retry_after, started, reason)
+
+    def slow(self) -> None:
+        """The call has no first token after the lane's `slow_after`; it goes on."""
+        self.admission.suspect(self.call)
 
     def settle(self, usage: Usage) -> None:
         """Correct the reservation by what the provider counted."""
@@ -71,7 +92,7 @@ class Permit:
         """Give the slot back; idempotent."""
         if self._open:
             self._open = False
-            self.admission.release()
+            self.admission.release(self.call)
 
     def __enter__(self) -> "Permit":
         return self
@@ -89,19 +110,33 @@ class Admission:
     """Who may call a lane now. Synchronous throughout: nothing is reserved and then awaited.
 
     State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate and
-    the pace (`_slowed`: it has not fully recovered), what the provider stated in `_stated`, and
-    `_doubts`: its counts were once beyond belief, which is said once.
+    the pace (`_slowed`: it has not fully recovered), failures in the breaker and the evidence, what
+    the provider stated in `_stated`, and `_doubts`: its counts were once beyond belief, which is
+    said once.
     """
 
     def __init__(
-        self, lane: LaneConfig, quota: LaneQuota, clock: Clock, count: TokenCount = text_tokens
+        self,
+        lane: LaneConfig,
+        quota: LaneQuota,
+        clock: Clock,
+        count: TokenCount = text_tokens,
+        rng: Random | None = None,
     ) -> None:
-        """`count`: of prompts' texts; another than ours takes its time, so it is not asked here."""
+        """`count`: of prompts' texts; another than ours takes its time, so it is not asked here.
+
+        `rng` draws the jitter of the breaker's pauses.
+        """
+        dice = rng or SystemRandom()
         self.lane = lane
         self.quota = quota
         self.exact = count is not text_tokens and quota.counts_tokens
         self.in_flight = 0
         self.gate = LaneGate()
+        self.breaker = Breaker(lane.breaker, dice)
+        self.evidence = LaneEvidence(f"{dice.getrandbits(64):016x}")
+        #: Lanes of the same account: what refuses the key or the account refuses them too.
+        self.siblings: Sequence[Admission] = ()
         self._pace = Pace()
         self._slowed = self._doubts = False
         self._stated = StatedLimits()
@@ -117,8 +152,12 @@ class Admission:
         now = self._clock.monotonic()
         self.quota.group_binds = False
         wait = self.gate.wait(self.in_flight, now)
+        if wait == 0.0:
+            wait = self.breaker.wait(now)
         if wait != 0.0:
             return Wait(wait)
+        if is_suspect(progress) and (others := self.breaker.others_first(now)) > 0.0:
+            return Wait(others, passed_over=True)
         if self._slowed:
             self._recover(now)
         if progress.cost is None and self.exact:
@@ -131,16 +170,41 @@ class Admission:
             return Wait(wait)
         self.quota.reserve(cost)
         self.in_flight += 1
-        return Permit(self, cost, now)
+        return Permit(self, cost, now, self.breaker.start(now))
 
     def withdraw(self, permit: Permit) -> None:
         """A call was not sent."""
         self.quota.withdraw(permit.cost, permit.since, self._clock.monotonic())
 
-    def release(self) -> None:
+    def release(self, call: BreakerCall) -> None:
         """A call has ended, however it did."""
         self.in_flight -= 1
         self.quota.free()
+        self.breaker.ignored(call)
+
+    def trust(self, call: BreakerCall) -> None:
+        """A call was answered: that speaks for the lane."""
+        self.evidence.answered()
+        self.breaker.answered(call, self._clock.monotonic())
+
+    def blame(self, call: BreakerCall, failure: ProviderFailure, progress: JobProgress) -> None:
+        """A job's call failed: where its lane may be at fault, that speaks against lane and job."""
+        row, now = FAILURE_TABLE[failure.failure_class], self._clock.monotonic()
+        if row.about_job:
+            self.trust(call)
+        elif row.lane_fault:
+            if row.charged:
+                lane_down = self.breaker.state(now) in (BreakerState.OPEN, BreakerState.HALF_OPEN)
+                accuse(progress, self.evidence.failed(), lane_down=lane_down)
+            if not is_suspect(progress):
+                job, asked = progress.job.id, failure.retry_after
+                self.breaker.failed(call, failure.failure_class, job, now, asked)
+
+    def suspect(self, call: BreakerCall) -> None:
+        """A call should have had a first token by now."""
+        now = self._clock.monotonic()
+        self.breaker.slow(call, now)
+        self._tell(now)
 
     def correct(self, reserved: Cost, usage: Usage) -> None:
         """A call's tokens are known."""
@@ -242,15 +306,26 @@ class Admission:
         """Forget all that the provider refused or stated: an operator says that it may go on."""
         now = self._clock.monotonic()
         self.gate.reopen()
+        self.breaker.close(now)
         self._pace = Pace()
         self._recover(now)
         self._believe_contract(now)
         self._tell(now)
 
+    def break_lane(self, seconds: float) -> None:
+        """Start nothing for so long: an operator says that the lane is broken."""
+        now = self._clock.monotonic()
+        self.breaker.force_open(seconds, now)
+        self._tell(now)
+
     @property
     def hold(self) -> Hold | None:
-        """Why the lane lets nothing through now, and until when; None where it does."""
-        return self._stated.hold or self.gate.hold(self._clock.monotonic())
+        """Why the lane lets nothing or little through, and until when; None where it does."""
+        now = self._clock.monotonic()
+        gate = self.gate.hold(now)
+        if gate is not None and self.gate.state is LaneState.PARKED:
+            return gate
+        return self.breaker.hold(now) or self._stated.hold or gate
 
     def observe(self, said: RateHeaders | None, latency: float) -> None:
         """An answer's headers tell what the account has: it may be less than we think.
@@ -272,10 +347,18 @@ class Admission:
 
     @property
     def state(self) -> LaneState:
-        """The gate's state, for people and metrics."""
-        state = self.gate.state
-        slowed = state is LaneState.OPEN and self._stated.hold is not None
-        return LaneState.SLOWED if slowed else state
+        """The lane's state as far as calls decide it, for people and metrics."""
+        gate = self.gate.state
+        if gate is LaneState.PARKED:
+            return gate
+        match self.breaker.state(self._clock.monotonic()):
+            case BreakerState.CLOSED:
+                slowed = gate is LaneState.SLOWED or self._stated.hold is not None
+                return LaneState.SLOWED if slowed else LaneState.OPEN
+            case BreakerState.OPEN:
+                return LaneState.BROKEN
+            case _:
+                return LaneState.PROBING
 
     def _wait_for_stated(self, cost: Cost, wait: float, now: float) -> float | None:
         """The same where it is long: for what was stated no longer than minutes."""
@@ -294,7 +377,7 @@ class Admission:
             pool.state(pool.limit.amount, now)
 
     def _tell(self, now: float) -> None:
-        self._log.look(self.hold, now, parked=self.state is LaneState.PARKED)
+        self._log.look(self.hold, now)
 
     def _recover(self, now: float) -> None:
         pace = self._pace.at(now)

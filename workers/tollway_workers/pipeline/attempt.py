@@ -6,6 +6,7 @@ from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.job.cost import cost_of
 from tollway_workers.job.envelopes import HEAD_BYTES, Exchange, instant
@@ -84,7 +85,7 @@ def _attempt(progress: JobProgress, call: Call, error: CallError | None) -> Atte
         failure_class=failure_class,
         message=None if error is None else str(error),
         finish_reason=completion.finish_reason if completion else None,
-        charged=failure_class is None or FAILURE_TABLE[failure_class].charged,
+        charged=_charged(progress, failure_class),
         reask=progress.reasking,
         usage=usage,
         cost=cost_of(usage, config.price),
@@ -92,6 +93,17 @@ def _attempt(progress: JobProgress, call: Call, error: CallError | None) -> Atte
     )
     progress.note(attempt)
     return attempt
+
+
+def _charged(progress: JobProgress, failure_class: FailureClass | None) -> bool:
+    """Whether a call counts in the attempt budget: those beyond it that its lane may have failed
+    do not, so that what is listed of a job stays bounded however long a lane is sick.
+    """
+    if failure_class is None:
+        return True
+    row = FAILURE_TABLE[failure_class]
+    given = progress.route.retry.max_attempts or DEFAULT_MAX_ATTEMPTS
+    return row.charged and not (row.lane_fault and progress.charged >= given)
 
 
 def _bad_answer(

@@ -147,33 +147,29 @@ class JobExecutor:
     ) -> Completion:
         job, admission = progress.job, self._lanes[progress.lane].admission
         try:
-            completion = await self._complete(call, progress, may_send)
+            completion = await self._complete(call, progress, permit, may_send)
         except CallNotSent:
             permit.withdraw()
             raise
         except ProviderError as error:
             call.latency = self._clock.monotonic() - call.started_monotonic
             failure = admission.judge(error.failure, job.id)
-            admission.on_failure(
-                failure.failure_class,
-                failure.retry_after,
-                call.started_monotonic,
-                reason_of(failure, call.config.model),
-            )
+            reason = reason_of(failure, call.config.model)
+            permit.failed(failure, progress, call.started_monotonic, reason)
             raise ProviderError(failure) from None
         call.latency = self._clock.monotonic() - call.started_monotonic
         call.completion = completion
-        admission.on_answer(call.started_monotonic)
+        permit.answered(call.started_monotonic)
         admission.observe(completion.said, call.latency)
         if completion.usage is not None:
             permit.settle(completion.usage)
         return completion
 
     async def _complete(
-        self, call: Call, progress: JobProgress, may_send: Callable[[], bool]
+        self, call: Call, progress: JobProgress, permit: Permit, may_send: Callable[[], bool]
     ) -> Completion:
         job, config = progress.job, call.config
-        first = FirstToken(self._clock, config.slow_after, partial(self._on_slow, config.name))
+        first = FirstToken(self._clock, config.slow_after, partial(self._slow, permit))
         call.received.on_first_token = first.came
         try:
             return await self._lanes[progress.lane].provider.complete(
@@ -189,6 +185,10 @@ class JobExecutor:
         finally:
             first.over()
             call.first_token = first.after if call.received.streamed else None
+
+    def _slow(self, permit: Permit) -> None:
+        permit.slow()
+        self._on_slow(permit.admission.lane.name)
 
     def completed(
         self, progress: JobProgress, call: Call, completion: Completion, answer: Answer

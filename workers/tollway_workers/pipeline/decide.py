@@ -18,11 +18,14 @@ from tollway_workers.job.outcome import (
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.lanes.evidence import is_poison
 
 CallError = ProviderError | InvalidResult
 
 #: Seconds that a job waits for what a provider asks for, at most: then it is asked again.
 _LONGEST_ASKED = 86_400.0
+#: Seconds between the calls of a job that has spent its attempts on its lane's failures.
+_SICK_LANE_WAIT = 15.0
 
 
 def failure_class_of(error: CallError) -> FailureClass:
@@ -32,18 +35,19 @@ def failure_class_of(error: CallError) -> FailureClass:
     return error.failure.failure_class
 
 
-def expired(progress: JobProgress) -> Failed:
-    """The job's deadline has passed: a failure reply, no dead letter."""
+def expired(progress: JobProgress) -> Failed | DeadLettered:
+    """The job's deadline has passed. Whoever asked for an interactive one is gone: a failure reply;
+    a bulk one is a dead letter besides, so that what an outage outlasted can be asked for again.
+    """
     tries = progress.calls
     last = progress.attempts[-1].failure_class if tries else None
     because = f"; the last of {tries} call(s) ended in {last.value}" if last else ""
-    return Failed(
-        Failure(
-            failure_class=FailureClass.EXPIRED,
-            message=f"the deadline passed before there was an answer{because}",
-            lane=progress.lane,
-        )
+    failure = Failure(
+        failure_class=FailureClass.EXPIRED,
+        message=f"the deadline passed before there was an answer{because}",
+        lane=progress.lane,
     )
+    return Failed(failure) if progress.interactive else DeadLettered(failure)
 
 
 class RetryPolicy:
@@ -64,6 +68,11 @@ class RetryPolicy:
             if now >= progress.deadline:
                 return expired(progress)
             return self._again(progress, failure_class, row, error, now)
+        if row.lane_fault and not is_poison(progress.doubt, progress.lane_failures):
+            # Chance explains it: the lane is sick, and the job waits for it.
+            if now >= progress.deadline:
+                return expired(progress)
+            return self._after(max(_SICK_LANE_WAIT, _asked(error)), progress, now)
         return DeadLettered(_failure(progress, failure_class, error), _detail(error))
 
     def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
@@ -94,14 +103,18 @@ class RetryPolicy:
                 return RetryLater(0.0, Ask.REASK)
             case Next.RETRY:
                 wait = self._wait(progress, failure_class, row, error)
-                not_before = now + wait
-                stay = tier_for(not_before, deadline=progress.deadline, now=now, tiers=self._tiers)
-                if stay is None:
-                    return RetryLater(wait)
-                return Forwarded(progress.lane, "retry", not_before)
+                return self._after(wait, progress, now)
             case _:
                 # The lane's gate holds the job as long as it has to.
                 return RetryLater(0.0, behind=row.next.waits_for_lane)
+
+    def _after(self, wait: float, progress: JobProgress, now: float) -> RetryLater | Forwarded:
+        """Called again after so many seconds, which it spends in memory or in a retry topic."""
+        not_before = now + wait
+        stay = tier_for(not_before, deadline=progress.deadline, now=now, tiers=self._tiers)
+        if stay is None:
+            return RetryLater(wait)
+        return Forwarded(progress.lane, "retry", not_before)
 
     def _wait(
         self, progress: JobProgress, failure_class: FailureClass, row: Row, error: CallError
@@ -113,8 +126,13 @@ class RetryPolicy:
             longest=retry.backoff_max or row.longest_wait,
             rng=self._rng,
         )
-        asked = error.failure.retry_after if isinstance(error, ProviderError) else None
-        return max(wait, min(asked or 0.0, _LONGEST_ASKED))
+        return max(wait, _asked(error))
+
+
+def _asked(error: CallError) -> float:
+    """Seconds that the provider asks to wait."""
+    asked = error.failure.retry_after if isinstance(error, ProviderError) else None
+    return min(asked or 0.0, _LONGEST_ASKED)
 
 
 def _failure(progress: JobProgress, failure_class: FailureClass, error: CallError) -> Failure:

@@ -139,6 +139,9 @@ class JobReader:
             uncharged={**counted(history.attempts), **history.uncharged},
             bad_answers=list(history.bad_answers),
             not_before=not_before,
+            doubt=history.doubt,
+            lane_failures=history.lane_failures,
+            tally=history.tally,
         )
         progress.last_elsewhere = progress.calls
         progress.failures.update(progress.uncharged)

@@ -3,6 +3,7 @@
 import structlog
 
 from tollway_workers.lanes.lane_wait import Hold, waiting
+from tollway_workers.lanes.state import LaneState
 
 log = structlog.get_logger(__name__)
 
@@ -14,12 +15,15 @@ class WaitLog:
         self._lane = lane
         self.told: str | None = None
 
-    def look(self, hold: Hold | None, now: float, *, parked: bool) -> None:
+    def look(self, hold: Hold | None, now: float) -> None:
         """Say what has changed. The usual short pause after a 429 is not worth a line."""
         if hold is None:
             if self.told is not None:
                 log.info("the lane starts calls again", lane=self._lane, waited_for=self.told)
             self.told = None
-        elif hold.reason != self.told and (parked or not hold.is_brief(now)):
+        elif hold.reason != self.told and (
+            hold.state is not LaneState.SLOWED or not hold.is_brief(now)
+        ):
             self.told = hold.reason
-            log.warning(waiting(hold.reason, max(0.0, hold.next_try - now)), lane=self._lane)
+            seconds = max(0.0, hold.next_try - now)
+            log.warning(waiting(hold.reason, seconds, state=hold.state), lane=self._lane)
