@@ -37,6 +37,6 @@ class OwnLoop:
             return self._loop
 
 
-async def _within(said: Awaitable[Any], timeout: float) -> Any:
-    async with asyncio.timeout(timeout):
+async def _within(said: Awaitable[Any], seconds: float) -> Any:
+    async with asyncio.timeout(seconds):
         return await harmless(said)

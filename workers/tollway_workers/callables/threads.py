@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from tollway_workers.callables.harmless import as_error
 
@@ -30,10 +30,10 @@ class OwnThreads:
         self._given_up = 0
         self._waiting: dict[asyncio.Future[None], None] = {}
 
-    async def run(self, work: Callable[[], Result], timeout: float | None = None) -> Result:
+    async def run(self, work: Callable[[], Result], patience: float | None = None) -> Result:
         """What `work` returns or raises, in a thread, once there is one for it.
 
-        It is given up after `timeout` seconds in its thread, or where the caller is cancelled.
+        It is given up after `patience` seconds in its thread, or where the caller is cancelled.
 
         Raises:
             TimeoutError: it is given up.
@@ -49,7 +49,7 @@ class OwnThreads:
             self._release()
             raise
         try:
-            await asyncio.wait({call.said}, timeout=timeout)
+            await asyncio.wait({call.said}, timeout=patience)
         finally:
             if not call.said.done():
                 self._give_up(call)
@@ -58,7 +58,7 @@ class OwnThreads:
         said = call.said.result()
         if said.error is not None:
             raise said.error
-        return said.result
+        return cast("Result", said.result)
 
     async def _thread(self) -> None:
         """Take a thread, or wait for one."""
