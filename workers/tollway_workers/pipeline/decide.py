@@ -14,9 +14,9 @@ from tollway_workers.job.failure_table import FAILURE_TABLE, Next, Row
 from tollway_workers.job.outcome import (
     Ask,
     DeadLettered,
+    Decision,
     Failed,
     Forwarded,
-    Outcome,
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
@@ -60,7 +60,7 @@ class RetryPolicy:
         self._rng = rng
         self._tiers = tiers
 
-    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Outcome:
+    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Decision:
         """The job's outcome, once its failed call stands in `progress`; `now` is seconds UTC."""
         failure_class = failure_class_of(error)
         row = FAILURE_TABLE[failure_class]
