@@ -5,17 +5,19 @@ from random import Random
 
 from tollway_schemas.attempt import Billed
 from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.provenance import Provenance
 from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.forwarding.tiers import tier_for
+from tollway_workers.job.accepted import accepted
 from tollway_workers.job.backoff import full_jitter
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next, Row
 from tollway_workers.job.outcome import (
     Ask,
     DeadLettered,
+    Decision,
     Failed,
     Forwarded,
-    Outcome,
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
@@ -59,7 +61,7 @@ class RetryPolicy:
         self._rng = rng
         self._tiers = tiers
 
-    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Outcome:
+    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Decision:
         """The job's outcome, once its failed call stands in `progress`; `now` is seconds UTC."""
         failure_class = failure_class_of(error)
         row = FAILURE_TABLE[failure_class]
@@ -84,7 +86,7 @@ class RetryPolicy:
         given = progress.route.retry.max_attempts
         if progress.charged >= (given or DEFAULT_MAX_ATTEMPTS):
             return False
-        most = progress.route.reasks if row.next is Next.REASK else row.most
+        most = _reasks(progress) if row.next is Next.REASK else row.most
         by_route = given is not None and row.next is Next.RETRY and not row.firm
         return by_route or progress.failures[failure_class] <= most
 
@@ -135,6 +137,10 @@ def _is_to_blame(progress: JobProgress) -> bool:
     """
     answered = bool(progress.attempts) and progress.attempts[-1].billed is Billed.YES
     return answered or is_poison(progress.doubt, progress.lane_failures)
+
+
+def _reasks(progress: JobProgress) -> int:
+    return progress.route.reasks if Provenance.REASKED in accepted(progress) else 0
 
 
 def _asked(error: CallError) -> float:
