@@ -10,6 +10,7 @@ from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.history import LaneTally
 from tollway_schemas.job import Job, Priority
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import ChatRequest
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.duplicates import job_digest
@@ -62,6 +63,10 @@ class JobProgress:
     first: bool = False
     #: An operator cancelled it while it was called: that call is its last.
     cancelled: bool = False
+    #: What it takes for an answer; made once, see `accepted`.
+    accepts: frozenset[Provenance] | None = None
+    #: Whether the route's rule was asked for it: it says the same the next time.
+    rule_asked: bool = False
     _encoded: tuple[Attempt, bytes] | None = None
     _digest: str = ""
 

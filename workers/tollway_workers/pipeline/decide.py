@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from random import Random
 
+from tollway_schemas.attempt import Billed
 from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.provenance import Provenance
 from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.forwarding.tiers import tier_for
+from tollway_workers.job.accepted import accepted
 from tollway_workers.job.backoff import full_jitter
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next, Row
 from tollway_workers.job.outcome import (
     Ask,
     DeadLettered,
+    Decision,
     Failed,
     Forwarded,
-    Outcome,
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
@@ -58,7 +61,7 @@ class RetryPolicy:
         self._rng = rng
         self._tiers = tiers
 
-    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Outcome:
+    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Decision:
         """The job's outcome, once its failed call stands in `progress`; `now` is seconds UTC."""
         failure_class = failure_class_of(error)
         row = FAILURE_TABLE[failure_class]
@@ -68,8 +71,7 @@ class RetryPolicy:
             if now >= progress.deadline:
                 return expired(progress)
             return self._again(progress, failure_class, row, error, now)
-        if row.lane_fault and not is_poison(progress.doubt, progress.lane_failures):
-            # Chance explains it: the lane is sick, and the job waits for it.
+        if row.lane_fault and not _is_to_blame(progress):
             if now >= progress.deadline:
                 return expired(progress)
             return self._after(max(_SICK_LANE_WAIT, _asked(error)), progress, now)
@@ -84,7 +86,7 @@ class RetryPolicy:
         given = progress.route.retry.max_attempts
         if progress.charged >= (given or DEFAULT_MAX_ATTEMPTS):
             return False
-        most = progress.route.reasks if row.next is Next.REASK else row.most
+        most = _reasks(progress) if row.next is Next.REASK else row.most
         by_route = given is not None and row.next is Next.RETRY and not row.firm
         return by_route or progress.failures[failure_class] <= most
 
@@ -127,6 +129,18 @@ class RetryPolicy:
             rng=self._rng,
         )
         return max(wait, _asked(error))
+
+
+def _is_to_blame(progress: JobProgress) -> bool:
+    """Whether the lane is not at fault: it brought an answer, or chance does not explain what the
+    job met. Else the lane is sick, and the job waits for it.
+    """
+    answered = bool(progress.attempts) and progress.attempts[-1].billed is Billed.YES
+    return answered or is_poison(progress.doubt, progress.lane_failures)
+
+
+def _reasks(progress: JobProgress) -> int:
+    return progress.route.reasks if Provenance.REASKED in accepted(progress) else 0
 
 
 def _asked(error: CallError) -> float:
