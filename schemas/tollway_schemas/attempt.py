@@ -83,6 +83,8 @@ class JournalRecord(Record):
     """The worker that called: its instance id."""
     attempt: Attempt
     """How the call went."""
+    waited: str | None = None
+    """Why its lane let nothing through while the job waited for this call."""
     request: JsonValue = None
     """The body that was sent; absent where the route journals metadata only."""
     response: JsonValue = None

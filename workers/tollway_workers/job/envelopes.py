@@ -92,6 +92,7 @@ def reply(
     }
     uncharged = {kind.value: calls for kind, calls in progress.uncharged.items()} or None
     _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None, uncharged=uncharged)
+    _add(fields, waited=progress.waited)
     fields["token"] = token_of(job)
     if usage is not None:
         fields["usage"] = orjson.Fragment(encode(usage))
@@ -153,7 +154,7 @@ def journal_record(
         "worker": worker,
         "attempt": orjson.Fragment(attempt),
     }
-    _add(fields, tenant=progress.tenant, run=job.run)
+    _add(fields, tenant=progress.tenant, run=job.run, waited=progress.waited)
     if progress.route.journal == "full":
         room = most_bytes - len(attempt) - _MARGIN
         for name, body, part, is_json in (
@@ -193,6 +194,7 @@ def dead_letter(
             answer.model_copy(update={"text": answer.text[:most_text]})
             for answer in progress.bad_answers
         ),
+        waited=progress.waited,
     )
     encoded = encode(letter)
     room = most_bytes - len(encoded) - _MARGIN

@@ -142,6 +142,7 @@ class JobReader:
             doubt=history.doubt,
             lane_failures=history.lane_failures,
             tally=history.tally,
+            waited=history.waited,
         )
         progress.last_elsewhere = progress.calls
         progress.failures.update(progress.uncharged)
