@@ -7,9 +7,7 @@ is forwarded as often as its route has lanes at most.
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
 
-from tollway_schemas.failure import Failure, FailureClass
 from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS, Fallback
 from tollway_workers.config.shape.rungs import rungs_of_lane
 from tollway_workers.forwarding.travel import MOST_HOPS
@@ -26,7 +24,7 @@ from tollway_workers.job.progress import JobProgress
 
 #: Seconds before a job's deadline, besides those that its rule may take, at which a job that leaves
 #: late asks it: until then its lane may still answer.
-_RULE_MARGIN = 2.0
+RULE_MARGIN = 2.0
 
 
 class Room(Enum):
@@ -37,15 +35,6 @@ class Room(Enum):
     NONE = "the lane is not served, lets nothing through, or is busy"
 
 
-class Line(NamedTuple):
-    """Where a job stands in the line for its lane."""
-
-    #: Whether the lane is broken or parked.
-    down: bool
-    #: Seconds until it is its turn, as if the lane recovered now.
-    seconds: float
-
-
 def fallback_of(progress: JobProgress) -> Fallback:
     """When it may leave its lane."""
     given = progress.route.fallback
@@ -54,13 +43,17 @@ def fallback_of(progress: JobProgress) -> Fallback:
     return "eager" if progress.interactive else "late"
 
 
-def may_leave(progress: JobProgress, line: Line, now: float) -> bool:
-    """Whether a job that waits in line may go a rung down; `now`: seconds since 1970."""
+def may_leave(progress: JobProgress, *, down: bool, turn: float) -> bool:
+    """Whether a job that waits may go a rung down.
+
+    `down`: whether its lane is broken or parked; `turn`: when the job would be called, in seconds
+    since 1970, if the lane recovered now.
+    """
     match fallback_of(progress):
         case "eager":
-            return line.down
+            return down
         case "late":
-            return now + line.seconds > progress.deadline
+            return turn > progress.deadline
         case _:
             return False
 
@@ -126,24 +119,6 @@ def at_last(progress: JobProgress, ending: DeadLettered | Failed) -> Decision:
     return StandIn(ending) if may_ask_rule(progress) else ending
 
 
-def not_accepted(progress: JobProgress) -> Decision | None:
-    """Where a job goes that does not take what its lane gives; None where it does."""
-    if progress.job.accept is None and progress.route.accept is None:
-        return None
-    if _suits(progress, progress.lane):
-        return None
-    ahead = untried(progress)
-    if ahead:
-        return Forwarded(ahead[0], "accept", progress.not_before)
-    failure = Failure(
-        failure_class=FailureClass.INVALID_JOB,
-        message="the job is not valid: correct it and publish it again",
-        lane=progress.lane,
-        problems=("accept: no rung of its route gives an answer that it accepts",),
-    )
-    return at_last(progress, DeadLettered(failure, "accept"))
-
-
 def _suits(progress: JobProgress, lane: str) -> bool:
     """Whether it takes answers of this lane."""
     return not accepted(progress).isdisjoint(rungs_of_lane(progress.route, lane))
@@ -152,4 +127,4 @@ def _suits(progress: JobProgress, lane: str) -> bool:
 def _is_time_for_rule(progress: JobProgress, now: float) -> bool:
     if fallback_of(progress) == "eager":
         return True
-    return progress.deadline - now <= progress.route.rule_timeout + _RULE_MARGIN
+    return progress.deadline - now <= progress.route.rule_timeout + RULE_MARGIN
