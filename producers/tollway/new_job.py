@@ -1,6 +1,6 @@
 """The job as a service writes it, and how it becomes the record that travels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal
@@ -14,6 +14,7 @@ from tollway_schemas import (
     Job,
     Message,
     Priority,
+    Provenance,
     ReplyAddress,
     headers,
 )
@@ -52,6 +53,9 @@ class NewJob(Generic[T]):
     """Which batch it belongs to."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Words of the service's own; they come back on the reply."""
+    accept: Iterable[Provenance | str] | None = None
+    """What may have made the answer, of what the route accepts, such as `["live", "fallback"]`: a
+    job that nothing of it can answer waits or ends without. All if absent."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Record headers that pass through to the reply, such as W3C `traceparent`."""
 
@@ -80,6 +84,7 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
         "priority": priority,
         "created_at": now,
         "deadline": _deadline(new.deadline, priority, now),
+        "accept": _accept(new.accept),
         "reply_to": reply_to,
     }
     try:
@@ -113,6 +118,20 @@ def _priority(priority: str | None) -> Priority:
         return Priority.BULK if priority is None else Priority(priority)
     except ValueError:
         raise InvalidNewJob("priority: must be 'interactive' or 'bulk'") from None
+
+
+def _accept(wanted: Iterable[Provenance | str] | None) -> tuple[Provenance, ...] | None:
+    if wanted is None:
+        return None
+    named = [wanted] if isinstance(wanted, str) else list(wanted)
+    try:
+        found = tuple(dict.fromkeys(map(Provenance, named)))
+    except ValueError:
+        known = ", ".join(Provenance)
+        raise InvalidNewJob(f"accept: must be some of {known}") from None
+    if not found:
+        raise InvalidNewJob("accept: names nothing, and no answer could be taken")
+    return found
 
 
 def _deadline(wanted: timedelta | datetime | None, priority: Priority, now: datetime) -> datetime:

@@ -49,26 +49,31 @@ class FakeFleet:
     # Mutable state: the scripts, the jobs, the reply topic (a list), the transports that read it.
     def __init__(self, *, prefix: str = DEFAULT_PREFIX) -> None:
         self._names = TopicNames(prefix)
-        self._scripts: dict[str, Script | None] = {}
+        self._scripts: dict[str, tuple[Script, Provenance] | None] = {}
         self._log: list[tuple[bytes, bytes]] = []
         self._readers: list[_MemoryTransport] = []
         self.jobs: list[Job] = []
         """Every job that was enqueued, in order."""
 
-    def answer(self, route: str, script: Script) -> None:
+    def answer(
+        self, route: str, script: Script, *, provenance: Provenance | str = Provenance.LIVE
+    ) -> None:
         """Make the route exist and answer each of its jobs at once.
 
-        An error that a function raises comes out of `enqueue`.
+        `provenance`: what the replies say of the answers, such as `"rule"`. An error that a
+        function raises comes out of `enqueue`.
         """
-        self._scripts[route] = script
+        self._scripts[route] = script, Provenance(provenance)
 
     def hold(self, route: str) -> None:
         """Make the route exist and leave its jobs unanswered, until `reply` is called."""
         self._scripts[route] = None
 
-    def reply(self, job: Job, scripted: Scripted) -> None:
+    def reply(
+        self, job: Job, scripted: Scripted, *, provenance: Provenance | str = Provenance.LIVE
+    ) -> None:
         """Answer one job now; again, and it is a duplicate."""
-        self.publish(reply_to(job, scripted))
+        self.publish(reply_to(job, scripted, provenance=provenance))
 
     def publish(self, reply: Reply) -> None:
         """Put a reply of any kind on the reply topic."""
@@ -87,9 +92,10 @@ class FakeFleet:
             topics = {self._names.jobs(route, job.priority) for route in self._scripts}
             raise UnknownTopic(record.topic, advice_for_route(self._names.prefix)(topics))
         self.jobs.append(job)
-        script = self._scripts[job.route]
-        if script is not None:
-            self.reply(job, script(job) if callable(script) else script)
+        found = self._scripts[job.route]
+        if found is not None:
+            script, provenance = found
+            self.reply(job, script(job) if callable(script) else script, provenance=provenance)
 
 
 class _MemoryTransport:
@@ -130,9 +136,16 @@ class _MemoryTransport:
             self._loop.call_soon_threadsafe(self._mailbox.deliver, key, value, ())
 
 
-def reply_to(job: Job, scripted: Scripted, *, generation: int | None = None) -> Reply:
+def reply_to(
+    job: Job,
+    scripted: Scripted,
+    *,
+    generation: int | None = None,
+    provenance: Provenance | str = Provenance.LIVE,
+) -> Reply:
     """The reply of a fleet that answered `job` so; marked as scripted."""
     failure = scripted if isinstance(scripted, Failure) else None
+    made_by = Provenance(provenance)
     return Reply(
         job_id=job.id,
         generation=job.generation if generation is None else generation,
@@ -144,10 +157,11 @@ def reply_to(job: Job, scripted: Scripted, *, generation: int | None = None) -> 
         token=(job.reply_to and job.reply_to.token) or "",
         answer=None if isinstance(scripted, Failure) else _answer(job, scripted),
         failure=failure,
-        provenance=None if failure else Provenance.LIVE,
-        scripted=failure is None,
+        provenance=None if failure else made_by,
+        # A rule is no model, and no simulator.
+        scripted=failure is None and made_by is not Provenance.RULE,
         lane="fake",
-        model="fake",
+        model=None if made_by is Provenance.RULE else "fake",
         created_at=job.created_at,
         finished_at=datetime.now(UTC),
     )

@@ -9,6 +9,7 @@ from pydantic.types import JsonValue
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.usage import PicoUsd, Usage
 
 #: How many calls. Bounded, because what strangers wrote is summed and shown.
@@ -65,7 +66,9 @@ class Attempt(Record):
 
 
 class JournalRecord(Record):
-    """One attempt with its prompt and its answer: a record of `<prefix>.journal`."""
+    """One attempt with its prompt and its answer, or an answer that no call was made for: a record
+    of `<prefix>.journal`.
+    """
 
     version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
     """Major version of this record's schema."""
@@ -80,12 +83,17 @@ class JournalRecord(Record):
     run: str | None = None
     """Which batch it belongs to."""
     worker: str
-    """The worker that called: its instance id."""
-    attempt: Attempt
-    """How the call went."""
+    """The worker that called, or answered: its instance id."""
+    attempt: Attempt | None = None
+    """How the call went; absent where none was made for the answer."""
+    provenance: Provenance | None = None
+    """What answered in place of a call, such as the route's rule; absent beside an attempt."""
+    answered_at: AwareDatetime | None = None
+    """When it did."""
     waited: str | None = None
-    """Why its lane let nothing through while the job waited for this call."""
+    """Why its lane let nothing through while the job waited there."""
     request: JsonValue = None
     """The body that was sent; absent where the route journals metadata only."""
     response: JsonValue = None
-    """The body that came back: parsed where it is JSON, else as text, bad bytes replaced."""
+    """The body that came back: parsed where it is JSON, else as text, bad bytes replaced. Where no
+    call was made: the answer."""

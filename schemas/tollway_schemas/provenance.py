@@ -14,3 +14,13 @@ class Provenance(StrEnum):
     SEMANTIC = "semantic"
     STALE = "stale"
     RULE = "rule"
+
+    @property
+    def of_a_call(self) -> bool:
+        """Whether a lane was called for the answer."""
+        return self not in _STORED_OR_MADE
+
+
+_STORED_OR_MADE = frozenset(
+    (Provenance.CACHED, Provenance.SEMANTIC, Provenance.STALE, Provenance.RULE)
+)

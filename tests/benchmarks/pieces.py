@@ -21,7 +21,7 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups
 from tollway_workers.job import envelopes as outgoing
-from tollway_workers.job.outcome import Completed, Outcome
+from tollway_workers.job.outcome import Completed, Decision, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.quota import Quota, whole
 from tollway_workers.operators.commands import Commands
@@ -222,7 +222,7 @@ class Backlog:
         """See `JobOwner`."""
         self._called = job, permit
 
-    def look(self, job: JobProgress) -> Outcome | None:
+    def look(self, job: JobProgress) -> Decision | None:
         """See `JobOwner`."""
         return outcome_of(self._checks, job, self._clock.now())
 
@@ -230,9 +230,9 @@ class Backlog:
         """See `JobOwner`."""
         return True
 
-    def end(self, job: JobProgress, outcome: Outcome) -> None:
+    def end(self, job: JobProgress, decision: Decision) -> None:
         """See `JobOwner`. None ends without a call."""
-        raise AssertionError(outcome)
+        raise AssertionError(decision)
 
     def drop(self, job: JobProgress) -> None:
         """See `JobOwner`. None is dropped."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.lookup import Following
@@ -14,12 +14,12 @@ class JobOwnerDouble:
     """Every job may start, unless `may` says otherwise; nothing is known of any but `known`."""
 
     may: Callable[[JobProgress], bool] = lambda job: True
-    known: Callable[[JobProgress], Outcome | Following | None] = lambda job: None
+    known: Callable[[JobProgress], Decision | Following | None] = lambda job: None
     started: list[tuple[JobProgress, Permit]] = field(default_factory=list)
-    ended: list[tuple[JobProgress, Outcome]] = field(default_factory=list)
+    ended: list[tuple[JobProgress, Decision]] = field(default_factory=list)
     dropped: list[JobProgress] = field(default_factory=list)
 
-    def look(self, job: JobProgress) -> Outcome | Following | None:
+    def look(self, job: JobProgress) -> Decision | Following | None:
         """See `JobOwner`."""
         return self.known(job)
 
@@ -31,7 +31,7 @@ class JobOwnerDouble:
         """See `JobOwner`."""
         self.started.append((job, permit))
 
-    def end(self, job: JobProgress, outcome: Outcome) -> None:
+    def end(self, job: JobProgress, outcome: Decision) -> None:
         """See `JobOwner`."""
         self.ended.append((job, outcome))
 

@@ -44,7 +44,7 @@ from tollway_workers.forwarding.relay import RelayTargets, is_due, onward
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.endings import invalid_job
-from tollway_workers.job.outcome import DeadLettered, Outcome
+from tollway_workers.job.outcome import DeadLettered, Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.kafka.read.log_reader import LoggedRecord
@@ -223,7 +223,7 @@ def _write_raw(refused: Refused) -> None:
     )
 
 
-def _write_on(at: JobProgress, end: Outcome | None) -> None:
+def _write_on(at: JobProgress, end: Decision | None) -> None:
     """All that a worker may have to write of a job can be written, and be read."""
     dead = end if isinstance(end, DeadLettered) else invalid_job("request: is one of a test")
     most = 2 * MOST_JOB_BYTES

@@ -16,7 +16,7 @@ from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.envelopes import reply
-from tollway_workers.job.outcome import Completed, DeadLettered, Outcome, RetryLater
+from tollway_workers.job.outcome import Completed, DeadLettered, Decision, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.call import JobExecutor, Lane
@@ -40,7 +40,7 @@ def _job(**settings: Any) -> JobProgress:
 
 async def _outcomes(
     subject: JobProgress, *said: str, checks: RouteChecks = NO_CHECKS
-) -> list[Outcome]:
+) -> list[Decision]:
     """How each call of a job ended, whose model says these texts, until the job has."""
     clock = ManualClock(NOW)
     turns: list[Turn] = [completion(text) for text in said]
@@ -53,7 +53,7 @@ async def _outcomes(
         clock,
         checks,
     )
-    outcomes: list[Outcome] = []
+    outcomes: list[Decision] = []
     while not outcomes or isinstance(outcomes[-1], RetryLater):
         permit = admission.admit(subject)
         assert isinstance(permit, Permit)

@@ -44,6 +44,8 @@ from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
+from tollway_workers.pipeline.stand_in import StandIns
+from tollway_workers.pipeline.stand_ins.rule import RuleAnswers, load_rules
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.telemetry.metrics import Metrics
@@ -86,8 +88,9 @@ class WorkerApp:
             for group in limit_groups(settings)
         }
         self._counts = open_tokenizers(settings, lanes)
-        self._answer_checks = load_checks(settings.routes)
+        answer_checks, self._rules = load_checks(settings.routes), load_rules(settings.routes)
         self.metrics = Metrics(lanes, self._clock)
+        self._answer_checks = RouteChecks(answer_checks, self.metrics.check_failed)
         self._commands = Commands()
         self._source = self._new_source()
         self._sink = self._new_sink()
@@ -246,6 +249,7 @@ class WorkerApp:
             memory_bytes=settings.worker.memory_mib * 2**20,
             fairness=self._fairness(),
             commands=self._commands,
+            stand_ins=self._stand_ins(validator),
         )
         return Worker(parts)
 
@@ -255,9 +259,15 @@ class WorkerApp:
             validator,
             RetryPolicy(SystemRandom(), self._settings.retry.seconds),
             self._clock,
-            RouteChecks(self._answer_checks, self.metrics.check_failed),
+            self._answer_checks,
             on_slow=self.metrics.call_slow,
         )
+
+    def _stand_ins(self, validator: ResultValidator) -> StandIns:
+        """The rungs below the lanes, the strongest first."""
+        checks, unanswered = self._answer_checks, self.metrics.rule_had_none
+        rule = RuleAnswers(self._rules, validator, checks, self._clock, unanswered)
+        return StandIns((rule,))
 
     def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
         return checks_in_order(

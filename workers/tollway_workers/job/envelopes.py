@@ -144,17 +144,9 @@ def journal_record(
     progress: JobProgress, exchange: Exchange, *, worker: str, most_bytes: int
 ) -> bytes:
     """The value of a journal record, at most about `most_bytes` long."""
-    job = progress.job
     attempt = progress.encoded(exchange.attempt)
-    fields: dict[str, object] = {
-        "version": SCHEMA_VERSION,
-        "job_id": job.id,
-        "generation": job.generation,
-        "route": job.route,
-        "worker": worker,
-        "attempt": orjson.Fragment(attempt),
-    }
-    _add(fields, tenant=progress.tenant, run=job.run, waited=progress.waited)
+    fields = _journaled(progress, worker)
+    fields["attempt"] = orjson.Fragment(attempt)
     if progress.route.journal == "full":
         room = most_bytes - len(attempt) - _MARGIN
         for name, body, part, is_json in (
@@ -165,6 +157,21 @@ def journal_record(
                 encoded = _body(body, int(room * part), is_json=is_json)
                 fields[name] = orjson.Fragment(encoded)
                 room -= len(encoded)
+    return orjson.dumps(fields)
+
+
+def journal_answer(
+    progress: JobProgress, answered: Completed, *, worker: str, now: float, most_bytes: int
+) -> bytes:
+    """The same of an answer that no call was made for; `now` is seconds UTC."""
+    fields = _journaled(progress, worker)
+    fields["provenance"] = answered.provenance.value
+    fields["answered_at"] = instant(now)
+    text = answered.answer.text
+    if progress.route.journal == "full" and text:
+        fields["response"] = orjson.Fragment(
+            _body(text.encode(), most_bytes - _MARGIN, is_json=False)
+        )
     return orjson.dumps(fields)
 
 
@@ -222,6 +229,20 @@ def instant(seconds: float) -> datetime:
     if not 0.0 <= seconds <= _LAST_SECOND:
         seconds = _LAST_SECOND if seconds > 0.0 else 0.0
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _journaled(progress: JobProgress, worker: str) -> dict[str, object]:
+    """What every journal record says of its job."""
+    job = progress.job
+    fields: dict[str, object] = {
+        "version": SCHEMA_VERSION,
+        "job_id": job.id,
+        "generation": job.generation,
+        "route": job.route,
+        "worker": worker,
+    }
+    _add(fields, tenant=progress.tenant, run=job.run, waited=progress.waited)
+    return fields
 
 
 def _answer(ending: Completed) -> bytes:

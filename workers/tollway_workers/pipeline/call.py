@@ -20,14 +20,14 @@ from tollway_workers.errors import (
 )
 from tollway_workers.job.endings import bug, cancelled, invalid_job
 from tollway_workers.job.envelopes import Exchange
-from tollway_workers.job.outcome import Completed, Outcome, RetryLater
+from tollway_workers.job.outcome import Completed, Decision, Outcome, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.lane_wait import reason_of
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.attempt import Call, note_answer, note_failure
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.first_token import FirstToken
-from tollway_workers.pipeline.validate import provenance_of, validated
+from tollway_workers.pipeline.validate import check_accepted, provenance_of, validated
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.validation.asking import ask_next
@@ -74,8 +74,8 @@ class JobExecutor:
         progress: JobProgress,
         permit: Permit,
         may_send: Callable[[], bool] = lambda: True,
-    ) -> tuple[Outcome, Exchange | None]:
-        """The job's outcome after one more call, and that call for the journal.
+    ) -> tuple[Decision, Exchange | None]:
+        """What is decided of the job after one more call, and that call for the journal.
 
         `may_send` is asked again when the call is connected, which may be seconds after it was
         begun. Raises CallNotSent where it says no: nothing was sent, and nothing has changed.
@@ -128,7 +128,9 @@ class JobExecutor:
         where holding it to the job meets an unexpected exception.
         """
         try:
-            return await validated(self._validator, self._answer_checks, progress, completion)
+            answer = await validated(self._validator, self._answer_checks, progress, completion)
+            check_accepted(progress, completion, answer)
+            return answer
         except (ProviderError, InvalidResult, InvalidSchema):
             raise
         except Exception as error:  # noqa: BLE001 a bug met by one answer must not lose its record

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from tollway_workers.job.endings import bug
-from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.safe_traceback import error_fields
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 class Check(Protocol):
     """One reason not to call. Synchronous, and without a clock of its own."""
 
-    def __call__(self, job: JobProgress, now: float, /) -> Outcome | None:
+    def __call__(self, job: JobProgress, now: float, /) -> Decision | None:
         """How the job ends or goes on without a call; None where this check has nothing to say.
 
         `now`: seconds since 1970. Asked when a job is read, when its prompt is counted, and at the
@@ -27,8 +27,8 @@ class Check(Protocol):
         ...
 
 
-def outcome_of(checks: Sequence[Check], job: JobProgress, now: float) -> Outcome | None:
-    """The outcome of the first check that has one.
+def outcome_of(checks: Sequence[Check], job: JobProgress, now: float) -> Decision | None:
+    """What is decided by the first check that has one.
 
     Raises nothing: a job on which a check fails is a dead letter, and ends no worker.
     """

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.pipeline.admit import Admission
@@ -27,9 +27,9 @@ class Counting:
         dispatcher: Dispatcher,
         admissions: Mapping[str, Admission],
         *,
-        check: Callable[[JobProgress], Outcome | None],
+        check: Callable[[JobProgress], Decision | None],
         go: Callable[[Coroutine[Any, Any, None]], object],
-        end: Callable[[JobProgress, Outcome], object],
+        end: Callable[[JobProgress, Decision], object],
     ) -> None:
         """`check`: whether a job need not be called; `go` runs a task; `end` writes an outcome."""
         self._dispatcher = dispatcher

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from random import Random
 
 from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.provenance import Provenance
 from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.forwarding.tiers import tier_for
+from tollway_workers.job.accepted import accepted
 from tollway_workers.job.backoff import full_jitter
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next, Row
 from tollway_workers.job.outcome import (
@@ -84,7 +86,7 @@ class RetryPolicy:
         given = progress.route.retry.max_attempts
         if progress.charged >= (given or DEFAULT_MAX_ATTEMPTS):
             return False
-        most = progress.route.reasks if row.next is Next.REASK else row.most
+        most = _reasks(progress) if row.next is Next.REASK else row.most
         by_route = given is not None and row.next is Next.RETRY and not row.firm
         return by_route or progress.failures[failure_class] <= most
 
@@ -127,6 +129,10 @@ class RetryPolicy:
             rng=self._rng,
         )
         return max(wait, _asked(error))
+
+
+def _reasks(progress: JobProgress) -> int:
+    return progress.route.reasks if Provenance.REASKED in accepted(progress) else 0
 
 
 def _asked(error: CallError) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from tollway_workers.clock import Clock
-from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import PriorityQueue
 from tollway_workers.pipeline.admit import Admission, Permit, Wait
@@ -19,7 +19,7 @@ SWEEP_INTERVAL = 0.5
 class JobOwner(Protocol):
     """Whose jobs a dispatcher holds: it is asked about each head, and takes what leaves."""
 
-    def look(self, job: JobProgress, /) -> Outcome | Following | None:
+    def look(self, job: JobProgress, /) -> Decision | Following | None:
         """What is known of a job without a call: how it ends, or that it follows another."""
         ...
 
@@ -31,7 +31,7 @@ class JobOwner(Protocol):
         """Call a job; this method then owns the permit."""
         ...
 
-    def end(self, job: JobProgress, outcome: Outcome, /) -> None:
+    def end(self, job: JobProgress, decision: Decision, /) -> None:
         """Write the outcome of a job that was not called."""
         ...
 

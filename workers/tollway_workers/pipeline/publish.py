@@ -88,9 +88,7 @@ class OutcomePublisher:
         Raises:
             Unbuildable: a record could not be put together; others may have been written.
         """
-        journaled: Awaitable[object] | None = None
-        if exchange is not None and progress.route.journal != "off":
-            journaled = await self._journal(progress, exchange)
+        journaled = await self._journal(progress, outcome, exchange)
         ended: Outcome = outcome
         metadata: object = None
         if not isinstance(outcome, RetryLater):
@@ -99,8 +97,8 @@ class OutcomePublisher:
                 metadata = await last
             except TopicUnavailable as unavailable:
                 ended, metadata = await self._reply_elsewhere(progress, outcome, unavailable)
-        if journaled is not None:
-            await journaled
+        for line in journaled:
+            await line
         replied = not isinstance(ended, RetryLater | Forwarded)
         return Written(ended, _place(metadata) if replied else None)
 
@@ -199,16 +197,33 @@ class OutcomePublisher:
         except RecordTooLarge:
             await self._dead_letter(progress.bare(), outcome)
 
-    async def _journal(self, progress: JobProgress, exchange: Exchange) -> Awaitable[object]:
+    async def _journal(
+        self, progress: JobProgress, outcome: Outcome, exchange: Exchange | None
+    ) -> list[Awaitable[object]]:
+        """A line for the call that was made, and one for an answer that none was made for."""
+        if progress.route.journal == "off":
+            return []
         settings = self._settings
-        value = built(
-            lambda: outgoing.journal_record(
-                progress, exchange, worker=settings.worker, most_bytes=settings.most_bytes
+        worker, most = settings.worker, settings.most_bytes
+        lines: list[Awaitable[object]] = []
+        if exchange is not None:
+            value = built(
+                lambda: outgoing.journal_record(progress, exchange, worker=worker, most_bytes=most)
             )
-        )
-        return await self._sink.send(
-            OutgoingRecord(settings.topics.journal, job_key(progress.job.id), value, [])
-        )
+            lines.append(await self._journal_line(progress, value))
+        if isinstance(outcome, Completed) and not outcome.provenance.of_a_call:
+            now = self._clock.now()
+            value = built(
+                lambda: outgoing.journal_answer(
+                    progress, outcome, worker=worker, now=now, most_bytes=most
+                )
+            )
+            lines.append(await self._journal_line(progress, value))
+        return lines
+
+    async def _journal_line(self, progress: JobProgress, value: bytes) -> Awaitable[object]:
+        topic = self._settings.topics.journal
+        return await self._sink.send(OutgoingRecord(topic, job_key(progress.job.id), value, []))
 
     async def _dead_letter(self, progress: JobProgress, outcome: DeadLettered) -> None:
         job, settings = progress.job, self._settings

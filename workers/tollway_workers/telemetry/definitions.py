@@ -78,9 +78,10 @@ REFUSED = Metric(
 ANSWERS = Metric(
     "tollway_answers_total",
     "counter",
-    "Jobs that were answered, by what their answer took: `live` (as it came), `reasked`, "
-    "`repaired`.",
-    "Where reasked or repaired rises, the model has changed, or its schema asks too much of it.",
+    "Jobs that were answered, by what made their answer: `live` (as it came), `reasked`, "
+    "`repaired`, `fallback` (another lane), `rule`.",
+    "Where reasked or repaired rises, the model has changed, or its schema asks too much of it; "
+    "where fallback or rule does, a lane is in trouble.",
     ("route", "provenance"),
 )
 REPAIRS = Metric(
@@ -111,6 +112,15 @@ CHECK_FAILURES = Metric(
     "How often the check of a route failed: it raised, said nothing in time, or no problem.",
     "Each makes a bad answer of what may be a good one: the worker's log names the error's type.",
     ("route",),
+)
+RULE_UNANSWERED = Metric(
+    "tollway_rule_unanswered_total",
+    "counter",
+    "How often the rule of a route was asked and had no answer: it returned None (`none`), or what "
+    "job or route refuse (`invalid`), raised (`error`), took too long (`timeout`), or all of its "
+    "threads hang (`hangs`).",
+    "Its jobs wait for a lane, or end without an answer: the worker's log names the error's type.",
+    ("route", "why"),
 )
 ATTEMPTS = Metric(
     "tollway_attempts_total",

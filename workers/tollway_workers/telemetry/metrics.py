@@ -79,6 +79,7 @@ class Metrics:
         self.reasks = counter(d.REASKS, self.registry)
         self.reask_cost = counter(d.REASK_COST, self.registry)
         self.check_failures = counter(d.CHECK_FAILURES, self.registry)
+        self.rule_unanswered = counter(d.RULE_UNANSWERED, self.registry)
         self.attempts = counter(d.ATTEMPTS, self.registry)
         self.call_seconds = histogram(d.CALL_SECONDS, self.registry)
         self.first_token_seconds = histogram(d.FIRST_TOKEN_SECONDS, self.registry)
@@ -143,6 +144,12 @@ class Metrics:
         """The check of a route did not say whether an answer is good."""
         self.check_failures.labels(route).inc()
         log.warning("the check of a route failed", route=route, **error_fields(error))
+
+    def rule_had_none(self, route: str, why: str, error: Exception | None) -> None:
+        """The rule of a route was asked, and had no answer."""
+        self.rule_unanswered.labels(route, why).inc()
+        about = {} if error is None else error_fields(error)
+        log.warning("the rule of a route had no answer", route=route, why=why, **about)
 
     def _answered(self, route: str, outcome: Completed) -> None:
         self.answers.labels(route, outcome.provenance.value).inc()

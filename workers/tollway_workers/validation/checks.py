@@ -6,31 +6,27 @@ what it raises, how long it takes and what it returns ends the answer, never the
 
 import asyncio
 import inspect
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from tollway_schemas.job import Job
 from tollway_schemas.reply import Answer
+from tollway_workers.callables.harmless import CallableBroken, harmless
+from tollway_workers.callables.threads import AllThreadsHang, OwnThreads
 from tollway_workers.errors import InvalidResult
 from tollway_workers.job.readable_json import read_text
 from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.validation.engine import LONGEST_PROBLEM, MOST_PROBLEMS
 
-#: Threads of one route for a check that is no coroutine: one that hangs keeps its thread.
+#: Threads of one route for a check that is no coroutine.
 _THREADS = 4
 #: Characters of an answer above which its copy is made in a thread.
 _LARGEST_INLINE = 64 * 1024
 
 Check = Callable[[Any, Job], Any]
 Failed = Callable[[str, Exception], None]
-
-
-class CheckBroken(Exception):
-    """A check did not say whether an answer is good; the text is one clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +52,8 @@ class RouteChecks:
     ) -> None:
         self._checks = dict(checks)
         self._failed = failed
-        # A slot is taken until its thread has ended, whoever waits for it.
         self._in_loop = {route for route, check in checks.items() if check.is_async}
-        self._slots = {route: asyncio.Semaphore(_THREADS) for route in self._checks}
+        self._threads = {route: OwnThreads(f"check-{route}", _THREADS) for route in self._checks}
 
     async def check(self, job: Job, answer: Answer) -> None:
         """Raises InvalidResult if the check of the job's route finds anything wrong, or fails."""
@@ -69,7 +64,7 @@ class RouteChecks:
             async with asyncio.timeout(check.timeout):
                 if job.route in self._in_loop:
                     value = await _copied(answer)
-                    problems = _problems(await _harmless(check.check(value, job)))
+                    problems = _problems(await harmless(check.check(value, job)))
                 else:
                     problems = await self._in_thread(job, answer, check)
         except Exception as error:  # noqa: BLE001 whatever an operator's own code raises
@@ -79,41 +74,11 @@ class RouteChecks:
             raise InvalidResult(problems, answer.text or "")
 
     async def _in_thread(self, job: Job, answer: Answer, check: RouteCheck) -> tuple[str, ...]:
-        loop, slot = asyncio.get_running_loop(), self._slots[job.route]
-        await slot.acquire()
-        said: asyncio.Future[Any] = loop.create_future()
-
-        def work() -> None:
-            try:
-                result, failure = _said(check.check, _value(answer), job), None
-            except Exception as error:  # noqa: BLE001 handed on to whoever waits
-                result, failure = None, error
-            # The loop may be gone, with the process on its way out.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_settle, said, result, failure)
-                loop.call_soon_threadsafe(slot.release)
-
-        try:
-            # A daemon: what hangs holds up no exit.
-            threading.Thread(target=work, name=f"check-{job.route}", daemon=True).start()
-        except RuntimeError:
-            # The machine has no thread left.
-            slot.release()
-            raise
-        found = await said
-        return _problems(await _harmless(found)) if inspect.isawaitable(found) else found
+        found = await self._threads[job.route].run(lambda: _said(check.check, _value(answer), job))
+        return _problems(await harmless(found)) if inspect.isawaitable(found) else found
 
 
 NO_CHECKS = RouteChecks({})
-
-
-def _settle(said: asyncio.Future[Any], result: Any, failure: Exception | None) -> None:
-    if said.done():
-        return
-    if failure is None:
-        said.set_result(result)
-    else:
-        said.set_exception(failure)
 
 
 async def _copied(answer: Answer) -> Any:
@@ -130,34 +95,13 @@ def _value(answer: Answer) -> Any:
 
 
 def _said(check: Check, value: Any, job: Job) -> Any:
-    """The problems that a check finds, or what is to be awaited for them. Raises CheckBroken."""
-    try:
-        said = check(value, job)
-        return said if inspect.isawaitable(said) else _problems(said)
-    except Exception:
-        raise
-    except BaseException as error:  # noqa: BLE001 such as an exit: it ends the answer alone
-        raise CheckBroken(f"failed ({type(error).__name__})") from None
-
-
-async def _harmless(said: Awaitable[Any]) -> Any:
-    """The same, where nothing of it ends the worker: not its exit, nor a cancellation of its own.
-
-    Raises CheckBroken.
-    """
-    try:
-        return await said
-    except Exception:
-        raise
-    except BaseException as error:
-        task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise
-        raise CheckBroken(f"failed ({type(error).__name__})") from None
+    """The problems that a check finds, or what is to be awaited for them. Raises CallableBroken."""
+    said = check(value, job)
+    return said if inspect.isawaitable(said) else _problems(said)
 
 
 def _problems(said: Any) -> tuple[str, ...]:
-    """What a check said, as problems. Raises CheckBroken."""
+    """What a check said, as problems. Raises CallableBroken."""
     if said is None or said is True:
         return ()
     if said is False:
@@ -165,11 +109,11 @@ def _problems(said: Any) -> tuple[str, ...]:
     if isinstance(said, str):
         said = (said,) if said else ()
     if not isinstance(said, Iterable):
-        raise CheckBroken(f"returned {type(said).__name__}, not a text or several")
+        raise CallableBroken(f"returned {type(said).__name__}, not a text or several")
     found = tuple(islice(said, MOST_PROBLEMS))
     for each in found:
         if not isinstance(each, str):
-            raise CheckBroken(f"named a problem that is {type(each).__name__}, not a text")
+            raise CallableBroken(f"named a problem that is {type(each).__name__}, not a text")
     return tuple(map(_placed, found))
 
 
@@ -181,6 +125,8 @@ def _placed(problem: str) -> str:
 def _failure(error: Exception, check: RouteCheck) -> str:
     if isinstance(error, TimeoutError):
         return f"/: the route's check said nothing within {check.timeout:g} s"
-    if isinstance(error, CheckBroken):
+    if isinstance(error, AllThreadsHang):
+        return "/: the route's check hangs in all of its threads"
+    if isinstance(error, CallableBroken):
         return f"/: the route's check {error}"
     return f"/: the route's check failed ({type(error).__name__})"

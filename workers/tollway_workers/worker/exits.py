@@ -2,12 +2,14 @@
 or it stops being ours: it is dropped, unread or handed on.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tollway_schemas.headers import Headers
 from tollway_workers.job.endings import copy_too_large
 from tollway_workers.job.envelopes import Exchange
-from tollway_workers.job.outcome import Forwarded, Outcome, RetryLater
+from tollway_workers.job.outcome import Decision, Forwarded, Outcome, RetryLater, StandIn
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.lookup import Lookup
@@ -21,7 +23,9 @@ from tollway_workers.worker.tasks import Tasks
 
 
 class Exits:
-    """State: `bytes`, of the records that wait, run or are written."""
+    """State: `bytes`, of the records that wait, run or are written; `asking`, the jobs that a
+    stand-in is asked for, and the tasks in which they wait for it.
+    """
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class Exits:
         """`again` queues a job whose last attempt is written, and that is called once more."""
         self._source = parts.source
         self._events = parts.events
+        self._stand_ins = parts.stand_ins
         self._writer = writer
         self._commits = commits
         self._tasks = tasks
@@ -42,13 +47,17 @@ class Exits:
         #: end jobs by this object in their turn.
         self.lookups: Sequence[Lookup] = ()
         self.bytes = 0
+        self.asking: dict[JobProgress, asyncio.Task[Any]] = {}
 
-    def end(self, job: JobProgress, outcome: Outcome) -> None:
+    def end(self, job: JobProgress, decision: Decision) -> None:
         """Begin to write the outcome of a job that was not called."""
-        self._tasks.go(self.write(job, outcome, None))
+        self._tasks.go(self.write(job, decision, None))
 
-    async def write(self, job: JobProgress, outcome: Outcome, exchange: Exchange | None) -> None:
-        """Write an outcome, however long that takes, and act on it."""
+    async def write(self, job: JobProgress, decision: Decision, exchange: Exchange | None) -> None:
+        """Write what is decided of a job, however long that takes, and act on it."""
+        outcome = decision
+        if isinstance(outcome, StandIn):
+            outcome = await self._stood_in(job, outcome, exchange)
         written = await self._writer.write(job, outcome, exchange)
         if isinstance(written.outcome, RetryLater):
             self._again(job, written.outcome)
@@ -60,6 +69,28 @@ class Exits:
         else:
             self._events.job_ended(job, written.outcome)
         self._learn(job, written)
+
+    async def _stood_in(
+        self, job: JobProgress, decision: StandIn, exchange: Exchange | None
+    ) -> Outcome:
+        """The answer of a stand-in, else what becomes of the job without one.
+
+        Cancelled, as the worker or the job's partition leaves, the job goes on without one.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 a coroutine runs in a task
+        self.asking[job] = task
+        try:
+            found = await self._stand_ins.find(job)
+        except asyncio.CancelledError:
+            if job.owned or exchange is not None:
+                self._tasks.go(self.write(job, decision.otherwise, exchange))
+            else:
+                self.drop(job)
+            raise
+        finally:
+            del self.asking[job]
+        return decision.otherwise if found is None else found
 
     async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> None:
         """Write the reply that another job had, `about` being its headers, as the copy's own.

@@ -13,6 +13,7 @@ from tollway_workers.pipeline.check import Check
 from tollway_workers.pipeline.publish import OutcomePublisher
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader
+from tollway_workers.pipeline.stand_in import StandIns
 from tollway_workers.telemetry.events import FleetEvents
 
 
@@ -35,6 +36,8 @@ class Parts:
     #: Bytes of jobs that may be in memory.
     memory_bytes: int
     fairness: Fairness = field(default_factory=Fairness)
+    #: What may answer where no lane does.
+    stand_ins: StandIns = field(default_factory=StandIns)
     #: What operators said; others fill it.
     commands: Commands = field(default_factory=Commands)
 

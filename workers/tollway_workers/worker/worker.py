@@ -1,14 +1,16 @@
 """One process of the fleet: takes jobs, starts calls, ends jobs, leaves."""
 
 import asyncio
+from collections import ChainMap
 from functools import partial
+from typing import Any
 
 import structlog
 
 from tollway_workers.errors import CallNotSent
 from tollway_workers.job.endings import bug
 from tollway_workers.job.envelopes import Exchange
-from tollway_workers.job.outcome import Outcome, RetryLater
+from tollway_workers.job.outcome import Decision, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Permit
@@ -72,7 +74,7 @@ class Worker:
         self._releases = Releases(
             parts.source,
             self.dispatcher,
-            self._calls,
+            ChainMap[JobProgress, asyncio.Task[Any]](self._calls, self._exits.asking),
             parts.clock,
             topic_of_lane=self._topic_of_lane,
             longest_call=parts.longest_call,
@@ -170,12 +172,12 @@ class Worker:
         """Seconds until a job may be called; its deadline is no reason to wait longer."""
         return min(job.not_before, job.deadline) - self._clock.now()
 
-    def look(self, job: JobProgress) -> Outcome | Following | None:
+    def look(self, job: JobProgress) -> Decision | Following | None:
         """What is known of a job without a call: how it ends, or that it follows another."""
         outcome = self._check(job)
         return find_in(self._lookups, job) if outcome is None else outcome
 
-    def _check(self, job: JobProgress) -> Outcome | None:
+    def _check(self, job: JobProgress) -> Decision | None:
         return outcome_of(self._parts.checks, job, self._clock.now())
 
     def count_ahead(self, lane: str) -> None:
@@ -197,7 +199,7 @@ class Worker:
 
     async def _call(self, job: JobProgress, permit: Permit) -> None:
         calls_before = job.calls
-        ended: tuple[Outcome, Exchange | None] | None = None
+        ended: tuple[Decision, Exchange | None] | None = None
         try:
             may_send = partial(self.may_start, job)
             ended = await self._parts.executor.execute(job, permit, may_send)
@@ -228,9 +230,9 @@ class Worker:
 
     # End: from an outcome to a complete record.
 
-    def end(self, job: JobProgress, outcome: Outcome) -> None:
+    def end(self, job: JobProgress, decision: Decision) -> None:
         """Begin to write the outcome of a job that was not called."""
-        self._exits.end(job, outcome)
+        self._exits.end(job, decision)
 
     def drop(self, job: JobProgress) -> None:
         """A job's partition went to another worker before it was called."""

@@ -25,6 +25,7 @@ from tollway_workers.config.say.template import (
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.network import is_loopback, split_address
 from tollway_workers.errors import ConfigError, ConfigMistake
+from tollway_workers.pipeline.stand_ins.rule import load_rules
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.providers.trial import MOST_TOKENS, Trial, try_lane
@@ -91,7 +92,7 @@ def init(
 def check(config: File = None, as_json: AsJson = False, call: Call = False) -> None:
     """Say everything that is wrong or doubtful, and whether each lane's key can be found.
 
-    Lanes that name a tokenizer have it opened, routes that name a check have it imported.
+    Lanes that name a tokenizer have it opened, routes that name a check or a rule have it imported.
 
     Calls no provider (but with --call) and no broker. Exit code 0 if the configuration can be
     used, else 2; with --call 1 if a lane's provider does not answer.
@@ -175,11 +176,12 @@ def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:
 
 
 def _open_what_is_named(settings: FleetSettings, file: Path, *, as_json: bool) -> None:
-    """Tokenizers of lanes and checks of routes, as a worker would at its start."""
+    """Tokenizers of lanes, checks and rules of routes, as a worker would at its start."""
     mistakes: list[ConfigMistake] = []
     for open_them in (
         lambda: open_tokenizers(settings, settings.lanes),
         lambda: load_checks(settings.routes),
+        lambda: load_rules(settings.routes),
     ):
         try:
             open_them()

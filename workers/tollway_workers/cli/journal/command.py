@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ from tollway_workers.cli.shared.topic_scan import (
 from tollway_workers.cli.shared.whose import Whose, whose_text
 from tollway_workers.config.shape.kafka import KafkaSettings
 
+#: Where a record does not say when it was made.
+_EPOCH = datetime.fromtimestamp(0, UTC)
 #: Exit status where nothing is known of the job.
 _NOT_FOUND = 1
 
@@ -108,7 +111,8 @@ async def _find(kafka: KafkaSettings, job: str, whose: Whose, *, everywhere: boo
 
 
 def _order(record: JournalRecord) -> tuple[object, ...]:
-    return *_whose(record), record.generation, record.attempt.started_at
+    at = record.answered_at if record.attempt is None else record.attempt.started_at
+    return *_whose(record), record.generation, at or _EPOCH
 
 
 def _whose(record: JournalRecord) -> tuple[str, str, str]:
@@ -123,7 +127,8 @@ def _show(job: str, found: Found) -> None:
         say()
     for whose, records in (apart or {("", "", ""): []}).items():
         of = f" ({whose_text(*whose)})" if len(apart) > 1 else ""
-        say(f"{on_one_line(job)}{of}: {count(len(records), 'call')}", style="bold")
+        calls = sum(each.attempt is not None for each in records)
+        say(f"{on_one_line(job)}{of}: {count(calls, 'call')}", style="bold")
         if records:
             _show_calls(records)
             say()
@@ -133,15 +138,26 @@ def _show(job: str, found: Found) -> None:
 
 
 def _show_calls(records: list[JournalRecord]) -> None:
-    show_attempts(record.attempt for record in records)
+    attempts = [record.attempt for record in records if record.attempt is not None]
+    if attempts:
+        show_attempts(attempts)
     for record in records:
         say()
-        number = f"call {record.attempt.number}"
+        title = _title(record)
         if record.generation > 1:
-            number += f" of generation {record.generation}"
-        say(f"{number}, by worker {on_one_line(record.worker)}", style="bold")
-        _show_body("request", request_text(record.request), absent=record.request is None)
+            title += f" of generation {record.generation}"
+        say(f"{title}, by worker {on_one_line(record.worker)}", style="bold")
+        if record.attempt is not None:
+            _show_body("request", request_text(record.request), absent=record.request is None)
         _show_body("response", response_text(record.response), absent=record.response is None)
+
+
+def _title(record: JournalRecord) -> str:
+    if record.attempt is not None:
+        return f"call {record.attempt.number}"
+    answered = record.provenance.value if record.provenance else "unknown"
+    when = f" at {record.answered_at:%Y-%m-%d %H:%M:%S}" if record.answered_at else ""
+    return f"answer without a call ({answered}){when}"
 
 
 def _show_body(title: str, text: str, *, absent: bool) -> None:

@@ -33,6 +33,11 @@ Fallback = Literal["auto", "eager", "late", "never"]
 #: Lanes of a route at most: each may be visited twice, and a job is forwarded eight times at most.
 MOST_LANES = 4
 
+#: Provenances by their names.
+Accept = Annotated[
+    tuple[Annotated[Provenance, Field(strict=False)], ...], Field(min_length=1, strict=False)
+]
+
 JournalMode = Literal["full", "metadata", "off"]
 
 
@@ -68,7 +73,7 @@ class RouteSettings(Section):
     or the name of an entry point in the group `tollway.rules`."""
     rule_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
     """Seconds that it may take; without an answer by then it has none."""
-    accept: Annotated[tuple[Provenance, ...], Field(min_length=1, strict=False)] | None = None
+    accept: Accept | None = None
     """The provenances that its jobs take for an answer (default: all); a job may name fewer."""
     tenant: str | None = None
     """Whom all of its jobs are for; what a job itself says is not believed. None: as each says."""

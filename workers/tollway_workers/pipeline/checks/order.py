@@ -7,6 +7,7 @@ from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.checks.accept import has_an_acceptable_rung
 from tollway_workers.pipeline.checks.cancelled import NotCancelled
 from tollway_workers.pipeline.checks.crashed import has_crashed_workers
 from tollway_workers.pipeline.checks.deadline import has_a_deadline_ahead
@@ -35,5 +36,6 @@ def checks_in_order(
         ToolSchemasUsable(validator),
         LaneServed(routes),
         NotCancelled(commands),
+        has_an_acceptable_rung,
         WithinLimits(admissions),
     )
