@@ -45,7 +45,7 @@ class Holds:
         if self._reason is None and (not self._past or self._past[-1].until <= since):
             return None
         here = [] if self._reason is None else [_Held(self._reason, self._since, now)]
-        times = {}
+        times: dict[str, float] = {}
         for reason, began, ended in (*self._past, *here):
             shared = min(ended, now) - max(began, since)
             times[reason] = times.get(reason, 0.0) + max(0.0, shared)

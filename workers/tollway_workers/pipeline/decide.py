@@ -5,7 +5,6 @@ from random import Random
 
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.provenance import Provenance
-from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.forwarding.tiers import tier_for
 from tollway_workers.job.accepted import accepted
@@ -14,13 +13,14 @@ from tollway_workers.job.failure_table import FAILURE_TABLE, Next, Row
 from tollway_workers.job.outcome import (
     Ask,
     DeadLettered,
+    Decision,
     Failed,
     Forwarded,
-    Outcome,
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.evidence import is_poison
+from tollway_workers.lanes.ladder import at_last, attempts_here, given_up
 
 CallError = ProviderError | InvalidResult
 
@@ -52,6 +52,11 @@ def expired(progress: JobProgress) -> Failed | DeadLettered:
     return Failed(failure) if progress.interactive else DeadLettered(failure)
 
 
+def out_of_time(progress: JobProgress) -> Decision:
+    """The same, where the route's rule is asked first if it may be."""
+    return at_last(progress, expired(progress))
+
+
 class RetryPolicy:
     """Decides what becomes of a job whose call failed: `FAILURE_TABLE` and the route's limits."""
 
@@ -60,22 +65,23 @@ class RetryPolicy:
         self._rng = rng
         self._tiers = tiers
 
-    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Outcome:
-        """The job's outcome, once its failed call stands in `progress`; `now` is seconds UTC."""
+    def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Decision:
+        """What becomes of a job, once its failed call stands in `progress`; `now`: seconds UTC."""
         failure_class = failure_class_of(error)
         row = FAILURE_TABLE[failure_class]
         if row.next is Next.FAIL:
             return Failed(_failure(progress, failure_class, error))
         if self._may_go_on(progress, failure_class, row):
             if now >= progress.deadline:
-                return expired(progress)
+                return out_of_time(progress)
             return self._again(progress, failure_class, row, error, now)
         if row.lane_fault and not is_poison(progress.doubt, progress.lane_failures):
             # Chance explains it: the lane is sick, and the job waits for it.
             if now >= progress.deadline:
-                return expired(progress)
+                return out_of_time(progress)
             return self._after(max(_SICK_LANE_WAIT, _asked(error)), progress, now)
-        return DeadLettered(_failure(progress, failure_class, error), _detail(error))
+        ending = DeadLettered(_failure(progress, failure_class, error), _detail(error))
+        return given_up(progress, ending) if row.forward else ending
 
     def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
         if row.next is Next.DEAD_LETTER:
@@ -83,12 +89,14 @@ class RetryPolicy:
         if not row.charged:
             # Nothing is used up: its deadline alone ends the job.
             return True
-        given = progress.route.retry.max_attempts
-        if progress.charged >= (given or DEFAULT_MAX_ATTEMPTS):
+        if progress.charged >= attempts_here(progress):
             return False
-        most = _reasks(progress) if row.next is Next.REASK else row.most
+        if row.next is Next.REASK:
+            # Another lane's model was asked the job's own request, and may be re-asked, too.
+            return _bad_answers_here(progress) <= _reasks(progress)
+        given = progress.route.retry.max_attempts
         by_route = given is not None and row.next is Next.RETRY and not row.firm
-        return by_route or progress.failures[failure_class] <= most
+        return by_route or progress.failures[failure_class] <= row.most
 
     def _again(
         self,
@@ -133,6 +141,13 @@ class RetryPolicy:
 
 def _reasks(progress: JobProgress) -> int:
     return progress.route.reasks if Provenance.REASKED in accepted(progress) else 0
+
+
+def _bad_answers_here(progress: JobProgress) -> int:
+    return sum(
+        attempt.failure_class is FailureClass.BAD_OUTPUT and attempt.lane == progress.lane
+        for attempt in progress.attempts
+    )
 
 
 def _asked(error: CallError) -> float:

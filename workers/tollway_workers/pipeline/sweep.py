@@ -2,7 +2,6 @@
 deadline would pass in line.
 """
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -10,7 +9,6 @@ from math import inf
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.job import Priority
 from tollway_workers.clock import Clock
-from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.accepted import may_ask_rule
 from tollway_workers.job.outcome import Decision, Forwarded
 from tollway_workers.job.progress import JobProgress
@@ -26,6 +24,7 @@ from tollway_workers.lanes.line import Line, speed, usual
 from tollway_workers.lanes.state import LaneState
 from tollway_workers.pipeline.dispatch import Dispatcher
 from tollway_workers.pipeline.queue import LaneQueue
+from tollway_workers.pipeline.read import JobReader
 from tollway_workers.pipeline.rooms import Rooms
 
 #: Seconds between two looks.
@@ -42,9 +41,6 @@ _LATE = "late: its deadline would have passed in line"
 class Surroundings:
     """What the ladder knows of the world beyond this worker's memory."""
 
-    routes: Mapping[str, RouteSettings]
-    #: The topics of a lane's jobs of one priority.
-    topics_of: Callable[[str, Priority], Sequence[str]]
     #: The last heartbeat of each live worker; None: none is known yet.
     beats: Callable[[], Sequence[Heartbeat] | None] = tuple
     #: Records of this worker's partitions that are not finished, read or not, by topic.
@@ -57,6 +53,7 @@ class Sweep:
     def __init__(
         self,
         dispatcher: Dispatcher,
+        reader: JobReader,
         surroundings: Surroundings,
         clock: Clock,
         *,
@@ -67,6 +64,7 @@ class Sweep:
         what is decided of a job that was not called.
         """
         self._dispatcher = dispatcher
+        self._reader = reader
         self._around = surroundings
         self._clock = clock
         self._paused = paused
@@ -74,8 +72,8 @@ class Sweep:
         self._queues = dispatcher.queues
         self._holds = {lane: Holds() for lane in self._queues}
         admissions = {lane: queue.admission for lane, queue in self._queues.items()}
-        self._rooms = Rooms(surroundings.routes, admissions, clock)
-        routes = surroundings.routes.values()
+        self._rooms = Rooms(reader.routes, admissions, clock)
+        routes = reader.routes.values()
         several = [route for route in routes if len(route.lanes) > 1 or route.rule is not None]
         #: Lanes of whose jobs some may leave.
         self._asked = sorted({lane for route in several for lane in route.lanes})
@@ -121,18 +119,15 @@ class Sweep:
     def _line(self, lane: str, queue: LaneQueue, outstanding: Mapping[str, int]) -> Line:
         admission = queue.admission
         costs = (job.cost or admission.estimate(job) for job in queue.upcoming(_SAMPLE))
-        held = Counter(job.job.priority for job in queue)
-        unread = {
-            priority: sum(
-                outstanding.get(topic, 0) for topic in self._around.topics_of(lane, priority)
-            )
-            - held[priority]
-            for priority in Priority
-        }
+        interactive, bulk = (
+            sum(outstanding.get(topic, 0) for topic in self._reader.topics_of(lane, priority))
+            for priority in (Priority.INTERACTIVE, Priority.BULK)
+        )
+        read = queue.waiting.interactive
         return Line(
             speed=speed(admission.quota, usual(costs), admission.call_seconds),
-            unread_interactive=max(0, unread[Priority.INTERACTIVE]),
-            unread_bulk=max(0, unread[Priority.BULK]),
+            unread_interactive=max(0, interactive - read),
+            unread_bulk=max(0, bulk - (queue.held - read)),
         )
 
     def _is_anyone_late(self, queue: LaneQueue, line: Line) -> bool:
