@@ -144,23 +144,33 @@ lanes = ["main"]
 """
 
 
-def test_a_routes_check_is_imported(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("setting", "parameters"), [("check", "answer, job"), ("rule", "job")])
+def test_what_a_route_names_is_imported(
+    run: Run, tmp_path: Path, setting: str, parameters: str
+) -> None:
     run("init", "--base-url", "http://127.0.0.1:8080/v1")
     file = tmp_path / "tollway.toml"
     route = next(name for name in tomllib.loads(file.read_text())["routes"])
     begins = f"[routes.{route}]\n"
-    file.write_text(file.read_text().replace(begins, f'{begins}check = "shop.checks:totals"\n'))
+    file.write_text(file.read_text().replace(begins, f'{begins}{setting} = "shop.own:code"\n'))
 
     missing = run("check")
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "checks.py").write_text("def totals(answer, job):\n    return None\n")
+    module = tmp_path / "shop" / "own.py"
+    module.parent.mkdir()
+    module.write_text(f"def code({parameters}):\n    return None\n")
     found = run("check", PYTHONPATH=str(tmp_path))
-    (tmp_path / "shop" / "checks.py").write_text("raise SystemExit(0)\n")
+    module.write_text("raise SystemExit(0)\n")
     exits = run("check", PYTHONPATH=str(tmp_path))
+    module.write_text("def code():\n    return None\n")
+    short = run("check", PYTHONPATH=str(tmp_path))
 
-    assert (missing.returncode, found.returncode, exits.returncode) == (2, 0, 2)
-    assert f"routes.{route}.check: 'shop.checks:totals' cannot be imported" in missing.stderr
-    assert "(SystemExit)" in exits.stderr
+    told = (missing, found, exits, short)
+    assert [each.returncode for each in told] == [2, 0, 2, 2]
+    named = f"routes.{route}.{setting}: 'shop.own:code' "
+    assert f"{named}cannot be imported (no module 'shop')" in missing.stderr
+    assert f"{named}cannot be imported (SystemExit)" in exits.stderr
+    assert f"{named}does not take the " in short.stderr
+    assert all(len(each.stderr.splitlines()) == 1 for each in told if each is not found)
 
 
 def test_a_lanes_tokenizer_is_opened(run: Run, tmp_path: Path) -> None:

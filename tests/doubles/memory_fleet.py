@@ -36,6 +36,8 @@ from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
+from tollway_workers.pipeline.stand_in import StandIns
+from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
@@ -77,6 +79,10 @@ class MemoryFleet:
 
     #: What its routes ask of an answer beyond its schema.
     answer_checks: ClassVar[RouteChecks] = NO_CHECKS
+    #: What answers where no lane does, by route.
+    rules: ClassVar[Mapping[str, RouteRule]] = {}
+    #: What decides of a job whose call failed.
+    policy: ClassVar[type[RetryPolicy]] = RetryPolicy
 
     def __init__(
         self,
@@ -113,7 +119,7 @@ class MemoryFleet:
         self.metrics = Metrics({config.name: config for config in lanes}, self.clock)
         self.validator = ResultValidator(Judge(Unconfined()))
         dice = Random(7)
-        policy = RetryPolicy(dice, tiers)
+        policy = self.policy(dice, tiers)
         self.executor = JobExecutor(
             self.lanes, self.validator, policy, self.clock, self.answer_checks
         )
@@ -264,6 +270,10 @@ class MemoryFleet:
             commands=self.commands,
         )
 
+    def _rule_answers(self) -> RuleAnswers:
+        unanswered = self.metrics.rule_had_none
+        return RuleAnswers(self.rules, self.validator, self.answer_checks, self.clock, unanswered)
+
     def _new_relay(
         self, routes: Mapping[str, RouteSettings], lanes: Iterable[str], tiers: tuple[float, ...]
     ) -> Relay:
@@ -285,6 +295,7 @@ class MemoryFleet:
             reader=self.reader,
             checks=self.checks,
             commands=self.commands,
+            stand_ins=StandIns((self._rule_answers(),)),
             lanes=self.lanes,
             executor=self.executor,
             publisher=self.publisher,

@@ -1,6 +1,7 @@
 """Pages about an id that several routes or tenants use: each job is told apart."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -9,7 +10,15 @@ from typing import Any
 import pytest
 from samples import NOW, attempt
 
-from tollway_schemas import DeadLetter, Failure, FailureClass, JournalRecord, Origin, headers
+from tollway_schemas import (
+    DeadLetter,
+    Failure,
+    FailureClass,
+    JournalRecord,
+    Origin,
+    Provenance,
+    headers,
+)
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
 from tollway_workers.cli.dead_letters import command as dead_letters
@@ -91,6 +100,35 @@ def test_the_journal_of_an_id_shows_each_route_and_tenant_apart(
     parts = ["42: 2 jobs of that id", "route extract, tenant a): 2 calls", "said to extract"]
     parts += ["route sum, tenant b): 1 call", "said to sum"]
     assert [told.index(part) for part in parts] == sorted(told.index(part) for part in parts)
+
+
+def test_the_journal_shows_an_answer_that_no_call_was_made_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = JournalRecord(
+        job_id="42",
+        generation=1,
+        route="extract",
+        worker="w",
+        provenance=Provenance.RULE,
+        answered_at=instant(NOW + 60.0),
+        response={"n": 1},
+    )
+    by_rule = LoggedRecord(("journal", 0), 9, b"42", encode(answer))
+    scanned(monkeypatch, journal, by_rule, called(1, "extract"))
+
+    journal.journal("42")
+
+    told = capsys.readouterr().out
+    parts = ["42: 1 call, 1 answer without one", "call 1, by worker w"]
+    parts += ["answer without a call (rule) at 2023-11-14 22:14:20, by worker w", '"n": 1']
+    assert [told.index(part) for part in parts] == sorted(told.index(part) for part in parts)
+    assert "no request" not in told.partition("answer without a call")[2]
+
+    scanned(monkeypatch, journal, by_rule)
+    journal.journal("42", as_json=True)
+    (line,) = json.loads(capsys.readouterr().out)["calls"]
+    assert (line["provenance"], line.get("attempt")) == ("rule", None)
 
 
 @pytest.mark.parametrize("whose", [{"route": "sum"}, {"tenant": "b"}])

@@ -15,9 +15,9 @@ from tollway_workers.job.failure_table import FAILURE_TABLE, Next
 from tollway_workers.job.outcome import (
     Ask,
     DeadLettered,
+    Decision,
     Failed,
     Forwarded,
-    Outcome,
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
@@ -103,7 +103,7 @@ def fail(subject: JobProgress, failure_class: FailureClass) -> None:
 
 def decide(
     subject: JobProgress, failure_class: FailureClass, *, now: float = NOW, seed: int = 1
-) -> Outcome:
+) -> Decision:
     fail(subject, failure_class)
     return RetryPolicy(Random(seed)).decide(subject, error_of(failure_class), now=now)
 
@@ -144,7 +144,7 @@ WALKS = {
 }
 
 
-def letter(outcome: Outcome) -> str:
+def letter(outcome: Decision) -> str:
     match outcome:
         case RetryLater(ask=Ask.LARGER):
             return "l"

@@ -120,7 +120,9 @@ journal_records = st.builds(
     generation=st.integers(1, 9),
     route=text,
     worker=text,
-    attempt=attempts,
+    attempt=st.none() | attempts,
+    provenance=st.none() | st.sampled_from(Provenance),
+    answered_at=st.none() | times,
     request=json_values,
     response=json_values,
 )

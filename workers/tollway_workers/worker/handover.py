@@ -25,7 +25,7 @@ _GRACE = 1.0
 
 
 class Cancellable(Protocol):
-    """A call that can be broken off."""
+    """A call, or the asking of a rule, that can be broken off."""
 
     def cancel(self) -> object:
         """Break it off."""
@@ -47,9 +47,10 @@ class Releases:
         topic_of_lane: Mapping[str, str],
         longest_call: float,
     ) -> None:
-        """`calls`: those in flight; `topic_of_lane`: the owner of its shards may call the lane.
+        """`calls`: those in flight, and what asks a stand-in.
 
-        `longest_call`: seconds; calls may take so long, and a little more, once a release began.
+        `topic_of_lane`: the owner of its shards may call the lane. `longest_call`: seconds; calls
+        may take so long, and a little more, once a release began.
         """
         self._source = source
         self._dispatcher = dispatcher
@@ -91,8 +92,8 @@ class Releases:
         for progress, call in tuple(self._calls.items()):
             if progress.record.tracker in late:
                 log.warning(
-                    "a call ran longer than its shard's release may take: it is aborted, "
-                    "and another worker calls its job again"
+                    "a call or a rule ran longer than its shard's release may take: it is aborted, "
+                    "and its job goes on without it"
                 )
                 call.cancel()
 

@@ -127,14 +127,19 @@ def _show(job: str, found: Found) -> None:
         say()
     for whose, records in (apart or {("", "", ""): []}).items():
         of = f" ({whose_text(*whose)})" if len(apart) > 1 else ""
-        calls = sum(each.attempt is not None for each in records)
-        say(f"{on_one_line(job)}{of}: {count(calls, 'call')}", style="bold")
+        say(f"{on_one_line(job)}{of}: {_counted(records)}", style="bold")
         if records:
             _show_calls(records)
             say()
     if found.unreadable:
         unread = count(found.unreadable, "more record")
         say(f"{unread} of it that this release cannot read: upgrade it")
+
+
+def _counted(records: list[JournalRecord]) -> str:
+    calls = sum(each.attempt is not None for each in records)
+    without = len(records) - calls
+    return count(calls, "call") + (f", {count(without, 'answer')} without one" if without else "")
 
 
 def _show_calls(records: list[JournalRecord]) -> None:

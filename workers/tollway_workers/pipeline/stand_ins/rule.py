@@ -30,7 +30,7 @@ from tollway_workers.validation.validator import ResultValidator
 #: Threads of one route's rule.
 _THREADS = 8
 #: Seconds that a coroutine may take to end once it is cancelled, before its thread is given up.
-_CANCELLED_WITHIN = 1.0
+_CANCELLED_WITHIN = 0.5
 #: Bytes of an answer: a reply has to hold it.
 _MOST_BYTES = 512 * 1024
 
