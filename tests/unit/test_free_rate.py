@@ -37,10 +37,13 @@ def beat(*lanes: LaneBeat, worker: str = "one", **fields: Any) -> Heartbeat:
     )
 
 
-def rate(*beats: Heartbeat, cost: Cost | None = None, sent: Sent | None = None, n: int = 1) -> float:
+_JOB = Cost()
+
+
+def rate(*beats: Heartbeat, cost: Cost = _JOB, sent: Sent | None = None, sharers: int = 1) -> float:
     """Jobs a second; 0 where there is no free rate."""
-    found = free_rate("b", beats, cost or Cost(), sent or Sent(), n, 100.0)
-    return 0.0 if found is None else 1.0 / found.seconds(cost or Cost())
+    found = free_rate("b", beats, cost, sent or Sent(), sharers, 100.0)
+    return 0.0 if found is None else 1.0 / found.seconds(cost)
 
 
 def test_what_is_left_of_a_minute_is_free_over_a_minute() -> None:
@@ -104,7 +107,7 @@ def test_it_is_divided_by_those_whose_own_lane_is_down() -> None:
     assert sharers_of({"a"}, down, down=True) == 1
     assert sharers_of({"a"}, down, down=False) == 2
     assert sharers_of({"other"}, down, down=False) == 1
-    assert rate(beat(lane()), n=4) == pytest.approx(2.5)
+    assert rate(beat(lane()), sharers=4) == pytest.approx(2.5)
 
 
 def test_who_sends_is_not_slowed_by_what_it_sent_itself() -> None:

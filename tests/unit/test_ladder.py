@@ -171,9 +171,7 @@ def test_one_charged_attempt_is_kept_for_each_lane_that_is_ahead() -> None:
 
 
 _ACCEPTS = st.none() | st.sets(st.sampled_from(Provenance), min_size=1).map(tuple)
-_STEPS = st.tuples(
-    st.booleans(), st.booleans(), st.tuples(*[st.sampled_from(Room)] * len("abcd"))
-)
+_STEPS = st.tuples(st.booleans(), st.booleans(), st.tuples(*[st.sampled_from(Room)] * len("abcd")))
 
 
 class Travel:
