@@ -20,21 +20,25 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     CANCEL = "cancel"
+    BREAK = "break"
+    OPEN = "open"
 
 
 class Command(Record):
     """One command: a record of `<prefix>.commands`, in force from when it is read until it expires.
 
     Its key is a name of its own. A record without a value under that key takes it back: so does
-    `tollway resume`, and so does the next command for what has expired.
+    `tollway resume` and `tollway lanes open`, and so does the next command for what has expired.
+    A worker of an earlier release ignores an action that it does not know.
     """
 
     version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
     """Major version of this record's schema."""
     action: Action
-    """What is to be done: a pause or resume names a lane alone, a cancel one or more others."""
+    """What is to be done: a cancel names jobs, a tenant or a run, any other action a lane alone."""
     lane: Name | None = None
-    """pause: no call starts on this lane; resume: what its provider refused is forgotten."""
+    """pause: no call starts on this lane; break: it is taken for broken, and its jobs may go to
+    another; resume and open: what its provider refused, and how its calls failed, is forgotten."""
     jobs: Annotated[tuple[JobId, ...], Field(max_length=MOST_JOBS)] = ()
     """cancel: the jobs of these ids, whenever they come; others may have the same ids."""
     tenant: Name | None = None
@@ -59,6 +63,7 @@ class Command(Record):
             right = self.lane is None and whose
         if not right:
             raise ValueError(
-                "a pause or resume names a lane; a cancel names jobs, a tenant or a run"
+                "a pause, resume, break or open names a lane; "
+                "a cancel names jobs, a tenant or a run"
             )
         return self

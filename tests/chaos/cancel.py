@@ -17,9 +17,8 @@ from ground import PATIENCE, Ground, Setting, Stage, ground
 from judge import ARRIVAL, Call
 from provider import TOLLWAY, Behaviour, environment
 from report import Figure, exactly
+from topic_records import records
 from traffic import jobs
-
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 
 WORKERS = ("w0", "w1", "w2")
 #: Seconds within which a connection of a cancelled job is closed.
@@ -174,10 +173,10 @@ async def _cancel(here: Ground, names: list[str]) -> list[str]:
 
 async def _told(here: Ground, workers: Sequence[str], returned: float) -> Told:
     names = here.traffic.names
-    commands = await _records(here, names.commands)
+    commands = await records(here.servers, names.commands)
     last = max(record.offset for record in commands)
     first_words: dict[str, float] = {}
-    for record in await _records(here, names.heartbeats):
+    for record in await records(here.servers, names.heartbeats):
         beat = orjson.loads(record.value or b"{}")
         if beat["commands"] > last:
             first_words.setdefault(beat["worker"], record.timestamp)
@@ -191,14 +190,3 @@ async def _told(here: Ground, workers: Sequence[str], returned: float) -> Told:
         returned=returned,
         workers=workers,
     )
-
-
-async def _records(here: Ground, topic: str) -> list[LoggedRecord]:
-    reader = LogReader({"bootstrap_servers": here.servers})
-    await reader.start()
-    try:
-        ends = await reader.ends([topic])
-        starts = await reader.starts(ends, None)
-        return [record async for record in reader.between(starts, ends)]
-    finally:
-        await reader.stop()

@@ -22,6 +22,7 @@ import hostile
 import killer
 import moving_target
 import one_slow
+import outage
 import zombie
 from ground import Stage
 from report import Figure, Progress, Verdict, table
@@ -31,7 +32,7 @@ from tollway_workers.kafka.connect import quieten_client_logs
 
 Scenario = Callable[[Stage], Awaitable[list[Figure]]]
 
-#: Delivery takes 13 minutes, limits 15, strangers 5.
+#: Delivery takes 13 minutes, limits 15, strangers 5, outages half an hour.
 GROUPS: dict[str, dict[str, Scenario]] = {
     "delivery": {
         "churn": churn.churn,
@@ -49,8 +50,11 @@ GROUPS: dict[str, dict[str, Scenario]] = {
         "fairness": fairness.fairness,
     },
     "strangers": {"hostile": hostile.hostile},
+    "outages": {"outage": outage.outage},
 }
-SCENARIOS = {name: scenario for group in GROUPS.values() for name, scenario in group.items()}
+SCENARIOS: dict[str, Scenario] = {
+    name: scenario for group in GROUPS.values() for name, scenario in group.items()
+} | outage.BY_KIND
 
 
 def run(name: str, seed: int, folder: Path, progress: Progress) -> Verdict:

@@ -61,6 +61,8 @@ class Setting:
     #: Seconds: the release bound too.
     call_timeout: float = 20.0
     nodes: int = 1
+    #: Under whose name all workers call; None: each has an account of its own.
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ async def ground(stage: Stage, setting: Setting, part: str = "run") -> AsyncIter
         provider = await stack.enter_async_context(Provider(folder, setting.behaviour))
 
         def config(worker: str) -> str:
-            return configuration(setting, servers, provider.base_url(worker))
+            return configuration(setting, servers, provider.base_url(setting.account or worker))
 
         await make_topics(folder, config("topics"))
         traffic = await stack.enter_async_context(Traffic(servers, TopicNames(PREFIX)))

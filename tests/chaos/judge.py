@@ -29,6 +29,8 @@ class Call:
     ending: str
     #: What its provider charged of the tokens a minute.
     tokens: float = 0.0
+    #: The script's doing, where it is.
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -80,7 +81,12 @@ class Provider:
 
     async def calls(self, *, since: float = 0.0) -> list[Call]:
         """Every call that started at `since` or later."""
-        return [_call(json.loads(line)) for line in (await self.books(since=since)).splitlines()]
+        return [call_of(json.loads(line)) for line in (await self.books(since=since)).splitlines()]
+
+    async def trips(self) -> int:
+        """How often it fell over under its load."""
+        async with self._session.get(f"{self.url}/calls/summary") as response:
+            return int((await response.json())["trips"])
 
     async def books(self, *, since: float = 0.0) -> bytes:
         """The same, as the simulator writes it."""
@@ -89,8 +95,9 @@ class Provider:
             return await response.read()
 
 
-def _call(entry: dict[str, object]) -> Call:
-    ended = entry["ended"]
+def call_of(entry: Mapping[str, object]) -> Call:
+    """A call as the simulator's books have it."""
+    ended, fault = entry["ended"], entry["fault"]
     return Call(
         worker=str(entry["source"]),
         job_id=str(entry["job_id"]),
@@ -99,4 +106,5 @@ def _call(entry: dict[str, object]) -> Call:
         ended=None if ended is None else float(str(ended)),
         ending=str(entry["ending"]),
         tokens=float(str(entry["charged_tokens"])),
+        fault=None if fault is None else str(fault),
     )

@@ -24,7 +24,8 @@ from tollway_workers.cli.run.who import Model, Who
 from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.config.load.toml_file import read_toml
 from tollway_workers.errors import ConfigError, InputError, InvalidSchema
-from tollway_workers.local.simulator.faults import CallCount, FaultScript, load_faults
+from tollway_workers.local.simulator.faults import CallCount, FaultScript
+from tollway_workers.local.simulator.script import load_script
 from tollway_workers.validation.validator import ResultValidator
 
 Opened = Callable[[], AbstractAsyncContextManager[Run]]
@@ -231,7 +232,7 @@ def _scripts(folder: Path) -> Run:
             path = folder / f"faults.{suffix}"
             path.write_bytes(case[0])
             with suppress(InputError):
-                script = FaultScript(load_faults(path), seed=7)
+                script = FaultScript(load_script(path).faults, seed=7)
                 script.choose(CallCount(job_id="r/a", of_job=1, of_source=6, elapsed=3.0))
 
     return run
@@ -241,6 +242,11 @@ _SCRIPTS: tuple[Case, ...] = (
     (b'[[fault]]\nkind = 429\nfrom_seconds = 1\nuntil_seconds = 9.5\nshare = 0.5\njobs = ["a"]\n',),
     (b'[[fault]]\nkind = "slow"\nfactor = 3\nevery = 2\n[[fault]]\nkind = "reset"\n',),
     (b'{"fault": [{"kind": "503", "retry_after_seconds": 2, "first_attempts": 1}]}',),
+    (
+        b'[overload]\ncapacity = 20\nunit = "per_second"\nkind = 529\nmodels = ["m"]\n'
+        b'[[fault]]\nkind = "refused"\nuntil_seconds = 3\n'
+        b'[[fault]]\nkind = 401\nkeys = ["k"]\nmodels = ["m"]\nsources = ["s"]\n',
+    ),
     (b'[{"kind": "cut", "share": 0.1, "jobs": ["a", "b"]}]',),
 )
 

@@ -131,6 +131,33 @@ async def test_a_paused_lane_calls_nothing_until_it_is_resumed(
     assert {reply.status for reply in replies.values()} == {"completed"}
 
 
+async def test_a_lane_that_is_broken_by_hand_calls_nothing_until_it_is_opened_by_hand(
+    fleet: LiveFleet, simulator: Simulator, held: HeldCalls
+) -> None:
+    held.let_go()
+    async with fleet.workers("one"):
+        await fleet.publish(*fresh_jobs(1))
+        await fleet.until_answered(1)
+        wrong = await fleet.tollway("lanes", "break", "mian", status=2)
+        said = json.loads(await fleet.tollway("lanes", "break", "main", "--for", "1h", "--json"))
+        await fleet.publish(*fresh_jobs(5, first=1))
+        main = await lane_with(fleet, waiting=4)
+        resumed = await fleet.tollway("resume", "main")
+        still = await lane_with(fleet, waiting=4)
+        calls = len(simulator.calls)
+        opened = await fleet.tollway("lanes", "open", "main")
+        replies = by_job(await fleet.until_answered(5))
+
+    assert "there is no lane 'mian'; there are: main" in wrong
+    assert (said["broken"], said["applied_by"], said["not_applied_by"]) == ("main", ["one"], [])
+    assert "an operator broke it" in main["wait"]["reason"]
+    assert [each["state"] for each in (main, still)] == ["broken", "broken"]
+    assert "applied by one" in resumed
+    assert calls == 1
+    assert "lane main is open\napplied by one" in opened
+    assert {reply.status for reply in replies.values()} == {"completed"}
+
+
 async def test_a_worker_that_starts_later_hears_what_was_said_before(
     fleet: LiveFleet, simulator: Simulator, held: HeldCalls
 ) -> None:

@@ -11,6 +11,7 @@ from tollway_schemas import FailureClass, OutputSchema
 from tollway_workers.cli.batch.batch import Batch, BatchReader, BatchRules
 from tollway_workers.cli.batch.file import BatchFile
 from tollway_workers.cli.batch.job_ids import job_id
+from tollway_workers.cli.batch.out_file import OutFile
 from tollway_workers.errors import InputError
 
 
@@ -136,3 +137,20 @@ def test_different_custom_ids_make_different_job_ids() -> None:
     similar = ["a b", "a%20b", "a%2520b", "x" * 999 + "1", "x" * 999 + "2", "x" * 100]
 
     assert len({job_id("run", custom_id) for custom_id in similar}) == len(similar)
+
+
+@pytest.mark.parametrize("name", ["/proc/self/mem", "/proc/kmsg", "/proc/self/fd/loop"])
+def test_what_is_no_file_as_others_are_is_refused_in_a_sentence(name: str) -> None:
+    """Some read nothing, some would wait for the kernel to say something."""
+    if not Path(name).parent.exists():
+        pytest.skip("no such system")
+    with pytest.raises(InputError, match=r"cannot be read|is empty|is not JSON Lines"):
+        BatchFile.open(Path(name), longest_line=1_000)
+
+
+def test_out_by_a_link_that_leads_to_itself_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+
+    with pytest.raises(InputError, match="links lead round in a circle"):
+        OutFile(loop, fresh=False)

@@ -49,6 +49,25 @@ def test_few_calls_break_a_lane_by_failures_in_a_row_of_two_jobs() -> None:
     assert two_jobs.reason == "5 calls in a row failed"
 
 
+def test_good_calls_of_the_window_do_not_hide_that_none_is_answered_any_more() -> None:
+    at_once, slowed_down = breaker(), breaker()
+    for subject in (at_once, slowed_down):
+        answer(subject, 1_000, 0.0)
+
+    fail(at_once, 19, 0.1)
+    before = at_once.state(0.1)
+    fail(at_once, 1, 0.1)
+    fail(slowed_down, 4, 0.1)
+    fail(slowed_down, 14, 2.9)
+    fast = slowed_down.state(2.9)
+    fail(slowed_down, 1, 3.0)
+
+    assert (before, fast) == (BreakerState.CLOSED, BreakerState.CLOSED)
+    assert at_once.state(0.1) is BreakerState.OPEN
+    assert slowed_down.state(3.0) is BreakerState.OPEN
+    assert slowed_down.reason == "19 calls in a row failed"
+
+
 def test_what_left_the_window_says_nothing() -> None:
     subject = breaker(failures_in_row=1000)
     fail(subject, 19, 0.0)

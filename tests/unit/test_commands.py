@@ -8,6 +8,7 @@ from samples import NOW, job, progress
 
 from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
+from tollway_schemas.errors import SchemaError
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.operators.commands import BLIND, Commands
 from tollway_workers.operators.freshness import Freshness
@@ -20,6 +21,10 @@ def at(seconds: float) -> datetime:
 def pause(lane: str = "main", *, until: float = 60.0) -> bytes:
     command = Command(action=Action.PAUSE, lane=lane, issued_at=at(0), expires_at=at(until))
     return encode(command)
+
+
+def of(action: Action, lane: str = "main", *, until: float = 60.0) -> bytes:
+    return encode(Command(action=action, lane=lane, issued_at=at(0), expires_at=at(until)))
 
 
 def cancel(*, issued: float = 0.0, until: float = 60.0, **target: Any) -> bytes:
@@ -52,6 +57,41 @@ def test_a_pause_is_taken_back_by_its_key_and_another_of_the_lane_stays(
 
     assert one_left == NOW + 60
     assert commands.paused_until("main", NOW) is None
+
+
+def test_a_lane_is_broken_until_it_expires_or_its_key_takes_it_back_and_a_pause_is_another_thing(
+    commands: Commands,
+) -> None:
+    commands.apply(b"a", of(Action.BREAK, until=100), NOW)
+    commands.apply(b"b", of(Action.BREAK, until=60), NOW)
+
+    longest = commands.broken_until("main", NOW)
+    commands.apply(b"a", None, NOW)
+
+    assert (longest, commands.broken_until("main", NOW)) == (NOW + 100, NOW + 60)
+    assert commands.broken_until("main", NOW + 60) is None
+    assert commands.broken_until("other", NOW) is None
+    assert commands.paused_until("main", NOW) is None
+    assert commands.may_start("main", NOW, 0.0)
+
+
+@pytest.mark.parametrize("action", [Action.RESUME, Action.OPEN])
+def test_a_resume_or_an_open_opens_its_lane_once(commands: Commands, action: Action) -> None:
+    commands.apply(b"a", of(Action.PAUSE, "other"), NOW)
+    commands.apply(b"b", of(action), NOW)
+    commands.apply(b"c", of(action, "late", until=-1), NOW)
+
+    assert commands.take_reopened() == {"main"}
+    assert commands.take_reopened() == set()
+
+
+@pytest.mark.parametrize("action", [Action.BREAK, Action.OPEN])
+def test_a_lane_is_broken_and_opened_by_its_name_alone(action: Action) -> None:
+    facts = {"action": action, "issued_at": at(0), "expires_at": at(1)}
+
+    for target in ({}, {"run": "r"}, {"lane": "main", "run": "r"}, {"lane": "main", "route": "x"}):
+        with pytest.raises(SchemaError, match="break or open names a lane"):
+            Command.model_validate(facts | target)
 
 
 def test_jobs_are_cancelled_by_name_whenever_they_were_created(commands: Commands) -> None:

@@ -21,7 +21,7 @@ from examples.demo.provider import Call
 from examples.demo.sides import signal_oldest_worker
 from tollway_workers.cli.worker import waiting
 from tollway_workers.local.fleet.early import SimulatorProcess, WaitingWorker
-from tollway_workers.local.simulator import load_faults
+from tollway_workers.local.simulator import load_script
 
 ANSWER: dict[str, Any] = {"purpose": "It adds.", "parameters": [], "returns": None, "raises": []}
 
@@ -110,7 +110,7 @@ def test_the_simulator_can_play_every_act(act: Act, tmp_path: Path) -> None:
     script = tmp_path / "faults.toml"
     script.write_text(act.faults)
 
-    assert len(load_faults(script)) == act.faults.count("[[fault]]")
+    assert len(load_script(script).faults) == act.faults.count("[[fault]]")
     assert act.rows
 
 

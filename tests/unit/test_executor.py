@@ -241,17 +241,19 @@ async def test_an_address_that_is_no_api_parks_the_lane_and_costs_no_job_an_atte
     assert "does not look like an OpenAI-compatible API: check base_url" in str(attempt.message)
 
 
-async def test_a_job_that_alone_gets_no_completion_ends_by_its_budget() -> None:
+async def test_a_job_that_alone_gets_no_completion_ends_by_evidence() -> None:
     bad = failing(FailureClass.NO_COMPLETION, 200)
-    desk = Desk(*[turn for _ in range(3) for turn in (completion("yes"), bad)])
+    turns = [completion("yes")] * 40
+    desk = Desk(*[turn for _ in range(5) for turn in (*turns, bad)])
     poison, outcomes = progress(), []
 
-    for n in range(3):
-        await desk.call(progress(job(f"job-{n}")))
+    for _ in range(5):
+        for n in range(40):
+            await desk.call(progress(job(f"job-{n}")))
         outcomes.append((await desk.call(poison))[0])
 
-    assert isinstance(outcomes[-1], DeadLettered)
-    assert (poison.charged, desk.admission.state) == (3, LaneState.OPEN)
+    assert [type(each) for each in outcomes] == [RetryLater] * 4 + [DeadLettered]
+    assert (poison.charged, desk.admission.state) == (4, LaneState.OPEN)
 
 
 async def test_a_refused_field_is_asked_again_at_once_and_costs_no_attempt() -> None:

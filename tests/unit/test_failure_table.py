@@ -108,25 +108,25 @@ def decide(
     return RetryPolicy(Random(seed)).decide(subject, error_of(failure_class), now=now)
 
 
-#: What the first failures of a class in a row lead to, one letter each: again with a wait, at once
-#: (the gate waits), larger, re-ask, dead letter, fail.
+#: What the first failures of a class in a row lead to, one letter each: again with a wait, as long
+#: as the lane is sick, at once (the gate waits), larger, re-ask, dead letter, fail.
 WALKS = {
     # What is not charged ends no job, however often: only its deadline does.
     F.RATE_LIMIT: "0" * 30,
     F.QUOTA_EXHAUSTED: "0" * 30,
-    F.OVERLOADED: "wwd",
-    F.TRANSIENT: "wwd",
+    F.OVERLOADED: "ww" + "s" * 28,
+    F.TRANSIENT: "ww" + "s" * 28,
     F.CONNECT: "0" * 30,
-    F.TIMEOUT_FIRST_TOKEN: "wd",
-    F.TIMEOUT_IDLE: "wd",
-    F.TIMEOUT_TOTAL: "wd",
+    F.TIMEOUT_FIRST_TOKEN: "w" + "s" * 29,
+    F.TIMEOUT_IDLE: "w" + "s" * 29,
+    F.TIMEOUT_TOTAL: "w" + "s" * 29,
     F.CONTEXT_LENGTH: "d",
     F.CONTENT_POLICY: "d",
     F.TRUNCATED: "ld",
     F.INVALID_REQUEST: "d",
     F.AUTH: "0" * 30,
     F.MODEL_NOT_FOUND: "0" * 30,
-    F.NO_COMPLETION: "wwd",
+    F.NO_COMPLETION: "ww" + "s" * 28,
     F.UNSUPPORTED_FIELD: "0" * 30,
     F.BAD_OUTPUT: "rd",
     F.UNKNOWN: "d",
@@ -150,6 +150,8 @@ def letter(outcome: Decision) -> str:
             return "l"
         case RetryLater(ask=Ask.REASK):
             return "r"
+        case RetryLater(delay=15.0):
+            return "s"
         case RetryLater(delay=delay):
             return "w" if delay > 0 else "0"
         case DeadLettered():
@@ -179,6 +181,34 @@ def test_no_failure_leads_to_a_call_after_the_deadline(failure_class: FailureCla
     assert not isinstance(outcome, RetryLater)
 
 
+LANE_FAULTS = [c for c in FailureClass if FAILURE_TABLE[c].lane_fault and FAILURE_TABLE[c].charged]
+
+
+@pytest.mark.parametrize("failure_class", LANE_FAULTS)
+def test_a_job_that_chance_does_not_explain_ends_once_its_attempts_are_spent(
+    failure_class: FailureClass,
+) -> None:
+    subject, walk = progress(), ""
+    subject.doubt = 1e-6
+
+    while not walk.endswith("d"):
+        walk += letter(decide(subject, failure_class))
+
+    assert walk == "w" * FAILURE_TABLE[failure_class].most + "d"
+
+
+@pytest.mark.parametrize(
+    ("doubt", "failures", "ending"), [(0.4, 14, "s"), (0.4, 15, "d"), (0.6, 99, "s")]
+)
+def test_a_suspect_ends_after_fifteen_failures(doubt: float, failures: int, ending: str) -> None:
+    subject = progress()
+    for _ in range(3):
+        fail(subject, F.TRANSIENT)
+    subject.doubt, subject.lane_failures = doubt, failures
+
+    assert letter(decide(subject, F.TRANSIENT)) == ending
+
+
 CHARGED = [c for c in FailureClass if FAILURE_TABLE[c].charged]
 
 
@@ -186,6 +216,7 @@ CHARGED = [c for c in FailureClass if FAILURE_TABLE[c].charged]
 def test_a_failure_keeps_its_class_its_lane_and_its_place(failure_class: FailureClass) -> None:
     retry = RetrySettings(max_attempts=1)
     subject = progress(route=RouteSettings(lanes=("main",), reasks=0, retry=retry))
+    subject.doubt = 1e-6
     for _ in range(9):
         fail(subject, F.RATE_LIMIT)
 
@@ -213,6 +244,7 @@ def test_a_job_is_called_as_often_as_its_route_allows(
 ) -> None:
     route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=most))
     subject, walk = progress(route=route), ""
+    subject.doubt = 1e-6
 
     while not walk.endswith("d"):
         walk += letter(decide(subject, failure_class))
@@ -226,6 +258,7 @@ def test_what_may_have_been_billed_is_repeated_once_whatever_a_route_says(
 ) -> None:
     route = RouteSettings(lanes=("main",), retry=RetrySettings(max_attempts=20))
     subject = progress(route=route)
+    subject.doubt = 1e-6
 
     assert [letter(decide(subject, failure_class)) for _ in range(2)][1] == "d"
 
@@ -264,7 +297,7 @@ def test_refusals_that_cost_nothing_end_a_job_at_its_deadline_alone(
     last = decide(subject, failure_class, now=NOW + 1_000)
 
     assert walk == {"0"}
-    assert isinstance(last, Failed)
+    assert isinstance(last, DeadLettered)
     assert last.failure.message.endswith(f"the last of 1001 call(s) ended in {failure_class.value}")
 
 
@@ -275,7 +308,7 @@ def test_refusals_that_cost_nothing_leave_the_whole_budget() -> None:
 
     walk = "".join(letter(decide(subject, F.TRANSIENT)) for _ in range(3))
 
-    assert (walk, subject.charged) == ("wwd", 3)
+    assert (walk, subject.charged) == ("wws", 3)
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(77.0, 77.0), (30 * 86_400.0, 86_400.0)])

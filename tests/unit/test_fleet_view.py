@@ -72,6 +72,49 @@ def test_a_lane_is_the_sum_of_its_workers_and_the_worst_of_their_states() -> Non
     assert (main.rate, main.time_to_clear) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("states", "worst"),
+    [
+        (("open", "probing"), "probing"),
+        (("probing", "broken"), "broken"),
+        (("broken", "parked"), "parked"),
+        (("paused", "broken"), "paused"),
+        (("slowed", "probing"), "probing"),
+        (("open", "of a later release"), "open"),
+        (("retired", "open"), "retired"),
+    ],
+)
+def test_the_worst_that_a_worker_says_of_a_lane_is_its_state(
+    states: tuple[str, str], worst: str
+) -> None:
+    beats = ((0.0, beat(f"w{n}", lane(state=state))) for n, state in enumerate(states))
+
+    (main,) = view(*beats).lanes(NOW)
+
+    assert main.state == worst
+
+
+def test_lanes_are_shown_worst_first_and_in_colours_on_a_terminal() -> None:
+    states = ("open", "slowed", "probing", "broken", "parked", "paused", "retired", "new")
+    beats = beat("a", *(lane(lane=f"l{n}", state=state) for n, state in enumerate(states)))
+
+    (columns, rows), *_ = lane_sheets(view((0, beats)).lanes(NOW), NOW)
+
+    shown = [row[1] for row in rows]
+    assert shown == [*reversed(states[:-1]), "new"]
+    assert [columns[1].style(state) for state in shown[:-1]] == [
+        "dim",
+        "yellow",
+        "bold red",
+        "bold red",
+        "yellow",
+        "yellow",
+        "green",
+    ]
+    assert columns[1].style("paused for 3m") == "yellow"
+    assert columns[1].style("new") == columns[0].style("open") == ""
+
+
 def test_rates_are_those_of_the_last_seconds_over_all_workers() -> None:
     fleet = view(
         (0, beat("a", lane(finished=100))),

@@ -189,6 +189,7 @@ def test_a_gate_tells_why_it_holds_since_when_and_until_when() -> None:
         since=10.0,
         next_try=311.0,
         asked_until=7_211.0,
+        state=LaneState.PARKED,
     )
     assert gate.hold(312.0) is None
 

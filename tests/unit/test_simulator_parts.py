@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from tollway_workers.errors import InputError
 from tollway_workers.local.simulator import Fault, FaultKind, LatencyProfile, SimulatorOptions
 from tollway_workers.local.simulator.answers import AnswerBook, load_answers, say
-from tollway_workers.local.simulator.ask import Ask, BadRequest, read_ask, read_fields
+from tollway_workers.local.simulator.ask import Ask, BadRequest, Body, read_ask
 from tollway_workers.local.simulator.books import Books, Call
-from tollway_workers.local.simulator.faults import CallCount, FaultScript, load_faults
+from tollway_workers.local.simulator.faults import CallCount, FaultScript
 from tollway_workers.local.simulator.identity import identify, names, own_name
 from tollway_workers.local.simulator.latency import draw_pace
+from tollway_workers.local.simulator.script import load_script
 from tollway_workers.local.simulator.summary import summarize
 from tollway_workers.local.simulator.tokens import prompt_tokens
 
@@ -122,8 +123,11 @@ def test_a_fault_script_is_toml_or_json(tmp_path: Path) -> None:
     toml.write_text('[[fault]]\nkind = 429\nshare = 0.5\n[[fault]]\nkind = "hang"\njobs = ["a"]\n')
     json.write_text('[{"kind": "429", "share": 0.5}, {"kind": "hang", "jobs": ["a"]}]')
 
-    assert load_faults(toml) == load_faults(json)
-    assert [fault.kind for fault in load_faults(toml)] == [FaultKind.RATE_LIMIT, FaultKind.HANG]
+    assert load_script(toml) == load_script(json)
+    assert [fault.kind for fault in load_script(toml).faults] == [
+        FaultKind.RATE_LIMIT,
+        FaultKind.HANG,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +139,9 @@ def test_a_fault_script_is_toml_or_json(tmp_path: Path) -> None:
         ("[[fault]]\nkind = 500\nwhen = 3\n", "fault 1, when"),
         ("[[faults]]\nkind = 500\n", "unknown key 'faults'"),
         ("kind = ", "not a fault script"),
+        ('[[fault]]\nkind = "refused"\njobs = ["a"]\n', "nothing that jobs could go by"),
+        ("[overload]\ncapacity = 0\n", "overload, capacity"),
+        ("[overload]\nabove = 0.5\n", "overload, capacity"),
         ("[[fault]]\nkind = " + "[" * 20_000, "nested too deeply"),
         ("[[fault]]\nkind." + "a." * 2_000 + "a = 1", "nested too deeply"),
     ],
@@ -144,7 +151,7 @@ def test_a_mistake_in_a_fault_script_is_named(tmp_path: Path, text: str, said: s
     path.write_text(text)
 
     with pytest.raises(InputError) as caught:
-        load_faults(path)
+        load_script(path)
 
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
@@ -241,7 +248,7 @@ def test_an_answer_longer_than_its_limit_is_truncated() -> None:
 )
 def test_a_request_that_openai_would_refuse_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
-        read_ask(read_fields(body))
+        read_ask(Body(body).fields)
 
     assert caught.value.error.status == 400
 

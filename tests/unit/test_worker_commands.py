@@ -13,6 +13,7 @@ from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import CallNotSent, ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.lanes.state import LaneState
 from tollway_workers.pipeline.admit import Permit
 from tollway_workers.providers.base import Completion, ProviderCall
 
@@ -26,12 +27,19 @@ def fleet_of(provider: ScriptedProvider, *, concurrency: int = 2) -> MemoryFleet
     return MemoryFleet({lane(concurrency=concurrency): provider}, {"extract": ROUTE})
 
 
-def tell(fleet: MemoryFleet, **target: object) -> None:
+def told(fleet: MemoryFleet, **target: object) -> bytes:
     now = fleet.clock.now()
     action = Action.PAUSE if "lane" in target else Action.CANCEL
     facts = {"action": action, "issued_at": instant(now), "expires_at": instant(now + 1_000)}
-    command = Command.model_validate(facts | target)
-    fleet.worker.operators.apply([(KEY, encode(command))])
+    return encode(Command.model_validate(facts | target))
+
+
+def tell(fleet: MemoryFleet, **target: object) -> None:
+    fleet.worker.operators.apply([(KEY, told(fleet, **target))])
+
+
+def state(fleet: MemoryFleet) -> LaneState:
+    return fleet.lanes["main"].admission.state
 
 
 def resting(fleet: MemoryFleet) -> frozenset[str]:
@@ -53,6 +61,67 @@ async def test_no_call_starts_on_a_paused_lane_until_it_is_resumed() -> None:
 
     assert paused == 0
     assert {reply.status for reply in fleet.replies.values()} == {"completed"}
+
+
+async def test_a_lane_that_an_operator_broke_calls_nobody_until_it_is_opened() -> None:
+    provider = ScriptedProvider()
+    fleet = fleet_of(provider)
+    tell(fleet, action=Action.BREAK, lane="main")
+    async with fleet:
+        await fleet.publish(job("a"), job("b"))
+        await fleet.until(lambda: fleet.worker.dispatcher.waiting == 2)
+        await fleet.until(lambda: fleet.clock.now() > NOW + 5)
+        broken, calls = state(fleet), len(provider.calls)
+
+        opened = told(fleet, action=Action.OPEN, lane="main")
+        fleet.worker.operators.apply([(KEY, None), (b"open", opened)])
+        await fleet.until(lambda: len(fleet.replies) == 2)
+
+    assert (broken, calls) == (LaneState.BROKEN, 0)
+    assert state(fleet) is LaneState.OPEN
+    assert {reply.status for reply in fleet.replies.values()} == {"completed"}
+
+
+async def test_a_break_that_expires_has_the_lane_probed() -> None:
+    fleet = fleet_of(ScriptedProvider())
+    tell(fleet, action=Action.BREAK, lane="main", expires_at=instant(NOW + 7))
+    async with fleet:
+        await fleet.publish(job("a"))
+        await fleet.until(lambda: len(fleet.replies) == 1)
+
+    assert fleet.clock.now() >= NOW + 7
+    assert state(fleet) is LaneState.PROBING
+
+
+def test_a_break_that_is_taken_back_opens_the_lane_and_another_holds_it() -> None:
+    fleet = fleet_of(ScriptedProvider())
+    tell(fleet, action=Action.BREAK, lane="main")
+    longer = told(fleet, action=Action.BREAK, lane="main", expires_at=instant(NOW + 5_000))
+    fleet.worker.operators.apply([(b"another", longer)])
+    first = next_try(fleet)
+
+    fleet.worker.operators.apply([(b"another", None)])
+    second, still = next_try(fleet), state(fleet)
+    fleet.worker.operators.apply([(KEY, None)])
+
+    assert (first, second, still) == (5_000, 1_000, LaneState.BROKEN)
+    assert state(fleet) is LaneState.OPEN
+
+
+def next_try(fleet: MemoryFleet) -> float:
+    """Seconds from now."""
+    hold = fleet.lanes["main"].admission.hold
+    assert hold is not None
+    return round(hold.next_try - fleet.clock.monotonic())
+
+
+def test_a_resume_leaves_a_lane_broken_that_an_operator_broke() -> None:
+    fleet = fleet_of(ScriptedProvider())
+    tell(fleet, action=Action.BREAK, lane="main")
+
+    fleet.worker.operators.apply([(b"r", told(fleet, action=Action.RESUME, lane="main"))])
+
+    assert (state(fleet), next_try(fleet)) == (LaneState.BROKEN, 1_000)
 
 
 class Connecting(ScriptedProvider):

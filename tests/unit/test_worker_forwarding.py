@@ -66,6 +66,7 @@ async def test_the_attempt_budget_holds_across_workers() -> None:
     no = ProviderFailure(failure_class=FailureClass.TRANSIENT, message="no", status=500)
     subject = progress()
     subject.attempts += [attempt(n, no.failure_class) for n in (1, 2)]
+    subject.doubt = 1e-6
 
     async with fleet_of(no) as fleet:
         await fleet.send_on(subject, "main")

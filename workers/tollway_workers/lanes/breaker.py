@@ -29,6 +29,8 @@ _RAMP = (0.1, 0.25, 0.5)
 _SOUND_FOR = 300.0
 #: Seconds of probing in which suspects leave the probes to others.
 _OTHERS_FIRST = 2.0
+#: Seconds without an answer after which failures in a row say enough, however many calls there were.
+_SILENT_FOR = 3.0
 #: Failures in a row say something of the lane where they are of so many jobs.
 _LEAST_JOBS = 2
 
@@ -69,7 +71,7 @@ class Breaker:
     State: the window's buckets, failures in a row and their jobs, `_valid_from` (calls that started
     before it say nothing), `_state` and since when it is so, how often in a row it opened, probes
     in flight and what they brought, the calls in flight and the most there were (what is usual),
-    since when it is not closed, and `reason`, why it opened last.
+    since when it is not closed, the last answer, and `reason`, why it opened last.
     """
 
     def __init__(self, settings: BreakerSettings, rng: Random) -> None:
@@ -82,7 +84,7 @@ class Breaker:
         self._since = self._valid_from = -inf
         self._until = 0.0
         self._opened = 0
-        self._closed_at = self._broke_at = -inf
+        self._closed_at = self._broke_at = self._answered_at = -inf
         self._probing = self._answered = self._failed = 0
         self._in_flight = 0
         self._usual = 0.0
@@ -170,6 +172,7 @@ class Breaker:
             self._bucket(now).calls += 1
         self._in_row = 0
         self._row.clear()
+        self._answered_at = now
         if call.probe and self.state(now) is BreakerState.HALF_OPEN:
             self._answered += 1
             if self._answered >= self._settings.answers:
@@ -245,11 +248,22 @@ class Breaker:
             self._open(now, words, retry_after)
         elif calls >= given.min_calls and slow >= given.slow_ratio * calls:
             self._open(now, f"{slow} of {calls} calls were slow in {given.window:g} s", retry_after)
-        elif calls < given.min_calls and self._fail_in_row():
+        elif self._fail_in_row(calls, now):
             self._open(now, f"{self._in_row} calls in a row failed", retry_after)
 
-    def _fail_in_row(self) -> bool:
-        return self._in_row >= self._settings.failures_in_row and len(self._row) >= _LEAST_JOBS
+    def _fail_in_row(self, calls: int, now: float) -> bool:
+        """Whether what failed in a row says enough: five failures where calls are few or none was
+        answered for a while, else as many as a ratio needs. A window full of good calls would hide
+        an outage for half of its length, and longer where the gate has calls slowed down.
+        """
+        given = self._settings
+        if self._in_row < given.failures_in_row or len(self._row) < _LEAST_JOBS:
+            return False
+        return (
+            calls < given.min_calls
+            or self._in_row >= given.min_calls
+            or now - self._answered_at >= _SILENT_FOR
+        )
 
     def _words(self, failure_class: FailureClass) -> str:
         return f"a probe failed: {failure_class.value.replace('_', ' ')}"

@@ -1,9 +1,9 @@
-"""Operators' commands in force: which lanes are paused, which jobs are cancelled. Pure.
+"""Operators' commands in force: which lanes are paused or broken, which jobs cancelled. Pure.
 
 Times are in seconds since 1970. Where clocks differ, commands begin and end a little early or late.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tollway_schemas.codec import decode
@@ -15,6 +15,8 @@ from tollway_workers.job.progress import JobProgress
 #: Seconds without an answer about the commands topic after which no call starts: a process that
 #: was frozen first reads what was written meanwhile.
 BLIND = 2.0
+#: What they open is opened once.
+_REOPEN = (Action.RESUME, Action.OPEN)
 
 
 class Cancel(NamedTuple):
@@ -49,11 +51,12 @@ class Commands:
 
     def __init__(self) -> None:
         self._by_key: dict[bytes, Command] = {}
-        self._lanes: dict[str, float] = {}
+        self._paused: dict[str, float] = {}
+        self._broken: dict[str, float] = {}
         self._jobs: dict[str, list[Cancel]] = {}
         self._tenants: dict[str, list[Cancel]] = {}
         self._runs: dict[str, list[Cancel]] = {}
-        self._resumed: set[str] = set()
+        self._reopened: set[str] = set()
         #: Seconds on the clock that counts suspend: every command written before it is applied.
         #: None: nobody follows the topic.
         self.known_until: float | None = None
@@ -74,14 +77,14 @@ class Commands:
         if command is not None and _expiry(command) > now:
             self._by_key[key] = command
             self._add(command)
-            if command.action is Action.RESUME and command.lane is not None:
-                self._resumed.add(command.lane)
+            if command.action in _REOPEN and command.lane is not None:
+                self._reopened.add(command.lane)
         return None
 
-    def take_resumed(self) -> set[str]:
-        """Remove and return the lanes to be opened: each resume is applied once."""
-        resumed, self._resumed = self._resumed, set()
-        return resumed
+    def take_reopened(self) -> set[str]:
+        """Remove and return the lanes to be opened: each resume or open is applied once."""
+        reopened, self._reopened = self._reopened, set()
+        return reopened
 
     def may_start(self, lane: str, now: float, boottime: float) -> bool:
         """Whether calls may start on a lane, for all that operators said.
@@ -94,8 +97,11 @@ class Commands:
 
     def paused_until(self, lane: str, now: float) -> float | None:
         """When the lane's pause expires; None where it is not paused."""
-        until = self._lanes.get(lane)
-        return until if until is not None and now < until else None
+        return _in_force(self._paused, lane, now)
+
+    def broken_until(self, lane: str, now: float) -> float | None:
+        """Until when an operator has the lane taken for broken; None where none does."""
+        return _in_force(self._broken, lane, now)
 
     def is_cancelled(self, progress: JobProgress, now: float) -> bool:
         """Whether an operator cancelled the job."""
@@ -116,15 +122,16 @@ class Commands:
     def _drop(self, keys: Iterable[bytes]) -> None:
         gone = [key for key in keys if self._by_key.pop(key, None) is not None]
         if gone:
-            for index in (self._lanes, self._jobs, self._tenants, self._runs):
+            for index in (self._paused, self._broken, self._jobs, self._tenants, self._runs):
                 index.clear()
             for command in self._by_key.values():
                 self._add(command)
 
     def _add(self, command: Command) -> None:
         until = _expiry(command)
-        if command.action is Action.PAUSE and command.lane is not None:
-            self._lanes[command.lane] = max(until, self._lanes.get(command.lane, 0.0))
+        held = {Action.PAUSE: self._paused, Action.BREAK: self._broken}.get(command.action)
+        if held is not None and command.lane is not None:
+            held[command.lane] = max(until, held.get(command.lane, 0.0))
         cancel = Cancel.of(command)
         for job in command.jobs:
             self._jobs.setdefault(job, []).append(cancel)
@@ -135,6 +142,11 @@ class Commands:
 
     def __repr__(self) -> str:
         return f"<Commands [{len(self._by_key)} in force]>"
+
+
+def _in_force(held: Mapping[str, float], lane: str, now: float) -> float | None:
+    until = held.get(lane)
+    return until if until is not None and now < until else None
 
 
 def _expiry(command: Command) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 
+from tollway_schemas.attempt import Billed
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.provenance import Provenance
 from tollway_workers.errors import InvalidResult, ProviderError
@@ -75,8 +76,7 @@ class RetryPolicy:
             if now >= progress.deadline:
                 return out_of_time(progress)
             return self._again(progress, failure_class, row, error, now)
-        if row.lane_fault and not is_poison(progress.doubt, progress.lane_failures):
-            # Chance explains it: the lane is sick, and the job waits for it.
+        if row.lane_fault and not _is_to_blame(progress):
             if now >= progress.deadline:
                 return out_of_time(progress)
             return self._after(max(_SICK_LANE_WAIT, _asked(error)), progress, now)
@@ -137,6 +137,14 @@ class RetryPolicy:
             rng=self._rng,
         )
         return max(wait, _asked(error))
+
+
+def _is_to_blame(progress: JobProgress) -> bool:
+    """Whether the lane is not at fault: it brought an answer, or chance does not explain what the
+    job met. Else the lane is sick, and the job waits for it.
+    """
+    answered = bool(progress.attempts) and progress.attempts[-1].billed is Billed.YES
+    return answered or is_poison(progress.doubt, progress.lane_failures)
 
 
 def _reasks(progress: JobProgress) -> int:

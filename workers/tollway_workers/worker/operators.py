@@ -1,4 +1,4 @@
-"""Obeys operators: lanes that pause and go on, jobs that are cancelled.
+"""Obeys operators: lanes that pause, break and go on, jobs that are cancelled.
 
 All of a command happens within `apply`: who hears that it was applied knows that no call starts
 against it any more. What waits is answered without a call; what is in flight is broken off.
@@ -21,7 +21,9 @@ End = Callable[[JobProgress, Outcome], object]
 
 
 class Operators:
-    """State: whether a record that is no command was met, which is said once."""
+    """State: until when lanes are broken by command (seconds since 1970), and whether a record that
+    is no command was met, which is said once.
+    """
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class Operators:
         self._lanes = parts.lanes
         self._clock = parts.clock
         self._end = end
+        self._broken: dict[str, float] = {}
         self._met_nonsense = False
 
     def apply(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
@@ -53,8 +56,7 @@ class Operators:
                     "further ones are ignored without a word",
                     problem=problem,
                 )
-        for lane in self._commands.take_resumed() & self._lanes.keys():
-            self._lanes[lane].admission.reopen()
+        self._open_and_break(now)
         called = [each for each in self._calls if not each.cancelled and self._is_cancelled(each)]
         for progress in called:
             progress.cancelled = True
@@ -87,6 +89,20 @@ class Operators:
             if self._commands.paused_until(lane, now) is not None
             for topic in topics
         ]
+
+    def _open_and_break(self, now: float) -> None:
+        reopened = self._commands.take_reopened()
+        for name, lane in self._lanes.items():
+            before, until = self._broken.pop(name, None), self._commands.broken_until(name, now)
+            taken_back = before is not None and now < before and until is None
+            if name in reopened or taken_back:
+                lane.admission.reopen()
+                before = None
+            if until is not None:
+                self._broken[name] = until
+                # A resume does not end it: that opens what the provider refused.
+                if until != before:
+                    lane.admission.break_lane(until - now)
 
     def _is_cancelled(self, progress: JobProgress) -> bool:
         return self._commands.is_cancelled(progress, self._clock.now())

@@ -6,7 +6,9 @@ stand in lines, in a JSON array or one after the other; either may be compressed
 
 import gzip
 import hashlib
+import os
 import shutil
+import stat
 import sys
 import tempfile
 import zlib
@@ -52,7 +54,7 @@ class BatchFile:
         """
         name = "stdin" if str(path) == "-" else str(path)
         try:
-            file = sys.stdin.buffer if name == "stdin" else path.open("rb")
+            file = sys.stdin.buffer if name == "stdin" else _open(path)
             if name == "stdin" or not file.seekable():
                 file = _copy(file)
         except OSError as error:
@@ -91,13 +93,13 @@ class BatchFile:
     @contextmanager
     def _content(self) -> Iterator[IO[bytes]]:
         """All that it says from the begin, unpacked while it is read."""
-        self._file.seek(0)
-        packed = self._file.read(len(_GZIP)) == _GZIP
-        self._file.seek(0)
-        content = self._file
-        if packed:
-            content = cast("IO[bytes]", gzip.GzipFile(fileobj=self._file, mode="rb"))
         try:
+            self._file.seek(0)
+            packed = self._file.read(len(_GZIP)) == _GZIP
+            self._file.seek(0)
+            content = self._file
+            if packed:
+                content = cast("IO[bytes]", gzip.GzipFile(fileobj=self._file, mode="rb"))
             if content.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
                 content.seek(0)
             yield content
@@ -154,6 +156,13 @@ class BatchFile:
 def _skip_rest(content: IO[bytes], line: bytes) -> None:
     while line and not line.endswith(b"\n"):
         line = content.readline(_CHUNK)
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open to read. A file of a kernel that would wait for something to say says it has nothing."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        return path.open("rb")
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
 def _copy(stream: IO[bytes]) -> IO[bytes]:

@@ -15,6 +15,15 @@ from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import MAKE_ROOM, replace_file, writing
 
 
+def real_path(path: Path) -> Path:
+    """Where a path leads to. Raises InputError, where it is a link that leads to itself."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        # Which of them is raised depends on the release of Python.
+        raise InputError(f"{path} cannot be written: its links lead round in a circle") from None
+
+
 class Output(Protocol):
     """Where output lines go, how the lines that are there ended, and why some failed."""
 
@@ -46,7 +55,7 @@ class OutFile:
 
         Raises InputError: it cannot be written, another run writes to it, or it holds other things.
         """
-        self.path = path.resolve()
+        self.path = real_path(path)
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is no regular file: for a pipe give - and redirect stdout")
         self._file = _open_locked(self.path)

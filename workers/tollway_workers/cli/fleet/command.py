@@ -1,4 +1,7 @@
-"""`tollway lanes` and `tollway workers`: the fleet's state, from its workers' heartbeats."""
+"""`tollway lanes` and `tollway workers`: the fleet's state, from its workers' heartbeats.
+
+`tollway lanes break` and `tollway lanes open` stand in the group of the first.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +26,7 @@ from tollway_workers.cli.fleet.page import (
     worker_sheets,
 )
 from tollway_workers.cli.fleet.view import FleetView
+from tollway_workers.cli.operate import breaking
 from tollway_workers.cli.shared.output import console, fitted, say, show_table, write_json
 from tollway_workers.cli.shared.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
 from tollway_workers.config.shape.kafka import KafkaSettings
@@ -42,16 +46,21 @@ Facts = Callable[[FleetView, float], dict[str, Any]]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(
-        "lanes",
-        epilog="Examples:\n\ntollway lanes\n\ntollway lanes --json | jq '.lanes[].outstanding'",
-    )(lanes)
+    group = typer.Typer(
+        invoke_without_command=True,
+        epilog="Examples:\n\ntollway lanes\n\ntollway lanes --json | jq '.lanes[].outstanding'"
+        "\n\ntollway lanes break main --for 30m\n\ntollway lanes open main",
+    )
+    group.callback()(lanes)
+    breaking.register(group)
+    app.add_typer(group, name="lanes")
     app.command("workers", epilog="Examples:\n\ntollway workers\n\ntollway workers --once --json")(
         workers
     )
 
 
 def lanes(
+    context: typer.Context,
     config: Config = None,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
@@ -64,6 +73,12 @@ def lanes(
     minute, or day; the time to clear is at the pace of the last 10 seconds. Exit status 1 if no
     worker is alive; then it says what Kafka's topics hold that is not finished.
     """
+    if (command := context.invoked_subcommand) is not None:
+        # Said before the command's name, it is meant for the command.
+        given = {"config": config, "bootstrap_servers": bootstrap_servers, "prefix": prefix}
+        said = {name: value for name, value in given.items() if value is not None}
+        context.default_map = {command: said | ({"as_json": True} if as_json else {})}
+        return
     kafka = kafka_of(config, bootstrap_servers, prefix)
 
     def sheets(view: FleetView, now: float) -> list[Sheet]:

@@ -8,12 +8,22 @@ from typing import Any, NamedTuple
 import orjson
 
 from tollway_schemas.codec import encode
-from tollway_workers.cli.fleet.view import FleetView, LaneView, WaitView
+from tollway_workers.cli.fleet.view import FleetView, LaneView, WaitView, state_rank
 from tollway_workers.cli.shared.output import Column
+from tollway_workers.lanes.state import LaneState
 
+_COLOURS = {
+    LaneState.RETIRED.value: "dim",
+    LaneState.PAUSED.value: "yellow",
+    LaneState.PARKED.value: "bold red",
+    LaneState.BROKEN.value: "bold red",
+    LaneState.PROBING.value: "yellow",
+    LaneState.SLOWED.value: "yellow",
+    LaneState.OPEN.value: "green",
+}
 _LANE_COLUMNS = (
     Column("lane"),
-    Column("state"),
+    Column("state", colours=_COLOURS),
     Column("outstanding", right=True),
     Column("in flight", right=True),
     Column("oldest", right=True),
@@ -56,7 +66,8 @@ class Sheet(NamedTuple):
 
 
 def lane_sheets(lanes: Sequence[LaneView], now: float) -> list[Sheet]:
-    """The lanes, why they wait, and what they are limited by."""
+    """The lanes, the worst first, why they wait, and what they are limited by."""
+    lanes = sorted(lanes, key=lambda each: state_rank(each.state))
     waits = Sheet(_WAIT_COLUMNS, _wait_rows(lanes, now))
     limits = Sheet(_LIMIT_COLUMNS, _limit_rows(lanes))
     others = [sheet for sheet in (waits, limits) if sheet.rows]

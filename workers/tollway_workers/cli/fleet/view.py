@@ -11,10 +11,10 @@ from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_workers.job.envelopes import instant
 from tollway_workers.lanes.lane_wait import BRIEF, waiting
 from tollway_workers.lanes.live_beats import LiveBeats
+from tollway_workers.lanes.state import LaneState
 
-#: The worst that any worker says of a lane comes first.
 _MOMENT = "%Y-%m-%d %H:%M:%S UTC"
-_STATES = ("paused", "parked", "slowed", "open")
+_STATES = [state.value for state in LaneState]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,11 @@ class LaneView:
         if self.outstanding == 0:
             return 0.0
         return self.outstanding / self.rate if self.rate else None
+
+
+def state_rank(state: str) -> tuple[int, str]:
+    """Sorts states, the worst first; those that this release does not know come last."""
+    return (_STATES.index(state) if state in _STATES else len(_STATES), state)
 
 
 class FleetView(LiveBeats):
@@ -198,6 +203,4 @@ def _limits(beats: Iterable[LaneBeat]) -> tuple[LimitView, ...]:
 
 
 def _worst(states: Iterable[str]) -> str:
-    """Of states that this release does not know, any."""
-    said = set(states)
-    return next((state for state in _STATES if state in said), min(said))
+    return min(states, key=state_rank)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tollway_workers.cli.batch.out_file import real_path
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import state_path
 
@@ -93,7 +94,7 @@ class RunOptions:
         for what, path in read.items():
             if path is not None and _is_same(path, self.out):
                 raise InputError(f"{what} and OUT are the same file: {self.out}")
-            if path is not None and _is_same(path, state_path(self.out.resolve())):
+            if path is not None and _is_same(path, state_path(real_path(self.out))):
                 raise InputError(f"{what} is the state file of {self.out}: give another OUT")
 
     def _check_lane(self) -> None:

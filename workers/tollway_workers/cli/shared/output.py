@@ -3,8 +3,8 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.cells import cell_len
@@ -20,6 +20,7 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
 _BREAKS = re.compile(r"[\n\t]")
+_WORD = re.compile(r"\w+")
 
 #: Said before anything that a simulator answers.
 SIMULATED = "SIMULATED: the answers come from a simulator, not from a model"
@@ -38,6 +39,13 @@ class Column:
     right: bool = False
     #: Gives way, by breaking lines, where a terminal is narrow.
     wraps: bool = False
+    #: Colours on a terminal, by a cell's first word.
+    colours: Mapping[str, str] = field(default_factory=dict)
+
+    def style(self, cell: str) -> str:
+        """How a cell is printed on a terminal."""
+        first = _WORD.match(cell)
+        return self.colours.get(first[0], "") if first else ""
 
 
 def printable(text: str) -> str:
@@ -102,7 +110,9 @@ def fitted(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table | 
             min_width=width,
         )
     for row in cells:
-        table.add_row(*map(Text, row))
+        table.add_row(
+            *(Text(cell, column.style(cell)) for column, cell in zip(columns, row, strict=True))
+        )
     return table
 
 
@@ -131,12 +141,15 @@ def _least_width(column: Column, cells: Iterable[str]) -> int:
 def _one_below_the_other(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Text:
     width = max(len(column.title) for column in columns)
     shown = [
-        "\n".join(
-            f"{column.title:{width}}{_GAP}{cell}" for column, cell in zip(columns, row, strict=True)
+        Text("\n").join(
+            Text(f"{column.title:{width}}{_GAP}") + Text(cell, column.style(cell))
+            for column, cell in zip(columns, row, strict=True)
         )
         for row in rows
     ]
-    return Text("\n\n".join(shown), overflow="fold")
+    text = Text("\n\n").join(shown)
+    text.overflow = "fold"
+    return text
 
 
 def _aligned(column: Column, cell: str, width: int) -> str:

@@ -22,7 +22,7 @@ from tollway_workers.local.simulator import (
     Simulator,
     SimulatorOptions,
     load_answers,
-    load_faults,
+    load_script,
 )
 from tollway_workers.local.simulator.tokens import TokenRule
 
@@ -111,11 +111,13 @@ def simulator(
 ) -> None:
     """Serve OpenAI's chat completions on this machine: scripted answers, limits and failures."""
     with _clear_failure():
+        script = load_script(faults)
         options = SimulatorOptions(
             host=host,
             port=port,
             answers=load_answers(answers) if answers else {},
-            faults=load_faults(faults) if faults else (),
+            faults=script.faults,
+            overload=script.overload,
             models=tuple(model or ()),
             requests_per_minute=rpm,
             tokens_per_minute=tpm,

@@ -21,7 +21,7 @@ from tollway_workers.exit_status import INTERRUPTED
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.local.fleet.tasks import DRAIN_MARGIN, drain, end_all, until_one_of
 from tollway_workers.local.fleet.worker_process import log_file
-from tollway_workers.local.simulator import PROFILES, SimulatorOptions, load_answers, load_faults
+from tollway_workers.local.simulator import PROFILES, SimulatorOptions, load_answers, load_script
 
 #: Seconds between two looks at the workers.
 _LOOK = 1.0
@@ -66,11 +66,13 @@ def up(
     """
     if profile not in PROFILES:
         raise InputError(f"--profile {profile}: unknown; there are {', '.join(PROFILES)}")
+    script = load_script(faults)
     simulator = SimulatorOptions(
         port=port,
         latency=PROFILES[profile],
         answers=load_answers(answers) if answers else {},
-        faults=load_faults(faults) if faults else (),
+        faults=script.faults,
+        overload=script.overload,
     )
     plan = plan_up(
         config, environ=os.environ, simulate=simulate, simulator=simulator, workers=workers

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from tollway_schemas.problems import problem
 from tollway_workers.config.say.fields import NAMED_TABLES, dotted, section_at, section_in
+from tollway_workers.config.shape.route import MOST_LANES
 from tollway_workers.errors import ConfigMistake
 
 #: (what is wrong, what to do)
@@ -96,7 +97,7 @@ def _pattern(_: ErrorDetails, path: Sequence[str | int]) -> Explanation:
 
 def _length(_: ErrorDetails, path: Sequence[str | int]) -> Explanation:
     if path[0] == "routes" and path[-1] == "lanes":
-        return "must name exactly one lane", 'write lanes = ["NAME"]'
+        return f"must name one to {MOST_LANES} lanes", 'write lanes = ["NAME"]'
     return "must not be empty", _described(path)
 
 

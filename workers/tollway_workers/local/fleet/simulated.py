@@ -10,17 +10,19 @@ import sys
 from pathlib import Path
 
 from tollway_workers.local.simulator.answers import load_answers
-from tollway_workers.local.simulator.faults import load_faults
 from tollway_workers.local.simulator.latency import PROFILES
 from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.script import load_script
 from tollway_workers.local.simulator.server import Simulator
 
 
 def simulator_options(answers: Path | None, faults: Path | None) -> SimulatorOptions:
     """What these files tell a simulator. Raises InputError if they cannot be understood."""
+    script = load_script(faults)
     return SimulatorOptions(
         answers=load_answers(answers) if answers else {},
-        faults=load_faults(faults) if faults else (),
+        faults=script.faults,
+        overload=script.overload,
         latency=PROFILES["flash-lite"],
     )
 

@@ -2,9 +2,11 @@
 
 from tollway_workers.local.simulator.answers import load_answers
 from tollway_workers.local.simulator.books import Call
-from tollway_workers.local.simulator.faults import Fault, FaultKind, load_faults
+from tollway_workers.local.simulator.faults import Fault, FaultKind
 from tollway_workers.local.simulator.latency import PROFILES, LatencyProfile
 from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.overload import Overload
+from tollway_workers.local.simulator.script import Script, load_script
 from tollway_workers.local.simulator.server import Simulator
 from tollway_workers.local.simulator.summary import Summary
 
@@ -14,9 +16,11 @@ __all__ = [
     "Fault",
     "FaultKind",
     "LatencyProfile",
+    "Overload",
+    "Script",
     "Simulator",
     "SimulatorOptions",
     "Summary",
     "load_answers",
-    "load_faults",
+    "load_script",
 ]

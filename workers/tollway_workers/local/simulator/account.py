@@ -5,6 +5,7 @@ from collections import Counter
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.local.simulator.faults import CallCount
 from tollway_workers.local.simulator.options import SimulatorOptions
+from tollway_workers.local.simulator.overload import Server
 from tollway_workers.local.simulator.rates import Bucket, RateLimits
 from tollway_workers.local.simulator.refusals import (
     INSUFFICIENT_QUOTA,
@@ -17,21 +18,40 @@ from tollway_workers.local.simulator.wire import Refused
 class Account:
     """What the provider remembers of a source. Mutable, without `await`; times are monotonic."""
 
-    def __init__(self, options: SimulatorOptions) -> None:
+    def __init__(self, options: SimulatorOptions, source: str) -> None:
         self._options = options
-        #: Calls that are running now; clearing the books does not end them.
-        self.in_flight = 0
+        self._source = source
+        self._server = None
+        if options.overload is not None:
+            self._server = Server(options.overload, options.faults, source)
+        #: Calls that are running now, by model; clearing the books does not end them.
+        self._running: Counter[str] = Counter()
         self._spent_pico_usd = 0
         self._first_call_at: float | None = None
         self._calls = 0
         self._calls_of_job: Counter[str] = Counter()
         self._limits: dict[str, RateLimits] = {}
 
-    def count(self, job_id: str, now: float) -> CallCount:
+    @property
+    def in_flight(self) -> int:
+        """Calls that are running now."""
+        return self._running.total()
+
+    def afresh(self, options: SimulatorOptions) -> "Account":
+        """The same source with nothing counted but the calls that are running."""
+        made = Account(options, self._source)
+        made._running = self._running
+        return made
+
+    def ended(self, model: str) -> None:
+        """A call has ended."""
+        self._running[model] -= 1
+
+    def count(self, job_id: str, model: str, key: str | None, now: float) -> CallCount:
         """Count a call that has arrived, and say where it stands."""
         if self._first_call_at is None:
             self._first_call_at = now
-        self.in_flight += 1
+        self._running[model] += 1
         self._calls += 1
         self._calls_of_job[job_id] += 1
         return CallCount(
@@ -39,7 +59,15 @@ class Account:
             of_job=self._calls_of_job[job_id],
             of_source=self._calls,
             elapsed=now - self._first_call_at,
+            source=self._source,
+            model=model,
+            key=key,
         )
+
+    def trip(self, count: CallCount) -> int | None:
+        """The trip of its server that a call meets which has just been counted, if any."""
+        server = self._server
+        return None if server is None else server.trip(count, self._running)
 
     def admit(self, model: str, tokens: int, now: float) -> None:
         """Charge a call's tokens, or raise Refused: for concurrency, quota or rate."""

@@ -42,15 +42,32 @@ class Ask:
         return max(self.prompt_tokens, self.max_tokens or 0)
 
 
-def read_fields(body: bytes) -> dict[str, Any]:
-    """The request body as an object. Raises BadRequest."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise BadRequest("We could not parse the JSON body of your request.") from None
-    if not isinstance(fields, dict):
-        raise BadRequest("The body of your request must be a JSON object.")
-    return fields
+class Body:
+    """A request body, parsed once: what its sender meets may go by the model that it names."""
+
+    def __init__(self, body: bytes) -> None:
+        self._fields: dict[str, Any] | None = None
+        self._why = "We could not parse the JSON body of your request."
+        try:
+            fields = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(fields, dict):
+            self._fields = fields
+        self._why = "The body of your request must be a JSON object."
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body as an object. Raises BadRequest."""
+        if self._fields is None:
+            raise BadRequest(self._why)
+        return self._fields
+
+    @property
+    def model(self) -> str:
+        """The model that it names; empty where it names none."""
+        model = (self._fields or {}).get("model")
+        return model if isinstance(model, str) else ""
 
 
 def read_ask(fields: dict[str, Any], tokens: Tokens = CHARACTERS) -> Ask:

@@ -42,6 +42,8 @@ class Call:
     ending: str = RUNNING
     #: The scripted fault it met; a 429 without one is the rate limit's own.
     fault: str | None = None
+    #: How often its source's server had fallen over, where the call met that.
+    trip: int | None = None
     error_code: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -18,6 +18,8 @@ from tollway_workers.local.simulator.wire import ApiError, Completion
 _JSON = {"Content-Type": "application/json"}
 _HTML = {"Content-Type": "text/html"}
 _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+#: What a proxy may say of itself, or a load balancer of its health.
+_NO_COMPLETION = b'{"status":"ok","message":"Welcome."}'
 #: A piece of a stream, in tokens.
 _TOKENS_PER_CHUNK = 4
 #: Faults that befall a body.
@@ -45,8 +47,10 @@ class Delivery:
         reply = self._reply
         if reply.error:
             return await self._send_error(reply.error), str(reply.error.status)
+        if reply.fault is FaultKind.NO_COMPLETION:
+            return await self._write_whole(200, dict(_JSON), _NO_COMPLETION), reply.fault.value
         if reply.completion is None:
-            return self._reset(), FaultKind.RESET.value
+            return self._reset(), (reply.fault or FaultKind.RESET).value
         if reply.fault is FaultKind.HANG:
             await _for_ever()
         send = self._stream if reply.call.stream else self._send_plain
@@ -135,11 +139,7 @@ class Delivery:
         return response
 
     def _reset(self) -> web.StreamResponse:
-        transport = self._request.transport
-        if transport is not None:
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            transport.abort()
+        reset(self._request.transport)
         return web.Response()
 
     def _headers(self) -> dict[str, str]:
@@ -157,6 +157,14 @@ class Delivery:
         remaining = until - self._elapsed()
         if remaining > 0:
             await self._clock.sleep(remaining)
+
+
+def reset(transport: asyncio.BaseTransport | None) -> None:
+    """End a connection as a server does that dies: the client is not told goodbye."""
+    if isinstance(transport, asyncio.WriteTransport):
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
 
 
 async def _for_ever() -> None:

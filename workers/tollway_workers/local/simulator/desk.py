@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from tollway_workers.local.simulator.account import Account
 from tollway_workers.local.simulator.answers import AnswerBook, say
-from tollway_workers.local.simulator.ask import Ask, read_ask, read_fields
+from tollway_workers.local.simulator.ask import Ask, Body, read_ask
 from tollway_workers.local.simulator.books import Books, Call
-from tollway_workers.local.simulator.faults import Fault, FaultKind, FaultScript
+from tollway_workers.local.simulator.faults import CallCount, Fault, FaultKind, FaultScript
 from tollway_workers.local.simulator.identity import identify, own_name
 from tollway_workers.local.simulator.latency import AT_ONCE, Pace, draw_pace
 from tollway_workers.local.simulator.options import SimulatorOptions
@@ -15,6 +15,8 @@ from tollway_workers.local.simulator.refusals import UNAUTHORIZED, scripted_erro
 from tollway_workers.local.simulator.tokens import TOKEN_RULES
 from tollway_workers.local.simulator.wire import ApiError, Completion, Refused
 
+#: Such a call gets neither an answer nor an error.
+_WITHOUT_AN_ANSWER = frozenset({FaultKind.RESET, FaultKind.REFUSED, FaultKind.NO_COMPLETION})
 #: What is known of a source that does not say who it is.
 DEFAULT_SOURCE = "default"
 
@@ -37,7 +39,7 @@ class Arrival:
 class Reply:
     """What is to be sent, and the call in the books that it is for.
 
-    An error, or a completion, or neither for a connection that is reset.
+    An error, or a completion, or neither: a connection that is reset, an answer that is none.
     """
 
     call: Call
@@ -49,6 +51,8 @@ class Reply:
     pace: Pace = AT_ONCE
     #: Of one that drips.
     bytes_per_second: float = 1.0
+    #: Seconds for which connections are refused from now on: the server has fallen over.
+    refuse_seconds: float = 0.0
 
 
 class Desk:
@@ -67,8 +71,8 @@ class Desk:
     def receive(self, arrival: Arrival) -> Reply:
         """Decide a call and enter it in the books; `see_off` must follow."""
         identity = identify(arrival.client_request_id, arrival.job_header, arrival.body)
-        account = self._account(arrival.source)
-        count = account.count(identity.job_id, arrival.now)
+        account, body = self._account(arrival.source), Body(arrival.body)
+        count = account.count(identity.job_id, body.model, _key(arrival), arrival.now)
         call = Call(
             id=self.books.next_id(),
             source=arrival.source,
@@ -76,18 +80,19 @@ class Desk:
             generation=identity.generation,
             attempt=identity.attempt,
             number=count.of_job,
-            model="",
+            model=body.model,
             stream=False,
             started=arrival.started,
             in_flight=account.in_flight,
+            trip=account.trip(count),
         )
-        reply = self._decide(arrival, account, call, self._script.choose(count))
+        reply = self._decide(arrival, account, call, self._fault(call, count), body)
         self.books.begin(call)
         return reply
 
     def see_off(self, call: Call, ending: str, now: float) -> None:
         """Enter how a call ended, at `now` (unix seconds)."""
-        self._account(call.source).in_flight -= 1
+        self._account(call.source).ended(call.model)
         self.books.end(call, ending, now)
 
     def clear(self, source: str | None = None) -> int:
@@ -97,8 +102,7 @@ class Desk:
         """
         for name, account in list(self._accounts.items()):
             if source in (None, name):
-                self._accounts[name] = Account(self._options)
-                self._accounts[name].in_flight = account.in_flight
+                self._accounts[name] = account.afresh(self._options)
         return self.books.clear(source)
 
     def change_limits(
@@ -110,13 +114,21 @@ class Desk:
 
     def _account(self, source: str) -> Account:
         if source not in self._accounts:
-            self._accounts[source] = Account(self._options)
+            self._accounts[source] = Account(self._options, source)
         return self._accounts[source]
 
-    def _decide(self, arrival: Arrival, account: Account, call: Call, fault: Fault | None) -> Reply:
+    def _fault(self, call: Call, count: CallCount) -> Fault | None:
+        overload = self._options.overload
+        if overload is not None and call.trip is not None:
+            return overload.fault
+        return self._script.choose(count)
+
+    def _decide(
+        self, arrival: Arrival, account: Account, call: Call, fault: Fault | None, body: Body
+    ) -> Reply:
         try:
-            self._check_key(arrival.authorization, fault)
-            ask, text = self._read(arrival, account, call)
+            self._check_key(arrival, fault)
+            ask, text = self._read(body, account, call, arrival.now)
             account.admit(ask.model, ask.charge, arrival.now)
             call.charged_tokens = ask.charge
             _check_script(fault)
@@ -126,8 +138,10 @@ class Desk:
             return _refuse(error, fault if refused.scripted else None, call, shown)
         headers = self._headers(account, ask.model, arrival.now)
         call.fault = fault.kind.value if fault else None
-        if fault and fault.kind is FaultKind.RESET:
-            return Reply(call=call, headers=headers, fault=fault.kind)
+        if fault and fault.kind in _WITHOUT_AN_ANSWER:
+            return Reply(
+                call=call, headers=headers, fault=fault.kind, refuse_seconds=self._refuses(fault)
+            )
         completion = self._complete(ask, text, call, fault)
         account.bill(call.cost_pico_usd)
         return Reply(
@@ -142,27 +156,29 @@ class Desk:
     def _headers(self, account: Account, model: str, now: float) -> dict[str, str]:
         return account.limits(model).headers(now) if self._options.rate_headers else {}
 
-    def _check_key(self, authorization: str | None, fault: Fault | None) -> None:
+    def _refuses(self, fault: Fault) -> float:
+        overload = self._options.overload
+        is_refused = overload is not None and fault.kind is FaultKind.REFUSED
+        return overload.outage_seconds if overload is not None and is_refused else 0.0
+
+    def _check_key(self, arrival: Arrival, fault: Fault | None) -> None:
         if fault and fault.kind is FaultKind.UNAUTHORIZED:
             raise Refused(UNAUTHORIZED, scripted=True)
         key = self._options.required_key
-        if key is not None and authorization != f"Bearer {key.get_secret_value()}":
+        if key is not None and _key(arrival) != key.get_secret_value():
             raise Refused(UNAUTHORIZED)
 
-    def _read(self, arrival: Arrival, account: Account, call: Call) -> tuple[Ask, str]:
+    def _read(self, body: Body, account: Account, call: Call, now: float) -> tuple[Ask, str]:
         """What the call asks, and what the model says to it. Raises Refused."""
         try:
-            fields = read_fields(arrival.body)
-            model = fields.get("model")
-            call.model = model if isinstance(model, str) else ""
-            ask = read_ask(fields, self._tokens)
+            ask = read_ask(body.fields, self._tokens)
             if self._options.models and ask.model not in self._options.models:
                 raise Refused(unknown_model(ask.model))
             call.stream, call.prompt_tokens = ask.stream, ask.prompt_tokens
             return ask, self._answers.text(call.job_id, ask)
         except Refused:
             # A bad request counts as a request, and is refused as one too many first.
-            account.admit(call.model, 0, arrival.now)
+            account.admit(call.model, 0, now)
             raise
 
     def _complete(self, ask: Ask, text: str, call: Call, fault: Fault | None) -> Completion:
@@ -190,6 +206,12 @@ class Desk:
         if fault and fault.kind is FaultKind.SLOW:
             return pace.slowed(fault.factor, fault.seconds)
         return pace
+
+
+def _key(arrival: Arrival) -> str | None:
+    """The API key that a call bears."""
+    kind, _, key = (arrival.authorization or "").partition(" ")
+    return key if kind == "Bearer" else None
 
 
 def _check_script(fault: Fault | None) -> None:

@@ -1,25 +1,11 @@
-"""The script of what goes wrong, by time, share or job. Pure but for `load_faults`."""
+"""The script of what goes wrong: by time, lane, client, share or job. Pure."""
 
-import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from tollway_schemas.faults import faults as faults_in
-from tollway_workers.config.load.toml_file import shallow
-from tollway_workers.errors import InputError
 from tollway_workers.local.simulator.draws import draw
 from tollway_workers.local.simulator.identity import names, own_name
 
@@ -36,9 +22,11 @@ class FaultKind(StrEnum):
     HTML_ERROR = "html_500"
     UNAVAILABLE = "503"
     OVERLOADED = "529"
+    REFUSED = "refused"
     RESET = "reset"
     HANG = "hang"
     SLOW = "slow"
+    NO_COMPLETION = "no_completion"
     CUT = "cut"
     STALL = "stall"
     DRIP = "drip"
@@ -60,8 +48,16 @@ class FaultKind(StrEnum):
 ENDLESS = frozenset({FaultKind.HANG, FaultKind.STALL, FaultKind.DRIP})
 
 
+#: The conditions that a connection can meet before it has said anything.
+_BEFORE_A_BYTE = frozenset({"kind", "from_seconds", "until_seconds"})
+
+
 def _as_word(kind: object) -> object:
     return str(kind) if isinstance(kind, int) else kind
+
+
+#: A status may be written as a number.
+Kind = Annotated[FaultKind, BeforeValidator(_as_word)]
 
 
 class Fault(BaseModel):
@@ -69,12 +65,18 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    kind: Annotated[FaultKind, BeforeValidator(_as_word)]
+    kind: Kind
     """What the client meets."""
     from_seconds: Annotated[float, Field(ge=0)] = 0.0
-    """Begins so many seconds after the source's first call."""
+    """Begins so many seconds after the source's first call; `refused`: after the first of all."""
     until_seconds: Annotated[float, Field(gt=0)] | None = None
-    """Ends so many seconds after the source's first call; none means never."""
+    """Ends so many seconds after it; none means never."""
+    models: tuple[str, ...] = ()
+    """Only calls of these models; none means all."""
+    sources: tuple[str, ...] = ()
+    """Only calls of these clients, by the names of their accounts; none means all."""
+    keys: tuple[SecretStr, ...] = ()
+    """Only calls that bear one of these API keys; none means all."""
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of calls, drawn by seed, job name and the call's number within its job."""
     jobs: tuple[str, ...] = ()
@@ -98,6 +100,33 @@ class Fault(BaseModel):
             raise ValueError("until_seconds must be later than from_seconds")
         return self
 
+    @model_validator(mode="after")
+    def _is_met_by_what_can_meet_it(self) -> "Fault":
+        given = {
+            name
+            for name, field in type(self).model_fields.items()
+            if name not in _BEFORE_A_BYTE and getattr(self, name) != field.default
+        }
+        if self.kind is FaultKind.REFUSED and given:
+            raise ValueError(
+                f"a refused connection has said nothing that {min(given)} could go by: "
+                "give from_seconds and until_seconds only"
+            )
+        return self
+
+    def is_outage_of(self, source: str, models: tuple[str, ...] = ()) -> bool:
+        """Whether it befalls every call of a source (for these models) for a time, then ends."""
+        return (
+            self.until_seconds is not None
+            and self.share >= 1
+            and self.every is None
+            and self.first_attempts is None
+            and not self.jobs
+            and not self.keys
+            and (not self.sources or source in self.sources)
+            and (not self.models or (bool(models) and set(models) <= set(self.models)))
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCount:
@@ -110,14 +139,21 @@ class CallCount:
     of_source: int
     #: Seconds since the source's first call.
     elapsed: float
+    source: str = ""
+    model: str = ""
+    #: The API key that it bears.
+    key: str | None = None
 
 
 class FaultScript:
     """The faults in their order: the first that fits a call is the one it meets."""
 
     def __init__(self, faults: tuple[Fault, ...] = (), *, seed: int = 0) -> None:
+        # Refused connections bring no call.
         self._faults = [
-            (number, fault, frozenset(fault.jobs)) for number, fault in enumerate(faults)
+            (number, fault, frozenset(fault.jobs))
+            for number, fault in enumerate(faults)
+            if fault.kind is not FaultKind.REFUSED
         ]
         self._seed = seed
 
@@ -126,6 +162,7 @@ class FaultScript:
         for number, fault, jobs in self._faults:
             if (
                 _is_time(fault, call)
+                and _is_of(fault, call)
                 and (not jobs or not jobs.isdisjoint(names(call.job_id)))
                 and self._is_drawn(number, fault, call)
             ):
@@ -147,44 +184,9 @@ def _is_time(fault: Fault, call: CallCount) -> bool:
     )
 
 
-_FAULTS = TypeAdapter(tuple[Fault, ...])
-
-
-def load_faults(path: Path) -> tuple[Fault, ...]:
-    """Read a script: TOML with `[[fault]]` tables, or JSON: a list, or an object with `fault`.
-
-    Raises InputError with the file, the number of the fault, the key and the problem.
-    """
-    content = _read(path)
-    if isinstance(content, dict):
-        unknown = sorted(set(content) - {"fault"})
-        if unknown:
-            raise InputError(
-                f"{path}: unknown key {unknown[0]!r}: a script has [[fault]] tables only"
-            )
-        content = content.get("fault", [])
-    try:
-        return _FAULTS.validate_python(content)
-    except ValidationError as error:
-        raise InputError(f"{path}: {_explain(error)}") from error
-
-
-def _read(path: Path) -> Any:
-    try:
-        raw = path.read_bytes()
-        is_json = path.suffix == ".json"
-        return shallow(orjson.loads(raw) if is_json else tomllib.loads(raw.decode()))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except RecursionError:
-        raise InputError(f"{path}: not a fault script: it is nested too deeply") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not a fault script: {error}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    first, *others = faults_in(error, _FAULTS.core_schema)
-    where = [part + 1 if isinstance(part, int) else part for part in first.path]
-    place = "fault " + ", ".join(map(str, where)) if where else "faults"
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{place}: {first.problem}{more}"
+def _is_of(fault: Fault, call: CallCount) -> bool:
+    return (
+        (not fault.models or call.model in fault.models)
+        and (not fault.sources or call.source in fault.sources)
+        and (not fault.keys or call.key in {key.get_secret_value() for key in fault.keys})
+    )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.local.simulator.faults import Fault
 from tollway_workers.local.simulator.latency import LatencyProfile
+from tollway_workers.local.simulator.overload import Overload
 from tollway_workers.local.simulator.tokens import TokenRule
 
 # Six decimals of a dollar per million tokens: a token then costs whole pico-dollars.
@@ -40,6 +41,8 @@ class SimulatorOptions(BaseModel):
     """How many different answers it makes for one schema."""
     faults: tuple[Fault, ...] = ()
     """What goes wrong; the first that fits a call is the one it meets."""
+    overload: Overload | None = None
+    """What the server bears after an outage; none means all."""
     latency: LatencyProfile = LatencyProfile()
     """How long it thinks, how fast it speaks."""
     latency_scale: Annotated[float, Field(ge=0)] = 1.0

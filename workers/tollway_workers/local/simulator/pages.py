@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import orjson
 from aiohttp import web
@@ -19,8 +20,12 @@ _ANY_MODEL = ("simulated",)
 class Pages:
     """Answers to everything that is no call."""
 
-    def __init__(self, desk: Desk, models: tuple[str, ...]) -> None:
+    def __init__(
+        self, desk: Desk, models: tuple[str, ...], clear: Callable[[str | None], int]
+    ) -> None:
+        """`clear` gives a source (all) a fresh start, and says how many calls that forgets."""
         self._desk = desk
+        self._clear = clear
         self._models = models or _ANY_MODEL
         self._routes = {
             ("GET", "/models"): self._list_models,
@@ -63,7 +68,7 @@ class Pages:
         return _json(orjson.dumps(summary.as_json()))
 
     def _clear_calls(self, _request: web.BaseRequest, source: str | None) -> web.Response:
-        return _json(orjson.dumps({"cleared": self._desk.clear(source)}))
+        return _json(orjson.dumps({"cleared": self._clear(source)}))
 
     def _change_limits(self, request: web.BaseRequest, source: str | None) -> web.Response:
         names = ("requests_per_minute", "tokens_per_minute")

@@ -1,6 +1,8 @@
 """The simulator's HTTP server: which request goes where."""
 
 import asyncio
+import math
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,9 +12,10 @@ from tollway_workers.clock import Clock, SystemClock
 from tollway_workers.errors import LocalError
 from tollway_workers.local.simulator.ask import MAX_BODY_BYTES
 from tollway_workers.local.simulator.books import Call
-from tollway_workers.local.simulator.delivery import Delivery
+from tollway_workers.local.simulator.delivery import Delivery, reset
 from tollway_workers.local.simulator.desk import DEFAULT_SOURCE, Arrival, Desk, Reply
-from tollway_workers.local.simulator.faults import ENDLESS
+from tollway_workers.local.simulator.door import Door
+from tollway_workers.local.simulator.faults import ENDLESS, Fault, FaultKind
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.pages import Pages, error_page
 from tollway_workers.local.simulator.refusals import too_large_body
@@ -23,8 +26,9 @@ class Simulator:
     """A provider on a port of this machine, for the time of an `async with`.
 
     `base_url` is what an OpenAI client wants; `base_url_for("a")` is that of a client with books,
-    limits and fault counts of its own. Starting raises LocalError if the port is taken and
-    InputError if the file of calls is something else; leaving ends the calls in flight.
+    limits and fault counts of its own. While connections are refused by script, so are those for
+    the books. Starting raises LocalError if the port is taken and InputError if the file of calls
+    is something else; leaving ends the calls in flight.
     """
 
     def __init__(
@@ -33,11 +37,16 @@ class Simulator:
         self._options = options or SimulatorOptions()
         self._clock = clock or SystemClock()
         self._desk = Desk(self._options)
-        self._pages = Pages(self._desk, self._options.models)
+        self._pages = Pages(self._desk, self._options.models, self.clear)
         self._runner: web.ServerRunner | None = None
+        self._door: Door | None = None
         self._port = 0
         #: The connections that are serving a call: cancelled on a stop.
         self._serving: set[asyncio.Task[Any] | None] = set()
+        #: Those of them whose connection the server has broken by falling over.
+        self._broken: set[asyncio.Task[Any] | None] = set()
+        #: Plays the part of the script that needs no call; begins with the first one.
+        self._player: asyncio.Task[None] | None = None
         self._is_stopping = False
 
     async def __aenter__(self) -> Self:
@@ -60,19 +69,22 @@ class Simulator:
         server = web.Server(self._serve, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
+        self._door = Door(self._runner, self._clock)
         try:
-            await web.TCPSite(self._runner, options.host, options.port, backlog=4096).start()
+            self._port = await self._door.open(options.host, options.port)
         except OSError as error:
             await self.stop()
             raise LocalError(
                 f"the simulator cannot listen on {options.host}:{options.port}: "
                 f"{error.strerror}; give another port with --port, or 0 for a free one"
             ) from error
-        self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """End the calls in flight (`stopped` in the books), then the server. Idempotent."""
         self._is_stopping = True
+        self._stop_player()
+        if self._door is not None:
+            await self._door.close()
         serving = {task for task in self._serving if task is not None}
         for task in serving:
             task.cancel()
@@ -108,12 +120,20 @@ class Simulator:
 
     def clear(self, source: str | None = None) -> int:
         """A fresh start for a client (for all): books, counts, limits. Returns the calls gone."""
+        if source is None:
+            self._stop_player()
         return self._desk.clear(source)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         source, path = _split(request.path)
         if request.method != "POST" or path != "/chat/completions":
             return self._pages.show(request, source, path)
+        if self._player is None:
+            self._begin_script()
+        if self._door is None or self._door.refuses:
+            # Accepted a moment before the door was shut.
+            reset(request.transport)
+            return web.Response()
         started = self._clock.now()
         body = await _read_body(request)
         if body is None:
@@ -134,6 +154,8 @@ class Simulator:
         """Send a reply, and enter in the books how that ended, whatever happens."""
         task = asyncio.current_task()
         self._serving.add(task)
+        if reply.refuse_seconds > 0:
+            self._fall_over(reply.refuse_seconds)
         # Some faults are met by whoever leaves.
         endless = reply.fault in ENDLESS and reply.completion is not None
         ending = reply.fault.value if reply.fault and endless else "client_gone"
@@ -148,8 +170,44 @@ class Simulator:
             raise
         finally:
             self._serving.discard(task)
+            if task in self._broken:
+                self._broken.discard(task)
+                ending = reply.call.fault = FaultKind.REFUSED.value
             self._desk.see_off(reply.call, ending, self._clock.now())
         return response
+
+    def _begin_script(self) -> None:
+        """Refuse connections when the script says so, counted from now."""
+        refused = [each for each in self._options.faults if each.kind is FaultKind.REFUSED]
+        began = self._clock.monotonic()
+        for fault in refused:
+            if fault.from_seconds == 0:
+                self._fall_over(_end(fault))
+        self._player = asyncio.create_task(self._play(refused, began), name="simulator-script")
+
+    async def _play(self, refused: Sequence[Fault], began: float) -> None:
+        for fault in sorted(refused, key=lambda each: each.from_seconds):
+            await self._clock.sleep(max(0.0, began + fault.from_seconds - self._clock.monotonic()))
+            if (left := began + _end(fault) - self._clock.monotonic()) > 0:
+                self._fall_over(left)
+
+    def _stop_player(self) -> None:
+        if self._player is not None:
+            self._player.cancel()
+            self._player = None
+
+    def _fall_over(self, seconds: float) -> None:
+        """Refuse connections for so long, and break those that there are."""
+        if self._door is None or self._runner is None or self._runner.server is None:
+            return
+        self._door.refuse(seconds)
+        self._broken |= self._serving
+        for connection in self._runner.server.connections:
+            reset(connection.transport)
+
+
+def _end(fault: Fault) -> float:
+    return math.inf if fault.until_seconds is None else fault.until_seconds
 
 
 def _split(path: str) -> tuple[str | None, str]:

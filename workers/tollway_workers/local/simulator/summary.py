@@ -33,6 +33,8 @@ class Summary:
     #: Unix seconds; none without calls.
     first_started: float | None
     last_ended: float | None
+    #: How often servers fell over, of which these calls know.
+    trips: int
     #: How many calls ended how.
     endings: dict[str, int]
     sources: tuple[str, ...]
@@ -68,6 +70,7 @@ def summarize(calls: Iterable[Call]) -> Summary:
         max_in_flight=max((call.in_flight for call in calls), default=0),
         first_started=min((call.started for call in calls), default=None),
         last_ended=max((call.ended for call in calls if call.ended is not None), default=None),
+        trips=len({(call.source, call.trip) for call in calls if call.trip is not None}),
         endings=dict(endings.most_common()),
         sources=tuple(sorted({call.source for call in calls})),
     )
