@@ -13,7 +13,9 @@ from tollway_workers.lanes.lane_wait import BRIEF, waiting
 from tollway_workers.lanes.live_beats import LiveBeats
 from tollway_workers.lanes.state import LaneState
 
+#: How instants are shown.
 _MOMENT = "%Y-%m-%d %H:%M:%S UTC"
+#: The worst that any worker says of a lane comes first.
 _STATES = [state.value for state in LaneState]
 
 
