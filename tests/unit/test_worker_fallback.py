@@ -111,7 +111,7 @@ async def test_bulk_jobs_wait_for_their_lane_and_go_on_where_it_recovers() -> No
 
 
 async def test_bulk_jobs_leave_once_their_deadline_would_pass_in_line() -> None:
-    fleet = fleet_of(completion(), **{"requests_per_minute": 6000})
+    fleet = fleet_of(completion(), requests_per_minute=6000)
     async with fleet:
         admission(fleet).break_lane(3600.0)
         # Ten a second if it recovered: those behind the first 200 are late, and they alone.
@@ -145,7 +145,7 @@ async def test_a_pause_moves_no_job() -> None:
 
 
 async def test_jobs_leave_no_faster_than_the_next_lane_has_room() -> None:
-    async with fleet_of(completion(), **{"requests_per_minute": 120}) as fleet:
+    async with fleet_of(completion(), requests_per_minute=120) as fleet:
         admission(fleet).break_lane(3600.0)
         await fleet.publish(*asks(60))
         await fleet.until(lambda: len(fleet.replies) == 60)

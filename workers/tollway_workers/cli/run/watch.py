@@ -44,7 +44,7 @@ class FleetWatch:
         self._client = client_options(settings.kafka)
         self._topic = TopicNames(settings.kafka.prefix).heartbeats
         self._workers = workers
-        lanes = {name: route.lanes[0] for name, route in settings.routes.items()}
+        lanes = {name: route.lanes for name, route in settings.routes.items()}
         self._lookout = Lookout(lanes if knows_routes else None)
         self._counts = CallCounts()
         self._view = FleetView()
