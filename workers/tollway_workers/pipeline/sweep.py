@@ -30,7 +30,7 @@ from tollway_workers.pipeline.rooms import Rooms
 #: Seconds between two looks.
 INTERVAL = 0.5
 #: Jobs that leave a lane at one look, at most: each is a record to be written.
-_MOST_AT_ONCE = 500
+_MOST_AT_ONCE = 2_000
 #: Jobs whose mean cost tells how fast a line moves.
 _SAMPLE = 8
 _BY_OPERATOR = "an operator paused it"
