@@ -142,7 +142,7 @@ class LaneGate:
         if row.about_job:
             self.on_answer()
             return
-        if row.next is not Next.PARK_LANE and not row.slow_lane:
+        if row.next is not Next.PARK_LANE and not row.slows(retry_after):
             return
         if self.hold(now) is None:
             self._since = now
