@@ -1,9 +1,12 @@
 """The rule of a route: what it may return, and that nothing it does harms the worker."""
 
 import asyncio
+import re
 import sys
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +19,7 @@ from unconfined import Unconfined
 
 from tollway_schemas.job import Job
 from tollway_schemas.provenance import Provenance
-from tollway_schemas.request import OutputSchema
+from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_workers.callables.threads import OwnThreads
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ConfigError
@@ -33,6 +36,8 @@ SCHEMA: dict[str, Any] = {
     "properties": {"n": {"type": "integer"}},
     "required": ["n"],
 }
+#: Blocks of the docs: a route's settings, and its rule.
+_KINDS = ("toml", "python")
 ROUTE = RouteSettings(lanes=("main",), rule="shop.rules:answer")
 
 
@@ -274,6 +279,26 @@ async def test_a_cancelled_job_gives_its_rule_up(release: threading.Event) -> No
 
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_the_rule_of_the_docs_answers_by_the_settings_of_the_docs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "degradation.md").read_text()
+    settings, code = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)[0] for kind in _KINDS)
+    module = ModuleType("shop.rules")
+    exec(code, vars(module))  # noqa: S102 the page's own example
+    monkeypatch.setitem(sys.modules, "shop", ModuleType("shop"))
+    monkeypatch.setitem(sys.modules, "shop.rules", module)
+    route = RouteSettings.model_validate(tomllib.loads(settings)["routes"]["extract"])
+    asked = Asked(load_rules({"extract": route})["extract"].rule)
+
+    def said(text: str) -> JobProgress:
+        request = ChatRequest(messages=(Message(role="user", content=text),))
+        return subject(route=route, request=request)
+
+    assert await asked.text(said("Where is my refund?")) == '{"label": "billing"}'
+    assert await asked.text(said("Hello")) is None
 
 
 def test_no_answer_is_counted_by_why_and_logged_without_the_job() -> None:
