@@ -7,7 +7,7 @@ twice. Beside it a plain retry loop has the same jobs, on a provider with the sa
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from traffic import jobs
 
 from tollway_schemas.job import Job
 from tollway_workers.config.shape.breaker import BreakerSettings
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 
 #: Ways to be down, as the simulator's script names them.
 KINDS = ("500", "503", "529", "hang", "refused", "429", "401", "no_completion")
@@ -236,7 +237,8 @@ async def _in_the_outage(
     Refused connections are in no books: the replies count the attempts.
     """
     calls, loop, connects = ran.calls, ran.loop, ran.connects
-    stopped = judge.trips(await told(here), begin, end)
+    told = heartbeats_told(await records(here.servers, here.traffic.names.heartbeats))
+    stopped = judge.trips(told, begin, end)
     # Where a rate limit slows a lane, it never stops: the first refusal of all is its trip.
     trip = max(stopped.values(), default=begin) if kind != "429" else begin
     left_alone = _LEFT_ALONE.get(kind, (_BROKEN,))
@@ -277,19 +279,15 @@ def _drained(
     )
 
 
-async def told(here: Ground) -> list[Told]:
-    """What the workers' heartbeats say of lanes that are not open."""
-    beats = [
-        orjson.loads(record.value or b"{}")
-        for record in await records(here.servers, here.traffic.names.heartbeats)
-    ]
+def heartbeats_told(beats: Iterable[LoggedRecord]) -> list[Told]:
+    """What workers' heartbeats say of lanes that are not open."""
     return [
         Told(
             worker=beat["worker"],
             state=lane["state"],
             since=datetime.fromisoformat(lane["since"]).timestamp(),
         )
-        for beat in beats
+        for beat in (orjson.loads(record.value or b"{}") for record in beats)
         for lane in beat.get("lanes", ())
         if lane.get("since") is not None
     ]

@@ -224,12 +224,7 @@ class WorkerApp:
             name: Lane(config, self._new_admission(config), providers.open(config))
             for name, config in configs.items()
         }
-        for name, lane in self._lanes.items():
-            lane.admission.siblings = [
-                other.admission
-                for each, other in self._lanes.items()
-                if each != name and other.config.provider_name == lane.config.provider_name
-            ]
+        self._introduce_siblings()
         validator = ResultValidator()
         publisher = OutcomePublisher(
             self._sink,
@@ -324,6 +319,15 @@ class WorkerApp:
         group = self._settings.lanes[lane.name].limit_group or lane.name
         quota = self._quotas[group].of(lane.name)
         return Admission(lane, quota, self._clock, self._counts.get(lane.name, text_tokens))
+
+    def _introduce_siblings(self) -> None:
+        """What refuses a key or an account refuses it on all lanes of the provider."""
+        for name, lane in self._lanes.items():
+            lane.admission.siblings = [
+                other.admission
+                for each, other in self._lanes.items()
+                if each != name and other.config.provider_name == lane.config.provider_name
+            ]
 
     def _new_relay(self, publisher: OutcomePublisher) -> Relay:
         settings = self._settings

@@ -29,7 +29,7 @@ _RAMP = (0.1, 0.25, 0.5)
 _SOUND_FOR = 300.0
 #: Seconds of probing in which suspects leave the probes to others.
 _OTHERS_FIRST = 2.0
-#: Seconds without an answer after which failures in a row say enough, however many the calls.
+#: Seconds without an answer after which few failures in a row say enough.
 _SILENT_FOR = 3.0
 #: Failures in a row say something of the lane where they are of so many jobs.
 _LEAST_JOBS = 2

@@ -320,7 +320,7 @@ class Admission:
             self.on_answer(started)
             return
         self.gate.on_failure(failure_class, retry_after, self.in_flight, now, reason)
-        if row.slow_lane:
+        if row.slows(retry_after):
             self._pace.refused(started, now)
             self._recover(now)
         self._tell(now)
