@@ -38,7 +38,7 @@ class LaneBeat(Record):
     group: str
     """The limit group it belongs to."""
     state: str
-    """open, slowed, parked or paused."""
+    """open, slowed, probing, broken, parked, paused or retired."""
     paused_until: Moment | None = None
     """When its pause expires."""
     reason: Annotated[str, Field(max_length=500)] | None = None

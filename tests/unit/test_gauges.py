@@ -13,6 +13,7 @@ from samples import NOW
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
+from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.owned_partition import LEASE
 from tollway_workers.ownership.owned_partitions import Found
 from tollway_workers.ownership.sharding import ShardGroup
@@ -54,6 +55,7 @@ class Stage:
             "worker": self.worker,
             "liveness": self.liveness,
             "backlog": self.backlog,
+            "commands": Commands(),
         }
         watched = Watched(source=self.source, lanes={}, **parts)
         self._gauges = Gauges(StateGauges(self.registry), watched, self.clock)

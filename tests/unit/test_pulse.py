@@ -45,7 +45,7 @@ class Stage:
             "lanes": {"main": SimpleNamespace(admission=self.admission)},
             "liveness": None,
         }
-        watched = Watched(**parts | {"backlog": self.backlog})
+        watched = Watched(**parts | {"backlog": self.backlog, "commands": self.commands})
         descriptions = {"main": LaneDescription("account", frozenset({_JOBS}), ("extract",))}
         follower: Any = SimpleNamespace(applied=7)
         self._pulse = Pulse(watched, descriptions, follower, self.commands, self.clock)

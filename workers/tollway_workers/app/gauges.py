@@ -1,6 +1,6 @@
 """Gauges that are read when metrics are scraped: the worker's state at this moment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -9,7 +9,8 @@ from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.consume.backlog import Backlog
 from tollway_workers.kafka.consume.source import KafkaSource
-from tollway_workers.lanes.state import LaneState
+from tollway_workers.lanes.state import LaneState, shown
+from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.call import Lane
 from tollway_workers.telemetry.state import StateGauges
 from tollway_workers.worker.worker import Worker
@@ -24,6 +25,9 @@ class Watched:
     lanes: Mapping[str, Lane]
     liveness: Liveness
     backlog: Backlog
+    commands: Commands
+    #: Lanes in no route any more, whose jobs are forwarded.
+    retired: Sequence[str] = ()
 
 
 class Gauges:
@@ -47,7 +51,15 @@ class Gauges:
         state, watched = self._state, self._watched
         for name, lane in watched.lanes.items():
             state.waiting.labels(name).set(watched.worker.dispatcher.held(name))
-            state.parked.labels(name).set(lane.admission.state is LaneState.PARKED)
+            paused = watched.commands.paused_until(name, self._clock.now()) is not None
+            now = shown(lane.admission.state, paused=paused)
+            state.parked.labels(name).set(now is LaneState.PARKED)
+            for each in LaneState:
+                state.lane_state.labels(name, each.value).set(now is each)
+            state.breaker_opened.labels(name).inc(lane.admission.breaker.take_opened())
+        for name in watched.retired:
+            for each in LaneState:
+                state.lane_state.labels(name, each.value).set(each is LaneState.RETIRED)
 
     def _assignment(self) -> None:
         state, source = self._state, self._watched.source

@@ -104,8 +104,10 @@ class WorkerApp:
             lanes=self._lanes,
             liveness=self._liveness,
             backlog=self._backlog,
+            commands=self._commands,
+            retired=sorted(settings.lanes.keys() - lanes.keys()),
         )
-        descriptions = describe_lanes(settings, lanes, self._reader.topics_of)
+        descriptions = describe_lanes(settings, settings.lanes, self._reader.topics_of)
         self._contact = Contact(
             self._client, names, watched, self._commands, descriptions, self._clock
         )
@@ -215,6 +217,12 @@ class WorkerApp:
             name: Lane(config, self._new_admission(config), providers.open(config))
             for name, config in configs.items()
         }
+        for name, lane in self._lanes.items():
+            lane.admission.siblings = [
+                other.admission
+                for each, other in self._lanes.items()
+                if each != name and other.config.provider_name == lane.config.provider_name
+            ]
         validator = ResultValidator()
         publisher = OutcomePublisher(
             self._sink,

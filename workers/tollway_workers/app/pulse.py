@@ -1,6 +1,6 @@
 """A worker's state at this moment, for its heartbeat. It reads, and changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from math import inf, isfinite, isnan
 from typing import Any, NamedTuple
@@ -12,12 +12,12 @@ from tollway_workers.clock import Clock
 from tollway_workers.job.envelopes import instant
 from tollway_workers.kafka.talk.command_log import CommandFollower
 from tollway_workers.lanes.lane_wait import Hold
+from tollway_workers.lanes.state import LaneState, shown
 from tollway_workers.limits.pool import Pool
 from tollway_workers.limits.quota import LaneQuota, Slots
 from tollway_workers.limits.recent_use import RecentUse
 from tollway_workers.operators.commands import Commands
 
-_PAUSED = "paused"
 _BY_OPERATOR = Hold(reason="an operator paused it", since=0.0, next_try=0.0)
 
 
@@ -70,8 +70,26 @@ class Pulse:
             draining=worker.draining,
             left=self.left,
             commands=_count(self._follower.applied),
-            lanes=tuple(self._lane(name, work) for name in sorted(self._watched.lanes)),
+            lanes=(
+                *(self._lane(name, work) for name in sorted(self._watched.lanes)),
+                *self._retired(work),
+            ),
         )
+
+    def _retired(self, work: Mapping[str, Work]) -> Iterator[LaneBeat]:
+        """Lanes in no route any more that still hold something."""
+        for name in self._watched.retired:
+            described = self._descriptions[name]
+            todo = Work.of(work[topic] for topic in described.topics & work.keys())
+            if todo.outstanding:
+                yield LaneBeat(
+                    lane=name,
+                    group=described.group,
+                    state=LaneState.RETIRED.value,
+                    outstanding=_count(todo.outstanding),
+                    finished=_count(todo.finished),
+                    oldest=None if todo.oldest == inf else instant(todo.oldest),
+                )
 
     def _lane(self, name: str, work: Mapping[str, Work]) -> LaneBeat:
         admission, described = self._watched.lanes[name].admission, self._descriptions[name]
@@ -83,7 +101,7 @@ class Pulse:
         return LaneBeat(
             lane=name,
             group=described.group,
-            state=admission.state.value if paused_until is None else _PAUSED,
+            state=shown(admission.state, paused=paused_until is not None).value,
             paused_until=None if paused_until is None else instant(paused_until),
             **self._hold(admission.hold if paused_until is None else _BY_OPERATOR),
             routes=described.routes,

@@ -29,7 +29,7 @@ _RAMP = (0.1, 0.25, 0.5)
 _SOUND_FOR = 300.0
 #: Seconds of probing in which suspects leave the probes to others.
 _OTHERS_FIRST = 2.0
-#: Seconds without an answer after which failures in a row say enough, however many calls there were.
+#: Seconds without an answer after which failures in a row say enough, however many the calls.
 _SILENT_FOR = 3.0
 #: Failures in a row say something of the lane where they are of so many jobs.
 _LEAST_JOBS = 2
@@ -71,7 +71,8 @@ class Breaker:
     State: the window's buckets, failures in a row and their jobs, `_valid_from` (calls that started
     before it say nothing), `_state` and since when it is so, how often in a row it opened, probes
     in flight and what they brought, the calls in flight and the most there were (what is usual),
-    since when it is not closed, the last answer, and `reason`, why it opened last.
+    since when it is not closed, the last answer, how often it
+    opened and nobody was told, and `reason`, why it opened last.
     """
 
     def __init__(self, settings: BreakerSettings, rng: Random) -> None:
@@ -88,7 +89,13 @@ class Breaker:
         self._probing = self._answered = self._failed = 0
         self._in_flight = 0
         self._usual = 0.0
+        self._untold = 0
         self.reason = ""
+
+    def take_opened(self) -> int:
+        """How often it opened since this was asked last."""
+        opened, self._untold = self._untold, 0
+        return opened
 
     def state(self, now: float) -> BreakerState:
         """The state at this moment: a pause and a step of the ramp end by themselves."""
@@ -275,6 +282,7 @@ class Breaker:
         if self._state in (BreakerState.CLOSED, BreakerState.RAMPING):
             self._broke_at = now
         self._opened += 1
+        self._untold += 1
         pause = doubling(self._opened, initial=given.pause, longest=given.longest_pause)
         pause *= 1.0 + self._rng.uniform(-_JITTER, _JITTER)
         asked = min(retry_after or 0.0, given.longest_pause)

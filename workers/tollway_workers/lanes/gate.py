@@ -39,8 +39,8 @@ _DOUBTING_JOBS = 3
 class LaneGate:
     """Decides how many calls a lane may have in flight, and when the next may start.
 
-    All state is here and changes in `on_failure`, `on_answer` and `reopen` (times are monotonic
-    seconds): `_closed_until`, `_asked_until` (until when the provider asked to be left alone: one
+    All state is here and changes in `on_failure`, `on_answer`, `unpark` and `reopen` (times are
+    monotonic seconds): `_closed_until`, `_asked_until` (until when the provider asked to be left alone: one
     call at a time before it), `_ceiling` (calls in flight while slowed; None: no bound), `_parked`,
     how often in a row the lane was refused or probed, of the last refusal why, when, and since
     when there was no other answer, whether it ever answered, and in `judge` the jobs that since
@@ -162,6 +162,11 @@ class LaneGate:
         self._closed_until = self._asked_until = 0.0
         self._ceiling = self._parked = None
         self._refusals = self._probes = 0
+
+    def unpark(self) -> None:
+        """What parked it has passed, as another lane of the account found."""
+        self._closed_until = self._asked_until = 0.0
+        self._parked, self._probes = None, 0
 
     def _park(self, failure_class: FailureClass, retry_after: float | None, now: float) -> None:
         # Calls that were in flight when the lane was parked say nothing new.

@@ -6,7 +6,7 @@ from enum import StrEnum
 class LaneState(StrEnum):
     """The states of a lane in one worker; what is further down yields to what is above it."""
 
-    #: In no route any more: it forwards what it still holds.
+    #: In no route any more: what it still holds is forwarded.
     RETIRED = "retired"
     #: By an operator.
     PAUSED = "paused"
@@ -19,3 +19,8 @@ class LaneState(StrEnum):
     #: The provider limits the rate: the pace is what it said.
     SLOWED = "slowed"
     OPEN = "open"
+
+
+def shown(by_calls: LaneState, *, paused: bool) -> LaneState:
+    """The state that people see of one that calls decide."""
+    return LaneState.PAUSED if paused else by_calls

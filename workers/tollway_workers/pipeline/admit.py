@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import structlog
 
-from tollway_schemas.failure import FailureClass
+from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.contract import MINUTE
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.job.failure_table import FAILURE_TABLE
+from tollway_workers.job.failure_table import FAILURE_TABLE, Next
 from tollway_workers.job.outcome import Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.address import wrong_address
@@ -73,6 +73,8 @@ class Permit:
         """The call failed. `reason`: why the lane waits then, in a sentence without a prompt."""
         self.admission.blame(self.call, failure, progress)
         self.admission.on_failure(failure.failure_class, failure.retry_after, started, reason)
+        if failure.scope in (ErrorScope.KEY, ErrorScope.ACCOUNT):
+            self.admission.park_siblings(failure, reason)
 
     def slow(self) -> None:
         """The call has no first token after the lane's `slow_after`; it goes on."""
@@ -111,8 +113,8 @@ class Admission:
 
     State: `in_flight` (permits out) here, slots and levels in the quota, refusals in the gate and
     the pace (`_slowed`: it has not fully recovered), failures in the breaker and the evidence, what
-    the provider stated in `_stated`, and `_doubts`: its counts were once beyond belief, which is
-    said once.
+    the provider stated in `_stated`, `_doubts` (its counts were once beyond belief, which is said
+    once), and `_freed` (lanes of its account may go on, which their queues do not know yet).
     """
 
     def __init__(
@@ -138,7 +140,7 @@ class Admission:
         #: Lanes of the same account: what refuses the key or the account refuses them too.
         self.siblings: Sequence[Admission] = ()
         self._pace = Pace()
-        self._slowed = self._doubts = False
+        self._slowed = self._doubts = self._freed = False
         self._stated = StatedLimits()
         self._clock = clock
         self._count = count
@@ -269,7 +271,10 @@ class Admission:
 
     def on_answer(self, started: float = inf) -> None:
         """The provider answered a call that was started then (monotonic), well or badly."""
+        parked_by = self.gate.parked_by
         self.gate.on_answer(started)
+        if parked_by is not None and self.gate.parked_by is None:
+            self._unpark_siblings(parked_by)
         self._stated.forget()
         if self.gate.slowed:
             self.gate.lift(self.quota.most_calls, self.in_flight)
@@ -301,6 +306,22 @@ class Admission:
             self._pace.refused(started, now)
             self._recover(now)
         self._tell(now)
+
+    def park_siblings(self, failure: ProviderFailure, reason: str) -> None:
+        """A call failed by what all lanes of the account share: those need not find out."""
+        if FAILURE_TABLE[failure.failure_class].next is not Next.PARK_LANE:
+            return
+        now = self._clock.monotonic()
+        for each in self.siblings:
+            each.gate.on_failure(
+                failure.failure_class, failure.retry_after, each.in_flight, now, reason
+            )
+            each._tell(now)
+
+    def take_freed(self) -> bool:
+        """Whether other lanes may go on since this was asked last, as a probe of this one said."""
+        freed, self._freed = self._freed, False
+        return freed
 
     def reopen(self) -> None:
         """Forget all that the provider refused or stated: an operator says that it may go on."""
@@ -359,6 +380,14 @@ class Admission:
                 return LaneState.BROKEN
             case _:
                 return LaneState.PROBING
+
+    def _unpark_siblings(self, parked_by: FailureClass) -> None:
+        now = self._clock.monotonic()
+        for each in self.siblings:
+            if each.gate.parked_by is parked_by:
+                each.gate.unpark()
+                each._tell(now)
+                self._freed = True
 
     def _wait_for_stated(self, cost: Cost, wait: float, now: float) -> float | None:
         """The same where it is long: for what was stated no longer than minutes."""

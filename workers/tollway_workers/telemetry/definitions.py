@@ -200,6 +200,21 @@ PARKED = Metric(
     "Look at tollway_attempts_total for the class, and mend that.",
     ("lane",),
 )
+LANE_STATE = Metric(
+    "tollway_lane_state",
+    "gauge",
+    "1 for the state that a lane is in, 0 for the others: open, slowed, probing, broken, parked or "
+    "paused.",
+    "broken or parked for minutes: `tollway lanes` says why; its jobs wait or go to the next lane.",
+    ("lane", "state"),
+)
+BREAKER_OPENED = Metric(
+    "tollway_breaker_opened_total",
+    "counter",
+    "How often a lane's breaker opened, its probes that failed included.",
+    "Compare with tollway_attempts_total: the lane's provider fails.",
+    ("lane",),
+)
 PARTITIONS = Metric(
     "tollway_partitions_owned",
     "gauge",

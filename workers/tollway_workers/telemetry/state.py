@@ -12,6 +12,8 @@ class StateGauges:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.waiting = gauge(d.WAITING, registry)
         self.parked = gauge(d.PARKED, registry)
+        self.lane_state = gauge(d.LANE_STATE, registry)
+        self.breaker_opened = counter(d.BREAKER_OPENED, registry)
         self.partitions = gauge(d.PARTITIONS, registry)
         self.shards = gauge(d.SHARDS, registry)
         self.releasing = gauge(d.RELEASING, registry)

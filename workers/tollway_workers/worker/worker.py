@@ -219,7 +219,10 @@ class Worker:
         finally:
             del self._calls[job]
             permit.release()
-            self.dispatcher.pump(job.lane)
+            if permit.admission.take_freed():
+                self.dispatcher.pump_all()
+            else:
+                self.dispatcher.pump(job.lane)
             if self._full:
                 # There may be room again: waiting for the next poll would idle a fast lane.
                 self._hold_back()

@@ -58,6 +58,7 @@ class WaitView:
     workers: tuple[str, ...]
     #: Whether no job is there to try it with.
     idle: bool = False
+    state: LaneState = LaneState.SLOWED
 
     def sentence(self, now: float) -> str:
         """The same in words."""
@@ -65,7 +66,7 @@ class WaitView:
         if self.next_try is not None:
             seconds = max(0.0, self.next_try - now)
         until = None if self.asked_until is None else f"{instant(self.asked_until):{_MOMENT}}"
-        return waiting(self.reason, seconds, until=until)
+        return waiting(self.reason, seconds, until=until, state=self.state)
 
     def is_brief(self, now: float) -> bool:
         """Whether it has just begun and is about to end: the usual pause after a 429."""
@@ -213,6 +214,7 @@ def _wait(said: Sequence[tuple[str, LaneBeat]]) -> WaitView | None:
         asked_until=None if first.asked_until is None else first.asked_until.timestamp(),
         workers=tuple(worker for worker, _ in same),
         idle=not any(each.waiting or each.in_flight for _, each in same),
+        state=LaneState(worst) if worst in _STATES else LaneState.SLOWED,
     )
 
 

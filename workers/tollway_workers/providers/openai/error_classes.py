@@ -200,6 +200,9 @@ def _by_phrase(detail: ErrorDetail) -> FailureClass | None:
 def _scope(said: _Said, failure_class: FailureClass) -> ErrorScope:
     if failure_class is FailureClass.NO_COMPLETION or _is_address(said, failure_class):
         return ErrorScope.PROVIDER
+    if failure_class is FailureClass.AUTH and said.status == 403:
+        # The key is known, and may not use this model.
+        return ErrorScope.MODEL
     return _SCOPES.get(failure_class, ErrorScope.REQUEST)
 
 
