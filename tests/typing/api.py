@@ -43,6 +43,7 @@ typed = NewJob(route="extract", request=request, output=Invoice, deadline=timede
 text = NewJob(route="extract", request="Hi", priority="interactive", labels={"a": "b"})
 plain = NewJob(route="extract", request="Hi", output={"type": "object"}, priority=Priority.BULK)
 named = NewJob(route="extract", request="Hi", output=OutputSchema(name="n"), id="1")
+picky = NewJob(route="extract", request="Hi", accept=["live", "reasked"])
 
 assert_type(typed, NewJob[Invoice])
 assert_type(text, NewJob[Any])
@@ -88,5 +89,5 @@ def synchronous() -> None:
 def faked() -> JobProducer:
     fleet = FakeFleet()
     fleet.answer("extract", Invoice(number="1"))
-    fleet.answer("extract", lambda job: {"number": job.id})
+    fleet.answer("extract", lambda job: {"number": job.id}, provenance="rule")
     return fleet.producer()

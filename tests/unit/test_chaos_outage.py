@@ -11,6 +11,7 @@ from outage_judge import (
     after,
     drained,
     in_flight,
+    last_pause,
     not_answered_once,
     over_the_limit,
     trips,
@@ -59,20 +60,25 @@ def test_what_arrives_within_a_moment_of_the_trip_was_on_its_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waits", "seconds", "tries", "last"),
+    ("waits", "seconds", "tries"),
     [
-        (Waits(first=5, longest=120, jitter=0.2), 30, 3, 48),
-        (Waits(first=5, longest=8, jitter=0.2), 30, 5, 9.6),
-        (Waits(first=1, longest=300), 30, 4, 16),
-        (Waits(first=1, longest=30, probes=8), 30, 32, 16),
-        (Waits(first=5, longest=120), 3, 0, 5),
+        (Waits(first=5, longest=120, jitter=0.2), 30, 3),
+        (Waits(first=5, longest=8, jitter=0.2), 30, 5),
+        (Waits(first=1, longest=300), 30, 4),
+        (Waits(first=1, longest=30, probes=8), 30, 32),
+        (Waits(first=5, longest=120), 3, 0),
     ],
 )
-def test_pauses_that_double_allow_so_many_tries(
-    waits: Waits, seconds: float, tries: int, last: float
-) -> None:
+def test_pauses_that_double_allow_so_many_tries(waits: Waits, seconds: float, tries: int) -> None:
     assert waits.tries(seconds) == tries
-    assert waits.last(seconds) == pytest.approx(last)
+
+
+def test_the_last_pause_is_over_when_the_last_worker_may_try() -> None:
+    def until(next_try: float | None, state: str = "broken") -> Told:
+        return Told(worker="a", state=state, since=1, next_try=next_try)
+
+    assert last_pause([until(30), until(52), until(80, "probing"), until(None)], 40) == 12
+    assert last_pause([until(30)], 40) == 0
 
 
 def test_a_429_of_the_script_is_no_call_over_the_limit() -> None:
