@@ -90,6 +90,8 @@ class JournalRecord(Record):
     """What answered in place of a call, such as the route's rule; absent beside an attempt."""
     answered_at: AwareDatetime | None = None
     """When it did."""
+    waited: str | None = None
+    """Why its lane let nothing through while the job waited there."""
     request: JsonValue = None
     """The body that was sent; absent where the route journals metadata only."""
     response: JsonValue = None

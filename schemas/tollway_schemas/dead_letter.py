@@ -80,6 +80,8 @@ class DeadLetter(Record):
     `attempts` lists their first 2 and last 8."""
     bad_answers: tuple[BadAnswer, ...] = ()
     """Answers that were paid for and could not be used."""
+    waited: str | None = None
+    """Why its lane let nothing through while it waited there."""
     job: JsonValue = None
     """The job itself as it was read, fields of newer releases included."""
     job_elsewhere: StoredElsewhere | None = None

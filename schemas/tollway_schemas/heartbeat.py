@@ -53,6 +53,8 @@ class LaneBeat(Record):
     """Routes whose jobs come to it first."""
     in_flight: Count = 0
     """Calls on their way."""
+    call_seconds: Annotated[float, Field(ge=0, le=MOST_UNITS)] | None = None
+    """Seconds that calls take of late; absent where none was answered yet."""
     waiting: Count = 0
     """Jobs in memory that wait for a call."""
     outstanding: Count = 0

@@ -42,6 +42,8 @@ class JobHistory(Record):
     """Answers that were paid for and could not be used."""
     visits: tuple[Visit, ...] = ()
     """The lanes it has been on, first to last."""
+    waited: str | None = None
+    """Why a lane let nothing through while it waited there."""
     doubt: Annotated[float, Field(ge=0, le=1)] = 1.0
     """How far chance still explains its failures that a lane may cause: 1 where nothing speaks
     against the job."""

@@ -54,6 +54,8 @@ class Visit(Record):
     """When the job came to it."""
     attempts: Annotated[int, Field(ge=0)] = 0
     """Calls charged to the job's attempt budget there."""
+    reason: Annotated[str, Field(max_length=500)] | None = None
+    """Why it left."""
 
 
 class Job(Record):

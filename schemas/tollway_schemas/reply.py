@@ -83,6 +83,9 @@ class Reply(Record):
     uncharged: dict[FailureClass, CallCount] = Field(default_factory=dict)
     """Calls that were not charged (a 429, a refused key), by failure class: all of them, while
     `attempts` lists their first 2 and last 8."""
+    waited: str | None = None
+    """Why its lane let nothing through while it waited there, or why it left that; absent where it
+    did not wait for such a reason."""
     created_at: AwareDatetime
     """When the service handed the job over."""
     finished_at: AwareDatetime

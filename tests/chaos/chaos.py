@@ -23,6 +23,8 @@ import killer
 import moving_target
 import one_slow
 import outage
+import ramp
+import steps_down
 import zombie
 from ground import Stage
 from report import Figure, Progress, Verdict, table
@@ -50,7 +52,7 @@ GROUPS: dict[str, dict[str, Scenario]] = {
         "fairness": fairness.fairness,
     },
     "strangers": {"hostile": hostile.hostile},
-    "outages": {"outage": outage.outage},
+    "outages": {"outage": outage.outage, "ladder": steps_down.ladder, "ramp": ramp.ramp},
 }
 SCENARIOS: dict[str, Scenario] = {
     name: scenario for group in GROUPS.values() for name, scenario in group.items()

@@ -195,6 +195,18 @@ def longest_pause(times: Sequence[float], begin: float, end: float) -> float:
     return max(later - earlier for earlier, later in pairwise(marks))
 
 
+def most_in_flight(calls: Iterable[Call], begin: float, end: float) -> int:
+    """Most calls that ran at once in that time, counted where one starts, and at its beginning."""
+    ran = [call for call in calls if call.started < end and (call.ended or end) > begin]
+    return max(
+        (
+            sum(other.started <= at < (other.ended or end) for other in ran)
+            for at in (max(begin, call.started) for call in ran)
+        ),
+        default=0,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """A commit of a partition, as Kafka has it: who committed last owns it."""

@@ -7,7 +7,7 @@ twice. Beside it a plain retry loop has the same jobs, on a provider with the sa
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from traffic import jobs
 
 from tollway_schemas.job import Job
 from tollway_workers.config.shape.breaker import BreakerSettings
+from tollway_workers.kafka.read.log_reader import LoggedRecord
 
 #: Ways to be down, as the simulator's script names them.
 KINDS = ("500", "503", "529", "hang", "refused", "429", "401", "no_completion")
@@ -42,7 +43,7 @@ _SLOWED = Waits(first=1.0, longest=30.0, probes=8)
 _BROKEN = Waits(
     first=_BREAKER.pause,
     longest=_BREAKER.longest_pause,
-    probes=_BREAKER.probes,
+    probes=_BREAKER.probes + 1,
     jitter=JITTER,
 )
 #: A lane that nobody answers, or not as an API does, may be parked and broken as well.
@@ -116,8 +117,14 @@ async def _one(stage: Stage, size: Size, kind: str) -> list[Figure]:
                 stage.say(f"{kind}: {done} jobs have a reply")
                 await asyncio.wait({waiting}, timeout=1)
             ended = await loop
-            ran = Ran(calls=await here.provider.calls(), connects=connects.seen, loop=ended)
-            return await _judge(here, size, kind, poison, ran)
+            beats = await records(here.servers, here.traffic.names.heartbeats)
+            ran = Ran(
+                calls=await here.provider.calls(),
+                connects=connects.seen,
+                told=heartbeats_told(beats),
+                loop=ended,
+            )
+            return _judge(here, size, kind, poison, ran)
 
 
 def poisoned(work: Sequence[Job], count: int) -> frozenset[str]:
@@ -185,12 +192,11 @@ class Ran:
     calls: Sequence[Call]
     #: Connections that were refused: they are in no books.
     connects: int
+    told: Sequence[Told]
     loop: LoopEnd
 
 
-async def _judge(
-    here: Ground, size: Size, kind: str, poison: frozenset[str], ran: Ran
-) -> list[Figure]:
+def _judge(here: Ground, size: Size, kind: str, poison: frozenset[str], ran: Ran) -> list[Figure]:
     calls, traffic, loop = ran.calls, here.traffic, ran.loop
     good = traffic.acknowledged - poison
     dead = [letter.job_id for letter in traffic.letters]
@@ -216,8 +222,8 @@ async def _judge(
                 value=len(judge.not_answered_once(traffic.acknowledged, traffic.replies)),
                 bound=0,
             ),
-            *await _in_the_outage(here, kind, ran, begin, end),
-            _drained(here, size, kind, good, end, loop),
+            *_in_the_outage(kind, ran, begin, end),
+            _drained(here, size, good, end, ran),
             Figure(
                 name="calls over the limit",
                 value=len(judge.over_the_limit(calls)),
@@ -228,15 +234,13 @@ async def _judge(
     ]
 
 
-async def _in_the_outage(
-    here: Ground, kind: str, ran: Ran, begin: float, end: float
-) -> list[Figure]:
+def _in_the_outage(kind: str, ran: Ran, begin: float, end: float) -> list[Figure]:
     """What was called while nobody answered: after the trip it is probes, and what was on its way.
 
     Refused connections are in no books: the replies count the attempts.
     """
     calls, loop, connects = ran.calls, ran.loop, ran.connects
-    stopped = judge.trips(await told(here), begin, end)
+    stopped = judge.trips(ran.told, begin, end)
     # Where a rate limit slows a lane, it never stops: the first refusal of all is its trip.
     trip = max(stopped.values(), default=begin) if kind != "429" else begin
     left_alone = _LEFT_ALONE.get(kind, (_BROKEN,))
@@ -261,38 +265,36 @@ async def _in_the_outage(
     ]
 
 
-def _drained(
-    here: Ground, size: Size, kind: str, good: set[str], end: float, loop: LoopEnd
-) -> Figure:
+def _drained(here: Ground, size: Size, good: set[str], end: float, ran: Ran) -> Figure:
     left = judge.unanswered(good, here.traffic.replies, end)
     ideal = len(left) / size.answers_a_second
-    pause = max(waits.last(size.seconds) for waits in _LEFT_ALONE.get(kind, (_BROKEN,)))
-    ramp = 3 * _BREAKER.ramp
+    pause, ramp = judge.last_pause(ran.told, end), 3 * _BREAKER.ramp
     return Figure(
         name="seconds from the outage's end to the last answer",
         value=judge.drained(good, here.traffic.replies, end),
         bound=1.5 * ideal + pause + ramp,
-        note=f"1.5 x {ideal:.0f} s + pause {pause:.0f} s + ramp {ramp:.0f} s; "
-        f"plain loop: {loop.seconds:.0f} s in all",
+        note=f"1.5 x {ideal:.0f} s + last pause {pause:.0f} s + ramp {ramp:.0f} s; "
+        f"plain loop: {ran.loop.seconds:.0f} s in all",
     )
 
 
-async def told(here: Ground) -> list[Told]:
-    """What the workers' heartbeats say of lanes that are not open."""
-    beats = [
-        orjson.loads(record.value or b"{}")
-        for record in await records(here.servers, here.traffic.names.heartbeats)
-    ]
+def heartbeats_told(beats: Iterable[LoggedRecord]) -> list[Told]:
+    """What workers' heartbeats say of lanes that are not open."""
     return [
         Told(
             worker=beat["worker"],
             state=lane["state"],
-            since=datetime.fromisoformat(lane["since"]).timestamp(),
+            since=_seconds(lane["since"]),
+            next_try=None if lane.get("next_try") is None else _seconds(lane["next_try"]),
         )
-        for beat in beats
+        for beat in (orjson.loads(record.value or b"{}") for record in beats)
         for lane in beat.get("lanes", ())
         if lane.get("since") is not None
     ]
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def _named(kind: str, figure: Figure) -> Figure:

@@ -22,6 +22,8 @@ class Told:
     #: `slowed`, `broken`, `probing`, `parked`.
     state: str
     since: float
+    #: When it is tried again; none where that is now.
+    next_try: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +32,13 @@ class Waits:
 
     first: float
     longest: float
-    #: Calls that try it after each.
+    #: Calls that try it after each; a breaker makes one more before it opens again.
     probes: int = 1
     jitter: float = 0.0
 
     def tries(self, seconds: float) -> int:
         """Most calls that try it within so many seconds, the pauses as short as they may be."""
         return len(self._pauses(seconds)) * self.probes
-
-    def last(self, seconds: float) -> float:
-        """The longest pause that may have begun within so many seconds."""
-        begun = len(self._pauses(seconds)) + 1
-        return self._pause(begun) * (1.0 + self.jitter)
 
     def _pauses(self, seconds: float) -> list[float]:
         ended: list[float] = []
@@ -64,6 +61,16 @@ def trips(told: Iterable[Told], begin: float, end: float) -> dict[str, float]:
             at = max(begin, each.since)
             found[each.worker] = min(at, found.get(each.worker, at))
     return found
+
+
+def last_pause(told: Iterable[Told], end: float) -> float:
+    """Seconds from the outage's end until the last pause was over that a worker had to wait."""
+    over = [
+        each.next_try - end
+        for each in told
+        if each.next_try is not None and each.state in ("broken", "parked", "slowed")
+    ]
+    return max(0.0, max(over, default=0.0))
 
 
 def after(calls: Iterable[Call], trip: float, end: float) -> list[Call]:

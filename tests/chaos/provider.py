@@ -19,8 +19,12 @@ TOLLWAY = (sys.executable, "-m", "tollway_workers.cli.entry")
 def environment(folder: Path) -> dict[str, str]:
     """What a process of the run is told: nothing that would overrule its configuration."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TOLLWAY_")}
-    # Where it is not absolute, it counts for nothing.
-    return kept | {"XDG_STATE_HOME": str(folder.absolute())}
+    # Where it is not absolute, it counts for nothing. Rules of a run are modules of its folder.
+    paths = [str(folder.absolute()), *filter(None, [kept.get("PYTHONPATH")])]
+    return kept | {
+        "XDG_STATE_HOME": str(folder.absolute()),
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ provider = "simulator"
 model = "{ROUTE}"
 requests_per_minute = 4800
 concurrency = 160
-connect_timeout = 60.0
+connect_timeout = 59.0
 shards = {_SHARDS}
 [routes.{ROUTE}]
 lanes = ["{ROUTE}"]

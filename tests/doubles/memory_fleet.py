@@ -7,6 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from manual_clock import ManualClock
+from memory_beats import memory_beat
 from memory_broker import MemoryBroker, MemorySink, MemorySource
 from memory_replies import MemoryReplies
 from memory_tiers import MemoryTierSource
@@ -16,6 +17,7 @@ from unconfined import Unconfined
 from tollway_schemas.attempt import JournalRecord
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.headers import PREFIX, Headers
+from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
 from tollway_schemas.reply import Reply
@@ -38,6 +40,7 @@ from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import StandIns
 from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
+from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
@@ -233,12 +236,27 @@ class MemoryFleet:
     @property
     def lag(self) -> int:
         """Records of jobs topics that are not committed as done, the map's included."""
+        return sum(self.outstanding().values())
+
+    def outstanding(self) -> dict[str, int]:
+        """The same by topic."""
         committed = self.broker.committed(NAMES.worker_group)
-        return sum(
-            len(log) - committed.get((topic, partition), (0, ""))[0]
+        return {
+            topic: sum(
+                len(log) - committed.get((topic, partition), (0, ""))[0]
+                for partition, log in enumerate(self.broker.topics[topic])
+            )
             for topic in self.source.topics
-            for partition, log in enumerate(self.broker.topics[topic])
-        )
+        }
+
+    def beats(self) -> list[Heartbeat]:
+        """The worker's heartbeat of this moment."""
+        by_topic = self.outstanding()
+        by_lane = {
+            name: sum(by_topic[topic] for topic in self.reader.topics_of(name) if topic in by_topic)
+            for name in self.lanes
+        }
+        return [memory_beat(self.lanes, by_lane, self.clock.monotonic())]
 
     def _new_publisher(self, tiers: tuple[float, ...]) -> OutcomePublisher:
         return OutcomePublisher(
@@ -295,6 +313,7 @@ class MemoryFleet:
             reader=self.reader,
             checks=self.checks,
             commands=self.commands,
+            surroundings=Surroundings(beats=self.beats, outstanding=self.outstanding),
             stand_ins=StandIns((self._rule_answers(),)),
             lanes=self.lanes,
             executor=self.executor,

@@ -96,11 +96,12 @@ _WAYS = (
     Way(job("calls-a-tool", request=_WITH_TOOL), (_CALL,)),
     Way(job("dear", output=_DEAR), (_FINE,)),
     Way(job("much-beside"), (_FINE._replace(kept=orjson.dumps({"beside": _TOO_LONG})),)),
-    Way(job("too-late", seconds=-1.0), (), FailureClass.EXPIRED),
+    Way(job("too-late", seconds=-1.0), (), FailureClass.EXPIRED, dead=True),
     Way(
         job("later", seconds=5.0),
         (failing(FailureClass.TRANSIENT, retry_after=60.0),),
         FailureClass.EXPIRED,
+        dead=True,
     ),
     Way(
         job("refused"),

@@ -99,6 +99,24 @@ def test_a_slow_call_that_is_answered_counts_once() -> None:
     assert subject.state(20.0) is BreakerState.CLOSED
 
 
+def test_one_failed_probe_more_than_answered_may_be_chance() -> None:
+    flaky, down = breaker(), breaker()
+    for subject in (flaky, down):
+        fail(subject, 10, 0.0)
+    now = max(flaky.next_try, down.next_try)
+
+    fail(flaky, 1, now)
+    answer(flaky, 1, now)
+    fail(flaky, 1, now)
+    answer(flaky, 2, now)
+    fail(down, 1, now)
+    first = down.state(now)
+    fail(down, 1, now)
+
+    assert flaky.state(now) is BreakerState.RAMPING
+    assert (first, down.state(now)) == (BreakerState.HALF_OPEN, BreakerState.OPEN)
+
+
 def test_pauses_grow_and_are_no_longer_than_the_longest() -> None:
     subject, now, pauses = breaker(), 0.0, []
     fail(subject, 10, now)
@@ -107,7 +125,7 @@ def test_pauses_grow_and_are_no_longer_than_the_longest() -> None:
         assert wait is not None
         pauses.append(wait)
         now += wait
-        fail(subject, 1, now)
+        fail(subject, 2, now)
 
     assert [round(pause / 5.0) for pause in pauses[:3]] == [1, 2, 4]
     assert all(0.8 * 5 <= pause <= 1.2 * 120 for pause in pauses)

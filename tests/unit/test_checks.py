@@ -12,7 +12,7 @@ from tollway_schemas.request import ChatRequest, FunctionTool, Message, Tool
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.endings import cancelled, invalid_job
 from tollway_workers.job.envelopes import instant
-from tollway_workers.job.outcome import Cancelled, DeadLettered, Failed, Forwarded, Outcome
+from tollway_workers.job.outcome import Cancelled, DeadLettered, Forwarded, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.check import Check, outcome_of
 
@@ -78,7 +78,7 @@ def test_a_deadline_is_asked_about_before_an_operator_s_word(fleet: MemoryFleet)
     late = outcome_of(fleet.checks, subject, subject.deadline)
 
     assert isinstance(in_time, Cancelled)
-    assert isinstance(late, Failed)
+    assert isinstance(late, DeadLettered)
     assert late.failure.failure_class is FailureClass.EXPIRED
 
 

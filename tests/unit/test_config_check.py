@@ -114,3 +114,23 @@ def test_loopback_is_this_machine(host: str) -> None:
 @pytest.mark.parametrize("host", ["", "10.0.0.1", "localhost.evil.example", "127.0.0.1.x"])
 def test_everything_else_is_not(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        {"lanes": ["l", "m"], "fallback": "eager", "accept": ["fallback"]},
+        {"lanes": ["l"], "fallback": "never"},
+        {"lanes": ["l"], "fallback": "late", "rule": "json:loads", "accept": ["rule"]},
+        {"lanes": ["l", "m"], "accept": ["live"]},
+    ],
+)
+def test_a_ladder_whose_rungs_can_be_met_is_no_mistake(route: dict[str, Any]) -> None:
+    lane = {"provider": "p", "model": "m", "concurrency": 4}
+    document = {
+        "providers": {"p": {"base_url": "https://h/v1"}},
+        "lanes": {"l": lane, "m": lane},
+        "routes": {"r": route, "other": {"lanes": ["m"]}},
+    }
+
+    assert warnings_in(build_fleet(document, source="f", environ={})) == ()

@@ -13,11 +13,17 @@ from typing import Any
 import pytest
 
 from examples.demo.act import Act, Ended
+from examples.demo.acts.outage import (
+    Outage,
+    by_the_second,
+    into_the_outage,
+    longest_without_an_answer,
+)
 from examples.demo.acts.outcome import Outcome, before_the_first_call, usd, without_an_answer
 from examples.demo.acts.restarts import Restarts, paid_again
 from examples.demo.acts.shared_limit import ALLOWED, WINDOW, SharedLimit, busiest_window, refused
 from examples.demo.acts.wrong_answers import WrongAnswers, invalid_answers
-from examples.demo.provider import Call
+from examples.demo.provider import FIRST, SECOND, Call
 from examples.demo.sides import signal_oldest_worker
 from tollway_workers.cli.worker import waiting
 from tollway_workers.local.fleet.early import SimulatorProcess, WaitingWorker
@@ -47,10 +53,15 @@ class Fleet:
         return {}
 
 
-def call(job: str = "a", *, at: float = 0.0, ending: str = "ok", fault: str | None = None) -> Call:
-    billed = ending not in ("429", "500")
-    usd = Decimal("0.25") if billed else Decimal(0)
-    return Call(job=job, started=at, ending=ending, billed=billed, fault=fault, usd=usd)
+def call(job: str = "a", *, at: float = 0.0, ending: str = "ok", **fields: Any) -> Call:
+    billed = ending not in ("429", "500", "503")
+    plain: dict[str, Any] = {
+        "model": FIRST,
+        "fault": None,
+        "billed": billed,
+        "usd": Decimal("0.25") if billed else Decimal(0),
+    }
+    return Call(job=job, started=at, ended=at + 1, ending=ending, **plain | fields)
 
 
 def ended(*calls: Call, answers: dict[str, Any] | None = None) -> Ended:
@@ -71,6 +82,35 @@ def test_the_busiest_window_counts_refused_calls_too() -> None:
 
 def test_a_window_ends_after_its_seconds() -> None:
     assert busiest_window(ended(call(at=0), call(at=WINDOW))) == pytest.approx(1 / ALLOWED)
+
+
+def test_each_model_has_the_limit_for_itself() -> None:
+    both = [call(at=number / 100, model=model) for number in range(30) for model in (FIRST, SECOND)]
+
+    assert busiest_window(ended(*both)) == pytest.approx(30 / ALLOWED)
+
+
+def test_a_call_into_the_outage_is_one_that_met_it_and_the_second_model_is_counted_by_jobs() -> (
+    None
+):
+    side = ended(
+        call("a", ending="503", fault="503"),
+        call("a", ending="503", fault="503"),
+        call("b", ending="500", fault="500"),
+        call("a", model=SECOND),
+        call("a", model=SECOND),
+        call("b", model=SECOND, ending="cut", fault="cut"),
+    )
+
+    assert into_the_outage(side) == 2
+    assert by_the_second(side) == 1
+
+
+def test_the_longest_wait_is_between_two_whole_answers() -> None:
+    side = ended(call(at=1), call(at=14), call(at=8, ending="503"), call(at=16))
+
+    assert longest_without_an_answer(side) == 13
+    assert longest_without_an_answer(ended()) == 0
 
 
 def test_what_a_client_forgot_is_paid_for_twice_and_what_the_provider_spoilt_is_not() -> None:
@@ -105,7 +145,7 @@ def test_each_process_is_restarted_once() -> None:
     assert fleet.befell == ["crash", "deploy"]
 
 
-@pytest.mark.parametrize("act", [Outcome(), Restarts(), SharedLimit(), WrongAnswers()])
+@pytest.mark.parametrize("act", [Outage(), Outcome(), Restarts(), SharedLimit(), WrongAnswers()])
 def test_the_simulator_can_play_every_act(act: Act, tmp_path: Path) -> None:
     script = tmp_path / "faults.toml"
     script.write_text(act.faults)

@@ -14,8 +14,9 @@ from tollway_workers.cli.fleet.page import (
     worker_facts,
     worker_sheets,
 )
-from tollway_workers.cli.fleet.view import LIVE, FleetView
+from tollway_workers.cli.fleet.view import FleetView
 from tollway_workers.job.envelopes import instant
+from tollway_workers.lanes.live_beats import LIVE
 
 
 def lane(**fields: Any) -> LaneBeat:

@@ -146,6 +146,18 @@ def test_a_failure_of_the_lane_never_opens_a_parked_one(failure_class: FailureCl
     assert gate.state is LaneState.PARKED
 
 
+@pytest.mark.parametrize(("asked", "state"), [(None, LaneState.OPEN), (0.0, LaneState.SLOWED)])
+def test_an_overloaded_provider_slows_a_lane_only_where_it_asks_for_a_wait(
+    asked: float | None, state: LaneState
+) -> None:
+    gate = LaneGate()
+
+    gate.on_failure(FailureClass.OVERLOADED, asked, 20, now=10.0)
+
+    assert gate.state is state
+    assert (gate.wait(19, 10.0) == 0.0) is (asked is None)
+
+
 @pytest.mark.parametrize("failure_class", [FailureClass.QUOTA_EXHAUSTED, FailureClass.RATE_LIMIT])
 def test_a_provider_that_asks_for_a_long_wait_is_asked_again_by_one_call_every_few_minutes(
     failure_class: FailureClass,

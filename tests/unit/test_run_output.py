@@ -3,11 +3,13 @@
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 
 from tollway_schemas import (
     Answer,
@@ -25,6 +27,9 @@ from tollway_workers.cli.batch.collect import Collector
 from tollway_workers.cli.batch.line import BadLine
 from tollway_workers.cli.batch.out_file import OutFile
 from tollway_workers.cli.batch.output_lines import bad_line, read_ending, reply_line
+from tollway_workers.cli.batch.tally import Tally
+from tollway_workers.cli.run.calls import NO_CALLS
+from tollway_workers.cli.run.screen import Screen
 from tollway_workers.errors import FleetError, InputError
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 
@@ -71,6 +76,52 @@ def failed(custom_id: str = "a", generation: int = 1) -> Reply:
 
 def record(made: Reply, offset: int = 0) -> LoggedRecord:
     return LoggedRecord(("replies", 3), offset, made.job_id.encode(), codec.encode(made))
+
+
+def rungs_of(*made: Reply) -> tuple[dict[str, int], dict[str, int]]:
+    tally = Tally()
+    for each in made:
+        tally += read_ending(reply_line(each, 1))
+    return dict(tally.rungs), dict(tally.waited)
+
+
+def test_what_answered_and_what_was_waited_for_is_counted_where_it_is_not_usual() -> None:
+    why = "broken: 12 of 20 calls failed in 30 s, mostly overloaded"
+    other = reply(provenance=Provenance.FALLBACK, lane="other", waited=why)
+
+    counted = rungs_of(
+        reply(),
+        other,
+        other,
+        reply(
+            provenance=Provenance.RULE, model=None, waited="parked: the provider refused the key"
+        ),
+        reply(provenance=Provenance.REPAIRED),
+        failed(),
+    )
+
+    assert counted == (
+        {"by fallback lane other": 2, "by rule": 1, "repaired": 1},
+        {"broken": 2, "parked": 1},
+    )
+
+
+def test_a_line_that_is_replaced_is_no_longer_counted() -> None:
+    ending = read_ending(reply_line(reply(provenance=Provenance.RULE, waited="broken: no"), 1))
+
+    assert (Tally() + ending - ending).rungs == {}
+    assert (Tally() + ending - ending).waited == {}
+
+
+def test_the_summary_names_the_rungs_that_answered() -> None:
+    said = StringIO()
+    rungs = {"by rule": 3, "by fallback lane other": 12}
+    tally = Tally(lines=40, answered=40, rungs=rungs, waited={"broken": 15})
+
+    Screen(Console(file=said, width=120)).summary(tally, NO_CALLS, 1.0, "out.jsonl")
+
+    assert "40 (12 by fallback lane other, 3 by rule)" in said.getvalue()
+    assert "15 broken" in said.getvalue()
 
 
 def test_an_answer_is_a_chat_completion() -> None:

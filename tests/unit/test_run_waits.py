@@ -24,7 +24,7 @@ from tollway_workers.job.envelopes import instant
 from tollway_workers.local.fleet.worker_look import WorkerLook
 
 LEFT = {"extract": 3}
-FIRST = {"extract": "main", "other": "second"}
+FIRST = {"extract": ("main",), "other": ("second",)}
 
 
 def lane(name: str = "main", **fields: Any) -> LaneBeat:
@@ -70,6 +70,15 @@ def test_the_usual_pause_after_a_rate_limit_is_not_told() -> None:
 
     assert look(refused(**brief)).waits == ()
     assert look(refused(**long)).text == "waiting: no key; next try in 1 h 00 m"
+
+
+def test_a_run_is_not_stuck_whose_jobs_went_on_to_another_lane_of_their_route() -> None:
+    lookout, lanes = Lookout({"extract": ("main", "second")}), (refused(), lane("second"))
+    busy = lookout.look(at(NOW, *lanes).lanes(NOW), LEFT, NOW)
+    idle = (refused(), lane("second", outstanding=0))
+
+    assert not busy.stuck
+    assert lookout.look(at(NOW, *idle).lanes(NOW), LEFT, NOW).stuck
 
 
 def test_what_waits_elsewhere_or_in_a_retry_topic_is_not_stuck() -> None:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.demo.act import Act, Ended, Row, Side
+from examples.demo.acts.outage import Outage, by_the_second
 from examples.demo.acts.outcome import Outcome
 from examples.demo.acts.restarts import Restarts
 from examples.demo.acts.shared_limit import SharedLimit
@@ -30,7 +31,7 @@ from examples.demo.sides import Scripts, TollwayRun
 FOLDER = Path(".demo")
 JOBS = int(os.environ.get("TOLLWAY_DEMO_JOBS", "500"))
 #: In the order of the table.
-ACTS: Sequence[Callable[[], Act]] = (SharedLimit, WrongAnswers, Restarts, Outcome)
+ACTS: Sequence[Callable[[], Act]] = (SharedLimit, WrongAnswers, Restarts, Outage, Outcome)
 GENERATOR = Path(__file__).parents[1] / "docstring_jobs.py"
 
 
@@ -96,6 +97,11 @@ def show(console: Console, rows: Sequence[Row], ended: Sequence[Ended]) -> None:
         table.add_row(row.name, *map(row.shown, both))
     console.print(table)
     (FOLDER / "table.json").write_text(json.dumps({row.name: both for row, both in figures}))
+    console.print(
+        f"while the first model was down, the fleet had {by_the_second(ended[0])} jobs answered by "
+        "its route's second lane, and then went back",
+        soft_wrap=True,
+    )
     for example, answer in sorted(ended[0].answers.items())[:1]:
         console.print(example, json.dumps(answer), soft_wrap=True)
     console.print(f"all results, logs and this table: {FOLDER}")

@@ -13,6 +13,8 @@ from typing import Any
 LIMIT = 1500
 BURST_SECONDS = 1
 PICO = Decimal(10) ** -12
+#: The models of the fleet's two lanes, and the one that the scripts ask for: each has the limit.
+FIRST, SECOND, SCRIPTS = "scripted", "scripted-too", "extract"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +23,10 @@ class Call:
 
     #: The job's own id, without the run's name before it.
     job: str
-    #: Unix seconds.
+    model: str
+    #: Unix seconds; the end is none while it runs.
     started: float
+    ended: float | None
     #: `ok`, an HTTP status, the kind of a fault, `client_gone`...
     ending: str
     billed: bool
@@ -66,7 +70,9 @@ class Provider:
         return [
             Call(
                 job=line["job_id"].rpartition(":")[2],
+                model=line["model"],
                 started=line["started"],
+                ended=line["ended"],
                 ending=line["ending"],
                 billed=line["billed"],
                 fault=line["fault"],

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from examples.demo.provider import LIMIT, Provider, end, tollway_command
+from examples.demo.provider import FIRST, LIMIT, SECOND, Provider, end, tollway_command
 
 #: Calls in flight of one process, and seconds for one call: the same for both.
 CONCURRENCY = 32
@@ -26,15 +26,23 @@ base_url = "{{base_url}}"
 call_timeout = {CALL_TIMEOUT}
 price = {{{{ input = "0.15", output = "0.60" }}}}
 
-[lanes.scripted]
+[lanes.first]
 provider = "account"
-model = "scripted"
+model = "{FIRST}"
+concurrency = {2 * CONCURRENCY}
+requests_per_minute = {LIMIT}
+burst = 0.4
+
+[lanes.second]
+provider = "account"
+model = "{SECOND}"
 concurrency = {2 * CONCURRENCY}
 requests_per_minute = {LIMIT}
 burst = 0.4
 
 [routes.extract]
-lanes = ["scripted"]
+lanes = ["first", "second"]
+fallback = "eager"
 reasks = 2
 retry = {{{{ max_attempts = 8 }}}}
 """

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.gauges import Watched
 from tollway_workers.app.pulse import LaneDescription, Pulse
@@ -31,6 +32,10 @@ class Contact:
         self._follower = CommandFollower(client, names.commands, commands, self._obey, clock)
         self._pulse = Pulse(watched, descriptions, self._follower, commands, clock)
         self._heartbeats = HeartbeatWriter(client, names.heartbeats, self._pulse.beat, clock)
+
+    def beat(self) -> Heartbeat:
+        """This worker's own heartbeat of this moment."""
+        return self._pulse.beat()
 
     async def start(self, worker: str) -> None:
         """Apply all commands so far. `worker`: its instance id. Raises BrokerUnavailable.

@@ -12,6 +12,7 @@ import orjson
 import structlog
 from prometheus_client import disable_created_metrics
 
+from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.contact import Contact, describe_lanes
@@ -19,6 +20,7 @@ from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
 from tollway_workers.app.topic_setup import require_topics
+from tollway_workers.app.work import work_by_topic
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups, without_limits
@@ -32,6 +34,7 @@ from tollway_workers.kafka.consume.tier_reader import KafkaTierSource
 from tollway_workers.kafka.probe import ProbeSettings
 from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.one_record import KafkaReplies
+from tollway_workers.kafka.talk.heartbeats import HeartbeatFollower
 from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.limits.quota import Quota
 from tollway_workers.operators.commands import Commands
@@ -46,6 +49,7 @@ from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import StandIns
 from tollway_workers.pipeline.stand_ins.rule import RuleAnswers, load_rules
+from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.telemetry.metrics import Metrics
@@ -96,6 +100,7 @@ class WorkerApp:
         self._sink = self._new_sink()
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
+        self._others = self._new_follower()
         partitions, names = self._source.partitions, TopicNames(settings.kafka.prefix)
         self._backlog = Backlog(self._client, lambda: tuple(partitions), self._clock)
         watched = Watched(
@@ -129,6 +134,8 @@ class WorkerApp:
             asyncio.create_task(self._backlog.run(), name="backlog"),
             asyncio.create_task(self._contact.run(), name="contact"),
         ]
+        if self._others is not None:
+            background.append(asyncio.create_task(self._others.run(), name="heartbeats of others"))
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)
@@ -217,12 +224,7 @@ class WorkerApp:
             name: Lane(config, self._new_admission(config), providers.open(config))
             for name, config in configs.items()
         }
-        for name, lane in self._lanes.items():
-            lane.admission.siblings = [
-                other.admission
-                for each, other in self._lanes.items()
-                if each != name and other.config.provider_name == lane.config.provider_name
-            ]
+        self._introduce_siblings()
         validator = ResultValidator()
         publisher = OutcomePublisher(
             self._sink,
@@ -258,8 +260,26 @@ class WorkerApp:
             fairness=self._fairness(),
             commands=self._commands,
             stand_ins=self._stand_ins(validator),
+            surroundings=Surroundings(beats=self._beats, outstanding=self._outstanding),
         )
         return Worker(parts)
+
+    def _new_follower(self) -> HeartbeatFollower | None:
+        """Follows the other workers' heartbeats, where jobs may leave for another lane."""
+        settings = self._settings
+        if all(len(route.lanes) == 1 for route in settings.routes.values()):
+            return None
+        topic = TopicNames(settings.kafka.prefix).heartbeats
+        return HeartbeatFollower(self._client, topic, self._clock)
+
+    def _beats(self) -> list[Heartbeat] | None:
+        """The last heartbeat of each live worker, at least our own; None: not known yet."""
+        live = [] if self._others is None else self._others.live()
+        return [self._contact.beat()] if live == [] else live
+
+    def _outstanding(self) -> dict[str, int]:
+        work = work_by_topic(self._source.partitions, self._backlog)
+        return {topic: todo.outstanding for topic, todo in work.items()}
 
     def _new_executor(self, validator: ResultValidator) -> JobExecutor:
         return JobExecutor(
@@ -299,6 +319,15 @@ class WorkerApp:
         group = self._settings.lanes[lane.name].limit_group or lane.name
         quota = self._quotas[group].of(lane.name)
         return Admission(lane, quota, self._clock, self._counts.get(lane.name, text_tokens))
+
+    def _introduce_siblings(self) -> None:
+        """What refuses a key or an account refuses it on all lanes of the provider."""
+        for name, lane in self._lanes.items():
+            lane.admission.siblings = [
+                other.admission
+                for each, other in self._lanes.items()
+                if each != name and other.config.provider_name == lane.config.provider_name
+            ]
 
     def _new_relay(self, publisher: OutcomePublisher) -> Relay:
         settings = self._settings

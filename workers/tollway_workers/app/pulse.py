@@ -106,6 +106,7 @@ class Pulse:
             **self._hold(admission.hold if paused_until is None else _BY_OPERATOR),
             routes=described.routes,
             in_flight=_count(admission.in_flight),
+            call_seconds=_seconds(admission.call_seconds),
             waiting=_count(waiting),
             outstanding=_count(todo.outstanding),
             finished=_count(todo.finished),
@@ -161,6 +162,10 @@ def _calls(slots: Slots, *, binds: bool) -> LimitUse:
 def _count(number: int) -> int:
     """A count within a heartbeat's bounds: a number beyond them must not stop heartbeats."""
     return min(max(number, 0), MOST_COUNT)
+
+
+def _seconds(number: float | None) -> float | None:
+    return None if number is None else _units(number)
 
 
 def _units(number: float) -> float:

@@ -31,10 +31,14 @@ def leaving(
     """To the lane's topic, or to a retry topic where no call may come soon; `now`: seconds UTC."""
     wait = tier_for(outcome.not_before, deadline=progress.deadline, now=now, tiers=tiers)
     lane = outcome.lane
-    if wait is None:
-        about = departure(progress, lane=lane, not_before=outcome.not_before, most_bytes=most_bytes)
-        return Leaving(names.lane(lane, progress.job.priority), about, None)
     about = departure(
-        progress, lane=lane, not_before=wait.not_before, due=wait.due, most_bytes=most_bytes
+        progress,
+        lane=lane,
+        not_before=outcome.not_before if wait is None else wait.not_before,
+        due=None if wait is None else wait.due,
+        reason=outcome.why or outcome.reason,
+        most_bytes=most_bytes,
     )
+    if wait is None:
+        return Leaving(names.lane(lane, progress.job.priority), about, None)
     return Leaving(names.retry(wait.tier), about, wait.tier)

@@ -16,6 +16,7 @@ from tollway_schemas.job import Job, Priority, Visit
 from tollway_workers.job.envelopes import instant, size_of
 from tollway_workers.job.left_out import LEFT_OUT, filled_in
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.lanes.lane_wait import LONGEST_REASON
 from tollway_workers.ownership.record import ReceivedRecord
 
 #: Forwards of one job from lane to lane; one more makes it a dead letter.
@@ -58,12 +59,14 @@ def departure(
     lane: str,
     not_before: float = 0.0,
     due: float | None = None,
+    reason: str = "",
     most_bytes: int,
 ) -> list[tuple[str, bytes]]:
     """The headers of a job that leaves for `lane`, of which `not_before` is to be respected.
 
-    `due`: when its tier lets it go, where it is written to one. Records are to be at most about
-    `most_bytes` long: what was tried is told with fewer words where they would not be.
+    `due`: when its tier lets it go, where it is written to one; `reason`: why it leaves. Records
+    are to be at most about `most_bytes` long: what was tried is told with fewer words where they
+    would not be.
     """
     job = progress.job
     forwarded = lane != progress.lane
@@ -88,10 +91,11 @@ def departure(
         attempts=tuple(progress.attempts),
         uncharged=progress.uncharged,
         bad_answers=tuple(progress.bad_answers),
-        visits=(*job.visits, _visit(progress)) if forwarded else job.visits,
+        visits=(*job.visits, _visit(progress, reason)) if forwarded else job.visits,
         doubt=progress.doubt,
         lane_failures=progress.lane_failures,
         tally=progress.tally,
+        waited=progress.waited,
     )
     room = most_bytes - size_of(progress.record.value, about)
     return [*about, (headers.HISTORY, _fitting(history, room))]
@@ -117,13 +121,16 @@ def _said(carried: Headers, history: JobHistory, priority: Priority) -> dict[str
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _visit(progress: JobProgress) -> Visit:
+def _visit(progress: JobProgress, reason: str) -> Visit:
     """Its stay on the lane that it leaves."""
     lane, job = progress.lane, progress.job
     calls = sum(attempt.charged for attempt in progress.attempts if attempt.lane == lane)
     before = sum(visit.attempts for visit in job.visits if visit.lane == lane)
     return Visit(
-        lane=lane, at=instant(max(progress.record.timestamp, 0.0)), attempts=max(calls - before, 0)
+        lane=lane,
+        at=instant(max(progress.record.timestamp, 0.0)),
+        attempts=max(calls - before, 0),
+        reason=reason[:LONGEST_REASON] or None,
     )
 
 

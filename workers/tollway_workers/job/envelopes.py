@@ -92,6 +92,7 @@ def reply(
     }
     uncharged = {kind.value: calls for kind, calls in progress.uncharged.items()} or None
     _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None, uncharged=uncharged)
+    _add(fields, waited=progress.waited)
     fields["token"] = token_of(job)
     if usage is not None:
         fields["usage"] = orjson.Fragment(encode(usage))
@@ -200,6 +201,7 @@ def dead_letter(
             answer.model_copy(update={"text": answer.text[:most_text]})
             for answer in progress.bad_answers
         ),
+        waited=progress.waited,
     )
     encoded = encode(letter)
     room = most_bytes - len(encoded) - _MARGIN
@@ -239,7 +241,7 @@ def _journaled(progress: JobProgress, worker: str) -> dict[str, object]:
         "route": job.route,
         "worker": worker,
     }
-    _add(fields, tenant=progress.tenant, run=job.run)
+    _add(fields, tenant=progress.tenant, run=job.run, waited=progress.waited)
     return fields
 
 

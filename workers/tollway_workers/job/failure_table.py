@@ -51,7 +51,7 @@ class Row:
     longest_wait: float = DEFAULT_BACKOFF_MAX
     #: Whether the call counts as a failure of the lane.
     lane_fault: bool = False
-    #: Whether the lane has to slow down.
+    #: Whether the lane has to slow down: see `slows`.
     slow_lane: bool = False
     #: Whether another lane could do better.
     forward: bool = False
@@ -62,6 +62,15 @@ class Row:
     def about_job(self) -> bool:
         """Whether it says nothing against the lane: that is alive, or nobody asked it."""
         return not (self.next is Next.PARK_LANE or self.slow_lane or self.lane_fault)
+
+    def slows(self, retry_after: float | None) -> bool:
+        """Whether the lane has to slow down after this failure.
+
+        What counts for the breaker slows a lane only where the provider asks for a wait: a third of
+        all calls told that the server is overloaded would leave a twentieth of the pace, and says
+        nothing of how many calls were right.
+        """
+        return self.slow_lane and (not self.lane_fault or retry_after is not None)
 
 
 _AT_ONCE = Row(next=Next.DEAD_LETTER)

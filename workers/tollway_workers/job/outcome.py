@@ -71,12 +71,14 @@ class Forwarded:
     """It is published to a lane's topic, perhaps its own lane's, with the history of its calls."""
 
     lane: str
-    #: A stable word for metrics: retry, released, retired.
+    #: A stable word for metrics: retry, released, retired, fallback, accept, or a failure class.
     reason: str
     #: No call before it, in seconds since 1970; 0: at once.
     not_before: float = 0.0
     #: Delay in seconds of the retry topic that it waits in; the publisher fills it in.
     tier: float | None = None
+    #: Why it leaves, where a sentence says more.
+    why: str = ""
 
 
 Outcome = Completed | Failed | Cancelled | DeadLettered | RetryLater | Forwarded

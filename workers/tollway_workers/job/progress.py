@@ -57,6 +57,10 @@ class JobProgress:
     last_elsewhere: int = 0
     #: Seconds since 1970: no call starts before it.
     not_before: float = 0.0
+    #: When it came to this worker (monotonic seconds), and why its lane let nothing through while
+    #: it waited.
+    came: float = 0.0
+    waited: str | None = None
     #: What the next call reserves; made once, and again when the request changes.
     cost: "Cost | None" = None
     #: Whether copies of it that come meanwhile wait for its end.

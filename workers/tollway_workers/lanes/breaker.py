@@ -27,9 +27,12 @@ _JITTER = 0.2
 _RAMP = (0.1, 0.25, 0.5)
 #: Seconds closed after which the next pause is the first again.
 _SOUND_FOR = 300.0
+#: Failed probes beyond as many as were answered that say nothing yet: where a third of all calls
+#: fail throughout, two of five recoveries would end at the first one, for twice as long.
+_FLUKES = 1
 #: Seconds of probing in which suspects leave the probes to others.
 _OTHERS_FIRST = 2.0
-#: Seconds without an answer after which failures in a row say enough, however many the calls.
+#: Seconds without an answer after which few failures in a row say enough.
 _SILENT_FOR = 3.0
 #: Failures in a row say something of the lane where they are of so many jobs.
 _LEAST_JOBS = 2
@@ -206,7 +209,7 @@ class Breaker:
         state = self.state(now)
         if state is BreakerState.HALF_OPEN and call.probe:
             self._failed += 1
-            if self._failed > self._answered:
+            if self._failed > self._answered + _FLUKES:
                 self._open(now, self._words(failure_class), retry_after)
         else:
             self._judge(now, retry_after)

@@ -207,6 +207,11 @@ class PriorityQueue(Generic[_Item]):
         yield from self._interactive.upcoming()
         yield from self._bulk.upcoming()
 
+    @property
+    def interactive(self) -> int:
+        """Interactive jobs in it."""
+        return self._interactive.held
+
     def __iter__(self) -> Iterator[_Item]:
         yield from self._interactive
         yield from self._bulk

@@ -40,11 +40,11 @@ class LaneGate:
     """Decides how many calls a lane may have in flight, and when the next may start.
 
     All state is here and changes in `on_failure`, `on_answer`, `unpark` and `reopen` (times are
-    monotonic seconds): `_closed_until`, `_asked_until` (until when the provider asked to be left alone: one
-    call at a time before it), `_ceiling` (calls in flight while slowed; None: no bound), `_parked`,
-    how often in a row the lane was refused or probed, of the last refusal why, when, and since
-    when there was no other answer, whether it ever answered, and in `judge` the jobs that since
-    then were answered as no API does.
+    monotonic seconds): `_closed_until`, `_asked_until` (until when the provider asked to be left
+    alone: one call at a time before it), `_ceiling` (calls in flight while slowed; None: no bound),
+    `_parked`, how often in a row the lane was refused or probed, of the last refusal why, when, and
+    since when there was no other answer, whether it ever answered, and in `judge` the jobs that
+    since then were answered as no API does.
     """
 
     _closed_until: float = 0.0
@@ -142,7 +142,7 @@ class LaneGate:
         if row.about_job:
             self.on_answer()
             return
-        if row.next is not Next.PARK_LANE and not row.slow_lane:
+        if row.next is not Next.PARK_LANE and not row.slows(retry_after):
             return
         if self.hold(now) is None:
             self._since = now

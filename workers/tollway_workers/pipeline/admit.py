@@ -10,6 +10,7 @@ from typing import NamedTuple
 import structlog
 
 from tollway_schemas.failure import ErrorScope, FailureClass
+from tollway_schemas.request import ChatRequest
 from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.contract import MINUTE
@@ -37,6 +38,8 @@ log = structlog.get_logger(__name__)
 #: Answer limit that is reserved where a request names none.
 _ASSUMED_OUTPUT = 1024
 _NO_TOKENS = Cost()
+#: What one call more adds to the mean of what calls take.
+_NEWEST = 0.1
 
 
 class Wait(NamedTuple):
@@ -65,6 +68,7 @@ class Permit:
     def answered(self, started: float) -> None:
         """The call, sent at `started` (monotonic seconds), was answered, whatever that is worth."""
         self.admission.trust(self.call)
+        self.admission.timed(started)
         self.admission.on_answer(started)
 
     def failed(
@@ -137,6 +141,8 @@ class Admission:
         self.gate = LaneGate()
         self.breaker = Breaker(lane.breaker, dice)
         self.evidence = LaneEvidence(f"{dice.getrandbits(64):016x}")
+        #: Seconds that answered calls take of late; None: none was answered yet.
+        self.call_seconds: float | None = None
         #: Lanes of the same account: what refuses the key or the account refuses them too.
         self.siblings: Sequence[Admission] = ()
         self._pace = Pace()
@@ -189,6 +195,12 @@ class Admission:
         self.evidence.answered()
         self.breaker.answered(call, self._clock.monotonic())
 
+    def timed(self, started: float) -> None:
+        """A call that was sent at `started` (monotonic seconds) is answered now."""
+        seconds = self._clock.monotonic() - started
+        mean = seconds if self.call_seconds is None else self.call_seconds
+        self.call_seconds = mean + (seconds - mean) * _NEWEST
+
     def blame(self, call: BreakerCall, failure: ProviderFailure, progress: JobProgress) -> None:
         """A job's call failed: where its lane may be at fault, that speaks against lane and job."""
         row, now = FAILURE_TABLE[failure.failure_class], self._clock.monotonic()
@@ -240,6 +252,12 @@ class Admission:
         Changes nothing, so that a thread may do it; for those that are `uncounted`.
         """
         return self._with_tokens(progress, self._count)
+
+    def estimate(self, progress: JobProgress) -> Cost:
+        """What the job's own request would take here, of a job that is on another lane."""
+        if not self.quota.counts_tokens:
+            return _NO_TOKENS
+        return self._token_cost(progress.job.request, progress, text_tokens)
 
     def uncounted(self, progress: JobProgress) -> bool:
         """Whether its prompt is to be counted before it can be admitted."""
@@ -302,7 +320,7 @@ class Admission:
             self.on_answer(started)
             return
         self.gate.on_failure(failure_class, retry_after, self.in_flight, now, reason)
-        if row.slow_lane:
+        if row.slows(retry_after):
             self._pace.refused(started, now)
             self._recover(now)
         self._tell(now)
@@ -338,6 +356,13 @@ class Admission:
         now = self._clock.monotonic()
         self.breaker.force_open(seconds, now)
         self._tell(now)
+
+    @property
+    def down(self) -> bool:
+        """Whether the lane is broken or parked: nothing gets through but single tries."""
+        breaker = self.breaker.state(self._clock.monotonic())
+        broken = breaker in (BreakerState.OPEN, BreakerState.HALF_OPEN)
+        return broken or self.gate.state is LaneState.PARKED
 
     @property
     def hold(self) -> Hold | None:
@@ -416,7 +441,9 @@ class Admission:
                 pool.slow(pace, now)
 
     def _with_tokens(self, progress: JobProgress, count: TokenCount = text_tokens) -> Cost:
-        request = progress.request
+        return self._token_cost(progress.request, progress, count)
+
+    def _token_cost(self, request: ChatRequest, progress: JobProgress, count: TokenCount) -> Cost:
         return token_cost(
             self.lane.token_rule,
             prompt_tokens=prompt_tokens(request, progress.job.output, progress.schema, count),

@@ -6,12 +6,12 @@ from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.job.cost import cost_of
 from tollway_workers.job.envelopes import HEAD_BYTES, Exchange, instant
 from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.lanes.ladder import attempts_here
 from tollway_workers.limits.estimated_usage import estimated_usage
 from tollway_workers.pipeline.decide import CallError, failure_class_of
 from tollway_workers.providers.base import Completion, Received
@@ -102,8 +102,7 @@ def _charged(progress: JobProgress, failure_class: FailureClass | None) -> bool:
     if failure_class is None:
         return True
     row = FAILURE_TABLE[failure_class]
-    given = progress.route.retry.max_attempts or DEFAULT_MAX_ATTEMPTS
-    return row.charged and not (row.lane_fault and progress.charged >= given)
+    return row.charged and not (row.lane_fault and progress.charged >= attempts_here(progress))
 
 
 def _bad_answer(

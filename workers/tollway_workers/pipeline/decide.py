@@ -6,7 +6,6 @@ from random import Random
 from tollway_schemas.attempt import Billed
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.provenance import Provenance
-from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.forwarding.tiers import tier_for
 from tollway_workers.job.accepted import accepted
@@ -22,6 +21,7 @@ from tollway_workers.job.outcome import (
 )
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.evidence import is_poison
+from tollway_workers.lanes.ladder import at_last, attempts_here, given_up
 
 CallError = ProviderError | InvalidResult
 
@@ -53,6 +53,11 @@ def expired(progress: JobProgress) -> Failed | DeadLettered:
     return Failed(failure) if progress.interactive else DeadLettered(failure)
 
 
+def out_of_time(progress: JobProgress) -> Decision:
+    """The same, where the route's rule is asked first if it may be."""
+    return at_last(progress, expired(progress))
+
+
 class RetryPolicy:
     """Decides what becomes of a job whose call failed: `FAILURE_TABLE` and the route's limits."""
 
@@ -62,20 +67,21 @@ class RetryPolicy:
         self._tiers = tiers
 
     def decide(self, progress: JobProgress, error: CallError, *, now: float) -> Decision:
-        """The job's outcome, once its failed call stands in `progress`; `now` is seconds UTC."""
+        """What becomes of a job, once its failed call stands in `progress`; `now`: seconds UTC."""
         failure_class = failure_class_of(error)
         row = FAILURE_TABLE[failure_class]
         if row.next is Next.FAIL:
             return Failed(_failure(progress, failure_class, error))
         if self._may_go_on(progress, failure_class, row):
             if now >= progress.deadline:
-                return expired(progress)
+                return out_of_time(progress)
             return self._again(progress, failure_class, row, error, now)
         if row.lane_fault and not _is_to_blame(progress):
             if now >= progress.deadline:
-                return expired(progress)
+                return out_of_time(progress)
             return self._after(max(_SICK_LANE_WAIT, _asked(error)), progress, now)
-        return DeadLettered(_failure(progress, failure_class, error), _detail(error))
+        ending = DeadLettered(_failure(progress, failure_class, error), _detail(error))
+        return given_up(progress, ending) if row.forward else ending
 
     def _may_go_on(self, progress: JobProgress, failure_class: FailureClass, row: Row) -> bool:
         if row.next is Next.DEAD_LETTER:
@@ -83,12 +89,14 @@ class RetryPolicy:
         if not row.charged:
             # Nothing is used up: its deadline alone ends the job.
             return True
-        given = progress.route.retry.max_attempts
-        if progress.charged >= (given or DEFAULT_MAX_ATTEMPTS):
+        if progress.charged >= attempts_here(progress):
             return False
-        most = _reasks(progress) if row.next is Next.REASK else row.most
+        if row.next is Next.REASK:
+            # Another lane's model was asked the job's own request, and may be re-asked, too.
+            return _bad_answers_here(progress) <= _reasks(progress)
+        given = progress.route.retry.max_attempts
         by_route = given is not None and row.next is Next.RETRY and not row.firm
-        return by_route or progress.failures[failure_class] <= most
+        return by_route or progress.failures[failure_class] <= row.most
 
     def _again(
         self,
@@ -141,6 +149,13 @@ def _is_to_blame(progress: JobProgress) -> bool:
 
 def _reasks(progress: JobProgress) -> int:
     return progress.route.reasks if Provenance.REASKED in accepted(progress) else 0
+
+
+def _bad_answers_here(progress: JobProgress) -> int:
+    return sum(
+        attempt.failure_class is FailureClass.BAD_OUTPUT and attempt.lane == progress.lane
+        for attempt in progress.attempts
+    )
 
 
 def _asked(error: CallError) -> float:

@@ -203,6 +203,11 @@ class Dispatcher:
         """What all queues take besides the jobs in them: each tenant that waits has its own."""
         return sum(lane.waiting.bytes_besides for lane in self._lanes.values())
 
+    @property
+    def queues(self) -> Mapping[str, LaneQueue]:
+        """The jobs that wait, by lane."""
+        return self._lanes
+
     def held(self, lane_name: str) -> int:
         """Jobs that wait in a lane."""
         return self._lanes[lane_name].held

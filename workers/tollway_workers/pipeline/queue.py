@@ -91,6 +91,13 @@ class LaneQueue:
         coming = dict.fromkeys(chain(first, islice(self.waiting.upcoming(), most)))
         return list(islice(coming, most))
 
+    def in_line(self) -> Iterator[JobProgress]:
+        """Those that wait for a call of their own, about in the order in which they will go.
+
+        Nothing may change while it is walked.
+        """
+        return chain(self.later, self.waiting.upcoming())
+
     def take(
         self, wanted: Callable[[JobProgress], bool], *, following: bool = True
     ) -> list[JobProgress]:

@@ -60,15 +60,21 @@ class JobReader:
         """One topic of each lane: the owner of a shard of it may call the lane."""
         return {lane: topic for topic, (lane, _) in self._settings.lanes.items()}
 
-    def topics_of(self, lane: str) -> list[str]:
-        """The topics that a lane's jobs come from."""
+    @property
+    def routes(self) -> Mapping[str, RouteSettings]:
+        """The routes that jobs ask for."""
+        return self._settings.routes
+
+    def topics_of(self, lane: str, priority: Priority | None = None) -> list[str]:
+        """The topics that a lane's jobs come from, of one priority if that is given."""
         reads = self._settings
-        begin = [
-            topic
-            for topic, (route, _) in reads.jobs.items()
-            if reads.routes[route].lanes[0] == lane
+        begin = (
+            (topic, reads.routes[route].lanes[0], of) for topic, (route, of) in reads.jobs.items()
+        )
+        sent = ((topic, name, of) for topic, (name, of) in reads.lanes.items())
+        return [
+            topic for topic, name, of in (*begin, *sent) if name == lane and priority in (None, of)
         ]
-        return begin + [topic for topic, (name, _) in reads.lanes.items() if name == lane]
 
     def read(self, record: ReceivedRecord) -> JobProgress | Refused:
         """The job in a record, or why it holds none.
@@ -142,6 +148,7 @@ class JobReader:
             doubt=history.doubt,
             lane_failures=history.lane_failures,
             tally=history.tally,
+            waited=history.waited,
         )
         progress.last_elsewhere = progress.calls
         progress.failures.update(progress.uncharged)

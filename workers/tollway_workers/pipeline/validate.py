@@ -56,6 +56,8 @@ def _rules(repair: bool, coercions: tuple[str, ...]) -> MendRules:
 
 def provenance_of(answer: Answer, progress: JobProgress) -> Provenance:
     """The weakest rung that applies."""
+    if progress.lane != progress.route.lanes[0]:
+        return Provenance.FALLBACK
     if answer.repairs:
         return Provenance.REPAIRED
     return Provenance.REASKED if progress.reasking else Provenance.LIVE

@@ -42,9 +42,11 @@ FORWARDED = Metric(
     "tollway_jobs_forwarded_total",
     "counter",
     "Jobs that left for a lane's topic, by why (`retry`: a long wait, `released`: a shard moves, "
-    "`retired`: their lane is in no route) and by the seconds of the retry topic they wait in.",
+    "`retired`: their lane is in no route, `fallback`: their lane is broken or parked, or too slow "
+    "for their deadline, `accept`: they take no answer of it, or the failure that another lane "
+    "would not repeat) and by the seconds of the retry topic they wait in.",
     "retry: compare tollway_attempts_total; released: workers join and leave often; retired goes "
-    "on until the lane's topics are empty.",
+    "on until the lane's topics are empty; fallback: `tollway lanes` says why.",
     ("lane", "reason", "tier"),
 )
 COPIES = Metric(

@@ -25,14 +25,15 @@ def ask_next(progress: JobProgress, ask: Ask, bad: Bad | None) -> None:
 
 
 def ask_on(progress: JobProgress) -> None:
-    """Ask what the worker before us would have asked next, by the calls that it made.
+    """Ask what the worker before us would have asked next, by the calls that it made on this lane:
+    what another model said is nothing to this one.
 
     A bad answer that was shortened on its way has lost its problems: the job's own request is asked
     again.
     """
     answers = {answer.attempt: answer for answer in progress.bad_answers}
     for attempt in progress.attempts:
-        if attempt.failure_class is None:
+        if attempt.failure_class is None or attempt.lane != progress.lane:
             continue
         match FAILURE_TABLE[attempt.failure_class].next:
             case Next.RETRY_LARGER:

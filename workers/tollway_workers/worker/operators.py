@@ -75,6 +75,10 @@ class Operators:
         """Whether calls may start on a lane, for all that operators said."""
         return self._commands.may_start(lane, self._clock.now(), self._clock.boottime())
 
+    def is_paused(self, lane: str) -> bool:
+        """Whether an operator paused a lane."""
+        return self._commands.paused_until(lane, self._clock.now()) is not None
+
     @property
     def resting_topics(self) -> list[str]:
         """Topics of lanes on which no call is to start."""

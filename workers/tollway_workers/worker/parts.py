@@ -14,6 +14,7 @@ from tollway_workers.pipeline.publish import OutcomePublisher
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader
 from tollway_workers.pipeline.stand_in import StandIns
+from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.telemetry.events import FleetEvents
 
 
@@ -38,6 +39,8 @@ class Parts:
     fairness: Fairness = field(default_factory=Fairness)
     #: What may answer where no lane does.
     stand_ins: StandIns = field(default_factory=StandIns)
+    #: What is known of other workers and of what is not read yet.
+    surroundings: Surroundings = field(default_factory=Surroundings)
     #: What operators said; others fill it.
     commands: Commands = field(default_factory=Commands)
 

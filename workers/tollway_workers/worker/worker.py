@@ -17,10 +17,11 @@ from tollway_workers.pipeline.admit import Permit
 from tollway_workers.pipeline.check import outcome_of
 from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
-from tollway_workers.pipeline.decide import expired
+from tollway_workers.pipeline.decide import out_of_time
 from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
 from tollway_workers.pipeline.lookup import FOLLOWS, Following, find_in
 from tollway_workers.pipeline.read import Refused
+from tollway_workers.pipeline.sweep import Sweep
 from tollway_workers.pipeline.write import OutcomeWriter
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.worker.commits import Commits
@@ -80,6 +81,14 @@ class Worker:
             longest_call=parts.longest_call,
         )
         self.operators = Operators(parts, self.dispatcher, self._calls, self.end)
+        self._sweep = Sweep(
+            self.dispatcher,
+            parts.reader,
+            parts.surroundings,
+            parts.clock,
+            paused=self.operators.is_paused,
+            end=self.end,
+        )
 
     async def run(self, drain_timeout: float) -> None:
         """Work until `drain` is called, then finish what is begun, commit and leave.
@@ -98,6 +107,7 @@ class Worker:
                         answer_expired(self.dispatcher.take_expired, self._clock, self._expire),
                         name="deadlines",
                     ),
+                    background.create_task(self._sweep.run(), name="ladder"),
                     relaying := background.create_task(parts.relay.keep_running(), name="relay"),
                 ]
                 await self._take_jobs()
@@ -149,6 +159,7 @@ class Worker:
         if isinstance(taken, Refused):
             self._exits.refuse(taken)
             return None
+        taken.came = self._clock.monotonic()
         again = taken.attempts or taken.not_before
         return taken if self._queue(taken, self._delay(taken) if again else None) else None
 
@@ -194,6 +205,7 @@ class Worker:
 
     def start(self, job: JobProgress, permit: Permit) -> None:
         """Call a job."""
+        job.waited = self._sweep.why_waited(job)
         self._parts.events.call_started(job.lane)
         self._calls[job] = self._tasks.go(self._call(job, permit))
 
@@ -242,7 +254,8 @@ class Worker:
         self._exits.drop(job)
 
     def _expire(self, job: JobProgress) -> None:
-        self.end(job, expired(job))
+        job.waited = self._sweep.why_waited(job)
+        self.end(job, out_of_time(job))
 
     def _again(self, job: JobProgress, outcome: RetryLater) -> None:
         if outcome.behind:

@@ -1,6 +1,7 @@
 """Two processes share the requests a minute of one account."""
 
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Sequence
 
 from examples.demo.act import Ended, Row, Side
 from examples.demo.provider import LIMIT
@@ -16,15 +17,22 @@ def refused(side: Ended) -> float:
 
 
 def busiest_window(side: Ended) -> float:
-    """Most calls that arrived within WINDOW seconds, as a part of what the limit allows."""
+    """Most calls for one model that arrived within WINDOW seconds, as a part of its limit."""
+    by_model: defaultdict[str, list[float]] = defaultdict(list)
+    for call in side.calls:
+        by_model[call.model].append(call.started)
+    return max((_most(sorted(starts)) / ALLOWED for starts in by_model.values()), default=0.0)
+
+
+def _most(starts: Sequence[float]) -> int:
     inside: deque[float] = deque()
     most = 0
-    for started in sorted(call.started for call in side.calls):
+    for started in starts:
         inside.append(started)
         while inside[0] <= started - WINDOW:
             inside.popleft()
         most = max(most, len(inside))
-    return most / ALLOWED
+    return most
 
 
 class SharedLimit:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pydantic_core
 
-from tollway_schemas import Answer, Reply, Usage
+from tollway_schemas import Answer, Provenance, Reply, Usage
 from tollway_schemas.job import MOST
 from tollway_schemas.usage import MOST_PICO_USD, MOST_TOKENS, PICO_PER_USD
 from tollway_workers.cli.batch.batch import CUSTOM_ID_LABEL, MODEL_LABEL
@@ -22,6 +22,8 @@ from tollway_workers.cli.run.calls import NO_CALLS, Calls, calls_of
 _OK = 200
 #: Of one line, all its generations together.
 _MOST_CALLS = 2**40
+#: Characters of a name that is counted by.
+_MOST_WORD = 80
 #: Error code of an answer that is not the one that was asked for.
 _OTHER = "other_model"
 
@@ -43,6 +45,10 @@ class Ending:
     cost: int | None
     #: Of the job; None for a line that was none.
     route: str | None = None
+    #: The rung that answered, where that is not the first lane with its first answer: `by rule`.
+    rung: str | None = None
+    #: Why it waited, in a word: the state of its lane.
+    waited: str | None = None
 
 
 def reply_line(
@@ -112,9 +118,31 @@ def read_ending(raw: bytes) -> Ending:
             cost=_cost(parts),
             # A line each in memory: the same few names.
             route=sys.intern(str(ours["route"])) if "route" in ours else None,
+            rung=_rung(ours) if item["error"] is None else None,
+            waited=_waited(ours),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("no output line of a run") from error
+
+
+def _rung(ours: dict[str, Any]) -> str | None:
+    """Of an answer; None where the first lane gave it as it had to be."""
+    match ours.get("provenance"):
+        case None | Provenance.LIVE:
+            return None
+        case Provenance.FALLBACK:
+            lane = str(ours.get("lane"))[:_MOST_WORD]
+            return sys.intern(f"by fallback lane {lane}")
+        case Provenance.REASKED | Provenance.REPAIRED | Provenance.CACHED as made:
+            return sys.intern(str(made))
+        case other:
+            return sys.intern(f"by {str(other)[:_MOST_WORD]}")
+
+
+def _waited(ours: dict[str, Any]) -> str | None:
+    """The state of the lane that it waited for: the first word of the reason."""
+    reason = ours.get("waited")
+    return None if reason is None else sys.intern(str(reason)[:_MOST_WORD].partition(":")[0])
 
 
 def _calls(part: dict[str, Any]) -> Calls:
@@ -186,6 +214,7 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "lane": reply.lane,
         "provenance": reply.provenance.value if reply.provenance else None,
         "scripted": reply.scripted,
+        "waited": reply.waited,
         "attempts": reply.calls,
         "uncharged": {kind.value: calls for kind, calls in reply.uncharged.items()},
         "attempt_log": [

@@ -1,6 +1,7 @@
 """How far a run is: counts over the lines of its output. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tollway_schemas.usage import MOST_TOKENS
 from tollway_workers.cli.batch.output_lines import Ending
@@ -25,6 +26,10 @@ class Tally:
     cost: int = 0
     #: Endings whose cost is not known.
     unpriced: int = 0
+    #: Answers by their rung, those of a first lane's first answer left out.
+    rungs: Mapping[str, int] = field(default_factory=dict)
+    #: Endings of jobs that waited for a lane, by its state.
+    waited: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, ending: Ending) -> "Tally":
         """With one more line."""
@@ -47,7 +52,16 @@ class Tally:
             output_tokens=min(self.output_tokens + times * ending.output_tokens, MOST_TOKENS),
             cost=self.cost + times * (ending.cost or 0),
             unpriced=self.unpriced + times * (ending.cost is None),
+            rungs=_counted(self.rungs, ending.rung, times),
+            waited=_counted(self.waited, ending.waited, times),
         )
+
+
+def _counted(counts: Mapping[str, int], kind: str | None, times: int) -> Mapping[str, int]:
+    if kind is None:
+        return counts
+    changed = {**counts, kind: counts.get(kind, 0) + times}
+    return {each: count for each, count in changed.items() if count}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,13 +25,14 @@ from tollway_workers.cli.fleet.page import (
     worker_facts,
     worker_sheets,
 )
-from tollway_workers.cli.fleet.view import LIVE, FleetView
+from tollway_workers.cli.fleet.view import FleetView
 from tollway_workers.cli.operate import breaking
 from tollway_workers.cli.shared.output import console, fitted, say, show_table, write_json
 from tollway_workers.cli.shared.topic_scan import AsJson, Config, Prefix, Servers, kafka_of
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
+from tollway_workers.lanes.live_beats import LIVE
 
 #: Exit status where no worker is alive.
 _NOBODY = 1

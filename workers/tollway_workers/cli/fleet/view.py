@@ -6,25 +6,17 @@ Times are in seconds since 1970, on Kafka's clock.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_workers.job.envelopes import instant
 from tollway_workers.lanes.lane_wait import BRIEF, waiting
+from tollway_workers.lanes.live_beats import LiveBeats
 from tollway_workers.lanes.state import LaneState
 
-#: Seconds: a worker with a heartbeat within them is alive, and rates are taken over them.
-LIVE = 10.0
+#: How instants are shown.
 _MOMENT = "%Y-%m-%d %H:%M:%S UTC"
+#: The worst that any worker says of a lane comes first.
 _STATES = [state.value for state in LaneState]
-
-
-class Heard(NamedTuple):
-    """One heartbeat."""
-
-    #: When Kafka wrote it.
-    at: float
-    beat: Heartbeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,28 +110,8 @@ def state_rank(state: str) -> tuple[int, str]:
     return (_STATES.index(state) if state in _STATES else len(_STATES), state)
 
 
-class FleetView:
-    """State: `_heard`, the heartbeats of the last seconds by worker, the oldest first."""
-
-    def __init__(self) -> None:
-        self._heard: dict[str, list[Heard]] = {}
-
-    def hear(self, at: float, beat: Heartbeat) -> None:
-        """One more heartbeat; they come in the order in which Kafka wrote them."""
-        recent = [each for each in self._heard.get(beat.worker, ()) if each.at > at - LIVE]
-        if any(each.beat.started_at > beat.started_at for each in recent):
-            # The final heartbeat of the process that this one replaced.
-            return
-        same = [each for each in recent if each.beat.started_at == beat.started_at]
-        self._heard[beat.worker] = [*same, Heard(at, beat)]
-
-    def live(self, now: float) -> list[Heartbeat]:
-        """The last heartbeat of each live worker, by name."""
-        return [heard[-1].beat for _, heard in self._alive(now)]
-
-    def silence(self, worker: str, now: float) -> float:
-        """Seconds since a worker was heard."""
-        return max(0.0, now - self._heard[worker][-1].at)
+class FleetView(LiveBeats):
+    """What the heartbeats of the last seconds say of workers and lanes."""
 
     def behind(self, offset: int, now: float) -> list[str]:
         """Workers that are alive and have not said that they applied the command at `offset`."""
@@ -149,20 +121,13 @@ class FleetView:
         """Every lane that a worker which is alive knows, by name."""
         found: dict[str, list[tuple[LaneBeat, LaneBeat | None, float, Heartbeat]]]
         found = defaultdict(list)
-        for _, heard in self._alive(now):
+        for heard in self.alive(now):
             first, last = heard[0], heard[-1]
             before = {each.lane: each for each in first.beat.lanes}
             seconds = last.at - first.at
             for each in last.beat.lanes:
                 found[each.lane].append((each, before.get(each.lane), seconds, last.beat))
         return [_lane(name, said) for name, said in sorted(found.items())]
-
-    def _alive(self, now: float) -> list[tuple[str, list[Heard]]]:
-        return sorted(
-            (name, heard)
-            for name, heard in self._heard.items()
-            if now - heard[-1].at < LIVE and not heard[-1].beat.left
-        )
 
 
 def _lane(name: str, said: list[tuple[LaneBeat, LaneBeat | None, float, Heartbeat]]) -> LaneView:

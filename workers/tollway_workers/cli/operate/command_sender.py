@@ -11,10 +11,11 @@ from tollway_schemas import SchemaError, TopicNames
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.command import Command
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.fleet.view import LIVE, FleetView
+from tollway_workers.cli.fleet.view import FleetView
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.talk.command_log import WrittenRecord, latest_by_key, send
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
+from tollway_workers.lanes.live_beats import LIVE
 
 #: Seconds after its expiry until a command gets its tombstone: workers' clocks may be late.
 _CLEARED_AFTER = 3_600.0

@@ -58,6 +58,8 @@ def result_json(options: RunOptions, result: Result) -> bytes:
             "output": str(options.out),
             "lines": result.total,
             "answered": tally.answered,
+            "rungs": dict(tally.rungs),
+            "waited": dict(tally.waited),
             "failed": tally.failed,
             "bad_lines": tally.bad_lines,
             "dead_letters": tally.dead_letters,

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -78,8 +78,9 @@ class Screen:
         """The table at the end."""
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         rows = {
-            "answered": f"{tally.answered:,}",
+            "answered": f"{tally.answered:,}" + _counts(tally.rungs),
             "failed": f"{tally.failed:,}" + _detail(tally),
+            **({"waited": _words(tally.waited)} if tally.waited else {}),
             "calls": calls.text,
             "tokens": f"{tally.input_tokens:,} in, {tally.output_tokens:,} out",
             "cost": cost_text(tally),
@@ -126,6 +127,16 @@ def _facts(progress: Progress) -> str:
     if progress.look.waits:
         facts.append(progress.look.text)
     return "  ".join(facts)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return f" ({_words(counts)})" if counts else ""
+
+
+def _words(counts: Mapping[str, int]) -> str:
+    """12 by fallback lane other, 3 by rule: the most first."""
+    most_first = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return ", ".join(f"{count:,} {kind}" for kind, count in most_first)
 
 
 def _detail(tally: Tally) -> str:

@@ -57,9 +57,9 @@ NO_WAITS = Look()
 class Lookout:
     """State: since when lanes have had no worker."""
 
-    def __init__(self, lanes: Mapping[str, str] | None) -> None:
-        """`lanes`: the first lane of each route; None: only its workers know."""
-        self._first = lanes
+    def __init__(self, lanes: Mapping[str, Sequence[str]] | None) -> None:
+        """`lanes`: those of each route, first choice first; None: only its workers know."""
+        self._lanes = lanes
         self._alone: dict[str, float] = {}
 
     def look(self, lanes: Sequence[LaneView], left: Mapping[str, int], now: float) -> Look:
@@ -83,12 +83,17 @@ class Lookout:
         return Look(tuple(waits), stuck)
 
     def _names(self, lanes: Sequence[LaneView], routes: Sequence[str]) -> list[str]:
-        """The lanes of these routes, and routes that nobody says the lane of."""
-        first = self._first
-        if first is None:
-            first = {route: each.lane for each in lanes for route in each.routes}
-        names = (f"lane {first[each]}" if each in first else f"route {each}" for each in routes)
-        return sorted(set(names))
+        """The first lanes of these routes and the others that have jobs, and routes that nobody
+        says the lane of.
+        """
+        known = self._lanes
+        if known is None:
+            known = {route: (each.lane,) for each in lanes for route in each.routes}
+        busy = {each.lane for each in lanes if each.outstanding}
+        named = (lane for each in routes for lane in known.get(each, ())[:1])
+        others = (lane for each in routes for lane in known.get(each, ())[1:] if lane in busy)
+        unknown = (f"route {each}" for each in routes if each not in known)
+        return sorted({*(f"lane {lane}" for lane in (*named, *others)), *unknown})
 
 
 class Patience:

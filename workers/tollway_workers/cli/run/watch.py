@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.fleet.view import LIVE, FleetView
+from tollway_workers.cli.fleet.view import FleetView
 from tollway_workers.cli.run.calls import CallCounts, Calls
 from tollway_workers.cli.run.waits import NO_WAITS, Look, Lookout
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
+from tollway_workers.lanes.live_beats import LIVE
 from tollway_workers.local.fleet.workers import RunWorkers
 
 #: Seconds until heartbeats that could not be read are asked for again.
@@ -43,7 +44,7 @@ class FleetWatch:
         self._client = client_options(settings.kafka)
         self._topic = TopicNames(settings.kafka.prefix).heartbeats
         self._workers = workers
-        lanes = {name: route.lanes[0] for name, route in settings.routes.items()}
+        lanes = {name: route.lanes for name, route in settings.routes.items()}
         self._lookout = Lookout(lanes if knows_routes else None)
         self._counts = CallCounts()
         self._view = FleetView()

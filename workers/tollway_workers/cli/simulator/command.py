@@ -15,12 +15,13 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 
-from tollway_workers.errors import FleetError, InputError
+from tollway_workers.errors import FleetError
 from tollway_workers.local.simulator import (
     PROFILES,
     LatencyProfile,
     Simulator,
     SimulatorOptions,
+    latency_profile,
     load_answers,
     load_script,
 )
@@ -111,13 +112,11 @@ def simulator(
 ) -> None:
     """Serve OpenAI's chat completions on this machine: scripted answers, limits and failures."""
     with _clear_failure():
-        script = load_script(faults)
         options = SimulatorOptions(
             host=host,
             port=port,
             answers=load_answers(answers) if answers else {},
-            faults=script.faults,
-            overload=script.overload,
+            **dict(load_script(faults)),
             models=tuple(model or ()),
             requests_per_minute=rpm,
             tokens_per_minute=tpm,
@@ -156,9 +155,7 @@ def _clear_failure() -> Iterator[None]:
 def _latency(profile: str, latency_ms: float | None) -> LatencyProfile:
     if latency_ms is not None:
         return LatencyProfile(ttft_median_seconds=latency_ms / 1000)
-    if profile not in PROFILES:
-        raise InputError(f"--profile {profile}: unknown; there are {', '.join(PROFILES)}")
-    return PROFILES[profile]
+    return latency_profile(profile)
 
 
 async def _serve(options: SimulatorOptions, *, as_json: bool) -> None:

@@ -16,12 +16,17 @@ from tollway_workers.cli.up.figures import FleetFigures
 from tollway_workers.cli.up.fleet import UpFleet, UpPlan, fleet_up, plan_up
 from tollway_workers.cli.up.log import LogFollower
 from tollway_workers.cli.up.screen import MachineScreen, PeopleScreen, UpScreen
-from tollway_workers.errors import InputError
 from tollway_workers.exit_status import INTERRUPTED
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.local.fleet.tasks import DRAIN_MARGIN, drain, end_all, until_one_of
 from tollway_workers.local.fleet.worker_process import log_file
-from tollway_workers.local.simulator import PROFILES, SimulatorOptions, load_answers, load_script
+from tollway_workers.local.simulator import (
+    PROFILES,
+    SimulatorOptions,
+    latency_profile,
+    load_answers,
+    load_script,
+)
 
 #: Seconds between two looks at the workers.
 _LOOK = 1.0
@@ -64,15 +69,11 @@ def up(
     the calls in flight and ends what was started; a second one ends it at once. A worker that
     dies is started again in its slot.
     """
-    if profile not in PROFILES:
-        raise InputError(f"--profile {profile}: unknown; there are {', '.join(PROFILES)}")
-    script = load_script(faults)
     simulator = SimulatorOptions(
         port=port,
-        latency=PROFILES[profile],
+        latency=latency_profile(profile),
         answers=load_answers(answers) if answers else {},
-        faults=script.faults,
-        overload=script.overload,
+        **dict(load_script(faults)),
     )
     plan = plan_up(
         config, environ=os.environ, simulate=simulate, simulator=simulator, workers=workers

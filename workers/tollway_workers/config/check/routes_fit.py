@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 
+from tollway_schemas.provenance import Provenance
+from tollway_workers.config.say.fields import shown
 from tollway_workers.config.shape.route import (
     DEFAULT_BACKOFF_MAX,
     DEFAULT_MAX_ATTEMPTS,
     RouteSettings,
 )
+from tollway_workers.config.shape.rungs import rungs_of
 from tollway_workers.errors import ConfigMistake
 
 
 def route_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
-    """What a route says to no effect."""
+    """What a route says to no effect, or twice."""
+    yield from _ladder_errors(name, route)
     retry = route.retry
     longest = retry.backoff_max or DEFAULT_BACKOFF_MAX
     if retry.backoff_initial > longest:
@@ -28,4 +32,30 @@ def route_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
             problem=f"{route.reasks} re-asks and the first call are more than retry.max_attempts "
             f"({most}) allows",
             remedy=f"set retry.max_attempts to at least {least}, or fewer reasks",
+        )
+
+
+def _ladder_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
+    """Rungs that no job would come to, or none of whose answers would count."""
+    for index, lane in enumerate(route.lanes):
+        if lane in route.lanes[:index]:
+            yield ConfigMistake(
+                key=f"routes.{name}.lanes[{index}]",
+                problem=f"names lane {shown(lane)} again: a job goes on to other lanes alone",
+                remedy="name each lane once, first choice first",
+            )
+    moves = route.fallback in ("eager", "late")
+    if moves and len(route.lanes) == 1 and route.rule is None:
+        yield ConfigMistake(
+            key=f"routes.{name}.fallback",
+            problem=f'"{route.fallback}" has no effect: there is no lane to go on to, and no rule',
+            remedy="add a lane or a rule, or remove it",
+        )
+    has = rungs_of(route)
+    if route.accept is not None and has.isdisjoint(route.accept):
+        given = ", ".join(each.value for each in Provenance if each in has)
+        yield ConfigMistake(
+            key=f"routes.{name}.accept",
+            problem="nothing that the route can give is accepted, so each of its jobs would fail",
+            remedy=f"accept some of what it gives: {given}",
         )

@@ -31,7 +31,8 @@ class BreakerSettings(Section):
     probes: Annotated[int, Field(ge=1, le=1000)] = 1
     """Calls in flight at once that try a broken lane."""
     answers: Annotated[int, Field(ge=1, le=1000)] = 3
-    """Answered probes that a lane needs to come back; more failed than answered break it again."""
+    """Answered probes that a lane needs to come back; two more failed than answered break it
+    again."""
     ramp: Annotated[float, Field(ge=0, le=600)] = 4.0
     """Seconds for each of 10, 25 and 50 per cent of its usual calls in flight, until all of them
     may start: full traffic at once kills an API that recovers."""

@@ -33,6 +33,8 @@ _RATES = (
     ("requests_per_day", Resource.REQUESTS, _DAY),
     ("tokens_per_day", Resource.TOKENS, _DAY),
 )
+#: What each rate counts, by its name.
+RESOURCE_OF = {name: resource for name, resource, _ in _RATES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""Workers' heartbeats: each worker writes its own, the command line reads all.
+"""Workers' heartbeats: each worker writes its own; the command line reads all, and so do workers
+that may send jobs to lanes of others.
 
 They have a Kafka client of their own, so that trouble with them stops and slows nothing else.
 """
@@ -17,6 +18,7 @@ from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import given_up_after, started, stopped
 from tollway_workers.kafka.read.log_reader import LogReader
+from tollway_workers.lanes.live_beats import LIVE, LiveBeats
 from tollway_workers.ownership.partition import Partition
 from tollway_workers.safe_traceback import error_fields
 
@@ -28,6 +30,8 @@ INTERVAL = 1.0
 _PATIENCE = 3.0
 #: Seconds without a heartbeat after which no worker is there: each writes one a second.
 _LISTEN = 2.5
+#: Seconds between two tries to read them.
+_AGAIN = 5.0
 #: Seconds that the last one of a worker may take.
 _LAST_WORD = 1.0
 
@@ -162,6 +166,58 @@ class HeartbeatReader:
             if records := await self._reader.read():
                 return records[-1].timestamp
         return None
+
+
+class HeartbeatFollower:
+    """Keeps the last heartbeats of all workers at hand. What fails in it fails nothing.
+
+    State: `_live` (what was heard), `_reader` (while it reads), `_failing` (that it cannot read is
+    logged once), and `_tried` (whether it has read, or cannot).
+    """
+
+    def __init__(self, client: dict[str, Any], topic: str, clock: Clock) -> None:
+        """`client`: arguments that every aiokafka client takes, servers and security."""
+        self._client = client
+        self._topic = topic
+        self._clock = clock
+        self._live = LiveBeats()
+        self._reader: HeartbeatReader | None = None
+        self._failing = self._tried = False
+
+    def live(self) -> list[Heartbeat] | None:
+        """The last one of each live worker; none where Kafka does not tell; None: not known yet."""
+        reader = self._reader
+        if reader is None or reader.unanswered > LIVE:
+            return [] if self._tried else None
+        return self._live.live(reader.now)
+
+    async def run(self) -> None:
+        """Follow them until cancelled."""
+        while True:
+            reader = HeartbeatReader(self._client, self._topic)
+            try:
+                await self._follow(reader)
+            except Exception as error:  # noqa: BLE001 this worker goes by its own figures then
+                if not self._failing:
+                    log.warning(
+                        "cannot read heartbeats: jobs are sent on only to lanes that this worker "
+                        f"serves itself; trying again every {_AGAIN:g} s",
+                        **error_fields(error),
+                    )
+                self._failing = self._tried = True
+            finally:
+                self._reader = None
+                await reader.stop()
+            await self._clock.sleep(_AGAIN)
+
+    async def _follow(self, reader: HeartbeatReader) -> None:
+        for at, beat in await reader.start(LIVE):
+            self._live.hear(at, beat)
+        self._reader, self._tried, self._failing = reader, True, False
+        while True:
+            for at, beat in await reader.read():
+                self._live.hear(at, beat)
+            self._live.forget_dead(reader.now)
 
 
 def _readable(found: list[tuple[float, bytes | None]]) -> list[tuple[float, Heartbeat]]:

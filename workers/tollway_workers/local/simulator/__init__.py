@@ -3,7 +3,7 @@
 from tollway_workers.local.simulator.answers import load_answers
 from tollway_workers.local.simulator.books import Call
 from tollway_workers.local.simulator.faults import Fault, FaultKind
-from tollway_workers.local.simulator.latency import PROFILES, LatencyProfile
+from tollway_workers.local.simulator.latency import PROFILES, LatencyProfile, latency_profile
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.overload import Overload
 from tollway_workers.local.simulator.script import Script, load_script
@@ -21,6 +21,7 @@ __all__ = [
     "Simulator",
     "SimulatorOptions",
     "Summary",
+    "latency_profile",
     "load_answers",
     "load_script",
 ]

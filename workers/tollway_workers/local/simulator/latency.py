@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tollway_workers.errors import InputError
 from tollway_workers.local.simulator.draws import draw
 
 _STANDARD_NORMAL = NormalDist()
@@ -84,3 +85,10 @@ def draw_pace(profile: LatencyProfile, scale: float, *identity: object) -> Pace:
         first *= profile.slow_factor
     per_token = 1 / profile.tokens_per_second if profile.tokens_per_second else 0.0
     return Pace(first * scale, per_token * scale)
+
+
+def latency_profile(name: str) -> LatencyProfile:
+    """The profile of that name. Raises InputError."""
+    if name not in PROFILES:
+        raise InputError(f"--profile {name}: unknown; there are {', '.join(PROFILES)}")
+    return PROFILES[name]
