@@ -2,9 +2,9 @@
 
 Closed: every call counts, in a rolling window. It opens on a ratio of failed or of slow calls, or,
 where there are few, on failures in a row. Open: nothing starts for a pause that grows with each
-probe that fails. Half-open: few probes at a time. Ramping: a growing part of the calls in flight that
-were usual before. What counts as a failure is decided by the caller: a 429 does not, nor does an
-answer that breaks a schema, nor a job that fails wherever it is called.
+probe that fails. Half-open: few probes at a time. Ramping: a growing part of the calls in flight
+that were usual before. What counts as a failure is decided by the caller: a 429 does not, nor does
+an answer that breaks a schema, nor a job that fails wherever it is called.
 """
 
 from collections import Counter, deque
