@@ -8,6 +8,7 @@ from samples import NOW, job, progress
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.job import Priority
 from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import InvalidResult, ProviderError, ProviderFailure
 from tollway_workers.job.envelopes import instant
@@ -364,3 +365,16 @@ def test_a_fingerprint_is_made_of_stable_words_alone() -> None:
 
     assert isinstance(outcome, DeadLettered)
     assert outcome.detail == "bad_param"
+
+
+def test_a_job_that_leaves_a_broken_lane_waits_for_that_in_memory() -> None:
+    route = RouteSettings(lanes=("main", "other"))
+    policy = RetryPolicy(Random(1), (15.0, 60.0))
+    outcomes = []
+    for priority in (Priority.INTERACTIVE, Priority.BULK):
+        subject = progress(job(priority=priority), route=route)
+        for _ in range(4):
+            fail(subject, F.TRANSIENT)
+        outcomes.append(policy.decide(subject, error_of(F.TRANSIENT), now=NOW))
+
+    assert outcomes == [RetryLater(5.0), Forwarded("main", "retry", NOW + 15.0)]

@@ -93,10 +93,12 @@ class Stage:
         )
 
 
-def test_where_nobody_waits_nothing_is_asked() -> None:
+def test_where_nobody_may_leave_nothing_is_asked() -> None:
     stage = Stage()
+    empty = stage.look(10)
+    stage.wait(3, priority=Priority.BULK)
 
-    assert stage.look(10) == []
+    assert empty == stage.look(10) == []
     assert stage.asked == 0
 
 

@@ -1,6 +1,7 @@
 """A worker whose jobs leave a lane that does not answer them for the next rung of their route."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import orjson
 from memory_fleet import NAMES, MemoryFleet
@@ -20,6 +21,7 @@ from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.pipeline.admit import Admission
+from tollway_workers.pipeline.stand_ins.rule import RouteRule
 
 _DOWN = ProviderFailure(failure_class=FailureClass.TRANSIENT, message="no", status=500)
 _TOO_LONG = ProviderFailure(failure_class=FailureClass.CONTEXT_LENGTH, message="too long")
@@ -261,3 +263,44 @@ async def test_a_second_lane_that_broke_and_has_no_job_is_tried_again() -> None:
         await fleet.until(lambda: len(fleet.replies) == 10)
 
     assert {each.lane for each in fleet.replies.values()} == {"other"}
+
+
+class RuledFleet(MemoryFleet):
+    """A fleet whose route has a rule."""
+
+    rules: ClassVar[Mapping[str, RouteRule]] = {"extract": RouteRule(lambda _: "by rule", 5.0)}
+
+
+def ruled(**route: Any) -> RuledFleet:
+    lanes = {lane(name, **_LIMITS): ScriptedProvider([_DOWN]) for name in ("main", "other")}
+    return RuledFleet(
+        lanes, {"extract": _ROUTE.model_copy(update={"rule": "shop:answer", **route})}
+    )
+
+
+async def test_with_every_lane_down_the_rule_answers_and_who_takes_no_rule_waits() -> None:
+    async with ruled() as fleet:
+        for name in ("main", "other"):
+            admission(fleet, name).break_lane(3600.0)
+        await fleet.publish(*asks(5))
+        await fleet.publish(job("live", priority=Priority.INTERACTIVE, accept=(Provenance.LIVE,)))
+        await fleet.until(lambda: len(fleet.replies) == 5)
+        waits = fleet.worker.dispatcher.held("main")
+        took = fleet.clock.now() - NOW
+
+    made = {name: each.provenance for name, each in fleet.replies.items() if name != "live"}
+    assert set(made.values()) == {Provenance.RULE}
+    assert waits == 1
+    assert took < 10.0
+
+
+async def test_a_job_that_may_not_leave_asks_the_rule_before_it_expires_without_an_answer() -> None:
+    fleet = ruled(fallback="never")
+    async with fleet:
+        admission(fleet).break_lane(3600.0)
+        await fleet.publish(*asks(1, seconds=30.0))
+        await fleet.until(lambda: "job-0" in fleet.replies)
+        took = fleet.clock.now() - NOW
+
+    assert fleet.replies["job-0"].provenance is Provenance.RULE
+    assert 29.0 <= took <= 32.0

@@ -58,6 +58,13 @@ def may_leave(progress: JobProgress, *, down: bool, turn: float) -> bool:
             return False
 
 
+def leaves_at_once(progress: JobProgress) -> bool:
+    """Whether it goes a rung down as soon as its lane is broken or parked."""
+    if fallback_of(progress) != "eager":
+        return False
+    return bool(lanes_to_go(progress)) or may_ask_rule(progress)
+
+
 def rung_below(
     progress: JobProgress, room: Callable[[str], Room], now: float
 ) -> Forwarded | StandIn | None:

@@ -21,7 +21,7 @@ from tollway_workers.job.outcome import (
 )
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.evidence import is_poison
-from tollway_workers.lanes.ladder import at_last, attempts_here, given_up
+from tollway_workers.lanes.ladder import at_last, attempts_here, given_up, leaves_at_once
 
 CallError = ProviderError | InvalidResult
 
@@ -29,6 +29,9 @@ CallError = ProviderError | InvalidResult
 _LONGEST_ASKED = 86_400.0
 #: Seconds between the calls of a job that has spent its attempts on its lane's failures.
 _SICK_LANE_WAIT = 15.0
+#: The same of a job that goes on to another rung as soon as its lane is broken: in memory, where
+#: that is seen.
+_WAIT_TO_LEAVE = 5.0
 
 
 def failure_class_of(error: CallError) -> FailureClass:
@@ -79,7 +82,8 @@ class RetryPolicy:
         if row.lane_fault and not _is_to_blame(progress):
             if now >= progress.deadline:
                 return out_of_time(progress)
-            return self._after(max(_SICK_LANE_WAIT, _asked(error)), progress, now)
+            wait = _WAIT_TO_LEAVE if leaves_at_once(progress) else _SICK_LANE_WAIT
+            return self._after(max(wait, _asked(error)), progress, now)
         ending = DeadLettered(_failure(progress, failure_class, error), _detail(error))
         return given_up(progress, ending) if row.forward else ending
 

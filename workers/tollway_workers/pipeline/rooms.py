@@ -1,6 +1,6 @@
 """The room that other lanes have for jobs of ours: their free rates, and what we used of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from tollway_schemas.heartbeat import Heartbeat
@@ -12,19 +12,25 @@ from tollway_workers.lanes.ladder import Room
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.pipeline.admit import Admission
 
+#: What tells the last heartbeat of each live worker; None: none is known yet.
+Beats = Callable[[], Sequence[Heartbeat] | None]
+
 
 class Rooms:
     """State: what we saved up of each lane's free rate, and what we sent there. And of the look at
-    this moment: the heartbeats, the free rates by lane and whether the sender's lane is down, the
-    lanes of whose rate nothing is left, and the last job for which there was room.
+    this moment: the heartbeats once somebody asks, the free rates by lane and whether the sender's
+    lane is down, the lanes of whose rate nothing is left, and the last job that had room.
     """
 
     def __init__(
         self,
         routes: Mapping[str, RouteSettings],
         admissions: Mapping[str, Admission],
+        beats: Beats,
         clock: Clock,
     ) -> None:
+        """`beats`: the last heartbeat of each live worker; None: not known yet."""
+        self._read = beats
         self._admissions = admissions
         self._clock = clock
         self._allowances = {lane: Allowance() for lane in admissions}
@@ -38,13 +44,14 @@ class Rooms:
             for lane in admissions
         }
         self._beats: Sequence[Heartbeat] | None = None
+        self._is_read = False
         self._rates: dict[tuple[str, bool], FreeRate | None] = {}
         self._spent: set[str] = set()
         self._asked: tuple[Cost, float] = Cost(), 0.0
 
-    def look(self, beats: Sequence[Heartbeat] | None) -> None:
-        """Begin anew with these heartbeats, the last of each live worker; None: not known yet."""
-        self._beats = beats
+    def look(self) -> None:
+        """Begin anew: time has passed, and there may be other heartbeats."""
+        self._is_read = False
         self._rates.clear()
         self._spent.clear()
         now = self._clock.monotonic()
@@ -53,11 +60,11 @@ class Rooms:
 
     def ask(self, lane: str, job: JobProgress, *, down: bool) -> Room:
         """Whether a lane has room for a job; `down`: whether the job's own is broken or parked."""
-        if self._beats is None or lane in self._spent:
-            return Room.SOON
+        if not self._is_read:
+            self._beats, self._is_read = self._read(), True
+        if (settled := self.settled(lane, down=down)) is not None:
+            return settled
         admission = self._admissions[lane]
-        if (lane, down) in self._rates and self._rates[lane, down] is None:
-            return Room.NONE
         cost = admission.estimate(job)
         rate = self._rate(lane, cost, down=down)
         if rate is None or admission.quota.beyond(cost) is not None:
@@ -71,10 +78,11 @@ class Rooms:
         self._asked = cost, seconds
         return Room.FREE
 
-    def is_settled(self, lane: str, *, down: bool) -> bool:
-        """Whether the answer is the same for every job, until the next look."""
-        unknown = self._beats is None or lane in self._spent
-        return unknown or self._rates.get((lane, down), ...) is None
+    def settled(self, lane: str, *, down: bool) -> Room | None:
+        """The answer to every job until the next look; None where that is not known."""
+        if self._beats is None or lane in self._spent:
+            return Room.SOON
+        return Room.NONE if self._rates.get((lane, down), ...) is None else None
 
     def take(self, lane: str) -> None:
         """The job for which the last answer was `FREE` goes there."""

@@ -2,11 +2,10 @@
 deadline would pass in line.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.job import Priority
 from tollway_workers.clock import Clock
 from tollway_workers.job.accepted import may_ask_rule
@@ -15,6 +14,7 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.holds import Holds, said
 from tollway_workers.lanes.ladder import (
     RULE_MARGIN,
+    Room,
     lanes_to_go,
     may_leave,
     rung_below,
@@ -25,12 +25,15 @@ from tollway_workers.lanes.state import LaneState
 from tollway_workers.pipeline.dispatch import Dispatcher
 from tollway_workers.pipeline.queue import LaneQueue
 from tollway_workers.pipeline.read import JobReader
-from tollway_workers.pipeline.rooms import Rooms
+from tollway_workers.pipeline.rooms import Beats, Rooms
 
 #: Seconds between two looks.
 INTERVAL = 0.5
 #: Jobs that leave a lane at one look, at most: each is a record to be written.
 _MOST_AT_ONCE = 2_000
+#: How much longer than a walk along a line took nobody walks along it again: where thousands of
+#: jobs all stay it takes a tenth of a second.
+_REST = 10.0
 #: Jobs whose mean cost tells how fast a line moves.
 _SAMPLE = 8
 _BY_OPERATOR = "an operator paused it"
@@ -42,13 +45,15 @@ class Surroundings:
     """What the ladder knows of the world beyond this worker's memory."""
 
     #: The last heartbeat of each live worker; None: none is known yet.
-    beats: Callable[[], Sequence[Heartbeat] | None] = tuple
+    beats: Beats = tuple
     #: Records of this worker's partitions that are not finished, read or not, by topic.
     outstanding: Callable[[], Mapping[str, int]] = dict
 
 
 class Sweep:
-    """State: by lane when and why it was held of late, and the rooms of the others."""
+    """State: by lane when and why it was held of late, and when it is looked at again; and the
+    rooms of the others.
+    """
 
     def __init__(
         self,
@@ -72,7 +77,8 @@ class Sweep:
         self._queues = dispatcher.queues
         self._holds = {lane: Holds() for lane in self._queues}
         admissions = {lane: queue.admission for lane, queue in self._queues.items()}
-        self._rooms = Rooms(reader.routes, admissions, clock)
+        self._rooms = Rooms(reader.routes, admissions, surroundings.beats, clock)
+        self._next_look: dict[str, float] = {}
         routes = reader.routes.values()
         several = [route for route in routes if len(route.lanes) > 1 or route.rule is not None]
         #: Lanes of whose jobs some may leave.
@@ -92,8 +98,12 @@ class Sweep:
         now = self._clock.monotonic()
         for lane, queue in self._queues.items():
             self._holds[lane].look(self._hold(lane, queue), now)
-        waiting = [lane for lane in self._asked if self._queues[lane].held]
-        self._rooms.look(self._around.beats() if waiting else None)
+        self._rooms.look()
+        waiting = [
+            lane
+            for lane in self._asked
+            if self._queues[lane].held and now >= self._next_look.get(lane, 0.0)
+        ]
         outstanding = self._around.outstanding() if waiting else {}
         for lane in waiting:
             queue = self._queues[lane]
@@ -136,13 +146,16 @@ class Sweep:
         return queue.earliest < self._clock.now() + longest
 
     def _sweep(self, queue: LaneQueue, walk: "_Walk") -> None:
+        began = self._clock.monotonic()
         leaving = self._leaving(queue, walk)
-        if not leaving:
-            return
-        for job in queue.take(lambda each: each in leaving, following=False):
-            job.waited = walk.why
-            self._end(job, leaving[job])
-        self._dispatcher.pump(walk.lane)
+        if leaving:
+            for job in queue.take(lambda each: each in leaving, following=False):
+                if walk.down or isinstance(leaving[job], Forwarded):
+                    job.waited = walk.why
+                self._end(job, leaving[job])
+            self._dispatcher.pump(walk.lane)
+        now = self._clock.monotonic()
+        self._next_look[walk.lane] = now + _REST * (now - began)
 
     def _leaving(self, queue: LaneQueue, walk: "_Walk") -> dict[JobProgress, Decision]:
         leaving: dict[JobProgress, Decision] = {}
@@ -171,11 +184,12 @@ class Sweep:
         if isinstance(decided, Forwarded):
             rooms.take(decided.lane)
             return replace(decided, why=walk.why)
-        if decided is None and not may_ask_rule(job):
-            lanes = lanes_to_go(job)
-            if all(rooms.is_settled(lane, down=down) for lane in lanes):
-                walk.staying.add(kind)
-        return decided
+        if decided is not None:
+            return decided
+        settled = [rooms.settled(lane, down=down) for lane in lanes_to_go(job)]
+        if None not in settled and (Room.SOON in settled or not may_ask_rule(job)):
+            walk.staying.add(kind)
+        return None
 
 
 @dataclass(slots=True)
