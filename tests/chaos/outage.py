@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import outage_judge as judge
 from ground import Ground, Setting, Stage, ground
-from judge import Call
+from judge import ARRIVAL, Call
 from outage_judge import JITTER, Told, Waits
 from plain_loop import Account, LoopEnd, plain_loop
 from provider import Behaviour, Provider
@@ -248,7 +248,7 @@ def _in_the_outage(kind: str, size: Size, ran: Ran, begin: float) -> list[Figure
     left_alone = _LEFT_ALONE.get(kind, (_BROKEN,))
     probes = len(WORKERS) * max(waits.tries(end - trip) for waits in left_alone)
     if kind == "refused":
-        made, running = connects, judge.in_flight(calls, begin - judge.ARRIVAL)
+        made, running = connects, judge.in_flight(calls, begin - ARRIVAL)
         beside = "a plain loop's are in no books"
     else:
         made, running = len(judge.after(calls, trip, end)), judge.in_flight(calls, trip)
