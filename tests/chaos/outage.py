@@ -290,9 +290,10 @@ def heartbeats_told(beats: Iterable[LoggedRecord]) -> list[Told]:
             worker=beat["worker"],
             state=lane["state"],
             since=_seconds(lane["since"]),
+            at=at,
             next_try=None if lane.get("next_try") is None else _seconds(lane["next_try"]),
         )
-        for beat in (orjson.loads(record.value or b"{}") for record in beats)
+        for at, beat in ((each.timestamp, orjson.loads(each.value or b"{}")) for each in beats)
         for lane in beat.get("lanes", ())
         if lane.get("since") is not None
     ]

@@ -22,6 +22,8 @@ class Told:
     #: `slowed`, `broken`, `probing`, `parked`.
     state: str
     since: float
+    #: When the heartbeat was written.
+    at: float
     #: When it is tried again; none where that is now.
     next_try: float | None = None
 
@@ -53,11 +55,11 @@ class Waits:
 def trips(told: Iterable[Told], begin: float, end: float) -> dict[str, float]:
     """When each worker stopped calling in an outage; a worker that never did is not in it.
 
-    One whose lane was not open before it began had stopped then.
+    One whose lane was not open when it began had stopped then.
     """
     found: dict[str, float] = {}
     for each in told:
-        if each.since < end and each.state != "slowed":
+        if each.since < end and each.at >= begin and each.state != "slowed":
             at = max(begin, each.since)
             found[each.worker] = min(at, found.get(each.worker, at))
     return found

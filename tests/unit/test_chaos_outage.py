@@ -40,8 +40,8 @@ def reply(job: str, at: float = 0.0, status: str = "completed") -> Ending:
     return Ending(job_id=job, worker="w0", status=status, at=at)
 
 
-def told(worker: str, since: float, state: str = "broken") -> Told:
-    return Told(worker=worker, state=state, since=since)
+def told(worker: str, since: float, state: str = "broken", at: float = 20) -> Told:
+    return Told(worker=worker, state=state, since=since, at=at)
 
 
 def test_a_worker_stopped_calling_when_its_lane_broke_first() -> None:
@@ -51,7 +51,9 @@ def test_a_worker_stopped_calling_when_its_lane_broke_first() -> None:
 
 
 def test_a_lane_that_was_broken_before_had_stopped_and_one_that_is_slowed_had_not() -> None:
-    assert trips([told("a", 3), told("b", 12, "slowed"), told("c", 41)], 10, 40) == {"a": 10}
+    over = told("d", 3, at=9)
+
+    assert trips([told("a", 3), told("b", 12, "slowed"), told("c", 41), over], 10, 40) == {"a": 10}
 
 
 def test_what_arrives_within_a_moment_of_the_trip_was_on_its_way() -> None:
@@ -77,7 +79,7 @@ def test_pauses_that_double_allow_so_many_tries(waits: Waits, seconds: float, tr
 
 def test_the_last_pause_is_over_when_the_last_worker_may_try() -> None:
     def until(next_try: float | None, state: str = "broken") -> Told:
-        return Told(worker="a", state=state, since=1, next_try=next_try)
+        return Told(worker="a", state=state, since=1, at=2, next_try=next_try)
 
     assert last_pause([until(30), until(52), until(80, "probing"), until(None)], 40) == 12
     assert last_pause([until(30)], 40) == 0
