@@ -52,7 +52,7 @@ format: $(VENV)/.dev ## Rewrite the code in the house's format
 bench: $(VENV)/.dev ## What a job costs against a bare loop, and a crowd beside other frameworks; writes bench.json
 	@$(BIN)/python tests/benchmarks/bench.py
 
-chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits, ONLY=churn,planned, SEED=7, SEEDS=5
+chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits|outages, ONLY=churn,outage-503, SEED=7, SEEDS=5
 	@PYTHONPATH=tests/contract:tests/shared $(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
 		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 

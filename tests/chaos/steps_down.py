@@ -35,6 +35,8 @@ def answer(job):
 """
 #: Seconds from an outage's begin until all workers know of it: breakers judge by failed calls.
 _NOTICED = 8.0
+#: Seconds before something changes in which a job may be under way on either rung.
+_UNDER_WAY = 5.0
 #: Seconds from an outage's end until work is back.
 _BACK = 60.0
 #: Times that a job may be published to a lane.
@@ -183,8 +185,8 @@ def _judge(
 ) -> list[Figure]:
     live = [each for each in seen if each.job_id.startswith("live-")]
     others = [each for each in seen if not each.job_id.startswith("live-")]
-    by_second = _made(others, began, size.first_down + _NOTICED, size.second_down - size.deadline)
-    by_rule = _made(others, began, size.second_down + _NOTICED, size.second_up - size.deadline / 2)
+    by_second = _made(others, began, size.first_down + _NOTICED, size.second_down - _UNDER_WAY)
+    by_rule = _made(others, began, size.second_down + _NOTICED, size.second_up - _UNDER_WAY)
     back = [
         each.finished - began - size.first_up
         for each in others

@@ -38,7 +38,7 @@ from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
-from tollway_workers.pipeline.stand_in import StandIns
+from tollway_workers.pipeline.stand_in import Rung, StandIns
 from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.base import Provider
@@ -288,7 +288,7 @@ class MemoryFleet:
             commands=self.commands,
         )
 
-    def _rule_answers(self) -> RuleAnswers:
+    def _rule_answers(self) -> Rung:
         unanswered = self.metrics.rule_had_none
         return RuleAnswers(self.rules, self.validator, self.answer_checks, self.clock, unanswered)
 

@@ -1,6 +1,7 @@
 """Jobs, records and lanes with everything filled in, so that a test names only what it is about."""
 
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 from tollway_schemas.attempt import Attempt
@@ -113,4 +114,4 @@ def lane_contract(config: LaneConfig) -> Contract:
 def admission_of(config: LaneConfig, clock: Clock, count: TokenCount = text_tokens) -> Admission:
     """A lane of which all limits are here, as in a fleet of one worker."""
     quota = whole(lane_contract(config), clock.monotonic())
-    return Admission(config, quota.of(config.name), clock, count)
+    return Admission(config, quota.of(config.name), clock, count, Random(1))

@@ -12,6 +12,7 @@ from provider import call_of
 
 from tollway_schemas.codec import decode
 from tollway_schemas.dead_letter import DeadLetter
+from tollway_schemas.reply import Reply
 from tollway_workers.local.simulator import (
     Fault,
     FaultKind,
@@ -30,35 +31,34 @@ _WAITS = Waits(first=1.0, longest=2.0, probes=2, jitter=JITTER)
 _RETRY = {"max_attempts": 12, "backoff_initial": 0.3, "backoff_max": 0.4}
 
 
+_LANE = {
+    "concurrency": 20,
+    "requests_per_minute": 1200,
+    "burst": 0.5,
+    "shards": 2,
+    "breaker": _BREAKER,
+}
+
+
+def provider(poison: frozenset[str]) -> Simulator:
+    """Down for a time, and always for these."""
+    down = Fault(kind=FaultKind.UNAVAILABLE, from_seconds=_BEGINS, until_seconds=_BEGINS + _SECONDS)
+    options = SimulatorOptions(
+        faults=(down, Fault(kind=FaultKind.SERVER_ERROR, jobs=tuple(poison))),
+        latency=LatencyProfile(ttft_median_seconds=0.1),
+        requests_per_minute=1200,
+    )
+    return Simulator(options)
+
+
 async def test_an_outage_becomes_lag_and_only_poison_becomes_dead_letters(
     live_fleet: OpenFleet,
 ) -> None:
     work = fresh_jobs(200)
     poison = poisoned(work, 2)
-    options = SimulatorOptions(
-        faults=(
-            Fault(
-                kind=FaultKind.UNAVAILABLE, from_seconds=_BEGINS, until_seconds=_BEGINS + _SECONDS
-            ),
-            Fault(kind=FaultKind.SERVER_ERROR, jobs=tuple(poison)),
-        ),
-        latency=LatencyProfile(ttft_median_seconds=0.1),
-        requests_per_minute=1200,
-    )
-    async with Simulator(options) as simulator:
-        fleet = await live_fleet(
-            simulator.base_url,
-            lanes={
-                "main": {
-                    "concurrency": 20,
-                    "requests_per_minute": 1200,
-                    "burst": 0.5,
-                    "shards": 2,
-                    "breaker": _BREAKER,
-                }
-            },
-            routes={"extract": {"retry": _RETRY}},
-        )
+    async with provider(poison) as simulator:
+        routes = {"extract": {"retry": _RETRY}}
+        fleet = await live_fleet(simulator.base_url, lanes={"main": _LANE}, routes=routes)
         async with fleet.workers(*_WORKERS):
             await fleet.publish(*work)
             replies = await fleet.until_answered(200, seconds=150)
@@ -79,8 +79,12 @@ async def test_an_outage_becomes_lag_and_only_poison_becomes_dead_letters(
     probes = len(_WORKERS) * _WAITS.tries(end - last)
     assert len(judge.after(calls, last, end)) <= probes + judge.in_flight(calls, last)
     assert judge.over_the_limit(calls) == []
-    answered = [
+    assert len(judge.unanswered({each.id for each in work} - poison, endings(replies), end)) > 50
+
+
+def endings(replies: list[Reply]) -> list[Ending]:
+    """As the judge knows them."""
+    return [
         Ending(job_id=each.job_id, worker="", status=each.status, at=each.finished_at.timestamp())
         for each in replies
     ]
-    assert len(judge.unanswered({each.id for each in work} - poison, answered, end)) > 50

@@ -151,4 +151,4 @@ class Edge:
 
 
 def _broker() -> MemoryBroker:
-    return memory_broker("extract", lanes=["main", "old"], tiers=TIERS, partitions=2)
+    return memory_broker("extract", "ruled", lanes=["main", "old"], tiers=TIERS, partitions=2)

@@ -8,8 +8,13 @@ from memory_fleet import MemoryFleet
 from samples import lane
 
 from tollway_schemas.job import Job
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.reply import Answer
 from tollway_workers.config.shape.route import RetrySettings, RouteSettings
+from tollway_workers.job.outcome import Completed
+from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.pipeline.stand_in import Rung
 from tollway_workers.validation.checks import RouteCheck, RouteChecks
 
 #: Attempts enough for a failure more than the scenario has.
@@ -21,8 +26,21 @@ async def _finds_nothing(answer: Any, job: Job) -> None:
     await asyncio.sleep(0)
 
 
+class _Rule:
+    """A stand-in that asks somebody: a rule runs in a thread, which no two runs do alike."""
+
+    async def find(self, job: JobProgress) -> Completed | None:
+        """See `Rung`."""
+        await asyncio.sleep(0)
+        job.rule_asked = True
+        return Completed(Answer(text="by rule"), Provenance.RULE, job.lane, model=None)
+
+
 class _Fleet(MemoryFleet):
     answer_checks = RouteChecks({"extract": RouteCheck(_finds_nothing, timeout=60.0)})
+
+    def _rule_answers(self) -> Rung:
+        return _Rule()
 
 
 class Process:
@@ -32,7 +50,7 @@ class Process:
         """`elapsed`: seconds since the first of them began."""
         self.fleet = _Fleet(
             {lane(concurrency=3): edge.provider},
-            {"extract": _ROUTE},
+            {"extract": _ROUTE, "ruled": _ROUTE.model_copy(update={"rule": "tests:rule"})},
             broker=edge.broker,
             tiers=TIERS,
             retired=["old"],

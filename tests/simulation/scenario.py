@@ -10,7 +10,7 @@ from samples import job
 from scripted_provider import completion
 
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import Job, ReplyAddress
+from tollway_schemas.job import Job, Priority, ReplyAddress
 from tollway_schemas.request import (
     ChatRequest,
     FunctionTool,
@@ -97,6 +97,12 @@ _WAYS = (
     Way(job("dear", output=_DEAR), (_FINE,)),
     Way(job("much-beside"), (_FINE._replace(kept=orjson.dumps({"beside": _TOO_LONG})),)),
     Way(job("too-late", seconds=-1.0), (), FailureClass.EXPIRED, dead=True),
+    Way(
+        job("too-late-to-ask", seconds=-1.0, priority=Priority.INTERACTIVE),
+        (),
+        FailureClass.EXPIRED,
+    ),
+    Way(job("ruled", route="ruled"), (failing(FailureClass.CONTEXT_LENGTH),)),
     Way(
         job("later", seconds=5.0),
         (failing(FailureClass.TRANSIENT, retry_after=60.0),),

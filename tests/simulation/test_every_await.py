@@ -36,9 +36,8 @@ _ELSEWHERE = {
     "_tasks.end(": "calls that outlive a drain",
     "to_thread(_costs": "a lane with a tokenizer, which counts in a thread of its own",
     "self._in_thread(": "a route's check that is no coroutine, which has a thread of its own",
-    "slot.acquire(": "the same",
-    "checks.py: said": "the same",
-    "_harmless(found)": "the same",
+    "self._threads[": "the same",
+    "checks.py: harmless(": "the same",
 }
 #: Wrong runs that are told of at most.
 _TOLD = 5

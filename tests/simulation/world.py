@@ -114,8 +114,8 @@ class World:
         return max(process.clock.monotonic() for process in self._processes)
 
     async def _publish(self) -> None:
-        topic = NAMES.jobs("extract", Priority.BULK)
         for name, way in WAYS.items():
+            topic = NAMES.jobs(way.job.route, way.job.priority)
             if way.forwarded:
                 about = headers.encode(((headers.ROUTE, "extract"),))
                 lane = NAMES.lane("old", Priority.BULK)
@@ -123,7 +123,7 @@ class World:
             else:
                 for _ in range(1 + way.twice):
                     await self.edge.publish(topic, job_key(name), encode(way.job))
-        await self.edge.publish(topic, b"none", GARBAGE)
+        await self.edge.publish(NAMES.jobs("extract", Priority.BULK), b"none", GARBAGE)
 
     async def _live(self, most: int = _MOST_STEPS) -> None:
         """Let time pass until all is done, or the process is, or `most` steps are over."""

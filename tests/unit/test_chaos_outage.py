@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
-from judge import Call, Ending
+import ramp
+import steps_down
+from judge import Call, Ending, most_in_flight
 from outage import KINDS, Size, poisoned, script
 from outage_judge import (
     Told,
@@ -113,3 +115,37 @@ def test_the_simulator_can_play_every_outage(kind: str, tmp_path: Path) -> None:
     assert (down.kind, down.from_seconds, down.until_seconds) == (FaultKind(kind), 10, 40)
     assert len(always.jobs) == size.poison
     assert often.share == 0.3
+
+
+def test_the_simulator_can_play_ten_recoveries_and_its_server_is_cold_after_each(
+    tmp_path: Path,
+) -> None:
+    path, size = tmp_path / "faults.toml", ramp.FULL
+    path.write_text(ramp.script(size))
+
+    played = load_script(path)
+
+    assert [(each.from_seconds, each.until_seconds) for each in played.faults] == size.outages
+    assert len(played.faults) == 10
+    assert played.overload is not None
+    assert (played.overload.capacity, played.overload.above) == (size.capacity, 0.5)
+
+
+def test_the_simulator_can_play_two_lanes_that_die_one_within_the_other(tmp_path: Path) -> None:
+    path, size = tmp_path / "faults.toml", steps_down.FULL
+    path.write_text(steps_down.script(size))
+
+    first, second = load_script(path).faults
+
+    assert (first.models, second.models) == (("first",), ("second",))
+    assert first.from_seconds < second.from_seconds
+    assert (second.until_seconds or 0) < (first.until_seconds or 0)
+
+
+def test_calls_that_run_at_once_are_counted_within_a_time() -> None:
+    calls = [call(0.0, ended=3.0), call(1.0, ended=2.0), call(2.5, ended=9.0), call(4.0)]
+
+    assert most_in_flight(calls, 0.0, 10.0) == 2
+    assert most_in_flight(calls, 2.1, 2.4) == 1
+    assert most_in_flight(calls, 20.0, 30.0) == 1
+    assert most_in_flight(calls[:3], 20.0, 30.0) == 0

@@ -85,7 +85,8 @@ async def test_a_thread_that_was_given_to_who_is_cancelled_in_that_moment_is_giv
     await asyncio.wait({waiting})
 
     assert waiting.cancelled()
-    assert await threads.run(lambda: "second") == "second"
+    async with asyncio.timeout(5):
+        assert await threads.run(lambda: "second") == "second"
     release.set()
     await first
 
@@ -99,6 +100,7 @@ async def test_a_thread_that_was_given_to_who_is_cancelled_in_that_moment_is_giv
         StopIteration(),
         GeneratorExit(),
     ],
+    ids=lambda error: type(error).__name__,
 )
 async def test_what_would_end_more_than_a_call_ends_the_call_alone(error: BaseException) -> None:
     threads = OwnThreads("test", 1)

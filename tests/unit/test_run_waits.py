@@ -94,6 +94,19 @@ def test_what_waits_elsewhere_or_in_a_retry_topic_is_not_stuck() -> None:
     )
 
 
+def test_jobs_that_all_wait_in_retry_topics_are_a_wait_once_that_lasts() -> None:
+    lookout = Lookout(FIRST)
+    idle = lane(outstanding=0, waiting=0)
+
+    looks = [
+        lookout.look(at(NOW + second, idle).lanes(NOW + second), LEFT, NOW + second)
+        for second in (0, 2, 5)
+    ]
+
+    assert [each.stuck for each in looks] == [False, False, True]
+    assert looks[-1].text == "waiting: what is left failed, and is called again after a while"
+
+
 def test_a_paused_lane_is_a_wait() -> None:
     paused = refused(state="paused", reason="an operator paused it", since=None, next_try=None)
     paused = paused.model_copy(update={"paused_until": instant(NOW + 600)})

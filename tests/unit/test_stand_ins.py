@@ -172,16 +172,19 @@ async def test_a_worker_that_leaves_waits_for_a_rule_as_for_a_call(slow: Slow) -
     assert fleet.lag == 0
 
 
+@pytest.mark.parametrize("drain_timeout", [1.0, 60.0], ids=["by the drain", "by the release"])
 async def test_a_rule_that_is_broken_off_leaves_the_job_its_ending_and_the_call_its_line(
-    slow: Slow,
+    slow: Slow, drain_timeout: float
 ) -> None:
     fleet = fleet_of(slow, ScriptedProvider([REFUSED]))
-    fleet.start(drain_timeout=1.0)
+    fleet.start(drain_timeout)
     await fleet.publish(job("a"))
     await fleet.until(slow.begun.is_set)
 
+    begun = fleet.clock.now()
     await fleet.drain()
 
+    assert fleet.clock.now() < begun + 15.0
     assert fleet.replies["a"].failure is not None
     assert len(fleet.broker.records(NAMES.replies)) == 1
     assert len(fleet.journal) == 1

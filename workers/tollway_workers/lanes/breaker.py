@@ -2,9 +2,9 @@
 
 Closed: every call counts, in a rolling window. It opens on a ratio of failed or of slow calls, or,
 where there are few, on failures in a row. Open: nothing starts for a pause that grows with each
-time in a row. Half-open: few probes at a time. Ramping: a growing part of the calls in flight that
-were usual before. What counts as a failure is decided by the caller: a 429 does not, nor does an
-answer that breaks a schema, nor a job that fails wherever it is called.
+probe that fails. Half-open: few probes at a time. Ramping: a growing part of the calls in flight
+that were usual before. What counts as a failure is decided by the caller: a 429 does not, nor does
+an answer that breaks a schema, nor a job that fails wherever it is called.
 """
 
 from collections import Counter, deque
@@ -25,8 +25,6 @@ _BUCKETS = 10
 _JITTER = 0.2
 #: Parts of the usual calls in flight that a lane comes back with, in their order.
 _RAMP = (0.1, 0.25, 0.5)
-#: Seconds closed after which the next pause is the first again.
-_SOUND_FOR = 300.0
 #: Failed probes beyond as many as were answered that say nothing yet: where a third of all calls
 #: fail throughout, two of five recoveries would end at the first one, for twice as long.
 _FLUKES = 1
@@ -88,7 +86,7 @@ class Breaker:
         self._since = self._valid_from = -inf
         self._until = 0.0
         self._opened = 0
-        self._closed_at = self._broke_at = self._answered_at = -inf
+        self._broke_at = self._answered_at = -inf
         self._probing = self._answered = self._failed = 0
         self._in_flight = 0
         self._usual = 0.0
@@ -280,11 +278,16 @@ class Breaker:
 
     def _open(self, now: float, reason: str, retry_after: float | None) -> None:
         given = self._settings
-        if self._state is BreakerState.CLOSED and now - self._closed_at > _SOUND_FOR:
-            self._opened = 0
         if self._state in (BreakerState.CLOSED, BreakerState.RAMPING):
             self._broke_at = now
-        self._opened += 1
+        match self._state:
+            case BreakerState.CLOSED:
+                self._opened = 1
+            case BreakerState.RAMPING:
+                # It was there for a moment: no pause longer than the last.
+                self._opened = max(self._opened, 1)
+            case _:
+                self._opened += 1
         self._untold += 1
         pause = doubling(self._opened, initial=given.pause, longest=given.longest_pause)
         pause *= 1.0 + self._rng.uniform(-_JITTER, _JITTER)
@@ -296,7 +299,6 @@ class Breaker:
     def _begin_ramp(self, now: float) -> None:
         self._reset(now)
         self._state, self._since = BreakerState.RAMPING, now
-        self._closed_at = now
 
     def _reset(self, now: float) -> None:
         """What was before says nothing of what comes."""

@@ -55,12 +55,13 @@ NO_WAITS = Look()
 
 
 class Lookout:
-    """State: since when lanes have had no worker."""
+    """State: since when lanes have had no worker, or no job although some are left for them."""
 
     def __init__(self, lanes: Mapping[str, Sequence[str]] | None) -> None:
         """`lanes`: those of each route, first choice first; None: only its workers know."""
         self._lanes = lanes
         self._alone: dict[str, float] = {}
+        self._resting: dict[str, float] = {}
 
     def look(self, lanes: Sequence[LaneView], left: Mapping[str, int], now: float) -> Look:
         """`left`: jobs without an ending, by route."""
@@ -69,12 +70,18 @@ class Lookout:
         served = {name: known.get(name.removeprefix("lane ")) for name in names}
         alone = [name for name, lane in served.items() if lane is None or not lane.owners]
         self._alone = {name: self._alone.get(name, now) for name in alone}
+        resting = [name for name, lane in served.items() if lane is not None and _rests(lane)]
+        self._resting = {name: self._resting.get(name, now) for name in resting}
         waits, stuck = [], bool(served)
         for name, lane in served.items():
             if name in self._alone:
                 began = self._alone[name]
                 is_wait = now - began >= _SETTLES
                 found = _nobody(name, began) if is_wait else None
+            elif name in self._resting:
+                began = self._resting[name]
+                is_wait = now - began >= _SETTLES
+                found = _failed(name, began) if is_wait else None
             else:
                 is_wait = lane is not None and lane.wait is not None and lane.stuck
                 found = None if lane is None else _wait_of(name, lane, now)
@@ -124,6 +131,16 @@ class Patience:
         if self._since is None or not look.stuck or not self._limit:
             return False
         return now - self._since >= self._limit
+
+
+def _rests(lane: LaneView) -> bool:
+    """Whether it has nothing to do: what is left for it waits in retry topics."""
+    return bool(lane.owners) and lane.wait is None and not lane.outstanding and not lane.in_flight
+
+
+def _failed(name: str, began: float) -> Wait:
+    reason = "what is left failed, and is called again after a while"
+    return Wait(of=name, reason=reason, sentence=waiting(reason, None), since=began)
 
 
 def _nobody(name: str, began: float) -> Wait:
