@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import outage_judge as judge
 from ground import Ground, Setting, Stage, ground
-from judge import Call
+from judge import ARRIVAL, Call
 from outage_judge import JITTER, Told, Waits
 from plain_loop import Account, LoopEnd, plain_loop
 from provider import Behaviour, Provider
@@ -222,7 +222,7 @@ def _judge(here: Ground, size: Size, kind: str, poison: frozenset[str], ran: Ran
                 value=len(judge.not_answered_once(traffic.acknowledged, traffic.replies)),
                 bound=0,
             ),
-            *_in_the_outage(kind, ran, begin, end),
+            *_in_the_outage(kind, size, ran, begin),
             _drained(here, size, good, end, ran),
             Figure(
                 name="calls over the limit",
@@ -234,27 +234,32 @@ def _judge(here: Ground, size: Size, kind: str, poison: frozenset[str], ran: Ran
     ]
 
 
-def _in_the_outage(kind: str, ran: Ran, begin: float, end: float) -> list[Figure]:
+def _in_the_outage(kind: str, size: Size, ran: Ran, begin: float) -> list[Figure]:
     """What was called while nobody answered: after the trip it is probes, and what was on its way.
 
-    Refused connections are in no books: the replies count the attempts.
+    Refused connections are in no books: the replies count them, those that were the trip too; on
+    their way was what ran when the server fell.
     """
+    end = begin + size.seconds
     calls, loop, connects = ran.calls, ran.loop, ran.connects
     stopped = judge.trips(ran.told, begin, end)
     # Where a rate limit slows a lane, it never stops: the first refusal of all is its trip.
     trip = max(stopped.values(), default=begin) if kind != "429" else begin
     left_alone = _LEFT_ALONE.get(kind, (_BROKEN,))
     probes = len(WORKERS) * max(waits.tries(end - trip) for waits in left_alone)
-    running = judge.in_flight(calls, trip)
-    made = connects if kind == "refused" else len(judge.after(calls, trip, end))
-    loop_began = min((call.started for call in loop.calls), default=0.0) - begin
-    by_loop = len(judge.after(loop.calls, begin + loop_began, end + loop_began))
+    if kind == "refused":
+        made, running = connects, judge.in_flight(calls, begin - ARRIVAL)
+        beside = "a plain loop's are in no books"
+    else:
+        made, running = len(judge.after(calls, trip, end)), judge.in_flight(calls, trip)
+        down = min((call.started for call in loop.calls), default=0.0) + size.begins
+        beside = f"plain loop: {len(judge.after(loop.calls, down, down + size.seconds)):,}"
     return [
         Figure(
             name="calls in the outage after the trip",
             value=made,
             bound=probes + running,
-            note=f"{probes} probes, {running} in flight; plain loop: {by_loop:,} in the outage",
+            note=f"{probes} probes, {running} in flight; {beside}",
         ),
         *(
             exactly("workers that stopped calling", len(stopped), len(WORKERS))

@@ -85,18 +85,19 @@ async def test_a_call_in_flight_is_broken_when_connections_are_refused(
 
 async def test_a_fresh_start_begins_the_script_again(http: httpx.AsyncClient) -> None:
     refused = Fault(kind=FaultKind.REFUSED, from_seconds=0.1, until_seconds=0.2)
+    forgotten = []
     async with Simulator(SimulatorOptions(faults=(refused,))) as sim:
+
+        async def answers() -> bool:
+            return not await is_refused(http, sim)
+
         for _ in range(2):
             await ask(http, sim)
             await eventually(lambda: is_refused(http, sim))
-
-            async def answers() -> bool:
-                return not await is_refused(http, sim)
-
             await eventually(answers)
-            forgotten = (await http.delete(f"{sim.url}/calls")).json()
+            forgotten.append((await http.delete(f"{sim.url}/calls")).json())
 
-    assert forgotten == {"cleared": 1}
+    assert forgotten == [{"cleared": 1}] * 2
 
 
 async def test_a_simulator_stops_while_it_refuses(http: httpx.AsyncClient) -> None:
