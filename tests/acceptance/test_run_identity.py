@@ -141,8 +141,8 @@ async def test_a_run_that_is_given_up_leaves_nothing_behind(
 
 @pytest.fixture
 async def failing() -> AsyncIterator[Simulator]:
-    """A provider that has a bad minute with two jobs, and is well when they come again."""
-    faults = (Fault(kind=FaultKind.SERVER_ERROR, jobs=FAILING, first_attempts=4),)
+    """A provider that refuses two jobs, and takes them when they come again."""
+    faults = (Fault(kind=FaultKind.CONTEXT_LENGTH, jobs=FAILING, first_attempts=1),)
     async with Simulator(SimulatorOptions(faults=faults)) as simulator:
         yield simulator
 

@@ -162,3 +162,14 @@ def test_nobody_sends_faster_than_the_free_rate(looks: list[tuple[float, int, fl
 
         # Of the time that passed, and one job that takes longer than can be saved.
         assert spent <= now + max(1.0, seconds) + 1e-6
+
+
+def test_at_most_a_second_of_it_is_saved_up() -> None:
+    subject, went = Allowance(), 0
+    for now in (0.0, 100.0):
+        subject.save(now)
+    while subject.has(0.125):
+        subject.spend(0.125)
+        went += 1
+
+    assert went == 8
