@@ -7,6 +7,7 @@ from base64 import encodebytes
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -21,6 +22,9 @@ _JOBS = 12
 _MEBIBYTE = 2**20
 #: Seconds that workers have to ask for each answer once.
 _PATIENCE = 5.0
+#: How long jobs of a provider live that answers nobody as it should: it is no fault of theirs, so
+#: they end at their deadline, by a letter that says what it did.
+_LIVES = timedelta(seconds=12)
 _JSON = b"Content-Type: application/json\r\n"
 _STREAM = b"Content-Type: text/event-stream\r\n"
 
@@ -321,7 +325,9 @@ async def _have_ended(reach: Reach, route: str, calls: int) -> bool:
 def _strike(route: str, way: Way) -> Strike:
     async def strike(reach: Reach) -> str | None:
         names = [f"{route}-{number}" for number in range(way.jobs)]
-        await reach.jobs(*(hostile_job(name, route, way.prompt) for name in names))
+        deadline = datetime.now(UTC) + _LIVES
+        jobs = (hostile_job(name, route, way.prompt, deadline=deadline) for name in names)
+        await reach.jobs(*jobs)
         with suppress(TimeoutError):
             await eventually(lambda: _at_least(reach, route, len(way.answers)), _PATIENCE)
         with suppress(TimeoutError):
@@ -361,6 +367,10 @@ model = "m"
 concurrency = 30
 shards = 2
 tokens_per_minute = 100000000
+# Each of its jobs is to meet all that it does.
+[lanes.{name}.breaker]
+min_calls = 100000
+failures_in_row = 10000
 """
 _ROUTE = """
 [routes.{route}]

@@ -26,8 +26,9 @@ from tollway_workers.app.process import WorkerApp, WorkerOptions
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.forwarding.relay import RelayTargets
-from tollway_workers.forwarding.travel import MOST_HOPS, departure
+from tollway_workers.forwarding.travel import departure
 from tollway_workers.job.ports import OutgoingRecord
+from tollway_workers.job.progress import MOST_HOPS
 from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
 from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.kafka.consume.tier_reader import KafkaTierSource

@@ -14,9 +14,8 @@ from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Priority, Visit
 from tollway_schemas.provenance import Provenance
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.forwarding.travel import MOST_HOPS
 from tollway_workers.job.outcome import DeadLettered, Forwarded, RetryLater, StandIn
-from tollway_workers.job.progress import JobProgress
+from tollway_workers.job.progress import MOST_HOPS, JobProgress
 from tollway_workers.lanes.ladder import (
     Room,
     at_last,

@@ -17,7 +17,7 @@ from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.forwarding.travel import MOST_HOPS
+from tollway_workers.job.progress import MOST_HOPS
 
 ROUTE = RouteSettings(lanes=("main",))
 _RETIRED = NAMES.lane("old", Priority.BULK)

@@ -1,9 +1,8 @@
 """The next lane of a job that is forwarded. Pure."""
 
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_workers.forwarding.travel import MOST_HOPS
 from tollway_workers.job.outcome import DeadLettered, Forwarded
-from tollway_workers.job.progress import JobProgress
+from tollway_workers.job.progress import MOST_HOPS, JobProgress
 
 
 def towards(progress: JobProgress, lane: str, reason: str) -> Forwarded | DeadLettered:

@@ -19,8 +19,6 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.lane_wait import LONGEST_REASON
 from tollway_workers.ownership.record import ReceivedRecord
 
-#: Forwards of one job from lane to lane; one more makes it a dead letter.
-MOST_HOPS = 8
 #: A bad answer that travels has at most one part in so many of a record.
 _SHARES = 8
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tollway_workers.limits.call_cost import Cost
 
 
+#: Forwards of one job from lane to lane; one more makes it a dead letter.
+MOST_HOPS = 8
+
+
 @dataclass(slots=True, eq=False)
 class JobProgress:
     """One job in this worker: what it is and which calls were made for it.

@@ -10,7 +10,6 @@ from enum import Enum
 
 from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS, Fallback
 from tollway_workers.config.shape.rungs import rungs_of_lane
-from tollway_workers.forwarding.travel import MOST_HOPS
 from tollway_workers.job.accepted import accepted, may_ask_rule
 from tollway_workers.job.outcome import (
     DeadLettered,
@@ -20,7 +19,7 @@ from tollway_workers.job.outcome import (
     RetryLater,
     StandIn,
 )
-from tollway_workers.job.progress import JobProgress
+from tollway_workers.job.progress import MOST_HOPS, JobProgress
 
 #: Seconds before a job's deadline, besides those that its rule may take, at which a job that leaves
 #: late asks it: until then its lane may still answer.

@@ -45,15 +45,21 @@ def expired(progress: JobProgress) -> Failed | DeadLettered:
     """The job's deadline has passed. Whoever asked for an interactive one is gone: a failure reply;
     a bulk one is a dead letter besides, so that what an outage outlasted can be asked for again.
     """
-    tries = progress.calls
-    last = progress.attempts[-1].failure_class if tries else None
-    because = f"; the last of {tries} call(s) ended in {last.value}" if last else ""
     failure = Failure(
         failure_class=FailureClass.EXPIRED,
-        message=f"the deadline passed before there was an answer{because}",
+        message=f"the deadline passed before there was an answer{_last_words(progress)}"[:1000],
         lane=progress.lane,
     )
     return Failed(failure) if progress.interactive else DeadLettered(failure)
+
+
+def _last_words(progress: JobProgress) -> str:
+    """How its last call ended."""
+    last = progress.attempts[-1] if progress.attempts else None
+    if last is None or last.failure_class is None:
+        return ""
+    said = f": {last.message}" if last.message else ""
+    return f"; the last of {progress.calls} call(s) ended in {last.failure_class.value}{said}"
 
 
 def out_of_time(progress: JobProgress) -> Decision:
