@@ -75,6 +75,7 @@ def test_init_asks_for_a_key_where_a_server_will(
     assert ("export" in made.stdout) == (key is not None)
 
 
+@pytest.mark.slow
 def test_init_overwrites_only_when_told(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "tollway.toml"
     file.write_text("mine", encoding="utf-8")
@@ -173,6 +174,7 @@ def test_what_a_route_names_is_imported(
     assert all(len(each.stderr.splitlines()) == 1 for each in told if each is not found)
 
 
+@pytest.mark.slow
 def test_a_lanes_tokenizer_is_opened(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tollway.toml").write_text(_COUNTED, encoding="utf-8")
     file = tmp_path / "tokenizer.json"

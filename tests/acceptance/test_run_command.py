@@ -106,6 +106,7 @@ async def test_a_killed_worker_is_replaced(
     assert simulator.summary().extra_billed_calls <= IN_FLIGHT + calls_a_second
 
 
+@pytest.mark.slow
 async def test_an_interrupted_run_finishes_its_calls_and_says_how_to_go_on(
     start: Start, files: tuple[Path, Path], simulator: Simulator
 ) -> None:
@@ -231,6 +232,7 @@ async def test_what_cannot_run_says_so_in_one_sentence(
     assert "no run wrote" in await refused(source, "-o", out)
 
 
+@pytest.mark.slow
 async def test_a_job_with_an_image_is_answered_where_jobs_may_be_so_large(
     start: Start, tmp_path: Path, simulator: Simulator
 ) -> None:
@@ -250,6 +252,7 @@ async def test_a_job_with_an_image_is_answered_where_jobs_may_be_so_large(
     assert simulator.summary().calls == 1
 
 
+@pytest.mark.slow
 async def test_a_changed_input_needs_fresh(start: Start, files: tuple[Path, Path]) -> None:
     source, out = files
     status, _, _ = await (await start(source, "-o", out, "--limit", 3)).end()
@@ -278,6 +281,7 @@ async def test_a_dry_run_asks_nobody(
     assert simulator.summary().calls == 0
 
 
+@pytest.mark.slow
 async def test_jobs_from_stdin_are_answered_on_stdout(start: Start) -> None:
     command = await start("-", "-o", "-")
 

@@ -97,6 +97,7 @@ async def test_a_simulators_answers_are_never_taken_for_a_models(
     assert "--fresh" in stderr
 
 
+@pytest.mark.slow
 async def test_jobs_of_an_equal_run_are_told_of_while_they_go_first(
     start: Start, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ async def test_jobs_of_an_equal_run_are_told_of_while_they_go_first(
     assert f"of run {run} asked the same models and are answered first" in stdout
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_given_up_leaves_nothing_behind(
     start: Start,
     tmp_path: Path,

@@ -138,6 +138,7 @@ def test_a_longer_retention_is_planned_and_made(
     wait_for_overrides(bootstrap_servers, change["topic"], change["complete"])
 
 
+@pytest.mark.slow
 def test_topics_grow_and_never_shrink(
     tollway: Tollway, configure: Callable[..., None], topic_prefix: str
 ) -> None:

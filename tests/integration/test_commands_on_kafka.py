@@ -158,6 +158,7 @@ async def test_a_lane_that_is_broken_by_hand_calls_nothing_until_it_is_opened_by
     assert {reply.status for reply in replies.values()} == {"completed"}
 
 
+@pytest.mark.slow
 async def test_a_worker_that_starts_later_hears_what_was_said_before(
     fleet: LiveFleet, simulator: Simulator, held: HeldCalls
 ) -> None:
@@ -179,6 +180,7 @@ async def test_a_worker_that_starts_later_hears_what_was_said_before(
     assert {call.job_id for call in simulator.calls} == {"other"}
 
 
+@pytest.mark.slow
 async def test_a_pause_outlives_all_workers_and_a_name_is_checked_where_there_are_none(
     fleet: LiveFleet, simulator: Simulator, held: HeldCalls
 ) -> None:

@@ -43,6 +43,7 @@ async def _publish(fleet: LiveFleet, jobs: Iterable[Job]) -> None:
     await fleet.flush()
 
 
+@pytest.mark.slow
 async def test_interactive_jobs_of_a_lane_that_is_down_are_answered_by_the_second_and_return(
     live_fleet: OpenFleet,
 ) -> None:

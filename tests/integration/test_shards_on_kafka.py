@@ -289,6 +289,7 @@ async def test_what_a_crash_left_opens_one_lease_later_and_what_ran_is_begun_aga
     assert max(world.books.values()) == 2
 
 
+@pytest.mark.slow
 async def test_a_crash_while_a_shard_is_released_loses_nothing(world: World) -> None:
     one = await world.join("one")
     one.hangs = lambda record: record.offset == 1
@@ -347,6 +348,7 @@ async def test_a_restart_with_a_newer_configuration_is_planned_for(
     assert not again.places & other.places
 
 
+@pytest.mark.slow
 async def test_shards_that_change_in_number_move_only_once_they_are_released(world: World) -> None:
     one, two = await world.join("one"), await world.join("two")
     await eventually(lambda: shared(world, one, two))
