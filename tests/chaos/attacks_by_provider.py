@@ -254,7 +254,8 @@ _ALL = (
         name="5 ways to pack that are not read",
         answers=tuple(_packed()),
         says="the answer is packed",
-        letters=10,
+        # Of others: after three in a row it is the address that is doubted, as their letters say.
+        letters=5,
         jobs=10,
     ),
     Way(
