@@ -63,7 +63,6 @@ def test_every_test_that_a_guarantee_names_is_there(page: str) -> None:
 _NOT_HERE = {
     ("docs/decisions/0011-limits-divided-by-share.md", "config/share.py"),
     ("docs/decisions/0011-limits-divided-by-share.md", "policies/bucket.py"),
-    ("CONTRIBUTING.md", "lanes/breaker.py"),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from manual_clock import ManualClock
 from prometheus_client import CollectorRegistry
-from samples import NOW
+from samples import NOW, admission_of, lane
 
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.kafka.client_settings import SourceSettings
@@ -57,7 +57,10 @@ class Stage:
             "backlog": self.backlog,
             "commands": Commands(),
         }
-        watched = Watched(source=self.source, lanes={}, **parts)
+        self.admission = admission_of(lane(concurrency=1), self.clock)
+        self.worker.dispatcher = SimpleNamespace(held=lambda name: 0)
+        lanes: Any = {"main": SimpleNamespace(admission=self.admission)}
+        watched = Watched(source=self.source, lanes=lanes, retired=["old"], **parts)
         self._gauges = Gauges(StateGauges(self.registry), watched, self.clock)
 
     def give(
@@ -159,3 +162,16 @@ def test_what_is_held_for_kafka_and_that_it_is_away_are_shown(stage: Stage) -> N
     assert stage.value("tollway_outcome_held_seconds") == 12.5
     assert stage.value("tollway_kafka_away") == 1
     assert stage.value("tollway_event_loop_lag_seconds") == 0.5
+
+
+def test_a_lane_s_state_and_how_often_its_breaker_opened_are_shown(stage: Stage) -> None:
+    name = "tollway_lane_state"
+    before = [stage.value(name, lane="main", state=state) for state in ("open", "broken")]
+    stage.admission.break_lane(60.0)
+
+    after = [stage.value(name, lane="main", state=state) for state in ("open", "broken")]
+    opened = stage.value("tollway_breaker_opened_total", lane="main")
+
+    assert (before, after, opened) == ([1, 0], [0, 1], 1)
+    assert stage.value("tollway_breaker_opened_total", lane="main") == 1
+    assert stage.value(name, lane="old", state="retired") == 1

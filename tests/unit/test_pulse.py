@@ -23,6 +23,7 @@ from tollway_workers.ownership.user_data import Orders
 from tollway_workers.pipeline.admit import Permit
 
 _JOBS, _OTHERS = "tollway.jobs.extract.bulk", "tollway.jobs.other.bulk"
+_RETIRED = "tollway.lanes.old.bulk"
 
 
 class Stage:
@@ -45,8 +46,13 @@ class Stage:
             "lanes": {"main": SimpleNamespace(admission=self.admission)},
             "liveness": None,
         }
-        watched = Watched(**parts | {"backlog": self.backlog, "commands": self.commands})
-        descriptions = {"main": LaneDescription("account", frozenset({_JOBS}), ("extract",))}
+        watched = Watched(
+            **parts | {"backlog": self.backlog, "commands": self.commands}, retired=["old"]
+        )
+        descriptions = {
+            "main": LaneDescription("account", frozenset({_JOBS}), ("extract",)),
+            "old": LaneDescription("old", frozenset({_RETIRED})),
+        }
         follower: Any = SimpleNamespace(applied=7)
         self._pulse = Pulse(watched, descriptions, follower, self.commands, self.clock)
         self._pulse.worker = "one"
@@ -125,6 +131,18 @@ def test_work_is_that_of_the_lane_s_own_topics(stage: Stage) -> None:
     (main,) = beat.lanes
     assert (main.outstanding, main.finished, main.oldest) == (9, 1, instant(NOW + 100))
     assert (beat.worker, beat.partitions, beat.commands) == ("one", 2, 7)
+
+
+def test_a_retired_lane_is_told_of_while_it_holds_something(stage: Stage) -> None:
+    without = stage.beat().lanes
+    found = {(_RETIRED, 0): Found(offset=100)}
+    stage.partitions.assign(found, Orders(partitions={}), stage.clock.boottime())
+    stage.backlog.ends = {(_RETIRED, 0): 107}
+
+    _, old = stage.beat().lanes
+
+    assert [each.lane for each in without] == ["main"]
+    assert (old.lane, old.state, old.outstanding) == ("old", "retired", 7)
 
 
 def test_a_lane_that_waits_tells_why_since_when_and_when_it_is_tried_again(stage: Stage) -> None:
