@@ -5,6 +5,7 @@ shard because their key is the job id.
 """
 
 import hashlib
+from collections import OrderedDict
 from typing import Generic, NamedTuple, TypeVar
 
 import orjson
@@ -65,7 +66,8 @@ class Duplicates(Generic[Copy]):
         """`most_replies`: how many replies are remembered, at about 700 bytes each."""
         self._most = most_replies
         self._here: dict[Identity, dict[Copy, None]] = {}
-        self._replied: dict[Identity, ReplyPlace] = {}
+        # A dict finds its first key more slowly the more were removed before it.
+        self._replied: OrderedDict[Identity, ReplyPlace] = OrderedDict()
 
     def admit(self, identity: Identity, job: Copy) -> bool | ReplyPlace:
         """True: it is the first. False: it waits for the first's end. Else: its reply stands there.
@@ -93,7 +95,7 @@ class Duplicates(Generic[Copy]):
             self._replied.pop(identity, None)
             self._replied[identity] = place
             if len(self._replied) > self._most:
-                del self._replied[next(iter(self._replied))]
+                self._replied.popitem(last=False)
         return list(self._here.pop(identity, ()))
 
     def left(self, identity: Identity) -> list[Copy]:
