@@ -55,6 +55,8 @@ class Way:
     forwarded: bool = False
     #: Its service publishes it twice.
     twice: bool = False
+    #: How it ends where the worker leaves while its rule is asked: without an answer of that.
+    unruled: FailureClass | None = None
 
 
 _FINE = completion('{"n": 1}')
@@ -102,7 +104,11 @@ _WAYS = (
         (),
         FailureClass.EXPIRED,
     ),
-    Way(job("ruled", route="ruled"), (failing(FailureClass.CONTEXT_LENGTH),)),
+    Way(
+        job("ruled", route="ruled"),
+        (failing(FailureClass.CONTEXT_LENGTH),),
+        unruled=FailureClass.CONTEXT_LENGTH,
+    ),
     Way(
         job("later", seconds=5.0),
         (failing(FailureClass.TRANSIENT, retry_after=60.0),),
