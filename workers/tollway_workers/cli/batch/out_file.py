@@ -17,11 +17,12 @@ from tollway_workers.local.fleet.disk import MAKE_ROOM, replace_file, writing
 
 def real_path(path: Path) -> Path:
     """Where a path leads to. Raises InputError, where it is a link that leads to itself."""
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):
-        # Which of them is raised depends on the release of Python.
-        raise InputError(f"{path} cannot be written: its links lead round in a circle") from None
+    # What is raised depends on the release of Python, and Python 3.13 gives the link itself.
+    with suppress(OSError, RuntimeError):
+        real = path.resolve()
+        if not real.is_symlink():
+            return real
+    raise InputError(f"{path} cannot be written: its links lead round in a circle")
 
 
 class Output(Protocol):
