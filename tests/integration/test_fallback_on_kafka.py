@@ -19,7 +19,7 @@ from tollway_workers.local.simulator import (
     SimulatorOptions,
 )
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 #: Seconds that the first lane's provider fails every call.
 _OUTAGE = 12.0
