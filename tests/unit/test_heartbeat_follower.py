@@ -7,11 +7,13 @@ import pytest
 from manual_clock import ManualClock
 from samples import NOW
 
+from tollway_schemas.codec import encode
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.job.envelopes import instant
 from tollway_workers.kafka.talk import heartbeats
 from tollway_workers.kafka.talk.heartbeats import HeartbeatFollower
+from tollway_workers.lanes.live_beats import Heard, LiveBeats
 
 
 def beat(worker: str) -> Heartbeat:
@@ -24,14 +26,14 @@ class Reader:
     def __init__(self, *, refused: bool = False) -> None:
         self.refused = refused
         self.now, self.unanswered = NOW, 0.0
-        self.later: asyncio.Queue[list[tuple[float, Heartbeat]]] = asyncio.Queue()
+        self.later: asyncio.Queue[list[Heard]] = asyncio.Queue()
 
-    async def start(self, seconds: float) -> list[tuple[float, Heartbeat]]:
+    async def start(self, seconds: float) -> list[Heard]:
         if self.refused:
             raise BrokerUnavailable("not for you")
-        return [(NOW, beat("one"))]
+        return [Heard(NOW, beat("one"))]
 
-    async def read(self) -> list[tuple[float, Heartbeat]]:
+    async def read(self) -> list[Heard]:
         return await self.later.get()
 
     async def stop(self) -> None:
@@ -65,7 +67,7 @@ async def test_the_last_heartbeat_of_each_live_worker_is_known(
     reader = Reader()
     follower, running = await follow(reader, monkeypatch)
     first = names(follower)
-    reader.later.put_nowait([(NOW + 5, beat("two"))])
+    reader.later.put_nowait([Heard(NOW + 5, beat("two"))])
     await turns()
     both = names(follower)
     reader.now = NOW + 12
@@ -93,3 +95,30 @@ async def test_a_worker_that_may_not_read_them_goes_on_without(
     assert follower.live() == []
     assert not running.done()
     running.cancel()
+
+
+async def test_what_strangers_write_neither_stalls_a_reader_nor_fills_its_memory() -> None:
+    large, small = encode(beat("x" * 300_000)), encode(beat("one"))
+    many = [encode(beat(f"stranger-{number}-" + "x" * 200_000)) for number in range(5)]
+    turns_taken = 0
+
+    async def go_on() -> None:
+        nonlocal turns_taken
+        while True:
+            turns_taken += 1
+            await asyncio.sleep(0)
+
+    calls = asyncio.create_task(go_on())
+    found = await heartbeats._readable([(NOW, each) for each in (large, small, *many)])
+    calls.cancel()
+    live = LiveBeats(history=0.0, most_bytes=500_000)
+    for heard in (*found, *found):
+        live.hear(*heard)
+    known = [each.worker[:10] for each in live.live(NOW)]
+    live.forget_dead(NOW + 60.0)
+    live.hear(NOW + 60.0, beat("later"), 400_000)
+
+    assert len(found) == 6
+    assert turns_taken >= 4
+    assert known == ["one", "stranger-0", "stranger-1"]
+    assert [each.worker for each in live.live(NOW + 60.0)] == ["later"]

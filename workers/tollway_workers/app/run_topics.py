@@ -103,7 +103,7 @@ async def _served(kafka: KafkaSettings) -> set[str]:
     """Lanes of the workers that are alive."""
     reader = HeartbeatReader(client_options(kafka), TopicNames(kafka.prefix).heartbeats)
     try:
-        last = {beat.worker: beat for _, beat in await reader.start(_LIVE)}
+        last = {heard.beat.worker: heard.beat for heard in await reader.start(_LIVE)}
         return {lane.lane for beat in last.values() if not beat.left for lane in beat.lanes}
     finally:
         await reader.stop()

@@ -3,6 +3,7 @@
 Times are in seconds since 1970, on Kafka's clock.
 """
 
+from math import inf
 from typing import NamedTuple
 
 from tollway_schemas.heartbeat import Heartbeat
@@ -17,22 +18,41 @@ class Heard(NamedTuple):
     #: When Kafka wrote it.
     at: float
     beat: Heartbeat
+    #: Bytes of its record.
+    size: int = 0
 
 
 class LiveBeats:
-    """State: `_heard`, the heartbeats of the last seconds by worker, the oldest first."""
+    """State: `_heard`, the heartbeats of the last seconds by worker, the oldest first, and their
+    `_bytes`.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, history: float = LIVE, most_bytes: float = inf) -> None:
+        """`history`: seconds for which earlier ones of a worker are kept beside its last.
+
+        `most_bytes`: of all that is kept; what is more is not heard, as anybody may write them.
+        """
+        self._history = history
+        self._most_bytes = most_bytes
         self._heard: dict[str, list[Heard]] = {}
+        self._bytes = 0
 
-    def hear(self, at: float, beat: Heartbeat) -> None:
-        """One more heartbeat; they come in the order in which Kafka wrote them."""
-        recent = [each for each in self._heard.get(beat.worker, ()) if each.at > at - LIVE]
+    def hear(self, at: float, beat: Heartbeat, size: int = 0) -> None:
+        """One more heartbeat, of a record of so many bytes; they come as Kafka wrote them."""
+        before = self._heard.get(beat.worker, [])
+        recent = [each for each in before if each.at > at - LIVE]
         if any(each.beat.started_at > beat.started_at for each in recent):
             # The final heartbeat of the process that this one replaced.
             return
-        same = [each for each in recent if each.beat.started_at == beat.started_at]
-        self._heard[beat.worker] = [*same, Heard(at, beat)]
+        earlier = [
+            each
+            for each in recent
+            if each.at > at - self._history and each.beat.started_at == beat.started_at
+        ]
+        kept = [*earlier, Heard(at, beat, size)]
+        held = self._bytes + _bytes(kept) - _bytes(before)
+        if held <= self._most_bytes:
+            self._heard[beat.worker], self._bytes = kept, held
 
     def live(self, now: float) -> list[Heartbeat]:
         """The last heartbeat of each live worker, by name."""
@@ -55,3 +75,8 @@ class LiveBeats:
         self._heard = {
             name: heard for name, heard in self._heard.items() if now - heard[-1].at < LIVE
         }
+        self._bytes = sum(map(_bytes, self._heard.values()))
+
+
+def _bytes(heard: list[Heard]) -> int:
+    return sum(each.size for each in heard)

@@ -161,8 +161,8 @@ async def _watch(kafka: KafkaSettings, sheets: Sheets) -> None:
 
         with Live(page(), console=console(), auto_refresh=False, screen=False) as live:
             while True:
-                for at, beat in await reader.read():
-                    view.hear(at, beat)
+                for heard in await reader.read():
+                    view.hear(*heard)
                 live.update(page(), refresh=True)
 
 
@@ -174,11 +174,11 @@ async def _heartbeats(kafka: KafkaSettings) -> AsyncIterator[tuple[HeartbeatRead
         FleetView(),
     )
     try:
-        for at, beat in await reader.start(LIVE):
-            view.hear(at, beat)
+        for heard in await reader.start(LIVE):
+            view.hear(*heard)
         # Those that came while the time was found out.
-        for at, beat in await reader.read():
-            view.hear(at, beat)
+        for heard in await reader.read():
+            view.hear(*heard)
         yield reader, view
     finally:
         await reader.stop()

@@ -73,8 +73,8 @@ class CommandSender:
         began = time.monotonic()
         reader, view = HeartbeatReader(self._client, self._names.heartbeats), FleetView()
         try:
-            for at, beat in await reader.start(LIVE, written.at):
-                view.hear(at, beat)
+            for heard in await reader.start(LIVE, written.at):
+                view.hear(*heard)
             while True:
                 late = view.behind(written.offset, reader.now)
                 if not late or time.monotonic() - began > patience:
@@ -83,8 +83,8 @@ class CommandSender:
                     return Acknowledgements(
                         offset=written.offset, applied=applied, not_applied=tuple(late)
                     )
-                for at, beat in await reader.read():
-                    view.hear(at, beat)
+                for heard in await reader.read():
+                    view.hear(*heard)
         finally:
             await reader.stop()
 

@@ -85,12 +85,12 @@ class FleetWatch:
         return Sight(look=look, calls=calls, in_flight=in_flight)
 
     async def _read(self, reader: HeartbeatReader) -> None:
-        for at, beat in await reader.start(LIVE):
-            self._view.hear(at, beat)
+        for heard in await reader.start(LIVE):
+            self._view.hear(*heard)
         self._reader = reader
         while not self._stopping.is_set():
-            for at, beat in await reader.read():
-                self._view.hear(at, beat)
+            for heard in await reader.read():
+                self._view.hear(*heard)
 
 
 async def _for(seconds: float, event: asyncio.Event) -> None:

@@ -18,7 +18,7 @@ from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.connect import given_up_after, started, stopped
 from tollway_workers.kafka.read.log_reader import LogReader
-from tollway_workers.lanes.live_beats import LIVE, LiveBeats
+from tollway_workers.lanes.live_beats import LIVE, Heard, LiveBeats
 from tollway_workers.ownership.partition import Partition
 from tollway_workers.safe_traceback import error_fields
 
@@ -32,6 +32,10 @@ _PATIENCE = 3.0
 _LISTEN = 2.5
 #: Seconds between two tries to read them.
 _AGAIN = 5.0
+#: Bytes of a heartbeat: those of a worker with 400 lanes, decoded in some 30 ms.
+_LARGEST = 256 * 1024
+#: Bytes of heartbeats that a worker keeps of others: those of thousands.
+_MOST_KEPT = 16 * 1024 * 1024
 #: Seconds that the last one of a worker may take.
 _LAST_WORD = 1.0
 
@@ -116,10 +120,8 @@ class HeartbeatReader:
         self._behind = 0.0
         self._answered: tuple[int | None, float] = (None, 0.0)
 
-    async def start(
-        self, seconds: float, now: float | None = None
-    ) -> list[tuple[float, Heartbeat]]:
-        """Those of the last `seconds`, each with Kafka's time of it. Raises BrokerUnavailable.
+    async def start(self, seconds: float, now: float | None = None) -> list[Heard]:
+        """Those of the last `seconds`. Raises BrokerUnavailable.
 
         `now`: Kafka's time, where it is known; else the next heartbeat tells it, and where none
         comes this machine's clock has to do.
@@ -135,15 +137,15 @@ class HeartbeatReader:
         records = self._reader.between(starts, ends)
         found = [(record.timestamp, record.value) async for record in records]
         self._reader.follow(ends)
-        return _readable(found)
+        return await _readable(found)
 
-    async def read(self) -> list[tuple[float, Heartbeat]]:
+    async def read(self) -> list[Heard]:
         """The next ones; waits a moment. Never cancel it."""
         records = await self._reader.read()
         answer = await self._reader.answered(self._partition)
         if records or answer not in (None, self._answered[0]):
             self._answered = (answer, time.monotonic())
-        return _readable([(each.timestamp, each.value) for each in records])
+        return await _readable([(each.timestamp, each.value) for each in records])
 
     @property
     def now(self) -> float:
@@ -180,7 +182,7 @@ class HeartbeatFollower:
         self._client = client
         self._topic = topic
         self._clock = clock
-        self._live = LiveBeats()
+        self._live = LiveBeats(history=0.0, most_bytes=_MOST_KEPT)
         self._reader: HeartbeatReader | None = None
         self._failing = self._tried = False
 
@@ -211,21 +213,29 @@ class HeartbeatFollower:
             await self._clock.sleep(_AGAIN)
 
     async def _follow(self, reader: HeartbeatReader) -> None:
-        for at, beat in await reader.start(LIVE):
-            self._live.hear(at, beat)
+        for heard in await reader.start(LIVE):
+            self._live.hear(*heard)
         self._reader, self._tried, self._failing = reader, True, False
         while True:
-            for at, beat in await reader.read():
-                self._live.hear(at, beat)
+            for heard in await reader.read():
+                self._live.hear(*heard)
             self._live.forget_dead(reader.now)
 
 
-def _readable(found: list[tuple[float, bytes | None]]) -> list[tuple[float, Heartbeat]]:
-    """Heartbeats that can be read: anybody may write to the topic."""
-    beats = []
+async def _readable(found: list[tuple[float, bytes | None]]) -> list[Heard]:
+    """Heartbeats that can be read: anybody may write to the topic, so that the large ones are none,
+    and calls go on between the others.
+    """
+    beats, decoded = [], 0
     for at, value in found:
+        size = len(value or b"")
+        if size > _LARGEST:
+            continue
+        if (decoded := decoded + size) > _LARGEST:
+            decoded = size
+            await asyncio.sleep(0)
         try:
-            beats.append((at, decode(Heartbeat, value)))
+            beats.append(Heard(at, decode(Heartbeat, value), size))
         except SchemaError:
             continue
     return beats
