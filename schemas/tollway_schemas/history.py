@@ -10,15 +10,18 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import SCHEMA_VERSION, Visit
 from tollway_schemas.model import Record
 
+#: What a process counts in its life; the most that JSON readers of other languages count with.
+Counted = Annotated[int, Field(ge=0, le=2**53 - 1)]
+
 
 class LaneTally(Record):
     """Calls of a lane in one process, as they were counted at a failure of the job."""
 
     source: Annotated[str, Field(max_length=64)]
     """Lane and process: only tallies of one source compare."""
-    calls: Annotated[int, Field(ge=0)]
+    calls: Counted
     """Calls that were answered or failed by the lane's fault."""
-    failures: Annotated[int, Field(ge=0)]
+    failures: Counted
     """Those of them that failed by its fault."""
 
 

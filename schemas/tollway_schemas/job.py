@@ -89,7 +89,9 @@ class Job(Record):
     """When the service handed it over."""
     deadline: AwareDatetime
     """No call starts after this instant."""
-    accept: Annotated[tuple[Provenance, ...], Field(min_length=1)] | None = None
+    accept: (
+        Annotated[tuple[Provenance, ...], Field(min_length=1, max_length=len(Provenance))] | None
+    ) = None
     """The provenances that it takes for an answer, of those that its route accepts; all if absent.
     """
     reply_to: ReplyAddress | None = None

@@ -141,6 +141,12 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("lanes.l.price", {"input": -1, "output": 1}, "lanes.l.price.input", "at least 0"),
     ("lanes.l.price", {"input": 1.5e-7, "output": 1}, "lanes.l.price.input", "per million tokens"),
     ("lanes.l.price", {"input": "free", "output": 1}, "lanes.l.price.input", "must be a number"),
+    (
+        "lanes.l.breaker",
+        {"pause": 60.0, "longest_pause": 5.0},
+        "lanes.l.breaker.longest_pause",
+        "less than the first pause",
+    ),
     ("lanes.bare.provider", "p", "lanes.bare.model", "is missing"),
     ("lanes.bare", {"provider": "p", "model": "m"}, "lanes.bare", "has no limit"),
     ("routes.r.lanes", ["x"], "routes.r.lanes[0]", "there is no lane x; known here: l"),

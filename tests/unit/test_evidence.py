@@ -8,6 +8,8 @@ from random import Random
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.history import LaneTally
@@ -163,3 +165,18 @@ def test_nothing_is_learned_at_a_first_failure_or_on_a_lane_that_is_down(
 
 def test_where_all_others_failed_too_the_lane_is_at_fault() -> None:
     assert doubt_after(1.0, tally(0, 0), tally(6, 6), lane_down=False) == 1.0
+
+
+@given(
+    st.floats(0.0, 1.0),
+    *(st.integers(0, 2**53 - 1) for _ in range(4)),
+)
+def test_whatever_tally_came_with_a_job_its_doubt_is_no_more_than_it_was(
+    doubt: float, calls: int, failures: int, before_calls: int, before_failures: int
+) -> None:
+    """It stands in a header, and is believed where only the fleet should write."""
+    after = doubt_after(
+        doubt, tally(before_calls, before_failures), tally(calls, failures), lane_down=False
+    )
+
+    assert 0.0 <= after <= doubt

@@ -60,8 +60,9 @@ def doubt_after(
     """
     if before is None or before.source != now.source or lane_down:
         return doubt
-    others = now.calls - before.calls - 1
-    failed = now.failures - before.failures - 1
+    # What came with the job may be ahead of what this process has counted: nothing is learned then.
+    others = max(0, now.calls - before.calls - 1)
+    failed = max(0, now.failures - before.failures - 1)
     return doubt if failed >= others else doubt * (failed + 1) / (others + 2)
 
 

@@ -41,6 +41,14 @@ def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
             problem="has no effect without a limit that counts prompts",
             remedy="remove it, or add tokens_per_minute",
         )
+    breaker = lane.breaker
+    if breaker.longest_pause < breaker.pause:
+        yield ConfigMistake(
+            key=f"lanes.{name}.breaker.longest_pause",
+            problem=f"{breaker.longest_pause:g} s is less than the first pause "
+            f"({breaker.pause:g} s)",
+            remedy=f"set at least {breaker.pause:g}, or lower pause",
+        )
     if lane.provider in settings.providers:
         yield from _timeout_errors(name, settings)
 
