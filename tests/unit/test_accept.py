@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 from manual_clock import ManualClock
 from memory_fleet import MemoryFleet
@@ -14,7 +15,10 @@ from unconfined import Unconfined
 from tollway.errors import InvalidNewJob
 from tollway.new_job import NewJob, ready
 from tollway.testing import FakeFleet
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.errors import UndecodableRecord
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.job import Job
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_workers.config.shape.route import RouteSettings
@@ -230,3 +234,11 @@ def test_only_a_job_that_says_what_it_accepts_is_another_job_for_it() -> None:
     assert job_digest(picky, None) == job_digest(job(accept=(LIVE,)), None)
     # That of a release which did not know the field.
     assert job_digest(plain, None) == "2e4273421607f6e77d3d748296ec41ab"
+
+
+def test_a_job_that_accepts_a_thousand_times_is_no_job() -> None:
+    """What is looked at for each job that waits, twice a second, is short."""
+    asked = orjson.loads(encode(job())) | {"accept": ["live"] * 1000}
+
+    with pytest.raises(UndecodableRecord, match="accept"):
+        decode(Job, orjson.dumps(asked))

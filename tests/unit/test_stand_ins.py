@@ -133,12 +133,26 @@ async def test_an_offset_is_complete_only_after_the_rule_s_answer_is_written(slo
     assert fleet.worker.held_bytes == 0
 
 
-async def test_neither_a_deadline_nor_an_operator_ends_a_job_twice_while_its_rule_runs(
+async def test_a_deadline_that_passes_while_a_rule_runs_ends_no_job_twice(slow: Slow) -> None:
+    fleet = fleet_of(slow, ScriptedProvider([REFUSED]))
+    async with fleet:
+        await fleet.publish(job("a", seconds=2.0))
+        await fleet.until(slow.begun.is_set)
+        fleet.clock.advance(5.0)
+        await fleet.settle()
+        slow.may_answer.set()
+        await fleet.until(lambda: fleet.lag == 0)
+
+    assert len(fleet.broker.records(NAMES.replies)) == 1
+    assert fleet.replies["a"].provenance is Provenance.RULE
+
+
+async def test_a_job_that_an_operator_cancels_while_its_rule_runs_is_cancelled_at_once(
     slow: Slow,
 ) -> None:
     fleet = fleet_of(slow, ScriptedProvider([REFUSED]))
     async with fleet:
-        await fleet.publish(job("a", seconds=2.0))
+        await fleet.publish(job("a"))
         await fleet.until(slow.begun.is_set)
         now = fleet.clock.now()
         command = Command(
@@ -148,13 +162,11 @@ async def test_neither_a_deadline_nor_an_operator_ends_a_job_twice_while_its_rul
             expires_at=instant(now + 600.0),
         )
         fleet.worker.operators.apply([(b"key", encode(command))])
-        fleet.clock.advance(5.0)
-        await fleet.settle()
-        slow.may_answer.set()
         await fleet.until(lambda: fleet.lag == 0)
 
     assert len(fleet.broker.records(NAMES.replies)) == 1
-    assert fleet.replies["a"].provenance is Provenance.RULE
+    assert (fleet.replies["a"].status, fleet.dead_letters) == ("cancelled", [])
+    assert len(fleet.journal) == 1
 
 
 async def test_a_worker_that_leaves_waits_for_a_rule_as_for_a_call(slow: Slow) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tollway_schemas.headers import Headers
-from tollway_workers.job.endings import copy_too_large
+from tollway_workers.job.endings import cancelled, copy_too_large
 from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.outcome import Decision, Forwarded, Outcome, RetryLater, StandIn
 from tollway_workers.job.progress import JobProgress
@@ -75,7 +75,8 @@ class Exits:
     ) -> Outcome:
         """The answer of a stand-in, else what becomes of the job without one.
 
-        Cancelled, as the worker or the job's partition leaves, the job goes on without one.
+        Cancelled, as the worker or the job's partition leaves, the job goes on without one; as an
+        operator cancels the job, it ends so.
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 a coroutine runs in a task
@@ -83,6 +84,8 @@ class Exits:
         try:
             found = await self._stand_ins.find(job)
         except asyncio.CancelledError:
+            if job.cancelled:
+                return cancelled(job.lane)
             if job.owned or exchange is not None:
                 self._tasks.go(self.write(job, decision.otherwise, exchange))
             else:

@@ -6,6 +6,7 @@ against it any more. What waits is answered without a call; what is in flight is
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import structlog
 
@@ -29,10 +30,13 @@ class Operators:
         self,
         parts: Parts,
         dispatcher: Dispatcher,
-        calls: Mapping[JobProgress, asyncio.Task[None]],
+        calls: Mapping[JobProgress, asyncio.Task[Any]],
         end: End,
     ) -> None:
-        """`calls`: those in flight; `end` writes the outcome of a job that waits for nothing."""
+        """`calls`: those in flight, and what asks a stand-in.
+
+        `end` writes the outcome of a job that waits for nothing.
+        """
         self._commands = parts.commands
         self._topics_of_lane = {name: parts.reader.topics_of(name) for name in parts.lanes}
         self._dispatcher = dispatcher
@@ -107,6 +111,6 @@ class Operators:
     def _is_cancelled(self, progress: JobProgress) -> bool:
         return self._commands.is_cancelled(progress, self._clock.now())
 
-    def _break_off(self, progress: JobProgress, call: asyncio.Task[None]) -> None:
+    def _break_off(self, progress: JobProgress, call: asyncio.Task[Any]) -> None:
         if self._calls.get(progress) is call:
             call.cancel()

@@ -72,15 +72,16 @@ class Worker:
         self._counting = Counting(
             self.dispatcher, admissions, check=self._check, go=self._tasks.go, end=self.end
         )
+        under_way = ChainMap[JobProgress, asyncio.Task[Any]](self._calls, self._exits.asking)
         self._releases = Releases(
             parts.source,
             self.dispatcher,
-            ChainMap[JobProgress, asyncio.Task[Any]](self._calls, self._exits.asking),
+            under_way,
             parts.clock,
             topic_of_lane=self._topic_of_lane,
             longest_call=parts.longest_call,
         )
-        self.operators = Operators(parts, self.dispatcher, self._calls, self.end)
+        self.operators = Operators(parts, self.dispatcher, under_way, self.end)
         self._sweep = Sweep(
             self.dispatcher,
             parts.reader,
