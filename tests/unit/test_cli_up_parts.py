@@ -23,15 +23,15 @@ gen_ai_client_token_usage_tokens_sum{{gen_ai_token_type="output"}} 40.0
 tollway_cost_usd_total{{lane="x"}} 0.25
 # TYPE tollway_calls_in_flight gauge
 tollway_calls_in_flight{{lane="x"}} 4.0
-# TYPE tollway_lane_parked gauge
-tollway_lane_parked{{lane="x"}} {parked}
+# TYPE tollway_lane_state gauge
+tollway_lane_state{{lane="x",state="{state}"}} 1.0
 """
 
 
 def look(
-    done: int, *, pid: int = 1, ready: bool = True, parked: int = 0, text: bool = True
+    done: int, *, pid: int = 1, ready: bool = True, state: str = "open", text: bool = True
 ) -> WorkerLook:
-    metrics = METRICS.format(done=float(done), parked=float(parked)) if text else None
+    metrics = METRICS.format(done=float(done), state=state) if text else None
     return WorkerLook(slot=0, pid=pid, is_ready=ready, metrics=metrics)
 
 
@@ -67,7 +67,9 @@ def test_jobs_per_second_are_those_of_the_last_seconds() -> None:
     ("seen", "state"),
     [
         (look(0), "ready"),
-        (look(0, parked=1), "lane parked"),
+        (look(0, state="parked"), "lane parked"),
+        (look(0, state="broken"), "lane broken"),
+        (look(0, state="retired"), "ready"),
         (look(0, ready=False), "joining"),
         (look(0, text=False), "starting"),
     ],

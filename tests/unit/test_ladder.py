@@ -17,7 +17,7 @@ from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.outcome import DeadLettered, Forwarded, RetryLater, StandIn
 from tollway_workers.job.progress import MOST_HOPS, JobProgress
 from tollway_workers.lanes.ladder import (
-    Room,
+    Capacity,
     at_last,
     attempts_here,
     given_up,
@@ -47,8 +47,8 @@ def interactive(*lanes: str, **fields: Any) -> JobProgress:
     return waiting(*lanes, priority=Priority.INTERACTIVE, **fields)
 
 
-def room(**by_lane: Room) -> Callable[[str], Room]:
-    return lambda lane: by_lane.get(lane, Room.NONE)
+def spare(**by_lane: Capacity) -> Callable[[str], Capacity]:
+    return lambda lane: by_lane.get(lane, Capacity.NONE)
 
 
 def test_interactive_jobs_leave_a_lane_that_is_down_and_bulk_jobs_do_not() -> None:
@@ -78,9 +78,9 @@ def test_a_route_says_when_its_jobs_leave(fallback: str, leaves: tuple[bool, ...
 def test_the_next_lane_is_the_first_with_room() -> None:
     subject = interactive("a", "b", "c")
 
-    both = rung_below(subject, room(b=Room.FREE, c=Room.FREE), NOW)
-    third = rung_below(subject, room(c=Room.FREE), NOW)
-    beside = rung_below(subject, room(b=Room.SOON, c=Room.FREE), NOW)
+    both = rung_below(subject, spare(b=Capacity.FREE, c=Capacity.FREE), NOW)
+    third = rung_below(subject, spare(c=Capacity.FREE), NOW)
+    beside = rung_below(subject, spare(b=Capacity.SOON, c=Capacity.FREE), NOW)
 
     assert (both, third, beside) == (
         Forwarded("b", "fallback"),
@@ -92,23 +92,23 @@ def test_the_next_lane_is_the_first_with_room() -> None:
 def test_a_job_waits_for_the_free_rate_of_the_next_lane_before_its_rule_is_asked() -> None:
     subject = interactive("a", "b", rule="shop:answer")
 
-    assert rung_below(subject, room(b=Room.SOON), NOW) is None
-    assert rung_below(subject, room(), NOW) == StandIn(RetryLater(0.0, behind=True))
+    assert rung_below(subject, spare(b=Capacity.SOON), NOW) is None
+    assert rung_below(subject, spare(), NOW) == StandIn(RetryLater(0.0, behind=True))
 
 
 def test_without_another_rung_a_job_waits_as_lag() -> None:
     asked = interactive("a", "b", rule="shop:answer")
     asked.rule_asked = True
 
-    assert rung_below(interactive("a", "b"), room(), NOW) is None
-    assert rung_below(asked, room(), NOW) is None
+    assert rung_below(interactive("a", "b"), spare(), NOW) is None
+    assert rung_below(asked, spare(), NOW) is None
 
 
 def test_a_job_that_leaves_late_asks_its_rule_when_its_time_is_nearly_up() -> None:
     subject = waiting("a", "b", seconds=100, rule="shop:answer", rule_timeout=5)
 
-    assert rung_below(subject, room(), NOW + 50) is None
-    assert isinstance(rung_below(subject, room(), NOW + 94), StandIn)
+    assert rung_below(subject, spare(), NOW + 50) is None
+    assert isinstance(rung_below(subject, spare(), NOW + 94), StandIn)
 
 
 def test_a_job_returns_to_a_lane_once_and_then_leaves_for_no_lane_that_it_knows() -> None:
@@ -122,7 +122,7 @@ def test_a_job_returns_to_a_lane_once_and_then_leaves_for_no_lane_that_it_knows(
 def test_where_no_hop_is_left_the_next_rung_is_taken() -> None:
     subject = interactive("a", "b", hops=MOST_HOPS, rule="shop:answer")
 
-    assert isinstance(rung_below(subject, room(b=Room.FREE), NOW), StandIn)
+    assert isinstance(rung_below(subject, spare(b=Capacity.FREE), NOW), StandIn)
     assert given_up(interactive("a", "b", hops=MOST_HOPS), _LETTER) is _LETTER
 
 
@@ -135,7 +135,7 @@ def test_a_job_does_not_leave_for_a_lane_whose_answers_it_does_not_take(whose: s
         subject = interactive("a", "b")
         subject.job = subject.job.model_copy(update={"accept": live})
 
-    assert rung_below(subject, room(b=Room.FREE), NOW) is None
+    assert rung_below(subject, spare(b=Capacity.FREE), NOW) is None
     assert given_up(subject, _LETTER) is _LETTER
     assert attempts_here(subject) == 4
 
@@ -170,7 +170,9 @@ def test_one_charged_attempt_is_kept_for_each_lane_that_is_ahead() -> None:
 
 
 _ACCEPTS = st.none() | st.sets(st.sampled_from(Provenance), min_size=1).map(tuple)
-_STEPS = st.tuples(st.booleans(), st.booleans(), st.tuples(*[st.sampled_from(Room)] * len("abcd")))
+_STEPS = st.tuples(
+    st.booleans(), st.booleans(), st.tuples(*[st.sampled_from(Capacity)] * len("abcd"))
+)
 
 
 class Travel:
@@ -182,13 +184,13 @@ class Travel:
         self.asked = 0
         self.ended = False
 
-    def meet(self, *, fails: bool, down: bool, rooms: tuple[Room, ...]) -> None:
+    def meet(self, *, fails: bool, down: bool, spare: tuple[Capacity, ...]) -> None:
         """The job's call fails, or it waits for a lane that is down perhaps."""
         step: object = None
         if fails:
             step = given_up(self.job, _LETTER)
         elif may_leave(self.job, down=down, turn=NOW):
-            step = rung_below(self.job, lambda lane: rooms["abcd".index(lane)], NOW)
+            step = rung_below(self.job, lambda lane: spare["abcd".index(lane)], NOW)
         match step:
             case Forwarded(lane):
                 self._go(lane)
@@ -223,7 +225,7 @@ def test_whatever_happens_a_job_goes_down_by_rungs_that_it_takes_and_never_in_ci
     priority: Priority,
     accepts: tuple[tuple[Provenance, ...] | None, tuple[Provenance, ...] | None],
     has_rule: bool,
-    history: list[tuple[bool, bool, tuple[Room, ...]]],
+    history: list[tuple[bool, bool, tuple[Capacity, ...]]],
 ) -> None:
     rule = "m:f" if has_rule else None
     subject = waiting(*"abcd"[:count], priority=priority, fallback=fallback, rule=rule)
@@ -232,9 +234,9 @@ def test_whatever_happens_a_job_goes_down_by_rungs_that_it_takes_and_never_in_ci
     takes = set(accepts[0] or Provenance) & set(accepts[1] or Provenance)
 
     travel = Travel(subject)
-    for fails, down, rooms in history:
+    for fails, down, spare in history:
         if not travel.ended:
-            travel.meet(fails=fails, down=down, rooms=rooms)
+            travel.meet(fails=fails, down=down, spare=spare)
 
     been = travel.been
     assert len(been) - 1 <= count

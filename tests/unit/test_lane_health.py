@@ -100,7 +100,9 @@ def test_a_suspect_leaves_the_first_probes_to_others() -> None:
     admission = broken(clock)
     suspect = progress(job("suspect"))
     suspect.doubt = 0.1
-    clock.advance(admission.breaker.next_try - clock.monotonic())
+    hold = admission.hold
+    assert hold is not None
+    clock.advance(hold.next_try - clock.monotonic())
 
     passed_over = admission.admit(suspect)
     assert isinstance(passed_over, Wait)

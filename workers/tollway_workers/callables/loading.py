@@ -28,21 +28,32 @@ class Kind:
     adapt: Callable[[Any], Any] = _as_it_is
 
 
-def load_callables(named: Mapping[str, str], kind: Kind) -> dict[str, Callable[..., Any]]:
-    """The callables by the setting that names them; `named` has `module:function` or entry points.
+def load_callables(
+    named: Mapping[str, str | None], setting: str, kind: Kind
+) -> dict[str, Callable[..., Any]]:
+    """The callables by route, of routes that name one: `module:function` or an entry point.
 
-    Raises ConfigError with every mistake.
+    `setting`: of a route, the one that names them. Raises ConfigError with every mistake.
     """
     loaded: dict[str, Callable[..., Any]] = {}
     mistakes: list[ConfigMistake] = []
-    for setting, reference in named.items():
+    for route, reference in named.items():
+        if reference is None:
+            continue
         try:
-            loaded[setting] = _loaded(reference, kind)
+            loaded[route] = _loaded(reference, kind)
         except _Unusable as error:
-            mistakes.append(ConfigMistake(key=setting, problem=str(error), remedy=kind.remedy))
+            key = f"routes.{route}.{setting}"
+            mistakes.append(ConfigMistake(key=key, problem=str(error), remedy=kind.remedy))
     if mistakes:
         raise ConfigError.of(*mistakes)
     return loaded
+
+
+def is_coroutine(called: Callable[..., Any]) -> bool:
+    """Whether it is a coroutine function, or an object that is called as one."""
+    own = getattr(called, "__call__", None)  # noqa: B004 an object's own method
+    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(own)
 
 
 class _Unusable(Exception):

@@ -143,16 +143,6 @@ class Breaker:
                 word, next_try = (LaneState.BROKEN if broken else LaneState.PROBING), self._until
         return Hold(reason=self.reason, since=self._broke_at, next_try=next_try, state=word)
 
-    @property
-    def next_try(self) -> float:
-        """When the next probe may start, of a breaker that is open."""
-        return self._until
-
-    @property
-    def since(self) -> float:
-        """Since when it is in its state."""
-        return self._since
-
     def start(self, now: float) -> BreakerCall:
         """A call starts: `wait` has just said that it may."""
         probe = self.state(now) is BreakerState.HALF_OPEN

@@ -26,8 +26,8 @@ from tollway_workers.job.progress import MOST_HOPS, JobProgress
 RULE_MARGIN = 2.0
 
 
-class Room(Enum):
-    """Whether another lane has room for one job more."""
+class Capacity(Enum):
+    """What another lane has left for one job more."""
 
     FREE = "it may go there now"
     SOON = "the lane has a free rate, of which nothing is left at the moment"
@@ -65,17 +65,17 @@ def leaves_at_once(progress: JobProgress) -> bool:
 
 
 def rung_below(
-    progress: JobProgress, room: Callable[[str], Room], now: float
+    progress: JobProgress, spare: Callable[[str], Capacity], now: float
 ) -> Forwarded | StandIn | None:
-    """Where a job goes that may leave its lane; None where it waits. `room`: of another lane."""
+    """Where a job goes that may leave its lane; None where it waits. `spare`: of another lane."""
     waits = False
     for lane in lanes_to_go(progress):
-        match room(lane):
-            case Room.FREE:
+        match spare(lane):
+            case Capacity.FREE:
                 return Forwarded(lane, "fallback")
-            case Room.SOON:
+            case Capacity.SOON:
                 waits = True
-            case Room.NONE:
+            case Capacity.NONE:
                 pass
     if waits or not may_ask_rule(progress) or not _is_time_for_rule(progress, now):
         return None

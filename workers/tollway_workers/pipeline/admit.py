@@ -1,4 +1,4 @@
-"""Leave to start one call: the lane's gate, its concurrency and its rates, all or nothing."""
+"""Leave to start one call: the lane's gate, its breaker, its concurrency and its rates, all or nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class Permit:
 
     def slow(self) -> None:
         """The call has no first token after the lane's `slow_after`; it goes on."""
-        self.admission.suspect(self.call)
+        self.admission.note_slow(self.call)
 
     def settle(self, usage: Usage) -> None:
         """Correct the reservation by what the provider counted."""
@@ -214,7 +214,7 @@ class Admission:
                 job, asked = progress.job.id, failure.retry_after
                 self.breaker.failed(call, failure.failure_class, job, now, asked)
 
-    def suspect(self, call: BreakerCall) -> None:
+    def note_slow(self, call: BreakerCall) -> None:
         """A call should have had a first token by now."""
         now = self._clock.monotonic()
         self.breaker.slow(call, now)

@@ -85,7 +85,7 @@ class RetryPolicy:
             if now >= progress.deadline:
                 return out_of_time(progress)
             return self._again(progress, failure_class, row, error, now)
-        if row.lane_fault and not _is_to_blame(progress):
+        if row.lane_fault and not _is_at_fault(progress):
             if now >= progress.deadline:
                 return out_of_time(progress)
             wait = _WAIT_TO_LEAVE if leaves_at_once(progress) else _SICK_LANE_WAIT
@@ -149,9 +149,9 @@ class RetryPolicy:
         return max(wait, _asked(error))
 
 
-def _is_to_blame(progress: JobProgress) -> bool:
-    """Whether the lane is not at fault: it brought an answer, or chance does not explain what the
-    job met. Else the lane is sick, and the job waits for it.
+def _is_at_fault(progress: JobProgress) -> bool:
+    """Whether a job is, and not its lane: that brought an answer, or chance does not explain what
+    the job met. Else the lane is sick, and the job waits for it.
     """
     answered = bool(progress.attempts) and progress.attempts[-1].billed is Billed.YES
     return answered or is_poison(progress.doubt, progress.lane_failures)

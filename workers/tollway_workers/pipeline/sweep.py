@@ -14,7 +14,7 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.holds import Holds, said
 from tollway_workers.lanes.ladder import (
     RULE_MARGIN,
-    Room,
+    Capacity,
     lanes_to_go,
     may_leave,
     rung_below,
@@ -25,7 +25,7 @@ from tollway_workers.lanes.state import LaneState
 from tollway_workers.pipeline.dispatch import Dispatcher
 from tollway_workers.pipeline.queue import LaneQueue
 from tollway_workers.pipeline.read import JobReader
-from tollway_workers.pipeline.rooms import Beats, Rooms
+from tollway_workers.pipeline.spare_capacity import Beats, SpareCapacity
 
 #: Seconds between two looks.
 INTERVAL = 0.5
@@ -52,7 +52,7 @@ class Surroundings:
 
 class Sweep:
     """State: by lane when and why it was held of late, and when it is looked at again; and the
-    rooms of the others.
+    spare capacity of the others.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Sweep:
         self._queues = dispatcher.queues
         self._holds = {lane: Holds() for lane in self._queues}
         admissions = {lane: queue.admission for lane, queue in self._queues.items()}
-        self._rooms = Rooms(reader.routes, admissions, surroundings.beats, clock)
+        self._spare = SpareCapacity(reader.routes, admissions, surroundings.beats, clock)
         self._next_look: dict[str, float] = {}
         routes = reader.routes.values()
         several = [route for route in routes if len(route.lanes) > 1 or route.rule is not None]
@@ -98,7 +98,7 @@ class Sweep:
         now = self._clock.monotonic()
         for lane, queue in self._queues.items():
             self._holds[lane].look(self._hold(lane, queue), now)
-        self._rooms.look()
+        self._spare.look()
         waiting = [
             lane
             for lane in self._asked
@@ -179,15 +179,15 @@ class Sweep:
         kind = _kind(job)
         if kind in walk.staying:
             return None
-        rooms = self._rooms
-        decided = rung_below(job, lambda lane: rooms.ask(lane, job, down=down), now)
+        spare = self._spare
+        decided = rung_below(job, lambda lane: spare.ask(lane, job, down=down), now)
         if isinstance(decided, Forwarded):
-            rooms.take(decided.lane)
+            spare.take(decided.lane)
             return replace(decided, why=walk.why)
         if decided is not None:
             return decided
-        settled = [rooms.settled(lane, down=down) for lane in lanes_to_go(job)]
-        if None not in settled and (Room.SOON in settled or not may_ask_rule(job)):
+        settled = [spare.settled(lane, down=down) for lane in lanes_to_go(job)]
+        if None not in settled and (Capacity.SOON in settled or not may_ask_rule(job)):
             walk.staying.add(kind)
         return None
 

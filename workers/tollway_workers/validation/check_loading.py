@@ -15,13 +15,8 @@ from tollway_workers.validation.checks import RouteCheck
 
 def load_checks(routes: Mapping[str, RouteSettings]) -> dict[str, RouteCheck]:
     """The checks of the routes that have one. Raises ConfigError with every mistake."""
-    named = {f"routes.{name}.check": each.check for name, each in routes.items() if each.check}
-    loaded = load_callables(named, _CHECKS)
-    return {
-        name: RouteCheck(loaded[f"routes.{name}.check"], route.check_timeout)
-        for name, route in routes.items()
-        if route.check
-    }
+    loaded = load_callables({name: each.check for name, each in routes.items()}, "check", _CHECKS)
+    return {name: RouteCheck(each, routes[name].check_timeout) for name, each in loaded.items()}
 
 
 class _ModelCheck:

@@ -14,6 +14,7 @@ from typing import Any
 from tollway_schemas.job import Job
 from tollway_schemas.reply import Answer
 from tollway_workers.callables.harmless import CallableBroken, harmless
+from tollway_workers.callables.loading import is_coroutine
 from tollway_workers.callables.threads import AllThreadsHang, OwnThreads
 from tollway_workers.errors import InvalidResult
 from tollway_workers.job.readable_json import read_text
@@ -37,12 +38,6 @@ class RouteCheck:
     #: Seconds.
     timeout: float
 
-    @property
-    def is_async(self) -> bool:
-        """Whether it runs in the event loop."""
-        call = getattr(self.check, "__call__", None)  # noqa: B004 an object's own method
-        return inspect.iscoroutinefunction(self.check) or inspect.iscoroutinefunction(call)
-
 
 class RouteChecks:
     """The checks of all routes; `failed` is told of those that did not do their work."""
@@ -52,7 +47,7 @@ class RouteChecks:
     ) -> None:
         self._checks = dict(checks)
         self._failed = failed
-        self._in_loop = {route for route, check in checks.items() if check.is_async}
+        self._in_loop = {route for route, check in checks.items() if is_coroutine(check.check)}
         self._threads = {route: OwnThreads(f"check-{route}", _THREADS) for route in self._checks}
 
     async def check(self, job: Job, answer: Answer) -> None:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tollway_workers.lanes.state import LaneState
 from tollway_workers.local.fleet.worker_look import WorkerLook
 from tollway_workers.telemetry import definitions as d
 
+#: The state of a worker all of whose lanes are called.
+READY = "ready"
 #: Seconds that jobs per second are taken over.
 _RATE_WINDOW = 10.0
 
@@ -83,7 +86,7 @@ class FleetFigures:
         return WorkerFigures(
             slot=look.slot,
             pid=look.pid,
-            state=_state(look, sums_parked=gauges["parked"]),
+            state=_state(look, gauges),
             partitions=int(gauges["partitions"]),
             waiting=int(gauges["waiting"]),
             in_flight=int(gauges["in_flight"]),
@@ -92,6 +95,8 @@ class FleetFigures:
         )
 
 
+#: States of a lane that are told of a worker, the worst first: it is ready, and its jobs wait.
+_TROUBLES = (LaneState.PAUSED, LaneState.PARKED, LaneState.BROKEN, LaneState.PROBING)
 #: A sample's name and, where one matters, the value of its label.
 _Key = tuple[str, str]
 
@@ -99,7 +104,7 @@ _GAUGES: dict[str, _Key] = {
     "partitions": (d.PARTITIONS.name, ""),
     "waiting": (d.WAITING.name, ""),
     "in_flight": (d.IN_FLIGHT.name, ""),
-    "parked": (d.PARKED.name, ""),
+    **{state: (d.LANE_STATE.name, state.value) for state in _TROUBLES},
 }
 _COUNTERS: dict[str, _Key] = {
     "completed": (d.JOBS.name, "completed"),
@@ -110,7 +115,11 @@ _COUNTERS: dict[str, _Key] = {
     "cost": (d.COST.name, ""),
     "unpriced_calls": (d.UNPRICED.name, ""),
 }
-_TOLD_APART = {d.JOBS.name: "outcome", f"{d.TOKENS.name}_sum": "gen_ai_token_type"}
+_TOLD_APART = {
+    d.JOBS.name: "outcome",
+    f"{d.TOKENS.name}_sum": "gen_ai_token_type",
+    d.LANE_STATE.name: "state",
+}
 
 
 def _sums(text: str) -> Mapping[_Key, float]:
@@ -124,9 +133,9 @@ def _sums(text: str) -> Mapping[_Key, float]:
     return sums
 
 
-def _state(look: WorkerLook, *, sums_parked: float) -> str:
+def _state(look: WorkerLook, gauges: Counter[str]) -> str:
     if look.metrics is None:
         return "starting"
     if not look.is_ready:
         return "joining"
-    return "lane parked" if sums_parked else "ready"
+    return next((f"lane {state}" for state in _TROUBLES if gauges[state]), READY)

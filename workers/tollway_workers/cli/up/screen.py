@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tollway_workers.cli.shared.output import console, on_one_line, printable
-from tollway_workers.cli.up.figures import WorkerFigures
+from tollway_workers.cli.up.figures import READY, WorkerFigures
 
 #: Seconds between two lines where there is no terminal.
 _LINE_EVERY = 5.0
@@ -120,7 +120,7 @@ def _table(figures: Sequence[WorkerFigures]) -> Table:
 
 
 def _totals(figures: Sequence[WorkerFigures], jobs_per_second: float) -> str:
-    ready = sum(each.state == "ready" for each in figures)
+    ready = sum(each.state == READY for each in figures)
     failed = sum(each.failed + each.dead_lettered for each in figures)
     tokens = sum(each.input_tokens + each.output_tokens for each in figures)
     words = (

@@ -13,7 +13,7 @@ from typing import Any
 
 from tollway_schemas.job import Job
 from tollway_schemas.provenance import Provenance
-from tollway_workers.callables.loading import Kind, load_callables
+from tollway_workers.callables.loading import Kind, is_coroutine, load_callables
 from tollway_workers.callables.own_loop import OwnLoop
 from tollway_workers.callables.threads import AllThreadsHang, OwnThreads
 from tollway_workers.clock import Clock
@@ -62,22 +62,11 @@ class RouteRule:
     #: Seconds.
     timeout: float
 
-    @property
-    def is_async(self) -> bool:
-        """Whether it is a coroutine function."""
-        call = getattr(self.rule, "__call__", None)  # noqa: B004 an object's own method
-        return inspect.iscoroutinefunction(self.rule) or inspect.iscoroutinefunction(call)
-
 
 def load_rules(routes: Mapping[str, RouteSettings]) -> dict[str, RouteRule]:
     """The rules of the routes that have one. Raises ConfigError with every mistake."""
-    named = {f"routes.{name}.rule": each.rule for name, each in routes.items() if each.rule}
-    loaded = load_callables(named, _RULES)
-    return {
-        name: RouteRule(loaded[f"routes.{name}.rule"], route.rule_timeout)
-        for name, route in routes.items()
-        if route.rule
-    }
+    loaded = load_callables({name: each.rule for name, each in routes.items()}, "rule", _RULES)
+    return {name: RouteRule(each, routes[name].rule_timeout) for name, each in loaded.items()}
 
 
 _RULES = Kind(
@@ -134,6 +123,7 @@ class _Running:
 
     def __init__(self, route: str, rule: RouteRule) -> None:
         self._rule = rule
+        self._grace = _CANCELLED_WITHIN if is_coroutine(rule.rule) else 0.0
         self._threads = OwnThreads(f"rule-{route}", _THREADS)
         self._loop = OwnLoop(f"rule-loop-{route}")
 
@@ -143,10 +133,9 @@ class _Running:
         It waits for a thread as long as the job has time (`left`, in seconds). Raises TimeoutError,
         AllThreadsHang, NotAnAnswer, and whatever the rule does.
         """
-        timeout = self._rule.timeout
-        grace = _CANCELLED_WITHIN if self._rule.is_async else 0.0
-        async with asyncio.timeout(max(left, 0.0) + timeout + grace):
-            return await self._threads.run(lambda: self._said(job), timeout + grace)
+        patience = self._rule.timeout + self._grace
+        async with asyncio.timeout(max(left, 0.0) + patience):
+            return await self._threads.run(lambda: self._said(job), patience)
 
     def _said(self, job: Job) -> str | None:
         # A copy: what the rule does to it changes neither reply nor dead letter.

@@ -1,4 +1,4 @@
-"""The room that other lanes have for jobs of ours: their free rates, and what we used of them."""
+"""What other lanes have left for jobs of ours: their free rates, and what we used of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
@@ -8,7 +8,7 @@ from tollway_workers.clock import Clock
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.free_rate import Allowance, FreeRate, Sent, free_rate, sharers_of
-from tollway_workers.lanes.ladder import Room
+from tollway_workers.lanes.ladder import Capacity
 from tollway_workers.limits.call_cost import Cost
 from tollway_workers.pipeline.admit import Admission
 
@@ -16,10 +16,10 @@ from tollway_workers.pipeline.admit import Admission
 Beats = Callable[[], Sequence[Heartbeat] | None]
 
 
-class Rooms:
+class SpareCapacity:
     """State: what we saved up of each lane's free rate, and what we sent there. And of the look at
     this moment: the heartbeats once somebody asks, the free rates by lane and whether the sender's
-    lane is down, the lanes of whose rate nothing is left, and the last job that had room.
+    lane is down, the lanes of whose rate nothing is left, and what the last job takes that may go.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Rooms:
         for allowance in self._allowances.values():
             allowance.save(now)
 
-    def ask(self, lane: str, job: JobProgress, *, down: bool) -> Room:
-        """Whether a lane has room for a job; `down`: whether the job's own is broken or parked."""
+    def ask(self, lane: str, job: JobProgress, *, down: bool) -> Capacity:
+        """What a lane has left for a job; `down`: whether the job's own is broken or parked."""
         if not self._is_read:
             self._beats, self._is_read = self._read(), True
         if (settled := self.settled(lane, down=down)) is not None:
@@ -68,21 +68,21 @@ class Rooms:
         cost = admission.estimate(job)
         rate = self._rate(lane, cost, down=down)
         if rate is None or admission.quota.beyond(cost) is not None:
-            return Room.NONE
+            return Capacity.NONE
         seconds = rate.seconds(cost)
         if seconds == inf:
-            return Room.NONE
+            return Capacity.NONE
         if not self._allowances[lane].has(seconds):
             self._spent.add(lane)
-            return Room.SOON
+            return Capacity.SOON
         self._asked = cost, seconds
-        return Room.FREE
+        return Capacity.FREE
 
-    def settled(self, lane: str, *, down: bool) -> Room | None:
+    def settled(self, lane: str, *, down: bool) -> Capacity | None:
         """The answer to every job until the next look; None where that is not known."""
         if self._beats is None or lane in self._spent:
-            return Room.SOON
-        return Room.NONE if self._rates.get((lane, down), ...) is None else None
+            return Capacity.SOON
+        return Capacity.NONE if self._rates.get((lane, down), ...) is None else None
 
     def take(self, lane: str) -> None:
         """The job for which the last answer was `FREE` goes there."""
