@@ -1,4 +1,4 @@
-"""Leave to start one call: the lane's gate, its breaker, its concurrency and its rates, all or nothing."""
+"""Leave to start one call: by gate, breaker, concurrency and rates, all or nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
