@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import NOW
 
-from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
+from tollway_schemas.heartbeat import MOST_COUNT, MOST_UNITS, Heartbeat, LaneBeat, LimitUse
 from tollway_workers.job.envelopes import instant
 from tollway_workers.lanes.free_rate import Allowance, FreeRate, Sent, free_rate, sharers_of
 from tollway_workers.limits.call_cost import Cost
@@ -173,3 +173,35 @@ def test_at_most_a_second_of_it_is_saved_up() -> None:
         went += 1
 
     assert went == 8
+
+
+_AMOUNTS = st.sampled_from([0.0, 5e-324, 1e-9, 1.0, 60.0, MOST_UNITS])
+_USES = st.builds(
+    LimitUse,
+    name=st.sampled_from(["concurrency", "requests_per_minute", "tokens_per_minute", "x"]),
+    most=_AMOUNTS,
+    used=_AMOUNTS,
+    period=st.sampled_from([None, 5e-324, 60.0, 86_400.0]),
+)
+_LANES = st.builds(
+    LaneBeat,
+    lane=st.just("b"),
+    group=st.just("b"),
+    state=st.sampled_from(["open", "broken", "parked", "none that is known"]),
+    outstanding=st.sampled_from([0, 1, MOST_COUNT]),
+    in_flight=st.sampled_from([0, 1, MOST_COUNT]),
+    call_seconds=st.none() | _AMOUNTS,
+    limits=st.lists(_USES, max_size=4).map(tuple),
+)
+
+
+@given(st.lists(_LANES, max_size=4), st.sampled_from([0.0, 5e-324, 1.0, 1e300]))
+def test_whatever_strangers_say_of_a_lane_its_free_rate_is_a_number(
+    lanes: list[LaneBeat], tokens: float
+) -> None:
+    """Anybody may write heartbeats, and an exception here would end the worker."""
+    beats, cost = (beat(*lanes),), Cost(1.0, tokens)
+
+    found = free_rate("b", beats, cost, Sent(), sharers_of({"b"}, beats, down=True), 100.0)
+
+    assert found is None or found.seconds(cost) >= 0.0
