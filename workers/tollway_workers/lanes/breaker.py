@@ -72,8 +72,8 @@ class Breaker:
     State: the window's buckets, failures in a row and their jobs, `_valid_from` (calls that started
     before it say nothing), `_state` and since when it is so, how often in a row it opened, probes
     in flight and what they brought, the calls in flight and the most there were (what is usual),
-    since when it is not closed, the last answer, how often it
-    opened and nobody was told, and `reason`, why it opened last.
+    since when it is not closed, the last answer, how often it opened and nobody was told, and
+    `reason`, why it opened last.
     """
 
     def __init__(self, settings: BreakerSettings, rng: Random) -> None:
