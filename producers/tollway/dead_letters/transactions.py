@@ -92,7 +92,7 @@ class RouteWriter:
             await producer.client.close()
 
     async def write(self, records: Sequence[Outgoing]) -> None:
-        """Write all of these or none, and return when they are readable.
+        """Write all of these or none, and return when that is decided.
 
         Raises Fenced, NotAllowed or BrokerUnreachable; after that, what became of them is told by
         the marks alone, and this writer writes nothing any more.
