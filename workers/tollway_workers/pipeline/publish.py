@@ -14,7 +14,7 @@ from tollway_workers.forwarding.leaving import leaving
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.endings import keeping_answer, too_large, undeliverable
-from tollway_workers.job.envelopes import Exchange, built
+from tollway_workers.job.envelopes import Exchange, Writer, built
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
@@ -49,6 +49,8 @@ class PublisherSettings:
     most_bytes: int
     #: Delays of the retry topics in seconds, ascending.
     tiers: tuple[float, ...] = ()
+    #: Equal for equal settings of the fleet.
+    configuration: str | None = None
 
 
 class Written(NamedTuple):
@@ -231,7 +233,7 @@ class OutcomePublisher:
             lambda: outgoing.dead_letter(
                 progress,
                 outcome,
-                worker=settings.worker,
+                by=Writer(settings.worker, settings.configuration),
                 now=self._clock.now(),
                 most_bytes=settings.most_bytes,
             )
