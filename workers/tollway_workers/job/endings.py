@@ -24,7 +24,7 @@ def invalid_job(problem: str) -> DeadLettered:
         message="the job is not valid: correct it and publish it again",
         problems=(problem,),
     )
-    return DeadLettered(failure, problem.partition(":")[0])
+    return DeadLettered(failure, problem)
 
 
 def crashed(deaths: int) -> DeadLettered:

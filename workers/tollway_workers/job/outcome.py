@@ -43,7 +43,7 @@ class DeadLettered:
     """It is given up: a dead letter first, then a failure reply."""
 
     failure: Failure
-    #: A stable word for the fingerprint: an error code, a schema path. Never a message.
+    #: What was wrong, for the fingerprint: an error code, or a problem with its place.
     detail: str = ""
 
 
