@@ -93,9 +93,9 @@ def keeping_answer(progress: JobProgress, outcome: Completed | Failed, why: str)
         return progress
     answer = outcome.answer
     text = encode(answer).decode() if answer.text is None else answer.text
-    last = progress.attempts[-1] if progress.attempts else None
+    paid = outcome.stored or (progress.attempts[-1] if progress.attempts else None)
     kept = BadAnswer(
-        attempt=max(progress.calls, 1),
+        attempt=outcome.stored.attempt if outcome.stored else max(progress.calls, 1),
         text=text,
         tool_calls=answer.tool_calls[:MOST_TOOL_CALLS],
         finish="tool" if answer.tool_calls else "stop",
@@ -103,8 +103,8 @@ def keeping_answer(progress: JobProgress, outcome: Completed | Failed, why: str)
         lane=outcome.lane,
         model=outcome.model[:128] if outcome.model else None,
         scripted=outcome.scripted,
-        usage=last.usage if last else None,
-        cost=last.cost if last else None,
+        usage=paid.usage if paid else None,
+        cost=paid.cost if paid else None,
         problems=(why,),
         cut=len(answer.tool_calls) > MOST_TOOL_CALLS,
     )

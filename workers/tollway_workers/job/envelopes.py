@@ -20,7 +20,7 @@ from tollway_schemas.errors import SchemaError
 from tollway_schemas.failure import Failure, FailureClass, fingerprint
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Job
-from tollway_schemas.reply import Reply
+from tollway_schemas.reply import Answer, Reply
 from tollway_workers.job.cost import total
 from tollway_workers.job.outcome import Completed, DeadLettered
 from tollway_workers.job.progress import JobProgress
@@ -115,6 +115,7 @@ def reply(
         fields["scripted"] = ending.scripted
         # An answer whose own topic takes nothing is a dead letter too.
         _add(fields, lane=ending.lane, model=ending.model, dead_letter=dead or None)
+        _add(fields, revalidated=True if ending.stored else None)
     else:
         if ending.failure_class is FailureClass.CANCELLED:
             fields["status"] = "cancelled"
@@ -177,7 +178,8 @@ def journal_answer(
     fields = _journaled(progress, worker)
     fields["provenance"] = answered.provenance.value
     fields["answered_at"] = instant(now)
-    text = answered.answer.text
+    _add(fields, revalidated=True if answered.stored else None)
+    text = answered.answer.text or _calls_of(answered.answer)
     if progress.route.journal == "full" and text:
         fields["response"] = orjson.Fragment(
             _body(text.encode(), most_bytes - _MARGIN, is_json=False)
@@ -268,6 +270,12 @@ def _answer(ending: Completed) -> bytes:
         return b'%b,"body":%b}' % (encode(ending.answer)[:-1], body)
     stored = elsewhere(body, _HEAD_OF_BODY)
     return encode(ending.answer.model_copy(update={"body_elsewhere": stored}))
+
+
+def _calls_of(answer: Answer) -> str:
+    """The calls that an answer asks for, as JSON; empty where it asks for none."""
+    calls = [orjson.Fragment(encode(call)) for call in answer.tool_calls]
+    return orjson.dumps(calls).decode() if calls else ""
 
 
 def _body(body: bytes, room: int, *, is_json: bool) -> bytes:

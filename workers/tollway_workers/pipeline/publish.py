@@ -213,7 +213,7 @@ class OutcomePublisher:
                 lambda: outgoing.journal_record(progress, exchange, worker=worker, most_bytes=most)
             )
             lines.append(await self._journal_line(progress, value))
-        if isinstance(outcome, Completed) and not outcome.provenance.of_a_call:
+        if isinstance(outcome, Completed) and _without_a_call(outcome):
             now = self._clock.now()
             value = built(
                 lambda: outgoing.journal_answer(
@@ -256,6 +256,10 @@ class OutcomePublisher:
     async def _send(self, record: OutgoingRecord) -> None:
         """Send and wait: what follows depends on it."""
         await (await self._sink.send(record))
+
+
+def _without_a_call(outcome: Completed) -> bool:
+    return outcome.stored is not None or not outcome.provenance.of_a_call
 
 
 def _place(metadata: object) -> ReplyPlace | None:
