@@ -1,6 +1,6 @@
 """Writes outcomes: journal, reply, dead letter. Only then is the record's offset complete."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
@@ -51,8 +51,8 @@ class PublisherSettings:
     most_bytes: int
     #: Delays of the retry topics in seconds, ascending.
     tiers: tuple[float, ...] = ()
-    #: Equal for equal settings of the fleet.
-    configuration: str | None = None
+    #: Says what is equal for equal settings of the fleet.
+    configuration: Callable[[], str | None] = lambda: None
 
 
 class Written(NamedTuple):
@@ -244,7 +244,7 @@ class OutcomePublisher:
             lambda: outgoing.dead_letter(
                 progress,
                 outcome,
-                by=Writer(settings.worker, settings.configuration),
+                by=Writer(settings.worker, settings.configuration()),
                 now=self._clock.now(),
                 most_bytes=settings.most_bytes,
             )
