@@ -146,7 +146,7 @@ def test_stored_answers_travel_only_if_they_are_to_be_revalidated() -> None:
 def test_of_answers_that_are_too_large_beside_the_job_the_latest_are_kept() -> None:
     answers = tuple(StoredAnswer(attempt=n, text=str(n) * 1_000) for n in (1, 2, 3))
 
-    found = published(again(answers=answers), revalidate=True, most_bytes=3_000)
+    found = published(again(answers=answers), revalidate=True, most_bytes=2_200)
 
     redrive = job_in(found).redrive
     assert redrive is not None
