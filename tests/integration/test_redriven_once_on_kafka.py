@@ -59,7 +59,7 @@ def _setting(event: asyncio.Event) -> OnProgress:
     """Set it once something was published."""
 
     def say(progress: Progress) -> None:
-        if progress.stage == "published":
+        if progress.stage == "redriving":
             event.set()
 
     return say

@@ -73,6 +73,7 @@ class RedriveRun:
     async def run(self, *, dry_run: bool) -> RedriveReport:
         """Raises InvalidJobs or UnknownTopic before anything is published."""
         survey = await self._survey()
+        survey.dry_run = dry_run
         if dry_run or (not survey.invalid and not survey.redriven):
             return survey
         if survey.invalid:
@@ -144,7 +145,7 @@ class RedriveRun:
         self, report: RedriveReport, outbox: Outbox, ends: Mapping[Partition, int]
     ) -> None:
         canary, names = self._manner.canary, list[LetterName]()
-        async for meant in self._source.meant(self._marks, "redriving", whole=True):
+        async for meant in self._source.meant(self._marks, None, whole=True):
             found = self._publication(meant, report)
             if found is None:
                 continue
@@ -238,7 +239,7 @@ class RedriveRun:
 
     def _say(self, total: int) -> Callable[[int], None]:
         def say(written: int) -> None:
-            self._on_progress(Progress("published", written, total))
+            self._on_progress(Progress("redriving", written, total))
 
         return say
 
