@@ -15,6 +15,7 @@ from tollway.dead_letters.marks import letter_digest
 from tollway.errors import InvalidSettings
 from tollway_schemas import InvalidValue, LetterName
 from tollway_schemas.codec import encode
+from tollway_schemas.no_json import no_json_in
 
 #: The fields of a line that hold a job, the first that is there counts.
 _HOLDS_JOB = ("job", "text", "base64")
@@ -154,7 +155,8 @@ def _readable(raw: bytes) -> dict[str, Any]:
         orjson.dumps({"job": {"job": parsed}})
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         parsed = None
-    if isinstance(parsed, dict):
+    # Not where it holds a number that would be read as another one.
+    if isinstance(parsed, dict) and no_json_in(raw) is None:
         return {"job": parsed}
     try:
         return {"text": raw.decode()}
