@@ -1,22 +1,23 @@
 """Where a redrive takes its jobs from: the dead letters of a topic, or a file of mended ones."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from tollway.dead_letters.change import Change
 from tollway.dead_letters.entry import Entry
-from tollway.dead_letters.export_file import Correction, corrections
+from tollway.dead_letters.export_file import Correction, CorrectionFile
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.journal import JournalAnswers, merged_answers
-from tollway.dead_letters.marks import MarkTable
+from tollway.dead_letters.marks import MarkTable, letter_digest
 from tollway.dead_letters.next_job import Again
 from tollway.dead_letters.originals import OriginalJobs
 from tollway.dead_letters.report import Skip
 from tollway.dead_letters.scan import Letter, LetterScan
-from tollway_schemas import LetterName, headers
-from tollway_schemas.keys import mark_key
+from tollway_schemas import DeadLetter, LetterName, headers
 from tollway_schemas.redrive import MOST_ANSWERS, StoredAnswer
+
+_STAND_IN = StoredAnswer(attempt=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,11 @@ class Meant:
 class Source(Protocol):
     """What is redriven. It can be gone through more than once."""
 
-    def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
-        """Each dead letter that is meant; `whole`: with its answers, not stand-ins for them."""
+    def meant(self, marks: MarkTable, stage: str | None, *, whole: bool) -> AsyncIterator[Meant]:
+        """Each dead letter that is meant.
+
+        `stage` is the word for progress; `whole`: with its answers, not stand-ins for them.
+        """
         ...
 
     def is_superseded(self, name: LetterName) -> bool:
@@ -66,7 +70,9 @@ class TopicSource:
         self._journal = journal
         self._learned = False
 
-    async def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
+    async def meant(
+        self, marks: MarkTable, stage: str | None, *, whole: bool
+    ) -> AsyncIterator[Meant]:
         """Each dead letter that is meant."""
         async for letter in self._scan.letters(marks, stage):
             if self._wanted.match(letter.entry):
@@ -100,8 +106,7 @@ class TopicSource:
         if self._change.revalidate:
             if not self._learned:
                 self._journal.want(dead)
-            found = await self._journal.of(dead) if whole else self._journal.stand_ins(dead)
-            answers = merged_answers(dead.stored_answers(), found, MOST_ANSWERS)
+            answers = await self._answers(dead) if whole else self._stand_ins(dead)
         again = Again(
             letter=letter.name,
             job=job,
@@ -115,6 +120,15 @@ class TopicSource:
         lacks = self._change.revalidate and self._journal.lacks(dead)
         return Meant(entry, letter.name, again, lacks_answers=lacks)
 
+    async def _answers(self, dead: DeadLetter) -> tuple[StoredAnswer, ...]:
+        found = await self._journal.of(dead)
+        return merged_answers(dead.stored_answers(), found, MOST_ANSWERS)
+
+    def _stand_ins(self, dead: DeadLetter) -> tuple[StoredAnswer, ...]:
+        """As many empty ones."""
+        kept = sum(answer.revalidatable for answer in dead.bad_answers)
+        return (_STAND_IN,) * min(kept + self._journal.found(dead), MOST_ANSWERS)
+
 
 class FileSource:
     """The dead letters that a file names, with the jobs that it holds for them.
@@ -122,33 +136,30 @@ class FileSource:
     What the file says of a dead letter itself is not believed: that is looked up in the topic.
     """
 
-    def __init__(self, scan: LetterScan, path: str) -> None:
+    def __init__(self, scan: LetterScan, file: CorrectionFile) -> None:
         self._scan = scan
-        self._path = path
-        self._named: dict[bytes, Correction] = {}
-        for correction in corrections(path):
-            # Of two lines for one, the last.
-            self._named[mark_key(correction.letter)] = correction
+        self._file = file
         self._learned = False
         self._seen: set[bytes] = set()
 
-    async def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
-        """Each dead letter that the file names, and those that are nowhere at the end."""
-        seen: set[bytes] = set()
+    async def meant(
+        self, marks: MarkTable, stage: str | None, *, whole: bool
+    ) -> AsyncIterator[Meant]:
+        """Each dead letter that the file names."""
+        seen = self._seen = set()
         async for letter in self._scan.letters(marks, stage):
-            key = mark_key(letter.name)
-            if key not in self._named or key in seen:
+            key = letter_digest(letter.name)
+            if key in seen or key not in self._file:
                 continue
             seen.add(key)
             if letter.entry.fate is not None:
                 yield Meant(letter.entry, letter.name, None, Skip.MARKED)
             else:
-                yield _mended(letter, self._named[key])
-        self._seen = seen
+                yield _mended(letter, self._file.read(key))
 
-    def unknown(self) -> list[LetterName]:
+    def unknown(self) -> Iterator[LetterName]:
         """Those of the file that are not in the topic."""
-        return [each.letter for key, each in self._named.items() if key not in self._seen]
+        return (self._file.read(key).letter for key in self._file if key not in self._seen)
 
     def is_superseded(self, name: LetterName) -> bool:
         """Whether a later generation of its job is a dead letter too, as far as was seen."""
