@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from tollway.dead_letters.entry import Opened, is_named, open_record
+from tollway.dead_letters.filter import Filter
+from tollway.dead_letters.overview import Overview
 from tollway_schemas import FailureClass, TopicNames
 from tollway_schemas.codec import encode
-from tollway_workers.cli.dead_letters.entry import Opened, is_named, open_record
-from tollway_workers.cli.dead_letters.overview import Filters, Overview
 from tollway_workers.cli.dead_letters.page import entry_facts, raw_text, show_entry, show_overview
 from tollway_workers.cli.shared.output import on_one_line, say, write_json
 from tollway_workers.cli.shared.topic_scan import (
@@ -65,7 +66,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List dead letters: their likely causes on top, the newest below. Shows no prompt."""
-    filters = Filters(
+    filters = Filter(
         route=route,
         failure_class=_known(failure_class),
         run=run,
@@ -126,7 +127,7 @@ def show(
         show_entry(chosen, sorted(same), others)
 
 
-async def _overview(kafka: KafkaSettings, filters: Filters, limit: int) -> Overview:
+async def _overview(kafka: KafkaSettings, filters: Filter, limit: int) -> Overview:
     overview = Overview(limit)
     since = None if filters.since is None else (filters.since - _CLOCKS_DIFFER).timestamp()
     async with scanning(kafka, TopicNames(kafka.prefix).dead_letters, since=since) as scan:

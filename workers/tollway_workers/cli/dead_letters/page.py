@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tollway.dead_letters.entry import Entry, Opened, name_of
+from tollway.dead_letters.overview import Overview
 from tollway_schemas import DeadLetter
-from tollway_workers.cli.dead_letters.entry import Entry, Opened, name_of
-from tollway_workers.cli.dead_letters.overview import Overview
 from tollway_workers.cli.shared.attempt_table import show_attempts
 from tollway_workers.cli.shared.conversation import body_text, indented, request_text
 from tollway_workers.cli.shared.output import Column, count, on_one_line, printable, say, show_table
