@@ -117,6 +117,11 @@ class RunWork:
         ended = self.collector.ended
         return {route: jobs - ended[route] for route, jobs in self._parts.batch.jobs_of.items()}
 
+    @property
+    def has_dead_letters(self) -> bool:
+        """Whether a job of it is a dead letter: to redrive it its route's topics are needed."""
+        return any(ending.dead_letter for ending in self.collector.failed())
+
     async def prepare(self) -> None:
         """Find what a former run did, and write down where this one starts. Calls nobody."""
         parts, state = self._parts, self._state
@@ -246,8 +251,9 @@ class RunWork:
     def _is_reply(self, reply: Reply) -> bool:
         """Whether it is to a job of this run: others may guess an id, or have it."""
         state = self._state
-        ours = reply.run == state.run and reply.route in self._parts.batch.jobs_of
-        return ours and (reply.token or "") == state.token
+        # A job may have been redriven to another route; only who was asked knows the token.
+        is_asked = reply.route in self._parts.batch.jobs_of or bool(state.token)
+        return is_asked and reply.run == state.run and (reply.token or "") == state.token
 
     def _is_job(self, record: LoggedRecord) -> bool:
         try:
@@ -265,7 +271,8 @@ class RunWork:
         for item in self._parts.reader.jobs():
             if item.line not in good or item.line <= there_already:
                 continue
-            done = item.line not in self.collector.missing
+            collector = self.collector
+            done = item.line not in collector.missing or collector.is_redriven(item.line)
             yield item.line, None if done else partial(self._make, item)
 
     def _make(self, item: BatchJob) -> ReadyJob[object]:
