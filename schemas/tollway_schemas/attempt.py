@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 from pydantic.types import JsonValue
 
+from tollway_schemas.bounds import MOST, SCHEMA_VERSION
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.job import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.usage import PicoUsd, Usage

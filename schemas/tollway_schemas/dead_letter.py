@@ -6,9 +6,14 @@ from pydantic import AwareDatetime, Field
 from pydantic.types import JsonValue
 
 from tollway_schemas.attempt import Attempt, CallCount
+from tollway_schemas.bounds import MOST, MOST_OFFSET, SCHEMA_VERSION
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import MOST, MOST_OFFSET, SCHEMA_VERSION
 from tollway_schemas.model import Record
+from tollway_schemas.provenance import Provenance
+from tollway_schemas.redrive import MOST_ANSWERS, LetterName, StoredAnswer
+
+#: Characters of a bad answer that are kept.
+LONGEST_KEPT = 65_536
 
 
 class Origin(Record):
@@ -22,15 +27,30 @@ class Origin(Record):
     """Its offset."""
 
 
-class BadAnswer(Record):
-    """An answer that was paid for and could not be used."""
+class BadAnswer(StoredAnswer):
+    """An answer that was paid for and could not be used; its text is cut at 64 KiB."""
 
-    attempt: Annotated[int, Field(ge=1, le=MOST)]
-    """The number of the attempt that brought it."""
-    text: str
-    """What the model said, cut at 64 KiB."""
     problems: tuple[str, ...] = ()
     """Places and rules it breaks, values masked."""
+    cut: bool = False
+    """Whether the model said more than stands here. The journal has it whole, where the route keeps
+    one."""
+
+    @property
+    def revalidatable(self) -> bool:
+        """Whether it can be held to a schema again.
+
+        An older release said neither why an answer ended nor whether it was cut: one that broke its
+        schema was whole, and what is as long as was kept at most may not be.
+        """
+        if self.cut:
+            return False
+        return self.finish is not None or (bool(self.problems) and len(self.text) < LONGEST_KEPT)
+
+    def stored(self) -> StoredAnswer:
+        """The same for a job that is redriven, without what was wrong with it."""
+        kept = {name: getattr(self, name) for name in StoredAnswer.model_fields}
+        return StoredAnswer(**kept)
 
 
 class StoredElsewhere(Record):
@@ -59,6 +79,8 @@ class DeadLetter(Record):
     """The job's generation."""
     route: str | None = None
     """The route the job asked for."""
+    lane: str | None = None
+    """The lane that it was on when it was given up."""
     tenant: str | None = None
     """Who the job is for."""
     run: str | None = None
@@ -73,6 +95,8 @@ class DeadLetter(Record):
     """When it was given up."""
     worker: str
     """The worker that gave it up: its instance id."""
+    configuration: str | None = None
+    """What the fleet's settings were there, without its secrets: equal for equal settings."""
     attempts: tuple[Attempt, ...] = ()
     """The calls that were made; see `uncharged`."""
     uncharged: dict[FailureClass, CallCount] = Field(default_factory=dict)
@@ -91,3 +115,37 @@ class DeadLetter(Record):
     def calls(self) -> int:
         """How many calls were made, those that are not listed included."""
         return max(len(self.attempts), self.attempts[-1].number) if self.attempts else 0
+
+    @property
+    def name(self) -> LetterName:
+        """Its identity."""
+        return LetterName(
+            route=self.route or "",
+            tenant=self.tenant,
+            job_id=self.job_id,
+            generation=self.generation,
+        )
+
+    def stored_answers(self) -> tuple[StoredAnswer, ...]:
+        """The answers that a redriven job can be given, at most 8, the latest last.
+
+        What an older release did not say of one is taken from its attempt.
+        """
+        calls = {attempt.number: attempt for attempt in self.attempts}
+        usable = [answer for answer in self.bad_answers if answer.revalidatable]
+        return tuple(_with_call(each, calls.get(each.attempt)) for each in usable[-MOST_ANSWERS:])
+
+
+def _with_call(answer: BadAnswer, call: Attempt | None) -> StoredAnswer:
+    stored = answer.stored()
+    if stored.lane is not None or call is None:
+        return stored
+    said = {
+        "provenance": Provenance.REASKED if call.reask else None,
+        "lane": call.lane,
+        "model": call.model_served or call.model,
+        "usage": call.usage,
+        "cost": call.cost,
+        "finish_reason": call.finish_reason,
+    }
+    return stored.model_copy(update=said)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.model import Moment, Record
 
 #: Bounded as what other languages count with: numbers of strangers are summed and divided.

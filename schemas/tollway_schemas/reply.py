@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field
 
 from tollway_schemas.attempt import Attempt, CallCount
+from tollway_schemas.bounds import MOST, SCHEMA_VERSION
 from tollway_schemas.dead_letter import StoredElsewhere
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import ToolCall

@@ -13,12 +13,13 @@ from typing import NamedTuple, TypeVar
 import orjson
 
 from tollway_schemas.attempt import Attempt
+from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import DeadLetter, StoredElsewhere
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.failure import Failure, FailureClass, fingerprint
 from tollway_schemas.headers import Headers
-from tollway_schemas.job import SCHEMA_VERSION, Job
+from tollway_schemas.job import Job
 from tollway_schemas.reply import Reply
 from tollway_workers.job.cost import total
 from tollway_workers.job.outcome import Completed, DeadLettered
