@@ -105,15 +105,11 @@ def test_a_line_whose_job_was_redriven_waits_for_the_reply_to_that_generation(
 
     collector.expect({"r1:a": 3, "r1:b": 1, "another:a": 2})
 
-    assert (collector.missing, collector.is_redriven(1), collector.is_redriven(2)) == (
-        {1},
-        True,
-        False,
-    )
+    assert (collector.missing, collector.is_unasked(1)) == ({1}, False)
     collector.take([record(reply("a", 2, good=False), 4)])
     assert collector.missing == {1}
     collector.take([record(reply("a", 3, good=good), 5)])
-    assert (collector.missing, collector.is_redriven(1)) == (set(), False)
+    assert collector.missing == set()
     assert collector.tally.failed == (0 if good else 1)
 
 
@@ -126,7 +122,7 @@ def test_a_redriven_job_ends_its_line_in_whatever_round(out: OutFile) -> None:
     assert collector.missing == set()
     # What failed again is asked again by the next round.
     collector.begin(4)
-    assert (collector.missing, collector.is_redriven(1)) == ({1}, False)
+    assert collector.is_unasked(1)
 
 
 def test_replies_that_are_in_memory_only_are_read_again_after_a_crash(out: OutFile) -> None:

@@ -66,9 +66,9 @@ class Collector:
                 self._redriven[line] = generation
         self._count_anew()
 
-    def is_redriven(self, line: int) -> bool:
-        """Whether the line's job is on a topic already, as a generation without a reply so far."""
-        return line in self._redriven and line in self.missing
+    def is_unasked(self, line: int) -> bool:
+        """Whether the line needs a job: it has no ending, and its job was not redriven."""
+        return line in self.missing and line not in self._redriven
 
     @property
     def causes(self) -> tuple[Cause, ...]:

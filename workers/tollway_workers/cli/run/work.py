@@ -28,6 +28,7 @@ from tollway_workers.cli.batch.enqueue import Enqueuer, Task
 from tollway_workers.cli.batch.line import BatchJob
 from tollway_workers.cli.batch.out_file import Output
 from tollway_workers.cli.batch.output_lines import bad_line
+from tollway_workers.cli.run.redriven import redriven_jobs
 from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.shape.fleet import FleetSettings
@@ -123,9 +124,14 @@ class RunWork:
         return any(ending.dead_letter for ending in self.collector.failed())
 
     async def prepare(self) -> None:
-        """Find what a former run did, and write down where this one starts. Calls nobody."""
+        """Find what a former run did and what was redriven of it, and write down where this one
+        starts. Calls nobody.
+        """
         parts, state = self._parts, self._state
-        if self.collector.missing:
+        if state.job_offsets or self.has_dead_letters:
+            marks = await redriven_jobs(parts.jobs_log, parts.names.marks, state.run)
+            self.collector.expect(marks)
+        if any(map(self.collector.is_unasked, self.collector.missing)):
             ends = await parts.jobs_log.ends(self._job_topics)
             starts = ends | {at: offset for at, offset in state.offsets().items() if at in ends}
             _check_not_shorter(starts, ends)
@@ -271,9 +277,8 @@ class RunWork:
         for item in self._parts.reader.jobs():
             if item.line not in good or item.line <= there_already:
                 continue
-            collector = self.collector
-            done = item.line not in collector.missing or collector.is_redriven(item.line)
-            yield item.line, None if done else partial(self._make, item)
+            wanted = self.collector.is_unasked(item.line)
+            yield item.line, partial(self._make, item) if wanted else None
 
     def _make(self, item: BatchJob) -> ReadyJob[object]:
         topic, partition = self._replies
