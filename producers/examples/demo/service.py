@@ -36,7 +36,7 @@ def wrong_schema() -> dict[str, Any]:
 
 def new_jobs(lines: Sequence[str], run: str) -> list[NewJob[Any]]:
     """The demo's own requests, each with that schema."""
-    output = OutputSchema(name="docstring", schema=wrong_schema())
+    output = OutputSchema(name="docstring", json_schema=wrong_schema())
     return [
         NewJob(
             id=f"{run}:{line['custom_id']}",

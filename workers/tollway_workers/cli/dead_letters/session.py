@@ -1,0 +1,52 @@
+"""From a command to what the SDK does with the dead letters that it is about."""
+
+import asyncio
+import getpass
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import typer
+
+from tollway import DeadLetters
+from tollway.dead_letters.report import OnProgress
+from tollway_workers.app.connection import connection_of
+from tollway_workers.cli.dead_letters.choosing import Chosen
+from tollway_workers.cli.dead_letters.progress import showing
+from tollway_workers.cli.shared.output import say
+from tollway_workers.exit_status import INTERRUPTED
+
+T = TypeVar("T")
+
+
+def run(chosen: Chosen, work: Callable[[DeadLetters, OnProgress], Awaitable[T]]) -> T:
+    """What `work` comes to, with its progress shown. Raises ProducerError.
+
+    Ctrl-C ends it between two transactions, with a word on how to go on.
+    """
+
+    async def session() -> T:
+        with showing() as show:
+            async with DeadLetters(
+                connection_of(chosen.kafka), prefix=chosen.kafka.prefix, by=_operator()
+            ) as letters:
+                return await work(letters, show)
+
+    try:
+        return asyncio.run(session())
+    except KeyboardInterrupt:
+        say(
+            "interrupted: what was done is marked; the same command again goes on, and does "
+            "nothing twice",
+            to_stderr=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _operator() -> str:
+    """Who does it, as marks have it."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
