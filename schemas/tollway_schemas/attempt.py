@@ -88,6 +88,9 @@ class JournalRecord(Record):
     """How the call went; absent where none was made for the answer."""
     provenance: Provenance | None = None
     """What answered in place of a call, such as the route's rule; absent beside an attempt."""
+    revalidated: bool = False
+    """Whether it is a stored answer of an earlier generation of the job, `provenance` included,
+    that satisfies what is asked now."""
     answered_at: AwareDatetime | None = None
     """When it did."""
     waited: str | None = None

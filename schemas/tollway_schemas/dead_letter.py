@@ -1,18 +1,22 @@
 """Dead letters: jobs given up on, with all that is known of them."""
 
+from contextlib import suppress
 from typing import Annotated
 
+import orjson
 from pydantic import AwareDatetime, Field
 from pydantic.types import JsonValue
 
 from tollway_schemas.attempt import Attempt, CallCount
 from tollway_schemas.bounds import MOST, MOST_OFFSET, SCHEMA_VERSION
+from tollway_schemas.errors import InvalidValue
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.redrive import MOST_ANSWERS, LetterName, StoredAnswer
+from tollway_schemas.request import ToolCall
 
-#: Characters of a bad answer that are kept.
+#: Characters that are kept of what a model said, and was refused.
 LONGEST_KEPT = 65_536
 
 
@@ -28,7 +32,7 @@ class Origin(Record):
 
 
 class BadAnswer(StoredAnswer):
-    """An answer that was paid for and could not be used; its text is cut at 64 KiB."""
+    """An answer that was paid for and could not be used."""
 
     problems: tuple[str, ...] = ()
     """Places and rules it breaks, values masked."""
@@ -46,6 +50,14 @@ class BadAnswer(StoredAnswer):
         if self.cut:
             return False
         return self.finish is not None or (bool(self.problems) and len(self.text) < LONGEST_KEPT)
+
+    def shortened(self, most: int) -> "BadAnswer":
+        """The same of at most `most` characters of text, and as many of calls; it says so."""
+        calls = self.tool_calls
+        kept = calls if sum(_size(call) for call in calls) <= most else ()
+        if len(self.text) <= most and kept == calls:
+            return self
+        return self.model_copy(update={"text": self.text[:most], "tool_calls": kept, "cut": True})
 
     def stored(self) -> StoredAnswer:
         """The same for a job that is redriven, without what was wrong with it."""
@@ -129,11 +141,32 @@ class DeadLetter(Record):
     def stored_answers(self) -> tuple[StoredAnswer, ...]:
         """The answers that a redriven job can be given, at most 8, the latest last.
 
-        What an older release did not say of one is taken from its attempt.
+        Those that the job carried itself are among them. What an older release did not say of one
+        is taken from its attempt.
         """
         calls = {attempt.number: attempt for attempt in self.attempts}
-        usable = [answer for answer in self.bad_answers if answer.revalidatable]
-        return tuple(_with_call(each, calls.get(each.attempt)) for each in usable[-MOST_ANSWERS:])
+        own = [
+            _with_call(answer, calls.get(answer.attempt))
+            for answer in self.bad_answers
+            if answer.revalidatable
+        ]
+        carried = [answer for answer in _carried(self.job) if answer not in own]
+        return tuple([*carried, *own][-MOST_ANSWERS:])
+
+
+def _carried(job: JsonValue) -> list[StoredAnswer]:
+    """The stored answers of a job as it was read; none where it says none that can be read."""
+    redrive = job.get("redrive") if isinstance(job, dict) else None
+    answers = redrive.get("answers") if isinstance(redrive, dict) else None
+    found = []
+    for each in answers if isinstance(answers, list) else ():
+        with suppress(InvalidValue):
+            found.append(StoredAnswer.model_validate_json(orjson.dumps(each)))
+    return found
+
+
+def _size(call: ToolCall) -> int:
+    return len(call.id) + len(call.function.name) + len(call.function.arguments)
 
 
 def _with_call(answer: BadAnswer, call: Attempt | None) -> StoredAnswer:

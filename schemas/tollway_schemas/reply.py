@@ -70,6 +70,9 @@ class Reply(Record):
     """What made the answer: the weakest rung that applies."""
     scripted: bool = False
     """Whether a simulator answered, and no model."""
+    revalidated: bool = False
+    """Whether the answer is that of an earlier generation of the job: it satisfies what is asked
+    now, and no call was made for it. What it cost stands with that generation."""
     lane: str | None = None
     """The lane that answered."""
     model: str | None = None

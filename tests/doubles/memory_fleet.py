@@ -40,6 +40,7 @@ from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import Rung, StandIns
 from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
+from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
@@ -318,6 +319,7 @@ class MemoryFleet:
             lanes=self.lanes,
             executor=self.executor,
             publisher=self.publisher,
+            stored=StoredAnswers(self.validator, self.answer_checks),
             events=self.metrics,
             clock=self.clock,
             memory_bytes=memory_bytes,

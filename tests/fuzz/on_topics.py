@@ -227,7 +227,10 @@ def _write_on(at: JobProgress, end: Decision | None) -> None:
     """All that a worker may have to write of a job can be written, and be read."""
     dead = end if isinstance(end, DeadLettered) else invalid_job("request: is one of a test")
     most = 2 * MOST_JOB_BYTES
-    decode(DeadLetter, outgoing.dead_letter(at, dead, worker="w", now=NOW, most_bytes=most))
+    decode(
+        DeadLetter,
+        outgoing.dead_letter(at, dead, by=outgoing.Writer("w"), now=NOW, most_bytes=most),
+    )
     decode(Reply, outgoing.reply(at, dead.failure, dead=True, worker="w", now=NOW))
     departure(at, lane="other", not_before=at.not_before, due=NOW, most_bytes=MOST_JOB_BYTES)
 
@@ -292,7 +295,11 @@ _RECORDS_OF_EACH: tuple[Record, ...] = (
     ),
 )
 _LETTER = outgoing.dead_letter(
-    _travelling(_JOBS[1]), invalid_job("request: no"), worker="w", now=NOW, most_bytes=10**6
+    _travelling(_JOBS[1]),
+    invalid_job("request: no"),
+    by=outgoing.Writer("w"),
+    now=NOW,
+    most_bytes=10**6,
 )
 _JOURNAL = JournalRecord(
     job_id="job-1",

@@ -49,6 +49,7 @@ from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import StandIns
 from tollway_workers.pipeline.stand_ins.rule import RuleAnswers, load_rules
+from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
@@ -254,6 +255,7 @@ class WorkerApp:
             lanes=self._lanes,
             executor=self._new_executor(validator),
             publisher=publisher,
+            stored=StoredAnswers(validator, self._answer_checks),
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,

@@ -9,9 +9,8 @@ from tollway_schemas.keys import dead_letter_key
 from tollway_workers.job.envelopes import HEAD_BYTES, instant, size_of
 from tollway_workers.ownership.record import ReceivedRecord
 
-#: Partitions, and numbers: of offsets, of items in a list, of bytes.
+#: The partition that a record stood in.
 _NAMES = re.compile(r"[A-Za-z0-9._-]+-\d+(?= cannot be read)")
-_PLACES = re.compile(r"\d[\d,]*")
 #: Bytes that the description takes at most, roughly.
 _OUR_HEADERS = 8_192
 
@@ -62,5 +61,5 @@ def raw_dead_letter(
 
 
 def _kind(failure: Failure) -> str:
-    """What is wrong, the same for all records that it is wrong with: where in each is left out."""
-    return _PLACES.sub("#", _NAMES.sub("#", failure.message))
+    """What is wrong, whichever partition the record stood in."""
+    return _NAMES.sub("#", failure.message)

@@ -14,7 +14,7 @@ from tollway_workers.forwarding.leaving import leaving
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.endings import keeping_answer, too_large, undeliverable
-from tollway_workers.job.envelopes import Exchange, built
+from tollway_workers.job.envelopes import Exchange, Writer, built
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
@@ -49,6 +49,8 @@ class PublisherSettings:
     most_bytes: int
     #: Delays of the retry topics in seconds, ascending.
     tiers: tuple[float, ...] = ()
+    #: Equal for equal settings of the fleet.
+    configuration: str | None = None
 
 
 class Written(NamedTuple):
@@ -211,7 +213,7 @@ class OutcomePublisher:
                 lambda: outgoing.journal_record(progress, exchange, worker=worker, most_bytes=most)
             )
             lines.append(await self._journal_line(progress, value))
-        if isinstance(outcome, Completed) and not outcome.provenance.of_a_call:
+        if isinstance(outcome, Completed) and _without_a_call(outcome):
             now = self._clock.now()
             value = built(
                 lambda: outgoing.journal_answer(
@@ -231,7 +233,7 @@ class OutcomePublisher:
             lambda: outgoing.dead_letter(
                 progress,
                 outcome,
-                worker=settings.worker,
+                by=Writer(settings.worker, settings.configuration),
                 now=self._clock.now(),
                 most_bytes=settings.most_bytes,
             )
@@ -254,6 +256,10 @@ class OutcomePublisher:
     async def _send(self, record: OutgoingRecord) -> None:
         """Send and wait: what follows depends on it."""
         await (await self._sink.send(record))
+
+
+def _without_a_call(outcome: Completed) -> bool:
+    return outcome.stored is not None or not outcome.provenance.of_a_call
 
 
 def _place(metadata: object) -> ReplyPlace | None:

@@ -71,6 +71,8 @@ class Metrics:
         self.job_seconds = histogram(d.JOB_SECONDS, self.registry)
         self.forwarded = counter(d.FORWARDED, self.registry)
         self.copies = counter(d.COPIES, self.registry)
+        self.redriven = counter(d.REDRIVEN, self.registry)
+        self.revalidations = counter(d.REVALIDATIONS, self.registry)
         self.relay_lateness = histogram(d.RELAY_LATENESS, self.registry)
         self.relay_failures = counter(d.RELAY_FAILURES, self.registry)
         self.refused = counter(d.REFUSED, self.registry)
@@ -135,6 +137,8 @@ class Metrics:
                 self.job_seconds.labels(route),
             )
             self._routes[key] = children
+        if progress.job.redrive is not None:
+            self.redriven.labels(progress.job.route, _OUTCOMES[type(outcome)]).inc()
         if isinstance(outcome, Completed):
             self._answered(progress.job.route, outcome)
         children[0].inc()
@@ -164,6 +168,10 @@ class Metrics:
     def copy_answered(self, route: str) -> None:
         """A copy of a job was given the reply of the first."""
         self.copies.labels(route).inc()
+
+    def answers_revalidated(self, route: str, passed: bool) -> None:
+        """The stored answers of a redriven job were held to it."""
+        self.revalidations.labels(route, "passed" if passed else "failed").inc()
 
     def job_relayed(self, late: float) -> None:
         """A job was put back on its lane, `late` seconds after its retry topic let it go."""
