@@ -11,13 +11,28 @@ from tollway_workers.errors import InputError, InvalidSchema
 from tollway_workers.validation.validator import ResultValidator
 
 #: Words of JSON Schema of which one that says anything has one at least.
-_KEYWORDS = frozenset(
-    "$ref $dynamicRef type enum const properties required patternProperties additionalProperties "
-    "propertyNames minProperties maxProperties dependentRequired dependentSchemas "
-    "unevaluatedProperties items prefixItems contains minItems maxItems uniqueItems "
-    "unevaluatedItems allOf anyOf oneOf not if pattern format minLength maxLength minimum maximum "
-    "exclusiveMinimum exclusiveMaximum multipleOf".split()
-)
+_KEYWORDS = {
+    *("$ref", "$dynamicRef", "type", "enum", "const", "properties"),
+    *(
+        "required",
+        "patternProperties",
+        "additionalProperties",
+        "propertyNames",
+        "minProperties",
+        "maxProperties",
+    ),
+    *(
+        "dependentRequired",
+        "dependentSchemas",
+        "unevaluatedProperties",
+        "items",
+        "prefixItems",
+        "contains",
+    ),
+    *("minItems", "maxItems", "uniqueItems", "unevaluatedItems", "allOf", "anyOf"),
+    *("oneOf", "not", "if", "pattern", "format", "minLength"),
+    *("maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
 #: What stands beside a schema where it is wrapped: as it is given to providers, and in a job.
 _WRAPPINGS = frozenset({"type", "json_schema", "schema", "name", "strict", "description", "mode"})
 

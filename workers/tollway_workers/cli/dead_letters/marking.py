@@ -1,10 +1,10 @@
-"""`tollway dead-letters discard` and `unmark`: what is not to be redriven, and what is after all."""
+"""`tollway dead-letters discard` and `unmark`: what is not to be redriven, or is after all."""
 
 from typing import Annotated
 
 import typer
-
 from tollway.dead_letters.report import MarkReport
+
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.consent import ask
 from tollway_workers.cli.dead_letters.redrive import DryRun, Yes
@@ -34,16 +34,19 @@ def discard(
     if not why.strip():
         raise InputError("--why: say why they are discarded: whoever looks later wants to know")
     if dry_run or not yes:
-        found = run(chosen, lambda letters, show: letters.discard(
-            chosen.filter, why=why, dry_run=True, on_progress=show
-        ))
+        found = run(
+            chosen,
+            lambda letters, show: letters.discard(
+                chosen.filter, why=why, dry_run=True, on_progress=show
+            ),
+        )
         if dry_run:
             _tell(found, "discarded", "would discard", as_json=as_json)
             return
         ask("discard", found.marked, yes=yes)
-    done = run(chosen, lambda letters, show: letters.discard(
-        chosen.filter, why=why, on_progress=show
-    ))
+    done = run(
+        chosen, lambda letters, show: letters.discard(chosen.filter, why=why, on_progress=show)
+    )
     _tell(done, "discarded", "would discard", as_json=as_json)
 
 
@@ -58,9 +61,10 @@ def unmark(
     Exit status 1 where nothing matched.
     """
     if dry_run or not yes:
-        found = run(chosen, lambda letters, show: letters.unmark(
-            chosen.filter, dry_run=True, on_progress=show
-        ))
+        found = run(
+            chosen,
+            lambda letters, show: letters.unmark(chosen.filter, dry_run=True, on_progress=show),
+        )
         if dry_run:
             _tell(found, "unmarked", "would unmark", as_json=as_json)
             return

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tollway.dead_letters.entry import Entry, Opened, name_of
-from tollway.dead_letters.overview import Group, Overview
-from tollway_schemas import DeadLetter
+from tollway.dead_letters import Entry, Found, Group, Overview
+from tollway.dead_letters.entry import name_of
+from tollway.dead_letters.hints import hint_for
+
+from tollway_schemas import DeadLetter, Mark
 from tollway_workers.cli.shared.attempt_table import show_attempts
 from tollway_workers.cli.shared.conversation import body_text, indented, request_text
 from tollway_workers.cli.shared.output import (
@@ -109,9 +111,9 @@ def group_facts(group: Group) -> dict[str, Any]:
     }
 
 
-def show_entry(opened: Opened, generations: list[int], namesakes: Sequence[Entry] = ()) -> None:
+def show_entry(found: Found, generations: list[int], namesakes: Sequence[Entry] = ()) -> None:
     """Everything that is known of one: `generations` died of it, `namesakes` have its id."""
-    entry, letter = opened.entry, opened.letter
+    entry, letter = found.entry, found.letter
     say(f"{on_one_line(entry.job_id)}, generation {entry.generation}", style="bold")
     for name, value in _facts(entry).items():
         say(f"  {name:<12} {on_one_line(value)}")
@@ -121,8 +123,10 @@ def show_entry(opened: Opened, generations: list[int], namesakes: Sequence[Entry
     for each in namesakes:
         of = whose_text(each.route, each.tenant, each.run)
         say(f"  {'same id':<12} {of} (read from {on_one_line(each.origin)})")
+    for mark in filter(None, (found.mark, found.ending)):
+        say(f"  {mark.fate.value:<12} {_mark_text(mark)}")
     if letter is None:
-        _show_raw(entry, opened.value)
+        _show_raw(entry, found.value)
     else:
         _show_letter(letter)
 
@@ -202,9 +206,17 @@ def _facts(entry: Entry) -> dict[str, str]:
         "read from": f"{entry.origin} (topic-partition-offset)",
         "lies at": f"partition {entry.partition}, offset {entry.offset}",
         "fingerprint": entry.fingerprint,
-        "became": entry.fate,
+        "what to do": hint_for(entry.failure_class),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _mark_text(mark: Mark) -> str:
+    """When, by whom, and what was said of it."""
+    to = f", as generation {mark.next_generation}" if mark.next_generation else ""
+    route = f" on route {on_one_line(mark.next_route)}" if mark.next_route else ""
+    why = f": {on_one_line(mark.why)}" if mark.why else ""
+    return f"{_when(mark.at)} UTC by {on_one_line(mark.by)}{to}{route}{why}"
 
 
 def _show_letter(letter: DeadLetter) -> None:

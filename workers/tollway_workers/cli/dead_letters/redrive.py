@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from tollway.dead_letters.report import Canary, OnProgress, RedriveReport
 
 from tollway import DeadLetters
-from tollway.dead_letters.report import Canary, OnProgress, RedriveReport
 from tollway.errors import InvalidJobs
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.consent import ask
@@ -32,7 +32,8 @@ Edit = Annotated[
     Path | None,
     typer.Option(
         metavar="PATCH.json",
-        help="JSON merge patch (RFC 7396) on each job: its route, request, output, priority...",
+        help='JSON merge patch on each job, such as {"route": "other"} or '
+        '{"request": {"max_output_tokens": 900}}.',
     ),
 ]
 Revalidate = Annotated[
@@ -73,7 +74,10 @@ CanaryCount = Annotated[
 CanaryWithin = Annotated[
     float,
     typer.Option(
-        parser=seconds_in, metavar="TIME", help="Time in which the canary must have ended."
+        parser=seconds_in,
+        metavar="TIME",
+        help="Time in which the canary must have ended.",
+        show_default="5m",
     ),
 ]
 FromFile = Annotated[

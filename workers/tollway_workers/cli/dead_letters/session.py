@@ -1,15 +1,13 @@
 """From a command to what the SDK does with the dead letters that it is about."""
 
 import asyncio
-import getpass
-import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import typer
+from tollway.dead_letters.report import OnProgress
 
 from tollway import DeadLetters
-from tollway.dead_letters.report import OnProgress
 from tollway_workers.app.connection import connection_of
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.progress import showing
@@ -27,9 +25,11 @@ def run(chosen: Chosen, work: Callable[[DeadLetters, OnProgress], Awaitable[T]])
 
     async def session() -> T:
         with showing() as show:
-            async with DeadLetters(
-                connection_of(chosen.kafka), prefix=chosen.kafka.prefix, by=_operator()
-            ) as letters:
+            kafka = chosen.kafka
+            letters = DeadLetters(
+                connection_of(kafka), prefix=kafka.prefix, max_job_bytes=kafka.max_job_bytes
+            )
+            async with letters:
                 return await work(letters, show)
 
     try:
@@ -41,12 +41,3 @@ def run(chosen: Chosen, work: Callable[[DeadLetters, OnProgress], Awaitable[T]])
             to_stderr=True,
         )
         raise typer.Exit(INTERRUPTED) from None
-
-
-def _operator() -> str:
-    """Who does it, as marks have it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
