@@ -20,6 +20,7 @@ from tollway_schemas.headers import PREFIX, Headers
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
+from tollway_schemas.mark import Mark
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.shape.fleet import LaneConfig
@@ -64,7 +65,13 @@ def memory_broker(
 ) -> MemoryBroker:
     """A broker with the topics of a fleet that has these routes, lanes and retry topics."""
     broker = MemoryBroker(most_bytes=200_000, now=NOW)
-    for name in (NAMES.replies, NAMES.dead_letters, NAMES.journal, *map(NAMES.retry, tiers)):
+    for name in (
+        NAMES.replies,
+        NAMES.dead_letters,
+        NAMES.marks,
+        NAMES.journal,
+        *map(NAMES.retry, tiers),
+    ):
         broker.create_topic(name, partitions)
     for priority in Priority:
         for route in routes:
@@ -228,6 +235,11 @@ class MemoryFleet:
     def dead_letters(self) -> list[OutgoingRecord]:
         """All dead letters."""
         return self.broker.records(NAMES.dead_letters)
+
+    @property
+    def marks(self) -> list[Mark]:
+        """All marks."""
+        return [decode(Mark, each.value) for each in self.broker.records(NAMES.marks)]
 
     @property
     def journal(self) -> list[JournalRecord]:

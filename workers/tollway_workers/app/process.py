@@ -22,6 +22,7 @@ from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, u
 from tollway_workers.app.topic_setup import require_topics
 from tollway_workers.app.work import work_by_topic
 from tollway_workers.clock import SystemClock
+from tollway_workers.config.say.render import settings_digest
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups, without_limits
 from tollway_workers.errors import ConfigError, FleetError, LocalError
@@ -84,6 +85,7 @@ class WorkerApp:
 
     def __init__(self, settings: FleetSettings, options: WorkerOptions) -> None:
         self._settings = settings
+        self._digest = settings_digest(settings)
         self._options = options
         self._clock = SystemClock()
         self._client = client_options(settings.kafka)
@@ -173,6 +175,7 @@ class WorkerApp:
                 "only amounts of limits can change while a worker runs: restart it for the rest"
             )
         self._settings = settings
+        self._digest = settings_digest(settings)
         for group in limit_groups(settings):
             self._quotas[group.name].configure(
                 contract_of(group, settings), self._clock.monotonic()
@@ -235,6 +238,7 @@ class WorkerApp:
                 reply_topics=frozenset(kafka.reply_topics),
                 most_bytes=largest_record(kafka),
                 tiers=settings.retry.seconds,
+                configuration=lambda: self._digest,
             ),
             clock,
         )

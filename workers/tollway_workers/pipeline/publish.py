@@ -1,6 +1,6 @@
 """Writes outcomes: journal, reply, dead letter. Only then is the record's offset complete."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
@@ -10,11 +10,13 @@ from tollway_schemas.job import ReplyAddress
 from tollway_schemas.keys import dead_letter_key, job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import Clock
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.leaving import leaving
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.endings import keeping_answer, too_large, undeliverable
 from tollway_workers.job.envelopes import Exchange, Writer, built
+from tollway_workers.job.marks import ending_mark
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
@@ -49,8 +51,8 @@ class PublisherSettings:
     most_bytes: int
     #: Delays of the retry topics in seconds, ascending.
     tiers: tuple[float, ...] = ()
-    #: Equal for equal settings of the fleet.
-    configuration: str | None = None
+    #: Says what is equal for equal settings of the fleet.
+    configuration: Callable[[], str | None] = lambda: None
 
 
 class Written(NamedTuple):
@@ -125,6 +127,15 @@ class OutcomePublisher:
             most_bytes=settings.most_bytes,
         )
         await self._send(OutgoingRecord(settings.topics.dead_letters, key, value, about))
+
+    async def publish_mark(
+        self, progress: JobProgress, outcome: Outcome, routes: Mapping[str, RouteSettings]
+    ) -> None:
+        """What became of the dead letter that a redriven job was: a courtesy to operators."""
+        worker, now = self._settings.worker, self._clock.now()
+        mark = ending_mark(progress, outcome, routes, worker=worker, now=now)
+        if mark is not None:
+            await self._send(OutgoingRecord(self._settings.topics.marks, *mark, []))
 
     async def _write(
         self,
@@ -233,7 +244,7 @@ class OutcomePublisher:
             lambda: outgoing.dead_letter(
                 progress,
                 outcome,
-                by=Writer(settings.worker, settings.configuration),
+                by=Writer(settings.worker, settings.configuration()),
                 now=self._clock.now(),
                 most_bytes=settings.most_bytes,
             )
