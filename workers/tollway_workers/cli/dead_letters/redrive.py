@@ -72,7 +72,7 @@ CanaryCount = Annotated[
     ),
 ]
 CanaryWithin = Annotated[
-    float,
+    float | None,
     typer.Option(
         parser=seconds_in,
         metavar="TIME",
@@ -95,7 +95,7 @@ def redrive(
     deadline: Deadline = None,
     rate: Rate = None,
     canary: CanaryCount = None,
-    canary_within: CanaryWithin = 300.0,
+    canary_within: CanaryWithin = None,
     from_file: FromFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -115,7 +115,7 @@ def redrive(
         only_revalidate=only_revalidate,
         deadline=None if deadline is None else timedelta(seconds=deadline),
         rate=rate,
-        canary=None if canary is None else Canary(count=canary, within=canary_within),
+        canary=_canary(canary, canary_within),
         file=from_file,
     )
     wanted.check()
@@ -188,6 +188,14 @@ class Wanted:
             dry_run=dry_run,
             on_progress=on_progress,
         )
+
+
+def _canary(number: int | None, within: float | None) -> Canary | None:
+    if number is None:
+        if within is not None:
+            raise InputError("--canary-within needs --canary N, which says how many go first")
+        return None
+    return Canary(count=number) if within is None else Canary(count=number, within=within)
 
 
 def _asked_first(wanted: Wanted, *, dry_run: bool, yes: bool) -> RedriveReport:
