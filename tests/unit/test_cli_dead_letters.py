@@ -3,11 +3,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
+from tollway.dead_letters.entry import Opened, is_named, name_of, open_record
+from tollway.dead_letters.filter import Filter
+from tollway.dead_letters.overview import Overview
 from tollway_schemas import Attempt, DeadLetter, Failure, FailureClass, Origin, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.cli.dead_letters.entry import Opened, is_named, name_of, open_record
-from tollway_workers.cli.dead_letters.overview import Filters, Overview
 from tollway_workers.cli.dead_letters.page import entry_facts, raw_text, show_entry, show_overview
 from tollway_workers.cli.times import seconds_in
 from tollway_workers.job.refusals import listed
@@ -144,15 +145,15 @@ def test_only_the_newest_are_kept() -> None:
 @pytest.mark.parametrize(
     ("filters", "matches"),
     [
-        (Filters(), True),
-        (Filters(route="extract", failure_class="bad_output", run="nightly"), True),
-        (Filters(route="other"), False),
-        (Filters(tenant="acme"), False),
-        (Filters(since=NOON), True),
-        (Filters(since=NOON + timedelta(seconds=1)), False),
+        (Filter(), True),
+        (Filter(route="extract", failure_class="bad_output", run="nightly"), True),
+        (Filter(route="other"), False),
+        (Filter(tenant="acme"), False),
+        (Filter(since=NOON), True),
+        (Filter(since=NOON + timedelta(seconds=1)), False),
     ],
 )
-def test_filters_hold_all_that_is_asked_for(filters: Filters, matches: bool) -> None:
+def test_filters_hold_all_that_is_asked_for(filters: Filter, matches: bool) -> None:
     assert filters.match(open_record(letter()).entry) is matches
 
 

@@ -1,0 +1,187 @@
+"""From a dead letter to the record that publishes its job again, and to its mark. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from tollway.dead_letters.change import Change
+from tollway.new_job import DEFAULT_DEADLINES, job_headers
+from tollway_schemas import Fate, Job, LetterName, Mark, Priority, SchemaError, TopicNames
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.headers import Headers
+from tollway_schemas.job import LONGEST_DEADLINE
+from tollway_schemas.keys import job_key, mark_key
+from tollway_schemas.redrive import Redrive, StoredAnswer
+
+#: What the fleet alone writes, and a next generation begins without.
+_OF_THE_FLEET = ("visits", "hops", "redrive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A job that may be published again, and what is known of it."""
+
+    letter: LetterName
+    """The dead letter that it was."""
+    job: Mapping[str, Any]
+    """The job as it stands there, or as it was mended."""
+    origin: str
+    """The topic that it was read from: it says the job's priority."""
+    dead_at: datetime
+    """When it was given up."""
+    failure_class: str
+    """Why."""
+    fingerprint: str
+    """Its likely cause."""
+    headers: Headers = ()
+    """The service's own."""
+    answers: Sequence[StoredAnswer] = ()
+    """Those that it is given, if it is to be revalidated."""
+    is_mended: bool = False
+    """Whether the letter holds no job, and this one was made from its bytes by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """Two records that belong together: the job's next generation, and the mark of its letter."""
+
+    letter: LetterName
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    mark_key: bytes
+    mark: bytes
+    job: Job
+    answers: int
+    """Stored answers that it carries."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of both, roughly."""
+        return len(self.value) + len(self.mark) + 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for all jobs of one redrive."""
+
+    names: TopicNames
+    change: Change
+    by: str
+    """Who redrives: `user@host`."""
+    most_bytes: int
+    """Of one encoded job."""
+
+
+class Unpublishable(Exception):
+    """A job that cannot be published as it is to be; the text says why, without values."""
+
+
+def next_generation(letter: LetterName, published: int, *, is_mended: bool) -> int:
+    """One that no job of that name has had: `published` is the highest that it was redriven as.
+
+    What could not be decoded was no job yet: it begins with the first.
+    """
+    return published + 1 if is_mended else max(letter.generation, published) + 1
+
+
+def publication(again: Again, generation: int, terms: Terms, now: datetime) -> Publication:
+    """The records. Raises Unpublishable."""
+    fields = _completed(again, terms.change, now)
+    fields["generation"] = generation
+    job = _valid(fields)
+    span = max(job.deadline - job.created_at, DEFAULT_DEADLINES[job.priority])
+    wanted = terms.change.deadline or min(span, LONGEST_DEADLINE)
+    # Counted from now on, so that it has the same time again if it is given up again.
+    fields["created_at"], fields["deadline"] = now.isoformat(), (now + wanted).isoformat()
+    answers = list(again.answers) if terms.change.revalidate else []
+    value = _encoded(fields, _redrive(again, answers, terms, now))
+    while len(value) > terms.most_bytes and answers:
+        # The latest are the likeliest to be right.
+        answers = answers[1:]
+        value = _encoded(fields, _redrive(again, answers, terms, now))
+    if len(value) > terms.most_bytes:
+        raise Unpublishable(f"is {len(value):,} bytes long, the limit is {terms.most_bytes:,}")
+    job = job.model_copy(update={"created_at": now, "deadline": now + wanted})
+    return Publication(
+        letter=again.letter,
+        topic=terms.names.jobs(job.route, job.priority),
+        key=job_key(job.id),
+        value=value,
+        headers=[*again.headers, *job_headers(job)],
+        mark_key=mark_key(again.letter),
+        mark=encode(_mark(again, job, terms.by, now)),
+        job=job,
+        answers=len(answers),
+    )
+
+
+def _completed(again: Again, change: Change, now: datetime) -> dict[str, Any]:
+    """The job as it is to be, with what a service may leave out because its record says it."""
+    fields = change.edited(again.job)
+    for name in _OF_THE_FLEET:
+        fields.pop(name, None)
+    of_topic = _priority_of(again.origin)
+    created = fields.get("created_at") or min(again.dead_at, now).isoformat()
+    left_out = {
+        "id": again.letter.job_id,
+        "route": again.letter.route,
+        "priority": (of_topic or Priority.BULK).value,
+        "created_at": created,
+        # Then it had its default.
+        "deadline": created,
+    }
+    if not again.is_mended:
+        fields["id"] = again.letter.job_id
+        if of_topic is not None and "priority" not in (change.patch or {}):
+            # The topic that it was published to decided that, whatever it said itself.
+            fields["priority"] = of_topic.value
+    return fields | {name: said for name, said in left_out.items() if not fields.get(name)}
+
+
+def _valid(fields: dict[str, Any]) -> Job:
+    try:
+        return decode(Job, orjson.dumps(fields))
+    except SchemaError as error:
+        raise Unpublishable(str(error)) from None
+    except (orjson.JSONEncodeError, RecursionError):
+        raise Unpublishable("holds what JSON cannot") from None
+
+
+def _redrive(again: Again, answers: list[StoredAnswer], terms: Terms, now: datetime) -> bytes:
+    return encode(
+        Redrive(
+            of=again.letter,
+            answers=tuple(answers),
+            only_revalidate=terms.change.only_revalidate,
+            failure_class=again.failure_class[:64],
+            by=terms.by,
+            at=now,
+        )
+    )
+
+
+def _encoded(fields: dict[str, Any], redrive: bytes) -> bytes:
+    return orjson.dumps({**fields, "redrive": orjson.Fragment(redrive)})
+
+
+def _mark(again: Again, job: Job, by: str, now: datetime) -> Mark:
+    return Mark(
+        letter=again.letter,
+        fate=Fate.REDRIVEN,
+        at=now,
+        by=by,
+        next_generation=job.generation,
+        next_route=job.route,
+        run=job.run,
+        fingerprint=again.fingerprint[:64],
+    )
+
+
+def _priority_of(topic: str) -> Priority | None:
+    last = topic.rpartition(".")[2]
+    return Priority(last) if last in set(Priority) else None

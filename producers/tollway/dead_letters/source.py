@@ -1,0 +1,177 @@
+"""Where a redrive takes its jobs from: the dead letters of a topic, or a file of mended ones."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tollway.dead_letters.change import Change
+from tollway.dead_letters.entry import Entry
+from tollway.dead_letters.export_file import Correction, corrections
+from tollway.dead_letters.filter import Filter
+from tollway.dead_letters.journal import JournalAnswers, merged_answers
+from tollway.dead_letters.marks import MarkTable
+from tollway.dead_letters.next_job import Again
+from tollway.dead_letters.originals import OriginalJobs
+from tollway.dead_letters.report import Skip
+from tollway.dead_letters.scan import Letter, LetterScan
+from tollway_schemas import LetterName, headers
+from tollway_schemas.keys import mark_key
+from tollway_schemas.redrive import MOST_ANSWERS, StoredAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A dead letter that is meant: its job, or why it cannot be published again."""
+
+    entry: Entry
+    name: LetterName
+    again: Again | None
+    why_not: Skip | None = None
+    detail: str = ""
+    lacks_answers: bool = False
+    """Whether an answer of it is cut, and found nowhere."""
+
+
+class Source(Protocol):
+    """What is redriven. It can be gone through more than once."""
+
+    def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
+        """Each dead letter that is meant; `whole`: with its answers, not stand-ins for them."""
+        ...
+
+    def is_superseded(self, name: LetterName) -> bool:
+        """Whether a later generation of its job is a dead letter too, as far as was seen."""
+        ...
+
+    async def learn(self) -> bool:
+        """After a first pass: whether more is known now, so that its count was not exact."""
+        ...
+
+
+class TopicSource:
+    """The dead letters that a filter means."""
+
+    def __init__(
+        self,
+        scan: LetterScan,
+        wanted: Filter,
+        change: Change,
+        originals: OriginalJobs,
+        journal: JournalAnswers,
+    ) -> None:
+        self._scan = scan
+        self._wanted = wanted
+        self._change = change
+        self._originals = originals
+        self._journal = journal
+        self._learned = False
+
+    async def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
+        """Each dead letter that is meant."""
+        async for letter in self._scan.letters(marks, stage):
+            if self._wanted.match(letter.entry):
+                if letter.entry.fate is not None:
+                    yield Meant(letter.entry, letter.name, None, Skip.MARKED)
+                else:
+                    yield await self._opened(letter, whole=whole)
+
+    def is_superseded(self, name: LetterName) -> bool:
+        """Whether a later generation of its job is a dead letter too, as far as was seen."""
+        return self._scan.generations.is_superseded(name)
+
+    async def learn(self) -> bool:
+        """Look for answers in the journal; whether a second pass would count otherwise."""
+        if self._learned:
+            return False
+        self._learned = True
+        return await self._journal.find() or len(self._scan.generations) > 0
+
+    async def _opened(self, letter: Letter, *, whole: bool) -> Meant:
+        dead, entry = letter.opened.letter, letter.entry
+        if dead is None:
+            why = Skip.UNREADABLE if entry.kind == "unreadable" else Skip.NO_JOB
+            return Meant(entry, letter.name, None, why)
+        job = dead.job
+        if job is None:
+            job = await self._originals.of(dead)
+        if not isinstance(job, Mapping):
+            return Meant(entry, letter.name, None, Skip.JOB_GONE)
+        answers: tuple[StoredAnswer, ...] = ()
+        if self._change.revalidate:
+            if not self._learned:
+                self._journal.want(dead)
+            found = await self._journal.of(dead) if whole else self._journal.stand_ins(dead)
+            answers = merged_answers(dead.stored_answers(), found, MOST_ANSWERS)
+        again = Again(
+            letter=letter.name,
+            job=job,
+            origin=dead.origin.topic,
+            dead_at=dead.dead_at,
+            failure_class=entry.failure_class,
+            fingerprint=entry.fingerprint,
+            headers=headers.of_the_service(letter.record.headers),
+            answers=answers,
+        )
+        lacks = self._change.revalidate and self._journal.lacks(dead)
+        return Meant(entry, letter.name, again, lacks_answers=lacks)
+
+
+class FileSource:
+    """The dead letters that a file names, with the jobs that it holds for them.
+
+    What the file says of a dead letter itself is not believed: that is looked up in the topic.
+    """
+
+    def __init__(self, scan: LetterScan, path: str) -> None:
+        self._scan = scan
+        self._path = path
+        self._named: dict[bytes, Correction] = {}
+        for correction in corrections(path):
+            # Of two lines for one, the last.
+            self._named[mark_key(correction.letter)] = correction
+        self._learned = False
+        self._seen: set[bytes] = set()
+
+    async def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
+        """Each dead letter that the file names, and those that are nowhere at the end."""
+        seen: set[bytes] = set()
+        async for letter in self._scan.letters(marks, stage):
+            key = mark_key(letter.name)
+            if key not in self._named or key in seen:
+                continue
+            seen.add(key)
+            if letter.entry.fate is not None:
+                yield Meant(letter.entry, letter.name, None, Skip.MARKED)
+            else:
+                yield _mended(letter, self._named[key])
+        self._seen = seen
+
+    def unknown(self) -> list[LetterName]:
+        """Those of the file that are not in the topic."""
+        return [each.letter for key, each in self._named.items() if key not in self._seen]
+
+    def is_superseded(self, name: LetterName) -> bool:
+        """Whether a later generation of its job is a dead letter too, as far as was seen."""
+        return self._scan.generations.is_superseded(name)
+
+    async def learn(self) -> bool:
+        """Whether a second pass would count otherwise."""
+        learned, self._learned = self._learned, True
+        return not learned and len(self._scan.generations) > 0
+
+
+def _mended(letter: Letter, correction: Correction) -> Meant:
+    entry, dead = letter.entry, letter.opened.letter
+    if correction.problem is not None:
+        return Meant(entry, letter.name, None, Skip.INVALID, correction.problem)
+    again = Again(
+        letter=letter.name,
+        job=correction.job,
+        origin=entry.origin.rpartition("-")[0].rpartition("-")[0],
+        dead_at=entry.dead_at,
+        failure_class=entry.failure_class,
+        fingerprint=entry.fingerprint,
+        headers=headers.of_the_service(letter.record.headers),
+        is_mended=dead is None,
+    )
+    return Meant(entry, letter.name, again)
