@@ -1,7 +1,7 @@
 """Dead letters that are planted: what goes wrong with whom, and what mends it. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,7 +106,7 @@ def planted(count: int) -> dict[Cause, list[str]]:
     }
 
 
-def jobs_of(plants: Mapping[Cause, list[str]]) -> Iterator[Job]:
+def jobs_of(plants: Mapping[Cause, Sequence[str]]) -> Iterator[Job]:
     """The jobs."""
     now = datetime.now(UTC)
     for cause, ids in plants.items():
@@ -132,14 +132,14 @@ def right_answer(job_id: str) -> dict[str, Any]:
     return {"number": job_id, "sum": int(job_id.rpartition("-")[2])}
 
 
-def answer_key(plants: Mapping[Cause, list[str]]) -> str:
+def answer_key(plants: Mapping[Cause, Sequence[str]]) -> str:
     """The simulator's answers to the jobs whose schema was wrong."""
     ids = (job_id for cause, ids in plants.items() if cause.name == "schema" for job_id in ids)
     lines = ({"job_id": job_id, "answer": right_answer(job_id)} for job_id in ids)
     return "".join(f"{json.dumps(line)}\n" for line in lines)
 
 
-def fault_script(plants: Mapping[Cause, list[str]]) -> str:
+def fault_script(plants: Mapping[Cause, Sequence[str]]) -> str:
     """What the simulator does to whom."""
     return "\n".join(
         f"[[fault]]\n{cause.fault}\njobs = {json.dumps(ids)}"

@@ -26,6 +26,8 @@ from traffic import job
 from tollway_schemas.job import Priority
 
 WORKERS = ("w0", "w1")
+#: Seconds between two looks at the marks.
+_POLL = 0.02
 
 _LANES = f"""
 [lanes.main]
@@ -119,7 +121,7 @@ async def redrive(stage: Stage, size: Size = FULL) -> list[Any]:
 async def _plant(stage: Stage, here: Ground, plants: Mapping[Cause, Sequence[str]]) -> None:
     count = sum(map(len, plants.values()))
     stage.say(f"planting {count:,} dead letters")
-    await here.traffic.publish_all(jobs_of(dict(plants)))
+    await here.traffic.publish_all(jobs_of(plants))
     while len({letter.job_id for letter in here.traffic.letters}) < count:
         if not await here.traffic.until_answered(len(here.traffic.answered) + 1, patience=PATIENCE):
             raise RuntimeError(f"only {len(here.traffic.letters)} of {count} were given up")
@@ -158,7 +160,7 @@ async def _killed(here: Ground, told: Told, options: Sequence[str], dice: Random
     before = await _marks(here)
     process = await _start(here, "redrive", "--yes", *options)
     while process.returncode is None and await _marks(here) == before:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(_POLL)
     await asyncio.sleep(dice.uniform(0.0, 0.2))
     if process.returncode is None:
         process.kill()
@@ -172,7 +174,7 @@ async def _both(here: Ground, meant: Sequence[str]) -> tuple[Command, Command]:
     before = await _marks(here)
     first = asyncio.create_task(_command(here, "redrive", *mending))
     while not first.done() and await _marks(here) == before:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(_POLL)
     second = await _command(here, "redrive", *mending)
     return await first, second
 

@@ -17,6 +17,7 @@ from samples import NOW, attempt, job, lane, progress
 from scripted_provider import ScriptedProvider
 from target import Run, Target
 
+from tollway.dead_letters.entry import open_record
 from tollway_schemas.attempt import JournalRecord
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.command import Action, Command
@@ -35,7 +36,6 @@ from tollway_schemas.reply import Answer, Reply
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_schemas.usage import Usage
 from tollway_workers.cli.batch.output_lines import read_ending, reply_line
-from tollway_workers.cli.dead_letters.entry import open_record
 from tollway_workers.cli.fleet.page import lane_facts, lane_sheets, worker_facts, worker_sheets
 from tollway_workers.cli.fleet.view import FleetView
 from tollway_workers.cli.shared.attempt_table import attempt_row

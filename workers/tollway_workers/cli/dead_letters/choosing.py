@@ -8,8 +8,8 @@ from functools import wraps
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
-from tollway.dead_letters import Filter
 
+from tollway.dead_letters import Filter
 from tollway_schemas import FailureClass
 from tollway_workers.cli.shared.topic_scan import Config, Prefix, Servers, place_of
 from tollway_workers.cli.times import instant_in

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tollway.dead_letters.report import RouteEstimate
-
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 
 

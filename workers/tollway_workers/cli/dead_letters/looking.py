@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from tollway.dead_letters import Found, Overview
 
+from tollway.dead_letters import Found, Overview
 from tollway_schemas import TopicNames
 from tollway_schemas.codec import encode
 from tollway_workers.cli.dead_letters.choosing import Chosen

@@ -3,8 +3,8 @@
 from typing import Annotated
 
 import typer
-from tollway.dead_letters.report import MarkReport
 
+from tollway.dead_letters.report import MarkReport
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.consent import ask
 from tollway_workers.cli.dead_letters.redrive import DryRun, Yes

@@ -7,7 +7,6 @@ from typing import Any
 from tollway.dead_letters import Entry, Found, Group, Overview
 from tollway.dead_letters.entry import name_of
 from tollway.dead_letters.hints import hint_for
-
 from tollway_schemas import DeadLetter, Mark
 from tollway_workers.cli.shared.attempt_table import show_attempts
 from tollway_workers.cli.shared.conversation import body_text, indented, request_text
@@ -157,8 +156,13 @@ def _cause_row(group: Group) -> tuple[str, ...]:
         example.failure_class,
         _when(group.last),
         name_of(example),
-        example.message,
+        _what(example),
     )
+
+
+def _what(entry: Entry) -> str:
+    """Why it was given up; what is wrong with an answer is said as well."""
+    return f"{entry.message} ({'; '.join(entry.problems)})" if entry.problems else entry.message
 
 
 def _group_row(group: Group) -> tuple[str, ...]:
@@ -174,7 +178,7 @@ def _group_row(group: Group) -> tuple[str, ...]:
         _when(group.last),
         cost if cost == "unknown" else f"{about}{cost}",
         name_of(example),
-        example.message,
+        _what(example),
     )
 
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from tollway.dead_letters.report import OnProgress, Progress
 
+from tollway.dead_letters.report import OnProgress, Progress
 from tollway_workers.cli.shared.output import console, say
 
 #: Seconds between two lines where there is no terminal; what is over before says nothing.

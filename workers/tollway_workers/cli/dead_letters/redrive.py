@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from tollway.dead_letters.report import Canary, OnProgress, RedriveReport
 
 from tollway import DeadLetters
+from tollway.dead_letters.report import Canary, OnProgress, RedriveReport
 from tollway.errors import InvalidJobs
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.consent import ask

@@ -11,7 +11,6 @@ from tollway.dead_letters.report import (
     Skip,
     Skipped,
 )
-
 from tollway.errors import InvalidJobs
 from tollway_schemas import LetterName
 from tollway_workers.cli.dead_letters.cost_bound import CostBound

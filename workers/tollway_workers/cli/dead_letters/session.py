@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import typer
-from tollway.dead_letters.report import OnProgress
 
 from tollway import DeadLetters
+from tollway.dead_letters.report import OnProgress
 from tollway_workers.app.connection import connection_of
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.progress import showing
