@@ -159,7 +159,7 @@ async def _killed(here: Ground, told: Told, options: Sequence[str], dice: Random
     """SIGKILL to a redrive, at some moment after it has begun to write."""
     before = await _marks(here)
     process = await _start(here, "redrive", "--yes", *options)
-    while process.returncode is None and await _marks(here) == before:
+    while process.returncode is None and await _marks(here) == before:  # noqa: ASYNC110 Kafka sends no event
         await asyncio.sleep(_POLL)
     await asyncio.sleep(dice.uniform(0.0, 0.2))
     if process.returncode is None:
@@ -173,7 +173,7 @@ async def _both(here: Ground, meant: Sequence[str]) -> tuple[Command, Command]:
     mending = ("--edit", "shorter.json", "--rate", "6000/min", "--yes", *meant)
     before = await _marks(here)
     first = asyncio.create_task(_command(here, "redrive", *mending))
-    while not first.done() and await _marks(here) == before:
+    while not first.done() and await _marks(here) == before:  # noqa: ASYNC110 Kafka sends no event
         await asyncio.sleep(_POLL)
     second = await _command(here, "redrive", *mending)
     return await first, second

@@ -43,7 +43,7 @@ def choosing(command: Callable[Concatenate[Chosen, P], None]) -> Callable[..., N
 
     parameters = sorted((*own, *options.values()), key=lambda each: each.kind)
     # What typer reads: a signature, and annotations by name.
-    chosen_first.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    chosen_first.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typing knows no such attribute
     chosen_first.__annotations__ = {each.name: each.annotation for each in parameters}
     return chosen_first
 
@@ -53,63 +53,62 @@ def _classes(begun: str) -> list[str]:
     return [each.value for each in FailureClass if each.value.startswith(begun)]
 
 
-def _text(*names: str, text: str, metavar: str = "TEXT") -> Any:
-    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=_WHICH)
+def _text(name: str, text: str, metavar: str = "TEXT") -> Any:
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=_WHICH)
+
+
+def _time(name: str, text: str) -> Any:
+    return typer.Option(name, parser=instant_in, metavar="TIME", help=text, rich_help_panel=_WHICH)
+
+
+Route = Annotated[str | None, _text("--route", "Of this route.")]
+Lane = Annotated[str | None, _text("--lane", "That were on this lane in the end.")]
+FailureKind = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        help="Of this failure class, such as bad_output.",
+        metavar="CLASS",
+        autocompletion=_classes,
+        rich_help_panel=_WHICH,
+    ),
+]
+Fingerprint = Annotated[
+    str | None, _text("--fingerprint", "Of this likely cause, or what it begins with: see groups.")
+]
+Tenant = Annotated[str | None, _text("--tenant", "Of this tenant.")]
+RunName = Annotated[str | None, _text("--run", "Of this run.")]
+Since = Annotated[
+    datetime | None, _time("--since", "Given up since: 30m, 2h, 7d ago, or 2026-01-31T08:00Z.")
+]
+Until = Annotated[datetime | None, _time("--until", "Given up before: the same.")]
+OneJob = Annotated[
+    str | None,
+    _text("--job", "Of this job; or the place it was read from.", "ID[/GENERATION]"),
+]
+Marked = Annotated[
+    bool | None,
+    typer.Option(
+        "--marked/--unmarked",
+        help="Those of which something became (redriven, discarded), or nothing yet.",
+        show_default="both",
+        rich_help_panel=_WHICH,
+    ),
+]
 
 
 def _chosen(
     *,
-    route: Annotated[str | None, _text("--route", text="Of this route.")] = None,
-    lane: Annotated[str | None, _text("--lane", text="Whose last call was on this lane.")] = None,
-    failure_class: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            help="Of this failure class, such as bad_output.",
-            autocompletion=_classes,
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    fingerprint: Annotated[
-        str | None, _text("--fingerprint", text="Of this likely cause: `groups` shows it.")
-    ] = None,
-    tenant: Annotated[str | None, _text("--tenant", text="Of this tenant.")] = None,
-    run: Annotated[str | None, _text("--run", text="Of this run.")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=instant_in,
-            metavar="TIME",
-            help="Given up since: 30m, 2h, 7d ago, or 2026-01-31T08:00Z.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=instant_in,
-            metavar="TIME",
-            help="Given up before: the same.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    job: Annotated[
-        str | None,
-        _text(
-            "--job",
-            text="Of this job; or the topic-partition-offset it was read from.",
-            metavar="ID[/GENERATION]",
-        ),
-    ] = None,
-    marked: Annotated[
-        bool | None,
-        typer.Option(
-            "--marked/--unmarked",
-            help="Those of which something became (redriven, discarded), or nothing yet.",
-            show_default="both",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
+    route: Route = None,
+    lane: Lane = None,
+    failure_class: FailureKind = None,
+    fingerprint: Fingerprint = None,
+    tenant: Tenant = None,
+    run: RunName = None,
+    since: Since = None,
+    until: Until = None,
+    job: OneJob = None,
+    marked: Marked = None,
     config: Config = None,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,

@@ -10,13 +10,19 @@ import typer
 from tollway import DeadLetters
 from tollway.dead_letters.report import Canary, OnProgress, RedriveReport
 from tollway.errors import InvalidJobs
+from tollway_schemas import TopicNames
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.consent import ask
 from tollway_workers.cli.dead_letters.cost_bound import CostBound, cost_bound
 from tollway_workers.cli.dead_letters.files import read_patch, read_schema
-from tollway_workers.cli.dead_letters.reports import redrive_facts, show_invalid, show_redrive
+from tollway_workers.cli.dead_letters.reports import (
+    name_text,
+    redrive_facts,
+    show_invalid,
+    show_redrive,
+)
 from tollway_workers.cli.dead_letters.session import run
-from tollway_workers.cli.shared.output import write_json
+from tollway_workers.cli.shared.output import say, write_json
 from tollway_workers.cli.shared.topic_scan import AsJson
 from tollway_workers.cli.times import a_minute_in, seconds_in
 from tollway_workers.errors import InputError
@@ -124,9 +130,13 @@ def redrive(
     except InvalidJobs as error:
         _refuse(error, as_json=as_json)
         raise typer.Exit(COULD_NOT_RUN) from None
+    # Where there is nothing to do the SDK's report is that of its survey.
+    report.dry_run = dry_run
     bound = _bound(report, chosen)
     if as_json:
         write_json(redrive_facts(report, bound))
+    elif not report.matched:
+        say(f"no such dead letters in {TopicNames(chosen.kafka.prefix).dead_letters}")
     else:
         show_redrive(report, bound)
     if report.stopped or not report.redriven:
@@ -202,6 +212,9 @@ def _asked_first(wanted: Wanted, *, dry_run: bool, yes: bool) -> RedriveReport:
     """What was done. Without `--yes` somebody is told first how many they are."""
     if dry_run or not yes:
         found = run(wanted.chosen, lambda letters, show: wanted.run(letters, show, dry_run=True))
+        if found.invalid:
+            named = [(name_text(each.letter), each.detail) for each in found.invalid_jobs]
+            raise InvalidJobs(named, found.invalid, found.invalid + found.redriven)
         if dry_run:
             return found
         ask("redrive", found.redriven, yes=yes)

@@ -42,6 +42,8 @@ def show_redrive(report: RedriveReport, bound: CostBound | None = None) -> None:
         say(f"stopped: {on_one_line(report.stopped)}", style="bold")
     if report.dry_run:
         say("nothing was published: the same command without --dry-run does it")
+    elif report.redriven:
+        say("how each ends: tollway dead-letters list --marked")
 
 
 def show_invalid(error: InvalidJobs) -> None:
