@@ -90,9 +90,11 @@ class RouteWriter:
         except (TimeoutError, KafkaError, IllegalOperation, AssertionError) as error:
             log.debug("a transactional producer was left: %s", type(error).__name__)
             await producer.client.close()
+        finally:
+            _look_at_what_failed(producer)
 
     async def write(self, records: Sequence[Outgoing]) -> None:
-        """Write all of these or none, and return when they are readable.
+        """Write all of these or none, and return when that is decided.
 
         Raises Fenced, NotAllowed or BrokerUnreachable; after that, what became of them is told by
         the marks alone, and this writer writes nothing any more.
@@ -152,6 +154,22 @@ class RouteWriter:
     async def _away(self, error: Exception) -> BrokerUnreachable:
         reason = f"{type(error).__name__}; {await why_unreachable(self._connection)}"
         return BrokerUnreachable(self._connection.bootstrap_servers, reason)
+
+
+def _look_at_what_failed(producer: Any) -> None:
+    """Nobody waits for these futures of aiokafka: asyncio would write their errors to the terminal.
+
+    A fenced producer has one for each batch, and one for its transaction.
+    """
+    accumulator = getattr(producer, "_message_accumulator", None)
+    queues = getattr(accumulator, "_batches", {}).values()
+    batches = [batch for queue in queues for batch in queue]
+    batches += getattr(accumulator, "_pending_batches", ())
+    futures = [getattr(batch, "_drain_waiter", None) for batch in batches]
+    futures.append(getattr(producer._txn_manager, "_transaction_waiter", None))
+    for future in futures:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()
 
 
 async def _taken_back(producer: Any) -> None:
