@@ -26,7 +26,7 @@ RIGHT: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cause:
     """One reason why jobs are given up."""
 

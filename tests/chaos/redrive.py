@@ -26,6 +26,10 @@ from traffic import job
 from tollway_schemas.job import Priority
 
 WORKERS = ("w0", "w1")
+#: Seconds that a redrive would take which is killed, for each kill: it lives shorter than that.
+_BETWEEN_KILLS = 3.0
+#: Seconds that one operator's redrive would take, while another begins.
+_BOTH_AT_WORK = 10.0
 #: Seconds between two looks at the marks.
 _POLL = 0.02
 
@@ -139,20 +143,31 @@ async def _mend_all(stage: Stage, here: Ground, size: Size, told: Told) -> None:
     stage.say("revalidating, under SIGKILL")
     fix = ("--revalidate", "--schema", "right.json", *meant("schema"))
     told.calls_before = len(await here.provider.calls())
+    slowly = _rate(told, "schema", size.kills * _BETWEEN_KILLS)
     for number in range(size.kills):
-        await _killed(here, told, (*fix, "--rate", "60000/min"), Random(stage.seed + number))
+        await _killed(here, told, (*fix, *slowly), Random(stage.seed + number))
     told.commands["revalidate"] = await _command(here, "redrive", "--yes", *fix)
     await _until(told, "schema", 2)
     stage.say("a canary, and two operators")
     canary = ("--canary", str(size.canary), "--canary-within", "1m")
     told.commands["canary"] = await _command(here, "redrive", "--yes", *canary, *meant("refused"))
     told.canary_published = _redriven(await _published(here), "refused-")
-    told.commands["one"], told.commands["two"] = await _both(here, meant("context"))
+    slowly = _rate(told, "context", _BOTH_AT_WORK)
+    told.commands["one"], told.commands["two"] = await _both(here, (*slowly, *meant("context")))
     for name in ("refused", "context", "broken", "truncated", "invalid", "expired"):
         stage.say(f"redriving {name}")
         more = by_cause[name].mended_by
         told.commands[name] = await _command(here, "redrive", "--yes", *more, *meant(name))
         await _until(told, name, 2)
+
+
+def _rate(told: Told, name: str, seconds: float) -> tuple[str, str]:
+    """So slow that all of a cause would take so long."""
+    return "--rate", f"{len(_ids(told, name)) / seconds:.3f}/s"
+
+
+def _ids(told: Told, name: str) -> Sequence[str]:
+    return next(ids for cause, ids in told.plants.items() if cause.name == name)
 
 
 async def _killed(here: Ground, told: Told, options: Sequence[str], dice: Random) -> None:
@@ -170,7 +185,7 @@ async def _killed(here: Ground, told: Told, options: Sequence[str], dice: Random
 
 async def _both(here: Ground, meant: Sequence[str]) -> tuple[Command, Command]:
     """Two operators on one route: the second begins while the first is at work."""
-    mending = ("--edit", "shorter.json", "--rate", "6000/min", "--yes", *meant)
+    mending = ("--edit", "shorter.json", "--yes", *meant)
     before = await _marks(here)
     first = asyncio.create_task(_command(here, "redrive", *mending))
     while not first.done() and await _marks(here) == before:  # noqa: ASYNC110 Kafka sends no event
@@ -181,8 +196,7 @@ async def _both(here: Ground, meant: Sequence[str]) -> tuple[Command, Command]:
 
 async def _until(told: Told, name: str, generation: int) -> None:
     """Wait until all jobs of a cause have a reply of that generation, or none comes any more."""
-    ids = next(ids for cause, ids in told.plants.items() if cause.name == name)
-    left, moved = set(ids), time.monotonic()
+    left, moved = set(_ids(told, name)), time.monotonic()
     while left and time.monotonic() - moved < PATIENCE:
         done = {each for each in left if told.watch.generation(each) >= generation}
         if done:
