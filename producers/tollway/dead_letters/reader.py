@@ -189,12 +189,14 @@ class TopicReader:
         return BrokerUnreachable(self._connection.bootstrap_servers, reason)
 
     async def _stop(self) -> None:
-        # aiokafka's fetcher misses a request to end while it turns to other partitions; asked
-        # again, it ends.
-        try:
-            async with asyncio.timeout(_STOP):
-                await self._consumer.stop()
-        except TimeoutError:
+        # While its broker is away, aiokafka's consumer waits for ever, or ends as if it had been
+        # cancelled: that is no cancellation of ours.
+        stopping = asyncio.ensure_future(self._consumer.stop())
+        done, _ = await asyncio.wait([stopping], timeout=_STOP)
+        if not done:
+            stopping.cancel()
+            await asyncio.wait([stopping], timeout=_STOP)
+        if not done or stopping.cancelled() or stopping.exception() is not None:
             await self._consumer._client.close()
 
 
