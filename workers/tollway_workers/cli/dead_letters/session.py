@@ -13,6 +13,7 @@ from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.progress import showing
 from tollway_workers.cli.shared.output import say
 from tollway_workers.exit_status import INTERRUPTED
+from tollway_workers.kafka.connect import quieten_client_logs
 
 T = TypeVar("T")
 
@@ -22,6 +23,9 @@ def run(chosen: Chosen, work: Callable[[DeadLetters, OnProgress], Awaitable[T]])
 
     Ctrl-C ends it between two transactions, with a word on how to go on.
     """
+
+    # What goes wrong is said once, by what is raised.
+    quieten_client_logs()
 
     async def session() -> T:
         with showing() as show:
