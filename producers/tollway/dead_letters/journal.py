@@ -97,10 +97,9 @@ class JournalAnswers:
         """Whether an answer of it is cut, and not found."""
         return any(call not in self._found for call in cut_answers(letter))
 
-    def stand_ins(self, letter: DeadLetter) -> tuple[StoredAnswer, ...]:
-        """Empty answers in the places of those that `of` would read."""
-        calls = cut_answers(letter)
-        return tuple(StoredAnswer(attempt=call.attempt) for call in calls if call in self._found)
+    def found(self, letter: DeadLetter) -> int:
+        """How many of its answers that are cut `of` can read whole."""
+        return sum(call in self._found for call in cut_answers(letter))
 
     async def of(self, letter: DeadLetter) -> tuple[StoredAnswer, ...]:
         """The whole answers of its calls whose answers are cut, as far as they were found."""

@@ -115,6 +115,5 @@ class Marking:
             run=None if entry.run is None else entry.run[:128],
             fingerprint=entry.fingerprint[:64],
         )
-        value = encode(mark)
-        self._marks.take(key, value)
-        return Item(name.route, (Outgoing(topic, key, value, []),))
+        self._marks.put(mark)
+        return Item(name.route, (Outgoing(topic, key, encode(mark), []),))

@@ -60,12 +60,12 @@ class MarkTable:
             # A mark under another's key would hide that one's.
             self.unreadable += 1
             return None
-        route = mark.next_route
-        shared = None if route is None else self._routes.setdefault(route, route)
-        self._said[_digest(key)] = _Said(mark.fate, mark.next_generation, shared)
-        if key in self.wanted:
-            self.whole[key] = mark
+        self._note(key, mark)
         return mark
+
+    def put(self, mark: Mark) -> None:
+        """Note an operator's mark that is about to be written."""
+        self._note(mark_key(mark.letter), mark)
 
     def fate_of(self, letter: LetterName) -> Fate | None:
         """What became of it; None: nothing yet."""
@@ -82,6 +82,13 @@ class MarkTable:
         said = self._said.get(_digest(mark_key(letter)))
         return 0 if said is None else said.generation or 0
 
+    def _note(self, key: bytes, mark: Mark) -> None:
+        route = mark.next_route
+        shared = None if route is None else self._routes.setdefault(route, route)
+        self._said[_digest(key)] = _Said(mark.fate, mark.next_generation, shared)
+        if key in self.wanted:
+            self.whole[key] = mark
+
     def _take_back(self, key: bytes) -> None:
         self.whole.pop(key, None)
         if _parts(key) != _OF_MARK:
@@ -89,6 +96,14 @@ class MarkTable:
         elif (said := self._said.get(_digest(key))) is not None:
             # Redriven again, it must not have the generation that it had then.
             said.fate = None
+
+
+def letter_digest(letter: LetterName) -> bytes:
+    """Sixteen bytes that stand for a letter where many are kept in mind.
+
+    What orjson makes takes kilobytes, however short it is.
+    """
+    return _digest(mark_key(letter))
 
 
 def _digest(key: bytes) -> bytes:

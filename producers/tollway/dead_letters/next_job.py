@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -13,7 +13,7 @@ from tollway_schemas import Fate, Job, LetterName, Mark, Priority, SchemaError, 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import LONGEST_DEADLINE
-from tollway_schemas.keys import job_key, mark_key
+from tollway_schemas.keys import job_key
 from tollway_schemas.redrive import Redrive, StoredAnswer
 
 #: What the fleet alone writes, and a next generation begins without.
@@ -46,23 +46,18 @@ class Again:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """Two records that belong together: the job's next generation, and the mark of its letter."""
+    """The record of a job's next generation."""
 
     letter: LetterName
+    """The dead letter that it was."""
     topic: str
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
-    mark_key: bytes
-    mark: bytes
     job: Job
+    """As it is published, but for its deadline and its answers."""
     answers: int
     """Stored answers that it carries."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of both, roughly."""
-        return len(self.value) + len(self.mark) + 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +85,16 @@ def next_generation(letter: LetterName, published: int, *, is_mended: bool) -> i
 
 
 def publication(again: Again, generation: int, terms: Terms, now: datetime) -> Publication:
-    """The records. Raises Unpublishable."""
+    """The record. Raises Unpublishable."""
     fields = _completed(again, terms.change, now)
     fields["generation"] = generation
-    job = _valid(fields)
-    span = max(job.deadline - job.created_at, DEFAULT_DEADLINES[job.priority])
-    wanted = terms.change.deadline or min(span, LONGEST_DEADLINE)
+    had = _time_had(fields)
     # Counted from now on, so that it has the same time again if it is given up again.
-    fields["created_at"], fields["deadline"] = now.isoformat(), (now + wanted).isoformat()
+    fields["created_at"] = fields["deadline"] = now.isoformat()
+    job = _valid(fields)
+    had = min(max(had, DEFAULT_DEADLINES[job.priority]), LONGEST_DEADLINE)
+    deadline = now + (terms.change.deadline or had)
+    fields["deadline"] = deadline.isoformat()
     answers = list(again.answers) if terms.change.revalidate else []
     value = _encoded(fields, _redrive(again, answers, terms, now))
     while len(value) > terms.most_bytes and answers:
@@ -106,17 +103,29 @@ def publication(again: Again, generation: int, terms: Terms, now: datetime) -> P
         value = _encoded(fields, _redrive(again, answers, terms, now))
     if len(value) > terms.most_bytes:
         raise Unpublishable(f"is {len(value):,} bytes long, the limit is {terms.most_bytes:,}")
-    job = job.model_copy(update={"created_at": now, "deadline": now + wanted})
     return Publication(
         letter=again.letter,
         topic=terms.names.jobs(job.route, job.priority),
         key=job_key(job.id),
         value=value,
-        headers=[*again.headers, *job_headers(job)],
-        mark_key=mark_key(again.letter),
-        mark=encode(_mark(again, job, terms.by, now)),
+        headers=[*again.headers, *job_headers(job, deadline)],
         job=job,
         answers=len(answers),
+    )
+
+
+def mark_of(again: Again, published: Publication, by: str) -> Mark:
+    """What is to be said of its dead letter, in the same transaction."""
+    job = published.job
+    return Mark(
+        letter=again.letter,
+        fate=Fate.REDRIVEN,
+        at=job.created_at,
+        by=by,
+        next_generation=job.generation,
+        next_route=job.route,
+        run=job.run,
+        fingerprint=again.fingerprint[:64],
     )
 
 
@@ -143,7 +152,18 @@ def _completed(again: Again, change: Change, now: datetime) -> dict[str, Any]:
     return fields | {name: said for name, said in left_out.items() if not fields.get(name)}
 
 
-def _valid(fields: dict[str, Any]) -> Job:
+def _time_had(fields: Mapping[str, Any]) -> timedelta:
+    """How long it was given at first. Raises Unpublishable for times that are none."""
+    try:
+        created = datetime.fromisoformat(fields["created_at"])
+        return datetime.fromisoformat(fields["deadline"]) - created
+    except (TypeError, ValueError):
+        # Written in another way than ours, or no times at all.
+        job = _valid(fields)
+        return job.deadline - job.created_at
+
+
+def _valid(fields: Mapping[str, Any]) -> Job:
     try:
         return decode(Job, orjson.dumps(fields))
     except SchemaError as error:
@@ -167,19 +187,6 @@ def _redrive(again: Again, answers: list[StoredAnswer], terms: Terms, now: datet
 
 def _encoded(fields: dict[str, Any], redrive: bytes) -> bytes:
     return orjson.dumps({**fields, "redrive": orjson.Fragment(redrive)})
-
-
-def _mark(again: Again, job: Job, by: str, now: datetime) -> Mark:
-    return Mark(
-        letter=again.letter,
-        fate=Fate.REDRIVEN,
-        at=now,
-        by=by,
-        next_generation=job.generation,
-        next_route=job.route,
-        run=job.run,
-        fingerprint=again.fingerprint[:64],
-    )
 
 
 def _priority_of(topic: str) -> Priority | None:

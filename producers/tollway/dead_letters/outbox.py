@@ -10,6 +10,8 @@ from tollway.dead_letters.transactions import MOST_BYTES, MOST_LETTERS, Outgoing
 
 #: Bytes that wait at most, of all routes together.
 _MOST_WAITING = 32 * 2**20
+#: Items between two turns of the event loop.
+_OFTEN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Outbox:
         self._waiting: dict[str, list[Item]] = {}
         self._bytes: dict[str, int] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
+        self._added = 0
         self.written = 0
 
     async def add(self, item: Item) -> None:
@@ -67,6 +70,10 @@ class Outbox:
             await self._write(item.route)
             waiting = self._waiting.setdefault(item.route, [])
         waiting.append(item)
+        self._added += 1
+        if self._added % _OFTEN == 0:
+            # What is under way goes on meanwhile.
+            await asyncio.sleep(0)
         self._bytes[item.route] = self._bytes.get(item.route, 0) + item.size
         if len(waiting) >= self._pace.chunk:
             await self._write(item.route)

@@ -9,12 +9,13 @@ import orjson
 
 from tollway.connection import KafkaConnection
 from tollway.dead_letters.mark_log import follow_marks, read_marks
-from tollway.dead_letters.marks import MarkTable
+from tollway.dead_letters.marks import MarkTable, letter_digest
 from tollway.dead_letters.next_job import (
     Again,
     Publication,
     Terms,
     Unpublishable,
+    mark_of,
     next_generation,
     publication,
 )
@@ -33,6 +34,7 @@ from tollway.dead_letters.transactions import Outgoing, RouteWriters
 from tollway.errors import BrokerUnreachable, Fenced, InvalidJobs, RedriveInterrupted, UnknownTopic
 from tollway.topics import advice_for_route
 from tollway_schemas import Fate, LetterName
+from tollway_schemas.codec import encode
 from tollway_schemas.keys import mark_key
 
 
@@ -97,7 +99,7 @@ class RedriveRun:
         counted: set[bytes] = set()
         self._routes, self._topics = set(), set()
         async for meant in self._source.meant(self._marks, "reading", whole=False):
-            key = mark_key(meant.name)
+            key = letter_digest(meant.name)
             if key in counted:
                 # A worker that crashed may have written it twice.
                 continue
@@ -146,10 +148,8 @@ class RedriveRun:
             found = self._publication(meant, report)
             if found is None:
                 continue
-            # A second copy of the letter is marked by now.
-            self._marks.take(found.mark_key, found.mark)
             _count(report, meant, found)
-            await outbox.add(_item(found, self._terms.names.marks))
+            await outbox.add(self._item(meant, found))
             if canary is not None and len(names) < canary.count:
                 names.append(found.letter)
                 if len(names) == canary.count:
@@ -227,16 +227,20 @@ class RedriveRun:
             return None
         return found
 
+    def _item(self, meant: Meant, found: Publication) -> Item:
+        """The job and the mark of its letter; a second copy of that is marked from here on."""
+        assert meant.again is not None  # noqa: S101 what has no job has no publication
+        said = mark_of(meant.again, found, self._terms.by)
+        self._marks.put(said)
+        job = Outgoing(found.topic, found.key, found.value, found.headers)
+        mark = Outgoing(self._terms.names.marks, mark_key(meant.name), encode(said), [])
+        return Item(meant.name.route, (job, mark))
+
     def _say(self, total: int) -> Callable[[int], None]:
         def say(written: int) -> None:
             self._on_progress(Progress("published", written, total))
 
         return say
-
-
-def _item(found: Publication, marks: str) -> Item:
-    job = Outgoing(found.topic, found.key, found.value, found.headers)
-    return Item(found.letter.route, (job, Outgoing(marks, found.mark_key, found.mark, [])))
 
 
 def _count(report: RedriveReport, meant: Meant, found: Publication) -> None:

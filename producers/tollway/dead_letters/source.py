@@ -9,14 +9,15 @@ from tollway.dead_letters.entry import Entry
 from tollway.dead_letters.export_file import Correction, corrections
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.journal import JournalAnswers, merged_answers
-from tollway.dead_letters.marks import MarkTable
+from tollway.dead_letters.marks import MarkTable, letter_digest
 from tollway.dead_letters.next_job import Again
 from tollway.dead_letters.originals import OriginalJobs
 from tollway.dead_letters.report import Skip
 from tollway.dead_letters.scan import Letter, LetterScan
-from tollway_schemas import LetterName, headers
-from tollway_schemas.keys import mark_key
+from tollway_schemas import DeadLetter, LetterName, headers
 from tollway_schemas.redrive import MOST_ANSWERS, StoredAnswer
+
+_STAND_IN = StoredAnswer(attempt=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,7 @@ class TopicSource:
         if self._change.revalidate:
             if not self._learned:
                 self._journal.want(dead)
-            found = await self._journal.of(dead) if whole else self._journal.stand_ins(dead)
-            answers = merged_answers(dead.stored_answers(), found, MOST_ANSWERS)
+            answers = await self._answers(dead) if whole else self._stand_ins(dead)
         again = Again(
             letter=letter.name,
             job=job,
@@ -114,6 +114,15 @@ class TopicSource:
         )
         lacks = self._change.revalidate and self._journal.lacks(dead)
         return Meant(entry, letter.name, again, lacks_answers=lacks)
+
+    async def _answers(self, dead: DeadLetter) -> tuple[StoredAnswer, ...]:
+        found = await self._journal.of(dead)
+        return merged_answers(dead.stored_answers(), found, MOST_ANSWERS)
+
+    def _stand_ins(self, dead: DeadLetter) -> tuple[StoredAnswer, ...]:
+        """As many empty ones."""
+        kept = sum(answer.revalidatable for answer in dead.bad_answers)
+        return (_STAND_IN,) * min(kept + self._journal.found(dead), MOST_ANSWERS)
 
 
 class FileSource:
@@ -128,7 +137,7 @@ class FileSource:
         self._named: dict[bytes, Correction] = {}
         for correction in corrections(path):
             # Of two lines for one, the last.
-            self._named[mark_key(correction.letter)] = correction
+            self._named[letter_digest(correction.letter)] = correction
         self._learned = False
         self._seen: set[bytes] = set()
 
@@ -136,7 +145,7 @@ class FileSource:
         """Each dead letter that the file names, and those that are nowhere at the end."""
         seen: set[bytes] = set()
         async for letter in self._scan.letters(marks, stage):
-            key = mark_key(letter.name)
+            key = letter_digest(letter.name)
             if key not in self._named or key in seen:
                 continue
             seen.add(key)
