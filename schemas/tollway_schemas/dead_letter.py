@@ -13,7 +13,14 @@ from tollway_schemas.errors import InvalidValue
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
-from tollway_schemas.redrive import MOST_ANSWERS, LetterName, StoredAnswer
+from tollway_schemas.redrive import (
+    MOST_ANSWERS,
+    MOST_JOB_ID,
+    MOST_NAME,
+    MOST_TENANT,
+    LetterName,
+    StoredAnswer,
+)
 from tollway_schemas.request import ToolCall
 
 #: Characters that are kept of what a model said, and was refused.
@@ -130,11 +137,11 @@ class DeadLetter(Record):
 
     @property
     def name(self) -> LetterName:
-        """Its identity."""
+        """Its identity; one that no fleet has written is named by what of it a name may have."""
         return LetterName(
-            route=self.route or "",
-            tenant=self.tenant,
-            job_id=self.job_id,
+            route=(self.route or "")[:MOST_NAME],
+            tenant=None if self.tenant is None else self.tenant[:MOST_TENANT],
+            job_id=self.job_id[:MOST_JOB_ID] or "?",
             generation=self.generation,
         )
 

@@ -15,7 +15,10 @@ MOST_ANSWERS = 8
 #: Calls of tools in one stored answer.
 MOST_TOOL_CALLS = 128
 
-Name = Annotated[str, Field(max_length=128)]
+#: Characters of the parts of a dead letter's name.
+MOST_NAME, MOST_TENANT, MOST_JOB_ID = 128, 256, 512
+
+Name = Annotated[str, Field(max_length=MOST_NAME)]
 #: Who did something: an operator as `user@host`, or a worker's instance id.
 Who = Annotated[str, Field(max_length=256)]
 
@@ -25,9 +28,9 @@ class LetterName(Record):
 
     route: Name
     """The route the job asked for; empty where nobody knows."""
-    tenant: Annotated[str, Field(max_length=256)] | None = None
+    tenant: Annotated[str, Field(max_length=MOST_TENANT)] | None = None
     """Who the job was for, as the dead letter says; absent of a record that holds no job."""
-    job_id: Annotated[str, Field(min_length=1, max_length=512)]
+    job_id: Annotated[str, Field(min_length=1, max_length=MOST_JOB_ID)]
     """The job's id; of a record that holds no job its origin, topic-partition-offset."""
     generation: Annotated[int, Field(ge=1, le=MOST)] = 1
     """The job's generation; 1 of a record that holds no job."""

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from samples import job, progress
 
 from tollway_schemas.codec import decode
@@ -54,11 +55,16 @@ class Sink:
                 return
 
     async def lower_limit(self, topic: str, most: int) -> None:
+        """Return once the broker holds to it: the admin client is answered before that."""
         config = {"max.message.bytes": str(most)}
         admin = AIOKafkaAdminClient(**self._client)
         await admin.start()
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
         await admin.close()
+        async with AIOKafkaProducer(**self._client) as other, asyncio.timeout(20):
+            with pytest.raises(MessageSizeTooLargeError):
+                while True:
+                    await other.send_and_wait(topic, os.urandom(most + 1_000))
 
     async def sizes(self, topic: str) -> list[int]:
         return sorted(map(len, await self.values(topic)))

@@ -106,6 +106,26 @@ def test_the_journal_of_an_id_shows_each_route_and_tenant_apart(
     assert [told.index(part) for part in parts] == sorted(told.index(part) for part in parts)
 
 
+def test_the_journal_says_of_an_answer_that_it_was_revalidated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = JournalRecord(
+        job_id="42",
+        generation=2,
+        route="extract",
+        worker="w",
+        provenance=Provenance.LIVE,
+        revalidated=True,
+        answered_at=instant(NOW),
+        response={"n": 1},
+    )
+    scanned(monkeypatch, journal, LoggedRecord(("journal", 0), 9, b"42", encode(answer)))
+
+    journal.journal("42")
+
+    assert "answer without a call (live, revalidated)" in capsys.readouterr().out
+
+
 def test_the_journal_shows_an_answer_that_no_call_was_made_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

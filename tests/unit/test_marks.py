@@ -42,6 +42,15 @@ def test_a_letter_is_named_by_route_tenant_job_and_generation() -> None:
     assert letter().name == NAME
 
 
+@pytest.mark.parametrize("name", ["", "x" * 5_000])
+def test_a_letter_that_no_fleet_has_written_has_a_name_all_the_same(name: str) -> None:
+    strange = {"job_id": name, "tenant": name, "route": name}
+
+    named = letter().model_copy(update=strange).name
+
+    assert len(named.job_id) in range(1, 513)
+
+
 def test_letters_share_no_key_and_a_workers_mark_has_a_key_of_its_own() -> None:
     names = [
         NAME,

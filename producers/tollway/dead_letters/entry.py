@@ -214,6 +214,7 @@ def _described(record: KeptRecord, kind: Kind, problem: str = "") -> Entry:
         # What has no origin is told apart by where it lies itself.
         origin=header(headers.ORIGIN) or here,
         worker=header(headers.WORKER) or _UNKNOWN,
+        configuration=header(headers.CONFIGURATION),
         attempts=_number(header(headers.ATTEMPTS), 0),
         cost=0 if kind in ("raw", "raw-head") else None,
         partition=partition,

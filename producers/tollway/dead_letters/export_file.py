@@ -111,7 +111,9 @@ def _readable(raw: bytes) -> dict[str, Any]:
     """Bytes in a form that can be mended by hand: as JSON, as text, or in base64."""
     try:
         parsed = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        # JSON is read to a greater depth than it is written.
+        orjson.dumps({"job": {"job": parsed}})
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         parsed = None
     if isinstance(parsed, dict):
         return {"job": parsed}

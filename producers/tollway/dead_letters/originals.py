@@ -27,7 +27,9 @@ class OriginalJobs:
             return None
         try:
             job = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            # Nested deeper than that, it can be read and not be written again.
+            orjson.dumps({"job": {"job": job}})
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
             return None
         return job if isinstance(job, dict) else None
 

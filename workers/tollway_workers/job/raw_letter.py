@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, fingerprint
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.job.envelopes import HEAD_BYTES, instant, size_of
+from tollway_workers.job.envelopes import HEAD_BYTES, Writer, instant, size_of
 from tollway_workers.ownership.record import ReceivedRecord
 
 #: The partition that a record stood in.
@@ -28,7 +28,7 @@ def raw_dead_letter(
     failure: Failure,
     route: str,
     *,
-    worker: str,
+    by: Writer,
     now: float,
     most_bytes: int,
 ) -> RawDeadLetter:
@@ -54,7 +54,8 @@ def raw_dead_letter(
             (headers.FINGERPRINT, fingerprint(route, failure.failure_class, _kind(failure))),
             (headers.ORIGIN, origin),
             (headers.DEAD_AT, instant(now).isoformat()),
-            (headers.WORKER, worker),
+            (headers.WORKER, by.worker),
+            (headers.CONFIGURATION, by.configuration),
         )
     )
     return RawDeadLetter(dead_letter_key(origin, 1), value, passed + described)

@@ -122,7 +122,7 @@ class OutcomePublisher:
             record,
             failure,
             route,
-            worker=settings.worker,
+            by=self._writer(),
             now=self._clock.now(),
             most_bytes=settings.most_bytes,
         )
@@ -244,7 +244,7 @@ class OutcomePublisher:
             lambda: outgoing.dead_letter(
                 progress,
                 outcome,
-                by=Writer(settings.worker, settings.configuration()),
+                by=self._writer(),
                 now=self._clock.now(),
                 most_bytes=settings.most_bytes,
             )
@@ -263,6 +263,9 @@ class OutcomePublisher:
                 described,
             )
         )
+
+    def _writer(self) -> Writer:
+        return Writer(self._settings.worker, self._settings.configuration())
 
     async def _send(self, record: OutgoingRecord) -> None:
         """Send and wait: what follows depends on it."""

@@ -214,6 +214,7 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "lane": reply.lane,
         "provenance": reply.provenance.value if reply.provenance else None,
         "scripted": reply.scripted,
+        "revalidated": reply.revalidated,
         "waited": reply.waited,
         "attempts": reply.calls,
         "uncharged": {kind.value: calls for kind, calls in reply.uncharged.items()},
