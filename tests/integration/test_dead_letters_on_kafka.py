@@ -150,8 +150,9 @@ async def test_an_answer_that_was_cut_is_taken_from_the_journal_or_said_to_be_go
         letter("kept", bad=[answer('{"n": ', cut=True)]),
         letter("gone", bad=[answer('{"n": ', cut=True)]),
     )
-    body = {"choices": [{"message": {"content": '{"n": 17}'}}]}
-    for tenant, said in (("acme", body), ("thief", {"choices": [{"message": {"content": "no"}}]})):
+    body: Any = {"choices": [{"message": {"content": '{"n": 17}'}}]}
+    other: Any = {"choices": [{"message": {"content": "no"}}]}
+    for tenant, said in (("acme", body), ("thief", other)):
         call = JournalRecord(
             job_id="kept",
             generation=1,

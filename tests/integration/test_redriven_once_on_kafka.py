@@ -17,6 +17,7 @@ from size import sized
 from tollway.dead_letters import Fenced, Filter, Progress, RedriveInterrupted
 from tollway.dead_letters.mark_log import read_marks
 from tollway.dead_letters.marks import MarkTable
+from tollway.dead_letters.report import OnProgress
 from tollway.dead_letters.transactions import Outgoing, RouteWriter, RouteWriters
 from tollway_schemas import Fate, Mark, Priority
 from tollway_schemas.codec import encode
@@ -54,6 +55,16 @@ async def killed(bench: Bench, after: int) -> None:
     await process.communicate()
 
 
+def _setting(event: asyncio.Event) -> OnProgress:
+    """Set it once something was published."""
+
+    def say(progress: Progress) -> None:
+        if progress.stage == "published":
+            event.set()
+
+    return say
+
+
 async def published(bench: Bench, route: str = "extract") -> Counter[tuple[str, int]]:
     return Counter((job["id"], job["generation"]) for job in await bench.job_values(route))
 
@@ -82,11 +93,7 @@ async def test_of_two_operators_on_one_route_the_first_is_fenced_and_each_job_pu
     await bench.write(*(letter(f"job-{number}") for number in range(30)))
     begun = asyncio.Event()
 
-    def say(progress: Progress) -> None:
-        if progress.stage == "published":
-            begun.set()
-
-    slow = asyncio.create_task(bench.letters.redrive(rate=60, on_progress=say))
+    slow = asyncio.create_task(bench.letters.redrive(rate=60, on_progress=_setting(begun)))
     await begun.wait()
     report = await bench.letters.redrive()
 
@@ -185,11 +192,8 @@ async def test_a_broker_that_goes_away_in_the_middle_is_one_sentence_and_nothing
             await create_topics(*names, bootstrap_servers=servers)
             await bench.write(*(letter(f"job-{number}") for number in range(40)))
             begun = asyncio.Event()
-            task = asyncio.create_task(
-                bench.letters.redrive(
-                    rate=120, on_progress=lambda each: each.stage == "published" and begun.set()
-                )
-            )
+            redrive = bench.letters.redrive(rate=120, on_progress=_setting(begun))
+            task = asyncio.create_task(redrive)
             await begun.wait()
             await asyncio.to_thread(kafka.stop)
             with pytest.raises(

@@ -47,7 +47,7 @@ def letter(
 ) -> DeadLetter:
     """A dead letter of the route `extract`; `job`: what its job has otherwise."""
     now = datetime.now(UTC)
-    plain = {
+    plain: dict[str, Any] = {
         "id": job_id,
         "generation": generation,
         "route": "extract",

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from tollway.dead_letters.merge_patch import merged
-from tollway.errors import InvalidSettings
+from tollway.errors import InvalidNewJob, InvalidSettings
 from tollway.output import Output, OutputReader
 from tollway_schemas import OutputSchema
 from tollway_schemas.codec import encode
@@ -61,7 +61,7 @@ def change_of(
     only_revalidate: bool,
     deadline: timedelta | None,
 ) -> Change:
-    """The change that is asked for. Raises InvalidSettings, or InvalidNewJob for a schema."""
+    """The change that is asked for. Raises InvalidSettings."""
     if deadline is not None and not timedelta(0) < deadline <= LONGEST_DEADLINE:
         raise InvalidSettings(
             f"deadline: must be more than nothing and at most {LONGEST_DEADLINE}, the longest that "
@@ -102,8 +102,14 @@ def _meant(name: str) -> str:
 
 def _output(schema: Output[Any]) -> Mapping[str, Any]:
     """An OutputSchema replaces what it says; any other schema is the JSON Schema alone."""
-    wanted = OutputReader.of(schema).schema
+    try:
+        wanted = OutputReader.of(schema).schema
+    except InvalidNewJob as error:
+        said = str(error).removeprefix("output").lstrip(":. ")
+        raise InvalidSettings(f"schema: {said}") from None
     if wanted is None:
         return {}
+    if (found := no_json_of(wanted.json_schema)) is not None:
+        raise InvalidSettings(f"schema: {found}")
     fields: dict[str, Any] = orjson.loads(encode(wanted))
     return fields if isinstance(schema, OutputSchema) else {"json_schema": fields["json_schema"]}

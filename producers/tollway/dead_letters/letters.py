@@ -196,7 +196,7 @@ class DeadLetters:
         asked for.
 
         Raises:
-            InvalidSettings, InvalidNewJob: the edit or the schema cannot be used.
+            InvalidSettings: the edit, the schema, or another option cannot be used.
             InvalidJobs: jobs would not be valid; each is named, none is published.
             UnknownTopic: a route has no topic; nothing is published.
             Fenced: another operator has begun to work on the same route.

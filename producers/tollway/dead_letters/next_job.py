@@ -135,7 +135,9 @@ def _completed(again: Again, change: Change, now: datetime) -> dict[str, Any]:
     for name in _OF_THE_FLEET:
         fields.pop(name, None)
     of_topic = _priority_of(again.origin)
-    created = fields.get("created_at") or min(again.dead_at, now).isoformat()
+    created = fields.get("created_at")
+    if created is None:
+        created = min(again.dead_at, now).isoformat()
     left_out = {
         "id": again.letter.job_id,
         "route": again.letter.route,
@@ -149,7 +151,7 @@ def _completed(again: Again, change: Change, now: datetime) -> dict[str, Any]:
         if of_topic is not None and "priority" not in (change.patch or {}):
             # The topic that it was published to decided that, whatever it said itself.
             fields["priority"] = of_topic.value
-    return fields | {name: said for name, said in left_out.items() if not fields.get(name)}
+    return fields | {name: said for name, said in left_out.items() if fields.get(name) is None}
 
 
 def _time_had(fields: Mapping[str, Any]) -> timedelta:
