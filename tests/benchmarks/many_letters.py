@@ -62,7 +62,7 @@ def letters(count: int, run: str) -> Iterator[DeadLetter]:
     """With a prompt of 2 KB and an answer of 1 KB each."""
     now = datetime.now(UTC)
     for number in range(count):
-        job = {
+        job: dict[str, Any] = {
             "id": f"{run}-{number}",
             "route": "extract",
             "run": run,
