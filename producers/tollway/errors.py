@@ -181,9 +181,9 @@ class Fenced(ProducerError):
         self.route = route
         self.done = done
         super().__init__(
-            f"another operator has begun to work on the dead letters of route {route!r}, which "
-            f"ends this work ({done:,} done): none is redriven twice; run it again when theirs "
-            "has ended"
+            f"another operator has begun to work on the dead letters of route {route!r} (or this "
+            f"process stood still for 10 s), which ends this work ({done:,} done): none is "
+            "redriven twice; run it again when theirs has ended"
         )
 
 

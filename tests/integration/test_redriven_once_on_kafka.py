@@ -5,7 +5,7 @@ import gc
 import random
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,14 @@ import redrive_process
 from bench_of_letters import Bench, letter
 from size import sized
 
-from tollway.dead_letters import Fenced, Filter, Progress, RedriveInterrupted
+from tollway.dead_letters import (
+    Fenced,
+    Filter,
+    Progress,
+    RedriveInterrupted,
+    RedriveReport,
+    Skip,
+)
 from tollway.dead_letters.mark_log import read_marks
 from tollway.dead_letters.marks import MarkTable
 from tollway.dead_letters.report import OnProgress
@@ -59,7 +66,7 @@ def _setting(event: asyncio.Event) -> OnProgress:
     """Set it once something was published."""
 
     def say(progress: Progress) -> None:
-        if progress.stage == "published":
+        if progress.stage == "redriving":
             event.set()
 
     return say
@@ -101,6 +108,26 @@ async def test_of_two_operators_on_one_route_the_first_is_fenced_and_each_job_pu
         await slow
     assert fenced.value.done + report.redriven == 30
     assert await published(bench) == {(f"job-{number}", 2): 1 for number in range(30)}
+
+
+async def test_what_another_operator_did_since_it_was_counted_is_not_done_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.write(letter("a"), letter("b"), letter("c"))
+    take, reports = RouteWriters.take, list[RedriveReport]()
+
+    async def late(self: RouteWriters, routes: Sequence[str]) -> None:
+        monkeypatch.setattr(RouteWriters, "take", take)
+        reports.append(await bench.letters.redrive(Filter(job_id="a")))
+        await bench.letters.discard(Filter(job_id="b"), why="of no use")
+        await take(self, routes)
+
+    monkeypatch.setattr(RouteWriters, "take", late)
+    report = await bench.letters.redrive()
+
+    assert (report.redriven, report.skipped) == (1, {Skip.MARKED: 2})
+    assert [each.redriven for each in reports] == [1]
+    assert set(await published(bench)) == {("a", 2), ("c", 2)}
 
 
 async def test_operators_on_two_routes_do_not_disturb_each_other(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from tollway.dead_letters import Progress
 
 
 def say(progress: Progress) -> None:
-    if progress.stage == "published":
+    if progress.stage == "redriving":
         sys.stdout.write(f"{progress.done}\n")
         sys.stdout.flush()
 

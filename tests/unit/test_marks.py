@@ -10,6 +10,7 @@ from tollway_schemas.keys import ending_key, mark_key
 from tollway_schemas.mark import Fate, LetterName, Mark
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.redrive import MOST_ANSWERS, Redrive, StoredAnswer
+from tollway_schemas.request import ToolCall
 
 AT = datetime.fromtimestamp(NOW, UTC)
 NAME = LetterName(route="extract", tenant="acme", job_id="job-1", generation=2)
@@ -83,6 +84,16 @@ def test_an_answer_that_was_cut_cannot_be_revalidated() -> None:
 
     assert whole.revalidatable
     assert not whole.model_copy(update={"cut": True}).revalidatable
+
+
+def test_an_answer_that_is_shortened_says_so_and_loses_its_calls_if_they_are_longer() -> None:
+    call = ToolCall.model_validate({"id": "c", "function": {"name": "f", "arguments": "x" * 99}})
+    answer = BadAnswer(attempt=1, text="12345", tool_calls=(call,), finish="tool")
+
+    assert answer.shortened(200) is answer
+    assert answer.shortened(50).tool_calls == ()
+    assert [answer.shortened(n).cut for n in (50, 3)] == [True, True]
+    assert answer.shortened(3).text == "123"
 
 
 def test_of_an_older_release_what_broke_its_schema_is_whole_unless_it_is_as_long_as_was_kept() -> (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from memory_fleet import NAMES, MemoryFleet
-from samples import job, lane
+from samples import attempt, job, lane, progress
 from scripted_provider import ScriptedProvider, completion
 
 from tollway_schemas.codec import decode
@@ -265,6 +265,17 @@ async def test_a_job_that_was_called_is_not_revalidated_again() -> None:
     registry = desk.fleet.metrics.registry
     assert registry.get_sample_value("tollway_revalidations_total", counted) == 1
     assert desk.calls == 3
+
+
+async def test_a_job_that_was_called_elsewhere_is_called_on() -> None:
+    desk = Desk()
+    called = progress(redriven(stored()))
+    called.note(attempt(1, FailureClass.TRANSIENT))
+    async with desk.fleet as fleet:
+        await fleet.send_on(called, "main")
+        await fleet.until(lambda: fleet.lag == 0)
+
+    assert (desk.calls, desk.fleet.replies["job-1"].calls) == (1, 2)
 
 
 async def test_what_one_job_carries_answers_no_other_of_its_id() -> None:

@@ -11,9 +11,11 @@ from typing import Any, Self
 import orjson
 
 from tollway.dead_letters.entry import Opened
+from tollway.dead_letters.marks import letter_digest
 from tollway.errors import InvalidSettings
 from tollway_schemas import InvalidValue, LetterName
 from tollway_schemas.codec import encode
+from tollway_schemas.no_json import no_json_in
 
 #: The fields of a line that hold a job, the first that is there counts.
 _HOLDS_JOB = ("job", "text", "base64")
@@ -61,15 +63,53 @@ def line_of(opened: Opened, job: object, raw: bytes | None) -> dict[str, Any]:
     return said | _readable(raw or b"")
 
 
-def corrections(path: str | Path) -> Iterator[Correction]:
-    """What each line says. Raises InvalidSettings for one that names no dead letter."""
-    try:
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
+class CorrectionFile:
+    """A file of mended jobs; `with` opens it. Of several lines for one dead letter the last counts.
+
+    Mutable state: where the line of each dead letter begins. The lines themselves are read when
+    they are needed, however many they are.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises InvalidSettings where it cannot be read, or a line names no dead letter."""
+        self._path = path
+        self._lines: dict[bytes, tuple[int, int]] = {}
+        try:
+            self._file = open(path, "rb")  # noqa: SIM115 it is closed by `with`
+        except OSError as error:
+            raise InvalidSettings(f"{path}: cannot be read ({error.strerror})") from None
+
+    def __enter__(self) -> Self:
+        try:
+            begin = 0
+            for number, line in enumerate(self._file, 1):
                 if line.strip():
-                    yield _read(line, f"{path}, line {number}")
-    except OSError as error:
-        raise InvalidSettings(f"{path}: cannot be read ({error.strerror})") from None
+                    named = _read(line, f"{self._path}, line {number}")
+                    self._lines[letter_digest(named.letter)] = begin, number
+                begin += len(line)
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._lines)
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._lines
+
+    def read(self, digest: bytes) -> Correction:
+        """What the line of the letter of that digest says."""
+        begin, number = self._lines[digest]
+        where = f"{self._path}, line {number}"
+        self._file.seek(begin)
+        found = _read(self._file.readline(), where)
+        if letter_digest(found.letter) != digest:
+            raise InvalidSettings(f"{where}: was changed while it was read")
+        return found
 
 
 class ExportFile:
@@ -115,7 +155,8 @@ def _readable(raw: bytes) -> dict[str, Any]:
         orjson.dumps({"job": {"job": parsed}})
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         parsed = None
-    if isinstance(parsed, dict):
+    # Not where it holds a number that would be read as another one.
+    if isinstance(parsed, dict) and no_json_in(raw) is None:
         return {"job": parsed}
     try:
         return {"text": raw.decode()}

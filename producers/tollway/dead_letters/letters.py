@@ -13,7 +13,7 @@ from typing import Any, Self, TypedDict, Unpack
 from tollway.connection import KafkaConnection
 from tollway.dead_letters.change import Change, change_of
 from tollway.dead_letters.entry import Entry
-from tollway.dead_letters.export_file import ExportFile, line_of
+from tollway.dead_letters.export_file import CorrectionFile, ExportFile, line_of
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.journal import JournalAnswers
 from tollway.dead_letters.mark_log import read_marks
@@ -238,13 +238,14 @@ class DeadLetters:
         """
         change = change_of(None, None, revalidate=False, only_revalidate=False, deadline=deadline)
         manner, say = _manner(rate, canary), on_progress or _say_nothing
-        async with self._scan(say, None) as scan:
-            source = FileSource(scan, os.fspath(path))
-            run = RedriveRun(self._connection, source, self._terms(change), manner, say)
-            report = await run.run(dry_run=dry_run)
-        for name in source.unknown():
-            report.matched += 1
-            report.skip(name, Skip.UNKNOWN)
+        with CorrectionFile(os.fspath(path)) as file:
+            async with self._scan(say, None) as scan:
+                source = FileSource(scan, file)
+                run = RedriveRun(self._connection, source, self._terms(change), manner, say)
+                report = await run.run(dry_run=dry_run)
+            for name in source.unknown():
+                report.matched += 1
+                report.skip(name, Skip.UNKNOWN)
         return report
 
     async def discard(

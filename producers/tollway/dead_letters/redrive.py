@@ -72,7 +72,7 @@ class RedriveRun:
 
     async def run(self, *, dry_run: bool) -> RedriveReport:
         """Raises InvalidJobs or UnknownTopic before anything is published."""
-        survey = await self._survey()
+        survey = await self._survey(dry_run=dry_run)
         if dry_run or (not survey.invalid and not survey.redriven):
             return survey
         if survey.invalid:
@@ -86,16 +86,16 @@ class RedriveRun:
             ends = await read_marks(self._connection, self._terms.names, self._marks)
             return await self._publish(writers, survey.redriven, ends)
 
-    async def _survey(self) -> RedriveReport:
+    async def _survey(self, *, dry_run: bool) -> RedriveReport:
         """What would be done, without doing it."""
         await read_marks(self._connection, self._terms.names, self._marks)
-        report = await self._survey_once()
+        report = await self._survey_once(dry_run=dry_run)
         while await self._source.learn():
-            report = await self._survey_once()
+            report = await self._survey_once(dry_run=dry_run)
         return report
 
-    async def _survey_once(self) -> RedriveReport:
-        report = RedriveReport(dry_run=True)
+    async def _survey_once(self, *, dry_run: bool) -> RedriveReport:
+        report = RedriveReport(dry_run=dry_run)
         counted: set[bytes] = set()
         self._routes, self._topics = set(), set()
         async for meant in self._source.meant(self._marks, "reading", whole=False):
@@ -109,7 +109,8 @@ class RedriveRun:
                 self._routes.add(meant.name.route)
                 self._topics.add(found.topic)
                 _count(report, meant, found)
-                _estimate(report, found)
+                if dry_run:
+                    _estimate(report, found)
         return report
 
     async def _require_topics(self) -> None:
@@ -144,7 +145,7 @@ class RedriveRun:
         self, report: RedriveReport, outbox: Outbox, ends: Mapping[Partition, int]
     ) -> None:
         canary, names = self._manner.canary, list[LetterName]()
-        async for meant in self._source.meant(self._marks, "redriving", whole=True):
+        async for meant in self._source.meant(self._marks, None, whole=True):
             found = self._publication(meant, report)
             if found is None:
                 continue
@@ -238,7 +239,7 @@ class RedriveRun:
 
     def _say(self, total: int) -> Callable[[int], None]:
         def say(written: int) -> None:
-            self._on_progress(Progress("published", written, total))
+            self._on_progress(Progress("redriving", written, total))
 
         return say
 

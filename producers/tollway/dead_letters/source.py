@@ -1,12 +1,12 @@
 """Where a redrive takes its jobs from: the dead letters of a topic, or a file of mended ones."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from tollway.dead_letters.change import Change
 from tollway.dead_letters.entry import Entry
-from tollway.dead_letters.export_file import Correction, corrections
+from tollway.dead_letters.export_file import Correction, CorrectionFile
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.journal import JournalAnswers, merged_answers
 from tollway.dead_letters.marks import MarkTable, letter_digest
@@ -36,8 +36,11 @@ class Meant:
 class Source(Protocol):
     """What is redriven. It can be gone through more than once."""
 
-    def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
-        """Each dead letter that is meant; `whole`: with its answers, not stand-ins for them."""
+    def meant(self, marks: MarkTable, stage: str | None, *, whole: bool) -> AsyncIterator[Meant]:
+        """Each dead letter that is meant.
+
+        `stage` is the word for progress; `whole`: with its answers, not stand-ins for them.
+        """
         ...
 
     def is_superseded(self, name: LetterName) -> bool:
@@ -67,7 +70,9 @@ class TopicSource:
         self._journal = journal
         self._learned = False
 
-    async def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
+    async def meant(
+        self, marks: MarkTable, stage: str | None, *, whole: bool
+    ) -> AsyncIterator[Meant]:
         """Each dead letter that is meant."""
         async for letter in self._scan.letters(marks, stage):
             if self._wanted.match(letter.entry):
@@ -131,33 +136,30 @@ class FileSource:
     What the file says of a dead letter itself is not believed: that is looked up in the topic.
     """
 
-    def __init__(self, scan: LetterScan, path: str) -> None:
+    def __init__(self, scan: LetterScan, file: CorrectionFile) -> None:
         self._scan = scan
-        self._path = path
-        self._named: dict[bytes, Correction] = {}
-        for correction in corrections(path):
-            # Of two lines for one, the last.
-            self._named[letter_digest(correction.letter)] = correction
+        self._file = file
         self._learned = False
         self._seen: set[bytes] = set()
 
-    async def meant(self, marks: MarkTable, stage: str, *, whole: bool) -> AsyncIterator[Meant]:
-        """Each dead letter that the file names, and those that are nowhere at the end."""
-        seen: set[bytes] = set()
+    async def meant(
+        self, marks: MarkTable, stage: str | None, *, whole: bool
+    ) -> AsyncIterator[Meant]:
+        """Each dead letter that the file names."""
+        seen = self._seen = set()
         async for letter in self._scan.letters(marks, stage):
             key = letter_digest(letter.name)
-            if key not in self._named or key in seen:
+            if key in seen or key not in self._file:
                 continue
             seen.add(key)
             if letter.entry.fate is not None:
                 yield Meant(letter.entry, letter.name, None, Skip.MARKED)
             else:
-                yield _mended(letter, self._named[key])
-        self._seen = seen
+                yield _mended(letter, self._file.read(key))
 
-    def unknown(self) -> list[LetterName]:
+    def unknown(self) -> Iterator[LetterName]:
         """Those of the file that are not in the topic."""
-        return [each.letter for key, each in self._named.items() if key not in self._seen]
+        return (self._file.read(key).letter for key in self._file if key not in self._seen)
 
     def is_superseded(self, name: LetterName) -> bool:
         """Whether a later generation of its job is a dead letter too, as far as was seen."""

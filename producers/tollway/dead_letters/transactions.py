@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +17,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
+from aiokafka.partitioner import murmur2
 
 from tollway.connection import KafkaConnection
 from tollway.errors import BrokerUnreachable, Fenced, NotAllowed, ProducerError
@@ -130,15 +132,17 @@ class RouteWriter:
         await producer.commit_transaction()
 
     async def _send(self, producer: Any, records: Sequence[Outgoing]) -> None:
-        """Every acknowledgement is looked at: one that failed would not end the transaction."""
-        sent = []
+        """Every acknowledgement is looked at: one that failed would not end the transaction.
+
+        In batches made here: aiokafka's own way costs a future and 70 us for each record.
+        """
+        batches = _Batches(producer)
         try:
             for each in records:
-                sent.append(  # noqa: PERF401 those before one that fails are to be looked at
-                    await producer.send(each.topic, each.value, key=each.key, headers=each.headers)
-                )
+                await batches.add(each)
+            await batches.flush()
         finally:
-            results = await asyncio.gather(*sent, return_exceptions=True)
+            results = await asyncio.gather(*batches.sent, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -154,6 +158,46 @@ class RouteWriter:
     async def _away(self, error: Exception) -> BrokerUnreachable:
         reason = f"{type(error).__name__}; {await why_unreachable(self._connection)}"
         return BrokerUnreachable(self._connection.bootstrap_servers, reason)
+
+
+class _Batches:
+    """Records on their way into one batch a partition. State: what is filling, what was sent."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+        self._filling: dict[tuple[str, int], Any] = {}
+        self._now = int(time.time() * 1000)
+        self.sent: list[asyncio.Future[object]] = []
+
+    async def add(self, record: Outgoing) -> None:
+        """Put it into its partition's batch."""
+        topic = record.topic
+        partitions = sorted(await self._producer.partitions_for(topic))
+        # As Kafka's default partitioner does.
+        number = partitions[(murmur2(record.key) & 0x7FFFFFFF) % len(partitions)]
+        batch = self._filling.get((topic, number))
+        if batch is not None and self._append(batch, record):
+            return
+        if batch is not None:
+            await self._hand_over(topic, number, batch)
+        batch = self._filling[topic, number] = self._producer.create_batch()
+        # The first is taken, however large it is.
+        self._append(batch, record)
+
+    async def flush(self) -> None:
+        """Hand over all that is filling."""
+        filling, self._filling = self._filling, {}
+        for (topic, number), batch in filling.items():
+            await self._hand_over(topic, number, batch)
+
+    async def _hand_over(self, topic: str, number: int, batch: Any) -> None:
+        self.sent.append(await self._producer.send_batch(batch, topic, partition=number))
+
+    def _append(self, batch: Any, record: Outgoing) -> bool:
+        added = batch.append(
+            timestamp=self._now, key=record.key, value=record.value, headers=record.headers
+        )
+        return added is not None
 
 
 def _look_at_what_failed(producer: Any) -> None:

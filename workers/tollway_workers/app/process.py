@@ -114,6 +114,7 @@ class WorkerApp:
             backlog=self._backlog,
             commands=self._commands,
             retired=sorted(settings.lanes.keys() - lanes.keys()),
+            configuration=lambda: self._digest,
         )
         descriptions = describe_lanes(settings, settings.lanes, self._reader.topics_of)
         self._contact = Contact(

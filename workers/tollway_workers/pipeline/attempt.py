@@ -23,7 +23,7 @@ from tollway_workers.validation.tool_calls import as_text
 #: Characters of a provider's word that are kept.
 _LONGEST_WORD = 128
 #: An answer that came as it had to.
-NO_REPAIRS = Answer()
+_NO_REPAIRS = Answer()
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ def _bad_answer(
         tool_calls=calls,
         finish=completion.finish.value,
         finish_reason=(completion.finish_reason or "")[:_LONGEST_WORD] or None,
-        provenance=provenance_of(NO_REPAIRS, progress),
+        provenance=provenance_of(_NO_REPAIRS, progress),
         lane=attempt.lane,
         model=(attempt.model_served or attempt.model)[:_LONGEST_WORD],
         scripted=completion.scripted,
