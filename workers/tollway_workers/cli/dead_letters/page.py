@@ -89,6 +89,8 @@ def show_groups(overview: Overview, topic: str, *, filtered: bool) -> None:
         say(f"  {on_one_line(group.fingerprint)}  {group.failure_class}: {group.hint}")
     first = overview.groups[0]
     say()
+    if any(group.example.fate for group in overview.groups):
+        say("some of them were redriven or discarded: --unmarked leaves those out")
     say(f"one of them: tollway dead-letters show '{on_one_line(name_of(first.example))}'")
     say(
         "what a redrive would do: tollway dead-letters redrive --dry-run --fingerprint "
