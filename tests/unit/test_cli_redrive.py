@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from tollway.dead_letters import RedriveReport, RouteEstimate, Skip
 from tollway.dead_letters.report import Progress
-from tollway.errors import InvalidJobs
-from tollway_schemas import LetterName
+from tollway.errors import InvalidJobs, UnknownTopic
+from tollway_schemas import LetterName, TopicNames
 from tollway_workers.cli.dead_letters import progress as progress_module
 from tollway_workers.cli.dead_letters.choosing import Chosen, choosing
 from tollway_workers.cli.dead_letters.command import app
@@ -22,6 +22,7 @@ from tollway_workers.cli.dead_letters.consent import ask
 from tollway_workers.cli.dead_letters.cost_bound import cost_bound
 from tollway_workers.cli.dead_letters.files import read_patch, read_schema
 from tollway_workers.cli.dead_letters.progress import showing
+from tollway_workers.cli.dead_letters.redrive import _gone as gone
 from tollway_workers.cli.dead_letters.reports import redrive_facts, show_invalid, show_redrive
 from tollway_workers.cli.times import a_minute_in, instant_in
 from tollway_workers.config.load.layers import build_fleet
@@ -217,6 +218,20 @@ def test_each_invalid_job_is_named_on_a_line_of_its_own(
     assert said.count(": route: must be text\n") == 20
     assert "and 5 more" in said
     assert said.splitlines()[-1].startswith("25 jobs would be invalid: none was published")
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("tollway.jobs.run-gpt-5-mini-3f2a9c1b.bulk", "--retry-failed"),
+        ("tollway.jobs.extract.bulk", "as it was"),
+        ("tollway.dead-letters.marks", "as it was"),
+    ],
+)
+def test_a_route_that_a_run_took_along_says_how_to_go_on(topic: str, said: str) -> None:
+    error = gone(UnknownTopic(topic, "as it was"), TopicNames())
+
+    assert said in str(error)
 
 
 def test_times_are_ago_or_instants() -> None:

@@ -9,8 +9,8 @@ import typer
 
 from tollway import DeadLetters
 from tollway.dead_letters.report import Canary, OnProgress, RedriveReport
-from tollway.errors import InvalidJobs
-from tollway_schemas import TopicNames
+from tollway.errors import InvalidJobs, UnknownTopic
+from tollway_schemas import TollwayError, TopicNames
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.consent import ask
 from tollway_workers.cli.dead_letters.cost_bound import CostBound, cost_bound
@@ -27,6 +27,7 @@ from tollway_workers.cli.shared.topic_scan import AsJson
 from tollway_workers.cli.times import a_minute_in, seconds_in
 from tollway_workers.errors import InputError
 from tollway_workers.exit_status import COULD_NOT_RUN
+from tollway_workers.topics.run_names import is_run_name
 
 #: Exit status where nothing was done, or not all.
 _NOT_ALL = 1
@@ -130,6 +131,8 @@ def redrive(
     except InvalidJobs as error:
         _refuse(error, as_json=as_json)
         raise typer.Exit(COULD_NOT_RUN) from None
+    except UnknownTopic as error:
+        raise _gone(error, TopicNames(chosen.kafka.prefix)) from None
     # Where there is nothing to do the SDK's report is that of its survey.
     report.dry_run = dry_run
     bound = _bound(report, chosen)
@@ -226,6 +229,17 @@ def _refuse(error: InvalidJobs, *, as_json: bool) -> None:
     if as_json:
         write_json({"invalid": error.count, "invalid_jobs": [list(each) for each in error.invalid]})
     show_invalid(error)
+
+
+def _gone(error: UnknownTopic, names: TopicNames) -> TollwayError:
+    """The same; of a route that a run brought itself, with what to do about that."""
+    route = error.topic.removeprefix(f"{names.prefix}.jobs.").rpartition(".")[0]
+    if not is_run_name(route):
+        return error
+    return InputError(
+        f"the topics of {route!r} are gone: a `tollway run` brought that route itself, and took it "
+        "along; give its command again with --retry-failed, or redrive to another route (--edit)"
+    )
 
 
 def _bound(report: RedriveReport, chosen: Chosen) -> CostBound | None:
