@@ -152,13 +152,13 @@ def _deadline(wanted: timedelta | datetime | None, priority: Priority, now: date
     return (now + left).astimezone(UTC)
 
 
-def job_headers(job: Job, deadline: datetime | None = None) -> list[tuple[str, bytes]]:
-    """What a job's record says of it in headers; `deadline` where it is not the job's own."""
+def job_headers(job: Job) -> list[tuple[str, bytes]]:
+    """What a job's record says of it in headers."""
     return headers.encode(
         [
             (headers.JOB_ID, job.id),
             (headers.GENERATION, str(job.generation)),
-            (headers.DEADLINE, (deadline or job.deadline).isoformat()),
+            (headers.DEADLINE, job.deadline.isoformat()),
             (headers.ROUTE, job.route),
             (headers.PRIORITY, job.priority.value),
             (headers.TENANT, job.tenant),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway.dead_letters.change import change_of
-from tollway.dead_letters.entry import Entry, open_record
+from tollway.dead_letters.entry import Entry, name_of, open_record
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.hints import HINTS, hint_for
 from tollway.dead_letters.marks import MarkTable
@@ -18,7 +18,7 @@ from tollway.dead_letters.overview import MOST_GROUPS, Overview
 from tollway.dead_letters.reader import TopicRecord
 from tollway.dead_letters.scan import Generations
 from tollway.errors import InvalidSettings
-from tollway_schemas import FailureClass, Fate, LetterName, Mark, OutputSchema
+from tollway_schemas import FailureClass, Fate, LetterName, Mark, OutputSchema, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import ending_key, mark_key
 
@@ -268,3 +268,43 @@ def test_a_generation_is_superseded_by_a_later_one_of_the_same_route_and_tenant_
 @pytest.mark.parametrize("job_id", ["", "x" * 2_000])
 def test_a_letter_with_an_impossible_id_still_has_a_name(job_id: str) -> None:
     assert entry(job_id=job_id).name.job_id
+
+
+header_values = st.binary(max_size=12) | st.sampled_from(
+    [b"raw", b"raw-head", b"9" * 30, b"-1", b"0", b"9999-12-31T23:59:59+00:00", b"\xff\xfe", b""]
+)
+records = st.builds(
+    TopicRecord,
+    st.just(("t", 0)),
+    st.integers(0, 2**63 - 1),
+    st.none() | st.binary(max_size=12),
+    st.none() | st.binary(max_size=40) | st.sampled_from([b"{}", encode(letter())]),
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                sorted(
+                    value
+                    for name, value in vars(headers).items()
+                    if name.isupper() and isinstance(value, str)
+                )
+            ),
+            header_values,
+        ),
+        max_size=6,
+    ),
+    st.floats(allow_nan=False, allow_infinity=False) | st.just(-0.001),
+)
+
+
+@given(records)
+def test_whatever_lies_in_the_topic_is_an_entry_with_a_name(record: TopicRecord) -> None:
+    found = open_record(record).entry
+
+    overview, table, generations = Overview(limit=1), MarkTable(), Generations()
+    overview.add(found)
+    generations.see(found, found.name)
+    table.take(record.key, record.value)
+    assert Filter(job_id=name_of(found)).match(found)
+    assert table.fate_of(found.name) is None
+    assert not generations.is_superseded(found.name)
+    assert found.dead_at.isoformat()

@@ -165,6 +165,7 @@ def test_a_job_that_is_too_large_is_refused_with_its_size() -> None:
         ({"request": {"temperature": 9}}, "request.temperature: must be at most 2"),
         ({"route": "a b"}, "route"),
         ({"priority": "soon"}, "priority"),
+        ({"priority": ["bulk"]}, "priority"),
         ({"request": {"messages": []}}, "request.messages: must not be empty"),
         ({"request": {"model": "m"}}, "the job's route decides which model answers"),
     ],

@@ -18,6 +18,7 @@ _UNKNOWN = "unknown"
 _MOST_PROBLEMS = 3
 #: The longest that the parts of a name may be: what strangers claimed is cut.
 _LONGEST_ROUTE, _LONGEST_TENANT, _LONGEST_ID = 128, 256, 512
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class KeptRecord(Protocol):
@@ -178,7 +179,7 @@ def _told(record: KeptRecord, letter: DeadLetter) -> Entry:
         message=letter.failure.message,
         problems=letter.failure.problems[:_MOST_PROBLEMS],
         fingerprint=letter.fingerprint,
-        dead_at=letter.dead_at,
+        dead_at=_told_instant(letter.dead_at),
         origin=f"{origin.topic}-{origin.partition}-{origin.offset}",
         worker=letter.worker,
         configuration=letter.configuration,
@@ -227,8 +228,14 @@ def _number(text: str | None, otherwise: int) -> int:
 
 
 def _instant(text: str | None, otherwise: float) -> datetime:
+    """What a header says; where that is no instant, Kafka's time of the record."""
     try:
         found = datetime.fromisoformat(text or "")
     except ValueError:
-        return datetime.fromtimestamp(otherwise, UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        found = datetime.fromtimestamp(min(max(otherwise, 0.0), _LAST.timestamp()), UTC)
+    return _told_instant(found if found.tzinfo else found.replace(tzinfo=UTC))
+
+
+def _told_instant(instant: datetime) -> datetime:
+    """The nearest instant that can be told in every time zone."""
+    return min(max(instant, _FIRST), _LAST)

@@ -18,6 +18,9 @@ from tollway_schemas.redrive import Redrive, StoredAnswer
 
 #: What the fleet alone writes, and a next generation begins without.
 _OF_THE_FLEET = ("visits", "hops", "redrive")
+_PRIORITIES = {each.value: each for each in Priority}
+#: What a job has at the least, by the word for its priority.
+_LEAST = {each.value: span for each, span in DEFAULT_DEADLINES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ class Publication:
     value: bytes
     headers: list[tuple[str, bytes]]
     job: Job
-    """As it is published, but for its deadline and its answers."""
+    """As it is published, but for what it carries of its dead letter."""
     answers: int
     """Stored answers that it carries."""
 
@@ -88,19 +91,16 @@ def publication(again: Again, generation: int, terms: Terms, now: datetime) -> P
     """The record. Raises Unpublishable."""
     fields = _completed(again, terms.change, now)
     fields["generation"] = generation
-    had = _time_had(fields)
+    left = terms.change.deadline or _time_left(fields)
     # Counted from now on, so that it has the same time again if it is given up again.
-    fields["created_at"] = fields["deadline"] = now.isoformat()
-    job = _valid(fields)
-    had = min(max(had, DEFAULT_DEADLINES[job.priority]), LONGEST_DEADLINE)
-    deadline = now + (terms.change.deadline or had)
-    fields["deadline"] = deadline.isoformat()
+    fields["created_at"], fields["deadline"] = now.isoformat(), (now + left).isoformat()
+    job, encoded = _valid(fields)
     answers = list(again.answers) if terms.change.revalidate else []
-    value = _encoded(fields, _redrive(again, answers, terms, now))
+    value = _with_redrive(encoded, _redrive(again, answers, terms, now))
     while len(value) > terms.most_bytes and answers:
         # The latest are the likeliest to be right.
         answers = answers[1:]
-        value = _encoded(fields, _redrive(again, answers, terms, now))
+        value = _with_redrive(encoded, _redrive(again, answers, terms, now))
     if len(value) > terms.most_bytes:
         raise Unpublishable(f"is {len(value):,} bytes long, the limit is {terms.most_bytes:,}")
     return Publication(
@@ -108,7 +108,7 @@ def publication(again: Again, generation: int, terms: Terms, now: datetime) -> P
         topic=terms.names.jobs(job.route, job.priority),
         key=job_key(job.id),
         value=value,
-        headers=[*again.headers, *job_headers(job, deadline)],
+        headers=[*again.headers, *job_headers(job)],
         job=job,
         answers=len(answers),
     )
@@ -154,20 +154,24 @@ def _completed(again: Again, change: Change, now: datetime) -> dict[str, Any]:
     return fields | {name: said for name, said in left_out.items() if fields.get(name) is None}
 
 
-def _time_had(fields: Mapping[str, Any]) -> timedelta:
-    """How long it was given at first. Raises Unpublishable for times that are none."""
+def _time_left(fields: Mapping[str, Any]) -> timedelta:
+    """How long it is given now: what it was at first. Raises Unpublishable."""
     try:
         created = datetime.fromisoformat(fields["created_at"])
-        return datetime.fromisoformat(fields["deadline"]) - created
+        given = datetime.fromisoformat(fields["deadline"]) - created
     except (TypeError, ValueError):
         # Written in another way than ours, or no times at all.
-        job = _valid(fields)
-        return job.deadline - job.created_at
+        job, _ = _valid(fields)
+        given = job.deadline - job.created_at
+    least = _LEAST.get(str(fields["priority"]), timedelta(0))
+    return min(max(given, least), LONGEST_DEADLINE)
 
 
-def _valid(fields: Mapping[str, Any]) -> Job:
+def _valid(fields: Mapping[str, Any]) -> tuple[Job, bytes]:
+    """The job, and the fields as JSON."""
     try:
-        return decode(Job, orjson.dumps(fields))
+        encoded = orjson.dumps(fields)
+        return decode(Job, encoded), encoded
     except SchemaError as error:
         raise Unpublishable(str(error)) from None
     except (orjson.JSONEncodeError, RecursionError):
@@ -187,10 +191,9 @@ def _redrive(again: Again, answers: list[StoredAnswer], terms: Terms, now: datet
     )
 
 
-def _encoded(fields: dict[str, Any], redrive: bytes) -> bytes:
-    return orjson.dumps({**fields, "redrive": orjson.Fragment(redrive)})
+def _with_redrive(encoded: bytes, redrive: bytes) -> bytes:
+    return b'%b,"redrive":%b}' % (encoded[:-1], redrive)
 
 
 def _priority_of(topic: str) -> Priority | None:
-    last = topic.rpartition(".")[2]
-    return Priority(last) if last in set(Priority) else None
+    return _PRIORITIES.get(topic.rpartition(".")[2])
