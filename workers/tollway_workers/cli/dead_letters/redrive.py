@@ -126,22 +126,10 @@ def redrive(
         file=from_file,
     )
     wanted.check()
-    try:
-        report = _asked_first(wanted, dry_run=dry_run, yes=yes)
-    except InvalidJobs as error:
-        _refuse(error, as_json=as_json)
-        raise typer.Exit(COULD_NOT_RUN) from None
-    except UnknownTopic as error:
-        raise _gone(error, TopicNames(chosen.kafka.prefix)) from None
+    report = _done(wanted, dry_run=dry_run, yes=yes, as_json=as_json)
     # Where there is nothing to do the SDK's report is that of its survey.
     report.dry_run = dry_run
-    bound = _bound(report, chosen)
-    if as_json:
-        write_json(redrive_facts(report, bound))
-    elif not report.matched:
-        say(f"no such dead letters in {TopicNames(chosen.kafka.prefix).dead_letters}")
-    else:
-        show_redrive(report, bound)
+    _tell(report, chosen, as_json=as_json)
     if report.stopped or not report.redriven:
         raise typer.Exit(_NOT_ALL)
 
@@ -224,11 +212,28 @@ def _asked_first(wanted: Wanted, *, dry_run: bool, yes: bool) -> RedriveReport:
     return run(wanted.chosen, lambda letters, show: wanted.run(letters, show, dry_run=False))
 
 
-def _refuse(error: InvalidJobs, *, as_json: bool) -> None:
-    """Name each job that would be invalid, and say that none was published."""
+def _done(wanted: Wanted, *, dry_run: bool, yes: bool, as_json: bool) -> RedriveReport:
+    """The same, with what cannot be published named."""
+    try:
+        return _asked_first(wanted, dry_run=dry_run, yes=yes)
+    except InvalidJobs as error:
+        if as_json:
+            named = [list(each) for each in error.invalid]
+            write_json({"invalid": error.count, "invalid_jobs": named})
+        show_invalid(error)
+        raise typer.Exit(COULD_NOT_RUN) from None
+    except UnknownTopic as error:
+        raise _gone(error, TopicNames(wanted.chosen.kafka.prefix)) from None
+
+
+def _tell(report: RedriveReport, chosen: Chosen, *, as_json: bool) -> None:
+    bound = _bound(report, chosen)
     if as_json:
-        write_json({"invalid": error.count, "invalid_jobs": [list(each) for each in error.invalid]})
-    show_invalid(error)
+        write_json(redrive_facts(report, bound))
+    elif not report.matched:
+        say(f"no such dead letters in {TopicNames(chosen.kafka.prefix).dead_letters}")
+    else:
+        show_redrive(report, bound)
 
 
 def _gone(error: UnknownTopic, names: TopicNames) -> TollwayError:
