@@ -245,6 +245,37 @@ async def test_a_file_with_a_line_that_is_no_job_publishes_none(
     assert await bench.jobs("extract") == []
 
 
+async def test_a_job_that_is_edited_in_a_file_stays_the_job_of_its_letter(
+    bench: Bench, tmp_path: Path
+) -> None:
+    await bench.write(letter("a"), letter("b"))
+    file = tmp_path / "letters.jsonl"
+    await bench.letters.export(file)
+    lines = sorted(
+        map(json.loads, file.read_text().splitlines()), key=lambda each: each["job"]["id"]
+    )
+
+    def mended(**job: Any) -> None:
+        changed = [lines[0] | {"job": lines[0]["job"] | job}, lines[1]]
+        file.write_text("".join(json.dumps(line) + "\n" for line in changed))
+
+    for job, why in (
+        ({"tenant": "thief"}, "tenant cannot be changed"),
+        ({"id": "b"}, "id cannot be changed"),
+        ({"request": {}}, r"request\.messages: is missing"),
+    ):
+        mended(**job)
+        with pytest.raises(InvalidJobs, match=rf"1 of 2 jobs would not be valid.*'a'.*{why}"):
+            await bench.letters.redrive_from(file)
+    assert await bench.jobs("extract") == []
+    mended(labels={"by": "hand"})
+    await bench.letters.redrive_from(file)
+
+    jobs = {job["id"]: job for job in await bench.job_values("extract")}
+    assert (jobs["a"]["labels"], jobs["a"]["generation"]) == ({"by": "hand"}, 2)
+    assert jobs["b"]["generation"] == 2
+
+
 async def test_what_is_discarded_is_redriven_only_after_its_mark_was_taken_back(
     bench: Bench,
 ) -> None:

@@ -16,7 +16,7 @@ from tollway.errors import InvalidSettings
 from tollway_schemas import LetterName
 from tollway_schemas.codec import encode
 
-NAMED = {"route": "extract", "job_id": "t-0-1"}
+NAMED: dict[str, Any] = {"route": "extract", "job_id": "t-0-1"}
 DIGEST = letter_digest(LetterName(**NAMED))
 
 

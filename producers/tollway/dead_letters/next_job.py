@@ -43,8 +43,10 @@ class Again:
     """The service's own."""
     answers: Sequence[StoredAnswer] = ()
     """Those that it is given, if it is to be revalidated."""
+    by_hand: bool = False
+    """Whether the job was written by hand."""
     is_mended: bool = False
-    """Whether the letter holds no job, and this one was made from its bytes by hand."""
+    """Whether the letter holds no job at all, and this one was made from its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

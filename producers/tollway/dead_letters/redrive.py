@@ -218,7 +218,7 @@ class RedriveRun:
         try:
             found = publication(again, generation, self._terms, datetime.now(UTC))
         except Unpublishable as error:
-            if self._terms.change.edits or again.is_mended:
+            if self._terms.change.edits or again.by_hand:
                 report.refuse(again.letter, str(error))
             else:
                 report.skip(again.letter, Skip.INVALID, str(error))

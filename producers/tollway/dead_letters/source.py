@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tollway.dead_letters.change import Change
 from tollway.dead_letters.entry import Entry
@@ -173,8 +173,9 @@ class FileSource:
 
 def _mended(letter: Letter, correction: Correction) -> Meant:
     entry, dead = letter.entry, letter.opened.letter
-    if correction.problem is not None:
-        return Meant(entry, letter.name, None, Skip.INVALID, correction.problem)
+    problem = correction.problem or _another(dead, correction.job)
+    if problem is not None:
+        return Meant(entry, letter.name, None, Skip.INVALID, problem)
     again = Again(
         letter=letter.name,
         job=correction.job,
@@ -183,6 +184,19 @@ def _mended(letter: Letter, correction: Correction) -> Meant:
         failure_class=entry.failure_class,
         fingerprint=entry.fingerprint,
         headers=headers.of_the_service(letter.record.headers),
+        by_hand=True,
         is_mended=dead is None,
     )
     return Meant(entry, letter.name, again)
+
+
+def _another(dead: DeadLetter | None, job: Mapping[str, Any]) -> str | None:
+    """Why a job of the file is not that of its letter; what could not be decoded was no job yet."""
+    if dead is None:
+        return None
+    before = dead.job if isinstance(dead.job, Mapping) else {}
+    whose = {"id": dead.job_id, "tenant": before.get("tenant", dead.tenant)}
+    for name, said in whose.items():
+        if job.get(name, said) != said:
+            return f"{name} cannot be changed: it tells whose job it is"
+    return None
