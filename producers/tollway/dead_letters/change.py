@@ -1,5 +1,6 @@
 """What a redrive changes about each job. Pure."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +13,7 @@ from tollway.errors import InvalidNewJob, InvalidSettings
 from tollway.output import Output, OutputReader
 from tollway_schemas import OutputSchema
 from tollway_schemas.codec import encode
-from tollway_schemas.job import LONGEST_DEADLINE
+from tollway_schemas.job import LONGEST_DEADLINE, Job
 from tollway_schemas.no_json import no_json_of
 
 #: Fields of a job that no edit may change, and why.
@@ -81,6 +82,9 @@ def _checked(edit: object) -> Mapping[str, Any]:
     for name, why in _KEPT.items():
         if name in edit:
             raise InvalidSettings(f"edit: {name} cannot be changed: {why}")
+    for name, value in edit.items():
+        if name not in Job.model_fields and value is not None:
+            raise InvalidSettings(f"edit: a job has no field {name!r}{_meant(name)}")
     patch = dict(edit)
     try:
         orjson.dumps(patch)
@@ -89,6 +93,11 @@ def _checked(edit: object) -> Mapping[str, Any]:
     if (found := no_json_of(patch)) is not None:
         raise InvalidSettings(f"edit: {found}")
     return patch
+
+
+def _meant(name: str) -> str:
+    near = difflib.get_close_matches(str(name), Job.model_fields, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _output(schema: Output[Any]) -> Mapping[str, Any]:

@@ -14,6 +14,8 @@ from tollway_schemas.headers import Headers
 Kind = Literal["job", "raw", "raw-head", "unreadable"]
 
 _UNKNOWN = "unknown"
+#: Problems of an answer that are told without looking at it.
+_MOST_PROBLEMS = 3
 #: The longest that the parts of a name may be: what strangers claimed is cut.
 _LONGEST_ROUTE, _LONGEST_TENANT, _LONGEST_ID = 128, 256, 512
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -70,6 +72,8 @@ class Entry:
     """The kind of failure."""
     message: str
     """One sentence about it."""
+    problems: tuple[str, ...] = ()
+    """The first places and rules that its last answer breaks, values masked."""
     fingerprint: str
     """Equal for dead letters of likely one cause."""
     dead_at: datetime
@@ -173,6 +177,7 @@ def _told(record: KeptRecord, letter: DeadLetter) -> Entry:
         run=letter.run,
         failure_class=letter.failure.failure_class.value,
         message=letter.failure.message,
+        problems=letter.failure.problems[:_MOST_PROBLEMS],
         fingerprint=letter.fingerprint,
         dead_at=_told_instant(letter.dead_at),
         origin=f"{origin.topic}-{origin.partition}-{origin.offset}",

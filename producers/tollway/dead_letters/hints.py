@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tollway_schemas import FailureClass
 
-_LATER = "the provider was at fault: redrive once its lane is open again (tollway fleet)"
+_LATER = "the provider was at fault: redrive once its lane is open again (tollway lanes)"
 _KEY = "mend the lane's key, quota or model in the fleet's configuration, then redrive"
 _REQUEST = "the request is at fault: redrive with --edit that mends it, or with another route"
 
