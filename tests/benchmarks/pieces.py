@@ -176,7 +176,6 @@ class Sample:
 
     def count(self) -> None:
         """All metrics of a job."""
-        self.metrics.call_started("bench")
         self.metrics.call_ended("bench", self.exchange.attempt)
         self.metrics.job_ended(self.progress, self.outcome)
 

@@ -72,7 +72,7 @@ class OutcomePublisher:
             sink, settings.topics, settings.worker, settings.reply_topics, clock
         )
 
-    def may_reply_to(self, address: ReplyAddress | None) -> bool:
+    def may_reply_to(self, address: ReplyAddress) -> bool:
         """Whether a job may have its reply there."""
         return self._replies.may_go_to(address)
 

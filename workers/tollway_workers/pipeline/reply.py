@@ -41,9 +41,9 @@ class ReplyWriter:
         self._theirs = reply_topics
         self._clock = clock
 
-    def may_go_to(self, address: ReplyAddress | None) -> bool:
+    def may_go_to(self, address: ReplyAddress) -> bool:
         """Whether a job may have its reply there."""
-        return address is None or address.topic == self._ours or address.topic in self._theirs
+        return address.topic == self._ours or address.topic in self._theirs
 
     async def send(
         self,

@@ -207,7 +207,6 @@ class Worker:
     def start(self, job: JobProgress, permit: Permit) -> None:
         """Call a job."""
         job.waited = self._sweep.why_waited(job)
-        self._parts.events.call_started(job.lane)
         self._calls[job] = self._tasks.go(self._call(job, permit))
 
     async def _call(self, job: JobProgress, permit: Permit) -> None:
@@ -239,8 +238,8 @@ class Worker:
             if self._full:
                 # There may be room again: waiting for the next poll would idle a fast lane.
                 self._hold_back()
-        called = job.calls > calls_before
-        self._parts.events.call_ended(job.lane, job.attempts[-1] if called else None)
+        if job.calls > calls_before:
+            self._parts.events.call_ended(job.lane, job.attempts[-1])
         if ended is not None:
             await self._exits.write(job, *ended)
 

@@ -23,7 +23,7 @@ def checks_in_order(
     *,
     routes: Mapping[str, RouteSettings],
     admissions: Mapping[str, Admission],
-    may_reply_to: Callable[[ReplyAddress | None], bool],
+    may_reply_to: Callable[[ReplyAddress], bool],
     validator: ResultValidator,
     commands: Commands,
 ) -> tuple[Check, ...]:
