@@ -26,15 +26,20 @@ def no_json_in(value: bytes) -> str | None:
 
     An integer of more than 64 bits is one, too: orjson reads another number.
     """
-    # Most records are looked at no further, and hardly any is walked.
-    is_read = _is_read(value)
-    if is_read and not has_long_number(value):
-        return None
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        written = False
+    else:
+        # Most records are looked at no further, and hardly any is walked.
+        if not has_long_number(value):
+            return None
+        written = True
     try:
         parsed = pydantic_core.from_json(value)
     except ValueError:
         return None
-    return None if is_read and _is_written(parsed) else no_json_of(parsed)
+    return None if written and _is_written(parsed) else no_json_of(parsed)
 
 
 def has_long_number(value: bytes) -> bool:
@@ -48,14 +53,6 @@ def no_json_of(parsed: Any) -> str | None:
         if (why := _why_none(number)) is not None:
             return f"{'.'.join(path[:_MOST_PARTS]) or 'the record'}: {why}"
     return None
-
-
-def _is_read(value: bytes) -> bool:
-    try:
-        orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _is_written(parsed: Any) -> bool:
