@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tollway_schemas.attempt import Attempt
@@ -50,7 +51,7 @@ class JobProgress:
     attempts: list[Attempt] = field(default_factory=list)
     #: Calls that were not charged, by class; those that are not listed included.
     uncharged: dict[FailureClass, int] = field(default_factory=dict)
-    failures: defaultdict[FailureClass, int] = field(default_factory=lambda: defaultdict(int))
+    failures: defaultdict[FailureClass, int] = field(default_factory=partial(defaultdict, int))
     bad_answers: list[BadAnswer] = field(default_factory=list)
     #: How far chance explains its failures that a lane may cause, how many there were, and what
     #: the lane's calls had brought at the last (lanes/evidence.py).
