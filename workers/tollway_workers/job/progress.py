@@ -14,7 +14,7 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import ChatRequest
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.job.duplicates import job_digest
+from tollway_workers.job.duplicates import Identity, job_digest
 from tollway_workers.job.refusals import listed
 from tollway_workers.ownership.record import ReceivedRecord
 
@@ -68,8 +68,8 @@ class JobProgress:
     waited: str | None = None
     #: What the next call reserves; made once, and again when the request changes.
     cost: "Cost | None" = None
-    #: Whether copies of it that come meanwhile wait for its end.
-    first: bool = False
+    #: As what copies of it that come meanwhile wait for its end; None where it is a copy itself.
+    first: Identity | None = None
     #: An operator cancelled it while it was called: that call is its last.
     cancelled: bool = False
     #: What it takes for an answer; made once, see `accepted`.
