@@ -2,6 +2,7 @@
 
 from tollway.blocking import BlockingJobProducer
 from tollway.connection import KafkaConnection, Security
+from tollway.dead_letters import DeadLetters
 from tollway.errors import JobFailed, ProducerError, ReplyTimeout
 from tollway.handle import JobHandle
 from tollway.new_job import NewJob
@@ -11,6 +12,7 @@ from tollway_schemas import ChatRequest, Message, OutputSchema, Priority, Reply
 __all__ = [
     "BlockingJobProducer",
     "ChatRequest",
+    "DeadLetters",
     "JobFailed",
     "JobHandle",
     "JobProducer",

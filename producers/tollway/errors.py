@@ -14,12 +14,20 @@ TollwayError                       (tollway_schemas.errors)
     ├── RepliesUnreadable          the reply topic cannot be read
     ├── ReplyTimeout               no reply yet; the job runs on (also a TimeoutError)
     ├── InvalidAnswer              the answer does not fit the type that was asked for
-    └── JobFailed                  the job ended without an answer; carries the reply
+    ├── JobFailed                  the job ended without an answer; carries the reply
+    ├── InvalidJobs                jobs that a redrive would publish are not valid: none was
+    ├── Fenced                     another operator works on the dead letters of the same route
+    └── RedriveInterrupted         Kafka went away in the middle; what was done is marked
 
 No message quotes a prompt, an answer or a password.
 """
 
+from collections.abc import Sequence
+
 from tollway_schemas import Reply, TollwayError
+
+#: Of many that are wrong, so many are named in a sentence.
+_MOST_NAMED = 10
 
 
 class ProducerError(TollwayError):
@@ -148,3 +156,43 @@ class JobFailed(ProducerError):
         why = f"{failure.failure_class.value}: {failure.message}" if failure else reply.status
         kept = "; it is a dead letter (tollway dead-letters show)" if reply.dead_letter else ""
         super().__init__(f"job {reply.job_id!r} on route {reply.route!r} ended as {why}{kept}")
+
+
+class InvalidJobs(ProducerError):
+    """Jobs that would be published again are not valid, so none was; the text names them.
+
+    `invalid` has the name of each job, and what is wrong with it.
+    """
+
+    def __init__(self, invalid: Sequence[tuple[str, str]], count: int, of: int) -> None:
+        self.invalid = tuple(invalid)
+        self.count = count
+        named = "; ".join(f"{name}: {why}" for name, why in self.invalid[:_MOST_NAMED])
+        more = f"; and {count - _MOST_NAMED:,} more" if count > _MOST_NAMED else ""
+        super().__init__(
+            f"{count:,} of {of:,} jobs would not be valid, and none was published: {named}{more}"
+        )
+
+
+class Fenced(ProducerError):
+    """Another operator works on the dead letters of the same route; `done` were marked before."""
+
+    def __init__(self, route: str, done: int = 0) -> None:
+        self.route = route
+        self.done = done
+        super().__init__(
+            f"another operator has begun to work on the dead letters of route {route!r} (or this "
+            f"process stood still for 10 s), which ends this work ({done:,} done): none is "
+            "redriven twice; run it again when theirs has ended"
+        )
+
+
+class RedriveInterrupted(ProducerError):
+    """Kafka went away in the middle; `done` dead letters were marked before, or a few more."""
+
+    def __init__(self, done: int, reason: str) -> None:
+        self.done = done
+        super().__init__(
+            f"interrupted after {done:,} dead letters: {reason}; run it again: what was done is "
+            "marked, and is not done twice"
+        )

@@ -152,22 +152,26 @@ def _deadline(wanted: timedelta | datetime | None, priority: Priority, now: date
     return (now + left).astimezone(UTC)
 
 
+def job_headers(job: Job) -> list[tuple[str, bytes]]:
+    """What a job's record says of it in headers."""
+    return headers.encode(
+        [
+            (headers.JOB_ID, job.id),
+            (headers.GENERATION, str(job.generation)),
+            (headers.DEADLINE, job.deadline.isoformat()),
+            (headers.ROUTE, job.route),
+            (headers.PRIORITY, job.priority.value),
+            (headers.TENANT, job.tenant),
+            (headers.RUN, job.run),
+        ]
+    )
+
+
 def _headers(job: Job, own: Mapping[str, str]) -> list[tuple[str, bytes]]:
     forged = [name for name in own if name.lower().startswith(headers.PREFIX)]
     if forged:
         raise InvalidNewJob(f"headers: {forged[0]!r} is a name the fleet keeps for itself")
     try:
-        return headers.encode(
-            [
-                (headers.JOB_ID, job.id),
-                (headers.GENERATION, str(job.generation)),
-                (headers.DEADLINE, job.deadline.isoformat()),
-                (headers.ROUTE, job.route),
-                (headers.PRIORITY, job.priority.value),
-                (headers.TENANT, job.tenant),
-                (headers.RUN, job.run),
-                *own.items(),
-            ]
-        )
+        return job_headers(job) + headers.encode(own.items())
     except (AttributeError, UnicodeEncodeError):
         raise InvalidNewJob("headers, tenant and run: must be text that UTF-8 can carry") from None

@@ -36,7 +36,11 @@ class OutputReader(Generic[T]):
         if isinstance(output, dict):
             return cls(_schema(json_schema=output))
         wanted: Any = output
-        return _reader_of_type(wanted)
+        try:
+            return _reader_of_type(wanted)
+        except TypeError:
+            # A list, say: what cannot be hashed is no type.
+            raise InvalidNewJob(_NO_TYPE) from None
 
     def result(self, reply: Reply) -> T:
         """The result: text, JSON, or an object of the type that was asked for.
@@ -65,10 +69,13 @@ class OutputReader(Generic[T]):
             raise InvalidAnswer(reply, sentence(found, whole="the answer")) from None
 
 
+_NO_TYPE = "output: must be a type, such as a pydantic model, or a JSON Schema"
+
+
 @lru_cache(maxsize=256)
 def _reader_of_type(wanted: Any) -> OutputReader[Any]:
     if not isinstance(wanted, type) and get_origin(wanted) is None:
-        raise InvalidNewJob("output: must be a type, such as a pydantic model, or a JSON Schema")
+        raise InvalidNewJob(_NO_TYPE)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(wanted)
         schema = adapter.json_schema()

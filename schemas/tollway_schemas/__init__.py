@@ -1,6 +1,7 @@
 """What travels on Tollway's topics: LLM jobs on Kafka. Data only: no I/O, no clock."""
 
 from tollway_schemas.attempt import Attempt, Billed, JournalRecord
+from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.dead_letter import BadAnswer, DeadLetter, Origin, StoredElsewhere
 from tollway_schemas.errors import (
     InvalidValue,
@@ -10,8 +11,10 @@ from tollway_schemas.errors import (
     UnsupportedVersion,
 )
 from tollway_schemas.failure import ErrorScope, Failure, FailureClass
-from tollway_schemas.job import SCHEMA_VERSION, Job, Priority, ReplyAddress, Visit
+from tollway_schemas.job import Job, Priority, ReplyAddress, Visit
+from tollway_schemas.mark import Fate, Mark
 from tollway_schemas.provenance import Provenance
+from tollway_schemas.redrive import LetterName
 from tollway_schemas.reply import Answer, Reply
 from tollway_schemas.request import (
     ChatRequest,
@@ -40,11 +43,14 @@ __all__ = [
     "ErrorScope",
     "Failure",
     "FailureClass",
+    "Fate",
     "ImagePart",
     "ImageUrl",
     "InvalidValue",
     "Job",
     "JournalRecord",
+    "LetterName",
+    "Mark",
     "Message",
     "Origin",
     "OtherPart",

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 from pydantic.types import JsonValue
 
+from tollway_schemas.bounds import MOST, SCHEMA_VERSION
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.job import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.usage import PicoUsd, Usage
@@ -88,6 +88,9 @@ class JournalRecord(Record):
     """How the call went; absent where none was made for the answer."""
     provenance: Provenance | None = None
     """What answered in place of a call, such as the route's rule; absent beside an attempt."""
+    revalidated: bool = False
+    """Whether it is a stored answer of an earlier generation of the job, `provenance` included,
+    that satisfies what is asked now."""
     answered_at: AwareDatetime | None = None
     """When it did."""
     waited: str | None = None

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import orjson
 
+from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.errors import (
     IncompleteRecord,
     InvalidValue,
@@ -12,7 +13,7 @@ from tollway_schemas.errors import (
     UnsupportedVersion,
 )
 from tollway_schemas.faults import MISSING, sentence
-from tollway_schemas.job import SCHEMA_VERSION, Job
+from tollway_schemas.job import Job
 from tollway_schemas.model import Record
 from tollway_schemas.no_json import no_json_in
 

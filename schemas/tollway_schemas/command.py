@@ -5,7 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tollway_schemas.job import SCHEMA_VERSION, JobId
+from tollway_schemas.bounds import SCHEMA_VERSION
+from tollway_schemas.job import JobId
 from tollway_schemas.model import Moment, Record
 
 #: Jobs that one command may name.

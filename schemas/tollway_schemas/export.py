@@ -13,6 +13,7 @@ from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job
+from tollway_schemas.mark import Mark
 from tollway_schemas.model import Record
 from tollway_schemas.reply import Reply
 
@@ -20,6 +21,7 @@ RECORDS: dict[str, type[Record]] = {
     "job": Job,
     "reply": Reply,
     "dead-letter": DeadLetter,
+    "mark": Mark,
     "journal-record": JournalRecord,
     "job-history": JobHistory,
     "command": Command,

@@ -1,9 +1,22 @@
 """The kinds of failure. What each leads to is the fleet's table, not this list."""
 
 import hashlib
+import re
 from enum import StrEnum
 
 from tollway_schemas.model import Record
+
+#: Characters of a detail that count.
+_LONGEST_DETAIL = 1_000
+_STATUS = re.compile(r"[1-5][0-9]{2}")
+_REQUIRED = re.compile(r'("[^"]{0,100}") is a required property')
+_QUOTED = re.compile(r'"[^"]*"|\'[^\']*\'|`[^`]*`|“[^”]*”')
+#: A list of quoted names, however long.
+_UNEXPECTED = re.compile(r'""(?:, "")* (?:was|were) unexpected')
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,:]\d+)*(?:[eE][-+]?\d+)?")
+_HEX = re.compile(r"\b[0-9A-Fa-f]{8,}\b")
+#: A word with a number in it: an id, a time, a place in a list.
+_WITH_NUMBER = re.compile(r"[\w-]*#[\w#-]*")
 
 
 class FailureClass(StrEnum):
@@ -69,8 +82,20 @@ class Failure(Record):
 def fingerprint(route: str, failure_class: FailureClass, detail: str = "") -> str:
     """Sixteen hex digits that are equal for failures that are likely one cause.
 
-    `detail` is a stable word such as a provider's error code or a schema path, never a message
-    (those carry ids and times).
+    `detail` says what was wrong: a provider's error code, or a problem with its place. Ids, numbers
+    and quoted values in it do not count.
     """
-    text = "\0".join((route, failure_class.value, detail))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    text = "\0".join((route, failure_class.value, stable(detail)))
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def stable(detail: str) -> str:
+    """What is the same in all details of one cause; of a required property its name counts, which
+    is the schema's word and not the answer's. An HTTP status alone stands for itself.
+    """
+    if _STATUS.fullmatch(detail):
+        return detail
+    required = _REQUIRED.search(detail)
+    said = _UNEXPECTED.sub('"" unexpected', _QUOTED.sub('""', detail[:_LONGEST_DETAIL]))
+    said = _WITH_NUMBER.sub("#", _HEX.sub("#", _NUMBER.sub("#", said)))
+    return f"{said} {required[1]}" if required else said

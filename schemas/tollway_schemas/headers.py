@@ -42,6 +42,8 @@ ORIGIN = "tollway-origin"
 FAILURE_MESSAGE = "tollway-failure-message"
 DEAD_AT = "tollway-dead-at"
 WORKER = "tollway-worker"
+#: What the fleet's settings were there: equal for equal settings.
+CONFIGURATION = "tollway-configuration"
 #: "raw" where the value is the undecodable record itself, else absent.
 VALUE_KIND = "tollway-value"
 #: "record" or "batch" where the raw value is not even the record's own, but one record's bytes, or

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tollway_schemas.job import SCHEMA_VERSION
+from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.model import Moment, Record
 
 #: Bounded as what other languages count with: numbers of strangers are summed and divided.
@@ -80,6 +80,8 @@ class Heartbeat(Record):
     """When its process started."""
     release: str
     """The version of Tollway it runs."""
+    configuration: Annotated[str, Field(max_length=64)] | None = None
+    """Equal for equal settings of the fleet; secrets do not count. Dead letters say it, too."""
     shards: dict[str, Count] = Field(default_factory=dict)
     """Shards that it owns, by limit group."""
     partitions: Count = 0

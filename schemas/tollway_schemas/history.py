@@ -5,9 +5,10 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from tollway_schemas.attempt import Attempt, CallCount
+from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.job import SCHEMA_VERSION, Visit
+from tollway_schemas.job import Visit
 from tollway_schemas.model import Record
 
 #: What a process counts in its life; the most that JSON readers of other languages count with.

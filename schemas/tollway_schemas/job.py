@@ -6,21 +6,15 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from tollway_schemas.bounds import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
 from tollway_schemas.patterns import JOB_ID, ROUTE_NAME, TOPIC_NAME
 from tollway_schemas.provenance import Provenance
+from tollway_schemas.redrive import Redrive
 from tollway_schemas.request import ChatRequest, OutputSchema
-
-#: Major version of everything we write; readers refuse a newer one (see codec.py).
-SCHEMA_VERSION = 1
 
 #: The latest that a deadline may be. Topics keep jobs for twice as long, at the least.
 LONGEST_DEADLINE = timedelta(days=3, hours=12)
-
-#: The largest number that counts something: what Kafka and other languages take.
-MOST = 2**31 - 1
-#: Kafka counts offsets with 64 bits.
-MOST_OFFSET = 2**63 - 1
 
 JobId = Annotated[str, Field(min_length=1, max_length=256, pattern=JOB_ID)]
 RouteName = Annotated[str, Field(pattern=ROUTE_NAME)]
@@ -96,6 +90,8 @@ class Job(Record):
     """
     reply_to: ReplyAddress | None = None
     """Where the reply goes; the fleet's reply topic if absent."""
+    redrive: Redrive | None = None
+    """The dead letter that it was, with the answers that were paid for; see redrive.py."""
     visits: tuple[Visit, ...] = ()
     """The lanes it has been on, first to last; written by the fleet alone."""
     hops: Annotated[int, Field(ge=0)] = 0

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field
 
 from tollway_schemas.attempt import Attempt, CallCount
+from tollway_schemas.bounds import MOST, SCHEMA_VERSION
 from tollway_schemas.dead_letter import StoredElsewhere
 from tollway_schemas.failure import Failure, FailureClass
-from tollway_schemas.job import MOST, SCHEMA_VERSION
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import ToolCall
@@ -70,6 +70,9 @@ class Reply(Record):
     """What made the answer: the weakest rung that applies."""
     scripted: bool = False
     """Whether a simulator answered, and no model."""
+    revalidated: bool = False
+    """Whether the answer is that of an earlier generation of the job: it satisfies what is asked
+    now, and no call was made for it. What it cost stands with that generation."""
     lane: str | None = None
     """The lane that answered."""
     model: str | None = None

@@ -42,6 +42,11 @@ class TopicNames:
         return f"{self.prefix}.dead-letters"
 
     @property
+    def marks(self) -> str:
+        """What became of dead letters."""
+        return f"{self.prefix}.dead-letters.marks"
+
+    @property
     def journal(self) -> str:
         """Every attempt, with prompt and answer."""
         return f"{self.prefix}.journal"

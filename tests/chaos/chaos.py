@@ -24,6 +24,7 @@ import moving_target
 import one_slow
 import outage
 import ramp
+import redrive
 import steps_down
 import zombie
 from ground import Stage
@@ -34,7 +35,7 @@ from tollway_workers.kafka.connect import quieten_client_logs
 
 Scenario = Callable[[Stage], Awaitable[list[Figure]]]
 
-#: Delivery takes 13 minutes, limits 15, strangers 5, outages half an hour.
+#: Delivery takes 17 minutes, limits 15, strangers 5, outages half an hour.
 GROUPS: dict[str, dict[str, Scenario]] = {
     "delivery": {
         "churn": churn.churn,
@@ -43,6 +44,7 @@ GROUPS: dict[str, dict[str, Scenario]] = {
         "brokers": brokers.brokers,
         "killer": killer.killer,
         "deploy": deploy.deploy,
+        "redrive": redrive.redrive,
     },
     "limits": {
         "contract": fleet_contract.fleet_contract,

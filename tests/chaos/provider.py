@@ -36,6 +36,8 @@ class Behaviour:
     latency: tuple[str, ...] = ("--profile", "sonnet", "--latency-scale", "0.25")
     #: A fault script, TOML.
     faults: str = ""
+    #: An answer key, JSON lines; what is not in it is answered as its schema wants.
+    answers: str = ""
     seed: int = 0
 
 
@@ -51,9 +53,12 @@ class Provider:
     async def __aenter__(self) -> Self:
         faults = self.folder / "faults.toml"
         faults.write_text(self.behaviour.faults)
+        answers = self.folder / "answers.jsonl"
+        answers.write_text(self.behaviour.answers)
         with (self.folder / "simulator.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(*TOLLWAY, "simulator", "--port", "0", "--json", "--faults", str(faults)),
+                *(("--answers", str(answers)) if self.behaviour.answers else ()),
                 *("--seed", str(self.behaviour.seed), *self.behaviour.latency),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

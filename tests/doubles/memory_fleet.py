@@ -20,6 +20,7 @@ from tollway_schemas.headers import PREFIX, Headers
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
+from tollway_schemas.mark import Mark
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
 from tollway_workers.config.shape.fleet import LaneConfig
@@ -40,6 +41,7 @@ from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import Rung, StandIns
 from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
+from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
@@ -63,7 +65,13 @@ def memory_broker(
 ) -> MemoryBroker:
     """A broker with the topics of a fleet that has these routes, lanes and retry topics."""
     broker = MemoryBroker(most_bytes=200_000, now=NOW)
-    for name in (NAMES.replies, NAMES.dead_letters, NAMES.journal, *map(NAMES.retry, tiers)):
+    for name in (
+        NAMES.replies,
+        NAMES.dead_letters,
+        NAMES.marks,
+        NAMES.journal,
+        *map(NAMES.retry, tiers),
+    ):
         broker.create_topic(name, partitions)
     for priority in Priority:
         for route in routes:
@@ -229,6 +237,11 @@ class MemoryFleet:
         return self.broker.records(NAMES.dead_letters)
 
     @property
+    def marks(self) -> list[Mark]:
+        """All marks."""
+        return [decode(Mark, each.value) for each in self.broker.records(NAMES.marks)]
+
+    @property
     def journal(self) -> list[JournalRecord]:
         """All journal records."""
         return [decode(JournalRecord, each.value) for each in self.broker.records(NAMES.journal)]
@@ -318,6 +331,7 @@ class MemoryFleet:
             lanes=self.lanes,
             executor=self.executor,
             publisher=self.publisher,
+            stored=StoredAnswers(self.validator, self.answer_checks),
             events=self.metrics,
             clock=self.clock,
             memory_bytes=memory_bytes,

@@ -17,6 +17,7 @@ from samples import NOW, attempt, job, lane, progress
 from scripted_provider import ScriptedProvider
 from target import Run, Target
 
+from tollway.dead_letters.entry import open_record
 from tollway_schemas.attempt import JournalRecord
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.command import Action, Command
@@ -28,14 +29,16 @@ from tollway_schemas.headers import Headers
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job, Visit
+from tollway_schemas.keys import ending_key, mark_key
+from tollway_schemas.mark import Fate, LetterName, Mark
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.reading.fetched import Fetched, FetchedRecords
+from tollway_schemas.redrive import Redrive, StoredAnswer
 from tollway_schemas.reply import Answer, Reply
-from tollway_schemas.request import ChatRequest, Message, OutputSchema
+from tollway_schemas.request import ChatRequest, Message, OutputSchema, ToolCall, ToolCallFunction
 from tollway_schemas.usage import Usage
 from tollway_workers.cli.batch.output_lines import read_ending, reply_line
-from tollway_workers.cli.dead_letters.entry import open_record
 from tollway_workers.cli.fleet.page import lane_facts, lane_sheets, worker_facts, worker_sheets
 from tollway_workers.cli.fleet.view import FleetView
 from tollway_workers.cli.shared.attempt_table import attempt_row
@@ -44,6 +47,7 @@ from tollway_workers.forwarding.relay import RelayTargets, is_due, onward
 from tollway_workers.forwarding.travel import departure
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.endings import invalid_job
+from tollway_workers.job.marks import ending_mark
 from tollway_workers.job.outcome import DeadLettered, Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
@@ -56,6 +60,7 @@ from tollway_workers.ownership.offsets import OffsetTracker
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.check import outcome_of
 from tollway_workers.pipeline.read import Refused
+from tollway_workers.pipeline.stored import StoredAnswers, given_up_again
 
 _MOST_UNPACKED = 16 * 2**20
 _PLACE = TopicPartition("jobs", 3)
@@ -121,6 +126,7 @@ _SCHEMA: dict[str, Any] = {
     "required": ["total"],
     "$defs": {"tags": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 5}},
 }
+_NAME = LetterName(route="extract", job_id="job-3", tenant="acme", generation=1)
 _JOBS = (
     job(),
     job(
@@ -149,6 +155,37 @@ _JOBS = (
             seed=7,
             stop=("end",),
             extras={"openai": {"logprobs": True}},
+        ),
+    ),
+    job(
+        "job-3",
+        generation=2,
+        output=OutputSchema(json_schema=_SCHEMA),
+        redrive=Redrive(
+            of=_NAME,
+            answers=(
+                StoredAnswer(attempt=1, text='{"total": "1"}', finish="stop"),
+                StoredAnswer(
+                    attempt=2,
+                    text="I call",
+                    tool_calls=(
+                        ToolCall(
+                            id="c", function=ToolCallFunction(name="add", arguments='{"n": 1}')
+                        ),
+                    ),
+                    finish="tool",
+                    finish_reason="tool_calls",
+                    provenance=Provenance.REASKED,
+                    lane="main",
+                    model="m",
+                    usage=Usage(input_total=5, output_total=7),
+                    cost=12,
+                ),
+            ),
+            only_revalidate=True,
+            failure_class="bad_output",
+            by="me@here",
+            at=_AT,
         ),
     ),
 )
@@ -209,9 +246,26 @@ async def _intake() -> AsyncIterator[Run]:
             if isinstance(taken, Refused):
                 _write_raw(taken)
             else:
-                _write_on(taken, outcome_of(fleet.checks.when_read, taken, NOW))
+                end = outcome_of(fleet.checks.when_read, taken, NOW)
+                _write_on(taken, end)
+                if end is None and taken.job.redrive is not None:
+                    await _revalidate(fleet, taken, taken.job.redrive)
 
     yield run
+
+
+async def _revalidate(fleet: MemoryFleet, taken: JobProgress, redrive: Redrive) -> None:
+    """What a job says of its stored answers and of its letter can be judged, and be written."""
+    stored = StoredAnswers(fleet.validator, fleet.answer_checks)
+    held = await stored.hold(taken, redrive)
+    taken.bad_answers = list(held.refused)
+    outcome = held.found or given_up_again(redrive, held.refused)
+    if isinstance(outcome, DeadLettered):
+        _write_on(taken, outcome)
+    else:
+        decode(Reply, outgoing.reply(taken, outcome, dead=False, worker="w", now=NOW))
+    mark = ending_mark(taken, outcome, fleet.reader.routes, worker="w", now=NOW)
+    assert mark is None or decode(Mark, mark[1]).letter == redrive.of
 
 
 def _write_raw(refused: Refused) -> None:
@@ -219,7 +273,12 @@ def _write_raw(refused: Refused) -> None:
     failure = refused.failure
     assert "bug" not in failure.message, failure.message
     raw_dead_letter(
-        refused.record, failure, refused.route, worker="w", now=NOW, most_bytes=MOST_JOB_BYTES
+        refused.record,
+        failure,
+        refused.route,
+        by=outgoing.Writer("w"),
+        now=NOW,
+        most_bytes=MOST_JOB_BYTES,
     )
 
 
@@ -227,7 +286,10 @@ def _write_on(at: JobProgress, end: Decision | None) -> None:
     """All that a worker may have to write of a job can be written, and be read."""
     dead = end if isinstance(end, DeadLettered) else invalid_job("request: is one of a test")
     most = 2 * MOST_JOB_BYTES
-    decode(DeadLetter, outgoing.dead_letter(at, dead, worker="w", now=NOW, most_bytes=most))
+    decode(
+        DeadLetter,
+        outgoing.dead_letter(at, dead, by=outgoing.Writer("w"), now=NOW, most_bytes=most),
+    )
     decode(Reply, outgoing.reply(at, dead.failure, dead=True, worker="w", now=NOW))
     departure(at, lane="other", not_before=at.not_before, due=NOW, most_bytes=MOST_JOB_BYTES)
 
@@ -265,6 +327,17 @@ _RECORDS_OF_EACH: tuple[Record, ...] = (
         created_at=_AT,
         finished_at=_AT,
     ),
+    Mark(
+        letter=_NAME,
+        fate=Fate.REDRIVEN,
+        at=_AT,
+        by="me@here",
+        why="mended",
+        next_generation=2,
+        next_route="extract",
+        run="r1",
+        fingerprint="c0ffee",
+    ),
     Command(action=Action.CANCEL, jobs=("job-1",), tenant="t", issued_at=_AT, expires_at=_AT),
     Command(action=Action.PAUSE, lane="main", issued_at=_AT, expires_at="2030-01-01T00:00:00Z"),  # type: ignore[arg-type]  # as JSON has it
     Heartbeat(
@@ -292,7 +365,11 @@ _RECORDS_OF_EACH: tuple[Record, ...] = (
     ),
 )
 _LETTER = outgoing.dead_letter(
-    _travelling(_JOBS[1]), invalid_job("request: no"), worker="w", now=NOW, most_bytes=10**6
+    _travelling(_JOBS[1]),
+    invalid_job("request: no"),
+    by=outgoing.Writer("w"),
+    now=NOW,
+    most_bytes=10**6,
 )
 _JOURNAL = JournalRecord(
     job_id="job-1",
@@ -330,6 +407,10 @@ def _show(known: Record) -> None:
         read_ending(reply_line(known, 1))
     elif isinstance(known, DeadLetter):
         list(map(attempt_row, known.attempts))
+        carried = Redrive(of=known.name, answers=known.stored_answers())
+        assert decode(Redrive, encode(carried)) == carried
+    elif isinstance(known, Mark):
+        assert mark_key(known.letter) != ending_key(known.letter)
 
 
 def _show_fleet(beat: Heartbeat) -> None:

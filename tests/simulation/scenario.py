@@ -11,6 +11,7 @@ from scripted_provider import completion
 
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.job import Job, Priority, ReplyAddress
+from tollway_schemas.redrive import LetterName, Redrive, StoredAnswer
 from tollway_schemas.request import (
     ChatRequest,
     FunctionTool,
@@ -78,8 +79,26 @@ _CALL = completion(None, finish=Finish.TOOL)._replace(
     tool_calls=(ToolCall(id="1", function=ToolCallFunction(name="count", arguments=_LONG)),)
 )
 
+
+def _redriven(name: str, *answers: str, only: bool = False) -> Job:
+    """A job that was a dead letter, and carries what was said to it then."""
+    redrive = Redrive(
+        of=LetterName(route="extract", job_id=name),
+        answers=tuple(StoredAnswer(attempt=1, text=text, finish="stop") for text in answers),
+        only_revalidate=only,
+        failure_class="bad_output",
+    )
+    return job(name, generation=2, output=_SCHEMA, redrive=redrive)
+
+
 _WAYS = (
     Way(job("plain"), (_FINE,)),
+    # Nobody is to be called for these, whatever happens.
+    Way(_redriven("revalidated", '{"n": 2}'), ()),
+    Way(_redriven("revalidated-long", _LONG), ()),
+    Way(_redriven("revalidated-twice", '{"n": 2}'), (), twice=True),
+    Way(_redriven("in-vain", "no", '{"m": 1}'), (_FINE,)),
+    Way(_redriven("given-up-again", "no", only=True), (), FailureClass.BAD_OUTPUT, dead=True),
     Way(job("repeated"), (_NO, _FINE)),
     Way(job("limited"), (failing(FailureClass.RATE_LIMIT, retry_after=0.5), _FINE)),
     Way(job("put-off"), (failing(FailureClass.TRANSIENT, retry_after=12.0), _FINE)),

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from tollway import (
     BlockingJobProducer,
     ChatRequest,
+    DeadLetters,
     JobFailed,
     JobHandle,
     JobProducer,
@@ -21,6 +22,19 @@ from tollway import (
     Reply,
     ReplyTimeout,
     Security,
+)
+from tollway.dead_letters import (
+    Canary,
+    Entry,
+    ExportReport,
+    Filter,
+    Found,
+    Group,
+    MarkReport,
+    Overview,
+    Progress,
+    RedriveReport,
+    Skip,
 )
 from tollway.testing import FakeFleet
 
@@ -91,3 +105,37 @@ def faked() -> JobProducer:
     fleet.answer("extract", Invoice(number="1"))
     fleet.answer("extract", lambda job: {"number": job.id}, provenance="rule")
     return fleet.producer()
+
+
+async def repairing() -> None:
+    def say(progress: Progress) -> None:
+        assert_type((progress.stage, progress.done, progress.total), tuple[str, int, int])
+
+    async with DeadLetters(secure, prefix="p", by="me@here", max_job_bytes=1_000) as letters:
+        assert_type(letters, DeadLetters)
+        wanted = Filter(route="extract", failure_class="bad_output", since=datetime.now(UTC))
+        overview = await letters.groups(wanted, on_progress=say)
+        assert_type(overview, Overview)
+        assert_type(overview.groups, list[Group])
+        assert_type((await letters.list(limit=5)).total, int)
+        async for entry in letters.each(Filter(marked=False)):
+            assert_type(entry, Entry)
+        assert_type(await letters.find("1", route="extract"), tuple[Found, ...])
+        report = await letters.redrive(
+            wanted,
+            edit={"route": "other"},
+            schema=Invoice,
+            revalidate=True,
+            deadline=timedelta(hours=1),
+            rate=600,
+            canary=Canary(count=5, within=60),
+            on_progress=say,
+        )
+        assert_type(report, RedriveReport)
+        assert_type(report.skipped, dict[Skip, int])
+        await letters.redrive(schema={"type": "object"}, only_revalidate=True, canary=5)
+        await letters.redrive(dry_run=True)
+        assert_type(await letters.redrive_from("letters.jsonl", dry_run=True), RedriveReport)
+        assert_type(await letters.discard(wanted, why="of no use"), MarkReport)
+        assert_type(await letters.unmark(wanted), MarkReport)
+        assert_type(await letters.export("letters.jsonl", wanted), ExportReport)

@@ -3,11 +3,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from tollway_schemas import Attempt, DeadLetter, Failure, FailureClass, Origin, headers
+from tollway.dead_letters import Filter, Found, Overview
+from tollway.dead_letters.entry import Opened, is_named, name_of, open_record
+from tollway_schemas import Attempt, DeadLetter, Failure, FailureClass, Mark, Origin, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.cli.dead_letters.entry import Opened, is_named, name_of, open_record
-from tollway_workers.cli.dead_letters.overview import Filters, Overview
 from tollway_workers.cli.dead_letters.page import entry_facts, raw_text, show_entry, show_overview
 from tollway_workers.cli.times import seconds_in
 from tollway_workers.job.refusals import listed
@@ -71,6 +71,10 @@ def raw(value: bytes = b"\xff\xfe \x00 \x1b[31m", bytes_of: str | None = None) -
         )
     )
     return LoggedRecord(("t", 2), 3, dead_letter_key(ORIGIN, 1), value, described, 0.0)
+
+
+def found_of(opened: Opened, mark: Mark | None = None, ending: Mark | None = None) -> Found:
+    return Found(opened.entry, opened.letter, opened.value, mark, ending)
 
 
 def test_a_dead_letter_says_what_it_is_without_prompt() -> None:
@@ -144,15 +148,15 @@ def test_only_the_newest_are_kept() -> None:
 @pytest.mark.parametrize(
     ("filters", "matches"),
     [
-        (Filters(), True),
-        (Filters(route="extract", failure_class="bad_output", run="nightly"), True),
-        (Filters(route="other"), False),
-        (Filters(tenant="acme"), False),
-        (Filters(since=NOON), True),
-        (Filters(since=NOON + timedelta(seconds=1)), False),
+        (Filter(), True),
+        (Filter(route="extract", failure_class="bad_output", run="nightly"), True),
+        (Filter(route="other"), False),
+        (Filter(tenant="acme"), False),
+        (Filter(since=NOON), True),
+        (Filter(since=NOON + timedelta(seconds=1)), False),
     ],
 )
-def test_filters_hold_all_that_is_asked_for(filters: Filters, matches: bool) -> None:
+def test_filters_hold_all_that_is_asked_for(filters: Filter, matches: bool) -> None:
     assert filters.match(open_record(letter()).entry) is matches
 
 
@@ -177,7 +181,7 @@ def test_one_is_shown_with_its_text_written_out(
 ) -> None:
     opened: Opened = open_record(record)
 
-    show_entry(opened, [opened.entry.generation])
+    show_entry(found_of(opened), [opened.entry.generation])
 
     shown = capsys.readouterr().out
     assert "\\u001b[" in shown
@@ -185,7 +189,7 @@ def test_one_is_shown_with_its_text_written_out(
 
 
 def test_a_prompt_is_shown_as_it_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    show_entry(open_record(letter()), [1, 2])
+    show_entry(found_of(open_record(letter())), [1, 2])
 
     shown = capsys.readouterr().out
     assert "prompt\n  user:\n    a\\u001b[2Jb\n    c\n" in shown
@@ -205,7 +209,7 @@ def test_bytes_that_are_no_value_of_a_record_are_said_to_be_no_job(
 ) -> None:
     opened = open_record(raw(b"??", bytes_of))
 
-    show_entry(opened, [1])
+    show_entry(found_of(opened), [1])
 
     shown = capsys.readouterr().out
     assert what in shown
@@ -231,7 +235,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_a_letter_shows_how_many_calls_were_not_charged(capsys: pytest.CaptureFixture[str]) -> None:
-    show_entry(open_record(letter(refusals=40)), [1])
+    show_entry(found_of(open_record(letter(refusals=40))), [1])
 
     shown = capsys.readouterr().out
     assert "40 calls" in shown

@@ -5,11 +5,15 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from samples import NOW, attempt
 
+from tollway.dead_letters import DeadLetters, Filter
+from tollway.dead_letters import letters as sdk
+from tollway.dead_letters.entry import open_record
+from tollway.dead_letters.scan import Letter
 from tollway_schemas import (
     DeadLetter,
     Failure,
@@ -21,9 +25,9 @@ from tollway_schemas import (
 )
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.cli.dead_letters import command as dead_letters
+from tollway_workers.cli.dead_letters import looking
+from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.journal import command as journal
-from tollway_workers.cli.shared.whose import Whose
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.job.envelopes import instant
 from tollway_workers.kafka.read.log_reader import LoggedRecord
@@ -102,6 +106,26 @@ def test_the_journal_of_an_id_shows_each_route_and_tenant_apart(
     assert [told.index(part) for part in parts] == sorted(told.index(part) for part in parts)
 
 
+def test_the_journal_says_of_an_answer_that_it_was_revalidated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = JournalRecord(
+        job_id="42",
+        generation=2,
+        route="extract",
+        worker="w",
+        provenance=Provenance.LIVE,
+        revalidated=True,
+        answered_at=instant(NOW),
+        response={"n": 1},
+    )
+    scanned(monkeypatch, journal, LoggedRecord(("journal", 0), 9, b"42", encode(answer)))
+
+    journal.journal("42")
+
+    assert "answer without a call (live, revalidated)" in capsys.readouterr().out
+
+
 def test_the_journal_shows_an_answer_that_no_call_was_made_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,13 +168,29 @@ def test_the_journal_is_asked_for_one_of_them(
     assert "said to sum" in told and "said to extract" not in told
 
 
+def lying(monkeypatch: pytest.MonkeyPatch, *records: LoggedRecord) -> None:
+    """Have the SDK find these dead letters, without a mark, where it would ask Kafka."""
+
+    async def letters(self: DeadLetters, wanted: Filter, *_: object) -> AsyncIterator[Letter]:
+        for record in records:
+            opened = open_record(record)
+            if wanted.match(opened.entry):
+                yield Letter(cast(Any, record), opened, opened.entry.name)
+
+    async def read_marks(*_: object) -> dict[str, int]:
+        return {}
+
+    monkeypatch.setattr(DeadLetters, "_letters", letters)
+    monkeypatch.setattr(sdk, "read_marks", read_marks)
+
+
 def test_a_dead_letter_is_shown_with_those_of_other_jobs_of_its_id_beside_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours = died("extract", "a", offset=1), died("extract", "a", generation=2, offset=3)
-    scanned(monkeypatch, dead_letters, *ours, died("sum", "b", offset=2), claiming(4))
+    lying(monkeypatch, *ours, died("sum", "b", offset=2), claiming(4))
 
-    dead_letters.show("42")
+    looking.show(Chosen(_KAFKA, Filter()), "42")
 
     told = capsys.readouterr().out
     assert told.startswith("42, generation 2\n")
@@ -158,13 +198,26 @@ def test_a_dead_letter_is_shown_with_those_of_other_jobs_of_its_id_beside_it(
     assert "same id      route sum, tenant b (read from tollway.jobs.sum.bulk-0-2)" in told
 
 
+@pytest.mark.parametrize("wanted", [Filter(route="sum"), Filter(tenant="b")])
+def test_a_dead_letter_is_asked_for_by_route_or_tenant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wanted: Filter
+) -> None:
+    lying(monkeypatch, died("extract", "a", generation=2), died("sum", "b", offset=2))
+
+    looking.show(Chosen(_KAFKA, wanted), "42")
+
+    told = capsys.readouterr().out
+    assert told.startswith("42, generation 1\n")
+    assert "route        sum\n" in told and "same id" not in told
+
+
 def test_what_only_claims_an_id_hides_no_dead_letter_that_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     forged = [claiming(offset) for offset in range(300)]
-    scanned(monkeypatch, dead_letters, died("sum", "b"), *forged, died("extract", "a", offset=9))
+    lying(monkeypatch, died("sum", "b"), *forged, died("extract", "a", offset=9))
 
-    found = asyncio.run(dead_letters._find(_KAFKA, "42", Whose(tenant=None)))
+    found = asyncio.run(DeadLetters("nowhere:9092").find("42"))
 
-    assert len(found) == dead_letters._MOST_FOUND
+    assert len(found) == 100
     assert {each.entry.route for each in found} >= {"sum", "extract"}

@@ -9,7 +9,12 @@ import pytest
 
 from tollway_workers.config.check.fleet_fits import warnings_in
 from tollway_workers.config.load.layers import build_fleet, load_fleet
-from tollway_workers.config.say.render import MASK, resolved_document, resolved_toml
+from tollway_workers.config.say.render import (
+    MASK,
+    resolved_document,
+    resolved_toml,
+    settings_digest,
+)
 from tollway_workers.config.say.template import starting_file
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 
@@ -83,3 +88,14 @@ def test_what_is_shown_of_streams_can_be_loaded_again(lane: dict[str, Any]) -> N
     again = build_fleet(tomllib.loads(shown), source="shown", environ={})
 
     assert resolve_lane("l", again) == resolve_lane("l", FleetSettings.model_validate(document))
+
+
+def test_equal_settings_have_one_digest_and_any_other_setting_another(
+    settings: FleetSettings,
+) -> None:
+    other = settings.model_copy(
+        update={"worker": settings.worker.model_copy(update={"memory_mib": 77})}
+    )
+
+    assert settings_digest(settings) == settings_digest(settings.model_copy(deep=True))
+    assert settings_digest(settings) != settings_digest(other)

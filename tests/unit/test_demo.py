@@ -5,26 +5,31 @@ And its villain: what it kills is a worker.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
+from examples.demo.__main__ import ACTS
 from examples.demo.act import Act, Ended
+from examples.demo.acts.dead_letters import DeadLetters
 from examples.demo.acts.outage import (
-    Outage,
     by_the_second,
     into_the_outage,
     longest_without_an_answer,
 )
-from examples.demo.acts.outcome import Outcome, before_the_first_call, usd, without_an_answer
+from examples.demo.acts.outcome import before_the_first_call, usd, without_an_answer
 from examples.demo.acts.restarts import Restarts, paid_again
-from examples.demo.acts.shared_limit import ALLOWED, WINDOW, SharedLimit, busiest_window, refused
-from examples.demo.acts.wrong_answers import WrongAnswers, invalid_answers
+from examples.demo.acts.shared_limit import ALLOWED, WINDOW, busiest_window, refused
+from examples.demo.acts.wrong_answers import invalid_answers
 from examples.demo.provider import FIRST, SECOND, Call
+from examples.demo.service import wrong_schema
 from examples.demo.sides import signal_oldest_worker
+from examples.docstring_jobs import SCHEMA
 from tollway_workers.cli.worker import waiting
 from tollway_workers.local.fleet.early import SimulatorProcess, WaitingWorker
 from tollway_workers.local.simulator import load_script
@@ -48,6 +53,9 @@ class Fleet:
 
     def deploy(self) -> None:
         self.befell.append("deploy")
+
+    def serve_another(self) -> None:
+        self.befell.append("another service")
 
     def answers(self) -> dict[str, Any]:
         return {}
@@ -145,13 +153,40 @@ def test_each_process_is_restarted_once() -> None:
     assert fleet.befell == ["crash", "deploy"]
 
 
-@pytest.mark.parametrize("act", [Outage(), Outcome(), Restarts(), SharedLimit(), WrongAnswers()])
-def test_the_simulator_can_play_every_act(act: Act, tmp_path: Path) -> None:
-    script = tmp_path / "faults.toml"
-    script.write_text(act.faults)
+def test_the_other_service_comes_once_and_when_the_fleet_is_at_work() -> None:
+    fleet, act = Fleet(), DeadLetters()
 
-    assert len(load_script(script).faults) == act.faults.count("[[fault]]")
-    assert act.rows
+    for answered in (0.0, 0.01, 0.5):
+        act.meanwhile(fleet, answered)
+
+    assert fleet.befell == ["another service"]
+
+
+def test_what_the_other_service_counted_is_said_and_that_it_was_not_through_too() -> None:
+    counted = {"jobs": 50, "failed": 50, "groups": 1, "why": "bad_output"}
+    through = replace(ended(), service=counted | {"answered": 50, "calls": 0})
+
+    assert "50 of its 50 jobs became dead letters, of one likely cause" in DeadLetters().told(
+        through
+    )
+    assert "had 50 of them answered" in DeadLetters().told(through)
+    assert DeadLetters().told(through).endswith(": 0 calls")
+    assert "had no answers when the fleet ended" in DeadLetters().told(ended())
+
+
+def test_no_answer_of_the_demo_has_what_the_wrong_schema_asks_for() -> None:
+    assert jsonschema_rs.is_valid(SCHEMA, ANSWER)
+    assert not jsonschema_rs.is_valid(wrong_schema(), ANSWER)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_the_simulator_can_play_every_act(act: Callable[[], Act], tmp_path: Path) -> None:
+    played = act()
+    script = tmp_path / "faults.toml"
+    script.write_text(played.faults)
+
+    assert len(load_script(script).faults) == played.faults.count("[[fault]]")
+    assert played.rows or played.told(ended())
 
 
 @pytest.fixture

@@ -245,6 +245,10 @@ WHOLE: dict[str, Any] = {
     "failure": {"failure_class": "unknown", "message": "m"},
     "origin": {"topic": "t", "partition": 0, "offset": 0},
     "function": {"name": "f", "arguments": "{}"},
+    "of": {"route": "r", "job_id": "1"},
+    "letter": {"route": "r", "job_id": "1"},
+    "fate": "redriven",
+    "by": "me",
 }
 
 

@@ -22,6 +22,7 @@ from tollway_schemas.faults import Fault, faults
 from tollway_schemas.job import Job, Priority
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.health.readiness import Condition, why_not_ready
+from tollway_workers.job.envelopes import Writer
 from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
@@ -266,7 +267,7 @@ def test_the_headers_of_a_job_weigh_what_they_take() -> None:
 def fingerprint_of(message: str, offset: int = 0) -> str | None:
     failure = Failure(failure_class=FailureClass.UNDECODABLE, message=message)
     letter = raw_dead_letter(
-        record(b"?", offset=offset), failure, "extract", worker="one", now=NOW, most_bytes=10**6
+        record(b"?", offset=offset), failure, "extract", by=Writer("one"), now=NOW, most_bytes=10**6
     )
     return headers.get(letter.headers, headers.FINGERPRINT)
 
@@ -280,12 +281,21 @@ def test_undecodable_records_share_a_fingerprint_where_one_mistake_made_them() -
     assert fingerprint_of(codec % (1, 9, 0)) == fingerprint_of(codec % (20, 21, 11))
 
 
+def test_a_raw_dead_letter_says_who_wrote_it_and_with_which_settings() -> None:
+    failure, by = Failure(failure_class=FailureClass.UNDECODABLE, message="no"), Writer("one", "c0")
+
+    letter = raw_dead_letter(record(b"??"), failure, "extract", by=by, now=NOW, most_bytes=10**6)
+
+    said = [headers.get(letter.headers, n) for n in (headers.WORKER, headers.CONFIGURATION)]
+    assert said == ["one", "c0"]
+
+
 @pytest.mark.parametrize("bytes_of", [None, "record", "batch"])
 def test_a_raw_dead_letter_says_where_its_value_is_no_record_s(bytes_of: Any) -> None:
     failure = Failure(failure_class=FailureClass.UNDECODABLE, message="no")
     read = record(b"??")._replace(unreadable="no", bytes_of=bytes_of)
 
-    letter = raw_dead_letter(read, failure, "extract", worker="one", now=NOW, most_bytes=10**6)
+    letter = raw_dead_letter(read, failure, "extract", by=Writer("one"), now=NOW, most_bytes=10**6)
 
     assert headers.get(letter.headers, headers.VALUE_OF) == bytes_of
 

@@ -61,7 +61,11 @@ def reply_of(subject: JobProgress, ending: Completed | Failure, *, dead: bool = 
 
 def dead_letter_of(subject: JobProgress, most_bytes: int = _MOST) -> tuple[DeadLetter, bytes]:
     value = outgoing.dead_letter(
-        subject, DeadLettered(_FAILURE, "x"), worker="w-0", now=NOW, most_bytes=most_bytes
+        subject,
+        DeadLettered(_FAILURE, "x"),
+        by=outgoing.Writer("w-0"),
+        now=NOW,
+        most_bytes=most_bytes,
     )
     return decode(DeadLetter, value), value
 

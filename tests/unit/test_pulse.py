@@ -47,7 +47,9 @@ class Stage:
             "liveness": None,
         }
         watched = Watched(
-            **parts | {"backlog": self.backlog, "commands": self.commands}, retired=["old"]
+            **parts | {"backlog": self.backlog, "commands": self.commands},
+            retired=["old"],
+            configuration=lambda: "c0ffee",
         )
         descriptions = {
             "main": LaneDescription("account", frozenset({_JOBS}), ("extract",)),
@@ -82,6 +84,10 @@ def test_each_limit_is_told_with_what_the_contract_allows_and_what_was_used(stag
     told = {use.name: (use.used, use.most, use.period) for use in stage.lane().limits}
 
     assert told == {"concurrency": (2, 2, None), "requests_per_minute": (2, 600, 60)}
+
+
+def test_a_heartbeat_says_the_settings_of_its_worker_as_dead_letters_do(stage: Stage) -> None:
+    assert stage.beat().configuration == "c0ffee"
 
 
 def test_a_rate_s_use_is_that_of_its_last_minute(stage: Stage) -> None:

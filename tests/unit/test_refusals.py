@@ -87,7 +87,7 @@ def test_reply_and_dead_letter_say_how_often_nothing_was_charged() -> None:
 
     reply = decode(Reply, outgoing.reply(subject, failure, dead=True, worker="w", now=NOW))
     written = outgoing.dead_letter(
-        subject, DeadLettered(failure), worker="w", now=NOW, most_bytes=MOST
+        subject, DeadLettered(failure), by=outgoing.Writer("w"), now=NOW, most_bytes=MOST
     )
     letter = decode(DeadLetter, written)
 

@@ -97,6 +97,34 @@ def test_a_round_ends_with_the_reply_of_its_generation(out: OutFile, good: bool)
     assert Collector(LINES, out, generation=2).missing == set()
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_a_line_whose_job_was_redriven_waits_for_the_reply_to_that_generation(
+    out: OutFile, good: bool
+) -> None:
+    collector = Collector(LINES, out)
+
+    collector.expect({"r1:a": 3, "r1:b": 1, "another:a": 2})
+
+    assert (collector.missing, collector.is_unasked(1)) == ({1}, False)
+    collector.take([record(reply("a", 2, good=False), 4)])
+    assert collector.missing == {1}
+    collector.take([record(reply("a", 3, good=good), 5)])
+    assert collector.missing == set()
+    assert collector.tally.failed == (0 if good else 1)
+
+
+def test_a_redriven_job_ends_its_line_in_whatever_round(out: OutFile) -> None:
+    collector = Collector(LINES, out, generation=3)
+
+    collector.expect({"r1:a": 2})
+    collector.take([record(reply("a", 2, good=False), 4)])
+
+    assert collector.missing == set()
+    # What failed again is asked again by the next round.
+    collector.begin(4)
+    assert collector.is_unasked(1)
+
+
 def test_replies_that_are_in_memory_only_are_read_again_after_a_crash(out: OutFile) -> None:
     collector = Collector(LINES, out, generation=2)
 

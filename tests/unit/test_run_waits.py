@@ -224,7 +224,7 @@ def test_the_summary_says_why_lines_failed_what_waits_and_which_commands_say_mor
     for line in (
         "calls     5 (4 refused, not charged)",
         "2 content_policy, such as 'a': the provider refused the prompt for its content",
-        "tollway dead-letters list --run r1 --bootstrap-servers h:1",
+        "why, and what to do: tollway dead-letters groups --run r1 --bootstrap-servers h:1",
         "tollway journal r1:a --bootstrap-servers h:1",
         "lane run waiting: no key",
         "gave up with 1 lines left, after 10 m in which no lane let a call through: "

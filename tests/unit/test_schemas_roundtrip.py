@@ -18,8 +18,11 @@ from tollway_schemas import (
     DeadLetter,
     Failure,
     FailureClass,
+    Fate,
     Job,
     JournalRecord,
+    LetterName,
+    Mark,
     Message,
     Origin,
     OutputSchema,
@@ -34,6 +37,7 @@ from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.history import JobHistory
 from tollway_schemas.model import Record
+from tollway_schemas.redrive import Redrive, StoredAnswer
 
 text = st.text(max_size=40)  # hypothesis leaves out what UTF-8 cannot carry
 some_text = st.text(min_size=1, max_size=40)
@@ -73,6 +77,24 @@ requests = st.builds(
     temperature=st.none() | st.floats(0, 2),
     extras=st.dictionaries(text, st.dictionaries(text, json_values, max_size=2), max_size=2),
 )
+letter_names = st.builds(
+    LetterName, route=text, tenant=st.none() | text, job_id=ids, generation=st.integers(1, 9)
+)
+redrives = st.builds(
+    Redrive,
+    of=letter_names,
+    answers=st.lists(
+        st.builds(
+            StoredAnswer,
+            attempt=st.integers(1, 9),
+            text=text,
+            provenance=st.none() | st.sampled_from(Provenance),
+            usage=st.none() | usages,
+        ),
+        max_size=3,
+    ).map(tuple),
+    only_revalidate=st.booleans(),
+)
 jobs = st.builds(
     Job,
     id=ids,
@@ -86,6 +108,16 @@ jobs = st.builds(
     deadline=times,
     reply_to=st.none() | st.builds(ReplyAddress, topic=routes, partition=st.integers(0, 99)),
     visits=st.lists(st.builds(Visit, lane=text, at=times), max_size=2).map(tuple),
+    redrive=st.none() | redrives,
+)
+marks = st.builds(
+    Mark,
+    letter=letter_names,
+    fate=st.sampled_from(Fate),
+    at=times,
+    by=text,
+    why=st.none() | text,
+    next_generation=st.none() | st.integers(1, 9),
 )
 replies = st.builds(
     Reply,
@@ -133,7 +165,7 @@ histories = st.builds(
     bad_answers=st.lists(st.builds(BadAnswer, attempt=st.integers(1, 9), text=text)).map(tuple),
     visits=st.lists(st.builds(Visit, lane=text, at=times), max_size=2).map(tuple),
 )
-records = st.one_of(jobs, replies, dead_letters, journal_records, histories)
+records = st.one_of(jobs, replies, dead_letters, marks, journal_records, histories)
 
 
 @settings(max_examples=sized(20, 60))

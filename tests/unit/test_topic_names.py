@@ -48,3 +48,10 @@ def test_lane_and_retry_topics_are_ours_so_no_job_may_reply_there() -> None:
 def test_a_header_is_a_finite_number_or_none(value: bytes, read: float | None) -> None:
     assert headers.number([(headers.DUE, value)], headers.DUE) == read
     assert headers.number([], headers.DUE) is None
+
+
+def test_marks_stand_beside_the_dead_letters_and_are_ours() -> None:
+    names = TopicNames("acme")
+
+    assert names.marks == "acme.dead-letters.marks"
+    assert names.is_ours(names.marks)

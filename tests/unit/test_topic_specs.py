@@ -45,6 +45,7 @@ def test_a_fleet_has_these_topics() -> None:
         "retry.30m": 3,
         "replies": 12,
         "dead-letters": 12,
+        "dead-letters.marks": 1,
         "journal": 12,
         "commands": 1,
         "heartbeats": 1,
@@ -80,7 +81,7 @@ def test_no_record_of_ours_is_larger_than_its_topic_takes() -> None:
 
 def test_records_are_kept_by_their_time_of_arrival_and_never_by_size() -> None:
     for name, topic in topics().items():
-        if name != "commands":
+        if name not in ("commands", "dead-letters.marks"):
             assert topic.config["cleanup.policy"] == "delete"
             assert topic.config["retention.bytes"] == "-1"
         assert topic.config["message.timestamp.type"] == "LogAppendTime"
@@ -94,6 +95,7 @@ def test_records_are_kept_by_their_time_of_arrival_and_never_by_size() -> None:
         ("retry.30m", 336),
         ("replies", 168),
         ("dead-letters", 90 * 24),
+        ("dead-letters.marks", 180 * 24),
         ("journal", 30 * 24),
     ],
 )
@@ -108,6 +110,16 @@ def test_records_go_not_much_later_than_they_may(retention: float, segment: floa
     found = topics(replies_retention_hours=retention)["replies"]
 
     assert found.config["segment.ms"] == str(int(segment * HOUR))
+
+
+@pytest.mark.parametrize("days", [1.0, 90.0, 3_650.0])
+def test_a_dead_letter_is_never_without_its_mark(days: float) -> None:
+    found = topics(dead_letters_retention_days=days)
+    letters, marks = found["dead-letters"].config, found["dead-letters.marks"].config
+
+    assert int(marks["retention.ms"]) == 2 * int(letters["retention.ms"])
+    assert marks["cleanup.policy"] == "compact,delete"
+    assert int(marks["retention.ms"]) >= int(letters["retention.ms"]) + int(letters["segment.ms"])
 
 
 def test_copies_are_as_configured_and_one_that_lacks_records_never_leads() -> None:

@@ -19,8 +19,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from examples.demo.act import Act, Ended, Row, Side
-from examples.demo.acts.outage import Outage, by_the_second
+from examples.demo.act import Act, Ended, Side
+from examples.demo.acts.dead_letters import DeadLetters
+from examples.demo.acts.outage import Outage
 from examples.demo.acts.outcome import Outcome
 from examples.demo.acts.restarts import Restarts
 from examples.demo.acts.shared_limit import SharedLimit
@@ -31,7 +32,14 @@ from examples.demo.sides import Scripts, TollwayRun
 FOLDER = Path(".demo")
 JOBS = int(os.environ.get("TOLLWAY_DEMO_JOBS", "500"))
 #: In the order of the table.
-ACTS: Sequence[Callable[[], Act]] = (SharedLimit, WrongAnswers, Restarts, Outage, Outcome)
+ACTS: Sequence[Callable[[], Act]] = (
+    SharedLimit,
+    WrongAnswers,
+    Restarts,
+    Outage,
+    Outcome,
+    DeadLetters,
+)
 GENERATOR = Path(__file__).parents[1] / "docstring_jobs.py"
 
 
@@ -61,10 +69,11 @@ def main() -> int:
                 answers=side.answers(),
                 began=began,
                 seconds=seconds[side.name],
+                service=side.service(),
             )
             for side in (tollway, scripts)
         ]
-    show(Console(), [row for act in acts for row in act.rows], ended)
+    show(Console(), acts, ended)
     return 0 if ended[0].answers.keys() == ids else 1
 
 
@@ -86,8 +95,9 @@ def play(acts: Sequence[Act], sides: Sequence[Side], provider: Provider) -> dict
     return seconds
 
 
-def show(console: Console, rows: Sequence[Row], ended: Sequence[Ended]) -> None:
-    """The table, some answers, and where the rest is."""
+def show(console: Console, acts: Sequence[Act], ended: Sequence[Ended]) -> None:
+    """The table, what else there is to say, some answers, and where the rest is."""
+    rows = [row for act in acts for row in act.rows]
     table = Table(title="By the provider's own list of calls (SIMULATED answers)")
     table.add_column("less is better")
     table.add_column(TollwayRun.title, justify="right")
@@ -97,11 +107,8 @@ def show(console: Console, rows: Sequence[Row], ended: Sequence[Ended]) -> None:
         table.add_row(row.name, *map(row.shown, both))
     console.print(table)
     (FOLDER / "table.json").write_text(json.dumps({row.name: both for row, both in figures}))
-    console.print(
-        f"while the first model was down, the fleet had {by_the_second(ended[0])} jobs answered by "
-        "its route's second lane, and then went back",
-        soft_wrap=True,
-    )
+    for said in filter(None, (act.told(ended[0]) for act in acts)):
+        console.print(said, soft_wrap=True)
     for example, answer in sorted(ended[0].answers.items())[:1]:
         console.print(example, json.dumps(answer), soft_wrap=True)
     console.print(f"all results, logs and this table: {FOLDER}")

@@ -2,12 +2,12 @@
 
 The demo is a list of acts (`__main__.py`). One more is one more module in `acts/`: it says what the
 provider does (`faults`, in the simulator's own words), what happens to a side while it runs
-(`meanwhile`), and what the table shows of it (`rows`), each figure taken from the provider's books
-and from the answers that were delivered.
+(`meanwhile`), what the table shows of it (`rows`), each figure taken from the provider's books and
+from the answers that were delivered, and what is said below the table (`told`).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from examples.demo.provider import Call
@@ -31,6 +31,10 @@ class Side(Protocol):
         """SIGTERM to the second of its processes, which is then started again."""
         ...
 
+    def serve_another(self) -> None:
+        """A service with jobs of its own comes, where there is a fleet that can serve it too."""
+        ...
+
     def answers(self) -> dict[str, Any]:
         """What was delivered, by the job's own id."""
         ...
@@ -49,6 +53,8 @@ class Ended:
     began: float
     #: From the start of its first process to the end of its last one.
     seconds: float
+    #: What the other service counted; empty where none was served.
+    service: Mapping[str, Any] = field(default_factory=dict)
 
 
 def whole(figure: float) -> str:
@@ -80,4 +86,8 @@ class Act(Protocol):
 
     def meanwhile(self, side: Side, answered: float) -> None:
         """Called some times a second while `side` runs; `answered` is the part of its jobs."""
+        ...
+
+    def told(self, side: Ended) -> str:
+        """What is to be said of the fleet in words; empty: nothing."""
         ...

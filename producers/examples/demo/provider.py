@@ -15,6 +15,10 @@ BURST_SECONDS = 1
 PICO = Decimal(10) ** -12
 #: The models of the fleet's two lanes, and the one that the scripts ask for: each has the limit.
 FIRST, SECOND, SCRIPTS = "scripted", "scripted-too", "extract"
+#: Whose calls meet faults, as a list in TOML.
+SIDES = '["tollway", "scripts"]'
+#: The account and the model of the other service that the fleet serves.
+SERVICE, THIRD = "service", "scripted-three"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class Provider:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             sys.exit(f"the simulator did not start (exit {self._process.wait()})")
-        self._url = json.loads(line)["url"]
+        self.url = json.loads(line)["url"]
 
     def __enter__(self) -> "Provider":
         return self
@@ -58,32 +62,38 @@ class Provider:
 
     def base_url(self, side: str) -> str:
         """Where the processes of `side` send their calls: that is their account."""
-        return f"{self._url}/s/{side}/v1"
+        return f"{self.url}/s/{side}/v1"
 
     def answered(self, side: str) -> int:
         """Jobs of `side` that were sent a whole answer."""
-        answered: int = self._books("/calls/summary", side)["answered_jobs"]
+        answered: int = _books(self.url, "/calls/summary", side)["answered_jobs"]
         return answered
 
     def calls(self, side: str) -> list[Call]:
         """Every call of `side`, in order of arrival."""
-        return [
-            Call(
-                job=line["job_id"].rpartition(":")[2],
-                model=line["model"],
-                started=line["started"],
-                ended=line["ended"],
-                ending=line["ending"],
-                billed=line["billed"],
-                fault=line["fault"],
-                usd=Decimal(line["cost_pico_usd"]) * PICO,
-            )
-            for line in self._books("/calls", side)
-        ]
+        return calls_of(self.url, side)
 
-    def _books(self, page: str, side: str) -> Any:
-        with urllib.request.urlopen(f"{self._url}{page}?source={side}") as response:
-            return json.load(response)
+
+def calls_of(url: str, side: str) -> list[Call]:
+    """Every call of `side`, in order of arrival; `url`: where the simulator listens."""
+    return [
+        Call(
+            job=line["job_id"].rpartition(":")[2],
+            model=line["model"],
+            started=line["started"],
+            ended=line["ended"],
+            ending=line["ending"],
+            billed=line["billed"],
+            fault=line["fault"],
+            usd=Decimal(line["cost_pico_usd"]) * PICO,
+        )
+        for line in _books(url, "/calls", side)
+    ]
+
+
+def _books(url: str, page: str, side: str) -> Any:
+    with urllib.request.urlopen(f"{url}{page}?source={side}") as response:
+        return json.load(response)
 
 
 def tollway_command() -> list[str]:

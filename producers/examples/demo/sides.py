@@ -11,7 +11,17 @@ from typing import Any
 
 import psutil
 
-from examples.demo.provider import FIRST, LIMIT, SECOND, Provider, end, tollway_command
+from examples.demo.acts.dead_letters import ROUTE
+from examples.demo.provider import (
+    FIRST,
+    LIMIT,
+    SECOND,
+    SERVICE,
+    THIRD,
+    Provider,
+    end,
+    tollway_command,
+)
 
 #: Calls in flight of one process, and seconds for one call: the same for both.
 CONCURRENCY = 32
@@ -19,6 +29,8 @@ CALL_TIMEOUT = 6
 #: What each script is told of the limit. Half of it, by hand, is right while there are two.
 SCRIPT_LIMIT = os.environ.get("TOLLWAY_DEMO_SCRIPT_RPM", str(LIMIT))
 SCRIPT = Path(__file__).parents[1] / "plain_script.py"
+#: Seconds for the service to say what it has counted: without a fleet it gets no answer more.
+_LAST_WORDS = 2.0
 
 FLEET = f"""
 [providers.account]
@@ -39,6 +51,21 @@ model = "{SECOND}"
 concurrency = {2 * CONCURRENCY}
 requests_per_minute = {LIMIT}
 burst = 0.4
+
+[providers.service]
+base_url = "{{service_url}}"
+call_timeout = {CALL_TIMEOUT}
+price = {{{{ input = "0.15", output = "0.60" }}}}
+
+[lanes.third]
+provider = "service"
+model = "{THIRD}"
+concurrency = {CONCURRENCY}
+requests_per_minute = {LIMIT}
+
+[routes.{ROUTE}]
+lanes = ["third"]
+reasks = 0
 
 [routes.extract]
 lanes = ["first", "second"]
@@ -72,6 +99,13 @@ class Scripts:
     def deploy(self) -> None:
         """SIGTERM to the second."""
         self._restart(1, signal.SIGTERM)
+
+    def serve_another(self) -> None:
+        """Scripts serve nobody."""
+
+    def service(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
     def stop(self) -> None:
         """End what still goes on."""
@@ -108,7 +142,12 @@ class TollwayRun:
     def __init__(self, jobs: Path, provider: Provider, folder: Path) -> None:
         self.out = folder / "results.jsonl"
         config = folder / "tollway.toml"
-        config.write_text(FLEET.format(base_url=provider.base_url(self.name)))
+        urls = {"base_url": self.name, "service_url": SERVICE}
+        config.write_text(
+            FLEET.format(**{name: provider.base_url(side) for name, side in urls.items()})
+        )
+        self._folder, self._provider_url = folder, provider.url
+        self._service: subprocess.Popen[str] | None = None
         files = [str(jobs), "-o", str(self.out), "--config", str(config), "--workers", "2"]
         self._process = subprocess.Popen([*tollway_command(), "run", *files])
 
@@ -123,6 +162,26 @@ class TollwayRun:
     def deploy(self) -> None:
         """SIGTERM to the other: the one that took the place of the first is younger."""
         signal_oldest_worker(self._process.pid, signal.SIGTERM)
+
+    def serve_another(self) -> None:
+        """A process that publishes to the same Kafka."""
+        command = [sys.executable, "-m", "examples.demo.service", self._folder, self._provider_url]
+        with (self._folder / "service.log").open("ab") as log:
+            self._service = subprocess.Popen(
+                [str(word) for word in command], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
+    def service(self) -> dict[str, Any]:
+        """What it counted; nothing if it was not through when the fleet ended."""
+        if self._service is None:
+            return {}
+        try:
+            said, _ = self._service.communicate(timeout=_LAST_WORDS)
+            counted: dict[str, Any] = json.loads(said)
+        except (subprocess.TimeoutExpired, ValueError):
+            end(self._service)
+            return {}
+        return counted
 
     def stop(self) -> None:
         """End it, if it still goes on."""

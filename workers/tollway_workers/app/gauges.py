@@ -1,6 +1,6 @@
 """Gauges that are read when metrics are scraped: the worker's state at this moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -28,6 +28,8 @@ class Watched:
     commands: Commands
     #: Lanes in no route any more, whose jobs are forwarded.
     retired: Sequence[str] = ()
+    #: Says what is equal for equal settings of the fleet.
+    configuration: Callable[[], str | None] = lambda: None
 
 
 class Gauges:

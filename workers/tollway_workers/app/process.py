@@ -22,6 +22,7 @@ from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, u
 from tollway_workers.app.topic_setup import require_topics
 from tollway_workers.app.work import work_by_topic
 from tollway_workers.clock import SystemClock
+from tollway_workers.config.say.render import settings_digest
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups, without_limits
 from tollway_workers.errors import ConfigError, FleetError, LocalError
@@ -49,6 +50,7 @@ from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import StandIns
 from tollway_workers.pipeline.stand_ins.rule import RuleAnswers, load_rules
+from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
@@ -83,6 +85,7 @@ class WorkerApp:
 
     def __init__(self, settings: FleetSettings, options: WorkerOptions) -> None:
         self._settings = settings
+        self._digest = settings_digest(settings)
         self._options = options
         self._clock = SystemClock()
         self._client = client_options(settings.kafka)
@@ -111,6 +114,7 @@ class WorkerApp:
             backlog=self._backlog,
             commands=self._commands,
             retired=sorted(settings.lanes.keys() - lanes.keys()),
+            configuration=lambda: self._digest,
         )
         descriptions = describe_lanes(settings, settings.lanes, self._reader.topics_of)
         self._contact = Contact(
@@ -172,6 +176,7 @@ class WorkerApp:
                 "only amounts of limits can change while a worker runs: restart it for the rest"
             )
         self._settings = settings
+        self._digest = settings_digest(settings)
         for group in limit_groups(settings):
             self._quotas[group.name].configure(
                 contract_of(group, settings), self._clock.monotonic()
@@ -234,6 +239,7 @@ class WorkerApp:
                 reply_topics=frozenset(kafka.reply_topics),
                 most_bytes=largest_record(kafka),
                 tiers=settings.retry.seconds,
+                configuration=lambda: self._digest,
             ),
             clock,
         )
@@ -254,6 +260,7 @@ class WorkerApp:
             lanes=self._lanes,
             executor=self._new_executor(validator),
             publisher=publisher,
+            stored=StoredAnswers(validator, self._answer_checks),
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,

@@ -63,6 +63,7 @@ class Pulse:
             worker=self.worker,
             started_at=self._started_at,
             release=self._release,
+            configuration=self._watched.configuration(),
             shards={group: _count(own) for group, own in source.partitions.shards().items()},
             partitions=_count(len(source.partitions)),
             holds_lease=source.committer.holds_lease,

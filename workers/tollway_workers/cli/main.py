@@ -21,7 +21,7 @@ COMMANDS = (
     LazyCommand(
         "dead-letters",
         "tollway_workers.cli.dead_letters.command",
-        "List and show the jobs that were given up on.",
+        "See why jobs were given up on, mend them, have them answered.",
         _JOBS,
     ),
     LazyCommand(

@@ -1,6 +1,7 @@
 """Times as people write them on a command line."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import typer
 
@@ -13,3 +14,27 @@ def seconds_in(text: str) -> float:
     if found is None:
         raise typer.BadParameter(f"{text!r} is no time such as 90s, 30m, 2h or 7d")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def instant_in(text: str) -> datetime:
+    """The instant that is so long ago, such as `2h`, or that is named; without a zone it is UTC.
+
+    Raises typer.BadParameter.
+    """
+    if re.fullmatch(r"[\d.]+[smhd]", text):
+        return datetime.now(UTC) - timedelta(seconds=seconds_in(text))
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time such as 90s, 30m, 2h or 7d (ago), or 2026-01-31T08:00Z"
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def a_minute_in(text: str) -> float:
+    """How many a minute are `600/min`, `10/s` or `36000/h`. Raises typer.BadParameter."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)/(s|min|h)", text)
+    if found is None or not float(found[1]):
+        raise typer.BadParameter(f"{text!r} is no rate such as 600/min, 10/s or 36000/h")
+    return float(found[1]) * {"s": 60.0, "min": 1.0, "h": 1 / 60}[found[2]]

@@ -147,7 +147,7 @@ def _fitting(history: JobHistory, room: int) -> bytes:
                     for attempt in history.attempts
                 ),
                 "bad_answers": tuple(
-                    answer.model_copy(update={"text": answer.text[:share], "problems": ()})
+                    answer.shortened(share).model_copy(update={"problems": ()})
                     for answer in history.bad_answers
                 ),
             }

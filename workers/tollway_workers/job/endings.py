@@ -5,6 +5,7 @@ from dataclasses import replace
 from tollway_schemas.codec import encode
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import Failure, FailureClass
+from tollway_schemas.redrive import MOST_TOOL_CALLS
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
@@ -23,7 +24,7 @@ def invalid_job(problem: str) -> DeadLettered:
         message="the job is not valid: correct it and publish it again",
         problems=(problem,),
     )
-    return DeadLettered(failure, problem.partition(":")[0])
+    return DeadLettered(failure, problem)
 
 
 def crashed(deaths: int) -> DeadLettered:
@@ -92,7 +93,21 @@ def keeping_answer(progress: JobProgress, outcome: Completed | Failed, why: str)
         return progress
     answer = outcome.answer
     text = encode(answer).decode() if answer.text is None else answer.text
-    kept = BadAnswer(attempt=max(progress.calls, 1), text=text, problems=(why,))
+    paid = outcome.stored or (progress.attempts[-1] if progress.attempts else None)
+    kept = BadAnswer(
+        attempt=outcome.stored.attempt if outcome.stored else max(progress.calls, 1),
+        text=text,
+        tool_calls=answer.tool_calls[:MOST_TOOL_CALLS],
+        finish="tool" if answer.tool_calls else "stop",
+        provenance=outcome.provenance,
+        lane=outcome.lane,
+        model=outcome.model[:128] if outcome.model else None,
+        scripted=outcome.scripted,
+        usage=paid.usage if paid else None,
+        cost=paid.cost if paid else None,
+        problems=(why,),
+        cut=len(answer.tool_calls) > MOST_TOOL_CALLS,
+    )
     return replace(progress, bad_answers=[*progress.bad_answers, kept])
 
 

@@ -13,13 +13,14 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import orjson
 
 from tollway_schemas.attempt import Attempt
+from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.codec import decode, encode
-from tollway_schemas.dead_letter import DeadLetter, StoredElsewhere
+from tollway_schemas.dead_letter import LONGEST_KEPT, DeadLetter, StoredElsewhere
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.failure import Failure, FailureClass, fingerprint
 from tollway_schemas.headers import Headers
-from tollway_schemas.job import SCHEMA_VERSION, Job
-from tollway_schemas.reply import Reply
+from tollway_schemas.job import Job
+from tollway_schemas.reply import Answer, Reply
 from tollway_workers.job.cost import total
 from tollway_workers.job.outcome import Completed, DeadLettered
 from tollway_workers.job.progress import JobProgress
@@ -45,6 +46,15 @@ _SHARES = 32
 def size_of(value: bytes | None, carried: Headers) -> int:
     """Bytes of a record, roughly."""
     return len(value or b"") + sum(len(name) + len(text or b"") + 16 for name, text in carried)
+
+
+class Writer(NamedTuple):
+    """Who writes: what dead letters say of the worker that gave a job up."""
+
+    #: Its instance id.
+    worker: str
+    #: Equal for equal settings of the fleet.
+    configuration: str | None = None
 
 
 class Exchange(NamedTuple):
@@ -107,6 +117,7 @@ def reply(
         fields["model"] = ending.model
         # An answer whose own topic takes nothing is a dead letter too.
         fields["dead_letter"] = dead or None
+        fields["revalidated"] = True if ending.stored else None
     else:
         cancelled = ending.failure_class is FailureClass.CANCELLED
         fields["status"] = "cancelled" if cancelled else "failed"
@@ -168,7 +179,8 @@ def journal_answer(
     fields = _journaled(progress, worker)
     fields["provenance"] = answered.provenance
     fields["answered_at"] = instant(now)
-    text = answered.answer.text
+    fields["revalidated"] = True if answered.stored else None
+    text = answered.answer.text or _calls_of(answered.answer)
     if progress.route.journal == "full" and text:
         fields["response"] = orjson.Fragment(
             _body(text.encode(), most_bytes - _MARGIN, is_json=False)
@@ -177,35 +189,39 @@ def journal_answer(
 
 
 def dead_letter(
-    progress: JobProgress, outcome: DeadLettered, *, worker: str, now: float, most_bytes: int
+    progress: JobProgress, outcome: DeadLettered, *, by: Writer, now: float, most_bytes: int
 ) -> bytes:
     """The value of a dead letter: the job as it was read, and all that was tried.
 
-    At most `most_bytes` long, as far as what is not the job itself allows.
+    At most `most_bytes` long, as far as what is not the job itself allows: bad answers are whole
+    where there is room for them and the job.
     """
     job, raw = progress.job, progress.record.value or b""
-    most_text = min(HEAD_BYTES, most_bytes // _SHARES)
     letter = DeadLetter(
         job_id=job.id,
         generation=job.generation,
         route=job.route,
+        lane=outcome.failure.lane or progress.lane,
         tenant=progress.tenant,
         run=job.run,
         failure=outcome.failure,
         fingerprint=fingerprint(job.route, outcome.failure.failure_class, outcome.detail),
         origin=progress.record.origin,
         dead_at=instant(now),
-        worker=worker,
+        worker=by.worker,
+        configuration=by.configuration,
         attempts=tuple(progress.attempts),
         uncharged=progress.uncharged,
-        bad_answers=tuple(
-            answer.model_copy(update={"text": answer.text[:most_text]})
-            for answer in progress.bad_answers
-        ),
+        bad_answers=tuple(progress.bad_answers),
         waited=progress.waited,
     )
     encoded = encode(letter)
     room = most_bytes - len(encoded) - _MARGIN
+    if len(raw) > room and letter.bad_answers:
+        share = min(LONGEST_KEPT, most_bytes // _SHARES)
+        shorter = tuple(each.shortened(share) for each in letter.bad_answers)
+        encoded = encode(letter.model_copy(update={"bad_answers": shorter}))
+        room = most_bytes - len(encoded) - _MARGIN
     fields = orjson.loads(encoded)
     if len(raw) <= room and _is_json(raw):
         fields["job"] = orjson.Fragment(raw)
@@ -256,6 +272,12 @@ def _answer(ending: Completed) -> bytes:
         return b'%b,"body":%b}' % (encode(ending.answer)[:-1], body)
     stored = elsewhere(body, _HEAD_OF_BODY)
     return encode(ending.answer.model_copy(update={"body_elsewhere": stored}))
+
+
+def _calls_of(answer: Answer) -> str:
+    """The calls that an answer asks for, as JSON; empty where it asks for none."""
+    calls = [orjson.Fragment(encode(call)) for call in answer.tool_calls]
+    return orjson.dumps(calls).decode() if calls else ""
 
 
 def _body(body: bytes, room: int, *, is_json: bool) -> bytes:

@@ -5,6 +5,7 @@ from enum import Enum
 
 from tollway_schemas.failure import Failure
 from tollway_schemas.provenance import Provenance
+from tollway_schemas.redrive import StoredAnswer
 from tollway_schemas.reply import Answer
 
 
@@ -22,6 +23,8 @@ class Completed:
     body: bytes = field(default=b"", repr=False)
     #: Whether the reply has room for all of it, and its readers can read it.
     whole: bool = True
+    #: What the job carried, where that is its answer and no call was made.
+    stored: StoredAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class DeadLettered:
     """It is given up: a dead letter first, then a failure reply."""
 
     failure: Failure
-    #: A stable word for the fingerprint: an error code, a schema path. Never a message.
+    #: What was wrong, for the fingerprint: an error code, or a problem with its place.
     detail: str = ""
 
 

@@ -74,6 +74,8 @@ class JobProgress:
     cancelled: bool = False
     #: What it takes for an answer; made once, see `accepted`.
     accepts: frozenset[Provenance] | None = None
+    #: Whether the answers that it carries were held to it.
+    revalidated: bool = False
     #: Whether the route's rule was asked for it: it says the same the next time.
     rule_asked: bool = False
     _encoded: tuple[Attempt, bytes] | None = None

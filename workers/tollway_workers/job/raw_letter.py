@@ -6,12 +6,11 @@ from typing import NamedTuple
 from tollway_schemas import headers
 from tollway_schemas.failure import Failure, fingerprint
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.job.envelopes import HEAD_BYTES, instant, size_of
+from tollway_workers.job.envelopes import HEAD_BYTES, Writer, instant, size_of
 from tollway_workers.ownership.record import ReceivedRecord
 
-#: Partitions, and numbers: of offsets, of items in a list, of bytes.
+#: The partition that a record stood in.
 _NAMES = re.compile(r"[A-Za-z0-9._-]+-\d+(?= cannot be read)")
-_PLACES = re.compile(r"\d[\d,]*")
 #: Bytes that the description takes at most, roughly.
 _OUR_HEADERS = 8_192
 
@@ -29,7 +28,7 @@ def raw_dead_letter(
     failure: Failure,
     route: str,
     *,
-    worker: str,
+    by: Writer,
     now: float,
     most_bytes: int,
 ) -> RawDeadLetter:
@@ -55,12 +54,13 @@ def raw_dead_letter(
             (headers.FINGERPRINT, fingerprint(route, failure.failure_class, _kind(failure))),
             (headers.ORIGIN, origin),
             (headers.DEAD_AT, instant(now).isoformat()),
-            (headers.WORKER, worker),
+            (headers.WORKER, by.worker),
+            (headers.CONFIGURATION, by.configuration),
         )
     )
     return RawDeadLetter(dead_letter_key(origin, 1), value, passed + described)
 
 
 def _kind(failure: Failure) -> str:
-    """What is wrong, the same for all records that it is wrong with: where in each is left out."""
-    return _PLACES.sub("#", _NAMES.sub("#", failure.message))
+    """What is wrong, whichever partition the record stood in."""
+    return _NAMES.sub("#", failure.message)

@@ -3,18 +3,27 @@
 from dataclasses import dataclass, field
 
 from tollway_schemas.attempt import Attempt, Billed
-from tollway_schemas.dead_letter import BadAnswer
+from tollway_schemas.dead_letter import LONGEST_KEPT, BadAnswer
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.redrive import MOST_TOOL_CALLS
+from tollway_schemas.reply import Answer
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.job.cost import cost_of
-from tollway_workers.job.envelopes import HEAD_BYTES, Exchange, instant
+from tollway_workers.job.envelopes import Exchange, instant
 from tollway_workers.job.failure_table import FAILURE_TABLE
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.ladder import attempts_here
 from tollway_workers.limits.estimated_usage import estimated_usage
 from tollway_workers.pipeline.decide import CallError, failure_class_of
+from tollway_workers.pipeline.validate import provenance_of
 from tollway_workers.providers.base import Completion, Received
+from tollway_workers.validation.tool_calls import as_text
+
+#: Characters of a provider's word that are kept.
+_LONGEST_WORD = 128
+#: An answer that came as it had to.
+_NO_REPAIRS = Answer()
 
 
 @dataclass(slots=True)
@@ -52,7 +61,7 @@ def note_failure(progress: JobProgress, call: Call | None, error: CallError) -> 
         # It could not even be expressed for this provider.
         return None
     attempt = _attempt(progress, call, error)
-    bad = _bad_answer(attempt, call.completion, error)
+    bad = _bad_answer(progress, attempt, call.completion, error)
     if bad is not None:
         progress.bad_answers.append(bad)
     came_back = call.completion.body if call.completion else b""
@@ -106,16 +115,36 @@ def _charged(progress: JobProgress, failure_class: FailureClass | None) -> bool:
 
 
 def _bad_answer(
-    attempt: Attempt, completion: Completion | None, error: CallError
+    progress: JobProgress, attempt: Attempt, completion: Completion | None, error: CallError
 ) -> BadAnswer | None:
     """What was said and paid for, and could not be used; None where nothing was said."""
-    if isinstance(error, InvalidResult):
-        text, problems = error.answer, error.problems
-    else:
-        text, problems = (completion.text if completion else None) or "", ()
+    problems = error.problems if isinstance(error, InvalidResult) else ()
+    if completion is None:
+        return None
+    text, calls = completion.text or "", completion.tool_calls
+    if not text and calls:
+        text = as_text(calls)
     if not text and not problems:
         return None
-    return BadAnswer(attempt=attempt.number, text=text[:HEAD_BYTES], problems=problems)
+    # Of a form that is neither, nothing is kept that could be held to a schema again.
+    cut = len(text) > LONGEST_KEPT or completion.other
+    if calls and (len(calls) > MOST_TOOL_CALLS or len(as_text(calls)) > LONGEST_KEPT):
+        calls, cut = (), True
+    return BadAnswer(
+        attempt=attempt.number,
+        text=text[:LONGEST_KEPT],
+        tool_calls=calls,
+        finish=completion.finish.value,
+        finish_reason=(completion.finish_reason or "")[:_LONGEST_WORD] or None,
+        provenance=provenance_of(_NO_REPAIRS, progress),
+        lane=attempt.lane,
+        model=(attempt.model_served or attempt.model)[:_LONGEST_WORD],
+        scripted=completion.scripted,
+        usage=attempt.usage,
+        cost=attempt.cost,
+        problems=problems,
+        cut=cut,
+    )
 
 
 def _billed(

@@ -186,5 +186,5 @@ def _failure(progress: JobProgress, failure_class: FailureClass, error: CallErro
 
 def _detail(error: CallError) -> str:
     if isinstance(error, InvalidResult):
-        return error.problems[0].partition(":")[0] if error.problems else ""
+        return error.problems[0] if error.problems else ""
     return error.failure.provider_code or str(error.failure.status or "")

@@ -1,6 +1,6 @@
 """Writes outcomes: journal, reply, dead letter. Only then is the record's offset complete."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
@@ -10,11 +10,13 @@ from tollway_schemas.job import ReplyAddress
 from tollway_schemas.keys import dead_letter_key, job_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.clock import Clock
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.leaving import leaving
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.duplicates import ReplyPlace
 from tollway_workers.job.endings import keeping_answer, too_large, undeliverable
-from tollway_workers.job.envelopes import Exchange, built
+from tollway_workers.job.envelopes import Exchange, Writer, built
+from tollway_workers.job.marks import ending_mark
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
@@ -49,6 +51,8 @@ class PublisherSettings:
     most_bytes: int
     #: Delays of the retry topics in seconds, ascending.
     tiers: tuple[float, ...] = ()
+    #: Says what is equal for equal settings of the fleet.
+    configuration: Callable[[], str | None] = lambda: None
 
 
 class Written(NamedTuple):
@@ -118,11 +122,20 @@ class OutcomePublisher:
             record,
             failure,
             route,
-            worker=settings.worker,
+            by=self._writer(),
             now=self._clock.now(),
             most_bytes=settings.most_bytes,
         )
         await self._send(OutgoingRecord(settings.topics.dead_letters, key, value, about))
+
+    async def publish_mark(
+        self, progress: JobProgress, outcome: Outcome, routes: Mapping[str, RouteSettings]
+    ) -> None:
+        """What became of the dead letter that a redriven job was: a courtesy to operators."""
+        worker, now = self._settings.worker, self._clock.now()
+        mark = ending_mark(progress, outcome, routes, worker=worker, now=now)
+        if mark is not None:
+            await self._send(OutgoingRecord(self._settings.topics.marks, *mark, []))
 
     async def _write(
         self,
@@ -210,7 +223,7 @@ class OutcomePublisher:
                 outgoing.journal_record, progress, exchange, worker=worker, most_bytes=most
             )
             lines.append(await self._journal_line(progress, value))
-        if isinstance(outcome, Completed) and not outcome.provenance.of_a_call:
+        if isinstance(outcome, Completed) and _without_a_call(outcome):
             now = self._clock.now()
             value = built(
                 outgoing.journal_answer, progress, outcome, worker=worker, now=now, most_bytes=most
@@ -228,7 +241,7 @@ class OutcomePublisher:
             outgoing.dead_letter,
             progress,
             outcome,
-            worker=settings.worker,
+            by=self._writer(),
             now=self._clock.now(),
             most_bytes=settings.most_bytes,
         )
@@ -247,9 +260,16 @@ class OutcomePublisher:
             )
         )
 
+    def _writer(self) -> Writer:
+        return Writer(self._settings.worker, self._settings.configuration())
+
     async def _send(self, record: OutgoingRecord) -> None:
         """Send and wait: what follows depends on it."""
         await (await self._sink.send(record))
+
+
+def _without_a_call(outcome: Completed) -> bool:
+    return outcome.stored is not None or not outcome.provenance.of_a_call
 
 
 def _place(metadata: object) -> ReplyPlace | None:

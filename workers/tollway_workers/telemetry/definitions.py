@@ -56,6 +56,23 @@ COPIES = Metric(
     "A service publishes jobs twice: nothing is paid twice, but see why.",
     ("route",),
 )
+REDRIVEN = Metric(
+    "tollway_redriven_jobs_total",
+    "counter",
+    "Redriven jobs whose outcome is written; part of tollway_jobs_total.",
+    "Where dead_lettered rises, they fail again: stop the redrive, `tollway dead-letters groups` "
+    "says why.",
+    ("route", "outcome"),
+)
+REVALIDATIONS = Metric(
+    "tollway_revalidations_total",
+    "counter",
+    "Redriven jobs whose stored answers were held to what they ask now: one of them is the reply, "
+    "without a call (`passed`), or none is (`failed`).",
+    "failed: the corrected schema does not fit what the model said; the job is called, or given up "
+    "again where it was only to be revalidated.",
+    ("route", "ending"),
+)
 RELAY_LATENESS = Metric(
     "tollway_relay_lateness_seconds",
     "histogram",

@@ -31,6 +31,10 @@ class FleetEvents(Protocol):
         """A copy of a job was given the reply of the first."""
         ...
 
+    def answers_revalidated(self, route: str, passed: bool) -> None:
+        """The stored answers of a redriven job were held to it; `passed`: one is its reply."""
+        ...
+
     def job_relayed(self, late: float) -> None:
         """A job was put back on its lane, `late` seconds after its retry topic let it go."""
         ...

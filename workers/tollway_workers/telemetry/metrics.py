@@ -70,6 +70,8 @@ class Metrics:
         self.job_seconds = Histogram(d.JOB_SECONDS, self.registry)
         self.forwarded = Counter(d.FORWARDED, self.registry)
         self.copies = Counter(d.COPIES, self.registry)
+        self.redriven = Counter(d.REDRIVEN, self.registry)
+        self.revalidations = Counter(d.REVALIDATIONS, self.registry)
         self.relay_lateness = Histogram(d.RELAY_LATENESS, self.registry)
         self.relay_failures = Counter(d.RELAY_FAILURES, self.registry)
         self.refused = Counter(d.REFUSED, self.registry)
@@ -126,6 +128,8 @@ class Metrics:
                 self.job_seconds.labels(route),
             )
             self._routes[key] = children
+        if progress.job.redrive is not None:
+            self.redriven.labels(progress.job.route, _OUTCOMES[type(outcome)]).inc()
         if isinstance(outcome, Completed):
             self._answered(progress.job.route, outcome)
         children[0].inc()
@@ -155,6 +159,10 @@ class Metrics:
     def copy_answered(self, route: str) -> None:
         """A copy of a job was given the reply of the first."""
         self.copies.labels(route).inc()
+
+    def answers_revalidated(self, route: str, passed: bool) -> None:
+        """The stored answers of a redriven job were held to it."""
+        self.revalidations.labels(route, "passed" if passed else "failed").inc()
 
     def job_relayed(self, late: float) -> None:
         """A job was put back on its lane, `late` seconds after its retry topic let it go."""

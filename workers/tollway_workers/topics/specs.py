@@ -25,7 +25,7 @@ _LONGEST_SEGMENT = 7 * 24 * _HOUR
 
 #: Why a topic is configured as it is, for those who are asked to change it.
 REASONS: Mapping[str, str] = {
-    "cleanup.policy": "records go by their time alone; of commands the last of each stays",
+    "cleanup.policy": "records go by their time; of commands and marks the last of each stays",
     "retention.ms": "records stay as long as was promised",
     "retention.bytes": "records stay as long as was promised, however many come",
     "segment.ms": "records go within a tenth of their time (an hour, a week at most) after it",
@@ -67,6 +67,7 @@ def wanted_topics(settings: FleetSettings) -> tuple[TopicSpec, ...]:
         *(_tier(kafka, names.retry(delay)) for delay in settings.retry.seconds),
         _spec(kafka, names.replies, hours=kafka.replies_retention_hours, times=_LARGER),
         _spec(kafka, names.dead_letters, hours=24 * dead_letters, times=_LARGER),
+        _marks(kafka, names.marks),
         _spec(kafka, names.journal, hours=24 * journal, times=_LARGER),
         _commands(kafka, names.commands),
         _heartbeats(kafka, names.heartbeats),
@@ -92,6 +93,16 @@ def _tier(kafka: KafkaSettings, name: str) -> TopicSpec:
     """A retry topic: few partitions, because its relay looks at the head of each."""
     spec = _spec(kafka, name, hours=kafka.jobs_retention_hours, times=_LARGER)
     return replace(spec, partitions=min(_TIER_PARTITIONS, kafka.partitions))
+
+
+def _marks(kafka: KafkaSettings, name: str) -> TopicSpec:
+    """A table in one order, which outlives what it speaks of: a letter is never without its mark.
+
+    A dead letter may outlive its own time by a segment, a week at most.
+    """
+    days = 2 * kafka.dead_letters_retention_days
+    spec = _spec(kafka, name, hours=24 * days)
+    return replace(spec, partitions=1, config={**spec.config, "cleanup.policy": "compact,delete"})
 
 
 def _commands(kafka: KafkaSettings, name: str) -> TopicSpec:

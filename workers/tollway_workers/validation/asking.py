@@ -1,9 +1,12 @@
 """What a job's next call asks: the same, more room for the answer, or its errors fed back."""
 
+from tollway_schemas.dead_letter import BadAnswer
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next
 from tollway_workers.job.outcome import Ask
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.validation.reask import reask
+from tollway_workers.validation.reasoning import without_reasoning
+from tollway_workers.validation.tool_calls import as_text
 
 #: Answer limit of the second try of a truncated answer, against the first.
 _LARGER = 2
@@ -41,6 +44,13 @@ def ask_on(progress: JobProgress) -> None:
             case Next.REASK:
                 answer = answers.get(attempt.number)
                 if answer is not None and answer.problems:
-                    ask_next(progress, Ask.REASK, (answer.text, answer.problems))
+                    ask_next(progress, Ask.REASK, (_shown(answer, progress), answer.problems))
             case _:
                 pass
+
+
+def _shown(answer: BadAnswer, progress: JobProgress) -> str:
+    """What the model is shown of its answer: the calls that it asked for, or its text alone."""
+    if answer.tool_calls:
+        return as_text(answer.tool_calls)
+    return without_reasoning(answer.text, wants_json=progress.job.output is not None)

@@ -14,6 +14,7 @@ from tollway_workers.pipeline.publish import OutcomePublisher
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader
 from tollway_workers.pipeline.stand_in import StandIns
+from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.telemetry.events import FleetEvents
 
@@ -32,6 +33,8 @@ class Parts:
     lanes: Mapping[str, Lane]
     executor: JobExecutor
     publisher: OutcomePublisher
+    #: Holds the answers that redriven jobs carry to them.
+    stored: StoredAnswers
     events: FleetEvents
     clock: Clock
     #: Bytes of jobs that may be in memory.

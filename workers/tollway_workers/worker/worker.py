@@ -22,6 +22,7 @@ from tollway_workers.pipeline.decide import out_of_time
 from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
 from tollway_workers.pipeline.lookup import FOLLOWS, Following, find_in
 from tollway_workers.pipeline.read import Refused
+from tollway_workers.pipeline.revalidate import Revalidation
 from tollway_workers.pipeline.sweep import Sweep
 from tollway_workers.pipeline.write import OutcomeWriter
 from tollway_workers.safe_traceback import error_fields
@@ -68,6 +69,13 @@ class Worker:
                 self.dispatcher,
                 go=self._tasks.go,
                 answer=self._exits.answer_copy,
+            ),
+            Revalidation(
+                parts.stored,
+                self.dispatcher,
+                parts.events,
+                go=self._tasks.go,
+                end=self._exits.end,
             ),
         )
         self._counting = Counting(

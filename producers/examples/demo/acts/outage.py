@@ -48,3 +48,10 @@ until_seconds = {ENDS}
 
     def meanwhile(self, side: Side, answered: float) -> None:
         """Nothing: the faults are all."""
+
+    def told(self, side: Ended) -> str:
+        """Who answered meanwhile."""
+        return (
+            f"while the first model was down, the fleet had {by_the_second(side)} jobs answered by "
+            "its route's second lane, and then went back"
+        )

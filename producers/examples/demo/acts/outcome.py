@@ -1,6 +1,7 @@
 """What a run comes to, whatever goes wrong: jobs without an answer, money, time."""
 
 from examples.demo.act import Ended, Row, Side
+from examples.demo.provider import SIDES
 
 
 def without_an_answer(side: Ended) -> float:
@@ -21,18 +22,21 @@ def before_the_first_call(side: Ended) -> float:
 class Outcome:
     """The provider fails now and then, as all do."""
 
-    faults = """
+    faults = f"""
 [[fault]]
 kind = 500
 share = 0.04
+sources = {SIDES}
 
 [[fault]]
 kind = "hang"
 share = 0.01
+sources = {SIDES}
 
 [[fault]]
 kind = "cut"
 share = 0.02
+sources = {SIDES}
 """
     rows = (
         Row(name="jobs without an answer", figure=without_an_answer),
@@ -47,3 +51,7 @@ share = 0.02
 
     def meanwhile(self, side: Side, answered: float) -> None:
         """Nothing: the faults are all."""
+
+    def told(self, side: Ended) -> str:
+        """Nothing: the rows are all."""
+        return ""

@@ -34,3 +34,7 @@ class Restarts:
         if answered >= DEPLOY_AT and side.name not in self._deployed:
             self._deployed.add(side.name)
             side.deploy()
+
+    def told(self, side: Ended) -> str:
+        """Nothing: the rows are all."""
+        return ""

@@ -3,6 +3,7 @@
 import jsonschema_rs
 
 from examples.demo.act import Ended, Row, Side
+from examples.demo.provider import SIDES
 from examples.docstring_jobs import SCHEMA
 
 
@@ -15,12 +16,17 @@ def invalid_answers(side: Ended) -> float:
 class WrongAnswers:
     """3 % of all answers lack a required field, whatever `strict` promised."""
 
-    faults = """
+    faults = f"""
 [[fault]]
 kind = "wrong_shape"
 share = 0.03
+sources = {SIDES}
 """
     rows = (Row(name="invalid answers delivered", figure=invalid_answers),)
 
     def meanwhile(self, side: Side, answered: float) -> None:
         """Nothing: the faults are all."""
+
+    def told(self, side: Ended) -> str:
+        """Nothing: the rows are all."""
+        return ""

@@ -16,8 +16,8 @@ class Collector:
     """Takes what stands on the reply topic; keeps the first reply of the highest generation.
 
     Mutable state: the lines still without their ending in this round, how many of each route have
-    theirs, the lines to be replaced by a later generation's, where the first of those replies
-    lies, and the tally of what is known.
+    theirs, the generations that lines were redriven as, the lines to be replaced by a later
+    generation's, where the first of those replies lies, and the tally of what is known.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Collector:
         self._out = out
         self._models = models or {}
         self._later: dict[int, tuple[Ending, bytes]] = {}
+        self._redriven: dict[int, int] = {}
         #: Offset of the first reply that is in memory only.
         self.unsettled: int | None = None
         #: When the first call was made of those that were told of here, in seconds since 1970.
@@ -51,11 +52,23 @@ class Collector:
     def begin(self, generation: int) -> None:
         """Wait for replies of `generation` to every line that has not been answered."""
         self._generation = generation
-        self.missing = set(self._line_of.values())
-        #: By the name that topics have for it.
-        self.ended: Counter[str | None] = Counter()
-        for ending in self._out.endings.values():
-            self._end(ending)
+        self._redriven.clear()
+        self._count_anew()
+
+    def expect(self, redriven: Mapping[str, int]) -> None:
+        """Wait for the replies to jobs that were redriven: their generations, by job id."""
+        for job_id, generation in redriven.items():
+            line = self._line_of.get(job_id)
+            if line is None:
+                continue
+            known = self._known(line)
+            if known is None or generation > known.generation:
+                self._redriven[line] = generation
+        self._count_anew()
+
+    def is_unasked(self, line: int) -> bool:
+        """Whether the line needs a job: it has no ending, and its job was not redriven."""
+        return line in self.missing and line not in self._redriven
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -98,6 +111,13 @@ class Collector:
         self._later.clear()
         self.unsettled = None
 
+    def _count_anew(self) -> None:
+        self.missing = set(self._line_of.values())
+        #: By the name that topics have for it.
+        self.ended: Counter[str | None] = Counter()
+        for ending in self._out.endings.values():
+            self._end(ending)
+
     def _note_call(self, reply: Reply) -> None:
         if reply.attempts:
             made = reply.attempts[0].started_at.timestamp()
@@ -115,7 +135,8 @@ class Collector:
 
     def _is_last(self, ending: Ending) -> bool:
         """Whether this round brings no other."""
-        return ending.answered or not 0 < ending.generation < self._generation
+        expected = self._redriven.get(ending.line, self._generation)
+        return ending.answered or not 0 < ending.generation < expected
 
     def _known(self, line: int) -> Ending | None:
         later = self._later.get(line)

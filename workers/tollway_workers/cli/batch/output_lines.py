@@ -12,7 +12,7 @@ import orjson
 import pydantic_core
 
 from tollway_schemas import Answer, Provenance, Reply, Usage
-from tollway_schemas.job import MOST
+from tollway_schemas.bounds import MOST
 from tollway_schemas.usage import MOST_PICO_USD, MOST_TOKENS, PICO_PER_USD
 from tollway_workers.cli.batch.batch import CUSTOM_ID_LABEL, MODEL_LABEL
 from tollway_workers.cli.batch.chat_completion import beside_the_completion, chat_completion
@@ -214,6 +214,7 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "lane": reply.lane,
         "provenance": reply.provenance.value if reply.provenance else None,
         "scripted": reply.scripted,
+        "revalidated": reply.revalidated,
         "waited": reply.waited,
         "attempts": reply.calls,
         "uncharged": {kind.value: calls for kind, calls in reply.uncharged.items()},

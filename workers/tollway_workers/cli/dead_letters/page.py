@@ -4,12 +4,21 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tollway_schemas import DeadLetter
-from tollway_workers.cli.dead_letters.entry import Entry, Opened, name_of
-from tollway_workers.cli.dead_letters.overview import Overview
+from tollway.dead_letters import Entry, Found, Group, Overview
+from tollway.dead_letters.entry import name_of
+from tollway.dead_letters.hints import hint_for
+from tollway_schemas import DeadLetter, Mark
 from tollway_workers.cli.shared.attempt_table import show_attempts
 from tollway_workers.cli.shared.conversation import body_text, indented, request_text
-from tollway_workers.cli.shared.output import Column, count, on_one_line, printable, say, show_table
+from tollway_workers.cli.shared.output import (
+    Column,
+    count,
+    dollars,
+    on_one_line,
+    printable,
+    say,
+    show_table,
+)
 from tollway_workers.cli.shared.whose import whose_text
 
 #: How much of raw bytes is shown; `--raw` gives all.
@@ -21,7 +30,7 @@ _BYTES_OF = {
 }
 _NO_BYTES = "(no bytes)"
 
-_GROUP_COLUMNS = (
+_CAUSES = (
     Column("count", right=True),
     Column("route"),
     Column("class"),
@@ -29,12 +38,24 @@ _GROUP_COLUMNS = (
     Column("example"),
     Column("what", wraps=True),
 )
-_COLUMNS = (
+_GROUPS = (
+    Column("count", right=True),
+    Column("fingerprint"),
+    Column("route"),
+    Column("class"),
+    Column("first (UTC)"),
+    Column("last (UTC)"),
+    Column("cost", right=True),
+    Column("example"),
+    Column("what", wraps=True),
+)
+_LETTERS = (
     Column("died (UTC)"),
     Column("job"),
     Column("route"),
     Column("class"),
     Column("calls", right=True),
+    Column("became"),
     Column("run"),
     Column("tenant"),
 )
@@ -42,25 +63,58 @@ _COLUMNS = (
 
 def show_overview(overview: Overview, topic: str, *, filtered: bool) -> None:
     """Causes on top, the newest dead letters below."""
-    if not overview.total:
-        say(f"no {'such ' if filtered else ''}dead letters in {printable(topic)}")
+    if not _show_total(overview, topic, filtered=filtered):
         return
-    groups, newest = overview.groups, list(overview.newest())
-    causes = count(len(groups), "likely cause")
-    say(f"{count(overview.total, 'dead letter')} in {printable(topic)}, {causes}", style="bold")
-    say()
-    show_table(_GROUP_COLUMNS, [_group_row(each.count, each.example) for each in groups])
+    newest = list(overview.newest())
+    show_table(_CAUSES, [_cause_row(group) for group in overview.groups])
     say()
     if len(newest) < overview.total:
         say(f"the newest {len(newest):,} (more with --limit):")
-    show_table(_COLUMNS, [_row(entry) for entry in newest])
+    show_table(_LETTERS, [_row(entry) for entry in newest])
     say()
     say(f"everything about one: tollway dead-letters show '{on_one_line(name_of(newest[0]))}'")
+    say("what to do about them: tollway dead-letters groups")
 
 
-def show_entry(opened: Opened, generations: list[int], namesakes: Sequence[Entry] = ()) -> None:
+def show_groups(overview: Overview, topic: str, *, filtered: bool) -> None:
+    """Likely causes, the most frequent first, then what to do about each."""
+    if not _show_total(overview, topic, filtered=filtered):
+        return
+    show_table(_GROUPS, [_group_row(group) for group in overview.groups])
+    if overview.ungrouped:
+        say(f"and {overview.ungrouped:,} of further causes: narrow it down with a filter")
+    say()
+    say("what to do:")
+    for group in overview.groups:
+        say(f"  {on_one_line(group.fingerprint)}  {group.failure_class}: {group.hint}")
+    first = overview.groups[0]
+    say()
+    if any(group.example.fate for group in overview.groups):
+        say("some of them were redriven or discarded: --unmarked leaves those out")
+    say(f"one of them: tollway dead-letters show '{on_one_line(name_of(first.example))}'")
+    say(
+        "what a redrive would do: tollway dead-letters redrive --dry-run --fingerprint "
+        f"{on_one_line(first.fingerprint)}"
+    )
+
+
+def group_facts(group: Group) -> dict[str, Any]:
+    """A group for machines."""
+    return {
+        "fingerprint": group.fingerprint,
+        "count": group.count,
+        "first": group.first.isoformat(),
+        "last": group.last.isoformat(),
+        "cost_pico_usd": str(group.cost),
+        "cost_unknown": group.cost_unknown,
+        "hint": group.hint,
+        "example": entry_facts(group.example),
+    }
+
+
+def show_entry(found: Found, generations: list[int], namesakes: Sequence[Entry] = ()) -> None:
     """Everything that is known of one: `generations` died of it, `namesakes` have its id."""
-    entry, letter = opened.entry, opened.letter
+    entry, letter = found.entry, found.letter
     say(f"{on_one_line(entry.job_id)}, generation {entry.generation}", style="bold")
     for name, value in _facts(entry).items():
         say(f"  {name:<12} {on_one_line(value)}")
@@ -70,8 +124,10 @@ def show_entry(opened: Opened, generations: list[int], namesakes: Sequence[Entry
     for each in namesakes:
         of = whose_text(each.route, each.tenant, each.run)
         say(f"  {'same id':<12} {of} (read from {on_one_line(each.origin)})")
+    for mark in filter(None, (found.mark, found.ending)):
+        say(f"  {mark.fate.value:<12} {_mark_text(mark)}")
     if letter is None:
-        _show_raw(entry, opened.value)
+        _show_raw(entry, found.value)
     else:
         _show_letter(letter)
 
@@ -83,14 +139,48 @@ def entry_facts(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _group_row(number: int, example: Entry) -> tuple[str, ...]:
+def _show_total(overview: Overview, topic: str, *, filtered: bool) -> bool:
+    """How many there are; whether there are any."""
+    if not overview.total:
+        say(f"no {'such ' if filtered else ''}dead letters in {printable(topic)}")
+        return False
+    causes = count(len(overview.groups), "likely cause")
+    say(f"{count(overview.total, 'dead letter')} in {printable(topic)}, {causes}", style="bold")
+    say()
+    return True
+
+
+def _cause_row(group: Group) -> tuple[str, ...]:
+    example = group.example
     return (
-        f"{number:,}",
+        f"{group.count:,}",
         example.route or "-",
         example.failure_class,
-        _when(example.dead_at),
+        _when(group.last),
         name_of(example),
-        example.message,
+        _what(example),
+    )
+
+
+def _what(entry: Entry) -> str:
+    """Why it was given up; what is wrong with an answer is said as well."""
+    return f"{entry.message} ({'; '.join(entry.problems)})" if entry.problems else entry.message
+
+
+def _group_row(group: Group) -> tuple[str, ...]:
+    example = group.example
+    about = "at least " if group.cost_unknown else ""
+    cost = dollars(None if group.cost_unknown == group.count else group.cost)
+    return (
+        f"{group.count:,}",
+        group.fingerprint,
+        example.route or "-",
+        example.failure_class,
+        _when(group.first),
+        _when(group.last),
+        cost if cost == "unknown" else f"{about}{cost}",
+        name_of(example),
+        _what(example),
     )
 
 
@@ -101,6 +191,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         entry.route or "-",
         entry.failure_class,
         str(entry.attempts),
+        entry.fate or "-",
         entry.run or "-",
         entry.tenant or "-",
     )
@@ -113,6 +204,7 @@ def _facts(entry: Entry) -> dict[str, str]:
         if entry.bytes_of
         else None,
         "route": entry.route,
+        "lane": entry.lane,
         "tenant": entry.tenant,
         "run": entry.run,
         "died": f"{_when(entry.dead_at)} UTC",
@@ -120,8 +212,17 @@ def _facts(entry: Entry) -> dict[str, str]:
         "read from": f"{entry.origin} (topic-partition-offset)",
         "lies at": f"partition {entry.partition}, offset {entry.offset}",
         "fingerprint": entry.fingerprint,
+        "what to do": hint_for(entry.failure_class),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _mark_text(mark: Mark) -> str:
+    """When, by whom, and what was said of it."""
+    to = f", as generation {mark.next_generation}" if mark.next_generation else ""
+    route = f" on route {on_one_line(mark.next_route)}" if mark.next_route else ""
+    why = f": {on_one_line(mark.why)}" if mark.why else ""
+    return f"{_when(mark.at)} UTC by {on_one_line(mark.by)}{to}{route}{why}"
 
 
 def _show_letter(letter: DeadLetter) -> None:
@@ -134,6 +235,8 @@ def _show_letter(letter: DeadLetter) -> None:
     for answer in letter.bad_answers:
         _title(f"the answer of call {answer.attempt}, which could not be used")
         say(indented(printable(answer.text)))
+        if answer.cut:
+            say(indented("(cut here; the journal has it whole, where the route keeps one)"))
         _show_list("problems", answer.problems)
     if letter.job_elsewhere is not None:
         stored = letter.job_elsewhere

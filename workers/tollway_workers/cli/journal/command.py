@@ -161,6 +161,8 @@ def _title(record: JournalRecord) -> str:
     if record.attempt is not None:
         return f"call {record.attempt.number}"
     answered = record.provenance.value if record.provenance else "unknown"
+    if record.revalidated:
+        answered += ", revalidated"
     when = f" at {record.answered_at:%Y-%m-%d %H:%M:%S}" if record.answered_at else ""
     return f"answer without a call ({answered}){when}"
 

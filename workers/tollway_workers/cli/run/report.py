@@ -122,8 +122,8 @@ def _show_causes(screen: Screen, options: RunOptions, result: Result, before: st
     if options.bootstrap_servers is not None:
         fleet += ["--bootstrap-servers", options.bootstrap_servers]
     if any(cause.dead_letters for cause in result.causes):
-        command = ["tollway", "dead-letters", "list", "--run", result.run_id, *fleet]
-        screen.tell(f"more of them: {before}{shlex.join(command)}")
+        command = ["tollway", "dead-letters", "groups", "--run", result.run_id, *fleet]
+        screen.tell(f"why, and what to do: {before}{shlex.join(command)}")
     called = next((cause.job_id for cause in result.causes if cause.job_id is not None), None)
     if called is not None:
         command = ["tollway", "journal", called, *fleet]

@@ -57,7 +57,7 @@ class Rounds:
                 else "no line failed: there is nothing to ask again"
             )
             played = await self._play_one(total, signals)
-        if self._plan.own_topics and not work.collector.missing:
+        if self._plan.own_topics and not work.collector.missing and not work.has_dead_letters:
             self._screen.phase("topics' end")
             await self._delete_topics()
         self._screen.phase("closing")

@@ -28,6 +28,7 @@ from tollway_workers.cli.batch.enqueue import Enqueuer, Task
 from tollway_workers.cli.batch.line import BatchJob
 from tollway_workers.cli.batch.out_file import Output
 from tollway_workers.cli.batch.output_lines import bad_line
+from tollway_workers.cli.run.redriven import redriven_jobs
 from tollway_workers.cli.run.resume import Identity
 from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.shape.fleet import FleetSettings
@@ -117,10 +118,20 @@ class RunWork:
         ended = self.collector.ended
         return {route: jobs - ended[route] for route, jobs in self._parts.batch.jobs_of.items()}
 
+    @property
+    def has_dead_letters(self) -> bool:
+        """Whether a job of it is a dead letter: to redrive it its route's topics are needed."""
+        return any(ending.dead_letter for ending in self.collector.failed())
+
     async def prepare(self) -> None:
-        """Find what a former run did, and write down where this one starts. Calls nobody."""
+        """Find what a former run did and what was redriven of it, and write down where this one
+        starts. Calls nobody.
+        """
         parts, state = self._parts, self._state
-        if self.collector.missing:
+        if state.job_offsets or self.has_dead_letters:
+            marks = await redriven_jobs(parts.jobs_log, parts.names.marks, state.run)
+            self.collector.expect(marks)
+        if any(map(self.collector.is_unasked, self.collector.missing)):
             ends = await parts.jobs_log.ends(self._job_topics)
             starts = ends | {at: offset for at, offset in state.offsets().items() if at in ends}
             _check_not_shorter(starts, ends)
@@ -246,8 +257,9 @@ class RunWork:
     def _is_reply(self, reply: Reply) -> bool:
         """Whether it is to a job of this run: others may guess an id, or have it."""
         state = self._state
-        ours = reply.run == state.run and reply.route in self._parts.batch.jobs_of
-        return ours and (reply.token or "") == state.token
+        # A job may have been redriven to another route; only who was asked knows the token.
+        is_asked = reply.route in self._parts.batch.jobs_of or bool(state.token)
+        return is_asked and reply.run == state.run and (reply.token or "") == state.token
 
     def _is_job(self, record: LoggedRecord) -> bool:
         try:
@@ -265,8 +277,8 @@ class RunWork:
         for item in self._parts.reader.jobs():
             if item.line not in good or item.line <= there_already:
                 continue
-            done = item.line not in self.collector.missing
-            yield item.line, None if done else partial(self._make, item)
+            wanted = self.collector.is_unasked(item.line)
+            yield item.line, partial(self._make, item) if wanted else None
 
     def _make(self, item: BatchJob) -> ReadyJob[object]:
         topic, partition = self._replies

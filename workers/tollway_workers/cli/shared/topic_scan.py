@@ -13,6 +13,7 @@ from tollway_workers.app.connection import client_options
 from tollway_workers.cli.shared.output import say
 from tollway_workers.config.load.environment import CONFIG_VARIABLE
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, load_fleet
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import LocalError
 from tollway_workers.kafka.connect import quieten_client_logs
@@ -40,21 +41,37 @@ Prefix = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for machines.")]
 
 
-def kafka_of(config: Path | None, servers: str | None, prefix: str | None) -> KafkaSettings:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A Kafka, and the fleet on it as far as a configuration says."""
+
+    kafka: KafkaSettings
+    #: None where there is no configuration.
+    fleet: FleetSettings | None = None
+
+
+def place_of(config: Path | None, servers: str | None, prefix: str | None) -> Place:
     """The Kafka that is named; where none is, the local one if it runs, which is then said.
 
     A configuration is not needed. Raises ConfigError for one that cannot be used.
     """
     overrides = {"kafka.bootstrap_servers": servers, "kafka.prefix": prefix}
     environ: Mapping[str, str] = os.environ
+    fleet = None
     if config or environ.get(CONFIG_VARIABLE) or DEFAULT_FILE.exists():
-        kafka = load_fleet(config, environ=environ, overrides=overrides).kafka
+        fleet = load_fleet(config, environ=environ, overrides=overrides)
+        kafka = fleet.kafka
     else:
         kafka = build_fleet({}, source="command line", environ=environ, overrides=overrides).kafka
     if kafka.bootstrap_servers is None and (local := _local_broker()) is not None:
         say(f"reading the Kafka on this machine, {local}", to_stderr=True)
-        return kafka.model_copy(update={"bootstrap_servers": local})
-    return kafka
+        kafka = kafka.model_copy(update={"bootstrap_servers": local})
+    return Place(kafka, fleet)
+
+
+def kafka_of(config: Path | None, servers: str | None, prefix: str | None) -> KafkaSettings:
+    """The Kafka of `place_of` alone."""
+    return place_of(config, servers, prefix).kafka
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Shows a resolved configuration: secrets as references, lanes with their provider's defaults."""
 
+import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import tomlkit
 from tomlkit.items import InlineTable
 
@@ -25,6 +27,12 @@ def resolved_document(settings: FleetSettings) -> dict[str, Any]:
     for provider in document["providers"].values():
         provider["headers"] = {n: _masked(n, v) for n, v in provider["headers"].items()}
     return {table: _plain(section) for table, section in document.items()}
+
+
+def settings_digest(settings: FleetSettings) -> str:
+    """Sixteen hex digits, equal for equal settings; secrets do not count."""
+    said = orjson.dumps(resolved_document(settings), option=orjson.OPT_SORT_KEYS, default=str)
+    return hashlib.blake2b(said, digest_size=8).hexdigest()
 
 
 def resolved_toml(settings: FleetSettings) -> str:

@@ -1,0 +1,201 @@
+"""Dead letters in a file, one JSON object a line: written by an export, read by a redrive."""
+
+import base64
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from tollway.dead_letters.entry import Opened
+from tollway.dead_letters.marks import letter_digest
+from tollway.errors import InvalidSettings
+from tollway_schemas import InvalidValue, LetterName
+from tollway_schemas.codec import encode
+from tollway_schemas.no_json import no_json_in
+
+#: The fields of a line that hold a job, the first that is there counts.
+_HOLDS_JOB = ("job", "text", "base64")
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a line says: which dead letter, and its job as it was mended."""
+
+    letter: LetterName
+    job: Mapping[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+    """Why no job can be read from it."""
+
+
+def line_of(opened: Opened, job: object, raw: bytes | None) -> dict[str, Any]:
+    """What a file says of a dead letter.
+
+    `job`: its job; absent where it holds none: then `raw` are the bytes, as whole as they could be
+    found.
+    """
+    entry, dead = opened.entry, opened.letter
+    said: dict[str, Any] = {
+        "letter": orjson.loads(encode(entry.name)),
+        "kind": entry.kind,
+        "failure_class": entry.failure_class,
+        "message": entry.message,
+        "fingerprint": entry.fingerprint,
+        "dead_at": entry.dead_at.isoformat(),
+        "origin": entry.origin,
+        "lane": entry.lane,
+        "run": entry.run,
+        "fate": entry.fate,
+        "calls": entry.attempts,
+    }
+    said = {name: value for name, value in said.items() if value is not None}
+    if dead is not None:
+        said["problems"] = list(dead.failure.problems)
+        said["answers"] = [
+            {"attempt": each.attempt, "text": each.text, "problems": list(each.problems)}
+            for each in dead.bad_answers
+        ]
+    if job is not None:
+        return said | {"job": job}
+    return said | _readable(raw or b"")
+
+
+class CorrectionFile:
+    """A file of mended jobs; `with` opens it. Of several lines for one dead letter the last counts.
+
+    Mutable state: where the line of each dead letter begins. The lines themselves are read when
+    they are needed, however many they are.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises InvalidSettings where it cannot be read, or a line names no dead letter."""
+        self._path = path
+        self._lines: dict[bytes, tuple[int, int]] = {}
+        try:
+            self._file = open(path, "rb")  # noqa: SIM115 it is closed by `with`
+        except OSError as error:
+            raise InvalidSettings(f"{path}: cannot be read ({error.strerror})") from None
+
+    def __enter__(self) -> Self:
+        try:
+            begin = 0
+            for number, line in enumerate(self._file, 1):
+                if line.strip():
+                    named = _read(line, f"{self._path}, line {number}")
+                    self._lines[letter_digest(named.letter)] = begin, number
+                begin += len(line)
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._lines)
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._lines
+
+    def read(self, digest: bytes) -> Correction:
+        """What the line of the letter of that digest says."""
+        begin, number = self._lines[digest]
+        where = f"{self._path}, line {number}"
+        self._file.seek(begin)
+        found = _read(self._file.readline(), where)
+        if letter_digest(found.letter) != digest:
+            raise InvalidSettings(f"{where}: was changed while it was read")
+        return found
+
+
+class ExportFile:
+    """A file that is there whole or not at all; only its owner may read it: it holds prompts."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._part = self._path.with_name(f"{self._path.name}.part")
+
+    def __enter__(self) -> Self:
+        try:
+            descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        except OSError as error:
+            raise InvalidSettings(f"{self._path}: cannot be written ({error.strerror})") from None
+        self._file = os.fdopen(descriptor, "wb")
+        return self
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """One more line. Raises InvalidSettings where the disk takes no more."""
+        try:
+            self._file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        except OSError as error:
+            raise InvalidSettings(f"{self._path}: cannot be written ({error.strerror})") from None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if error is None:
+            self._part.replace(self._path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+
+def _readable(raw: bytes) -> dict[str, Any]:
+    """Bytes in a form that can be mended by hand: as JSON, as text, or in base64."""
+    try:
+        parsed = orjson.loads(raw)
+        # JSON is read to a greater depth than it is written.
+        orjson.dumps({"job": {"job": parsed}})
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        parsed = None
+    # Not where it holds a number that would be read as another one.
+    if isinstance(parsed, dict) and no_json_in(raw) is None:
+        return {"job": parsed}
+    try:
+        return {"text": raw.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(raw).decode()}
+
+
+def _read(line: bytes, where: str) -> Correction:
+    try:
+        said = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InvalidSettings(f"{where}: is not JSON ({error.msg})") from None
+    named = said.get("letter") if isinstance(said, dict) else None
+    if not isinstance(named, dict):
+        raise InvalidSettings(
+            f"{where}: has no `letter`, the name of a dead letter as an export writes it"
+        )
+    try:
+        letter = LetterName(**named)
+    except InvalidValue as error:
+        raise InvalidSettings(f"{where}: letter.{error}") from None
+    job = _job_in(said)
+    return Correction(letter, problem=job) if isinstance(job, str) else Correction(letter, job)
+
+
+def _job_in(said: Mapping[str, Any]) -> Mapping[str, Any] | str:
+    """The job, or why there is none."""
+    held = next((name for name in _HOLDS_JOB if said.get(name) is not None), None)
+    if held is None:
+        return f"it holds no job: none of {', '.join(_HOLDS_JOB)}"
+    value = said[held]
+    if held != "job":
+        if not isinstance(value, str):
+            return f"{held}: must be text"
+        try:
+            raw = value.encode() if held == "text" else base64.b64decode(value, validate=True)
+            value = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            return f"{held}: is not JSON ({error.msg})"
+        except ValueError:
+            return f"{held}: is not base64"
+    return value if isinstance(value, dict) else f"{held}: must be an object, a job"

@@ -1,0 +1,302 @@
+"""`tollway dead-letters redrive`, `discard`, `unmark` and `export` on a real Kafka."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from run_command import Tollway
+
+from tollway_schemas import DeadLetter, Failure, FailureClass, Origin, Priority, TopicNames, headers
+from tollway_schemas.codec import encode
+from tollway_schemas.keys import dead_letter_key
+from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
+
+pytestmark = pytest.mark.kafka
+
+MakeTopic = Callable[..., Awaitable[str]]
+Published = Callable[[], Awaitable[list[dict[str, Any]]]]
+NOW = datetime.now(UTC)
+#: What `many` made.
+MANY = 120
+ORIGIN = "x.jobs.extract.bulk-0-9"
+
+
+def dead(job_id: str, *, fingerprint: str = "f1", run: str = "nightly") -> DeadLetter:
+    created = NOW - timedelta(days=2)
+    return DeadLetter(
+        job_id=job_id,
+        generation=1,
+        route="extract",
+        run=run,
+        failure=Failure(failure_class=FailureClass.CONTEXT_LENGTH, message="it is too long"),
+        fingerprint=fingerprint,
+        origin=Origin(topic="x.jobs.extract.bulk", partition=0, offset=1),
+        dead_at=NOW,
+        worker="host-0",
+        job={
+            "id": job_id,
+            "route": "extract",
+            "run": run,
+            "request": {"messages": [{"role": "user", "content": "sesame"}]},
+            "created_at": created.isoformat(),
+            "deadline": (created + timedelta(hours=24)).isoformat(),
+        },
+    )
+
+
+def raw() -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The dead letter of a record that is no JSON by a comma."""
+    described = headers.encode(
+        (
+            (headers.VALUE_KIND, "raw"),
+            (headers.ORIGIN, ORIGIN),
+            (headers.FAILURE_CLASS, "undecodable"),
+            (headers.FINGERPRINT, "f9"),
+            (headers.DEAD_AT, NOW.isoformat()),
+        )
+    )
+    return b'{"id": "r-1",, "route": "extract"}', described
+
+
+@pytest.fixture
+async def names(bootstrap_servers: str, topic_prefix: str, make_topic: MakeTopic) -> TopicNames:
+    """Three dead letters of two causes, another that holds no job, and a route for them."""
+    names = TopicNames(topic_prefix)
+    for topic in (names.dead_letters, names.marks, names.jobs("extract", Priority.BULK)):
+        await make_topic(topic, partitions=2)
+    await make_topic(names.journal, partitions=1)
+    value, described = raw()
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers) as producer:
+        for letter in (dead("a"), dead("b"), dead("c", fingerprint="f2", run="other")):
+            key = dead_letter_key(letter.job_id, 1)
+            await producer.send_and_wait(names.dead_letters, encode(letter), key)
+        key = dead_letter_key(ORIGIN, 1)
+        await producer.send_and_wait(names.dead_letters, value, key, headers=described)
+    return names
+
+
+@pytest.fixture
+async def many(bootstrap_servers: str, names: TopicNames) -> None:
+    """More dead letters than are redriven unasked."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers) as producer:
+        for number in range(MANY):
+            letter = dead(f"m-{number}", fingerprint="f3", run="large")
+            key = dead_letter_key(letter.job_id, 1)
+            await producer.send_and_wait(names.dead_letters, encode(letter), key)
+
+
+@pytest.fixture
+def published(bootstrap_servers: str, names: TopicNames) -> Published:
+    """The jobs that lie on the route's topic, as readers of committed records see them."""
+
+    async def read() -> list[dict[str, Any]]:
+        records = await _records(bootstrap_servers, names.jobs("extract", Priority.BULK))
+        return [json.loads(record.value or b"") for record in records]
+
+    return read
+
+
+async def _records(servers: str, topic: str) -> list[LoggedRecord]:
+    reader = LogReader({"bootstrap_servers": servers})
+    await reader.start()
+    try:
+        ends = await reader.ends([topic])
+        starts = await reader.starts(ends, None)
+        return [record async for record in reader.between(starts, ends)]
+    finally:
+        await reader.stop()
+
+
+def letters(tollway: Tollway, *arguments: object, status: int = 0) -> str:
+    """What `tollway dead-letters` says on stdout; piped, it is plain."""
+    done = tollway("dead-letters", *arguments, status=status)
+    assert b"\x1b" not in done.stdout + done.stderr
+    return done.stdout.decode()
+
+
+def refused(tollway: Tollway, *arguments: object) -> str:
+    """The one sentence with which `tollway dead-letters` ends where it cannot do it."""
+    done = tollway("dead-letters", *arguments, status=2)
+    assert done.stderr.count(b"\n") == 1, done.stderr
+    return done.stderr.decode()
+
+
+async def test_a_cause_is_told_and_redriven_once(tollway: Tollway, published: Published) -> None:
+    told = letters(tollway, "groups", "--class", "context_length")
+    assert "3 dead letters in " in told and "2 likely causes" in told
+    assert "f1  context_length: " in told and "sesame" not in told
+
+    first = letters(tollway, "redrive", "--fingerprint", "f1")
+    again = letters(tollway, "redrive", "--fingerprint", "f1", status=1)
+
+    assert first.startswith("redrove 2 of 2 dead letters, to extract (2)")
+    assert again.startswith("redrove 0 of 2 dead letters")
+    assert "2 not: something became of it before" in again
+    jobs = await published()
+    assert sorted((job["id"], job["generation"]) for job in jobs) == [("a", 2), ("b", 2)]
+    # Their deadline has passed: they have the time again that they were given at first.
+    assert all(job["deadline"] > (NOW + timedelta(hours=23)).isoformat() for job in jobs)
+    marked = json.loads(letters(tollway, "list", "--marked", "--json"))
+    assert {(each["job_id"], each["fate"]) for each in marked["dead_letters"]} == {
+        ("a", "redriven"),
+        ("b", "redriven"),
+    }
+    assert "redriven     " in letters(tollway, "show", "a")
+
+
+@pytest.mark.usefixtures("names")
+async def test_a_dry_run_counts_tokens_and_publishes_nothing(
+    tollway: Tollway, published: Published
+) -> None:
+    told = letters(tollway, "redrive", "--run", "nightly", "--dry-run")
+    facts = json.loads(letters(tollway, "redrive", "--run", "nightly", "--dry-run", "--json"))
+
+    assert told.startswith("would redrive 2 of 2 dead letters, to extract (2)\n")
+    assert "nothing was published" in told
+    assert (facts["redriven"], facts["estimate"]["extract"]["jobs"]) == (2, 2)
+    assert facts["estimate"]["extract"]["prompt_tokens"] > 0
+    assert await published() == []
+
+
+@pytest.mark.usefixtures("many")
+async def test_more_than_a_hundred_need_a_yes(tollway: Tollway, published: Published) -> None:
+    for action in (("redrive",), ("discard", "--why", "old"), ("redrive", "--json")):
+        said = refused(tollway, *action, "--run", "large")
+        assert "120 dead letters are more than 100" in said and "--yes" in said
+    assert await published() == []
+
+    done = letters(tollway, "redrive", "--run", "large", "--yes")
+
+    assert done.startswith("redrove 120 of 120 dead letters")
+    assert len(await published()) == MANY
+
+
+async def test_an_edit_that_makes_jobs_invalid_names_each_and_publishes_none(
+    tollway: Tollway, published: Published, tmp_path: Path
+) -> None:
+    patch = tmp_path / "patch.json"
+    patch.write_text('{"request": {"messages": []}}')
+
+    for options in ((), ("--yes",), ("--dry-run",)):
+        done = tollway(
+            "dead-letters", "redrive", "--run", "nightly", "--edit", patch, *options, status=2
+        )
+        said = done.stderr.decode()
+        assert "'a'" in said or "a (route extract)" in said
+        assert said.count("request.messages: ") == 2
+        assert "2 jobs would be invalid: none was published" in said
+    assert await published() == []
+
+
+@pytest.mark.usefixtures("names")
+@pytest.mark.parametrize(
+    ("option", "content", "why"),
+    [
+        ("--edit", "{", "holds no JSON"),
+        ("--edit", "[1]", "holds no JSON object"),
+        ("--edit", '{"id": "z"}', "id cannot be changed"),
+        ("--edit", '{"routes": "other"}', "routes"),
+        ("--schema", "{", "holds no JSON"),
+        ("--schema", "[]", "holds no JSON Schema"),
+        ("--schema", '{"properly": {}}', "holds no JSON Schema"),
+        ("--schema", '{"type": "nonsense"}', "cannot be used"),
+        ("--schema", '{"$ref": "https://example.com/a.json"}', "cannot be used"),
+        ("--from", "{", "is not JSON"),
+        ("--from", '{"job": {}}', "has no `letter`"),
+    ],
+)
+async def test_a_file_that_is_no_patch_and_no_schema_is_one_sentence(
+    tollway: Tollway, published: Published, tmp_path: Path, option: str, content: str, why: str
+) -> None:
+    file = tmp_path / "file.json"
+    file.write_text(content)
+
+    done = tollway("dead-letters", "redrive", option, file, "--yes", status=2)
+
+    assert why in done.stderr.decode()
+    assert await published() == []
+
+
+@pytest.mark.usefixtures("names")
+def test_a_file_that_is_not_there_is_one_sentence(tollway: Tollway) -> None:
+    for option in ("--edit", "--schema", "--from"):
+        assert "cannot be read" in refused(tollway, "redrive", option, "nowhere.json")
+
+
+@pytest.mark.usefixtures("names")
+def test_a_filter_that_matches_nothing_is_said(tollway: Tollway) -> None:
+    assert letters(tollway, "redrive", "--run", "none", status=1).startswith("no such dead letters")
+    assert letters(tollway, "groups", "--run", "none").startswith("no such dead letters")
+    assert "no failure class 'bad'" in refused(tollway, "redrive", "--class", "bad")
+    assert "before until" in refused(tollway, "list", "--since", "1h", "--until", "2h")
+
+
+async def test_what_is_discarded_is_not_redriven_until_it_is_unmarked(
+    tollway: Tollway, published: Published
+) -> None:
+    discarded = letters(tollway, "discard", "--run", "nightly", "--why", "a test")
+    kept = letters(tollway, "redrive", "--run", "nightly", status=1)
+
+    assert discarded.startswith("discarded 2 of 2 dead letters")
+    assert kept.startswith("redrove 0 of 2 dead letters")
+    assert ": a test" in letters(tollway, "show", "a")
+    assert await published() == []
+
+    assert letters(tollway, "unmark", "--job", "a").startswith("unmarked 1 of 1 dead letter")
+    letters(tollway, "redrive", "--run", "nightly")
+    assert [job["id"] for job in await published()] == ["a"]
+
+
+async def test_what_could_not_be_decoded_is_exported_mended_and_redriven(
+    tollway: Tollway, published: Published, tmp_path: Path
+) -> None:
+    file = tmp_path / "mended.jsonl"
+    assert letters(tollway, "export", "--class", "undecodable", "-o", file).startswith(
+        "wrote 1 dead letter to "
+    )
+    line = json.loads(file.read_text())
+    assert line["text"] == raw()[0].decode()
+    assert file.stat().st_mode & 0o077 == 0
+
+    job = json.loads(line.pop("text").replace(",,", ","))
+    job["request"] = {"messages": [{"role": "user", "content": "Hello."}]}
+    job |= {"created_at": NOW.isoformat(), "deadline": (NOW + timedelta(hours=1)).isoformat()}
+    file.write_text(json.dumps(line | {"job": job}))
+    done = letters(tollway, "redrive", "--from", file)
+
+    assert done.startswith("redrove 1 of 1 dead letter, to extract (1)")
+    assert [job["id"] for job in await published()] == ["r-1"]
+
+
+@pytest.mark.usefixtures("names")
+def test_options_that_cannot_go_together_are_one_sentence(tollway: Tollway, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("{}")
+
+    assert "exclude each other" in refused(tollway, "redrive", "--from", file, "--revalidate")
+    assert "give no filter" in refused(tollway, "redrive", "--from", file, "--run", "x")
+    assert "needs --canary" in refused(tollway, "redrive", "--canary-within", "1m")
+
+
+async def test_a_route_that_has_no_topic_publishes_nothing_and_says_so(
+    tollway: Tollway, published: Published, tmp_path: Path
+) -> None:
+    patch = tmp_path / "patch.json"
+    patch.write_text('{"route": "nowhere"}')
+
+    said = refused(tollway, "redrive", "--run", "nightly", "--edit", patch)
+
+    assert "nowhere.bulk' does not exist" in said
+    assert await published() == []
+
+
+def test_a_broker_that_is_away_is_one_sentence(tollway: Tollway) -> None:
+    nowhere = {"TOLLWAY_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    for command in (("groups",), ("redrive",), ("discard", "--why", "x"), ("unmark",)):
+        done = tollway("dead-letters", *command, status=2, **nowhere)
+        assert b"no Kafka can be reached at 127.0.0.1:9" in done.stderr
+        assert done.stderr.count(b"\n") == 1

@@ -1,0 +1,82 @@
+"""What a run that is given again learns of jobs that were redriven since."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from tollway_schemas import TopicNames
+from tollway_schemas.codec import encode
+from tollway_schemas.keys import mark_key
+from tollway_schemas.mark import Fate, LetterName, Mark
+from tollway_workers.cli.run.redriven import redriven_jobs
+from tollway_workers.errors import BrokerUnavailable
+from tollway_workers.kafka.read.log_reader import LoggedRecord
+
+TOPIC = TopicNames().marks
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def letter(job: str, generation: int = 1) -> LetterName:
+    return LetterName(route="extract", job_id=job, generation=generation)
+
+
+def mark(of: LetterName, fate: Fate = Fate.REDRIVEN, *, run: str = "r1") -> LoggedRecord:
+    made = Mark(
+        letter=of,
+        fate=fate,
+        at=NOW,
+        by="ann@host",
+        next_generation=of.generation + 1 if fate is Fate.REDRIVEN else None,
+        run=run,
+    )
+    return LoggedRecord((TOPIC, 0), 0, mark_key(of), encode(made))
+
+
+def unmarked(of: LetterName) -> LoggedRecord:
+    return LoggedRecord((TOPIC, 0), 0, mark_key(of), None)
+
+
+def log_of(*records: LoggedRecord, is_there: bool = True) -> Any:
+    """A topic that holds these records."""
+
+    async def ends(topics: list[str]) -> dict[tuple[str, int], int]:
+        if not is_there:
+            raise BrokerUnavailable("the topic does not exist")
+        return {(topics[0], 0): len(records)}
+
+    async def starts(ends: Any, since: None) -> dict[tuple[str, int], int]:
+        return dict.fromkeys(ends, 0)
+
+    async def between(starts: Any, ends: Any) -> Any:
+        for record in records:
+            yield record
+
+    return SimpleNamespace(ends=ends, starts=starts, between=between)
+
+
+async def test_the_highest_generation_of_each_job_of_the_run_counts() -> None:
+    log = log_of(
+        mark(letter("r1:a", 2)),
+        mark(letter("r1:a", 1)),
+        mark(letter("r1:b"), Fate.DISCARDED),
+        mark(letter("r2:c"), run="r2"),
+    )
+
+    assert await redriven_jobs(log, TOPIC, "r1") == {"r1:a": 3}
+
+
+async def test_a_mark_that_was_taken_back_or_replaced_counts_no_more() -> None:
+    a, b = letter("r1:a"), letter("r1:b")
+    log = log_of(mark(a), mark(b), unmarked(a), mark(b, Fate.DISCARDED))
+
+    assert await redriven_jobs(log, TOPIC, "r1") == {}
+
+
+async def test_what_is_no_mark_is_passed_over() -> None:
+    log = log_of(LoggedRecord((TOPIC, 0), 0, None, b"\xff"), mark(letter("r1:a")))
+
+    assert await redriven_jobs(log, TOPIC, "r1") == {"r1:a": 2}
+
+
+async def test_a_fleet_without_the_topic_of_marks_has_redriven_nothing() -> None:
+    assert await redriven_jobs(log_of(is_there=False), TOPIC, "r1") == {}

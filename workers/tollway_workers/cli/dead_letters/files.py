@@ -1,0 +1,91 @@
+"""Files that a redrive is given: a patch, a schema. What is no such thing is one sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from tollway_schemas import OutputSchema, SchemaError
+from tollway_workers.errors import InputError, InvalidSchema
+from tollway_workers.validation.validator import ResultValidator
+
+#: Words of JSON Schema of which one that says anything has one at least.
+_KEYWORDS = {
+    *("$ref", "$dynamicRef", "type", "enum", "const", "properties"),
+    *(
+        "required",
+        "patternProperties",
+        "additionalProperties",
+        "propertyNames",
+        "minProperties",
+        "maxProperties",
+    ),
+    *(
+        "dependentRequired",
+        "dependentSchemas",
+        "unevaluatedProperties",
+        "items",
+        "prefixItems",
+        "contains",
+    ),
+    *("minItems", "maxItems", "uniqueItems", "unevaluatedItems", "allOf", "anyOf"),
+    *("oneOf", "not", "if", "pattern", "format", "minLength"),
+    *("maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+#: What stands beside a schema where it is wrapped: as it is given to providers, and in a job.
+_WRAPPINGS = frozenset({"type", "json_schema", "schema", "name", "strict", "description", "mode"})
+
+
+def read_patch(path: Path) -> dict[str, Any]:
+    """A JSON merge patch on a job. Raises InputError."""
+    patch = _read_json(path, "--edit")
+    if not isinstance(patch, dict):
+        raise InputError(
+            f"--edit: {path} holds no JSON object: a merge patch names the fields of a job that "
+            'are to be others, such as {"route": "other"}'
+        )
+    return patch
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """A JSON Schema that holds answers to something, out of what it may be wrapped in.
+
+    Raises InputError.
+    """
+    schema = _unwrapped(_read_json(path, "--schema"))
+    if not isinstance(schema, dict) or not _KEYWORDS & schema.keys():
+        raise InputError(
+            f"--schema: {path} holds no JSON Schema: every answer would satisfy it, because none "
+            "of its words (type, properties, anyOf...) is there"
+        )
+    try:
+        ResultValidator().check_now(OutputSchema(json_schema=schema))
+    except (InvalidSchema, SchemaError, ValidationError) as error:
+        raise InputError(f"--schema: {path} cannot be used: {_one_line(error)}") from None
+    return schema
+
+
+def _unwrapped(value: Any) -> Any:
+    """The schema alone, of a `response_format`, its `json_schema`, or the `output` of a job."""
+    while isinstance(value, dict):
+        inner = value.get("json_schema", value.get("schema"))
+        if not isinstance(inner, dict) or value.keys() - _WRAPPINGS:
+            break
+        value = inner
+    return value
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(each["msg"] for each in error.errors(include_input=False))
+    return str(error)
+
+
+def _read_json(path: Path, option: str) -> Any:
+    try:
+        return orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{option}: {path} cannot be read: {error.strerror}") from None
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{option}: {path} holds no JSON: {error}") from None
