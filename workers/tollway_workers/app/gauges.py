@@ -52,6 +52,7 @@ class Gauges:
     def _lanes(self) -> None:
         state, watched = self._state, self._watched
         for name, lane in watched.lanes.items():
+            state.in_flight.labels(name).set(lane.admission.in_flight)
             state.waiting.labels(name).set(watched.worker.dispatcher.held(name))
             paused = watched.commands.paused_until(name, self._clock.now()) is not None
             now = shown(lane.admission.state, paused=paused)
@@ -80,7 +81,7 @@ class Gauges:
         owns = len(source.partitions) > 0
         state.commit_age.set(liveness.commit_age if owns else 0.0)
         state.lease_age.set(source.committer.lease_age if owns else 0.0)
-        state.commit_failures.inc(source.committer.take_failures())
+        state.commit_failures.labels().inc(source.committer.take_failures())
         state.loop_lag.set(liveness.lag.worst)
         state.kafka_away.set(liveness.kafka_away)
 
