@@ -209,7 +209,7 @@ async def _intake() -> AsyncIterator[Run]:
             if isinstance(taken, Refused):
                 _write_raw(taken)
             else:
-                _write_on(taken, outcome_of(fleet.checks, taken, NOW))
+                _write_on(taken, outcome_of(fleet.checks.when_read, taken, NOW))
 
     yield run
 

@@ -164,7 +164,7 @@ class Breaker:
 
     def answered(self, call: BreakerCall, now: float) -> None:
         """A call brought an answer, whatever that is worth."""
-        if not self._end(call) or not self._speaks(call):
+        if not self._end(call) or call.started < self._valid_from:
             return
         if not call.slow:
             self._bucket(now).calls += 1

@@ -183,7 +183,8 @@ class ResultValidator:
         """The answer in `text`, as the schema wants it; raises InvalidResult."""
         encoded = encoded or encoded_schema(output.json_schema)
         schema = self._schemas.get(output.json_schema, encoded)
-        rules = replace(rules, want_object=output.mode == "json_object")
+        if output.mode == "json_object":
+            rules = replace(rules, want_object=True)
         found = _found_here(schema, output, text, rules)
         if found is None:
             estimate = schema.estimate(AnswerSize.at_most(len(text)))
