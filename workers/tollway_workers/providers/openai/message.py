@@ -42,7 +42,7 @@ def has_other_answer(message: dict[str, Any]) -> bool:
     return (
         (isinstance(calls, list) and any(_is_other_call(call) for call in calls))
         or (isinstance(content, list) and any(_is_other_part(part) for part in content))
-        or any(message.get(name) for name in _OTHER_ANSWERS)
+        or any(map(message.get, _OTHER_ANSWERS))
     )
 
 
