@@ -204,7 +204,8 @@ class Breaker:
 
     def ignored(self, call: BreakerCall) -> None:
         """A call ended in a way that says nothing of the lane, or was never sent."""
-        self._end(call)
+        if not call.ended:
+            self._end(call)
 
     def force_open(self, seconds: float, now: float) -> None:
         """An operator breaks the lane for so long, whatever its calls say."""

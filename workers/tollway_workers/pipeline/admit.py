@@ -24,7 +24,7 @@ from tollway_workers.lanes.breaker import Breaker, BreakerCall, BreakerState
 from tollway_workers.lanes.evidence import LaneEvidence, accuse, is_suspect
 from tollway_workers.lanes.gate import LONGEST_PROBE, LaneGate
 from tollway_workers.lanes.lane_wait import Hold
-from tollway_workers.lanes.pace import Pace, believed
+from tollway_workers.lanes.pace import Pace
 from tollway_workers.lanes.state import LaneState
 from tollway_workers.lanes.stated import StatedLimits
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
@@ -384,9 +384,11 @@ class Admission:
                 continue
             limit, remaining = said.about(pool.resource)
             if limit:
-                self._stated.state(pool, limit, now)
+                pool.state(limit, now)
+                if pool.borne < 1.0:
+                    self._stated.note(now)
             if remaining is not None:
-                pool.believe(believed(remaining, pool.part, pool.rate, latency), now)
+                pool.believe(remaining, latency, now)
 
     @property
     def state(self) -> LaneState:

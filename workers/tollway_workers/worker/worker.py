@@ -204,9 +204,12 @@ class Worker:
 
     def may_start(self, job: JobProgress) -> bool:
         """Whether job and lane are provably ours at this moment, and the lane is not paused."""
-        source = self._parts.source
-        ours = source.may_start(job.record) and source.serves(self._topic_of_lane[job.lane])
-        return ours and self.operators.may_start(job.lane)
+        parts, clock = self._parts, self._clock
+        return (
+            parts.source.may_start(job.record)
+            and parts.source.serves(self._topic_of_lane[job.lane])
+            and parts.commands.may_start(job.lane, clock.now(), clock.boottime())
+        )
 
     def start(self, job: JobProgress, permit: Permit) -> None:
         """Call a job."""
