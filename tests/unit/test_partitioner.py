@@ -1,7 +1,6 @@
 """Where a key goes: as every other client of Kafka has it."""
 
 import pytest
-from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,11 +20,6 @@ from tollway_workers.kafka.produce.partitioner import partition_hash, partition_
 )
 def test_a_key_has_the_hash_that_the_java_client_gives_it(key: bytes, expected: int) -> None:
     assert partition_hash(key) == expected & 0x7FFFFFFF
-
-
-@given(st.binary(max_size=300))
-def test_a_key_has_the_hash_that_kafka_s_client_for_python_gives_it(key: bytes) -> None:
-    assert partition_hash(key) == murmur2(key) & 0x7FFFFFFF
 
 
 @given(st.none() | st.binary(max_size=40), st.integers(1, 100))

@@ -81,7 +81,7 @@ class Gauges:
         owns = len(source.partitions) > 0
         state.commit_age.set(liveness.commit_age if owns else 0.0)
         state.lease_age.set(source.committer.lease_age if owns else 0.0)
-        state.commit_failures.labels().inc(source.committer.take_failures())
+        state.commit_failures.inc(source.committer.take_failures())
         state.loop_lag.set(liveness.lag.worst)
         state.kafka_away.set(liveness.kafka_away)
 

@@ -1,10 +1,11 @@
 """Metrics of one worker. Children are looked up once, not for every call."""
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import Failure
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import LaneConfig
@@ -19,7 +20,7 @@ from tollway_workers.job.outcome import (
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry import definitions as d
-from tollway_workers.telemetry.instruments import Count, Counter, Histogram, Spread
+from tollway_workers.telemetry.instruments import counter, histogram
 from tollway_workers.telemetry.state import StateGauges
 
 log = structlog.get_logger(__name__)
@@ -45,9 +46,9 @@ class LaneMetrics:
         self.unpriced = metrics.unpriced.labels(lane.name)
         self.input_tokens = metrics.tokens.labels(*self._genai, "input")
         self.output_tokens = metrics.tokens.labels(*self._genai, "output")
-        self._endings: dict[str, tuple[Count, Spread]] = {}
+        self._endings: dict[str, tuple[Counter, Histogram]] = {}
 
-    def ending(self, name: str) -> tuple[Count, Spread]:
+    def ending(self, name: str) -> tuple[Counter, Histogram]:
         """Count and duration of calls that ended so."""
         children = self._endings.get(name)
         if children is None:
@@ -66,32 +67,33 @@ class Metrics:
     def __init__(self, lanes: dict[str, LaneConfig], clock: Clock) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock
-        self.jobs = Counter(d.JOBS, self.registry)
-        self.job_seconds = Histogram(d.JOB_SECONDS, self.registry)
-        self.forwarded = Counter(d.FORWARDED, self.registry)
-        self.copies = Counter(d.COPIES, self.registry)
-        self.redriven = Counter(d.REDRIVEN, self.registry)
-        self.revalidations = Counter(d.REVALIDATIONS, self.registry)
-        self.relay_lateness = Histogram(d.RELAY_LATENESS, self.registry)
-        self.relay_failures = Counter(d.RELAY_FAILURES, self.registry)
-        self.refused = Counter(d.REFUSED, self.registry)
-        self.answers = Counter(d.ANSWERS, self.registry)
-        self.repairs = Counter(d.REPAIRS, self.registry)
-        self.reasks = Counter(d.REASKS, self.registry)
-        self.reask_cost = Counter(d.REASK_COST, self.registry)
-        self.check_failures = Counter(d.CHECK_FAILURES, self.registry)
-        self.rule_unanswered = Counter(d.RULE_UNANSWERED, self.registry)
-        self.attempts = Counter(d.ATTEMPTS, self.registry)
-        self.call_seconds = Histogram(d.CALL_SECONDS, self.registry)
-        self.first_token_seconds = Histogram(d.FIRST_TOKEN_SECONDS, self.registry)
-        self.slow = Counter(d.SLOW_CALLS, self.registry)
-        self.tokens = Histogram(d.TOKENS, self.registry)
-        self.cost = Counter(d.COST, self.registry)
-        self.unpriced = Counter(d.UNPRICED, self.registry)
-        self.write_failures = Counter(d.WRITE_FAILURES, self.registry)
+        self.jobs = counter(d.JOBS, self.registry)
+        self.job_seconds = histogram(d.JOB_SECONDS, self.registry)
+        self.forwarded = counter(d.FORWARDED, self.registry)
+        self.copies = counter(d.COPIES, self.registry)
+        self.redriven = counter(d.REDRIVEN, self.registry)
+        self.revalidations = counter(d.REVALIDATIONS, self.registry)
+        self.relay_lateness = histogram(d.RELAY_LATENESS, self.registry)
+        self.relay_failures = counter(d.RELAY_FAILURES, self.registry)
+        self.refused = counter(d.REFUSED, self.registry)
+        self.answers = counter(d.ANSWERS, self.registry)
+        self.repairs = counter(d.REPAIRS, self.registry)
+        self.reasks = counter(d.REASKS, self.registry)
+        self.reask_cost = counter(d.REASK_COST, self.registry)
+        self.check_failures = counter(d.CHECK_FAILURES, self.registry)
+        self.rule_unanswered = counter(d.RULE_UNANSWERED, self.registry)
+        self.attempts = counter(d.ATTEMPTS, self.registry)
+        self.call_seconds = histogram(d.CALL_SECONDS, self.registry)
+        self.first_token_seconds = histogram(d.FIRST_TOKEN_SECONDS, self.registry)
+        self.slow = counter(d.SLOW_CALLS, self.registry)
+        self.tokens = histogram(d.TOKENS, self.registry)
+        self.cost = counter(d.COST, self.registry)
+        self.unpriced = counter(d.UNPRICED, self.registry)
+        self.write_failures = counter(d.WRITE_FAILURES, self.registry)
         self.state = StateGauges(self.registry)
         self._lanes = {name: LaneMetrics(self, lane) for name, lane in lanes.items()}
-        self._routes: dict[tuple[str, type], tuple[Count, Spread]] = {}
+        self._routes: dict[tuple[str, type], tuple[Counter, Histogram]] = {}
+        self._provenances: dict[tuple[str, Provenance], Counter] = {}
 
     def call_slow(self, lane: str) -> None:
         """A call has no first token after the lane's `slow_after`."""
@@ -147,7 +149,11 @@ class Metrics:
         log.warning("the rule of a route had no answer", route=route, why=why, **about)
 
     def _answered(self, route: str, outcome: Completed) -> None:
-        self.answers.labels(route, outcome.provenance).inc()
+        key = route, outcome.provenance
+        answers = self._provenances.get(key)
+        if answers is None:
+            answers = self._provenances[key] = self.answers.labels(route, outcome.provenance.value)
+        answers.inc()
         for repair in outcome.answer.repairs:
             self.repairs.labels(repair.partition(" ")[0]).inc()
 
@@ -166,11 +172,11 @@ class Metrics:
 
     def job_relayed(self, late: float) -> None:
         """A job was put back on its lane, `late` seconds after its retry topic let it go."""
-        self.relay_lateness.labels().observe(late)
+        self.relay_lateness.observe(late)
 
     def relay_failed(self, error: Exception) -> None:
         """The relay ended and is to be started again."""
-        self.relay_failures.labels().inc()
+        self.relay_failures.inc()
 
     def record_refused(self, route: str, failure: Failure) -> None:
         """A record held no job and went to the dead letters."""
@@ -178,4 +184,4 @@ class Metrics:
 
     def write_failed(self, error: Exception) -> None:
         """Kafka did not take an outcome; it is held and written again."""
-        self.write_failures.labels().inc()
+        self.write_failures.inc()

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from tollway_workers.telemetry import definitions as d
-from tollway_workers.telemetry.instruments import Counter, gauge
+from tollway_workers.telemetry.instruments import counter, gauge
 
 
 class StateGauges:
@@ -14,12 +14,12 @@ class StateGauges:
         self.waiting = gauge(d.WAITING, registry)
         self.parked = gauge(d.PARKED, registry)
         self.lane_state = gauge(d.LANE_STATE, registry)
-        self.breaker_opened = Counter(d.BREAKER_OPENED, registry)
+        self.breaker_opened = counter(d.BREAKER_OPENED, registry)
         self.partitions = gauge(d.PARTITIONS, registry)
         self.shards = gauge(d.SHARDS, registry)
         self.releasing = gauge(d.RELEASING, registry)
         self.commit_age = gauge(d.COMMIT_AGE, registry)
-        self.commit_failures = Counter(d.COMMIT_FAILURES, registry)
+        self.commit_failures = counter(d.COMMIT_FAILURES, registry)
         self.lease_age = gauge(d.LEASE_AGE, registry)
         self.loop_lag = gauge(d.LOOP_LAG, registry)
         self.kafka_away = gauge(d.KAFKA_AWAY, registry)

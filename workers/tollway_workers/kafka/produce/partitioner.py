@@ -1,30 +1,17 @@
 """Which partition a key belongs to, as Kafka's own clients choose it."""
 
 import random
-import struct
 from functools import lru_cache
+
+from aiokafka.partitioner import murmur2
 
 #: Bytes of a job's key at most; longer ones are strangers', and a thousand of them a gigabyte.
 _LONGEST_KEY = 256
-#: Murmur2's constants, and Kafka's seed.
-_SEED, _MIX, _WORD = 0x9747B28C, 0x5BD1E995, 0xFFFFFFFF
 
 
 def partition_hash(key: bytes) -> int:
-    """Murmur2 of a key without its sign. aiokafka's takes each byte apart, for three times as long.
-
-    https://github.com/aappleby/smhasher/blob/master/src/MurmurHash2.cpp
-    """
-    words = len(key) // 4
-    found = _SEED ^ len(key)
-    for word in struct.unpack_from(f"<{words}I", key):
-        mixed = word * _MIX & _WORD
-        mixed = (mixed ^ mixed >> 24) * _MIX & _WORD
-        found = (found * _MIX & _WORD) ^ mixed
-    if rest := key[4 * words :]:
-        found = (found ^ int.from_bytes(rest, "little")) * _MIX & _WORD
-    found = (found ^ found >> 13) * _MIX & _WORD
-    return (found ^ found >> 15) & 0x7FFFFFFF
+    """Murmur2 of a key without its sign."""
+    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 #: A job's journal record and reply have one key, so the last ones are remembered.
