@@ -6,13 +6,13 @@ from tollway_schemas import Priority
 from tollway_workers.app.run_topics import delete_finished
 from tollway_workers.cli.run.conduct import Conductor, Played
 from tollway_workers.cli.run.fleet import fleet
-from tollway_workers.cli.run.lane_lock import LaneLocks
+from tollway_workers.cli.run.identity.lane_lock import LaneLocks
 from tollway_workers.cli.run.older_jobs import OlderJobs
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.cli.run.waits import Patience
-from tollway_workers.cli.run.watch import FleetWatch
+from tollway_workers.cli.run.watching.screen import Screen
+from tollway_workers.cli.run.watching.waits import Patience
+from tollway_workers.cli.run.watching.watch import FleetWatch
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.errors import BrokerUnavailable

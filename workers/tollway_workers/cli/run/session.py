@@ -11,13 +11,13 @@ from tollway_workers.cli.batch.causes import Cause
 from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.fleet import make_topics, own_locks
-from tollway_workers.cli.run.lane_lock import LaneLocks
+from tollway_workers.cli.run.identity.lane_lock import LaneLocks
+from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.prepare import Prepared
 from tollway_workers.cli.run.rounds import Rounds
-from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.cli.run.state import RunState
+from tollway_workers.cli.run.watching.screen import Screen
 from tollway_workers.cli.run.work import RunParts, RunWork, new_state
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.clock import SystemClock

@@ -28,9 +28,9 @@ from tollway_workers.cli.batch.enqueue import Enqueuer, Task
 from tollway_workers.cli.batch.line import BatchJob
 from tollway_workers.cli.batch.out_file import Output
 from tollway_workers.cli.batch.output_lines import bad_line
+from tollway_workers.cli.run.identity.resume import Identity
+from tollway_workers.cli.run.identity.state import RunState, StateFile
 from tollway_workers.cli.run.redriven import redriven_jobs
-from tollway_workers.cli.run.resume import Identity
-from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import BrokerUnavailable, InputError
 from tollway_workers.job.ports import RecordSink
