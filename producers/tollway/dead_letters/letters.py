@@ -77,6 +77,8 @@ class RedriveOptions(TypedDict, total=False):
     """As `revalidate`, and where none passes the job is a dead letter again, uncalled."""
     deadline: timedelta | None
     """How long each has from now; what it was given at first if absent."""
+    generation: int
+    """Publish each as this generation at the least; as its next one if absent."""
     dry_run: bool
     """Publish nothing; say what would be done."""
     rate: float | None
@@ -218,7 +220,8 @@ class DeadLetters:
             journal = JournalAnswers(self._connection, self._names.journal, say)
             stack.push_async_callback(journal.close)
             source = TopicSource(scan, wanted, change, originals, journal)
-            run = RedriveRun(self._connection, source, self._terms(change), manner, say)
+            terms = replace(self._terms(change), least_generation=options.get("generation", 1))
+            run = RedriveRun(self._connection, source, terms, manner, say)
             return await run.run(dry_run=options.get("dry_run", False))
 
     async def redrive_from(

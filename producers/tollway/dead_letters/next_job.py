@@ -75,6 +75,8 @@ class Terms:
     """Who redrives: `user@host`."""
     most_bytes: int
     """Of one encoded job."""
+    least_generation: int = 1
+    """No lower one is published."""
 
 
 class Unpublishable(Exception):
