@@ -19,7 +19,7 @@ from tollway.dead_letters.journal import JournalAnswers
 from tollway.dead_letters.mark_log import read_marks
 from tollway.dead_letters.marking import Marking
 from tollway.dead_letters.marks import MarkTable
-from tollway.dead_letters.next_job import Terms
+from tollway.dead_letters.next_job import JobJudge, Terms
 from tollway.dead_letters.originals import OriginalJobs
 from tollway.dead_letters.overview import Overview
 from tollway.dead_letters.redrive import Manner, RedriveRun
@@ -107,8 +107,13 @@ class DeadLetters:
         prefix: str = DEFAULT_PREFIX,
         by: str | None = None,
         max_job_bytes: int = DEFAULT_JOB_LIMIT,
+        judge: JobJudge | None = None,
     ) -> None:
-        """`by`: who marks, `user@host` by default. Raises InvalidSettings."""
+        """`by`: who marks, `user@host` by default.
+
+        `judge` says what is wrong with an edited or mended job, such as a schema that is none: this
+        package alone has no validator of JSON Schema. Raises InvalidSettings.
+        """
         if connection is None:
             connection = KafkaConnection.from_environment()
         elif isinstance(connection, str):
@@ -119,6 +124,7 @@ class DeadLetters:
         self._names = TopicNames(prefix)
         self._by = (by or _who())[:_LONGEST_BY]
         self._max_job_bytes = max_job_bytes
+        self._judge = judge
 
     async def __aenter__(self) -> Self:
         return self
@@ -328,7 +334,13 @@ class DeadLetters:
         return LetterScan(self._connection, self._names, say, since)
 
     def _terms(self, change: Change) -> Terms:
-        return Terms(names=self._names, change=change, by=self._by, most_bytes=self._max_job_bytes)
+        return Terms(
+            names=self._names,
+            change=change,
+            by=self._by,
+            most_bytes=self._max_job_bytes,
+            judge=self._judge,
+        )
 
 
 async def _exported(letter: Letter, originals: OriginalJobs) -> tuple[dict[str, Any], bool]:
