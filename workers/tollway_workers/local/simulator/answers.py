@@ -74,7 +74,7 @@ class AnswerBook:
         self._pool_size = answers_per_schema
         self._instances = Confined("tollway_workers.local.simulator.instances_child")
         # Mutable state, by schema as bytes: its answers, or why there are none; what is being made.
-        self._pools: OrderedDict[bytes, tuple[str, ...] | BadRequest] = OrderedDict()
+        self._pools: OrderedDict[bytes, tuple[str, ...] | str] = OrderedDict()
         self._making: dict[bytes, Future[Ended]] = {}
 
     async def prepare(self, job_id: str, wants: str, schema: Any) -> None:
@@ -114,8 +114,8 @@ class AnswerBook:
             self._keep(key, self._made(key))
         self._pools.move_to_end(key)
         pool = self._pools[key]
-        if isinstance(pool, BadRequest):
-            raise pool
+        if isinstance(pool, str):
+            raise _invalid_schema(pool)
         return pool
 
     def _made(self, key: bytes) -> "Future[Ended]":
@@ -143,12 +143,13 @@ def _key_of(schema: Any) -> bytes:
         raise _invalid_schema("it is nested too deeply.") from None
 
 
-def _read(said: Ended) -> tuple[str, ...] | BadRequest:
+def _read(said: Ended) -> tuple[str, ...] | str:
+    """The answers, or why there are none."""
     first = said.frames[0] if said.frames else b""
     if first[:1] == b"e":
-        return _invalid_schema(first[1:].decode())
+        return first[1:].decode()
     if first[:1] != b"v":
-        return _invalid_schema(f"making a value for it {said.why}.")
+        return f"making a value for it {said.why}."
     return tuple(map(_as_json, orjson.loads(first[1:])))
 
 
