@@ -22,10 +22,10 @@ from tollway.dead_letters import (
     RedriveReport,
     Skip,
 )
-from tollway.dead_letters.mark_log import read_marks
 from tollway.dead_letters.marks import MarkTable
+from tollway.dead_letters.reading.mark_log import read_marks
+from tollway.dead_letters.redrive.transactions import Outgoing, RouteWriter, RouteWriters
 from tollway.dead_letters.report import OnProgress
-from tollway.dead_letters.transactions import Outgoing, RouteWriter, RouteWriters
 from tollway_schemas import Fate, Mark, Priority
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import mark_key

@@ -14,7 +14,7 @@ from samples import attempt
 
 from tollway import DeadLetters
 from tollway.connection import KafkaConnection
-from tollway.dead_letters.reader import TopicReader, TopicRecord
+from tollway.dead_letters.reading.reader import TopicReader, TopicRecord
 from tollway_schemas import (
     BadAnswer,
     DeadLetter,

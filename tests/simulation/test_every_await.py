@@ -28,7 +28,7 @@ _MODULES = (
 )
 #: Of awaits that no job of the scenario comes to: words of the code, and why.
 _ELSEWHERE = {
-    "publish_undecodable(progress.record": "a dead letter that meets a bug too",
+    "publish_undecodable, progress.record": "a dead letter that meets a bug too",
     "bare": "a letter or a reply without an answer that is too large all the same",
     "_give_up(": "a job that became too large while it waited in a retry topic",
     "copy_too_large(": "a copy whose own labels make the reply too large",

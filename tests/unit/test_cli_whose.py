@@ -13,7 +13,7 @@ from samples import NOW, attempt
 from tollway.dead_letters import DeadLetters, Filter
 from tollway.dead_letters import letters as sdk
 from tollway.dead_letters.entry import open_record
-from tollway.dead_letters.scan import Letter
+from tollway.dead_letters.reading.scan import Letter
 from tollway_schemas import (
     DeadLetter,
     Failure,

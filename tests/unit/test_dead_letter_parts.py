@@ -8,15 +8,15 @@ from bench_of_letters import letter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway.dead_letters.change import change_of
 from tollway.dead_letters.entry import Entry, name_of, open_record
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.hints import HINTS, hint_for
 from tollway.dead_letters.marks import MarkTable
-from tollway.dead_letters.merge_patch import merged
 from tollway.dead_letters.overview import MOST_GROUPS, Overview
-from tollway.dead_letters.reader import TopicRecord
-from tollway.dead_letters.scan import Generations
+from tollway.dead_letters.reading.reader import TopicRecord
+from tollway.dead_letters.reading.scan import Generations
+from tollway.dead_letters.redrive.change import change_of
+from tollway.dead_letters.redrive.merge_patch import merged
 from tollway.errors import InvalidSettings
 from tollway_schemas import FailureClass, Fate, LetterName, Mark, OutputSchema, headers
 from tollway_schemas.codec import encode

@@ -11,7 +11,7 @@ from bench_of_letters import letter, raw_headers
 from tollway.dead_letters.entry import open_record
 from tollway.dead_letters.export_file import CorrectionFile, ExportFile, line_of
 from tollway.dead_letters.marks import letter_digest
-from tollway.dead_letters.reader import TopicRecord
+from tollway.dead_letters.reading.reader import TopicRecord
 from tollway.errors import InvalidSettings
 from tollway_schemas import LetterName
 from tollway_schemas.codec import encode

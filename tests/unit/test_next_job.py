@@ -8,8 +8,8 @@ import orjson
 import pytest
 from bench_of_letters import letter
 
-from tollway.dead_letters.change import Change
-from tollway.dead_letters.next_job import (
+from tollway.dead_letters.redrive.change import Change
+from tollway.dead_letters.redrive.next_job import (
     Again,
     Publication,
     Terms,

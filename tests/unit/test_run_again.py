@@ -1,6 +1,6 @@
 """A round that asks again: what has a dead letter is redriven, the rest is enqueued."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +25,8 @@ NAMES = TopicNames("tollway")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 #: The last one ended without a dead letter.
 LINES = {"r:a": 1, "r:b": 2, "r:c": 3, "r:d": 4}
+#: The generations of the dead letters.
+THERE = {"r:a": 1, "r:b": 3, "r:c": 1}
 
 
 def failed(job_id: str, generation: int) -> Reply:
@@ -41,34 +43,39 @@ def failed(job_id: str, generation: int) -> Reply:
     )
 
 
-def letter(job_id: str, generation: int = 1) -> LetterName:
-    return LetterName(route="extract", job_id=job_id, generation=generation)
-
-
-def mark(of: LetterName, fate: Fate, next_generation: int | None = None) -> Mark:
+def mark(job_id: str, fate: Fate, next_generation: int | None = None) -> Mark:
     return Mark(
-        letter=of, fate=fate, at=NOW, by="ann@host", next_generation=next_generation, run="r"
+        letter=LetterName(route="extract", job_id=job_id, generation=THERE[job_id]),
+        fate=fate,
+        at=NOW,
+        by="ann@host",
+        next_generation=next_generation,
+        run="r",
     )
 
 
 @dataclass(slots=True)
 class Fleet:
-    """Its dead letters and their marks, as the SDK and the log give them."""
+    """Its dead letters and their marks, by job, as the SDK and the log give them."""
 
-    there: set[LetterName]
-    without_job: frozenset[LetterName] = frozenset()
-    marks: dict[LetterName, Mark] = field(default_factory=dict)
-    redriven: list[LetterName] = field(default_factory=list)
+    there: Mapping[str, int]
+    without_job: str | None = None
+    marks: dict[str, Mark] = field(default_factory=dict)
+    redriven: list[str] = field(default_factory=list)
 
     async def redrive(self, wanted: Filter, *, generation: int) -> None:
-        for name in sorted((wanted.letters or set()) & self.there, key=str):
-            if name not in self.marks and name not in self.without_job:
-                self.redriven.append(name)
-                self.marks[name] = mark(name, Fate.REDRIVEN, generation)
+        for name in self._meant(wanted):
+            if name.job_id not in {*self.marks, self.without_job}:
+                self.redriven.append(name.job_id)
+                self.marks[name.job_id] = mark(name.job_id, Fate.REDRIVEN, generation)
 
     async def each(self, wanted: Filter) -> AsyncIterator[Any]:
-        for name in (wanted.letters or set()) & self.there:
+        for name in self._meant(wanted):
             yield SimpleNamespace(job_id=name.job_id)
+
+    def _meant(self, wanted: Filter) -> list[LetterName]:
+        assert wanted.run == "r" and wanted.letters is not None
+        return [each for each in wanted.letters if self.there.get(each.job_id) == each.generation]
 
     async def ends(self, topics: list[str]) -> dict[Partition, int]:
         return {(topic, 0): len(self.marks) for topic in topics}
@@ -80,17 +87,17 @@ class Fleet:
         self, starts: dict[Partition, int], ends: dict[Partition, int]
     ) -> AsyncIterator[LoggedRecord]:
         if (NAMES.marks, 0) in ends:
-            for name, each in self.marks.items():
-                yield LoggedRecord((NAMES.marks, 0), 0, mark_key(name), codec.encode(each))
+            for each in self.marks.values():
+                key = mark_key(each.letter)
+                yield LoggedRecord((NAMES.marks, 0), 0, key, codec.encode(each))
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Iterator[OutFile]:
     """Every line failed: the second one as its third generation."""
     path = tmp_path / "out.jsonl"
-    generations = {"r:b": 3}
     path.write_bytes(
-        b"".join(reply_line(failed(job, generations.get(job, 1)), LINES[job]) for job in LINES)
+        b"".join(reply_line(failed(job, THERE.get(job, 1)), LINES[job]) for job in LINES)
     )
     with closing(OutFile(path, fresh=False)) as opened:
         yield opened
@@ -126,41 +133,37 @@ def work(out: OutFile, fleet: Fleet, generation: int = 1) -> RunWork:
     return RunWork(parts, state)
 
 
-ALL = {letter("r:a"), letter("r:b", 3), letter("r:c")}
-
-
 async def test_what_has_a_dead_letter_is_redriven_and_the_rest_enqueued(out: OutFile) -> None:
-    fleet = Fleet(ALL)
+    fleet = Fleet(THERE)
     asking = work(out, fleet)
 
     assert await asking.ask_again() == 4
 
-    assert set(fleet.redriven) == ALL
+    assert sorted(fleet.redriven) == ["r:a", "r:b", "r:c"]
     # So that OUT alone tells later who was asked in this round.
     assert {each.next_generation for each in fleet.marks.values()} == {4}
     assert [line for line in LINES.values() if asking.collector.is_unasked(line)] == [4]
 
 
 async def test_an_interrupted_round_goes_on_and_redrives_nothing_twice(out: OutFile) -> None:
-    first = mark(letter("r:a"), Fate.REDRIVEN, 4)
-    fleet = Fleet(ALL, marks={first.letter: first})
+    fleet = Fleet(THERE, marks={"r:a": mark("r:a", Fate.REDRIVEN, 4)})
     asking = work(out, fleet, generation=4)
 
     await asking.prepare()
 
-    assert set(fleet.redriven) == ALL - {first.letter}
+    assert sorted(fleet.redriven) == ["r:b", "r:c"]
     assert [line for line in LINES.values() if asking.collector.is_unasked(line)] == [4]
 
 
 async def test_who_redrives_first_asks_and_both_wait_for_that_reply(out: OutFile) -> None:
-    asking = work(out, fleet := Fleet(ALL))
+    asking = work(out, fleet := Fleet(THERE))
     await asking.prepare()
 
     # After the marks were read.
-    fleet.marks[letter("r:a")] = mark(letter("r:a"), Fate.REDRIVEN, 2)
+    fleet.marks["r:a"] = mark("r:a", Fate.REDRIVEN, 2)
     assert await asking.ask_again() == 4
 
-    assert letter("r:a") not in fleet.redriven
+    assert "r:a" not in fleet.redriven
     assert not asking.collector.is_unasked(1)
     reply = LoggedRecord((NAMES.replies, 0), 0, b"r:a", codec.encode(failed("r:a", 2)))
     asking.collector.take([reply])
@@ -168,8 +171,7 @@ async def test_who_redrives_first_asks_and_both_wait_for_that_reply(out: OutFile
 
 
 async def test_a_discarded_letter_and_one_that_nobody_can_redrive_are_left(out: OutFile) -> None:
-    gone = mark(letter("r:a"), Fate.DISCARDED)
-    asking = work(out, Fleet(ALL, frozenset([letter("r:c")]), {gone.letter: gone}))
+    asking = work(out, Fleet(THERE, "r:c", {"r:a": mark("r:a", Fate.DISCARDED)}))
 
     assert await asking.ask_again() == 2
 
@@ -177,7 +179,7 @@ async def test_a_discarded_letter_and_one_that_nobody_can_redrive_are_left(out: 
 
 
 async def test_a_letter_that_is_gone_is_no_reason_not_to_ask(out: OutFile) -> None:
-    asking = work(out, Fleet(set()))
+    asking = work(out, Fleet({}))
 
     assert await asking.ask_again() == 4
 

@@ -11,18 +11,20 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 from tollway.connection import KafkaConnection
-from tollway.dead_letters.change import Change, change_of
 from tollway.dead_letters.entry import Entry
 from tollway.dead_letters.export_file import CorrectionFile, ExportFile, line_of
 from tollway.dead_letters.filter import Filter
-from tollway.dead_letters.journal import JournalAnswers
-from tollway.dead_letters.mark_log import read_marks
 from tollway.dead_letters.marking import Marking
 from tollway.dead_letters.marks import MarkTable
-from tollway.dead_letters.next_job import JobJudge, Terms
-from tollway.dead_letters.originals import OriginalJobs
 from tollway.dead_letters.overview import Overview
-from tollway.dead_letters.redrive import Manner, RedriveRun
+from tollway.dead_letters.reading.journal import JournalAnswers
+from tollway.dead_letters.reading.mark_log import read_marks
+from tollway.dead_letters.reading.originals import OriginalJobs
+from tollway.dead_letters.reading.scan import Letter, LetterScan
+from tollway.dead_letters.redrive.change import Change, change_of
+from tollway.dead_letters.redrive.next_job import JobJudge, Terms
+from tollway.dead_letters.redrive.run import Manner, RedriveRun
+from tollway.dead_letters.redrive.source import FileSource, TopicSource
 from tollway.dead_letters.report import (
     Canary,
     ExportReport,
@@ -32,8 +34,6 @@ from tollway.dead_letters.report import (
     RedriveReport,
     Skip,
 )
-from tollway.dead_letters.scan import Letter, LetterScan
-from tollway.dead_letters.source import FileSource, TopicSource
 from tollway.errors import InvalidSettings
 from tollway.output import Output
 from tollway.producer import DEFAULT_JOB_LIMIT

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from tollway.connection import KafkaConnection
 from tollway.dead_letters.filter import Filter
-from tollway.dead_letters.mark_log import read_marks
 from tollway.dead_letters.marks import MarkTable
-from tollway.dead_letters.outbox import Item, Outbox, Pace
-from tollway.dead_letters.reader import TopicReader
+from tollway.dead_letters.reading.mark_log import read_marks
+from tollway.dead_letters.reading.reader import TopicReader
+from tollway.dead_letters.reading.scan import Letter, LetterScan
+from tollway.dead_letters.redrive.outbox import Item, Outbox, Pace
+from tollway.dead_letters.redrive.transactions import Outgoing, RouteWriters
 from tollway.dead_letters.report import MarkReport, OnProgress, Progress, Skip
-from tollway.dead_letters.scan import Letter, LetterScan
-from tollway.dead_letters.transactions import Outgoing, RouteWriters
 from tollway.errors import (
     BrokerUnreachable,
     Fenced,

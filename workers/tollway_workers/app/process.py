@@ -42,7 +42,7 @@ from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
-from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.check import Checks
 from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
@@ -304,7 +304,7 @@ class WorkerApp:
         rule = RuleAnswers(self._rules, validator, checks, self._clock, unanswered)
         return StandIns((rule,))
 
-    def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
+    def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> Checks:
         return checks_in_order(
             routes=self._settings.routes,
             admissions={name: lane.admission for name, lane in self._lanes.items()},

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import ChainMap
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from tollway_workers.job.outcome import Decision, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Permit
-from tollway_workers.pipeline.check import outcome_of
+from tollway_workers.pipeline.check import Check, outcome_of
 from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
 from tollway_workers.pipeline.decide import out_of_time
@@ -152,7 +153,7 @@ class Worker:
             held = self._exits.bytes + self.dispatcher.bytes_besides
             room = _MOST_POLLED if held < self._parts.memory_bytes else 0
             lanes = set()
-            async for record in in_turns(await source.poll(room), lambda each: each.size):
+            async for record in in_turns(await source.poll(room)):
                 job = self._take(record)
                 if job is not None:
                     lanes.add(job.lane)
@@ -177,7 +178,7 @@ class Worker:
 
         `delay`: seconds until it queues before those of its tenant; None: now, behind them.
         """
-        known = self.look(job)
+        known = self._known(job, self._parts.checks.when_read)
         if known is FOLLOWS:
             self.dispatcher.follow(job)
         elif known is not None:
@@ -193,12 +194,15 @@ class Worker:
         return min(job.not_before, job.deadline) - self._clock.now()
 
     def look(self, job: JobProgress) -> Decision | Following | None:
-        """What is known of a job without a call: how it ends, or that it follows another."""
-        outcome = self._check(job)
+        """What is known of a waiting job without a call: its end, or that it follows another."""
+        return self._known(job, self._parts.checks.while_waiting)
+
+    def _known(self, job: JobProgress, checks: Sequence[Check]) -> Decision | Following | None:
+        outcome = outcome_of(checks, job, self._clock.now())
         return find_in(self._lookups, job) if outcome is None else outcome
 
     def _check(self, job: JobProgress) -> Decision | None:
-        return outcome_of(self._parts.checks, job, self._clock.now())
+        return outcome_of(self._parts.checks.while_waiting, job, self._clock.now())
 
     def count_ahead(self, lane: str) -> None:
         """Count the prompts of the jobs that go next on a lane."""
@@ -208,14 +212,16 @@ class Worker:
 
     def may_start(self, job: JobProgress) -> bool:
         """Whether job and lane are provably ours at this moment, and the lane is not paused."""
-        source = self._parts.source
-        ours = source.may_start(job.record) and source.serves(self._topic_of_lane[job.lane])
-        return ours and self.operators.may_start(job.lane)
+        parts, clock = self._parts, self._clock
+        return (
+            parts.source.may_start(job.record)
+            and parts.source.serves(self._topic_of_lane[job.lane])
+            and parts.commands.may_start(job.lane, clock.now(), clock.boottime())
+        )
 
     def start(self, job: JobProgress, permit: Permit) -> None:
         """Call a job."""
         job.waited = self._sweep.why_waited(job)
-        self._parts.events.call_started(job.lane)
         self._calls[job] = self._tasks.go(self._call(job, permit))
 
     async def _call(self, job: JobProgress, permit: Permit) -> None:
@@ -247,8 +253,8 @@ class Worker:
             if self._full:
                 # There may be room again: waiting for the next poll would idle a fast lane.
                 self._hold_back()
-        called = job.calls > calls_before
-        self._parts.events.call_ended(job.lane, job.attempts[-1] if called else None)
+        if job.calls > calls_before:
+            self._parts.events.call_ended(job.lane, job.attempts[-1])
         if ended is not None:
             await self._exits.write(job, *ended)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tollway.dead_letters.merge_patch import merged
+from tollway.dead_letters.redrive.merge_patch import merged
 from tollway.errors import InvalidNewJob, InvalidSettings
 from tollway.output import Output, OutputReader
 from tollway_schemas import OutputSchema

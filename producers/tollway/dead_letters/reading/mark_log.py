@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tollway.connection import KafkaConnection
 from tollway.dead_letters.marks import MarkTable
-from tollway.dead_letters.reader import Partition, TopicReader
+from tollway.dead_letters.reading.reader import Partition, TopicReader
 from tollway.errors import UnknownTopic
 from tollway_schemas import TopicNames
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tollway.dead_letters.change import Change
+from tollway.dead_letters.redrive.change import Change
 from tollway.new_job import DEFAULT_DEADLINES, job_headers
 from tollway_schemas import Fate, Job, LetterName, Mark, Priority, SchemaError, TopicNames
 from tollway_schemas.codec import decode, encode

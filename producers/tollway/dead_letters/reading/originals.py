@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from tollway.connection import KafkaConnection
-from tollway.dead_letters.reader import TopicReader
+from tollway.dead_letters.reading.reader import TopicReader
 from tollway_schemas import DeadLetter
 
 

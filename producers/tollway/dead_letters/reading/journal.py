@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka.partitioner import murmur2
 
 from tollway.connection import KafkaConnection
-from tollway.dead_letters.reader import Partition, TopicReader, count_between
+from tollway.dead_letters.reading.reader import Partition, TopicReader, count_between
 from tollway.dead_letters.report import OnProgress, Progress
 from tollway_schemas import Attempt, BadAnswer, DeadLetter, JournalRecord, SchemaError
 from tollway_schemas.codec import decode

@@ -11,7 +11,7 @@ import orjson
 from tollway.connection import KafkaConnection
 from tollway.dead_letters.entry import Entry, Opened, open_record
 from tollway.dead_letters.marks import MarkTable
-from tollway.dead_letters.reader import Partition, TopicReader, TopicRecord, count_between
+from tollway.dead_letters.reading.reader import Partition, TopicReader, TopicRecord, count_between
 from tollway.dead_letters.report import OnProgress, Progress
 from tollway_schemas import LetterName, TopicNames
 

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
-from tollway.dead_letters.transactions import MOST_BYTES, MOST_LETTERS, Outgoing, RouteWriters
+from tollway.dead_letters.redrive.transactions import (
+    MOST_BYTES,
+    MOST_LETTERS,
+    Outgoing,
+    RouteWriters,
+)
 
 #: Bytes that wait at most, of all routes together.
 _MOST_WAITING = 32 * 2**20

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from tollway.connection import KafkaConnection
-from tollway.dead_letters.mark_log import follow_marks, read_marks
 from tollway.dead_letters.marks import MarkTable, letter_digest
-from tollway.dead_letters.next_job import (
+from tollway.dead_letters.reading.mark_log import follow_marks, read_marks
+from tollway.dead_letters.reading.reader import Partition, TopicReader
+from tollway.dead_letters.redrive.next_job import (
     Again,
     Publication,
     Terms,
@@ -19,8 +20,9 @@ from tollway.dead_letters.next_job import (
     next_generation,
     publication,
 )
-from tollway.dead_letters.outbox import Item, Outbox, Pace
-from tollway.dead_letters.reader import Partition, TopicReader
+from tollway.dead_letters.redrive.outbox import Item, Outbox, Pace
+from tollway.dead_letters.redrive.source import Meant, Source
+from tollway.dead_letters.redrive.transactions import Outgoing, RouteWriters
 from tollway.dead_letters.report import (
     Canary,
     OnProgress,
@@ -29,8 +31,6 @@ from tollway.dead_letters.report import (
     RouteEstimate,
     Skip,
 )
-from tollway.dead_letters.source import Meant, Source
-from tollway.dead_letters.transactions import Outgoing, RouteWriters
 from tollway.errors import BrokerUnreachable, Fenced, InvalidJobs, RedriveInterrupted, UnknownTopic
 from tollway.topics import advice_for_route
 from tollway_schemas import Fate, LetterName

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tollway.dead_letters.change import Change
 from tollway.dead_letters.entry import Entry
 from tollway.dead_letters.export_file import Correction, CorrectionFile
 from tollway.dead_letters.filter import Filter
-from tollway.dead_letters.journal import JournalAnswers, merged_answers
 from tollway.dead_letters.marks import MarkTable, letter_digest
-from tollway.dead_letters.next_job import Again
-from tollway.dead_letters.originals import OriginalJobs
+from tollway.dead_letters.reading.journal import JournalAnswers, merged_answers
+from tollway.dead_letters.reading.originals import OriginalJobs
+from tollway.dead_letters.reading.scan import Letter, LetterScan
+from tollway.dead_letters.redrive.change import Change
+from tollway.dead_letters.redrive.next_job import Again
 from tollway.dead_letters.report import Skip
-from tollway.dead_letters.scan import Letter, LetterScan
 from tollway_schemas import DeadLetter, LetterName, headers
 from tollway_schemas.redrive import MOST_ANSWERS, StoredAnswer
 
