@@ -214,7 +214,8 @@ class RedriveRun:
 
     def _built(self, again: Again, report: RedriveReport) -> Publication | None:
         published = self._marks.published(again.letter)
-        generation = next_generation(again.letter, published, is_mended=again.is_mended)
+        following = next_generation(again.letter, published, is_mended=again.is_mended)
+        generation = max(following, self._terms.least_generation)
         try:
             found = publication(again, generation, self._terms, datetime.now(UTC))
         except Unpublishable as error:
