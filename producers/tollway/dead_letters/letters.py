@@ -25,6 +25,7 @@ from tollway.dead_letters.redrive.change import Change, change_of
 from tollway.dead_letters.redrive.next_job import JobJudge, Terms
 from tollway.dead_letters.redrive.run import Manner, RedriveRun
 from tollway.dead_letters.redrive.source import FileSource, TopicSource
+from tollway.dead_letters.redrive.transactions import LARGEST_JOB
 from tollway.dead_letters.report import (
     Canary,
     ExportReport,
@@ -37,7 +38,6 @@ from tollway.dead_letters.report import (
 from tollway.errors import InvalidSettings
 from tollway.output import Output
 from tollway.producer import DEFAULT_JOB_LIMIT
-from tollway.sender import MAX_REQUEST_SIZE
 from tollway_schemas import DEFAULT_PREFIX, DeadLetter, Mark, TopicNames
 from tollway_schemas.keys import ending_key, mark_key
 
@@ -118,8 +118,8 @@ class DeadLetters:
             connection = KafkaConnection.from_environment()
         elif isinstance(connection, str):
             connection = KafkaConnection(connection)
-        if not 0 < max_job_bytes < MAX_REQUEST_SIZE:
-            raise InvalidSettings(f"max_job_bytes must be between 1 and {MAX_REQUEST_SIZE - 1:,}")
+        if not 0 < max_job_bytes <= LARGEST_JOB:
+            raise InvalidSettings(f"max_job_bytes must be between 1 and {LARGEST_JOB:,}")
         self._connection = connection
         self._names = TopicNames(prefix)
         self._by = (by or _who())[:_LONGEST_BY]
