@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from run_command import Tollway
+from topic_records import records
 
 from tollway_schemas import DeadLetter, Failure, FailureClass, Origin, Priority, TopicNames, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 
 pytestmark = pytest.mark.kafka
 
@@ -94,21 +94,10 @@ def published(bootstrap_servers: str, names: TopicNames) -> Published:
     """The jobs that lie on the route's topic, as readers of committed records see them."""
 
     async def read() -> list[dict[str, Any]]:
-        records = await _records(bootstrap_servers, names.jobs("extract", Priority.BULK))
-        return [json.loads(record.value or b"") for record in records]
+        found = await records(bootstrap_servers, names.jobs("extract", Priority.BULK))
+        return [json.loads(record.value or b"") for record in found]
 
     return read
-
-
-async def _records(servers: str, topic: str) -> list[LoggedRecord]:
-    reader = LogReader({"bootstrap_servers": servers})
-    await reader.start()
-    try:
-        ends = await reader.ends([topic])
-        starts = await reader.starts(ends, None)
-        return [record async for record in reader.between(starts, ends)]
-    finally:
-        await reader.stop()
 
 
 def letters(tollway: Tollway, *arguments: object, status: int = 0) -> str:

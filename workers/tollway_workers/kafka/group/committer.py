@@ -73,7 +73,7 @@ class Committer:
     @property
     def holds_lease(self) -> bool:
         """Whether the lease holds, so that calls may start."""
-        return self._clock.boottime() - self._lease_from < LEASE
+        return self.lease_age < LEASE
 
     def take_failures(self) -> int:
         """Commits that failed since this was last asked."""
