@@ -24,7 +24,7 @@ from tollway_workers.cli.dead_letters.files import read_patch, read_schema
 from tollway_workers.cli.dead_letters.progress import showing
 from tollway_workers.cli.dead_letters.redrive import _gone as gone
 from tollway_workers.cli.dead_letters.reports import redrive_facts, show_invalid, show_redrive
-from tollway_workers.cli.times import a_minute_in, instant_in
+from tollway_workers.cli.times import a_minute_in, instant_in, seconds_in
 from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.errors import InputError
 
@@ -247,6 +247,13 @@ def test_times_are_ago_or_instants() -> None:
 def test_what_is_no_instant_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="no time such as"):
         instant_in(text)
+
+
+@pytest.mark.parametrize("text", ["999999999d", "999999999.9d", "36526d"])
+def test_a_time_that_no_calendar_has_is_refused(text: str) -> None:
+    for read in (instant_in, seconds_in):
+        with pytest.raises(typer.BadParameter, match="more than 100 years"):
+            read(text)
 
 
 @pytest.mark.parametrize(("text", "a_minute"), [("600/min", 600), ("10/s", 600), ("60/h", 1)])
