@@ -8,7 +8,7 @@ import pytest
 
 from tollway_schemas import TopicNames
 from tollway_schemas.codec import encode
-from tollway_schemas.keys import mark_key
+from tollway_schemas.keys import ending_key, mark_key
 from tollway_schemas.mark import Fate, LetterName, Mark
 from tollway_workers.cli.run.redriven import redriven_jobs
 from tollway_workers.errors import BrokerUnavailable
@@ -72,6 +72,23 @@ async def test_a_mark_that_was_taken_back_or_replaced_counts_no_more() -> None:
     log = log_of(mark(a), mark(b), unmarked(a), mark(b, Fate.DISCARDED))
 
     assert await redriven_jobs(log, TOPIC, "r1") == {}
+
+
+async def test_a_job_counts_whatever_became_of_it_since() -> None:
+    redriven, of = mark(letter("r1:a")), letter("r1:a")
+    ended = Mark(
+        letter=of, fate=Fate.FAILED, at=NOW, by="w", next_generation=2, next_route=None, run="r1"
+    )
+    log = log_of(redriven, LoggedRecord((TOPIC, 0), 1, ending_key(of), encode(ended)))
+
+    assert await redriven_jobs(log, TOPIC, "r1") == {"r1:a": 2}
+
+
+async def test_a_mark_under_the_key_of_another_letter_hides_nothing() -> None:
+    a, b = letter("r1:a"), letter("r1:b")
+    forged = LoggedRecord((TOPIC, 0), 1, mark_key(a), mark(b).value)
+
+    assert await redriven_jobs(log_of(mark(a), forged), TOPIC, "r1") == {"r1:a": 2}
 
 
 async def test_what_is_no_mark_is_passed_over() -> None:
