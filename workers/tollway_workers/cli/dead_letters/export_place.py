@@ -2,7 +2,8 @@
 
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tollway.dead_letters.report import ExportReport
@@ -27,18 +28,28 @@ def exported_to(
         )
     place = real_path(out)
     _require_free(out, overwrite=overwrite)
-    try:
-        # Beside it, so that it is moved whole; of a name that is nobody's.
-        with tempfile.TemporaryDirectory(prefix=".tollway-export-", dir=place.parent) as folder:
-            part = Path(folder) / "letters"
-            report = _written(part, out, write)
-            if report.exported:
-                # Exports take minutes.
-                _require_free(out, overwrite=overwrite)
+    with _own_folder(out, place.parent) as folder:
+        part = folder / "letters"
+        report = _written(part, out, write)
+        if report.exported:
+            # Exports take minutes.
+            _require_free(out, overwrite=overwrite)
+            try:
                 part.replace(place)
-            return report
+            except OSError as error:
+                raise _unwritable(out, error) from None
+        return report
+
+
+@contextmanager
+def _own_folder(out: Path, beside: Path) -> Iterator[Path]:
+    """A folder of a name that is nobody's, out of which a file can be moved whole."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".tollway-export-", dir=beside)
     except OSError as error:
-        raise InputError(f"--out: {out} cannot be written: {error.strerror}") from None
+        raise _unwritable(out, error) from None
+    with folder as name:
+        yield Path(name)
 
 
 def _require_free(out: Path, *, overwrite: bool) -> None:
@@ -47,7 +58,7 @@ def _require_free(out: Path, *, overwrite: bool) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise InputError(f"--out: {out} cannot be written: {error.strerror}") from None
+        raise _unwritable(out, error) from None
     if not stat.S_ISREG(mode):
         raise InputError(f"--out: {out} is no regular file: nothing is written to it")
     if not overwrite:
@@ -59,3 +70,7 @@ def _written(part: Path, out: Path, write: Callable[[Path], ExportReport]) -> Ex
         return write(part)
     except InvalidSettings as error:
         raise InputError(str(error).replace(str(part), f"--out: {out}")) from None
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    return InputError(f"--out: {out} cannot be written: {error.strerror}")
