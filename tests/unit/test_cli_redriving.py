@@ -60,13 +60,6 @@ def test_a_file_without_a_line_is_said_to_be_empty(tmp_path: Path, lines: tuple[
         read_corrections(file_of(tmp_path, *lines))
 
 
-def test_a_number_that_would_be_read_as_another_is_named_by_its_line(tmp_path: Path) -> None:
-    large = line(job={"n": 10**25})
-
-    with pytest.raises(InputError, match=r"line 2: job\.n: is an integer of more than 64 bits"):
-        read_corrections(file_of(tmp_path, line(TWO, job={}), large))
-
-
 def test_what_is_no_regular_file_is_not_read_from(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no regular file"):
         read_corrections(tmp_path)

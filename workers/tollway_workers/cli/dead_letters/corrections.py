@@ -10,7 +10,6 @@ import orjson
 
 from tollway.dead_letters.marks import letter_digest
 from tollway_schemas import InvalidValue, LetterName
-from tollway_schemas.no_json import no_json_in
 from tollway_workers.errors import InputError
 
 #: The fields of a line that hold a job.
@@ -53,9 +52,6 @@ def _lines(path: Path, file: Iterable[bytes]) -> Mapping[bytes, int]:
         if not line.strip():
             continue
         is_empty = False
-        if (problem := no_json_in(line)) is not None:
-            # It would be read as another number.
-            raise InputError(f"--from: {path}, line {number}: {problem}")
         said = _object_in(line)
         letter = _letter_in(said)
         if letter is None:

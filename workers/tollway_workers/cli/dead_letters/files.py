@@ -111,7 +111,7 @@ def _read_json(path: Path, option: str) -> Any:
     if is_too_deep(content):
         raise InputError(f"{where} is nested more than {DEEPEST} deep, which no job can be")
     if (found := no_json_in(content)) is not None:
-        raise InputError(f"{where} holds a number that no job can have: {found}")
+        raise InputError(f"{where}: {found}")
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
