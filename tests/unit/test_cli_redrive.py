@@ -87,7 +87,7 @@ def test_a_schema_that_is_no_object_is_said_to_be_what_it_is(
         ('{"a":' * 300 + "1" + "}" * 300, "is nested more than 180 deep"),
         ("[" * 3_000, "is nested more than 180 deep"),
         ('{"a": 1e400}', "a: is an infinite number"),
-        ('{"a": [' + "9" * 25 + "]}", "a.0: is an integer of more than 64 bits"),
+        ('{"a": [' + "9" * 25 + "]}", "is an integer of more than 64 bits"),
         ('{"a": NaN}', "a: is NaN"),
         ('{"a": "' + "x" * 500 + '"}', "is larger than any job: 400 bytes"),
     ],
