@@ -291,6 +291,12 @@ async def test_what_is_discarded_is_redriven_only_after_its_mark_was_taken_back(
     taken = await bench.letters.unmark(Filter(marked=True))
 
     assert taken.marked == 2
+    (found,) = await bench.letters.find("b")
+    assert found.mark is not None
+    # Who did so is kept.
+    assert (found.entry.fate, found.mark.fate, found.mark.by) == (None, Fate.UNMARKED, "me@here")
+    await bench.letters.discard(Filter(job_id="b"), why="again")
+    await bench.letters.unmark(Filter(job_id="b"))
     assert (await bench.letters.redrive()).redriven == 2
     generations = {job["id"]: job["generation"] for job in await bench.job_values("extract")}
     # That of b was 2 before: readers would drop a second reply to it.

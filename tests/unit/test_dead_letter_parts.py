@@ -199,19 +199,52 @@ def test_a_letter_is_what_its_last_mark_says() -> None:
 
     table.take(mark_key(NAME), encode(mark(Fate.REDRIVEN)))
     assert table.fate_of(NAME) is Fate.REDRIVEN
-    table.take(ending_key(NAME), encode(mark(Fate.FAILED)))
+    take(table, mark(Fate.FAILED))
     assert table.fate_of(NAME) is Fate.FAILED
-    table.take(mark_key(NAME), None)
+    take(table, mark(Fate.UNMARKED))
     assert table.fate_of(NAME) is None
+    take(table, mark(Fate.REDRIVEN, 3))
+    # How the job ended that it was before says nothing of this one.
+    assert table.fate_of(NAME) is Fate.REDRIVEN
+
+
+def test_a_generation_that_was_published_is_remembered_whatever_was_said_since() -> None:
+    table = MarkTable()
+    for fate, generation in (
+        (Fate.REDRIVEN, 2),
+        (None, None),
+        (Fate.DISCARDED, None),
+        (Fate.UNMARKED, None),
+        (Fate.REDRIVEN, 3),
+        (Fate.UNMARKED, 3),
+    ):
+        if fate is None:
+            # As older releases took marks back.
+            table.take(mark_key(NAME), None)
+        else:
+            take(table, mark(fate, generation))
+        assert table.published(NAME) == max(generation or 0, 2)
+
+
+@pytest.mark.parametrize("fate", [Fate.UNMARKED, Fate.DISCARDED])
+def test_a_generation_that_was_published_outlives_the_compaction_of_the_topic(fate: Fate) -> None:
+    table = MarkTable()
+
+    take(table, mark(fate, 2))
+
     assert table.published(NAME) == 2
+
+
+def take(table: MarkTable, one: Mark) -> None:
+    table.take(one.key, encode(one))
 
 
 @pytest.mark.parametrize("order", [0, 1])
 def test_how_a_redriven_job_ended_is_told_whichever_mark_is_read_first(order: int) -> None:
     table = MarkTable()
-    both = [(mark_key, mark(Fate.REDRIVEN)), (ending_key, mark(Fate.ANSWERED))]
-    for key, said in both[::-1] if order else both:
-        table.take(key(NAME), encode(said))
+    both = [mark(Fate.REDRIVEN), mark(Fate.ANSWERED)]
+    for said in both[::-1] if order else both:
+        take(table, said)
 
     assert table.fate_of(NAME) is Fate.ANSWERED
 
@@ -222,11 +255,15 @@ def test_how_a_redriven_job_ended_is_told_whichever_mark_is_read_first(order: in
 )
 def test_a_workers_mark_of_another_redrive_says_nothing(forged: Mark) -> None:
     table = MarkTable()
-    table.take(ending_key(NAME), encode(forged))
+    take(table, forged)
     assert table.fate_of(NAME) is None
 
-    table.take(mark_key(NAME), encode(mark(Fate.REDRIVEN, 4)))
+    take(table, mark(Fate.REDRIVEN, 4))
     assert table.fate_of(NAME) is Fate.REDRIVEN
+    # Nor does it take the place of the true one, whichever comes last.
+    take(table, mark(Fate.FAILED, 4))
+    take(table, forged)
+    assert table.fate_of(NAME) is Fate.FAILED
 
 
 @pytest.mark.parametrize(
@@ -240,7 +277,8 @@ def test_a_workers_mark_of_another_redrive_says_nothing(forged: Mark) -> None:
         (mark_key(LetterName(route="r", job_id="j")), encode(mark(Fate.REDRIVEN))),
         # A worker's word under an operator's key, and the other way round.
         (mark_key(NAME), encode(mark(Fate.ANSWERED))),
-        (ending_key(NAME), encode(mark(Fate.REDRIVEN))),
+        (ending_key(NAME, 2, "extract"), encode(mark(Fate.REDRIVEN))),
+        (ending_key(NAME, 3, "extract"), encode(mark(Fate.ANSWERED))),
         (b"[[[", None),
         (b"[1]", None),
     ],

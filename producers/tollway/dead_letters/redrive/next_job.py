@@ -14,7 +14,8 @@ from tollway_schemas.codec import decode, encode
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.keys import job_key
-from tollway_schemas.redrive import Redrive, StoredAnswer
+from tollway_schemas.mark import MOST_FINGERPRINT
+from tollway_schemas.redrive import MOST_CLASS, Redrive, StoredAnswer
 
 #: Says what is wrong with a job that is valid as such, without values; None: nothing.
 JobJudge = Callable[[Job], str | None]
@@ -138,7 +139,7 @@ def mark_of(again: Again, published: Publication, by: str) -> Mark:
         next_generation=job.generation,
         next_route=job.route,
         run=job.run,
-        fingerprint=again.fingerprint[:64],
+        fingerprint=again.fingerprint[:MOST_FINGERPRINT],
     )
 
 
@@ -197,7 +198,7 @@ def _redrive(again: Again, answers: list[StoredAnswer], terms: Terms, now: datet
             of=again.letter,
             answers=tuple(answers),
             only_revalidate=terms.change.only_revalidate,
-            failure_class=again.failure_class[:64],
+            failure_class=again.failure_class[:MOST_CLASS],
             by=terms.by,
             at=now,
         )

@@ -35,7 +35,6 @@ from tollway.errors import InvalidJobs, UnknownTopic
 from tollway.topics import advice_for_route
 from tollway_schemas import Fate, LetterName
 from tollway_schemas.codec import encode
-from tollway_schemas.keys import mark_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +227,7 @@ class RedriveRun:
         said = mark_of(meant.again, found, self._terms.by)
         self._marks.put(said)
         job = Outgoing(found.topic, found.key, found.value, found.headers)
-        mark = Outgoing(self._terms.names.marks, mark_key(meant.name), encode(said), [])
+        mark = Outgoing(self._terms.names.marks, said.key, encode(said), [])
         return Item(meant.name.route, (job, mark))
 
     def _say(self, total: int) -> Callable[[int], None]:
