@@ -201,8 +201,11 @@ class WorkerApp:
         settings = SinkSettings(
             client=self._client, most_bytes=largest_record(self._settings.kafka)
         )
-        ours, theirs = needed_topics(self._settings), self._settings.kafka.reply_topics
-        return KafkaSink(settings, self._clock, [*ours, *theirs], theirs)
+        kafka = self._settings.kafka
+        # What marks say is a courtesy: without it outcomes are written all the same.
+        isolated = (*kafka.reply_topics, TopicNames(kafka.prefix).marks)
+        topics = dict.fromkeys((*needed_topics(self._settings), *isolated))
+        return KafkaSink(settings, self._clock, topics, isolated)
 
     def _new_liveness(self) -> Liveness:
         kafka = self._settings.kafka

@@ -128,14 +128,17 @@ class OutcomePublisher:
         )
         await self._send(OutgoingRecord(settings.topics.dead_letters, key, value, about))
 
-    async def publish_mark(
+    def mark_of(
         self, progress: JobProgress, outcome: Outcome, routes: Mapping[str, RouteSettings]
-    ) -> None:
-        """What became of the dead letter that a redriven job was: a courtesy to operators."""
+    ) -> OutgoingRecord | None:
+        """What is to be said of the dead letter that a redriven job was, if anything is."""
         worker, now = self._settings.worker, self._clock.now()
         mark = ending_mark(progress, outcome, routes, worker=worker, now=now)
-        if mark is not None:
-            await self._send(OutgoingRecord(self._settings.topics.marks, *mark, []))
+        return None if mark is None else OutgoingRecord(self._settings.topics.marks, *mark, [])
+
+    async def publish_mark(self, mark: OutgoingRecord) -> None:
+        """Return once it is written: a courtesy to operators."""
+        await self._send(mark)
 
     async def _write(
         self,

@@ -304,6 +304,7 @@ class Worker:
         # A call that is cancelled gives its permit back: nobody may have it any more.
         self.dispatcher.stop()
         await self._tasks.end(_SENDING_ON)
+        await self._exits.marks.leave()
         # At once: while Kafka is away each takes as long as it may.
         await asyncio.gather(self._parts.source.leave(), self._parts.sink.stop())
         for lane in self._parts.lanes.values():

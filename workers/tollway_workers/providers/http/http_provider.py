@@ -265,7 +265,9 @@ class HttpProvider:
 
 
 def _static_headers(host: bytes, configured: Mapping[str, str], accept: str) -> httpx.Headers:
-    """The headers that all calls share; configured ones win over ours."""
+    """The headers that all calls share; configured ones win over ours, but for the length of a body
+    and the id of a call.
+    """
     headers = httpx.Headers(
         {
             "Host": host.decode(),
