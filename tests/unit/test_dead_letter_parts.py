@@ -1,6 +1,6 @@
 """Filters, hints, patches and marks of dead letters: decisions without a broker."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,16 +12,19 @@ from tollway import DeadLetters
 from tollway.dead_letters.entry import Entry, name_of, open_record
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.hints import HINTS, hint_for
+from tollway.dead_letters.letters import _place
 from tollway.dead_letters.marks import MarkTable
 from tollway.dead_letters.overview import MOST_GROUPS, Overview
 from tollway.dead_letters.reading.reader import TopicRecord
 from tollway.dead_letters.reading.scan import Generations
 from tollway.dead_letters.redrive.change import change_of
 from tollway.dead_letters.redrive.merge_patch import merged
+from tollway.dead_letters.redrive.run import _said as named
 from tollway.errors import InvalidSettings
 from tollway_schemas import FailureClass, Fate, LetterName, Mark, OutputSchema, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import ending_key, mark_key
+from tollway_schemas.no_json import no_json_in
 
 NAME = LetterName(route="extract", tenant="acme", job_id="job-1")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -170,6 +173,17 @@ def test_a_filter_holds_all_that_is_asked_for(wanted: dict[str, Any], matches: b
 def test_a_filter_that_nothing_can_match_is_refused(wanted: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidSettings, match=why):
         Filter(**wanted)
+
+
+@pytest.mark.parametrize("offset", [0, 14, -14])
+def test_a_filter_since_the_first_instant_there_is_means_all(offset: int) -> None:
+    first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=offset)))
+
+    wanted = Filter(since=first)
+
+    assert wanted.first_written is not None
+    assert wanted.first_written < 0
+    assert wanted.match(entry(dead_at=NOW))
 
 
 def test_groups_tell_what_was_paid_and_since_when() -> None:
@@ -360,3 +374,43 @@ def test_letters_of_a_fleet_that_takes_larger_jobs_than_a_producer_sends_can_be_
 def test_a_limit_that_no_fleet_can_have_is_refused(most: int) -> None:
     with pytest.raises(InvalidSettings, match="max_job_bytes must be between 1 and 67,108,864"):
         DeadLetters("kafka:9092", max_job_bytes=most)
+
+
+@pytest.mark.parametrize(
+    ("origin", "place"),
+    [
+        ("t.jobs.extract.bulk-0-17", ("t.jobs.extract.bulk", 0, 17)),
+        ("t-1-2-3", ("t-1", 2, 3)),
+        ("t-0", None),
+        ("", None),
+        ("t-0-" + "9" * 5_000, None),
+        ("t-" + "9" * 5_000 + "-0", None),
+        ("t-0-\N{SUPERSCRIPT TWO}", None),
+        ("\x1b-0-1", None),
+    ],
+)
+def test_an_origin_that_no_record_has_is_looked_for_nowhere(
+    origin: str, place: tuple[str, int, int] | None
+) -> None:
+    assert _place(origin) == (place or ("", 0, 0))
+
+
+@pytest.mark.parametrize("number", ["9" * 40, "-" + "9" * 30, "1e999", "NaN"])
+def test_a_letter_that_nobody_could_export_or_redrive_is_unreadable_and_says_why(
+    number: str,
+) -> None:
+    whole = encode(letter("a", job={"labels": {"n": "here"}})).decode()
+    value = whole.replace('"here"', number).encode()
+
+    opened = open_record(TopicRecord(("t", 0), 0, b"a/1", value))
+
+    assert (opened.entry.kind, opened.letter) == ("unreadable", None)
+    assert opened.entry.message.startswith("job.labels.n: is ")
+
+
+def test_what_a_stranger_calls_a_route_or_a_field_moves_no_cursor() -> None:
+    name = LetterName(route="a\x1b[2J\u202e", tenant="acme", job_id="b\x1b[2J")
+    value = b'{"a": 1, "\\u001b[2J": 1e999}'
+
+    assert named(name) == r"'b\x1b[2J' (route 'a\x1b[2J\u202e')"
+    assert no_json_in(value) == r'"\x1b[2J": is an infinite number, which is no JSON'

@@ -94,9 +94,14 @@ class Entry:
     """What became of it, where that was looked up."""
 
     @property
+    def is_raw(self) -> bool:
+        """Whether it is of a record that holds no job: its bytes are all that is known."""
+        return self.kind in ("raw", "raw-head")
+
+    @property
     def whose(self) -> tuple[object, ...]:
         """What tells jobs of one id apart; what could not be decoded only claims an id."""
-        of = self.job_id if self.kind in ("job", "unreadable") else self.origin
+        of = self.origin if self.is_raw else self.job_id
         return of, self.route, self.tenant, self.run
 
     @property
@@ -107,7 +112,7 @@ class Entry:
     @property
     def name(self) -> LetterName:
         """Its identity, which marks are kept under."""
-        if self.kind in ("raw", "raw-head"):
+        if self.is_raw:
             return LetterName.cut(self.route, None, self.origin, 1)
         whose = self.job_id or self.origin
         return LetterName.cut(self.route, self.tenant, whose, self.generation)
@@ -147,7 +152,7 @@ def is_named(entry: Entry, name: str) -> bool:
 
 def name_of(entry: Entry) -> str:
     """A name that means it. What could not be decoded is named by its origin, not by its word."""
-    return entry.job_id if entry.kind in ("job", "unreadable") else entry.origin
+    return entry.origin if entry.is_raw else entry.job_id
 
 
 def cost_of(attempts: Iterable[Attempt]) -> int | None:

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -46,6 +47,8 @@ from tollway_schemas.redrive import MOST_WHO
 EVERYTHING = Filter()
 #: Dead letters of one name that are found at most, those that rank highest.
 _MOST_FOUND = 100
+#: Where a record was read: a topic has 249 characters at most, numbers as many digits as Kafka's.
+_PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})-([0-9]{1,10})-([0-9]{1,19})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,11 +368,8 @@ async def _exported(letter: Letter, originals: OriginalJobs) -> tuple[dict[str, 
 
 def _place(origin: str) -> tuple[str, int, int]:
     """Topic, partition and offset; no topic where it is none."""
-    begin, _, offset = origin.rpartition("-")
-    topic, _, partition = begin.rpartition("-")
-    if not (topic and partition.isdecimal() and offset.isdecimal()):
-        return "", 0, 0
-    return topic, int(partition), int(offset)
+    found = _PLACE.fullmatch(origin)
+    return (found[1], int(found[2]), int(found[3])) if found else ("", 0, 0)
 
 
 def _found(letter: Letter, mark: Mark | None, ending: Mark | None) -> Found:

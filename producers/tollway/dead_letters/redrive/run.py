@@ -17,7 +17,6 @@ from tollway.dead_letters.redrive.next_job import (
     Terms,
     Unpublishable,
     mark_of,
-    next_generation,
     publication,
 )
 from tollway.dead_letters.redrive.outbox import Item, Outbox, Pace
@@ -169,13 +168,13 @@ class RedriveRun:
             self._on_progress(
                 Progress("waiting for the canary", failed + fates(Fate.ANSWERED), len(names))
             )
-            return failed > canary.most_failures or failed + fates(Fate.ANSWERED) == len(names)
+            return failed > 0 or fates(Fate.ANSWERED) == len(names)
 
         await follow_marks(self._connection, ends, self._marks, enough, canary.within)
         report.canary_answered, report.canary_failed = fates(Fate.ANSWERED), fates(Fate.FAILED)
-        if report.canary_failed > canary.most_failures:
+        if report.canary_failed:
             return f"{report.canary_failed} of the first {len(names)} jobs failed again"
-        left = len(names) - report.canary_answered - report.canary_failed
+        left = len(names) - report.canary_answered
         if left:
             return f"{left} of the first {len(names)} jobs had not ended after {canary.within:g} s"
         return None
@@ -205,9 +204,9 @@ class RedriveRun:
         return None
 
     def _built(self, again: Again, report: RedriveReport) -> Publication | None:
-        published = self._marks.published(again.letter)
-        following = next_generation(again.letter, published, is_mended=again.is_mended)
-        generation = max(following, self._terms.least_generation)
+        # One that no job of that name has had.
+        had = max(again.generation, self._marks.published(again.letter))
+        generation = max(had + 1, self._terms.least_generation)
         try:
             found = publication(again, generation, self._terms, datetime.now(UTC))
         except Unpublishable as error:
@@ -263,4 +262,4 @@ def _prompt_bytes(value: bytes) -> int:
 
 
 def _said(letter: LetterName) -> str:
-    return f"{letter.job_id!r} (route {letter.route})"
+    return f"{letter.job_id!r} (route {letter.route!r})"
