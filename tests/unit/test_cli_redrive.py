@@ -80,18 +80,6 @@ def test_a_patch_is_an_object(tmp_path: Path) -> None:
         read_patch(tmp_path)
 
 
-@pytest.mark.parametrize(("number", "why"), [("1e999", "infinite"), ("9" * 30, "64 bits")])
-def test_a_number_that_would_be_read_as_another_is_refused_where_it_stands(
-    tmp_path: Path, number: str, why: str
-) -> None:
-    path = tmp_path / "file.json"
-    path.write_text(f'{{"type": "integer", "maximum": {number}}}')
-
-    for option, read in (("--edit", read_patch), ("--schema", read_schema)):
-        with pytest.raises(InputError, match=rf"^{option}: .*file\.json: maximum: is an.*{why}"):
-            read(path)
-
-
 def test_up_to_a_hundred_nobody_is_asked_and_beyond_it_somebody_has_to_be_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

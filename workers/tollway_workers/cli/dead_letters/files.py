@@ -7,7 +7,6 @@ import orjson
 from pydantic import ValidationError
 
 from tollway_schemas import OutputSchema, SchemaError
-from tollway_schemas.no_json import no_json_in
 from tollway_workers.errors import InputError, InvalidSchema
 from tollway_workers.validation.validator import ResultValidator
 
@@ -85,12 +84,8 @@ def _one_line(error: Exception) -> str:
 
 def _read_json(path: Path, option: str) -> Any:
     try:
-        value = path.read_bytes()
+        return orjson.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{option}: {path} cannot be read: {error.strerror}") from None
-    if (found := no_json_in(value)) is not None:
-        raise InputError(f"{option}: {path}: {found}")
-    try:
-        return orjson.loads(value)
     except orjson.JSONDecodeError as error:
         raise InputError(f"{option}: {path} holds no JSON: {error}") from None
