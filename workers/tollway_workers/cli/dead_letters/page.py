@@ -7,7 +7,7 @@ from typing import Any
 from tollway.dead_letters import Entry, Found, Group, Overview
 from tollway.dead_letters.entry import name_of
 from tollway.dead_letters.hints import hint_for
-from tollway_schemas import DeadLetter, Fate, Mark
+from tollway_schemas import DeadLetter, Mark
 from tollway_workers.cli.shared.attempt_table import show_attempts
 from tollway_workers.cli.shared.conversation import body_text, indented, request_text
 from tollway_workers.cli.shared.output import (
@@ -219,9 +219,9 @@ def _facts(entry: Entry) -> dict[str, str]:
 
 def _mark_text(mark: Mark) -> str:
     """When, by whom, and what was said of it."""
-    # Of the other fates it says what was published before.
-    is_of_a_job = mark.fate is Fate.REDRIVEN or mark.fate.by_a_worker
-    to = f", as generation {mark.next_generation}" if is_of_a_job and mark.next_generation else ""
+    # Without the route of a job, it says what was published before.
+    is_of_a_job = mark.next_generation is not None and mark.next_route is not None
+    to = f", as generation {mark.next_generation}" if is_of_a_job else ""
     route = f" on route {on_one_line(mark.next_route)}" if mark.next_route else ""
     why = f": {on_one_line(mark.why)}" if mark.why else ""
     return f"{_when(mark.at)} UTC by {on_one_line(mark.by)}{to}{route}{why}"
