@@ -43,6 +43,7 @@ class NoCache:
     def get(self, key: bytes, now: float) -> Found | None:
         """Nothing."""
         del key, now
+        return None
 
     def seen(self, key: bytes) -> int:
         """Nothing was applied."""
