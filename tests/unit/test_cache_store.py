@@ -194,7 +194,7 @@ def test_data_and_offset_are_taken_in_together_or_not_at_all(store: CacheStore) 
     broken = {0: "no offset", 1: object()}
 
     with pytest.raises(sqlite3.Error):
-        store.apply([entry_record(cache_entry("b"), 1)], broken, None)  # type: ignore[arg-type]
+        store.apply([entry_record(cache_entry("b"), 1)], broken, None)  # type: ignore[arg-type] # what SQLite refuses
 
     position = store.position(ORIGIN)
     assert position is not None

@@ -88,11 +88,15 @@ async def test_a_kafka_that_takes_none_is_said_once_and_stops_nothing(producer: 
         writer.put(cache_entry("a"))
         return writer.dropped >= 3
 
+    def written() -> bool:
+        clock.advance(5)
+        return bool(producer.written)
+
     with structlog.testing.capture_logs() as logs:
         await eventually(dropped_three)
         producer.fails = False
         clock.advance(5)
-        await eventually(lambda: clock.advance(5) or producer.written)
+        await eventually(written)
 
     assert [line["log_level"] for line in logs] == ["warning"]
     task.cancel()

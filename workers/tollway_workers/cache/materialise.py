@@ -207,7 +207,7 @@ class Materialiser:
         origin = Origin(await self._cluster(), topic)
         ends = await reader.ends([topic])
         starts = {at[1]: offset for at, offset in (await reader.starts(ends, None)).items()}
-        store = self._store = self._store or await self._in_thread(self._open)
+        store = self._store = await self._in_thread(self._open)
         position = await self._in_thread(store.position, origin)
         gap = self._clock.now() - (position.known_at if position else 0.0)
         last = {at[1]: end for at, end in ends.items()}
