@@ -21,6 +21,8 @@ from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
 from tollway_workers.app.topic_setup import require_topics
 from tollway_workers.app.work import work_by_topic
+from tollway_workers.cache.key import lane_identity
+from tollway_workers.cache.ports import NoCache
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.say.render import settings_digest
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
@@ -45,10 +47,12 @@ from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.check import Check
 from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
+from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import StandIns
+from tollway_workers.pipeline.stand_ins.known import KnownAnswers
 from tollway_workers.pipeline.stand_ins.rule import RuleAnswers, load_rules
 from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
@@ -250,6 +254,10 @@ class WorkerApp:
             most_bytes=kafka.max_job_bytes,
         )
         self._reader = JobReader(reads)
+        firsts = {route.lanes[0] for route in settings.routes.values()}
+        self._cache = ExactCache(
+            NoCache(), {lane: lane_identity(lane, settings) for lane in firsts}, clock
+        )
         parts = Parts(
             source=self._source,
             sink=self._sink,
@@ -261,6 +269,7 @@ class WorkerApp:
             executor=self._new_executor(validator),
             publisher=publisher,
             stored=StoredAnswers(validator, self._answer_checks),
+            cache=self._cache,
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
@@ -302,7 +311,7 @@ class WorkerApp:
         """The rungs below the lanes, the strongest first."""
         checks, unanswered = self._answer_checks, self.metrics.rule_had_none
         rule = RuleAnswers(self._rules, validator, checks, self._clock, unanswered)
-        return StandIns((rule,))
+        return StandIns((KnownAnswers(self._cache), rule))
 
     def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
         return checks_in_order(

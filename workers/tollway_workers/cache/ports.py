@@ -30,6 +30,12 @@ class AnswerCache(Protocol):
         """
         ...
 
+    def forgotten(self, entry: CacheEntry) -> bool:
+        """Whether a mark that was applied here speaks of an answer that was not read back yet, as
+        it is on its way to the topic.
+        """
+        ...
+
     def put(self, entry: CacheEntry) -> None:
         """Publish an answer, for this worker and all others; dropped where that is not possible
         at once. It is found here once it was read back from its topic.
@@ -43,11 +49,17 @@ class NoCache:
     def get(self, key: bytes, now: float) -> Found | None:
         """Nothing."""
         del key, now
+        return None
 
     def seen(self, key: bytes) -> int:
         """Nothing was applied."""
         del key
         return 0
+
+    def forgotten(self, entry: CacheEntry) -> bool:
+        """No mark is known."""
+        del entry
+        return False
 
     def put(self, entry: CacheEntry) -> None:
         """Dropped."""
