@@ -45,7 +45,7 @@ def entry_record(entry: CacheEntry, offset: int, partition: int = 0) -> CacheRec
     return CacheRecord(partition, offset, entry.key.encode(), encode(entry))
 
 
-def forget_record(offset: int, partition: int = 0, **fields: object) -> CacheRecord:
+def forget_record(offset: int, **fields: object) -> CacheRecord:
     """A mark as it stands in the topic."""
     mark = Forget.model_validate({"id": f"{offset:032x}", "at": AT - HOUR, **fields})
-    return CacheRecord(partition, offset, mark.record_key, encode(mark))
+    return CacheRecord(0, offset, mark.record_key, encode(mark))

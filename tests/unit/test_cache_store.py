@@ -22,7 +22,7 @@ ORIGIN = Origin("cluster-1", "tollway.cache")
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[CacheStore]:
     opened = CacheStore(tmp_path, 64 * MIB)
-    opened.begin(ORIGIN)
+    opened.begin(ORIGIN, NOW)
     yield opened
     opened.close()
 
@@ -123,7 +123,7 @@ def test_an_answer_to_a_job_that_was_read_before_a_mark_is_forgotten_when_it_com
 
 def test_a_mark_is_remembered_over_a_restart(tmp_path: Path) -> None:
     first = CacheStore(tmp_path, 64 * MIB)
-    first.begin(ORIGIN)
+    first.begin(ORIGIN, NOW)
     apply(first, forget_record(5, tenant="acme"), known_at=NOW)
     first.close()
 
@@ -175,14 +175,14 @@ def test_a_copy_of_another_cluster_or_topic_says_no_position(store: CacheStore) 
 
 def test_the_oldest_answers_go_where_there_is_no_room(tmp_path: Path) -> None:
     store = CacheStore(tmp_path, 2 * MIB)
-    store.begin(ORIGIN)
+    store.begin(ORIGIN, NOW)
     long = {"text": "x" * 1_000}
 
     for begin in range(0, 4_000, 500):
         numbers = range(begin, begin + 500)
         apply(store, *(entry_record(cache_entry(f"{n}", answer=long), n) for n in numbers))
 
-    assert store.used_bytes() <= 2 * MIB
+    assert store.used <= 2 * MIB
     assert store.evicted > 0
     assert store.entries + store.evicted == 4_000
     assert texts(store, "0", "3999") == [None, "x" * 1_000]
@@ -194,7 +194,7 @@ def test_data_and_offset_are_taken_in_together_or_not_at_all(store: CacheStore) 
     broken = {0: "no offset", 1: object()}
 
     with pytest.raises(sqlite3.Error):
-        store.apply([entry_record(cache_entry("b"), 1)], broken, None)  # type: ignore[arg-type]
+        store.apply([entry_record(cache_entry("b"), 1)], broken, None)  # type: ignore[arg-type] # what SQLite refuses
 
     position = store.position(ORIGIN)
     assert position is not None
@@ -208,7 +208,7 @@ def test_a_file_damaged_while_it_is_open_gives_misses_and_never_another_answer(
     tmp_path: Path, damage: str
 ) -> None:
     store = CacheStore(tmp_path, 64 * MIB)
-    store.begin(ORIGIN)
+    store.begin(ORIGIN, NOW)
     entries = {f"{n}": cache_entry(f"{n}", answer={"text": f"{n}" * 900}) for n in range(9_999)}
     apply(store, *(entry_record(each, at) for at, each in enumerate(entries.values())))
     for path in tmp_path.iterdir():
@@ -227,7 +227,7 @@ def test_a_file_damaged_while_it_was_closed_raises_or_gives_misses(
     tmp_path: Path, damage: str
 ) -> None:
     first = CacheStore(tmp_path, 64 * MIB)
-    first.begin(ORIGIN)
+    first.begin(ORIGIN, NOW)
     apply(first, *(entry_record(cache_entry(f"{n}"), n) for n in range(3_000)))
     first.close()
     harm(tmp_path / NAME, damage)

@@ -14,6 +14,7 @@ from prometheus_client import disable_created_metrics
 
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.topics import TopicNames
+from tollway_workers.app.answer_cache import open_cache
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.contact import Contact, describe_lanes
 from tollway_workers.app.gauges import Gauges, Watched
@@ -105,6 +106,7 @@ class WorkerApp:
         self._commands = Commands()
         self._source = self._new_source()
         self._sink = self._new_sink()
+        self._cache = open_cache(self._client, settings, options.instance_id, self._clock)
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
         self._others = self._new_follower()
@@ -119,6 +121,7 @@ class WorkerApp:
             commands=self._commands,
             retired=sorted(settings.lanes.keys() - lanes.keys()),
             configuration=lambda: self._digest,
+            cache=self._cache,
         )
         descriptions = describe_lanes(settings, settings.lanes, self._reader.topics_of)
         self._contact = Contact(
@@ -144,6 +147,8 @@ class WorkerApp:
         ]
         if self._others is not None:
             background.append(asyncio.create_task(self._others.run(), name="heartbeats of others"))
+        if self._cache is not None:
+            background.append(asyncio.create_task(self._cache.run(), name="cache"))
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)
@@ -157,6 +162,8 @@ class WorkerApp:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            if self._cache is not None:
+                await self._cache.stop()
             await self._contact.stop()
             await self._telemetry.stop()
         log.info("worker has left the group", worker=self._options.instance_id)

@@ -52,8 +52,9 @@ class _Row(NamedTuple):
 class CacheStore:
     """One copy. `get` is for the event loop, `apply` for one thread beside it.
 
-    State: `_forgotten`, all marks; `entries`; `evicted`, answers that had to go before their time;
-    `damage`, why nothing can be read from it any more.
+    State: `_forgotten`, all marks; `entries`; `used`, bytes of the file that hold something;
+    `evicted`, answers that had to go before their time; `damage`, why nothing can be read from it
+    any more; `_begun`, whether anything was ever taken in.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -65,8 +66,9 @@ class CacheStore:
         self._db = Connections(folder)
         self._most_bytes = most_bytes
         self._forgotten = Forgotten()
-        self.entries = self.evicted = 0
+        self.entries = self.evicted = self.used = 0
         self.damage: str | None = None
+        self._begun = False
         try:
             self._load()
         except BaseException:
@@ -105,9 +107,14 @@ class CacheStore:
         offsets = dict(self._db.writer.execute("SELECT partition, next FROM offsets"))
         return Position(offsets, float(meta.get("known_at") or 0.0))
 
-    def begin(self, origin: Origin) -> None:
-        """An empty copy becomes that of this topic. Raises sqlite3.Error."""
-        named = [("cluster", origin.cluster), ("topic", origin.topic)]
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever taken in."""
+        return not self._begun
+
+    def begin(self, origin: Origin, now: float) -> None:
+        """An empty copy becomes that of this topic, read from its start. Raises sqlite3.Error."""
+        named = [("cluster", origin.cluster), ("topic", origin.topic), ("known_at", now)]
         self._db.writer.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", named)
 
     def apply(
@@ -129,6 +136,8 @@ class CacheStore:
             self._make_room()
             writer.execute("INSERT OR REPLACE INTO meta VALUES ('entries', ?)", (self.entries,))
             writer.execute("COMMIT")
+            self._begun = True
+            self.used = self._db.used_bytes()
         except BaseException:
             self.entries = before
             if writer.in_transaction:
@@ -138,13 +147,13 @@ class CacheStore:
             # What is forgotten stands in the write-ahead log, too.
             writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def used_bytes(self) -> int:
-        """Bytes of the file that hold something. Raises sqlite3.Error."""
-        return self._db.used_bytes()
+    def shut(self) -> None:
+        """Find nothing any more: on the event loop, before `close` in the thread."""
+        self.damage = self.damage or "it is closed"
 
     def close(self) -> None:
         """Idempotent."""
-        self.damage = self.damage or "it is closed"
+        self.shut()
         self._db.close()
 
     def __repr__(self) -> str:
@@ -153,7 +162,9 @@ class CacheStore:
     def _load(self) -> None:
         writer = self._db.writer
         row = writer.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()
+        self._begun = row is not None
         self.entries = int(row[0]) if row else 0
+        self.used = self._db.used_bytes()
         for partition, offset, value in writer.execute("SELECT * FROM marks"):
             try:
                 self._forgotten.add(decode(Forget, value), partition, offset)

@@ -323,6 +323,42 @@ OLDEST_JOB = Metric(
     "How long ago the oldest job that this worker has read and not finished was written.",
     "Beyond the usual waits and calls: its lane is slow or parked, or it is stuck.",
 )
+CACHE_SERVES = Metric(
+    "tollway_cache_serves",
+    "gauge",
+    "1 while stored answers can be found in this worker's copy.",
+    "At 0 where a route caches: it catches up, or its folder or topic fails; the log says which.",
+)
+CACHE_ENTRIES = Metric(
+    "tollway_cache_entries",
+    "gauge",
+    "Stored answers in this worker's copy, those past their time until they are cleared.",
+    "See tollway_cache_bytes.",
+)
+CACHE_BYTES = Metric(
+    "tollway_cache_bytes",
+    "gauge",
+    "Bytes of this worker's copy of stored answers.",
+    "At `[worker] cache_mib` the oldest answers go: see tollway_cache_evicted.",
+)
+CACHE_LAG = Metric(
+    "tollway_cache_lag_records",
+    "gauge",
+    "Records of the cache's topic that this worker has not applied yet, as far as it knows.",
+    "It stays above some hundreds: the disk of its folder is too slow.",
+)
+CACHE_EVICTED = Metric(
+    "tollway_cache_evicted",
+    "gauge",
+    "Answers that left this worker's copy before their time since it was opened: no room.",
+    "Raise `[worker] cache_mib`, or cache for a shorter time.",
+)
+CACHE_DROPPED = Metric(
+    "tollway_cache_dropped_total",
+    "counter",
+    "Answers that were not published for the cache: too large, or Kafka too slow.",
+    "The same is called for again: see whether Kafka takes records of the cache's topic.",
+)
 LOOP_LAG = Metric(
     "tollway_event_loop_lag_seconds",
     "gauge",

@@ -142,6 +142,15 @@ class LogReader:
         at: int = await self._consumer.position(TopicPartition(*partition))
         return at
 
+    async def behind(self, partition: Partition) -> int | None:
+        """Offsets between what is read next and the end that Kafka last told; None: not told yet.
+
+        Of a partition that is followed.
+        """
+        at = TopicPartition(*partition)
+        end = self._consumer.last_stable_offset(at)
+        return None if end is None else max(0, end - await self._consumer.position(at))
+
     async def answered(self, partition: Partition) -> int | None:
         """A number that differs from answer to answer of Kafka about a partition that is followed.
 

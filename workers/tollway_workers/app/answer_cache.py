@@ -1,0 +1,124 @@
+"""A worker's part of the cache that all workers share by its topic: its copy and its writer."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tollway_schemas.cache import CacheEntry
+from tollway_schemas.topics import TopicNames
+from tollway_workers.cache.materialise import CopySettings, CopyState, Materialiser
+from tollway_workers.cache.ports import Found
+from tollway_workers.clock import Clock
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.kafka.produce.cache_writer import CacheWriter
+from tollway_workers.kafka.produce.partitioner import partition_of
+from tollway_workers.kafka.read.log_reader import LogReader, cluster_id
+from tollway_workers.plain_name import plain_name
+from tollway_workers.topics.specs import CACHE_DELETES_KEPT, caches
+
+log = structlog.get_logger(__name__)
+
+
+class SharedCache:
+    """Answers of all workers, as far as this one has read them. Runs beside the worker."""
+
+    def __init__(
+        self, client: dict[str, Any], settings: FleetSettings, folder: Path, clock: Clock
+    ) -> None:
+        """`folder`: this worker's alone."""
+        topic = TopicNames(settings.kafka.prefix).cache
+        copy = CopySettings(
+            topic=topic,
+            folder=folder,
+            most_bytes=settings.worker.cache_mib * 2**20,
+            # Half of it: what was taken back is told for that long, by clocks that may differ.
+            longest_gap=CACHE_DELETES_KEPT / 2,
+        )
+        self._copy = Materialiser(
+            copy, partial(LogReader, client), partial(cluster_id, client), clock
+        )
+        self._writer = CacheWriter(client, topic, settings.kafka.max_job_bytes, clock)
+
+    def get(self, key: bytes, now: float) -> Found | None:
+        """See `AnswerCache`."""
+        return self._copy.get(key, now)
+
+    def seen(self, key: bytes) -> int:
+        """See `AnswerCache`."""
+        partition = self._partition(key.hex().encode())
+        return 0 if partition is None else self._copy.applied(partition)
+
+    def put(self, entry: CacheEntry) -> None:
+        """See `AnswerCache`."""
+        self._writer.put(entry, self._partition(entry.key.encode()))
+
+    @property
+    def told(self) -> tuple[int, ...] | None:
+        """For heartbeats: see `Heartbeat.cache`."""
+        return self._copy.told
+
+    @property
+    def state(self) -> CopyState:
+        """How the copy is."""
+        return self._copy.state
+
+    @property
+    def dropped(self) -> int:
+        """Answers that were not written."""
+        return self._writer.dropped
+
+    async def run(self) -> None:
+        """Follow the topic and write to it until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._copy.run(), name="cache copy")
+            both.create_task(self._writer.run(), name="cache writer")
+
+    async def stop(self) -> None:
+        """Write what waits, within a moment; idempotent. `run` is cancelled before."""
+        await self._writer.stop()
+
+    def _partition(self, record_key: bytes) -> int | None:
+        partitions = self._copy.partitions
+        return partition_of(record_key, partitions) if partitions else None
+
+
+def open_cache(
+    client: dict[str, Any], settings: FleetSettings, instance_id: str, clock: Clock
+) -> SharedCache | None:
+    """The cache of a worker; None where no route caches, or no folder can be written."""
+    if not caches(settings):
+        return None
+    for root in _roots(settings.worker.cache_folder):
+        folder = root / plain_name(settings.kafka.prefix) / plain_name(instance_id)
+        if _can_be_written(folder):
+            return SharedCache(client, settings, folder, clock)
+    log.warning(
+        "no folder for stored answers can be written, every job is called: set [worker] "
+        "cache_folder to a folder of this worker, or mount one in its container"
+    )
+    return None
+
+
+def _roots(configured: str | None) -> Iterator[Path]:
+    """Where the copy may lie, the best first: it need not outlive the process, but may."""
+    if configured is not None:
+        yield Path(configured).expanduser()
+        return
+    given = os.environ.get("XDG_CACHE_HOME")
+    yield (Path(given) if given else Path("~/.cache").expanduser()) / "tollway"
+    # Of containers whose file system is read-only, this is what is mounted most often.
+    yield Path(tempfile.gettempdir()) / f"tollway-{os.getuid()}"
+
+
+def _can_be_written(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
