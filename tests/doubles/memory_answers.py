@@ -34,6 +34,11 @@ class MemoryAnswers:
         """See `AnswerCache`."""
         return not self.forgets.isdisjoint((entry.route, entry.tenant))
 
+    @property
+    def serves(self) -> bool:
+        """See `AnswerCache`."""
+        return True
+
     def put(self, entry: CacheEntry) -> None:
         """See `AnswerCache`."""
         # As it travels: what cannot be written is noticed here.

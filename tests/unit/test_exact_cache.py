@@ -230,13 +230,12 @@ async def test_where_the_call_fails_an_expired_answer_stands_in_as_stale() -> No
 
 async def test_an_interactive_job_whose_lane_is_parked_is_given_the_stale_answer_at_once() -> None:
     desk = Desk(completion("old"), REVOKED, cache={"ttl": 60.0, "stale_for": 600.0})
-    urgent = {"priority": "interactive"}
     async with desk.fleet as fleet:
         await desk.answer(job("a"))
         fleet.clock.advance(100.0)
-        await fleet.publish(job("x", request=other(), **urgent))
+        await fleet.publish(job("x", request=other(), priority="interactive"))
         await fleet.until(lambda: desk.calls == 2)
-        await fleet.publish(job("b", **urgent))
+        await fleet.publish(job("b", priority="interactive"))
         await fleet.until(lambda: "b" in fleet.replies)
         took = fleet.clock.now() - NOW
 
@@ -268,6 +267,23 @@ async def test_a_forgotten_answer_is_given_to_nobody() -> None:
     assert desk.calls == 3
 
 
+class CatchesUp(MemoryAnswers):
+    """Has not caught up: what it holds is not given yet."""
+
+    @property
+    def serves(self) -> bool:
+        return False
+
+
+async def test_what_a_worker_remembers_is_not_given_while_its_copy_has_not_caught_up() -> None:
+    desk = Desk(answers=CatchesUp(late=True))
+    async with desk.fleet:
+        await desk.answer(job("a"), job("b"))
+
+    assert desk.calls == 2
+    assert len(desk.answers.put_entries) == 2
+
+
 async def test_a_simulators_answer_is_not_given_where_a_model_answers_now() -> None:
     real = completion("of a model")._replace(scripted=False)
     desk = Desk(completion("scripted"), real)
@@ -289,6 +305,10 @@ class Broken:
 
     def forgotten(self, entry: CacheEntry) -> bool:
         raise RuntimeError("secret")
+
+    @property
+    def serves(self) -> bool:
+        return True
 
     def put(self, entry: CacheEntry) -> None:
         raise RuntimeError("secret")

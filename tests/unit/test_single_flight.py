@@ -12,6 +12,7 @@ from tollway_schemas.codec import encode
 from tollway_schemas.command import Action, Command
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.provenance import Provenance
+from tollway_schemas.request import OutputSchema
 from tollway_workers.config.shape.cache import CacheSettings
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
@@ -176,12 +177,12 @@ async def test_what_is_forgotten_while_it_is_called_is_told_to_nobody_else() -> 
 
 async def test_a_mended_answer_is_not_for_a_job_that_takes_nothing_mended() -> None:
     flight = Flight(completion('{"a": 1,}'))
-    any_object = {"output": {"json_schema": {"type": "object"}}}
-    picky = {"accept": (Provenance.LIVE, Provenance.CACHED, Provenance.REASKED)}
+    any_object = OutputSchema(json_schema={"type": "object"})
+    picky = (Provenance.LIVE, Provenance.CACHED, Provenance.REASKED)
     async with flight.fleet as fleet:
-        await fleet.publish(job("a", **any_object))
+        await fleet.publish(job("a", output=any_object))
         await fleet.until(lambda: flight.calls == 1)
-        await fleet.publish(job("b", **any_object), job("c", **any_object, **picky))
+        await fleet.publish(job("b", output=any_object), job("c", output=any_object, accept=picky))
         await fleet.until(lambda: flight.following == 2)
         await flight.land()
 

@@ -235,12 +235,9 @@ class WorkerApp:
     def _new_worker(self, configs: Mapping[str, LaneConfig]) -> Worker:
         settings, clock = self._settings, self._clock
         kafka = settings.kafka
-        providers = ProviderRegistry(settings.providers)
-        self._lanes = {
-            name: Lane(config, self._new_admission(config), providers.open(config))
-            for name, config in configs.items()
-        }
+        self._lanes = self._new_lanes(configs)
         self._introduce_siblings()
+        self._exact = self._new_exact_cache()
         validator = ResultValidator()
         publisher = OutcomePublisher(
             self._sink,
@@ -261,10 +258,6 @@ class WorkerApp:
             most_bytes=kafka.max_job_bytes,
         )
         self._reader = JobReader(reads)
-        firsts = {route.lanes[0] for route in settings.routes.values()}
-        self._cache = ExactCache(
-            NoCache(), {lane: lane_identity(lane, settings) for lane in firsts}, clock
-        )
         parts = Parts(
             source=self._source,
             sink=self._sink,
@@ -276,7 +269,7 @@ class WorkerApp:
             executor=self._new_executor(validator),
             publisher=publisher,
             stored=StoredAnswers(validator, self._answer_checks),
-            cache=self._cache,
+            cache=self._exact,
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
@@ -286,6 +279,19 @@ class WorkerApp:
             surroundings=Surroundings(beats=self._beats, outstanding=self._outstanding),
         )
         return Worker(parts)
+
+    def _new_lanes(self, configs: Mapping[str, LaneConfig]) -> dict[str, Lane]:
+        providers = ProviderRegistry(self._settings.providers)
+        return {
+            name: Lane(config, self._new_admission(config), providers.open(config))
+            for name, config in configs.items()
+        }
+
+    def _new_exact_cache(self) -> ExactCache:
+        settings = self._settings
+        firsts = {route.lanes[0] for route in settings.routes.values()}
+        lanes = {lane: lane_identity(lane, settings) for lane in firsts}
+        return ExactCache(self._cache or NoCache(), lanes, self._clock)
 
     def _new_follower(self) -> HeartbeatFollower | None:
         """Follows the other workers' heartbeats, where jobs may leave for another lane."""
@@ -318,7 +324,7 @@ class WorkerApp:
         """The rungs below the lanes, the strongest first."""
         checks, unanswered = self._answer_checks, self.metrics.rule_had_none
         rule = RuleAnswers(self._rules, validator, checks, self._clock, unanswered)
-        return StandIns((KnownAnswers(self._cache), rule))
+        return StandIns((KnownAnswers(self._exact), rule))
 
     def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
         return checks_in_order(

@@ -31,8 +31,15 @@ class AnswerCache(Protocol):
         ...
 
     def forgotten(self, entry: CacheEntry) -> bool:
-        """Whether a mark that was applied here speaks of an answer that was not read back yet, as
-        it is on its way to the topic.
+        """Whether a mark that was applied here speaks of an answer that was not read back yet; no
+        where none is known.
+        """
+        ...
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has caught up. Else nothing is given from it, whatever this worker itself
+        remembers: that may be forgotten since.
         """
         ...
 
@@ -59,6 +66,11 @@ class NoCache:
     def forgotten(self, entry: CacheEntry) -> bool:
         """No mark is known."""
         del entry
+        return False
+
+    @property
+    def serves(self) -> bool:
+        """It never does."""
         return False
 
     def put(self, entry: CacheEntry) -> None:

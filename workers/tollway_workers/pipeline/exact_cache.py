@@ -125,7 +125,7 @@ class ExactCache:
         found = self._answers.get(key, now)
         if found is None or found.stale:
             found = self._newer(key, now) or found
-        elif self._recent:
+        else:
             self._recent.drop(key)
         if found is None or not suits(found.entry, job, now):
             return None
@@ -137,7 +137,7 @@ class ExactCache:
     def _newer(self, key: bytes, now: float) -> Found | None:
         """What is on its way to the topic."""
         entry = self._recent.get(key)
-        if entry is None:
+        if entry is None or not self._answers.serves:
             return None
         if entry.expires_at.timestamp() <= now or self._answers.forgotten(entry):
             self._recent.drop(key)

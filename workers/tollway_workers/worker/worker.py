@@ -19,7 +19,7 @@ from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
 from tollway_workers.pipeline.decide import out_of_time
 from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
-from tollway_workers.pipeline.lookup import FOLLOWS, Following, find_in
+from tollway_workers.pipeline.lookup import FOLLOWS, Following, Lookup, find_in
 from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.revalidate import Revalidation
 from tollway_workers.pipeline.single_flight import SingleFlight
@@ -64,23 +64,7 @@ class Worker:
         self._commits = Commits(parts.source, parts.clock, self.dispatcher.pump_all)
         self._exits = Exits(parts, self.writer, self._commits, self._tasks, self._again)
         self._flights = SingleFlight(parts.cache, self.dispatcher, parts.clock, end=self._exits.end)
-        self._lookups = self._exits.lookups = (
-            Copies(
-                parts.replies,
-                self.dispatcher,
-                go=self._tasks.go,
-                answer=self._exits.answer_copy,
-            ),
-            Revalidation(
-                parts.stored,
-                self.dispatcher,
-                parts.events,
-                go=self._tasks.go,
-                end=self._exits.end,
-            ),
-            parts.cache,
-            self._flights,
-        )
+        self._lookups = self._exits.lookups = self._new_lookups()
         self._counting = Counting(
             self.dispatcher, admissions, check=self._check, go=self._tasks.go, end=self.end
         )
@@ -101,6 +85,27 @@ class Worker:
             parts.clock,
             paused=self.operators.is_paused,
             end=self.end,
+        )
+
+    def _new_lookups(self) -> tuple[Lookup, ...]:
+        """Where answers are that need no call, the nearest first."""
+        parts = self._parts
+        return (
+            Copies(
+                parts.replies,
+                self.dispatcher,
+                go=self._tasks.go,
+                answer=self._exits.answer_copy,
+            ),
+            Revalidation(
+                parts.stored,
+                self.dispatcher,
+                parts.events,
+                go=self._tasks.go,
+                end=self._exits.end,
+            ),
+            parts.cache,
+            self._flights,
         )
 
     async def run(self, drain_timeout: float) -> None:
