@@ -92,8 +92,8 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
         "created_at": now,
         "deadline": _deadline(new.deadline, priority, now),
         "accept": _accept(new.accept),
-        "no_cache": new.no_cache,
-        "no_store": new.no_store,
+        "no_cache": new.no_cache or None,
+        "no_store": new.no_store or None,
         "max_age": _seconds(new.max_age),
         "reply_to": reply_to,
     }

@@ -54,6 +54,16 @@ class SharedCache:
         partition = self._partition(key.hex().encode())
         return 0 if partition is None else self._copy.applied(partition)
 
+    def forgotten(self, entry: CacheEntry) -> bool:
+        """See `AnswerCache`."""
+        partition = self._partition(entry.key.encode())
+        return partition is not None and self._copy.forgotten(entry, partition)
+
+    @property
+    def serves(self) -> bool:
+        """See `AnswerCache`."""
+        return self._copy.serves
+
     def put(self, entry: CacheEntry) -> None:
         """See `AnswerCache`."""
         self._writer.put(entry, self._partition(entry.key.encode()))

@@ -14,6 +14,7 @@ from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 import structlog
 
+from tollway_schemas.cache import CacheEntry
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
 from tollway_workers.cache.ports import Found
@@ -163,6 +164,11 @@ class Materialiser:
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache.get`."""
         return self._store.get(key, now) if self._serves and self._store is not None else None
+
+    def forgotten(self, entry: CacheEntry, partition: int) -> bool:
+        """See `AnswerCache.forgotten`: it will stand behind all that is applied."""
+        store = self._store
+        return store is not None and store.hides(entry, partition, self.applied(partition))
 
     def applied(self, partition: int) -> int:
         """The offset before which everything of a partition is applied; 0 where that is unknown."""

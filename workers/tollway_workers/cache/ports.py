@@ -30,6 +30,19 @@ class AnswerCache(Protocol):
         """
         ...
 
+    def forgotten(self, entry: CacheEntry) -> bool:
+        """Whether a mark that was applied here speaks of an answer that was not read back yet; no
+        where none is known.
+        """
+        ...
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has caught up. Else nothing is given from it, whatever this worker itself
+        remembers: that may be forgotten since.
+        """
+        ...
+
     def put(self, entry: CacheEntry) -> None:
         """Publish an answer, for this worker and all others; dropped where that is not possible
         at once. It is found here once it was read back from its topic.
@@ -49,6 +62,16 @@ class NoCache:
         """Nothing was applied."""
         del key
         return 0
+
+    def forgotten(self, entry: CacheEntry) -> bool:
+        """No mark is known."""
+        del entry
+        return False
+
+    @property
+    def serves(self) -> bool:
+        """It never does."""
+        return False
 
     def put(self, entry: CacheEntry) -> None:
         """Dropped."""

@@ -108,6 +108,10 @@ class CacheStore:
             return None
         return Found(entry, stale=entry.expires_at.timestamp() <= now)
 
+    def hides(self, entry: CacheEntry, partition: int, offset: int) -> bool:
+        """Whether a mark that was taken in speaks of an answer that would stand there."""
+        return self._forgotten.hides(entry, partition, offset)
+
     def position(self, origin: Origin) -> Position | None:
         """How far it is; None where it is empty, or the copy of another topic. Raises
         sqlite3.Error.

@@ -116,6 +116,9 @@ def reply(
         # An answer whose own topic takes nothing is a dead letter too.
         _add(fields, lane=ending.lane, model=ending.model, dead_letter=dead or None)
         _add(fields, revalidated=True if ending.stored else None)
+        if ending.cached is not None:
+            fields["age"] = round(ending.age, 3)
+            fields["cached_from"] = orjson.Fragment(encode(ending.cached.source))
     else:
         if ending.failure_class is FailureClass.CANCELLED:
             fields["status"] = "cancelled"
@@ -179,6 +182,9 @@ def journal_answer(
     fields["provenance"] = answered.provenance.value
     fields["answered_at"] = instant(now)
     _add(fields, revalidated=True if answered.stored else None)
+    if answered.cached is not None:
+        fields["age"] = round(answered.age, 3)
+        fields["cached_from"] = orjson.Fragment(encode(answered.cached.source))
     text = answered.answer.text or _calls_of(answered.answer)
     if progress.route.journal == "full" and text:
         fields["response"] = orjson.Fragment(

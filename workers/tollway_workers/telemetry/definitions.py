@@ -98,10 +98,25 @@ ANSWERS = Metric(
     "tollway_answers_total",
     "counter",
     "Jobs that were answered, by what made their answer: `live` (as it came), `reasked`, "
-    "`repaired`, `fallback` (another lane), `rule`.",
+    "`repaired`, `cached` (given again), `fallback` (another lane), `stale` (given again past its "
+    "time), `rule`.",
     "Where reasked or repaired rises, the model has changed, or its schema asks too much of it; "
-    "where fallback or rule does, a lane is in trouble.",
+    "where fallback, stale or rule does, a lane is in trouble.",
     ("route", "provenance"),
+)
+SAVED_TOKENS = Metric(
+    "tollway_cache_saved_tokens_total",
+    "counter",
+    "Tokens of the calls that known answers were given instead of.",
+    "Where it stands still while jobs come, compare tollway_answers_total by provenance.",
+    ("route", "direction"),
+)
+SAVED_USD = Metric(
+    "tollway_cache_saved_usd_total",
+    "counter",
+    "US dollars of the calls that known answers were given instead of, as far as known.",
+    "Where it stands still and tokens rise, the lane has no price.",
+    ("route",),
 )
 REPAIRS = Metric(
     "tollway_answer_repairs_total",

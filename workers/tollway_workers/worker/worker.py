@@ -10,7 +10,7 @@ import structlog
 from tollway_workers.errors import CallNotSent
 from tollway_workers.job.endings import bug
 from tollway_workers.job.envelopes import Exchange
-from tollway_workers.job.outcome import Decision, RetryLater
+from tollway_workers.job.outcome import Completed, Decision, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Permit
@@ -19,9 +19,10 @@ from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
 from tollway_workers.pipeline.decide import out_of_time
 from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
-from tollway_workers.pipeline.lookup import FOLLOWS, Following, find_in
+from tollway_workers.pipeline.lookup import FOLLOWS, Following, Lookup, find_in
 from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.revalidate import Revalidation
+from tollway_workers.pipeline.single_flight import SingleFlight
 from tollway_workers.pipeline.sweep import Sweep
 from tollway_workers.pipeline.write import OutcomeWriter
 from tollway_workers.safe_traceback import error_fields
@@ -62,21 +63,8 @@ class Worker:
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
         self._commits = Commits(parts.source, parts.clock, self.dispatcher.pump_all)
         self._exits = Exits(parts, self.writer, self._commits, self._tasks, self._again)
-        self._lookups = self._exits.lookups = (
-            Copies(
-                parts.replies,
-                self.dispatcher,
-                go=self._tasks.go,
-                answer=self._exits.answer_copy,
-            ),
-            Revalidation(
-                parts.stored,
-                self.dispatcher,
-                parts.events,
-                go=self._tasks.go,
-                end=self._exits.end,
-            ),
-        )
+        self._flights = SingleFlight(parts.cache, self.dispatcher, parts.clock, end=self._exits.end)
+        self._lookups = self._exits.lookups = self._new_lookups()
         self._counting = Counting(
             self.dispatcher, admissions, check=self._check, go=self._tasks.go, end=self.end
         )
@@ -97,6 +85,27 @@ class Worker:
             parts.clock,
             paused=self.operators.is_paused,
             end=self.end,
+        )
+
+    def _new_lookups(self) -> tuple[Lookup, ...]:
+        """Where answers are that need no call, the nearest first."""
+        parts = self._parts
+        return (
+            Copies(
+                parts.replies,
+                self.dispatcher,
+                go=self._tasks.go,
+                answer=self._exits.answer_copy,
+            ),
+            Revalidation(
+                parts.stored,
+                self.dispatcher,
+                parts.events,
+                go=self._tasks.go,
+                end=self._exits.end,
+            ),
+            parts.cache,
+            self._flights,
         )
 
     async def run(self, drain_timeout: float) -> None:
@@ -216,6 +225,7 @@ class Worker:
         """Call a job."""
         job.waited = self._sweep.why_waited(job)
         self._parts.events.call_started(job.lane)
+        self._flights.begin(job)
         self._calls[job] = self._tasks.go(self._call(job, permit))
 
     async def _call(self, job: JobProgress, permit: Permit) -> None:
@@ -240,6 +250,8 @@ class Worker:
         finally:
             del self._calls[job]
             permit.release()
+            if ended is None or not isinstance(ended[0], Completed):
+                self._flights.land(job)
             if permit.admission.take_freed():
                 self.dispatcher.pump_all()
             else:
