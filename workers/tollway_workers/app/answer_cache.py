@@ -12,6 +12,7 @@ import structlog
 
 from tollway_schemas.cache import CacheEntry
 from tollway_schemas.topics import TopicNames
+from tollway_workers.cache.database import remove_unused
 from tollway_workers.cache.materialise import CopySettings, CopyState, Materialiser
 from tollway_workers.cache.ports import Found
 from tollway_workers.clock import Clock
@@ -107,6 +108,7 @@ def open_cache(
     for root in _roots(settings.worker.cache_folder):
         folder = root / plain_name(settings.kafka.prefix) / plain_name(instance_id)
         if _can_be_written(folder):
+            remove_unused(folder.parent, clock.now() - CACHE_DELETES_KEPT)
             return SharedCache(client, settings, folder, clock)
     log.warning(
         "no folder for stored answers can be written, every job is called: set [worker] "
