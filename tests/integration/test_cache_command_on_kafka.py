@@ -32,6 +32,11 @@ async def fleet(live_fleet: OpenFleet, simulator: Simulator, tmp_path: Path) -> 
     )
 
 
+async def serves(fleet: LiveFleet, worker: str) -> None:
+    """Wait until a worker has caught up with what is known."""
+    await eventually(lambda: "stored answers are served" in fleet.log(worker).read_text())
+
+
 async def stats(fleet: LiveFleet) -> dict[str, Any]:
     routes = json.loads(await fleet.tollway("cache", "stats", "--json"))["routes"]
     return dict(routes.get("extract", {}))
@@ -50,8 +55,7 @@ async def test_what_an_operator_forgets_is_given_by_no_worker(
     file.write_bytes(encode(jobs[0]))
     async with fleet.workers("one", "two"):
         for name in ("one", "two"):
-            log = fleet.log(name)
-            await eventually(lambda log=log: "stored answers are served" in log.read_text())
+            await serves(fleet, name)
         await fleet.publish(jobs[0])
         await fleet.until_answered(1)
         await eventually(lambda: stats(fleet))

@@ -1,6 +1,7 @@
 """Where a worker's copy of stored answers lies: a folder of its own, or none and it is said."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ import structlog
 from manual_clock import ManualClock
 from samples import NOW
 
-from tollway_workers.app import answer_cache
 from tollway_workers.app.answer_cache import SharedCache, open_cache
 from tollway_workers.cache.database import NAME
 from tollway_workers.config.shape.fleet import FleetSettings
@@ -50,7 +50,7 @@ async def test_where_the_users_folder_cannot_be_written_the_temporary_one_is_use
     file = tmp_path / "file"
     file.write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))
-    monkeypatch.setattr(answer_cache.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
 
     assert opened(settings(None)) is not None
 
