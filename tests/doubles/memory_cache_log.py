@@ -18,6 +18,7 @@ class Logged(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
+    timestamp: float
 
 
 class MemoryCacheTopic:
@@ -28,6 +29,9 @@ class MemoryCacheTopic:
         self.starts = [0] * partitions
         self.missing = False
         self.cluster = "cluster-1"
+        #: Added to the time of records: another topic's differ.
+        self.made_at = 1.0
+        self.silent = False
         #: Offsets from which anybody began to read.
         self.begun: list[dict[int, int]] = []
 
@@ -40,6 +44,7 @@ class MemoryCacheTopic:
     def remake(self) -> None:
         """Delete the topic and make it anew, empty."""
         self.records = [[] for _ in self.records]
+        self.made_at += 1.0
 
     async def cluster_id(self) -> str:
         """As Kafka says it."""
@@ -56,6 +61,7 @@ class MemoryCacheLog:
     def __init__(self, topic: MemoryCacheTopic) -> None:
         self._topic = topic
         self._at: dict[Place, int] = {}
+        self._polls = 0
 
     async def start(self) -> None:
         """Connect."""
@@ -83,13 +89,14 @@ class MemoryCacheLog:
     async def read(self) -> list[Logged]:
         """The next records, three at most of each partition."""
         await asyncio.sleep(0)
+        self._polls += not self._topic.silent
         found: list[Logged] = []
         for (topic, number), at in self._at.items():
             log = self._topic.records[number]
             # As the real one: an offset out of range leads to the beginning.
             at = at if at <= len(log) else 0
             found += [
-                Logged((topic, number), each.offset, each.key, each.value)
+                Logged((topic, number), each.offset, each.key, each.value, self._time(each))
                 for each in log[at : at + 3]
             ]
             self._at[topic, number] = min(at + 3, len(log))
@@ -98,6 +105,14 @@ class MemoryCacheLog:
     async def position(self, partition: Place) -> int:
         """The offset that is read next."""
         return self._at[partition]
+
+    def polled(self, partition: Place) -> int | None:
+        """Another number with each answer."""
+        del partition
+        return self._polls
+
+    def _time(self, record: CacheRecord) -> float:
+        return self._topic.made_at * 1_000 + record.offset
 
     async def behind(self, partition: Place) -> int | None:
         """Offsets that are not read yet."""

@@ -18,7 +18,7 @@ from samples import NOW
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import NAME
 from tollway_workers.cache.materialise import CopySettings, Materialiser
-from tollway_workers.cache.store import CacheStore, Position
+from tollway_workers.cache.store import CacheStore, Position, Reach
 
 DAY = 86_400.0
 
@@ -92,7 +92,8 @@ async def test_a_restart_reads_on_from_where_it_was(bench: Bench) -> None:
         assert has(copy, "a")
         assert has(copy, "b")
 
-    assert bench.topic.begun == [{0: 0, 1: 0}, {0: 1, 1: 0}]
+    # The last record is read again: it says that the topic is the same.
+    assert bench.topic.begun == [{0: 0, 1: 0}, {0: 0, 1: 0}]
 
 
 async def test_a_worker_away_for_longer_than_deletes_are_kept_reads_all_anew(bench: Bench) -> None:
@@ -131,6 +132,35 @@ async def test_a_topic_made_anew_under_a_running_copy_empties_it(bench: Bench) -
 
         assert not has(copy, "a")
         assert [line["log_level"] for line in logs].count("warning") == 1
+
+
+async def test_a_topic_made_anew_that_has_grown_beyond_the_copy_is_noticed(bench: Bench) -> None:
+    bench.topic.write(*(entry_record(cache_entry(name), 0) for name in ("a", "b")))
+    async with bench.copy() as copy:
+        await eventually(lambda: copy.serves)
+    bench.topic.remake()
+    # Read on from where the copy was, the mark would never be seen.
+    bench.topic.write(
+        forget_record(0, tenant="acme"),
+        *(entry_record(cache_entry(f"{n}", seen=9), 0) for n in range(5)),
+    )
+
+    async with bench.copy() as copy:
+        await bench.again(lambda: has(copy, "4"))
+        assert not has(copy, "a")
+
+
+async def test_a_copy_that_hears_nothing_of_its_topic_any_more_gives_misses(bench: Bench) -> None:
+    bench.topic.write(entry_record(cache_entry("a"), 0))
+    async with bench.copy() as copy:
+        await eventually(lambda: copy.serves)
+
+        bench.topic.missing = bench.topic.silent = True
+        await bench.again(lambda: not copy.serves)
+        assert not has(copy, "a")
+
+        bench.topic.missing = bench.topic.silent = False
+        await bench.again(lambda: has(copy, "a"))
 
 
 async def test_a_topic_that_is_gone_is_said_once_and_gives_misses(bench: Bench) -> None:
@@ -225,14 +255,14 @@ async def test_a_folder_that_cannot_be_made_gives_misses(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("position", "starts", "ends", "gap", "why"),
     [
-        (Position({0: 5}, 0), {0: 0}, {0: 9}, 1, None),
-        (Position({0: 5}, 0), {0: 0, 1: 0}, {0: 9, 1: 9}, 1, None),
+        (Position({0: Reach(5)}, 0), {0: 0}, {0: 9}, 1, None),
+        (Position({0: Reach(5)}, 0), {0: 0, 1: 0}, {0: 9, 1: 9}, 1, None),
         (None, {0: 0}, {0: 9}, 1, "another cluster"),
-        (Position({0: 5, 1: 0}, 0), {0: 0}, {0: 9}, 1, "fewer partitions"),
-        (Position({0: 10}, 0), {0: 0}, {0: 9}, 1, "made anew"),
-        (Position({0: 5}, 0), {0: 6}, {0: 9}, 1, "deleted"),
-        (Position({0: 5}, 0), {0: 0}, {0: 9}, 61, "older"),
-        (Position({0: 5}, 0), {0: 0}, {0: 9}, -1, "older"),
+        (Position({0: Reach(5), 1: Reach(0)}, 0), {0: 0}, {0: 9}, 1, "fewer partitions"),
+        (Position({0: Reach(10)}, 0), {0: 0}, {0: 9}, 1, "made anew"),
+        (Position({0: Reach(5)}, 0), {0: 6}, {0: 9}, 1, "deleted"),
+        (Position({0: Reach(5)}, 0), {0: 0}, {0: 9}, 61, "older"),
+        (Position({0: Reach(5)}, 0), {0: 0}, {0: 9}, -1, "older"),
     ],
 )
 def test_a_copy_is_read_on_only_where_nothing_can_have_been_missed(

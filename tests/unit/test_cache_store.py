@@ -13,7 +13,7 @@ from samples import NOW
 
 from tollway_workers.cache.database import NAME
 from tollway_workers.cache.records import CacheRecord
-from tollway_workers.cache.store import CacheStore, Origin
+from tollway_workers.cache.store import CacheStore, Origin, Reach
 
 MIB = 2**20
 ORIGIN = Origin("cluster-1", "tollway.cache")
@@ -28,8 +28,8 @@ def store(tmp_path: Path) -> Iterator[CacheStore]:
 
 
 def apply(store: CacheStore, *records: CacheRecord, known_at: float | None = None) -> None:
-    offsets = {record.partition: record.offset + 1 for record in records}
-    store.apply(records, offsets, known_at)
+    reached = {record.partition: Reach(record.offset + 1, record.offset) for record in records}
+    store.apply(records, reached, known_at)
 
 
 def texts(store: CacheStore, *names: str, now: float = NOW) -> list[str | None]:
@@ -132,7 +132,7 @@ def test_a_mark_is_remembered_over_a_restart(tmp_path: Path) -> None:
     apply(second, entry_record(cache_entry("a", seen=2), 6))
 
     assert position is not None
-    assert (position.offsets, position.known_at) == ({0: 6}, NOW)
+    assert (position.reached, position.known_at) == ({0: Reach(6, 5)}, NOW)
     assert texts(second, "a") == [None]
     second.close()
 
@@ -191,14 +191,14 @@ def test_the_oldest_answers_go_where_there_is_no_room(tmp_path: Path) -> None:
 
 def test_data_and_offset_are_taken_in_together_or_not_at_all(store: CacheStore) -> None:
     apply(store, entry_record(cache_entry("a"), 0))
-    broken = {0: "no offset", 1: object()}
+    broken = {0: Reach(2), 1: Reach(object())}  # type: ignore[arg-type] # what SQLite refuses
 
     with pytest.raises(sqlite3.Error):
-        store.apply([entry_record(cache_entry("b"), 1)], broken, None)  # type: ignore[arg-type] # what SQLite refuses
+        store.apply([entry_record(cache_entry("b"), 1)], broken, None)
 
     position = store.position(ORIGIN)
     assert position is not None
-    assert position.offsets == {0: 1}
+    assert position.reached == {0: Reach(1, 0)}
     assert texts(store, "a", "b") == ["the answer of a", None]
     assert store.entries == 1
 

@@ -19,11 +19,11 @@ def why_not(
     """
     if position is None:
         return "it is of another cluster or topic"
-    if not position.offsets.keys() <= ends.keys():
+    if not position.reached.keys() <= ends.keys():
         return "the topic has fewer partitions than it had"
-    if any(offset > ends[partition] for partition, offset in position.offsets.items()):
+    if any(reach.next > ends[partition] for partition, reach in position.reached.items()):
         return "the topic was made anew"
-    if any(offset < starts[partition] for partition, offset in position.offsets.items()):
+    if any(reach.next < starts[partition] for partition, reach in position.reached.items()):
         return "the topic has deleted what was not read yet"
     if not 0 <= gap <= longest_gap:
         return "it is older than what the topic tells of answers that were taken back"

@@ -17,7 +17,9 @@ _PATIENCE = 5.0
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE offsets (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
+CREATE TABLE offsets (
+    partition INTEGER PRIMARY KEY, next INTEGER NOT NULL, last INTEGER NOT NULL, stamp REAL NOT NULL
+);
 CREATE TABLE marks (
     partition INTEGER NOT NULL, offset INTEGER NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (partition, offset)

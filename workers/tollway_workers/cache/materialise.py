@@ -19,7 +19,7 @@ from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord
-from tollway_workers.cache.store import CacheStore, Origin, reason
+from tollway_workers.cache.store import CacheStore, Origin, Reach, reason
 from tollway_workers.clock import Clock
 from tollway_workers.errors import FleetError
 from tollway_workers.ownership.partition import Partition
@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 _AGAIN = 5.0
 #: Seconds between two notes of the time, while nothing comes.
 _NOTE = 10.0
+#: Seconds without an answer about a partition after which Kafka is asked what is wrong.
+_SILENCE = 10.0
 #: What SQLite says of a file that is not what it wrote. Others (full, locked) may pass.
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ", "DatabaseError")
 
@@ -49,6 +51,8 @@ class LoggedRecord(Protocol):
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
+    @property
+    def timestamp(self) -> float: ...
 
 
 class CacheLog(Protocol):
@@ -82,6 +86,10 @@ class CacheLog(Protocol):
 
     async def position(self, partition: Partition) -> int:
         """The offset that is read next."""
+        ...
+
+    def polled(self, partition: Partition) -> int | None:
+        """A number that differs from answer to answer of Kafka about a partition."""
         ...
 
     async def behind(self, partition: Partition) -> int | None:
@@ -118,12 +126,17 @@ class _Remade(Exception):
     """The topic is another one than before."""
 
 
+class _Silent(Exception):
+    """Kafka does not answer about the topic; who asks again hears why."""
+
+
 class Materialiser:
     """One worker's copy of the topic, kept up by `run`.
 
-    State: `_store` (None where there is none to read from), `_serves`, `_applied` (by partition,
-    the offset before which everything is in the copy), `_lag`, `_noted` (when `known_at` was last
-    written), and `_said`, the trouble that was logged last.
+    State: `_store` (None where there is none to read from), `_serves`, `_reached` (what is in the
+    copy, by partition), `_lag`, `_noted` (when `known_at` was last written), `_polled` (Kafka's
+    last answer about each partition, and when it came, in monotonic seconds), and `_said`, the
+    trouble that was logged last.
     """
 
     def __init__(
@@ -142,7 +155,8 @@ class Materialiser:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cache")
         self._store: CacheStore | None = None
         self._serves = False
-        self._applied: dict[int, int] = {}
+        self._reached: dict[int, Reach] = {}
+        self._polled: dict[Partition, tuple[int | None, float]] = {}
         self._lag = 0
         self._noted = 0.0
         self._said: str | None = None
@@ -158,17 +172,20 @@ class Materialiser:
 
     def applied(self, partition: int) -> int:
         """The offset before which everything of a partition is applied; 0 where that is unknown."""
-        return self._applied.get(partition, 0)
+        reach = self._reached.get(partition)
+        return 0 if reach is None else reach.next
 
     @property
     def partitions(self) -> int:
         """Partitions of the topic; 0 where it is unknown."""
-        return len(self._applied)
+        return len(self._reached)
 
     @property
     def told(self) -> tuple[int, ...] | None:
         """`applied` of all partitions; None where nothing is given from here."""
-        return tuple(self._applied[each] for each in sorted(self._applied)) if self.serves else None
+        if not self.serves:
+            return None
+        return tuple(self._reached[each].next for each in sorted(self._reached))
 
     @property
     def serves(self) -> bool:
@@ -213,6 +230,7 @@ class Materialiser:
         origin = Origin(await self._cluster(), topic)
         ends = await reader.ends([topic])
         starts = {at[1]: offset for at, offset in (await reader.starts(ends, None)).items()}
+        self._close()
         store = self._store = await self._in_thread(self._open)
         position = await self._in_thread(store.position, origin)
         gap = self._clock.now() - (position.known_at if position else 0.0)
@@ -223,10 +241,20 @@ class Materialiser:
                 log.warning("the copy of stored answers is made anew", why=why)
             store = await self._make_anew()
             await self._in_thread(store.begin, origin, self._clock.now())
-        known = position.offsets if position is not None and why is None else {}
-        self._applied = {number: known.get(number, start) for number, start in starts.items()}
-        reader.follow({(topic, number): offset for number, offset in self._applied.items()})
+        known = position.reached if position is not None and why is None else {}
+        self._reached = {
+            number: known.get(number, Reach(start)) for number, start in starts.items()
+        }
+        # The last record is read again: it says whether the topic is still the same.
+        begin = {
+            at: each.next if each.last < 0 else each.last for at, each in self._numbered(topic)
+        }
+        reader.follow(begin)
+        self._polled = dict.fromkeys(begin, (None, self._clock.monotonic()))
         return sorted(ends)
+
+    def _numbered(self, topic: str) -> list[tuple[Partition, Reach]]:
+        return [((topic, number), reach) for number, reach in self._reached.items()]
 
     async def _step(self, reader: CacheLog, partitions: Sequence[Partition]) -> None:
         """Take in what has come."""
@@ -234,28 +262,52 @@ class Materialiser:
         if store is None or store.damage is not None:
             raise sqlite3.DatabaseError("the copy cannot be read")
         found = await reader.read()
-        offsets = {at[1]: await reader.position(at) for at in partitions}
-        if any(offset < self._applied[number] for number, offset in offsets.items()):
-            raise _Remade
+        self._require_answers(reader, partitions)
+        positions = {at[1]: await reader.position(at) for at in partitions}
+        reached = {number: self._now_at(number, positions[number], found) for number in positions}
         behind = [await reader.behind(at) for at in partitions]
         complete = not any(each is None or each > 0 for each in behind)
         now = self._clock.now()
-        if found or offsets != self._applied or (complete and now - self._noted >= _NOTE):
+        if reached != self._reached or (complete and now - self._noted >= _NOTE):
             records = [
-                CacheRecord(each.partition[1], each.offset, each.key, each.value) for each in found
+                CacheRecord(each.partition[1], each.offset, each.key, each.value)
+                for each in found
+                if each.offset >= self._reached[each.partition[1]].next
             ]
-            await self._in_thread(store.apply, records, offsets, now if complete else None)
+            await self._in_thread(store.apply, records, reached, now if complete else None)
             self._noted = now if complete else self._noted
         # Only now: who reads it relies on what is in the copy.
-        self._applied = offsets
+        self._reached = reached
         self._lag = sum(each or 0 for each in behind)
         if complete and not self._serves:
             self._serves, self._said = True, None
             log.info("stored answers are served from the copy", answers=store.entries)
 
+    def _now_at(self, number: int, position: int, found: Sequence[LoggedRecord]) -> Reach:
+        """How far a partition is after these records. Raises _Remade."""
+        before = self._reached[number]
+        own = [each for each in found if each.partition[1] == number]
+        if position < before.last or any(_differs(each, before) for each in own):
+            raise _Remade
+        if not own:
+            return before._replace(next=max(position, before.next))
+        return Reach(max(position, before.next), own[-1].offset, own[-1].timestamp)
+
+    def _require_answers(self, reader: CacheLog, partitions: Sequence[Partition]) -> None:
+        """Raise _Silent where Kafka has not answered about a partition for long."""
+        now = self._clock.monotonic()
+        for at in partitions:
+            number, (before, since) = reader.polled(at), self._polled[at]
+            if number is not None and number != before:
+                self._polled[at] = (number, now)
+            elif now - since > _SILENCE:
+                raise _Silent
+
     async def _failed(self, error: Exception) -> None:
         """Say it once; a copy that is not what was written is removed, to be made anew."""
         damage = self._store.damage if self._store is not None else None
+        if isinstance(error, _Silent):
+            return
         if isinstance(error, _Remade):
             why = "the topic was made anew"
         elif isinstance(error, sqlite3.Error) and (damage or reason(error) in _DAMAGED):
@@ -290,7 +342,7 @@ class Materialiser:
     def _close(self) -> None:
         """Nothing is found from here on; the file is closed behind what is being written."""
         store, self._store = self._store, None
-        self._serves, self._applied, self._lag = False, {}, 0
+        self._serves, self._reached, self._lag = False, {}, 0
         if store is not None:
             store.shut()
             self._thread.submit(store.close)
@@ -298,6 +350,13 @@ class Materialiser:
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, partial(call, *args, **named))
+
+
+def _differs(record: LoggedRecord, reach: Reach) -> bool:
+    """Whether a record cannot be of the topic that was read so far."""
+    if record.offset < reach.last:
+        return True
+    return record.offset == reach.last and record.timestamp != reach.stamp
 
 
 def _sentence(error: Exception) -> str:

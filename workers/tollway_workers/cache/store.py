@@ -29,11 +29,22 @@ class Origin:
     topic: str
 
 
+class Reach(NamedTuple):
+    """How far a partition was read."""
+
+    #: The offset that is to be read next.
+    next: int
+    #: The last record that was read, -1 for none, and Kafka's time of it in seconds since 1970: by
+    #: them a topic is told from another of its name.
+    last: int = -1
+    stamp: float = 0.0
+
+
 class Position(NamedTuple):
     """How far a copy is."""
 
-    #: By partition, the offset that is to be read next.
-    offsets: dict[int, int]
+    #: By partition.
+    reached: dict[int, Reach]
     #: When it last had everything there was, in seconds since 1970.
     known_at: float
 
@@ -108,8 +119,10 @@ class CacheStore:
         meta = dict(self._db.writer.execute("SELECT name, value FROM meta"))
         if (meta.get("cluster"), meta.get("topic")) != (origin.cluster, origin.topic):
             return None
-        offsets = dict(self._db.writer.execute("SELECT partition, next FROM offsets"))
-        return Position(offsets, float(meta.get("known_at") or 0.0))
+        rows = self._db.writer.execute("SELECT partition, next, last, stamp FROM offsets")
+        return Position(
+            {row[0]: Reach(*row[1:]) for row in rows}, float(meta.get("known_at") or 0.0)
+        )
 
     @property
     def is_new(self) -> bool:
@@ -122,9 +135,9 @@ class CacheStore:
         self._db.writer.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", named)
 
     def apply(
-        self, records: Iterable[CacheRecord], offsets: Mapping[int, int], known_at: float | None
+        self, records: Iterable[CacheRecord], reached: Mapping[int, Reach], known_at: float | None
     ) -> None:
-        """Take in records in their order, and the offsets behind them, together or not at all.
+        """Take in records in their order, and how far that is, together or not at all.
 
         `known_at`: given where nothing more was to be read then. Raises sqlite3.Error: nothing of
         it is taken in then.
@@ -133,7 +146,10 @@ class CacheStore:
         writer.execute("BEGIN IMMEDIATE")
         try:
             marks = self._take_in(records)
-            writer.executemany("INSERT OR REPLACE INTO offsets VALUES (?, ?)", offsets.items())
+            writer.executemany(
+                "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?, ?)",
+                [(partition, *reach) for partition, reach in reached.items()],
+            )
             if known_at is not None:
                 writer.execute("INSERT OR REPLACE INTO meta VALUES ('known_at', ?)", (known_at,))
                 self._expire(known_at)

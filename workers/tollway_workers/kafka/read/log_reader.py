@@ -142,6 +142,13 @@ class LogReader:
         at: int = await self._consumer.position(TopicPartition(*partition))
         return at
 
+    def polled(self, partition: Partition) -> int | None:
+        """A number that differs from answer to answer of Kafka about a partition that is followed;
+        None: none yet.
+        """
+        number: int | None = self._consumer.last_poll_timestamp(TopicPartition(*partition))
+        return number
+
     async def behind(self, partition: Partition) -> int | None:
         """Offsets between what is read next and the end that Kafka last told; None: not told yet.
 
