@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,9 @@ from tollway_workers.topics.specs import CACHE_DELETES_KEPT, caches
 
 log = structlog.get_logger(__name__)
 
+#: Of one copy, unless it would be more than this part of the file system that it lies on.
+_USUAL_BYTES, _PART = 2**30, 4
+
 
 class SharedCache:
     """Answers of all workers, as far as this one has read them. Runs beside the worker."""
@@ -37,7 +42,7 @@ class SharedCache:
         copy = CopySettings(
             topic=topic,
             folder=folder,
-            most_bytes=settings.worker.cache_mib * 2**20,
+            most_bytes=most_bytes(settings.worker.cache_mib, folder),
             # Half of it: what was taken back is told for that long, by clocks that may differ.
             longest_gap=CACHE_DELETES_KEPT / 2,
         )
@@ -115,6 +120,16 @@ def open_cache(
         "cache_folder to a folder of this worker, or mount one in its container"
     )
     return None
+
+
+def most_bytes(configured_mib: int | None, folder: Path) -> int:
+    """Bytes that the copy in `folder` may have."""
+    if configured_mib is not None:
+        return configured_mib * 2**20
+    with suppress(OSError):
+        # What is mounted into a container may be small, and may be its memory.
+        return min(_USUAL_BYTES, shutil.disk_usage(folder).total // _PART)
+    return _USUAL_BYTES
 
 
 def _roots(configured: str | None) -> Iterator[Path]:
