@@ -185,16 +185,18 @@ async def test_a_topic_that_is_gone_is_said_once_and_gives_misses(bench: Bench) 
 @pytest.mark.parametrize("is_open", [True, False])
 async def test_a_damaged_file_is_made_anew_and_said_once(bench: Bench, is_open: bool) -> None:
     bench.topic.write(*(entry_record(cache_entry(f"{n}"), 0) for n in range(500)))
+    logs: list[Any] = []
     async with bench.copy() as copy:
         await eventually(lambda: copy.serves)
         if is_open:
             logs = await noise_and_all_found_again(bench, copy)
     if not is_open:
         (bench.folder / NAME).write_bytes(b"noise" * 50_000)
-        with structlog.testing.capture_logs() as logs:
+        with structlog.testing.capture_logs() as captured:
             async with bench.copy() as copy:
                 await bench.again(lambda: copy.serves)
                 assert all(has(copy, f"{n}") for n in range(500))
+        logs = list(captured)
 
     said = [line["event"] for line in logs if line["log_level"] == "warning"]
     assert len(said) == 1

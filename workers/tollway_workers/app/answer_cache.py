@@ -1,6 +1,7 @@
 """A worker's part of the cache that all workers share by its topic: its copy and its writer."""
 
 import asyncio
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import structlog
 
 from tollway_schemas.cache import CacheEntry
 from tollway_schemas.topics import TopicNames
+from tollway_workers.cache.database import remove_unused
 from tollway_workers.cache.materialise import CopySettings, CopyState, Materialiser
 from tollway_workers.cache.ports import Found
 from tollway_workers.clock import Clock
@@ -23,6 +25,9 @@ from tollway_workers.plain_name import plain_name
 from tollway_workers.topics.specs import CACHE_DELETES_KEPT, caches
 
 log = structlog.get_logger(__name__)
+
+#: Seconds that a worker waits for its copy before it takes jobs, at most.
+_CATCHES_UP = 5.0
 
 
 class SharedCache:
@@ -83,6 +88,14 @@ class SharedCache:
         """Answers that were not written."""
         return self._writer.dropped
 
+    async def settle(self) -> None:
+        """Wait a moment for the copy: jobs that are taken before it has caught up are called, and
+        a worker that was killed has their answers on its disk.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CATCHES_UP):
+                await self._copy.settled()
+
     async def run(self) -> None:
         """Follow the topic and write to it until cancelled."""
         async with asyncio.TaskGroup() as both:
@@ -107,6 +120,7 @@ def open_cache(
     for root in _roots(settings.worker.cache_folder):
         folder = root / plain_name(settings.kafka.prefix) / plain_name(instance_id)
         if _can_be_written(folder):
+            remove_unused(folder.parent, clock.now() - CACHE_DELETES_KEPT)
             return SharedCache(client, settings, folder, clock)
     log.warning(
         "no folder for stored answers can be written, every job is called: set [worker] "

@@ -102,6 +102,33 @@ class Connections:
             raise sqlite3.DatabaseError(f"its tables are of layout {layout}, not {LAYOUT}")
 
 
+def remove_unused(root: Path, before: float) -> int:
+    """Remove the copies in folders of `root` that nobody has written to since `before`, in seconds
+    since 1970; how many. What cannot be removed stays.
+
+    A running worker writes to its own every few seconds, and a copy that old is of no use to the
+    next one: instance ids of containers are often new ones at each start.
+    """
+    removed = 0
+    with suppress(OSError):
+        for folder in root.iterdir():
+            written = [_written_at(folder / name) for name in (NAME, f"{NAME}-wal")]
+            if 0.0 < max(written) < before:
+                with suppress(OSError):
+                    remove(folder)
+                    folder.rmdir()
+                    removed += 1
+    return removed
+
+
+def _written_at(file: Path) -> float:
+    """In seconds since 1970; 0 where there is none."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def remove(folder: Path) -> None:
     """Delete the file and what SQLite keeps beside it. Raises OSError."""
     for name in (NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
