@@ -264,7 +264,7 @@ async def test_a_folder_that_cannot_be_made_gives_misses(bench: Bench) -> None:
         (Position({0: Reach(10)}, 0), {0: 0}, {0: 9}, 1, "made anew"),
         (Position({0: Reach(5)}, 0), {0: 6}, {0: 9}, 1, "deleted"),
         (Position({0: Reach(5)}, 0), {0: 0}, {0: 9}, 61, "older"),
-        (Position({0: Reach(5)}, 0), {0: 0}, {0: 9}, -1, "older"),
+        (Position({0: Reach(5)}, 0), {0: 0}, {0: 9}, -61, "older"),
     ],
 )
 def test_a_copy_is_read_on_only_where_nothing_can_have_been_missed(

@@ -1,15 +1,17 @@
 """Where a worker's copy of stored answers lies: a folder of its own, or none and it is said."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
 from manual_clock import ManualClock
 from samples import NOW
 
-from tollway_workers.app.answer_cache import SharedCache, open_cache
+from tollway_workers.app.answer_cache import SharedCache, most_bytes, open_cache
 from tollway_workers.cache.database import NAME
 from tollway_workers.config.shape.fleet import FleetSettings
 
@@ -84,3 +86,19 @@ async def test_copies_of_workers_that_never_came_back_are_removed(tmp_path: Path
 
     left = sorted(path.name for path in (tmp_path / "tollway").iterdir())
     assert left == ["away", "no copy", "one"]
+
+
+@pytest.mark.parametrize(
+    ("configured", "total", "expected"),
+    [(64, 2**40, 64 * 2**20), (64, 0, 64 * 2**20), (None, 2**40, 2**30), (None, 2**28, 2**26)],
+)
+def test_a_copy_is_as_large_as_configured_or_a_part_of_a_small_file_system(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    configured: int | None,
+    total: int,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=total))
+
+    assert most_bytes(configured, tmp_path) == expected

@@ -1,10 +1,11 @@
 """A worker's part of the cache that all workers share by its topic: its copy and its writer."""
 
 import asyncio
-import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that a worker waits for its copy before it takes jobs, at most.
 _CATCHES_UP = 5.0
+#: Of one copy, unless it would be more than this part of the file system that it lies on.
+_USUAL_BYTES, _PART = 2**30, 4
 
 
 class SharedCache:
@@ -41,7 +44,7 @@ class SharedCache:
         copy = CopySettings(
             topic=topic,
             folder=folder,
-            most_bytes=settings.worker.cache_mib * 2**20,
+            most_bytes=most_bytes(settings.worker.cache_mib, folder),
             # Half of it: what was taken back is told for that long, by clocks that may differ.
             longest_gap=CACHE_DELETES_KEPT / 2,
         )
@@ -92,7 +95,7 @@ class SharedCache:
         """Wait a moment for the copy: jobs that are taken before it has caught up are called, and
         a worker that was killed has their answers on its disk.
         """
-        with contextlib.suppress(TimeoutError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(_CATCHES_UP):
                 await self._copy.settled()
 
@@ -127,6 +130,16 @@ def open_cache(
         "cache_folder to a folder of this worker, or mount one in its container"
     )
     return None
+
+
+def most_bytes(configured_mib: int | None, folder: Path) -> int:
+    """Bytes that the copy in `folder` may have."""
+    if configured_mib is not None:
+        return configured_mib * 2**20
+    with suppress(OSError):
+        # What is mounted into a container may be small, and may be its memory.
+        return min(_USUAL_BYTES, shutil.disk_usage(folder).total // _PART)
+    return _USUAL_BYTES
 
 
 def _roots(configured: str | None) -> Iterator[Path]:

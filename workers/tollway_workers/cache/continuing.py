@@ -25,6 +25,6 @@ def why_not(
         return "the topic was made anew"
     if any(reach.next < starts[partition] for partition, reach in position.reached.items()):
         return "the topic has deleted what was not read yet"
-    if not 0 <= gap <= longest_gap:
+    if abs(gap) > longest_gap:
         return "it is older than what the topic tells of answers that were taken back"
     return None
