@@ -15,6 +15,8 @@ from tollway_workers.local.simulator import Simulator, SimulatorOptions
 pytestmark = pytest.mark.kafka
 
 _QUESTIONS = 40
+#: Of the lane of `live_fleet`.
+_CONCURRENCY = 24
 
 
 @pytest.fixture
@@ -80,3 +82,31 @@ async def test_identical_jobs_are_one_call_and_another_tenant_has_its_own(
     assert sorted(str(each.tenant) for each in live) == ["acme", "bolt"]
     for each in replies.values():
         assert each.cached_from is None or each.cached_from.tenant == each.tenant
+
+
+async def test_a_worker_that_is_killed_pays_for_what_was_in_flight_and_for_nothing_else(
+    fleet: LiveFleet, simulator: Simulator
+) -> None:
+    """Each question three times, and the only worker is killed twice."""
+    for n in range(3):
+        await ask(fleet, 100 * n)
+    lost = 0
+    for killed_at in (30, 80):
+        before = len(simulator.calls), await known(fleet)
+        worker = await fleet.worker("one")
+        await fleet.until_answered(killed_at)
+        worker.kill()
+        await worker.wait()
+        # Calls in flight, and answers that were on their way to the cache.
+        lost += len(simulator.calls) - before[0] - (await known(fleet) - before[1])
+    await done(fleet)
+
+    replies = by_job(await fleet.replies())
+    assert len(replies) == 3 * _QUESTIONS
+    assert len(simulator.calls) <= _QUESTIONS + lost
+    assert lost <= 2 * _CONCURRENCY
+
+
+async def known(fleet: LiveFleet) -> int:
+    """Questions whose answers are in the cache's topic."""
+    return len({each.key for each in await fleet.records(fleet.names.cache)})

@@ -27,6 +27,8 @@ from tollway_workers.topics.specs import CACHE_DELETES_KEPT, caches
 
 log = structlog.get_logger(__name__)
 
+#: Seconds that a worker waits for its copy before it takes jobs, at most.
+_CATCHES_UP = 5.0
 #: Of one copy, unless it would be more than this part of the file system that it lies on.
 _USUAL_BYTES, _PART = 2**30, 4
 
@@ -88,6 +90,14 @@ class SharedCache:
     def dropped(self) -> int:
         """Answers that were not written."""
         return self._writer.dropped
+
+    async def settle(self) -> None:
+        """Wait a moment for the copy: jobs that are taken before it has caught up are called, and
+        a worker that was killed has their answers on its disk.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCHES_UP):
+                await self._copy.settled()
 
     async def run(self) -> None:
         """Follow the topic and write to it until cancelled."""

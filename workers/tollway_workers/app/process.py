@@ -149,6 +149,7 @@ class WorkerApp:
             background.append(asyncio.create_task(self._others.run(), name="heartbeats of others"))
         if self._cache is not None:
             background.append(asyncio.create_task(self._cache.run(), name="cache"))
+            await self._cache.settle()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)

@@ -155,6 +155,7 @@ class Materialiser:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cache")
         self._store: CacheStore | None = None
         self._serves = False
+        self._settled = asyncio.Event()
         self._reached: dict[int, Reach] = {}
         self._polled: dict[Partition, tuple[int | None, float]] = {}
         self._lag = 0
@@ -200,6 +201,10 @@ class Materialiser:
             return CopyState()
         return CopyState(self.serves, store.entries, store.used, self._lag, store.evicted)
 
+    async def settled(self) -> None:
+        """Return once it has caught up, or met what keeps it from that."""
+        await self._settled.wait()
+
     async def run(self) -> None:
         """Keep up until cancelled; then the copy is closed."""
         try:
@@ -207,6 +212,7 @@ class Materialiser:
                 try:
                     await self._follow()
                 except Exception as error:  # noqa: BLE001 jobs are called where the cache fails
+                    self._settled.set()
                     await self._failed(error)
                 await self._clock.sleep(_AGAIN)
         finally:
@@ -281,6 +287,7 @@ class Materialiser:
         self._lag = sum(each or 0 for each in behind)
         if complete and not self._serves:
             self._serves, self._said = True, None
+            self._settled.set()
             log.info("stored answers are served from the copy", answers=store.entries)
 
     def _now_at(self, number: int, position: int, found: Sequence[LoggedRecord]) -> Reach:

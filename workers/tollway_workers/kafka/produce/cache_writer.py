@@ -65,6 +65,8 @@ class CacheWriter:
 
     async def run(self) -> None:
         """Write until cancelled."""
+        # Connected before the first answer comes: until it is written, a killed worker loses it.
+        await self._some()
         while True:
             await self._woken.wait()
             self._woken.clear()
