@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,6 +34,11 @@ class Ground:
         self.topic = f"{prefix}.cache"
         self._folder = folder
         self._settings = FleetSettings.model_validate({"kafka": {"prefix": prefix}})
+
+    def damage(self, name: str) -> None:
+        """Write noise over every file of a worker's copy, and cut it short."""
+        for path in (self._folder / name).iterdir():
+            path.write_bytes(b"noise" * 1_000)
 
     @asynccontextmanager
     async def worker(self, name: str) -> AsyncIterator[SharedCache]:
@@ -136,6 +142,37 @@ async def test_a_topic_that_is_deleted_gives_misses_and_made_again_it_serves(
 
     warnings = [line["event"] for line in logs if line["log_level"] == "warning"]
     assert len(warnings) == len(set(warnings))
+
+
+async def test_files_replaced_by_noise_while_open_give_misses_and_are_made_anew(
+    ground: Ground,
+) -> None:
+    async with ground.worker("one") as one:
+        await eventually(lambda: one.state.serves)
+        # More than SQLite keeps in memory: else it would not read what is on the disk.
+        long = {"text": "x" * 60_000}
+        for begin in (0, 100):
+            names = [f"{n}" for n in range(begin, begin + 100)]
+            for name in names:
+                one.put(fresh_entry(name, one, answer=long))
+            await eventually(partial(have, one, names))
+        with structlog.testing.capture_logs() as logs:
+            ground.damage("one")
+
+            def notices() -> bool:
+                for n in range(200):
+                    has(one, f"{n}")
+                return any("damaged" in line["event"] for line in logs)
+
+            await eventually(notices, 30)
+            await eventually(lambda: all(has(one, f"{n}") for n in range(200)), 30)
+
+    warnings = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert len(warnings) == 1
+
+
+def have(cache: SharedCache, names: list[str]) -> bool:
+    return all(has(cache, name) for name in names)
 
 
 def applied(cache: SharedCache, offsets: dict[int, int]) -> bool:
