@@ -17,8 +17,9 @@ from tollway_schemas.provenance import Provenance
 from tollway_schemas.reply import Answer
 from tollway_schemas.request import ChatRequest, Message
 from tollway_schemas.usage import Usage
-from tollway_workers.cache.entry import entry_of
+from tollway_workers.cache.entry import entry_of, given
 from tollway_workers.cache.ports import Found
+from tollway_workers.cache.recent import MOST_BYTES, RecentAnswers
 from tollway_workers.config.shape.cache import CacheSettings
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
@@ -371,3 +372,25 @@ def test_entries_live_for_their_ttl_or_a_tenth_less() -> None:
     lives = (made.expires_at - made.answered_at).total_seconds()
     assert 90.0 <= lives < 100.0
     assert (made.stale_until - made.expires_at).total_seconds() == 50.0
+
+
+def test_the_providers_own_answer_stands_apart_so_that_a_reply_may_leave_it_out() -> None:
+    outcome = given(entry(), Provenance.CACHED, NOW + 3.0)
+
+    assert (outcome.answer, outcome.body) == (Answer(text="yes"), b'{"id":"x"}')
+    assert (outcome.age, outcome.whole) == (3.0, True)
+
+
+def test_a_worker_remembers_no_more_than_it_may() -> None:
+    recent, made = RecentAnswers(), entry()
+
+    for n in range(9):
+        recent.put(bytes([n]), made, MOST_BYTES // 4)
+    recent.put(b"x", made, 2 * MOST_BYTES)
+    assert (len(recent), recent.bytes) == (0, 0)
+
+    for n in range(3):
+        recent.put(bytes([n]), made, MOST_BYTES // 2)
+    assert recent.get(bytes([0])) is None
+    assert recent.get(bytes([2])) is made
+    assert (len(recent), recent.bytes) == (2, MOST_BYTES)
