@@ -129,21 +129,30 @@ class Record(BaseModel):
     @classmethod
     def _read(cls, value: str | bytes | bytearray, into: Self | None = None) -> Self:
         """Validate JSON; again where it only says null for what it does not say."""
-        validate = cls.__pydantic_validator__.validate_json
-        said: str | bytes | bytearray = value
+        try:
+            record: Self = cls.__pydantic_validator__.validate_json(value, self_instance=into)
+        except ValidationError as error:
+            return cls._read_without_nulls(value, error, into)
+        return record
+
+    @classmethod
+    def _read_without_nulls(
+        cls, value: str | bytes | bytearray, error: ValidationError, into: Self | None
+    ) -> Self:
         taken: set[Place] = set()
         tries = max(_ALWAYS_READ, _MOST_READ // max(len(value), 1))
         while True:
+            found = {every(path) for path in nulls(error, cls.__pydantic_core_schema__)}
+            rest = without(value, taken | found) if found - taken else None
+            tries -= 1
+            if rest is None or len(taken) > _MOST_PLACES or not tries:
+                raise cls._invalid(error) from None
+            taken |= found
             try:
-                record: Self = validate(said, self_instance=into)
-            except ValidationError as error:
-                found = {every(path) for path in nulls(error, cls.__pydantic_core_schema__)}
-                rest = without(value, taken | found) if found - taken else None
-                tries -= 1
-                if rest is None or len(taken) > _MOST_PLACES or not tries:
-                    raise cls._invalid(error) from None
+                record: Self = cls.__pydantic_validator__.validate_json(rest, self_instance=into)
+            except ValidationError as next_error:
                 # Validation ends at the first mistake of a list: others may follow.
-                taken, said = taken | found, rest
+                error = next_error
             else:
                 return record
 

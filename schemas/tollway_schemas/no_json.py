@@ -15,6 +15,8 @@ import pydantic_core
 _LEAST, _MOST = -(2**63), 2**64 - 1
 #: Integers from here on are beyond what a double takes.
 _BEYOND = 10**308
+#: Every digit as the same one, and as many as an integer of more than 64 bits has at least.
+_ALIKE, _LONG = bytes.maketrans(b"123456789", b"0" * 9), b"0" * 19
 #: How deep a path is told.
 _MOST_PARTS = 3
 
@@ -25,13 +27,24 @@ def no_json_in(value: bytes) -> str | None:
     An integer of more than 64 bits is one, too: orjson reads another number.
     """
     try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        written = False
+    else:
+        # Most records are looked at no further, and hardly any is walked.
+        if not has_long_number(value):
+            return None
+        written = True
+    try:
         parsed = pydantic_core.from_json(value)
     except ValueError:
         return None
-    # Both are fast: most records are not walked.
-    if _is_read(value) and _is_written(parsed):
-        return None
-    return no_json_of(parsed)
+    return None if written and _is_written(parsed) else no_json_of(parsed)
+
+
+def has_long_number(value: bytes) -> bool:
+    """Whether as many digits stand in a row as only an integer beyond 64 bits needs, or a text."""
+    return _LONG in value.translate(_ALIKE)
 
 
 def no_json_of(parsed: Any) -> str | None:
@@ -40,14 +53,6 @@ def no_json_of(parsed: Any) -> str | None:
         if (why := _why_none(number)) is not None:
             return f"{'.'.join(path[:_MOST_PARTS]) or 'the record'}: {why}"
     return None
-
-
-def _is_read(value: bytes) -> bool:
-    try:
-        orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _is_written(parsed: Any) -> bool:

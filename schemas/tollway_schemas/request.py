@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, Tag
+from pydantic import ConfigDict, Field, SerializeAsAny, Tag
 from pydantic.types import Discriminator, JsonValue
 
 from tollway_schemas.model import Record
@@ -192,7 +192,8 @@ class OutputSchema(Record):
 
     mode: Literal["json_schema", "json_object"] = "json_schema"
     """Whether the provider is given the schema too, or only asked for some JSON object."""
-    json_schema: dict[str, JsonValue] | bool = True
+    # Written as what it is: pydantic would try it as each of the two, value by value.
+    json_schema: SerializeAsAny[dict[str, JsonValue] | bool] = True
     """The JSON Schema (draft 2020-12 unless `$schema` says otherwise) every answer must satisfy.
     References may point within it only."""
     name: Annotated[str, Field(pattern=SCHEMA_NAME)] = "answer"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from run_command import Tollway
+from topic_records import records
 
 from tollway_schemas import DeadLetter, Failure, FailureClass, Origin, Priority, TopicNames, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 
 pytestmark = pytest.mark.kafka
 
@@ -94,21 +94,10 @@ def published(bootstrap_servers: str, names: TopicNames) -> Published:
     """The jobs that lie on the route's topic, as readers of committed records see them."""
 
     async def read() -> list[dict[str, Any]]:
-        records = await _records(bootstrap_servers, names.jobs("extract", Priority.BULK))
-        return [json.loads(record.value or b"") for record in records]
+        found = await records(bootstrap_servers, names.jobs("extract", Priority.BULK))
+        return [json.loads(record.value or b"") for record in found]
 
     return read
-
-
-async def _records(servers: str, topic: str) -> list[LoggedRecord]:
-    reader = LogReader({"bootstrap_servers": servers})
-    await reader.start()
-    try:
-        ends = await reader.ends([topic])
-        starts = await reader.starts(ends, None)
-        return [record async for record in reader.between(starts, ends)]
-    finally:
-        await reader.stop()
 
 
 def letters(tollway: Tollway, *arguments: object, status: int = 0) -> str:
@@ -192,6 +181,42 @@ async def test_an_edit_that_makes_jobs_invalid_names_each_and_publishes_none(
     assert await published() == []
 
 
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ({"output": {"json_schema": {"type": "nonsense"}}}, "output.json_schema: "),
+        # A schema may be right alone and wrong in its place.
+        (
+            {"output": {"json_schema": {"properties": {"n": {"minLength": -1}}}}},
+            "output.json_schema: ",
+        ),
+        ({"output": {"json_schema": {"$ref": "https://example.com/a"}}}, "output.json_schema: "),
+        (
+            {
+                "request": {
+                    "tools": [
+                        {"type": "function", "function": {"name": "f", "parameters": {"type": "x"}}}
+                    ]
+                }
+            },
+            "request.tools: ",
+        ),
+    ],
+)
+async def test_an_edit_whose_schema_is_none_is_refused_before_anything_is_published(
+    tollway: Tollway, published: Published, tmp_path: Path, patch: dict[str, Any], why: str
+) -> None:
+    file = tmp_path / "patch.json"
+    file.write_text(json.dumps(patch))
+
+    done = tollway("dead-letters", "redrive", "--run", "nightly", "--edit", file, "-y", status=2)
+
+    said = done.stderr.decode()
+    assert said.count(why) == 2, said
+    assert "2 jobs would be invalid: none was published" in said
+    assert await published() == []
+
+
 @pytest.mark.usefixtures("names")
 @pytest.mark.parametrize(
     ("option", "content", "why"),
@@ -249,6 +274,21 @@ async def test_what_is_discarded_is_not_redriven_until_it_is_unmarked(
     assert letters(tollway, "unmark", "--job", "a").startswith("unmarked 1 of 1 dead letter")
     letters(tollway, "redrive", "--run", "nightly")
     assert [job["id"] for job in await published()] == ["a"]
+
+
+async def test_a_job_that_was_mended_into_a_schema_that_is_none_is_refused(
+    tollway: Tollway, published: Published, tmp_path: Path
+) -> None:
+    file = tmp_path / "mended.jsonl"
+    letters(tollway, "export", "--job", "a", "-o", file)
+    line = json.loads(file.read_text())
+    line["job"]["output"] = {"json_schema": {"type": "nonsense"}}
+    file.write_text(json.dumps(line) + "\n")
+
+    done = tollway("dead-letters", "redrive", "--from", file, status=2)
+
+    assert "output.json_schema: " in done.stderr.decode()
+    assert await published() == []
 
 
 async def test_what_could_not_be_decoded_is_exported_mended_and_redriven(

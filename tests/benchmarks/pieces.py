@@ -176,7 +176,6 @@ class Sample:
 
     def count(self) -> None:
         """All metrics of a job."""
-        self.metrics.call_started("bench")
         self.metrics.call_ended("bench", self.exchange.attempt)
         self.metrics.job_ended(self.progress, self.outcome)
 
@@ -224,7 +223,7 @@ class Backlog:
 
     def look(self, job: JobProgress) -> Decision | None:
         """See `JobOwner`."""
-        return outcome_of(self._checks, job, self._clock.now())
+        return outcome_of(self._checks.while_waiting, job, self._clock.now())
 
     def may_start(self, job: JobProgress) -> bool:
         """See `JobOwner`."""

@@ -111,6 +111,8 @@ async def redrive(stage: Stage, size: Size = FULL) -> list[Any]:
         await _plant(stage, here, plants)
         told = Told(plants=plants, watch=watch)
         groups = await _command(here, "groups", "--run", "planted")
+        if groups.status:
+            raise RuntimeError(f"`groups` ended with {groups.status}: {groups.sentence}")
         told.groups = json.loads(groups.said)["groups"]
         async with _live(here, size.live):
             await asyncio.sleep(size.before)
@@ -256,7 +258,7 @@ async def _command(here: Ground, *arguments: str) -> Command:
 
 
 async def _start(here: Ground, *arguments: str) -> asyncio.subprocess.Process:
-    config = str(here.folder / "topics.toml")
+    config = str((here.folder / "topics.toml").absolute())
     return await asyncio.create_subprocess_exec(
         *(*TOLLWAY, "dead-letters", *arguments, "--json", "--config", config),
         stdin=asyncio.subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from tollway_workers.clock import SystemClock
 from tollway_workers.errors import LocalError
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
+from tollway_workers.validation.confined import Confined, Ended
 
 _SCHEMA = {
     "type": "object",
@@ -48,6 +50,52 @@ async def _ask(
 
 def _events(response: httpx.Response) -> list[bytes]:
     return [event.removeprefix(b"data: ") for event in response.content.split(b"\n\n") if event]
+
+
+class HeldBack:
+    """The process that makes answers, which says nothing before it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self.said: Future[Ended] = Future()
+
+    def ask(self, payload: bytes) -> "Future[Ended]":
+        self.asked.append(payload)
+        return self.said
+
+
+async def test_other_calls_are_answered_while_answers_to_a_new_schema_are_made(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = HeldBack()
+    monkeypatch.setattr(Confined, "ask", lambda _, payload: child.ask(payload))
+    async with Simulator() as sim:
+        waiting = [asyncio.create_task(_ask(http, sim.base_url, job)) for job in "ab"]
+        await eventually(lambda: bool(child.asked))
+
+        text = await _ask(http, sim.base_url, "c", response_format={"type": "text"})
+        assert (text.status_code, [task.done() for task in waiting]) == (200, [False, False])
+        child.said.set_result(Ended((b'v[{"name":"x","amount":1}]',)))
+        answers = [await task for task in waiting]
+
+    assert [each.status_code for each in answers] == [200, 200]
+    # What two wait for is made once.
+    assert len(child.asked) == 1
+
+
+async def test_who_leaves_while_answers_are_made_has_called_all_the_same(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = HeldBack()
+    monkeypatch.setattr(Confined, "ask", lambda _, payload: child.ask(payload))
+    async with Simulator() as sim:
+        waiting = asyncio.create_task(_ask(http, sim.base_url))
+        await eventually(lambda: bool(child.asked))
+
+        waiting.cancel()
+        child.said.set_result(Ended((b'v[{"name":"x","amount":1}]',)))
+        await asyncio.gather(waiting, return_exceptions=True)
+        await eventually(lambda: not sim.summary().running and len(sim.calls) == 1)
 
 
 async def test_a_plain_answer_is_openais_chat_completion(http: httpx.AsyncClient) -> None:

@@ -34,7 +34,7 @@ from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
-from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.check import Checks
 from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.exact_cache import ExactCache
@@ -298,7 +298,7 @@ class MemoryFleet:
             instance_id=f"relay-{next(_RELAYS)}",
         )
 
-    def _new_checks(self, routes: Mapping[str, RouteSettings]) -> tuple[Check, ...]:
+    def _new_checks(self, routes: Mapping[str, RouteSettings]) -> Checks:
         return checks_in_order(
             routes=routes,
             admissions={name: lane.admission for name, lane in self.lanes.items()},

@@ -18,9 +18,9 @@ from tollway_workers.cli.batch.file import BatchFile
 from tollway_workers.cli.batch.out_file import OutFile
 from tollway_workers.cli.batch.output_lines import bad_line, read_ending
 from tollway_workers.cli.batch.tally import Tally
-from tollway_workers.cli.run.screen import cost_text
-from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
-from tollway_workers.cli.run.who import Model, Who
+from tollway_workers.cli.run.identity.state import RunState, StateFile, check_same_run
+from tollway_workers.cli.run.identity.who import Model, Who
+from tollway_workers.cli.run.watching.screen import cost_text
 from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.config.load.toml_file import read_toml
 from tollway_workers.errors import ConfigError, InputError, InvalidSchema

@@ -246,7 +246,7 @@ async def _intake() -> AsyncIterator[Run]:
             if isinstance(taken, Refused):
                 _write_raw(taken)
             else:
-                end = outcome_of(fleet.checks, taken, NOW)
+                end = outcome_of(fleet.checks.when_read, taken, NOW)
                 _write_on(taken, end)
                 if end is None and taken.job.redrive is not None:
                     await _revalidate(fleet, taken, taken.job.redrive)

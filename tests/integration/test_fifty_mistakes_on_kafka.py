@@ -176,9 +176,9 @@ async def _mended(letters: DeadLetters, folder: Path) -> Path:
     exported, mended = folder / "letters.jsonl", folder / "mended.jsonl"
     await letters.export(exported)
     lines = [orjson.loads(line) for line in exported.read_bytes().splitlines()]
-    for number, line in enumerate(lines):
+    for line in lines:
         line.pop("text", None)
         line.pop("base64", None)
-        line["job"] = orjson.loads(encode(a_job(f"mended-{number}")))
+        line["job"] = orjson.loads(encode(a_job(line["letter"]["job_id"])))
     mended.write_bytes(b"\n".join(map(orjson.dumps, lines)))
     return mended

@@ -58,6 +58,8 @@ class Way:
     twice: bool = False
     #: How it ends where the worker leaves while its rule is asked: without an answer of that.
     unruled: FailureClass | None = None
+    #: Whether it is called where its route's check breaks off while it judges a stored answer.
+    judged: bool = False
 
 
 _FINE = completion('{"n": 1}')
@@ -93,10 +95,10 @@ def _redriven(name: str, *answers: str, only: bool = False) -> Job:
 
 _WAYS = (
     Way(job("plain"), (_FINE,)),
-    # Nobody is to be called for these, whatever happens.
-    Way(_redriven("revalidated", '{"n": 2}'), ()),
-    Way(_redriven("revalidated-long", _LONG), ()),
-    Way(_redriven("revalidated-twice", '{"n": 2}'), (), twice=True),
+    # Nobody is to be called for these, but where nobody can say whether their answer is good.
+    Way(_redriven("revalidated", '{"n": 2}'), (), judged=True),
+    Way(_redriven("revalidated-long", _LONG), (), judged=True),
+    Way(_redriven("revalidated-twice", '{"n": 2}'), (), twice=True, judged=True),
     Way(_redriven("in-vain", "no", '{"m": 1}'), (_FINE,)),
     Way(_redriven("given-up-again", "no", only=True), (), FailureClass.BAD_OUTPUT, dead=True),
     Way(job("repeated"), (_NO, _FINE)),

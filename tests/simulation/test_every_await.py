@@ -28,12 +28,13 @@ _MODULES = (
 )
 #: Of awaits that no job of the scenario comes to: words of the code, and why.
 _ELSEWHERE = {
-    "publish_undecodable(progress.record": "a dead letter that meets a bug too",
+    "publish_undecodable, progress.record": "a dead letter that meets a bug too",
     "bare": "a letter or a reply without an answer that is too large all the same",
     "_give_up(": "a job that became too large while it waited in a retry topic",
     "copy_too_large(": "a copy whose own labels make the reply too large",
     "ours, ours=True": "a copy whose service's own reply topic does not take its reply",
     "_tasks.end(": "calls that outlive a drain",
+    "_exits.marks.leave()": "marks of redriven jobs that are still on their way",
     "to_thread(_costs": "a lane with a tokenizer, which counts in a thread of its own",
     "self._in_thread(": "a route's check that is no coroutine, which has a thread of its own",
     "self._threads[": "the same",

@@ -226,6 +226,7 @@ class World:
             if len(met) > 1:
                 self.wrong.append(f"one failed, and these were called again: {sorted(met)}")
             scripted += still_allowed([Copy(name, 0) for name in met])
+            scripted += Counter(name for name in met if WAYS[name].judged)
         self.wrong += too_many(before, scripted)
         self.wrong += too_many(made - before, allowed)
         self.wrong += badly_ended(self.books, met=met)

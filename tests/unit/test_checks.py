@@ -51,14 +51,14 @@ def fleet() -> MemoryFleet:
 
 
 def test_a_job_that_nothing_speaks_against_is_called(fleet: MemoryFleet) -> None:
-    assert outcome_of(fleet.checks, progress(), NOW) is None
+    assert outcome_of(fleet.checks.when_read, progress(), NOW) is None
 
 
 def test_a_job_on_a_retired_lane_goes_where_its_route_begins(fleet: MemoryFleet) -> None:
     subject = progress()
     subject.lane = "old"
 
-    outcome = outcome_of(fleet.checks, subject, NOW)
+    outcome = outcome_of(fleet.checks.when_read, subject, NOW)
 
     assert isinstance(outcome, Forwarded)
     assert (outcome.lane, outcome.reason) == ("main", "retired")
@@ -74,8 +74,8 @@ def test_a_deadline_is_asked_about_before_an_operator_s_word(fleet: MemoryFleet)
     )
     fleet.commands.apply(b"key", encode(command), NOW)
 
-    in_time = outcome_of(fleet.checks, subject, NOW)
-    late = outcome_of(fleet.checks, subject, subject.deadline)
+    in_time = outcome_of(fleet.checks.when_read, subject, NOW)
+    late = outcome_of(fleet.checks.when_read, subject, subject.deadline)
 
     assert isinstance(in_time, Cancelled)
     assert isinstance(late, DeadLettered)
@@ -91,5 +91,9 @@ def test_the_schemas_of_tools_are_looked_at_once(
     messages = (Message(role="user", content="hello"),)
     subject = progress(job(request=ChatRequest(messages=messages, tools=(tool,))))
 
-    assert [outcome_of(fleet.checks, subject, NOW) for _ in range(3)] == [None, None, None]
+    assert [outcome_of(fleet.checks.when_read, subject, NOW) for _ in range(3)] == [
+        None,
+        None,
+        None,
+    ]
     assert len(looked) == 1

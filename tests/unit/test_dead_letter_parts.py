@@ -8,6 +8,7 @@ from bench_of_letters import letter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tollway import DeadLetters
 from tollway.dead_letters.entry import Entry, name_of, open_record
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.hints import HINTS, hint_for
@@ -308,3 +309,16 @@ def test_whatever_lies_in_the_topic_is_an_entry_with_a_name(record: TopicRecord)
     assert table.fate_of(found.name) is None
     assert not generations.is_superseded(found.name)
     assert found.dead_at.isoformat()
+
+
+@pytest.mark.parametrize("most", [1, 16 * 2**20, 64 * 2**20])
+def test_letters_of_a_fleet_that_takes_larger_jobs_than_a_producer_sends_can_be_redriven(
+    most: int,
+) -> None:
+    DeadLetters("kafka:9092", max_job_bytes=most)
+
+
+@pytest.mark.parametrize("most", [0, 64 * 2**20 + 1])
+def test_a_limit_that_no_fleet_can_have_is_refused(most: int) -> None:
+    with pytest.raises(InvalidSettings, match="max_job_bytes must be between 1 and 67,108,864"):
+        DeadLetters("kafka:9092", max_job_bytes=most)

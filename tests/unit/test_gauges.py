@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from manual_clock import ManualClock
 from prometheus_client import CollectorRegistry
-from samples import NOW, admission_of, lane
+from samples import NOW, admission_of, lane, progress
 
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.kafka.client_settings import SourceSettings
@@ -18,6 +18,7 @@ from tollway_workers.ownership.owned_partition import LEASE
 from tollway_workers.ownership.owned_partitions import Found
 from tollway_workers.ownership.sharding import ShardGroup
 from tollway_workers.ownership.user_data import Orders
+from tollway_workers.pipeline.admit import Permit
 from tollway_workers.telemetry.state import StateGauges
 
 _INTERACTIVE, _BULK = "tollway.lanes.main.interactive", "tollway.lanes.main.bulk"
@@ -162,6 +163,16 @@ def test_what_is_held_for_kafka_and_that_it_is_away_are_shown(stage: Stage) -> N
     assert stage.value("tollway_outcome_held_seconds") == 12.5
     assert stage.value("tollway_kafka_away") == 1
     assert stage.value("tollway_event_loop_lag_seconds") == 0.5
+
+
+def test_calls_on_their_way_are_those_that_hold_a_permit(stage: Stage) -> None:
+    permit = stage.admission.admit(progress())
+    assert isinstance(permit, Permit)
+
+    during = stage.value("tollway_calls_in_flight", lane="main")
+    permit.release()
+
+    assert (during, stage.value("tollway_calls_in_flight", lane="main")) == (1, 0)
 
 
 def test_a_lane_s_state_and_how_often_its_breaker_opened_are_shown(stage: Stage) -> None:

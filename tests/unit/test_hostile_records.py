@@ -27,7 +27,6 @@ from tollway_workers.job.outcome import DeadLettered
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.raw_letter import raw_dead_letter
 from tollway_workers.kafka.consume.open_transactions import OpenTransactions
-from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.check import outcome_of
 from tollway_workers.pipeline.decode import read_job
 from tollway_workers.pipeline.read import Refused
@@ -219,7 +218,7 @@ def test_a_deadline_beyond_the_longest_ends_a_job_at_once(
 
     taken = fleet.reader.read(record(value))
     assert isinstance(taken, JobProgress)
-    outcome = outcome_of(fleet.checks, taken, NOW)
+    outcome = outcome_of(fleet.checks.when_read, taken, NOW)
 
     assert isinstance(outcome, DeadLettered)
     assert outcome.failure.problems == (
@@ -312,14 +311,10 @@ async def test_between_large_records_the_event_loop_has_its_turn() -> None:
 
     other = asyncio.create_task(others())
     large = [record(b" " * 1_000_000)] * 10
-    seen = [turns async for _ in in_turns(large, _size)]
+    seen = [turns async for _ in in_turns(large)]
     other.cancel()
 
     assert seen == sorted(set(seen))
-
-
-def _size(each: ReceivedRecord) -> int:
-    return each.size
 
 
 class _Consumer:

@@ -65,13 +65,9 @@ def test_a_call_is_counted_by_its_ending_tokens_and_money() -> None:
     subject = metrics()
     usage = Usage(input_total=10, output_total=5)
 
-    for _ in range(2):
-        subject.call_started("main")
     subject.call_ended("main", attempt(usage=usage, cost=PICO_PER_USD, billed=Billed.YES))
-    subject.call_started("main")
     subject.call_ended("main", attempt(failure_class=FailureClass.TRANSIENT))
 
-    assert value(subject, "tollway_calls_in_flight", lane="main") == 1
     assert value(subject, "tollway_attempts_total", lane="main", ending="ok") == 1
     assert value(subject, "tollway_attempts_total", lane="main", ending="transient") == 1
     assert value(subject, "tollway_cost_usd_total", lane="main") == 1
@@ -81,10 +77,8 @@ def test_a_call_is_counted_by_its_ending_tokens_and_money() -> None:
 def test_a_slow_call_and_a_first_token_are_counted() -> None:
     subject = metrics()
 
-    subject.call_started("main")
     subject.call_slow("main")
     subject.call_ended("main", attempt(first_token=0.25))
-    subject.call_started("main")
     subject.call_ended("main", attempt(number=2))
 
     name = definitions.FIRST_TOKEN_SECONDS.name
@@ -96,7 +90,6 @@ def test_a_slow_call_and_a_first_token_are_counted() -> None:
 
 def test_a_good_call_without_a_price_is_counted_as_such() -> None:
     subject = metrics()
-    subject.call_started("main")
 
     subject.call_ended("main", attempt(usage=Usage(input_total=1)))
 

@@ -1,5 +1,6 @@
 """From a dead letter to its job's next generation."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -206,3 +207,19 @@ def test_a_generation_is_one_that_no_job_of_that_name_has_had(
     name = LetterName(route="r", job_id="j", generation=generation)
 
     assert next_generation(name, published_as, is_mended=is_mended) == following
+
+
+def test_a_judge_is_asked_about_jobs_that_are_edited_or_mended_alone() -> None:
+    terms = Terms(
+        names=TopicNames(),
+        change=Change(),
+        by="me@here",
+        most_bytes=1_000_000,
+        judge=lambda job: f"{job.id}: its schema is none",
+    )
+    edited = replace(terms, change=Change(patch={"route": "other"}))
+
+    assert publication(again(), 2, terms, NOW).job.generation == 2
+    for one, those in ((again(), edited), (again(by_hand=True), terms)):
+        with pytest.raises(Unpublishable, match="its schema is none"):
+            publication(one, 2, those, NOW)

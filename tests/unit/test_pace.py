@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.lanes.pace import LEAST_PACE, RECOVERY, Pace, believed
+from tollway_workers.lanes.pace import LEAST_PACE, RECOVERY, Pace
 
 
 def test_each_wave_takes_three_tenths_and_its_calls_count_once() -> None:
@@ -33,13 +33,3 @@ def test_it_never_stops_never_passes_the_limit_and_is_back_within_a_minute(
         assert LEAST_PACE <= pace.at(now) <= 1.0
 
     assert pace.at(now + RECOVERY) == 1.0
-
-
-@given(
-    remaining=st.floats(0, 1e9), part=st.floats(0, 1), rate=st.floats(0, 1e6), gap=st.floats(0, 60)
-)
-def test_what_is_believed_is_our_part_and_what_came_back_meanwhile(
-    remaining: float, part: float, rate: float, gap: float
-) -> None:
-    assert remaining * part <= believed(remaining, part, rate, gap)
-    assert believed(0.0, part, rate, 0.0) == 0.0

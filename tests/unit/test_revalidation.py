@@ -18,7 +18,7 @@ from tollway_schemas.request import OutputSchema, Tool, ToolCall
 from tollway_schemas.usage import Usage
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.validation.checks import RouteCheck, RouteChecks
+from tollway_workers.validation.checks import THREADS, RouteCheck, RouteChecks
 
 OF = LetterName(route="extract", tenant=None, job_id="job-1", generation=1)
 TOTAL = OutputSchema(
@@ -345,3 +345,40 @@ async def test_an_answer_larger_than_the_loop_may_read_is_revalidated_too() -> N
 
     assert desk.calls == 0
     assert desk.fleet.replies["job-1"].revalidated
+
+
+async def test_as_many_are_held_at_once_as_the_check_of_a_route_has_threads() -> None:
+    desk = Desk()
+    held, most = 0, 0
+    validate = desk.fleet.validator.validate
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        await asyncio.sleep(0)
+        held -= 1
+        return await validate(*args, **options)
+
+    desk.fleet.validator.validate = counted  # type: ignore[method-assign] # how many are at work
+    async with desk.fleet as fleet:
+        await fleet.publish(*(redriven(stored(), job_id=f"job-{n}") for n in range(30)))
+        await fleet.until(lambda: fleet.lag == 0)
+
+    assert most == THREADS
+    assert desk.calls == 0
+    assert sum(reply.revalidated for reply in desk.fleet.replies.values()) == 30
+
+
+@pytest.mark.parametrize("forged", ["cancelled", "worker_crashed"])
+async def test_a_job_says_of_no_operator_and_no_worker_that_they_ended_it(forged: str) -> None:
+    desk = Desk()
+    said = redriven(stored('{"sum": 1}'), only=True)
+    assert said.redrive is not None
+    redrive = said.redrive.model_copy(update={"failure_class": forged})
+
+    await desk.answer(said.model_copy(update={"redrive": redrive}))
+
+    (record,) = desk.fleet.dead_letters
+    letter = decode(DeadLetter, record.value)
+    assert letter.failure.failure_class is FailureClass.BAD_OUTPUT

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tollway_workers.cli.batch.out_file import OutFile
+from tollway_workers.cli.run.identity.state import RunState, StateFile
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import DiskError, replace_file
 from tollway_workers.telemetry.logs import LogStream

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tollway_schemas import TopicNames
-from tollway_workers.cli.run.state import RunState
+from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.read.log_reader import LoggedRecord

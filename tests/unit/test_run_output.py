@@ -28,8 +28,8 @@ from tollway_workers.cli.batch.line import BadLine
 from tollway_workers.cli.batch.out_file import OutFile
 from tollway_workers.cli.batch.output_lines import bad_line, read_ending, reply_line
 from tollway_workers.cli.batch.tally import Tally
-from tollway_workers.cli.run.calls import NO_CALLS
-from tollway_workers.cli.run.screen import Screen
+from tollway_workers.cli.run.watching.calls import NO_CALLS
+from tollway_workers.cli.run.watching.screen import Screen
 from tollway_workers.errors import FleetError, InputError
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tollway_schemas import TopicNames
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import mark_key
@@ -78,5 +80,6 @@ async def test_what_is_no_mark_is_passed_over() -> None:
     assert await redriven_jobs(log, TOPIC, "r1") == {"r1:a": 2}
 
 
-async def test_a_fleet_without_the_topic_of_marks_has_redriven_nothing() -> None:
-    assert await redriven_jobs(log_of(is_there=False), TOPIC, "r1") == {}
+async def test_a_topic_of_marks_that_cannot_be_read_is_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(BrokerUnavailable):
+        await redriven_jobs(log_of(is_there=False), TOPIC, "r1")

@@ -23,10 +23,10 @@ from tollway_workers.cli.run.fleet import own_locks
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.report import show_result
-from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.run.settings import plan_fleet
 from tollway_workers.cli.run.sizes import size
+from tollway_workers.cli.run.watching.screen import Screen
 from tollway_workers.errors import ConfigError, InputError
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.local.fleet.progress_lines import once_each

@@ -8,14 +8,14 @@ import pytest
 
 from tollway_workers.cli.batch.output_lines import Ending
 from tollway_workers.cli.batch.tally import Progress, Tally
-from tollway_workers.cli.run.calls import Calls
-from tollway_workers.cli.run.lane_lock import digests, lane_locks
+from tollway_workers.cli.run.identity.lane_lock import digests, lane_locks
+from tollway_workers.cli.run.identity.resume import Identity
+from tollway_workers.cli.run.identity.state import RunState, StateFile
+from tollway_workers.cli.run.identity.who import Model, Who
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.resume import Identity
-from tollway_workers.cli.run.screen import cost_text, duration
 from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
-from tollway_workers.cli.run.state import RunState, StateFile
-from tollway_workers.cli.run.who import Model, Who
+from tollway_workers.cli.run.watching.calls import Calls
+from tollway_workers.cli.run.watching.screen import cost_text, duration
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.errors import ConfigError, InputError
 from tollway_workers.local.fleet.endpoints import with_bootstrap_servers, with_simulator

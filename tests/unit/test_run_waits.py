@@ -13,13 +13,13 @@ from tollway_schemas.heartbeat import Heartbeat, LaneBeat
 from tollway_workers.cli.batch.causes import Cause
 from tollway_workers.cli.batch.tally import Progress, Tally
 from tollway_workers.cli.fleet.view import FleetView
-from tollway_workers.cli.run.calls import CallCounts, Calls
 from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.report import result_json, show_result
-from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
-from tollway_workers.cli.run.waits import Look, Lookout, Patience, Wait
+from tollway_workers.cli.run.watching.calls import CallCounts, Calls
+from tollway_workers.cli.run.watching.screen import Screen
+from tollway_workers.cli.run.watching.waits import Look, Lookout, Patience, Wait
 from tollway_workers.job.envelopes import instant
 from tollway_workers.local.fleet.worker_look import WorkerLook
 

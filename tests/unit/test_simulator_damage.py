@@ -7,6 +7,7 @@ import pytest
 
 from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.local.simulator import Fault, FaultKind, SimulatorOptions
+from tollway_workers.local.simulator.ask import Body
 from tollway_workers.local.simulator.desk import Arrival, Desk, Reply
 from tollway_workers.local.simulator.tokens import TOKEN_RULES
 
@@ -29,7 +30,7 @@ def _asked(kind: FaultKind, answer: Any = TRUTH, schema: Any = SCHEMA) -> Reply:
     return desk.receive(
         Arrival(
             source="default",
-            body=orjson.dumps(body),
+            body=Body(orjson.dumps(body)),
             authorization=None,
             client_request_id="job-1/1/1",
             job_header=None,

@@ -19,6 +19,7 @@ from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.envelopes import instant
 from tollway_workers.job.ports import OutgoingRecord
+from tollway_workers.worker import letter_marks
 
 _REFUSED = ProviderFailure(failure_class=FailureClass.INVALID_REQUEST, message="no", status=400)
 _ROUTES = {
@@ -121,19 +122,57 @@ async def test_it_marks_no_letter_of_another_tenant(of: LetterName, fields: dict
     assert await marks_of(fleet_of(), redriven(of, **fields)) == []
 
 
+class TakesNoMarks:
+    """A topic of marks that acknowledges nothing. State: the marks that were handed to it."""
+
+    def __init__(self, subject: MemoryFleet) -> None:
+        self.given: list[OutgoingRecord] = []
+        self.written: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._send = subject.sink.send
+        subject.sink.send = self._take  # type: ignore[method-assign] # Kafka takes no marks
+
+    async def _take(self, record: OutgoingRecord) -> Any:
+        if record.topic != NAMES.marks:
+            return await self._send(record)
+        self.given.append(record)
+        return self.written
+
+
 async def test_nobody_waits_for_a_mark_and_one_that_is_not_written_stops_nothing() -> None:
     subject = fleet_of()
-    written: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    send = subject.sink.send
-
-    async def held(record: OutgoingRecord) -> asyncio.Future[object]:
-        return written if record.topic == NAMES.marks else await send(record)
-
-    subject.sink.send = held  # type: ignore[method-assign] # Kafka takes no marks
+    marks = TakesNoMarks(subject)
     async with subject as fleet:
         await fleet.publish(redriven(), job("job-2"))
         await fleet.until(lambda: fleet.lag == 0)
         assert set(fleet.replies) == {"job-1", "job-2"}
-        written.set_exception(ConnectionError("no"))
+        marks.written.set_exception(ConnectionError("no"))
 
     assert subject.marks == []
+
+
+async def test_a_worker_that_leaves_gives_up_the_marks_that_kafka_does_not_take() -> None:
+    subject = fleet_of()
+    marks = TakesNoMarks(subject)
+    subject.start(60.0)
+    await subject.publish(redriven())
+    await subject.until(lambda: subject.lag == 0)
+    began = subject.clock.monotonic()
+
+    subject.worker.drain()
+    await subject.left()
+
+    assert len(marks.given) == 1
+    assert subject.clock.monotonic() - began < 60.0
+
+
+async def test_marks_that_kafka_does_not_take_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letter_marks, "_MOST_WAITING", 3)
+    subject = fleet_of()
+    marks = TakesNoMarks(subject)
+    async with subject as fleet:
+        jobs = [redriven(name(job_id=f"job-{n}"), job_id=f"job-{n}") for n in range(5)]
+        await fleet.publish(*jobs)
+        await fleet.until(lambda: fleet.lag == 0)
+
+    assert len(subject.replies) == 5
+    assert len(marks.given) == 3

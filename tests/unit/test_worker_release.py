@@ -1,5 +1,6 @@
 """What a worker lets go of: a shard that leaves, a lane that is not its own, a job that kills."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -14,10 +15,12 @@ from scripted_provider import ScriptedProvider
 from tollway_schemas.codec import decode
 from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.job import Priority
+from tollway_schemas.job import Job, Priority
+from tollway_schemas.redrive import LetterName, Redrive, StoredAnswer
 from tollway_workers.config.shape.route import RetrySettings, RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.ownership import commit_note
+from tollway_workers.pipeline.stored import Held, StoredAnswers
 from tollway_workers.providers.base import Completion, ProviderCall
 
 _RETRIES = RetrySettings(backoff_initial=5.0, backoff_max=5.0)
@@ -51,6 +54,13 @@ async def both(one: MemoryFleet, other: MemoryFleet, true: Callable[[], bool]) -
 
 def failing() -> ProviderFailure:
     return ProviderFailure(failure_class=FailureClass.TRANSIENT, message="a bad moment")
+
+
+def redriven(name: str) -> Job:
+    """A job that carries its answer."""
+    answer = StoredAnswer(attempt=1, text="fine", finish="stop")
+    of = LetterName(route="extract", job_id=name)
+    return job(name, generation=2, redrive=Redrive(of=of, answers=(answer,)))
 
 
 async def test_a_drain_sends_on_what_waits_for_a_retry_with_its_attempts() -> None:
@@ -295,3 +305,30 @@ async def test_jobs_of_a_partition_that_was_lost_take_no_memory_while_their_lane
 
         assert fleet.worker.held_bytes == called
         provider.hold.set()
+
+
+async def test_a_job_whose_stored_answers_are_being_judged_holds_up_no_release(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet = fleet_of(ScriptedProvider())
+    judging = asyncio.Event()
+
+    async def hangs(*_: object) -> Held:
+        await judging.wait()
+        return Held(None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoredAnswers, "hold", hangs)
+        await fleet.publish(*(redriven(f"job-{n}") for n in range(12)))
+        fleet.start()
+        await fleet.until(lambda: fleet.worker.dispatcher.waiting == 12)
+    second = fleet_of(ScriptedProvider(), fleet.broker, name="worker-1")
+    second.start()
+    await both(fleet, second, lambda: len(second.source.partitions) == 8)
+    await both(fleet, second, lambda: len(second.replies) > 0)
+    judging.set()
+    await both(fleet, second, lambda: fleet.lag == 0)
+
+    assert len(second.replies) == 12
+    await fleet.drain()
+    await second.drain()

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from tollway.dead_letters.entry import Entry, is_named
 from tollway.errors import InvalidSettings
-from tollway_schemas import FailureClass
+from tollway_schemas import FailureClass, LetterName
 
 #: A record's own time may be before the instant in it: a worker's clock is not the broker's.
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -36,6 +36,8 @@ class Filter:
     """Given up before that instant."""
     job_id: str | None = None
     """The job's id, or id/generation; or the topic-partition-offset that it was read from."""
+    letters: frozenset[LetterName] | None = None
+    """One of these, by their names."""
     marked: bool | None = None
     """True: something became of it (it was redriven, discarded...); False: nothing yet."""
 
@@ -80,5 +82,6 @@ class Filter:
             (self.since is None or entry.dead_at >= self.since)
             and (self.until is None or entry.dead_at < self.until)
             and (self.job_id is None or is_named(entry, self.job_id))
+            and (self.letters is None or entry.name in self.letters)
             and self.marked in (None, entry.fate is not None)
         )

@@ -22,9 +22,10 @@ from tollway.dead_letters.reading.mark_log import read_marks
 from tollway.dead_letters.reading.originals import OriginalJobs
 from tollway.dead_letters.reading.scan import Letter, LetterScan
 from tollway.dead_letters.redrive.change import Change, change_of
-from tollway.dead_letters.redrive.next_job import Terms
+from tollway.dead_letters.redrive.next_job import JobJudge, Terms
 from tollway.dead_letters.redrive.run import Manner, RedriveRun
 from tollway.dead_letters.redrive.source import FileSource, TopicSource
+from tollway.dead_letters.redrive.transactions import LARGEST_JOB
 from tollway.dead_letters.report import (
     Canary,
     ExportReport,
@@ -37,7 +38,6 @@ from tollway.dead_letters.report import (
 from tollway.errors import InvalidSettings
 from tollway.output import Output
 from tollway.producer import DEFAULT_JOB_LIMIT
-from tollway.sender import MAX_REQUEST_SIZE
 from tollway_schemas import DEFAULT_PREFIX, DeadLetter, Mark, TopicNames
 from tollway_schemas.keys import ending_key, mark_key
 
@@ -77,6 +77,8 @@ class RedriveOptions(TypedDict, total=False):
     """As `revalidate`, and where none passes the job is a dead letter again, uncalled."""
     deadline: timedelta | None
     """How long each has from now; what it was given at first if absent."""
+    generation: int
+    """Publish each as this generation at the least; as its next one if absent."""
     dry_run: bool
     """Publish nothing; say what would be done."""
     rate: float | None
@@ -105,18 +107,24 @@ class DeadLetters:
         prefix: str = DEFAULT_PREFIX,
         by: str | None = None,
         max_job_bytes: int = DEFAULT_JOB_LIMIT,
+        judge: JobJudge | None = None,
     ) -> None:
-        """`by`: who marks, `user@host` by default. Raises InvalidSettings."""
+        """`by`: who marks, `user@host` by default.
+
+        `judge` says what is wrong with an edited or mended job, such as a schema that is none: this
+        package alone has no validator of JSON Schema. Raises InvalidSettings.
+        """
         if connection is None:
             connection = KafkaConnection.from_environment()
         elif isinstance(connection, str):
             connection = KafkaConnection(connection)
-        if not 0 < max_job_bytes < MAX_REQUEST_SIZE:
-            raise InvalidSettings(f"max_job_bytes must be between 1 and {MAX_REQUEST_SIZE - 1:,}")
+        if not 0 < max_job_bytes <= LARGEST_JOB:
+            raise InvalidSettings(f"max_job_bytes must be between 1 and {LARGEST_JOB:,}")
         self._connection = connection
         self._names = TopicNames(prefix)
         self._by = (by or _who())[:_LONGEST_BY]
         self._max_job_bytes = max_job_bytes
+        self._judge = judge
 
     async def __aenter__(self) -> Self:
         return self
@@ -218,7 +226,8 @@ class DeadLetters:
             journal = JournalAnswers(self._connection, self._names.journal, say)
             stack.push_async_callback(journal.close)
             source = TopicSource(scan, wanted, change, originals, journal)
-            run = RedriveRun(self._connection, source, self._terms(change), manner, say)
+            terms = replace(self._terms(change), least_generation=options.get("generation", 1))
+            run = RedriveRun(self._connection, source, terms, manner, say)
             return await run.run(dry_run=options.get("dry_run", False))
 
     async def redrive_from(
@@ -325,7 +334,13 @@ class DeadLetters:
         return LetterScan(self._connection, self._names, say, since)
 
     def _terms(self, change: Change) -> Terms:
-        return Terms(names=self._names, change=change, by=self._by, most_bytes=self._max_job_bytes)
+        return Terms(
+            names=self._names,
+            change=change,
+            by=self._by,
+            most_bytes=self._max_job_bytes,
+            judge=self._judge,
+        )
 
 
 async def _exported(letter: Letter, originals: OriginalJobs) -> tuple[dict[str, Any], bool]:

@@ -13,10 +13,7 @@ from tollway.dead_letters.redrive.outbox import Item, Outbox, Pace
 from tollway.dead_letters.redrive.transactions import Outgoing, RouteWriters
 from tollway.dead_letters.report import MarkReport, OnProgress, Progress, Skip
 from tollway.errors import (
-    BrokerUnreachable,
-    Fenced,
     InvalidSettings,
-    RedriveInterrupted,
     UnknownTopic,
 )
 from tollway_schemas import Fate, Mark, TopicNames
@@ -77,17 +74,10 @@ class Marking:
                 Pace(None),
                 lambda written: self._on_progress(Progress("marking", written, total)),
             )
-            try:
+            async with outbox.writing():
                 async for letter in self._meant(wanted, None):
                     if self._is_due(letter):
                         await outbox.add(self._item(letter))
-                await outbox.flush()
-            except Fenced as error:
-                raise Fenced(error.route, outbox.written) from None
-            except BrokerUnreachable as error:
-                raise RedriveInterrupted(outbox.written, str(error)) from error
-            finally:
-                await outbox.close()
             return outbox.written
 
     async def _meant(self, wanted: Filter, stage: str | None) -> AsyncIterator[Letter]:

@@ -94,14 +94,13 @@ class FetchedRecords:
 
     def _of_batch(self, frame: Frame, behind: int) -> Iterator[Any]:
         if frame.magic == _FORMAT:
-            yield from self._of_format_2(frame, behind)
-        elif frame.magic in (0, 1):
-            yield from self._of_old_format(frame, behind)
-        elif frame.magic is None:
-            yield from self._step_over(frame, behind, "says a length that is not its own")
-        else:
-            why = f"has format {frame.magic}, which this release does not know"
-            yield from self._step_over(frame, behind, why)
+            return self._of_format_2(frame, behind)
+        if frame.magic in (0, 1):
+            return self._of_old_format(frame, behind)
+        if frame.magic is None:
+            return self._step_over(frame, behind, "says a length that is not its own")
+        why = f"has format {frame.magic}, which this release does not know"
+        return self._step_over(frame, behind, why)
 
     def _of_format_2(self, frame: Frame, behind: int) -> Iterator[Any]:
         header = BatchHeader.of(frame.raw)
@@ -164,10 +163,10 @@ class FetchedRecords:
             )
             return
         raw = without_codec(frame.raw, body) if header.codec else frame.raw
-        expected = header.base_offset
+        expected, last = header.base_offset, header.last_offset
         try:
             for record in DefaultRecordBatch(memoryview(raw)):
-                if not expected <= record.offset <= header.last_offset:
+                if not expected <= record.offset <= last:
                     break
                 expected = record.offset + 1
                 if record.offset < self.next_fetch_offset:
@@ -178,7 +177,7 @@ class FetchedRecords:
                 return
         except Exception:  # noqa: BLE001, S110 what it stumbles over may be anything: read below
             pass
-        yield from self._given(entries(header, body, self.next_fetch_offset), header.last_offset)
+        yield from self._given(entries(header, body, self.next_fetch_offset), last)
 
     def _of_old_format(self, frame: Frame, behind: int) -> Iterator[Any]:
         fetched, is_old = self._fetched, frame.offset < self.next_fetch_offset

@@ -58,6 +58,7 @@ class Gauges:
     def _lanes(self) -> None:
         state, watched = self._state, self._watched
         for name, lane in watched.lanes.items():
+            state.in_flight.labels(name).set(lane.admission.in_flight)
             state.waiting.labels(name).set(watched.worker.dispatcher.held(name))
             paused = watched.commands.paused_until(name, self._clock.now()) is not None
             now = shown(lane.admission.state, paused=paused)

@@ -45,7 +45,7 @@ from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.pipeline.admit import Admission
 from tollway_workers.pipeline.call import JobExecutor, Lane
-from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.check import Checks
 from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.exact_cache import ExactCache
@@ -213,8 +213,11 @@ class WorkerApp:
         settings = SinkSettings(
             client=self._client, most_bytes=largest_record(self._settings.kafka)
         )
-        ours, theirs = needed_topics(self._settings), self._settings.kafka.reply_topics
-        return KafkaSink(settings, self._clock, [*ours, *theirs], theirs)
+        kafka = self._settings.kafka
+        # What marks say is a courtesy: without it outcomes are written all the same.
+        isolated = (*kafka.reply_topics, TopicNames(kafka.prefix).marks)
+        topics = dict.fromkeys((*needed_topics(self._settings), *isolated))
+        return KafkaSink(settings, self._clock, topics, isolated)
 
     def _new_liveness(self) -> Liveness:
         kafka = self._settings.kafka
@@ -327,7 +330,7 @@ class WorkerApp:
         rule = RuleAnswers(self._rules, validator, checks, self._clock, unanswered)
         return StandIns((KnownAnswers(self._exact), rule))
 
-    def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> tuple[Check, ...]:
+    def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> Checks:
         return checks_in_order(
             routes=self._settings.routes,
             admissions={name: lane.admission for name, lane in self._lanes.items()},

@@ -9,8 +9,9 @@ _ALL = frozenset(Provenance)
 def accepted(progress: JobProgress) -> frozenset[Provenance]:
     """What both the route and the job accept; all where neither says."""
     if progress.accepts is None:
-        said = (progress.route.accept, progress.job.accept)
-        progress.accepts = _ALL.intersection(*(each for each in said if each is not None))
+        by_route, by_job = progress.route.accept, progress.job.accept
+        accepts = _ALL if by_route is None else _ALL.intersection(by_route)
+        progress.accepts = accepts if by_job is None else accepts.intersection(by_job)
     return progress.accepts
 
 

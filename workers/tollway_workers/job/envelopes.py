@@ -8,7 +8,7 @@ every record to its schema.
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import orjson
 
@@ -28,6 +28,7 @@ from tollway_workers.job.readable_json import is_too_deep
 
 #: Instants of records are before the year 9000.
 _LAST_SECOND = datetime(9000, 1, 1, tzinfo=UTC).timestamp() - 1.0
+Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 #: How much of a value that is too large is kept.
@@ -75,10 +76,10 @@ class Unbuildable(Exception):
         self.cause = cause
 
 
-def built(build: Callable[[], Made]) -> Made:
-    """What `build` makes. Raises Unbuildable."""
+def built(build: Callable[Given, Made], *given: Given.args, **named: Given.kwargs) -> Made:
+    """What `build` makes of its arguments. Raises Unbuildable."""
     try:
-        return build()
+        return build(*given, **named)
     except Exception as error:
         raise Unbuildable(error) from error
 
@@ -93,39 +94,39 @@ def reply(
         "version": SCHEMA_VERSION,
         "job_id": job.id,
         "generation": job.generation,
-        "status": "failed",
         "route": job.route,
+        "tenant": job.tenant,
+        "run": job.run,
+        "labels": job.labels or None,
+        "token": token_of(job),
         "attempts": [orjson.Fragment(progress.encoded(attempt)) for attempt in progress.attempts],
+        "uncharged": {kind.value: calls for kind, calls in progress.uncharged.items()} or None,
+        "waited": progress.waited,
+        "usage": None if usage is None else orjson.Fragment(encode(usage)),
+        "cost": None if cost is None else str(cost),
+        "lane": ending.lane,
         "created_at": job.created_at,
         "finished_at": instant(now),
         "worker": worker,
     }
-    uncharged = {kind.value: calls for kind, calls in progress.uncharged.items()} or None
-    _add(fields, tenant=job.tenant, run=job.run, labels=job.labels or None, uncharged=uncharged)
-    _add(fields, waited=progress.waited)
-    fields["token"] = token_of(job)
-    if usage is not None:
-        fields["usage"] = orjson.Fragment(encode(usage))
-    if cost is not None:
-        fields["cost"] = str(cost)
     if isinstance(ending, Completed):
         fields["status"] = "completed"
         fields["answer"] = orjson.Fragment(_answer(ending))
-        fields["provenance"] = ending.provenance.value
+        fields["provenance"] = ending.provenance
         fields["scripted"] = ending.scripted
+        fields["model"] = ending.model
         # An answer whose own topic takes nothing is a dead letter too.
-        _add(fields, lane=ending.lane, model=ending.model, dead_letter=dead or None)
-        _add(fields, revalidated=True if ending.stored else None)
+        fields["dead_letter"] = dead or None
+        fields["revalidated"] = True if ending.stored else None
         if ending.cached is not None:
             fields["age"] = round(ending.age, 3)
             fields["cached_from"] = orjson.Fragment(encode(ending.cached.source))
     else:
-        if ending.failure_class is FailureClass.CANCELLED:
-            fields["status"] = "cancelled"
+        cancelled = ending.failure_class is FailureClass.CANCELLED
+        fields["status"] = "cancelled" if cancelled else "failed"
         fields["failure"] = orjson.Fragment(encode(ending))
         fields["dead_letter"] = dead
-        _add(fields, lane=ending.lane)
-    return orjson.dumps(fields)
+    return _encoded(fields)
 
 
 def token_of(job: Job) -> str:
@@ -171,7 +172,7 @@ def journal_record(
                 encoded = _body(body, int(room * part), is_json=is_json)
                 fields[name] = orjson.Fragment(encoded)
                 room -= len(encoded)
-    return orjson.dumps(fields)
+    return _encoded(fields)
 
 
 def journal_answer(
@@ -179,9 +180,9 @@ def journal_answer(
 ) -> bytes:
     """The same of an answer that no call was made for; `now` is seconds UTC."""
     fields = _journaled(progress, worker)
-    fields["provenance"] = answered.provenance.value
+    fields["provenance"] = answered.provenance
     fields["answered_at"] = instant(now)
-    _add(fields, revalidated=True if answered.stored else None)
+    fields["revalidated"] = True if answered.stored else None
     if answered.cached is not None:
         fields["age"] = round(answered.age, 3)
         fields["cached_from"] = orjson.Fragment(encode(answered.cached.source))
@@ -190,7 +191,7 @@ def journal_answer(
         fields["response"] = orjson.Fragment(
             _body(text.encode(), most_bytes - _MARGIN, is_json=False)
         )
-    return orjson.dumps(fields)
+    return _encoded(fields)
 
 
 def dead_letter(
@@ -256,15 +257,16 @@ def instant(seconds: float) -> datetime:
 def _journaled(progress: JobProgress, worker: str) -> dict[str, object]:
     """What every journal record says of its job."""
     job = progress.job
-    fields: dict[str, object] = {
+    return {
         "version": SCHEMA_VERSION,
         "job_id": job.id,
         "generation": job.generation,
         "route": job.route,
+        "tenant": progress.tenant,
+        "run": job.run,
         "worker": worker,
+        "waited": progress.waited,
     }
-    _add(fields, tenant=progress.tenant, run=job.run, waited=progress.waited)
-    return fields
 
 
 def _answer(ending: Completed) -> bytes:
@@ -309,5 +311,6 @@ def _is_json(value: bytes) -> bool:
     return not is_too_deep(value)
 
 
-def _add(fields: dict[str, object], **values: object) -> None:
-    fields.update({name: value for name, value in values.items() if value is not None})
+def _encoded(fields: dict[str, object]) -> bytes:
+    """The record as JSON; what is None is left out."""
+    return orjson.dumps({name: value for name, value in fields.items() if value is not None})

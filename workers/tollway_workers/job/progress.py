@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollway_schemas.attempt import Attempt
@@ -13,7 +14,7 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import ChatRequest
 from tollway_workers.config.shape.route import RouteSettings
-from tollway_workers.job.duplicates import job_digest
+from tollway_workers.job.duplicates import Identity, job_digest
 from tollway_workers.job.refusals import listed
 from tollway_workers.ownership.record import ReceivedRecord
 
@@ -61,7 +62,7 @@ class JobProgress:
     attempts: list[Attempt] = field(default_factory=list)
     #: Calls that were not charged, by class; those that are not listed included.
     uncharged: dict[FailureClass, int] = field(default_factory=dict)
-    failures: defaultdict[FailureClass, int] = field(default_factory=lambda: defaultdict(int))
+    failures: defaultdict[FailureClass, int] = field(default_factory=partial(defaultdict, int))
     bad_answers: list[BadAnswer] = field(default_factory=list)
     #: How far chance explains its failures that a lane may cause, how many there were, and what
     #: the lane's calls had brought at the last (lanes/evidence.py).
@@ -78,8 +79,8 @@ class JobProgress:
     waited: str | None = None
     #: What the next call reserves; made once, and again when the request changes.
     cost: "Cost | None" = None
-    #: Whether copies of it that come meanwhile wait for its end.
-    first: bool = False
+    #: As what copies of it that come meanwhile wait for its end; None where it is a copy itself.
+    first: Identity | None = None
     #: An operator cancelled it while it was called: that call is its last.
     cancelled: bool = False
     #: What it takes for an answer; made once, see `accepted`.

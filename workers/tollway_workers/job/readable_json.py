@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import orjson
 import pydantic_core
 
+from tollway_schemas.no_json import has_long_number
+
 #: Levels of nesting that readers of our records take: pydantic's take 200, the record's included.
 DEEPEST = 180
 
@@ -41,8 +43,6 @@ _ESCAPE = re.compile(
 _LONE = 6
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _CONTROL = re.compile(r"[\x00-\x1f]")
-#: Digits that a double cannot hold.
-_LONG_NUMBER = re.compile(r"\d{19}")
 _SHORT_NUMBER = 300
 
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
@@ -119,7 +119,7 @@ def is_too_deep(encoded: bytes) -> bool:
 
 def _exact(text: str) -> Any:
     value = orjson.loads(text)
-    if _LONG_NUMBER.search(text) is None:
+    if not has_long_number(text.encode()):
         return value
     try:
         return pydantic_core.from_json(text)

@@ -164,7 +164,7 @@ class Breaker:
 
     def answered(self, call: BreakerCall, now: float) -> None:
         """A call brought an answer, whatever that is worth."""
-        if not self._end(call) or not self._speaks(call):
+        if not self._end(call) or call.started < self._valid_from:
             return
         if not call.slow:
             self._bucket(now).calls += 1
@@ -204,7 +204,8 @@ class Breaker:
 
     def ignored(self, call: BreakerCall) -> None:
         """A call ended in a way that says nothing of the lane, or was never sent."""
-        self._end(call)
+        if not call.ended:
+            self._end(call)
 
     def force_open(self, seconds: float, now: float) -> None:
         """An operator breaks the lane for so long, whatever its calls say."""

@@ -33,12 +33,3 @@ class Pace:
         """A call that was started at `started` was refused: calls of one wave count once."""
         if started >= self._at:
             self._pace, self._at = max(LEAST_PACE, self.at(now) * _DECREASE), now
-
-
-def believed(remaining: float, part: float, rate: float, latency: float) -> float:
-    """What may be left here, where a provider said `remaining` when it admitted a call.
-
-    `part` of the account is ours; the answer took `latency` seconds, in which `rate` units a second
-    have come back.
-    """
-    return remaining * part + rate * latency

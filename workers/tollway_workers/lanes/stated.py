@@ -22,11 +22,9 @@ class StatedLimits:
         self._holds: tuple[str, float] | None = None
         self._at = -inf
 
-    def state(self, pool: Pool, amount: float, now: float) -> None:
-        """An answer's headers say that this is the limit: less than ours holds, more does not."""
-        pool.state(amount, now)
-        if pool.borne < 1.0:
-            self._at = now
+    def note(self, now: float) -> None:
+        """An answer's headers have just said that a limit is less than ours."""
+        self._at = now
 
     def wait(self, pool: Pool | None, wait: float, now: float) -> float | None:
         """Seconds until a call that has to wait so long for the pool; None: ask the provider again.

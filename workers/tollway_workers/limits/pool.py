@@ -103,9 +103,12 @@ class Pool:
         self._rated()
         return part
 
-    def believe(self, most: float, now: float) -> None:
-        """There is no more left than this, by the provider's own count."""
+    def believe(self, remaining: float, latency: float, now: float) -> None:
+        """A provider said that the account has so much left as it admitted a call, `latency`
+        seconds ago: there is no more here than our part of it, and what has come back since.
+        """
         self.refill(now)
+        most = remaining * self.slices / self._shards + self.rate * latency
         self.level = min(self.level, most)
 
     def slow(self, pace: float, now: float) -> None:

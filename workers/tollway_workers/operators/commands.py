@@ -93,7 +93,7 @@ class Commands:
         """
         if self.known_until is not None and boottime - self.known_until > BLIND:
             return False
-        return self.paused_until(lane, now) is None
+        return now >= self._paused.get(lane, 0.0)
 
     def paused_until(self, lane: str, now: float) -> float | None:
         """When the lane's pause expires; None where it is not paused."""

@@ -191,7 +191,7 @@ class OwnedPartitions:
     @property
     def waiting(self) -> bool:
         """Whether records were read that may not start before a commit or another job's end."""
-        return any(not self._rests(partition) for partition in self._waiting)
+        return bool(self._waiting) and not all(map(self._rests, self._waiting))
 
     def idle(self, partition: Partition) -> bool:
         """Whether a partition has no incomplete offset, and is not being released."""

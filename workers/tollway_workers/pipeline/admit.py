@@ -24,7 +24,7 @@ from tollway_workers.lanes.breaker import Breaker, BreakerCall, BreakerState
 from tollway_workers.lanes.evidence import LaneEvidence, accuse, is_suspect
 from tollway_workers.lanes.gate import LONGEST_PROBE, LaneGate
 from tollway_workers.lanes.lane_wait import Hold
-from tollway_workers.lanes.pace import Pace, believed
+from tollway_workers.lanes.pace import Pace
 from tollway_workers.lanes.state import LaneState
 from tollway_workers.lanes.stated import StatedLimits
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
@@ -67,9 +67,7 @@ class Permit:
 
     def answered(self, started: float) -> None:
         """The call, sent at `started` (monotonic seconds), was answered, whatever that is worth."""
-        self.admission.trust(self.call)
-        self.admission.timed(started)
-        self.admission.on_answer(started)
+        self.admission.answered(self.call, started)
 
     def failed(
         self, failure: ProviderFailure, progress: JobProgress, started: float, reason: str
@@ -190,22 +188,20 @@ class Admission:
         self.quota.free()
         self.breaker.ignored(call)
 
-    def trust(self, call: BreakerCall) -> None:
-        """A call was answered: that speaks for the lane."""
-        self.evidence.answered()
-        self.breaker.answered(call, self._clock.monotonic())
-
-    def timed(self, started: float) -> None:
+    def answered(self, call: BreakerCall, started: float) -> None:
         """A call that was sent at `started` (monotonic seconds) is answered now."""
-        seconds = self._clock.monotonic() - started
+        now = self._clock.monotonic()
+        self._trust(call, now)
+        seconds = now - started
         mean = seconds if self.call_seconds is None else self.call_seconds
         self.call_seconds = mean + (seconds - mean) * _NEWEST
+        self.on_answer(started)
 
     def blame(self, call: BreakerCall, failure: ProviderFailure, progress: JobProgress) -> None:
         """A job's call failed: where its lane may be at fault, that speaks against lane and job."""
         row, now = FAILURE_TABLE[failure.failure_class], self._clock.monotonic()
         if row.about_job:
-            self.trust(call)
+            self._trust(call, now)
         elif row.lane_fault:
             if row.charged:
                 lane_down = self.breaker.state(now) in (BreakerState.OPEN, BreakerState.HALF_OPEN)
@@ -276,12 +272,13 @@ class Admission:
         """Why its next call can never be made here, in one sentence; None where it can, or where
         its prompt is not counted yet.
         """
-        if self.uncounted(progress):
+        if progress.cost is None and self.exact:
             return None
-        limit = self.quota.beyond(self.cost_of(progress))
+        cost = progress.cost or self.cost_of(progress)
+        limit = self.quota.beyond(cost)
         if limit is None:
             return None
-        needs = self.cost_of(progress)[limit.resource]
+        needs = cost[limit.resource]
         return (
             f"the job needs {needs:,.0f} tokens at once, more than {limit.name} of lane "
             f"{self.lane.name} ever lets through: raise largest_request, or lower shards"
@@ -387,9 +384,11 @@ class Admission:
                 continue
             limit, remaining = said.about(pool.resource)
             if limit:
-                self._stated.state(pool, limit, now)
+                pool.state(limit, now)
+                if pool.borne < 1.0:
+                    self._stated.note(now)
             if remaining is not None:
-                pool.believe(believed(remaining, pool.part, pool.rate, latency), now)
+                pool.believe(remaining, latency, now)
 
     @property
     def state(self) -> LaneState:
@@ -405,6 +404,11 @@ class Admission:
                 return LaneState.BROKEN
             case _:
                 return LaneState.PROBING
+
+    def _trust(self, call: BreakerCall, now: float) -> None:
+        """A call was answered, or failed by its job's fault: that speaks for the lane."""
+        self.evidence.answered()
+        self.breaker.answered(call, now)
 
     def _unpark_siblings(self, parked_by: FailureClass) -> None:
         now = self._clock.monotonic()

@@ -3,7 +3,7 @@ in `checks/`, and a line where the worker is put together.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -21,10 +21,19 @@ class Check(Protocol):
     def __call__(self, job: JobProgress, now: float, /) -> Decision | None:
         """How the job ends or goes on without a call; None where this check has nothing to say.
 
-        `now`: seconds since 1970. Asked when a job is read, when its prompt is counted, and at the
-        head of its queue: the same question must be cheap.
+        `now`: seconds since 1970.
         """
         ...
+
+
+class Checks(NamedTuple):
+    """All checks, in the order in which they are asked."""
+
+    #: Asked when a job is read, and when it comes back from a call.
+    when_read: tuple[Check, ...]
+    #: Those of them that may say something else while it waits: asked when its prompt is counted,
+    #: and at the head of its queue.
+    while_waiting: tuple[Check, ...]
 
 
 def outcome_of(checks: Sequence[Check], job: JobProgress, now: float) -> Decision | None:

@@ -45,14 +45,17 @@ class Copies:
 
     def find(self, job: JobProgress) -> Following | None:
         """None: it is the first of its kind here. A copy follows the first, or a reply's place."""
-        if job.first:
+        if job.first is not None:
             return None
-        found = self._memory.admit(_identity(job), job)
+        identity = _identity(job)
+        found = self._memory.admit(identity, job)
         if isinstance(found, ReplyPlace):
             self._go(self._read(job, found))
             return FOLLOWS
-        job.first = found
-        return None if found else FOLLOWS
+        if not found:
+            return FOLLOWS
+        job.first = identity
+        return None
 
     def learn(self, job: JobProgress, written: Written) -> None:
         """What the first was told is told to its copies, wherever that is known to stand.
@@ -60,13 +63,14 @@ class Copies:
         A deadline that passed and a cancelling operator ended that job alone: its copies go on. So
         they do where it was sent on without a reply.
         """
-        if not job.first:
+        identity = job.first
+        if identity is None:
             self._memory.gone(_identity(job), job)
         elif isinstance(written.outcome, Forwarded) or ends_it_alone(written.outcome):
             self.forget(job)
         else:
-            job.first = False
-            for copy in self._memory.replied(_identity(job), written.reply):
+            job.first = None
+            for copy in self._memory.replied(identity, written.reply):
                 if written.reply is None:
                     self._following.resume(copy)
                 else:
@@ -74,11 +78,12 @@ class Copies:
 
     def forget(self, job: JobProgress) -> None:
         """A job went elsewhere without a reply: the next of its copies is the first."""
-        if not job.first:
+        identity = job.first
+        if identity is None:
             self._memory.gone(_identity(job), job)
             return
-        job.first = False
-        for copy in self._memory.left(_identity(job)):
+        job.first = None
+        for copy in self._memory.left(identity):
             self._following.resume(copy)
 
     async def _read(self, copy: JobProgress, place: ReplyPlace) -> None:

@@ -173,9 +173,14 @@ class Dispatcher:
         return [job for lane in self._lanes.values() for job in lane.take(wanted)]
 
     def take_queued(self, wanted: Callable[[JobProgress], bool]) -> list[JobProgress]:
-        """The same of those that wait for a call of their own, and follow none."""
-        lanes = self._lanes.values()
-        return [job for lane in lanes for job in lane.take(wanted, following=False)]
+        """The same of those that follow no other job: their call, or the answers that they carry
+        themselves, are what they wait for.
+        """
+        return [
+            job
+            for lane in self._lanes.values()
+            for job in lane.take(wanted, following=lambda each: each.revalidated)
+        ]
 
     def pump_all(self) -> None:
         """Start whatever all lanes admit: nothing could start for a while, and may now."""

@@ -76,7 +76,7 @@ class OutcomePublisher:
             sink, settings.topics, settings.worker, settings.reply_topics, clock
         )
 
-    def may_reply_to(self, address: ReplyAddress | None) -> bool:
+    def may_reply_to(self, address: ReplyAddress) -> bool:
         """Whether a job may have its reply there."""
         return self._replies.may_go_to(address)
 
@@ -128,14 +128,17 @@ class OutcomePublisher:
         )
         await self._send(OutgoingRecord(settings.topics.dead_letters, key, value, about))
 
-    async def publish_mark(
+    def mark_of(
         self, progress: JobProgress, outcome: Outcome, routes: Mapping[str, RouteSettings]
-    ) -> None:
-        """What became of the dead letter that a redriven job was: a courtesy to operators."""
+    ) -> OutgoingRecord | None:
+        """What is to be said of the dead letter that a redriven job was, if anything is."""
         worker, now = self._settings.worker, self._clock.now()
         mark = ending_mark(progress, outcome, routes, worker=worker, now=now)
-        if mark is not None:
-            await self._send(OutgoingRecord(self._settings.topics.marks, *mark, []))
+        return None if mark is None else OutgoingRecord(self._settings.topics.marks, *mark, [])
+
+    async def publish_mark(self, mark: OutgoingRecord) -> None:
+        """Return once it is written: a courtesy to operators."""
+        await self._send(mark)
 
     async def _write(
         self,
@@ -166,14 +169,13 @@ class OutcomePublisher:
     ) -> tuple[Forwarded, Awaitable[object]]:
         settings, job = self._settings, progress.job
         way = built(
-            lambda: leaving(
-                progress,
-                outcome,
-                names=settings.topics,
-                tiers=settings.tiers,
-                now=self._clock.now(),
-                most_bytes=settings.most_bytes,
-            )
+            leaving,
+            progress,
+            outcome,
+            names=settings.topics,
+            tiers=settings.tiers,
+            now=self._clock.now(),
+            most_bytes=settings.most_bytes,
         )
         value = progress.record.value or b""
         record = OutgoingRecord(way.topic, job_key(job.id), value, way.headers)
@@ -221,15 +223,13 @@ class OutcomePublisher:
         lines: list[Awaitable[object]] = []
         if exchange is not None:
             value = built(
-                lambda: outgoing.journal_record(progress, exchange, worker=worker, most_bytes=most)
+                outgoing.journal_record, progress, exchange, worker=worker, most_bytes=most
             )
             lines.append(await self._journal_line(progress, value))
         if isinstance(outcome, Completed) and _without_a_call(outcome):
             now = self._clock.now()
             value = built(
-                lambda: outgoing.journal_answer(
-                    progress, outcome, worker=worker, now=now, most_bytes=most
-                )
+                outgoing.journal_answer, progress, outcome, worker=worker, now=now, most_bytes=most
             )
             lines.append(await self._journal_line(progress, value))
         return lines
@@ -241,19 +241,18 @@ class OutcomePublisher:
     async def _dead_letter(self, progress: JobProgress, outcome: DeadLettered) -> None:
         job, settings = progress.job, self._settings
         value = built(
-            lambda: outgoing.dead_letter(
-                progress,
-                outcome,
-                by=self._writer(),
-                now=self._clock.now(),
-                most_bytes=settings.most_bytes,
-            )
+            outgoing.dead_letter,
+            progress,
+            outcome,
+            by=self._writer(),
+            now=self._clock.now(),
+            most_bytes=settings.most_bytes,
         )
-        described = about(progress, progress.tenant) + headers.encode(
-            (
-                (headers.FAILURE_CLASS, outcome.failure.failure_class.value),
-                (headers.ATTEMPTS, str(progress.calls)),
-            )
+        described = about(
+            progress,
+            progress.tenant,
+            (headers.FAILURE_CLASS, outcome.failure.failure_class),
+            (headers.ATTEMPTS, str(progress.calls)),
         )
         await self._send(
             OutgoingRecord(

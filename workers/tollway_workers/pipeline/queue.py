@@ -99,17 +99,21 @@ class LaneQueue:
         return chain(self.later, self.waiting.upcoming())
 
     def take(
-        self, wanted: Callable[[JobProgress], bool], *, following: bool = True
+        self,
+        wanted: Callable[[JobProgress], bool],
+        *,
+        following: Callable[[JobProgress], bool] = lambda _: True,
     ) -> list[JobProgress]:
-        """Remove and return the jobs that `wanted` says yes to; `following`: of those too."""
+        """Remove and return the jobs that `wanted` says yes to; of those that follow, `following`
+        too.
+        """
         taken = self.waiting.take(wanted)
         for job in [job for job in self.later if wanted(job)]:
             self.later.pop(job).cancel()
             taken.append(job)
-        if following:
-            for job in [job for job in self.following if wanted(job)]:
-                del self.following[job]
-                taken.append(job)
+        for job in [job for job in self.following if wanted(job) and following(job)]:
+            del self.following[job]
+            taken.append(job)
         for job in taken:
             self.leave(job)
         return taken

@@ -41,9 +41,9 @@ class ReplyWriter:
         self._theirs = reply_topics
         self._clock = clock
 
-    def may_go_to(self, address: ReplyAddress | None) -> bool:
+    def may_go_to(self, address: ReplyAddress) -> bool:
         """Whether a job may have its reply there."""
-        return address is None or address.topic == self._ours or address.topic in self._theirs
+        return address.topic == self._ours or address.topic in self._theirs
 
     async def send(
         self,
@@ -57,23 +57,21 @@ class ReplyWriter:
 
         Raises RecordTooLarge, Unbuildable, TopicUnavailable; what it returns may raise that too.
         """
-        status, provenance, scripted = "failed", None, None
         if isinstance(ending, Completed):
-            status, provenance = "completed", ending.provenance.value
+            status, provenance = "completed", ending.provenance
             scripted = "true" if ending.scripted else None
-        elif ending.failure_class is FailureClass.CANCELLED:
-            status = "cancelled"
-        described = about(progress, progress.job.tenant) + headers.encode(
-            (
-                (headers.STATUS, status),
-                (headers.PROVENANCE, provenance),
-                (headers.SCRIPTED, scripted),
-            )
+        else:
+            cancelled = ending.failure_class is FailureClass.CANCELLED
+            status, provenance, scripted = "cancelled" if cancelled else "failed", None, None
+        described = about(
+            progress,
+            progress.job.tenant,
+            (headers.STATUS, status),
+            (headers.PROVENANCE, provenance),
+            (headers.SCRIPTED, scripted),
         )
         value = built(
-            lambda: outgoing.reply(
-                progress, ending, dead=dead, worker=self._worker, now=self._clock.now()
-            )
+            outgoing.reply, progress, ending, dead=dead, worker=self._worker, now=self._clock.now()
         )
         return await self._sink.send(self._record(progress.job, value, described, ours=ours))
 
@@ -128,13 +126,17 @@ class ReplyWriter:
         return OutgoingRecord(address.topic, job_key(job.id), value, described, address.partition)
 
 
-def about(progress: JobProgress, tenant: str | None) -> list[tuple[str, bytes]]:
-    """The service's own headers, then ours anew."""
+def about(
+    progress: JobProgress, tenant: str | None, *more: tuple[str, str | None]
+) -> list[tuple[str, bytes]]:
+    """The service's own headers, then ours anew, and what is to be said besides."""
     passed = headers.of_the_service(progress.record.headers)
-    return passed + our_headers(progress, tenant)
+    return passed + our_headers(progress, tenant, *more)
 
 
-def our_headers(progress: JobProgress, tenant: str | None) -> list[tuple[str, bytes]]:
+def our_headers(
+    progress: JobProgress, tenant: str | None, *more: tuple[str, str | None]
+) -> list[tuple[str, bytes]]:
     """What a reply or a dead letter says of its job without being decoded.
 
     `tenant`: a reply repeats what its service said, a dead letter says whom we believed.
@@ -148,5 +150,6 @@ def our_headers(progress: JobProgress, tenant: str | None) -> list[tuple[str, by
             (headers.TENANT, tenant),
             (headers.RUN, job.run),
             (headers.DIGEST, progress.digest),
+            *more,
         )
     )

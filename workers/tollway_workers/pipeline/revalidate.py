@@ -3,6 +3,7 @@
 No permit is taken and no call is made, so it goes on while the job's lane is parked or full.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -17,12 +18,16 @@ from tollway_workers.pipeline.publish import Written
 from tollway_workers.pipeline.stored import StoredAnswers, given_up_again
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry.events import FleetEvents
+from tollway_workers.validation.checks import THREADS
 
 log = structlog.get_logger(__name__)
 
 
 class Revalidation:
-    """A `Lookup`: the answers that a job carries itself. They answer that job, and no other."""
+    """A `Lookup`: the answers that a job carries itself. They answer that job, and no other.
+
+    State: `_holding` (the tasks that hold jobs' answers to them, or wait for their turn).
+    """
 
     def __init__(
         self,
@@ -30,7 +35,7 @@ class Revalidation:
         following: FollowingJobs,
         events: FleetEvents,
         *,
-        go: Callable[[Coroutine[Any, Any, None]], object],
+        go: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         end: Callable[[JobProgress, Outcome], None],
     ) -> None:
         """`go` runs a task; `end` begins to write the outcome of a job that was not called."""
@@ -39,6 +44,9 @@ class Revalidation:
         self._events = events
         self._go = go
         self._end = end
+        # What waits for a thread of the route's check would use up the check's time.
+        self._turns = asyncio.Semaphore(THREADS)
+        self._holding: dict[JobProgress, asyncio.Task[None]] = {}
 
     def find(self, job: JobProgress) -> Following | None:
         """A job follows its own stored answers, once; it has none left where it was called."""
@@ -48,19 +56,24 @@ class Revalidation:
         if not redrive.answers and not redrive.only_revalidate:
             return None
         job.revalidated = True
-        self._go(self._hold(job, redrive))
+        self._holding[job] = holding = self._go(self._hold(job, redrive))
+        holding.add_done_callback(lambda _: self._holding.pop(job, None))
         return FOLLOWS
 
     def learn(self, job: JobProgress, written: Written) -> None:
-        """Nothing: what a job carries is its own."""
+        """A job that ended otherwise needs no answer any more."""
+        self.forget(job)
 
     def forget(self, job: JobProgress) -> None:
-        """Nothing: the worker that has the job next holds its answers anew."""
+        """The worker that has the job next holds its answers anew."""
+        if (holding := self._holding.get(job)) is not None:
+            holding.cancel()
 
     async def _hold(self, job: JobProgress, redrive: Redrive) -> None:
         outcome: Outcome | None
         try:
-            held = await self._stored.hold(job, redrive)
+            async with self._turns:
+                held = await self._stored.hold(job, redrive)
         except Exception as error:  # noqa: BLE001 a bug met by one job must not end the others'
             log.error(
                 "unexpected exception while revalidating a job's stored answers: they are no use",

@@ -21,7 +21,12 @@ from tollway_workers.validation.validator import ResultValidator
 
 _STRENGTH = {each: place for place, each in enumerate(Provenance)}
 _FINISHES = frozenset(Finish)
-_CLASSES = {each.value: each for each in FailureClass}
+#: What a job may be given up as again: not what an operator's command or a worker's death did.
+_CLASSES = {
+    each.value: each
+    for each in FailureClass
+    if each not in (FailureClass.CANCELLED, FailureClass.WORKER_CRASHED)
+}
 
 
 class Held(NamedTuple):

@@ -150,7 +150,7 @@ class Sweep:
         began = self._clock.monotonic()
         leaving = self._leaving(queue, walk)
         if leaving:
-            for job in queue.take(lambda each: each in leaving, following=False):
+            for job in queue.take(lambda each: each in leaving, following=lambda _: False):
                 if walk.down or isinstance(leaving[job], Forwarded):
                     job.waited = walk.why
                 self._end(job, leaving[job])

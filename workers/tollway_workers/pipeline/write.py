@@ -1,7 +1,7 @@
 """Holds outcomes until Kafka has them: what is paid for is never given up."""
 
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import count
 from typing import TypeVar
 
@@ -64,33 +64,30 @@ class OutcomeWriter:
 
         Cancelled, some of it may be written: the job then comes again.
         """
-        publisher = self._publisher
-        with self._holding():
-            try:
-                return await self._until(lambda: publisher.publish(progress, outcome, exchange))
-            except Unbuildable as unbuildable:
-                log.error(
-                    "unexpected exception while encoding a job's outcome: it is a dead letter",
-                    job=progress.job.id,
-                    **error_fields(unbuildable.cause),
-                )
-                return await self._write_bug(progress, unbuildable.cause)
+        try:
+            return await self._until(partial(self._publisher.publish, progress, outcome, exchange))
+        except Unbuildable as unbuildable:
+            log.error(
+                "unexpected exception while encoding a job's outcome: it is a dead letter",
+                job=progress.job.id,
+                **error_fields(unbuildable.cause),
+            )
+            return await self._write_bug(progress, unbuildable.cause)
 
     async def refuse(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
         """Return once a record that holds no job is a dead letter with its raw bytes."""
-        with self._holding():
-            await self._until(lambda: self._publisher.publish_undecodable(record, failure, route))
+        publisher = self._publisher
+        await self._until(partial(publisher.publish_undecodable, record, failure, route))
 
     async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> bool:
         """Return once the reply of the first is the copy's, too; False where no topic takes it."""
-        with self._holding():
-            return await self._until(lambda: self._publisher.publish_copy(copy, value, about))
+        return await self._until(partial(self._publisher.publish_copy, copy, value, about))
 
     async def _write_bug(self, progress: JobProgress, cause: Exception) -> Written:
         """Give the job up: with all that is known of it, or as the bytes that were read."""
         publisher, given_up = self._publisher, bug(cause, progress.lane)
         try:
-            return await self._until(lambda: publisher.publish(progress, given_up, None))
+            return await self._until(partial(publisher.publish, progress, given_up, None))
         except Unbuildable as unbuildable:
             log.error(
                 "unexpected exception while encoding a dead letter: the job's raw bytes are one",
@@ -99,25 +96,30 @@ class OutcomeWriter:
             )
             failure, route = given_up.failure, progress.job.route
             await self._until(
-                lambda: publisher.publish_undecodable(progress.record, failure, route)
+                partial(publisher.publish_undecodable, progress.record, failure, route)
             )
         return Written(given_up, None)
 
     async def _until(self, write: Callable[[], Coroutine[None, None, Result]]) -> Result:
         """Write until it is written. Raises Unbuildable where that would be never."""
-        while True:
-            try:
-                return await write()
-            except Unbuildable:
-                raise
-            except Exception as error:  # noqa: BLE001 whatever Kafka's client says, it is held
-                self._events.write_failed(error)
-                log.warning(
-                    f"Kafka did not take an outcome; trying again in {_WRITE_AGAIN:g} s",
-                    **error_fields(error),
-                )
-            await self._recover()
-            await self._clock.sleep(_WRITE_AGAIN)
+        ticket = next(self._tickets)
+        self._held[ticket] = self._clock.monotonic()
+        try:
+            while True:
+                try:
+                    return await write()
+                except Unbuildable:
+                    raise
+                except Exception as error:  # noqa: BLE001 whatever Kafka's client says, it is held
+                    self._events.write_failed(error)
+                    log.warning(
+                        f"Kafka did not take an outcome; trying again in {_WRITE_AGAIN:g} s",
+                        **error_fields(error),
+                    )
+                await self._recover()
+                await self._clock.sleep(_WRITE_AGAIN)
+        finally:
+            del self._held[ticket]
 
     async def _recover(self) -> None:
         try:
@@ -127,12 +129,3 @@ class OutcomeWriter:
                 f"could not reconnect the producer to Kafka; trying again in {_WRITE_AGAIN:g} s",
                 **error_fields(error),
             )
-
-    @contextmanager
-    def _holding(self) -> Iterator[None]:
-        ticket = next(self._tickets)
-        self._held[ticket] = self._clock.monotonic()
-        try:
-            yield
-        finally:
-            del self._held[ticket]

@@ -58,13 +58,13 @@ class KnownSecrets:
 
     def hide(self, body: bytes) -> bytes:
         """`body` with each secret in it replaced; of JSON it is still JSON."""
+        if not self._forms:
+            return body
         lower = body.lower()
         for form in self._forms:
             if form in lower:
                 body = _replaced(body, lower, form)
                 lower = body.lower()
-        if not self._forms:
-            return body
         if self._may_be_broken(body, lower):
             escape = _ESCAPE_OR_BREAK
         elif any(mark in body for mark in _ESCAPE_MARKS):

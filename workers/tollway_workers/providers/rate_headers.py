@@ -1,12 +1,11 @@
 """What an answer's headers say of the account's limits, in one vocabulary for all protocols."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tollway_workers.config.shape.contract import Resource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateHeaders:
+class RateHeaders(NamedTuple):
     """Limits by the minute and what remains of them; None where nothing is said, or unreadably."""
 
     limit_requests: int | None = None

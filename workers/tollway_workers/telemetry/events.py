@@ -11,16 +11,12 @@ from tollway_workers.job.progress import JobProgress
 class FleetEvents(Protocol):
     """Called synchronously from the event loop; must be quick and must not raise."""
 
-    def call_started(self, lane: str) -> None:
-        """A permit was given and a call is on its way."""
-        ...
-
     def call_slow(self, lane: str) -> None:
         """A call on its way has no first token after the lane's `slow_after`; it goes on."""
         ...
 
-    def call_ended(self, lane: str, attempt: Attempt | None) -> None:
-        """A call ended, well or badly; None where nothing was sent after all."""
+    def call_ended(self, lane: str, attempt: Attempt) -> None:
+        """A call ended, well or badly."""
         ...
 
     def job_ended(self, progress: JobProgress, outcome: Outcome) -> None:

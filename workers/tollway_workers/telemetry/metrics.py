@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import Failure
+from tollway_schemas.provenance import Provenance
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import LaneConfig
@@ -19,7 +20,7 @@ from tollway_workers.job.outcome import (
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry import definitions as d
-from tollway_workers.telemetry.instruments import counter, gauge, histogram
+from tollway_workers.telemetry.instruments import counter, histogram
 from tollway_workers.telemetry.saved import Saved
 from tollway_workers.telemetry.state import StateGauges
 
@@ -40,7 +41,6 @@ class LaneMetrics:
         self._metrics = metrics
         self._name = lane.name
         self._genai = ("chat", lane.provider_name, lane.model)
-        self.in_flight = metrics.in_flight.labels(lane.name)
         self.slow = metrics.slow.labels(lane.name)
         self.first_token_seconds = metrics.first_token_seconds.labels(*self._genai)
         self.cost = metrics.cost.labels(lane.name)
@@ -91,26 +91,19 @@ class Metrics:
         self.tokens = histogram(d.TOKENS, self.registry)
         self.cost = counter(d.COST, self.registry)
         self.unpriced = counter(d.UNPRICED, self.registry)
-        self.in_flight = gauge(d.IN_FLIGHT, self.registry)
         self.write_failures = counter(d.WRITE_FAILURES, self.registry)
         self.state = StateGauges(self.registry)
         self._lanes = {name: LaneMetrics(self, lane) for name, lane in lanes.items()}
         self._routes: dict[tuple[str, type], tuple[Counter, Histogram]] = {}
-
-    def call_started(self, lane: str) -> None:
-        """A permit was given and a call is on its way."""
-        self._lanes[lane].in_flight.inc()
+        self._provenances: dict[tuple[str, Provenance], Counter] = {}
 
     def call_slow(self, lane: str) -> None:
         """A call has no first token after the lane's `slow_after`."""
         self._lanes[lane].slow.inc()
 
-    def call_ended(self, lane: str, attempt: Attempt | None) -> None:
-        """A call ended; None where nothing was sent after all."""
+    def call_ended(self, lane: str, attempt: Attempt) -> None:
+        """A call ended, well or badly."""
         metrics = self._lanes[lane]
-        metrics.in_flight.dec()
-        if attempt is None:
-            return
         ending = "ok" if attempt.failure_class is None else attempt.failure_class.value
         calls, seconds = metrics.ending(ending)
         calls.inc()
@@ -158,7 +151,11 @@ class Metrics:
         log.warning("the rule of a route had no answer", route=route, why=why, **about)
 
     def _answered(self, route: str, outcome: Completed) -> None:
-        self.answers.labels(route, outcome.provenance.value).inc()
+        key = route, outcome.provenance
+        answers = self._provenances.get(key)
+        if answers is None:
+            answers = self._provenances[key] = self.answers.labels(route, outcome.provenance.value)
+        answers.inc()
         if outcome.cached is not None:
             self.saved.count(route, outcome.cached)
         for repair in outcome.answer.repairs:

@@ -10,6 +10,7 @@ class StateGauges:
     """Gauges of a worker's ownership, signs of life and outstanding work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.in_flight = gauge(d.IN_FLIGHT, registry)
         self.waiting = gauge(d.WAITING, registry)
         self.parked = gauge(d.PARKED, registry)
         self.lane_state = gauge(d.LANE_STATE, registry)

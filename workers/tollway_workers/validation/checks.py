@@ -22,7 +22,7 @@ from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.validation.engine import LONGEST_PROBLEM, MOST_PROBLEMS
 
 #: Threads of one route for a check that is no coroutine.
-_THREADS = 4
+THREADS = 4
 #: Characters of an answer above which its copy is made in a thread.
 _LARGEST_INLINE = 64 * 1024
 
@@ -48,7 +48,7 @@ class RouteChecks:
         self._checks = dict(checks)
         self._failed = failed
         self._in_loop = {route for route, check in checks.items() if is_coroutine(check.check)}
-        self._threads = {route: OwnThreads(f"check-{route}", _THREADS) for route in self._checks}
+        self._threads = {route: OwnThreads(f"check-{route}", THREADS) for route in self._checks}
 
     async def check(self, job: Job, answer: Answer) -> None:
         """Raises InvalidResult if the check of the job's route finds anything wrong, or fails."""

@@ -1,6 +1,7 @@
 """Output schemas: measured, compiled where that is cheap, and kept within bounds."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,13 +76,13 @@ class KnownSchema:
             characters <= self.here_up_to or characters <= _COUNTED_UP_TO
         )
 
-    def judged_here(self, values: list[Any], characters: int) -> jsonschema_rs.Validator | None:
+    def judged_here(self, values: Iterable[Any], characters: int) -> jsonschema_rs.Validator | None:
         """The validator, if to hold all `values` of a text against it takes no time to speak of."""
         if characters <= self.here_up_to:
             return self.validator
         if not self.may_judge_here(characters):
             return None
-        counted = self.estimate(AnswerSize.of(values, characters))
+        counted = self.estimate(AnswerSize.of(list(values), characters))
         return self.validator if counted <= LONGEST_HERE else None
 
 

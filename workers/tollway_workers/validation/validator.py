@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -183,7 +184,8 @@ class ResultValidator:
         """The answer in `text`, as the schema wants it; raises InvalidResult."""
         encoded = encoded or encoded_schema(output.json_schema)
         schema = self._schemas.get(output.json_schema, encoded)
-        rules = replace(rules, want_object=output.mode == "json_object")
+        if output.mode == "json_object":
+            rules = replace(rules, want_object=True)
         found = _found_here(schema, output, text, rules)
         if found is None:
             estimate = schema.estimate(AnswerSize.at_most(len(text)))
@@ -211,11 +213,10 @@ def _found_here(
     if len(text) > _LARGEST_INLINE or not schema.may_judge_here(len(text)):
         return None
     reading = read(text, want_object=rules.want_object)
-    validator = schema.judged_here([each.value for each in reading.values], len(text))
+    validator = schema.judged_here((each.value for each in reading.values), len(text))
     if validator is None:
         return None
-    meant = Resolver(output.json_schema).looks_meant
-    index = choose(reading, lambda value: accepts(validator, value), meant)
+    index = choose(reading, partial(accepts, validator), Resolver(output.json_schema).looks_meant)
     if index is not None:
         return _as_found(reading.values[index])
     if output.strict and len(reading.values) == 1:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
-
 from tollway_schemas.headers import Headers
 from tollway_workers.job.endings import cancelled, copy_too_large
 from tollway_workers.job.envelopes import Exchange
@@ -18,13 +16,11 @@ from tollway_workers.pipeline.lookup import Lookup
 from tollway_workers.pipeline.publish import Written
 from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.write import OutcomeWriter
-from tollway_workers.safe_traceback import error_fields
 from tollway_workers.worker.commits import Commits
 from tollway_workers.worker.handover import is_leaving
+from tollway_workers.worker.letter_marks import LetterMarks
 from tollway_workers.worker.parts import Parts
 from tollway_workers.worker.tasks import Tasks
-
-log = structlog.get_logger(__name__)
 
 
 class Exits:
@@ -44,8 +40,7 @@ class Exits:
         self._source = parts.source
         self._events = parts.events
         self._stand_ins = parts.stand_ins
-        self._publisher = parts.publisher
-        self._routes = parts.reader.routes
+        self.marks = LetterMarks(parts.publisher, parts.reader.routes)
         self._writer = writer
         self._commits = commits
         self._tasks = tasks
@@ -75,20 +70,8 @@ class Exits:
             self._events.job_forwarded(written.outcome)
         else:
             self._events.job_ended(job, written.outcome)
-            if job.job.redrive is not None:
-                self._tasks.go(self._mark(job, written.outcome))
+            self.marks.say(job, written.outcome)
         self._learn(job, written)
-
-    async def _mark(self, job: JobProgress, outcome: Outcome) -> None:
-        """Say what became of the dead letter that a job was; nobody waits for it."""
-        try:
-            await self._publisher.publish_mark(job, outcome, self._routes)
-        except Exception as error:  # noqa: BLE001 whatever Kafka's client says, the job has ended
-            log.warning(
-                "could not write how a redriven job ended: its dead letter stays marked redriven",
-                job=job.job.id,
-                **error_fields(error),
-            )
 
     async def _stood_in(
         self, job: JobProgress, decision: StandIn, exchange: Exchange | None

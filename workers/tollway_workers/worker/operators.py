@@ -75,10 +75,6 @@ class Operators:
                 "operators' commands applied", records=said, waited=len(waited), called=len(called)
             )
 
-    def may_start(self, lane: str) -> bool:
-        """Whether calls may start on a lane, for all that operators said."""
-        return self._commands.may_start(lane, self._clock.now(), self._clock.boottime())
-
     def is_paused(self, lane: str) -> bool:
         """Whether an operator paused a lane."""
         return self._commands.paused_until(lane, self._clock.now()) is not None

@@ -1,6 +1,6 @@
 """What a worker is put together from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tollway_workers.clock import Clock
@@ -9,7 +9,7 @@ from tollway_workers.kafka.consume.relay_loop import Relay
 from tollway_workers.kafka.read.one_record import ReplyFinder
 from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.call import JobExecutor, Lane
-from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.check import Checks
 from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher
 from tollway_workers.pipeline.queue import Fairness
@@ -29,8 +29,8 @@ class Parts:
     relay: Relay
     replies: ReplyFinder
     reader: JobReader
-    #: Asked in this order whether a job need not be called.
-    checks: Sequence[Check]
+    #: Asked in their order whether a job need not be called.
+    checks: Checks
     lanes: Mapping[str, Lane]
     executor: JobExecutor
     publisher: OutcomePublisher

@@ -1,21 +1,20 @@
 """The tasks of a worker that call or write, and the event loop that they share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Coroutine, Iterable
 
-Item = TypeVar("Item")
+from tollway_workers.ownership.record import ReceivedRecord
 
 #: Bytes in memory that are worked on before the event loop has its turn.
 _MOST_AT_ONCE = 524_288
 
 
-async def in_turns(items: Iterable[Item], size: Callable[[Item], int]) -> AsyncIterator[Item]:
-    """The items; between large ones heartbeats and calls go on. `size` in bytes."""
+async def in_turns(records: Iterable[ReceivedRecord]) -> AsyncIterator[ReceivedRecord]:
+    """The records; between large ones heartbeats and calls go on."""
     given = 0
-    for item in items:
-        yield item
-        given += size(item)
+    for record in records:
+        yield record
+        given += record.size
         if given > _MOST_AT_ONCE:
             given = 0
             await asyncio.sleep(0)

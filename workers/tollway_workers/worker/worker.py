@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import ChainMap
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from tollway_workers.job.outcome import Completed, Decision, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Permit
-from tollway_workers.pipeline.check import outcome_of
+from tollway_workers.pipeline.check import Check, outcome_of
 from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
 from tollway_workers.pipeline.decide import out_of_time
@@ -161,7 +162,7 @@ class Worker:
             held = self._exits.bytes + self.dispatcher.bytes_besides
             room = _MOST_POLLED if held < self._parts.memory_bytes else 0
             lanes = set()
-            async for record in in_turns(await source.poll(room), lambda each: each.size):
+            async for record in in_turns(await source.poll(room)):
                 job = self._take(record)
                 if job is not None:
                     lanes.add(job.lane)
@@ -186,7 +187,7 @@ class Worker:
 
         `delay`: seconds until it queues before those of its tenant; None: now, behind them.
         """
-        known = self.look(job)
+        known = self._known(job, self._parts.checks.when_read)
         if known is FOLLOWS:
             self.dispatcher.follow(job)
         elif known is not None:
@@ -202,12 +203,15 @@ class Worker:
         return min(job.not_before, job.deadline) - self._clock.now()
 
     def look(self, job: JobProgress) -> Decision | Following | None:
-        """What is known of a job without a call: how it ends, or that it follows another."""
-        outcome = self._check(job)
+        """What is known of a waiting job without a call: its end, or that it follows another."""
+        return self._known(job, self._parts.checks.while_waiting)
+
+    def _known(self, job: JobProgress, checks: Sequence[Check]) -> Decision | Following | None:
+        outcome = outcome_of(checks, job, self._clock.now())
         return find_in(self._lookups, job) if outcome is None else outcome
 
     def _check(self, job: JobProgress) -> Decision | None:
-        return outcome_of(self._parts.checks, job, self._clock.now())
+        return outcome_of(self._parts.checks.while_waiting, job, self._clock.now())
 
     def count_ahead(self, lane: str) -> None:
         """Count the prompts of the jobs that go next on a lane."""
@@ -217,14 +221,16 @@ class Worker:
 
     def may_start(self, job: JobProgress) -> bool:
         """Whether job and lane are provably ours at this moment, and the lane is not paused."""
-        source = self._parts.source
-        ours = source.may_start(job.record) and source.serves(self._topic_of_lane[job.lane])
-        return ours and self.operators.may_start(job.lane)
+        parts, clock = self._parts, self._clock
+        return (
+            parts.source.may_start(job.record)
+            and parts.source.serves(self._topic_of_lane[job.lane])
+            and parts.commands.may_start(job.lane, clock.now(), clock.boottime())
+        )
 
     def start(self, job: JobProgress, permit: Permit) -> None:
         """Call a job."""
         job.waited = self._sweep.why_waited(job)
-        self._parts.events.call_started(job.lane)
         self._flights.begin(job)
         self._calls[job] = self._tasks.go(self._call(job, permit))
 
@@ -248,21 +254,27 @@ class Worker:
             self._exits.break_off(job)
             raise
         finally:
-            del self._calls[job]
-            permit.release()
-            if ended is None or not isinstance(ended[0], Completed):
-                self._flights.land(job)
-            if permit.admission.take_freed():
-                self.dispatcher.pump_all()
-            else:
-                self.dispatcher.pump(job.lane)
-            if self._full:
-                # There may be room again: waiting for the next poll would idle a fast lane.
-                self._hold_back()
-        called = job.calls > calls_before
-        self._parts.events.call_ended(job.lane, job.attempts[-1] if called else None)
+            answered = ended is not None and isinstance(ended[0], Completed)
+            self._call_over(job, permit, answered=answered)
+        if job.calls > calls_before:
+            self._parts.events.call_ended(job.lane, job.attempts[-1])
         if ended is not None:
             await self._exits.write(job, *ended)
+
+    def _call_over(self, job: JobProgress, permit: Permit, *, answered: bool) -> None:
+        """What a call held is free again, however it ended."""
+        del self._calls[job]
+        permit.release()
+        if not answered:
+            # First: of those that followed it one may take its place at once.
+            self._flights.land(job)
+        if permit.admission.take_freed():
+            self.dispatcher.pump_all()
+        else:
+            self.dispatcher.pump(job.lane)
+        if self._full:
+            # There may be room again: waiting for the next poll would idle a fast lane.
+            self._hold_back()
 
     # End: from an outcome to a complete record.
 
@@ -310,6 +322,7 @@ class Worker:
         # A call that is cancelled gives its permit back: nobody may have it any more.
         self.dispatcher.stop()
         await self._tasks.end(_SENDING_ON)
+        await self._exits.marks.leave()
         # At once: while Kafka is away each takes as long as it may.
         await asyncio.gather(self._parts.source.leave(), self._parts.sink.stop())
         for lane in self._parts.lanes.values():

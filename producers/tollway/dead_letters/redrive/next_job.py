@@ -1,6 +1,6 @@
 """From a dead letter to the record that publishes its job again, and to its mark. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,9 @@ from tollway_schemas.headers import Headers
 from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.keys import job_key
 from tollway_schemas.redrive import Redrive, StoredAnswer
+
+#: Says what is wrong with a job that is valid as such, without values; None: nothing.
+JobJudge = Callable[[Job], str | None]
 
 #: What the fleet alone writes, and a next generation begins without.
 _OF_THE_FLEET = ("visits", "hops", "redrive")
@@ -75,6 +78,10 @@ class Terms:
     """Who redrives: `user@host`."""
     most_bytes: int
     """Of one encoded job."""
+    least_generation: int = 1
+    """No lower one is published."""
+    judge: JobJudge | None = None
+    """Asked about jobs that are edited or mended."""
 
 
 class Unpublishable(Exception):
@@ -97,6 +104,10 @@ def publication(again: Again, generation: int, terms: Terms, now: datetime) -> P
     # Counted from now on, so that it has the same time again if it is given up again.
     fields["created_at"], fields["deadline"] = now.isoformat(), (now + left).isoformat()
     job, encoded = _valid(fields)
+    if terms.judge is not None and (terms.change.edits or again.by_hand):
+        problem = terms.judge(job)
+        if problem is not None:
+            raise Unpublishable(problem)
     answers = list(again.answers) if terms.change.revalidate else []
     value = _with_redrive(encoded, _redrive(again, answers, terms, now))
     while len(value) > terms.most_bytes and answers:

@@ -1,7 +1,8 @@
 """What is published on its way: gathered by route, written in short transactions, at a pace."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
@@ -12,6 +13,7 @@ from tollway.dead_letters.redrive.transactions import (
     Outgoing,
     RouteWriters,
 )
+from tollway.errors import BrokerUnreachable, Fenced, RedriveInterrupted
 
 #: Bytes that wait at most, of all routes together.
 _MOST_WAITING = 32 * 2**20
@@ -85,6 +87,22 @@ class Outbox:
         elif sum(self._bytes.values()) > _MOST_WAITING:
             await self._write(max(self._bytes, key=self._bytes.__getitem__))
 
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """All that is added within is written when it ends.
+
+        Raises Fenced and RedriveInterrupted, which say how many were written before.
+        """
+        try:
+            yield
+            await self.flush()
+        except Fenced as error:
+            raise Fenced(error.route, self.written) from None
+        except BrokerUnreachable as error:
+            raise RedriveInterrupted(self.written, str(error)) from error
+        finally:
+            await self._close()
+
     async def flush(self) -> None:
         """Write all that waits, and return when it is written."""
         for route in list(self._waiting):
@@ -92,7 +110,7 @@ class Outbox:
         for route in list(self._writing):
             await self._writing.pop(route)
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """Leave what waits; end the writes that are under way."""
         tasks = list(self._writing.values())
         for task in tasks:

@@ -31,7 +31,7 @@ from tollway.dead_letters.report import (
     RouteEstimate,
     Skip,
 )
-from tollway.errors import BrokerUnreachable, Fenced, InvalidJobs, RedriveInterrupted, UnknownTopic
+from tollway.errors import InvalidJobs, UnknownTopic
 from tollway.topics import advice_for_route
 from tollway_schemas import Fate, LetterName
 from tollway_schemas.codec import encode
@@ -129,16 +129,9 @@ class RedriveRun:
     ) -> RedriveReport:
         report = RedriveReport()
         outbox = Outbox(writers, Pace(self._manner.rate), self._say(total))
-        try:
+        async with outbox.writing():
             await self._publish_each(report, outbox, ends)
-            await outbox.flush()
-        except Fenced as error:
-            raise Fenced(error.route, outbox.written) from None
-        except BrokerUnreachable as error:
-            raise RedriveInterrupted(outbox.written, str(error)) from error
-        finally:
-            await outbox.close()
-            report.redriven = outbox.written
+        report.redriven = outbox.written
         return report
 
     async def _publish_each(
@@ -214,7 +207,8 @@ class RedriveRun:
 
     def _built(self, again: Again, report: RedriveReport) -> Publication | None:
         published = self._marks.published(again.letter)
-        generation = next_generation(again.letter, published, is_mended=again.is_mended)
+        following = next_generation(again.letter, published, is_mended=again.is_mended)
+        generation = max(following, self._terms.least_generation)
         try:
             found = publication(again, generation, self._terms, datetime.now(UTC))
         except Unpublishable as error:

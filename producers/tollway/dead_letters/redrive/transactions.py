@@ -22,7 +22,6 @@ from aiokafka.partitioner import murmur2
 from tollway.connection import KafkaConnection
 from tollway.errors import BrokerUnreachable, Fenced, NotAllowed, ProducerError
 from tollway.reach import why_unreachable
-from tollway.sender import MAX_REQUEST_SIZE
 
 log = logging.getLogger("tollway")
 
@@ -30,6 +29,10 @@ log = logging.getLogger("tollway")
 #: is two records.
 MOST_LETTERS = 250
 MOST_BYTES = 4 * 2**20
+#: Bytes of the largest job that any fleet takes (kafka.max_job_bytes), and of what its record and
+#: request have besides.
+LARGEST_JOB = 64 * 2**20
+_OVERHEAD = 64 * 1024
 
 #: Milliseconds after which Kafka itself ends a transaction whose writer is gone.
 _LEFT_OPEN = 10_000
@@ -70,7 +73,8 @@ class RouteWriter:
             compression_type="zstd",
             linger_ms=0,
             max_batch_size=256 * 1024,
-            max_request_size=MAX_REQUEST_SIZE,
+            # Each job is held to its own fleet's limit before it comes here.
+            max_request_size=LARGEST_JOB + _OVERHEAD,
         )
         self._producer = producer
         try:

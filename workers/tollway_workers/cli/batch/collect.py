@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from tollway_schemas import Reply, SchemaError, codec
+from tollway_schemas import LetterName, Reply, SchemaError, codec
 from tollway_workers.cli.batch.causes import Cause
 from tollway_workers.cli.batch.out_file import Output
 from tollway_workers.cli.batch.output_lines import Ending, read_ending, reply_line
@@ -16,8 +16,8 @@ class Collector:
     """Takes what stands on the reply topic; keeps the first reply of the highest generation.
 
     Mutable state: the lines still without their ending in this round, how many of each route have
-    theirs, the generations that lines were redriven as, the lines to be replaced by a later
-    generation's, where the first of those replies lies, and the tally of what is known.
+    theirs, the generations that end lines which this round's own does not, the lines to be replaced
+    by a later generation's, where the first of those replies lies, and the tally of what is known.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Collector:
         self._out = out
         self._models = models or {}
         self._later: dict[int, tuple[Ending, bytes]] = {}
-        self._redriven: dict[int, int] = {}
+        self._last: dict[int, int] = {}
         #: Offset of the first reply that is in memory only.
         self.unsettled: int | None = None
         #: When the first call was made of those that were told of here, in seconds since 1970.
@@ -52,7 +52,7 @@ class Collector:
     def begin(self, generation: int) -> None:
         """Wait for replies of `generation` to every line that has not been answered."""
         self._generation = generation
-        self._redriven.clear()
+        self._last.clear()
         self._count_anew()
 
     def expect(self, redriven: Mapping[str, int]) -> None:
@@ -63,12 +63,26 @@ class Collector:
                 continue
             known = self._known(line)
             if known is None or generation > known.generation:
-                self._redriven[line] = generation
+                self._last[line] = generation
         self._count_anew()
+
+    def leave(self, job_ids: Collection[str]) -> int:
+        """Let those of these stay as they ended that need a job: they are not asked again.
+
+        How many they are.
+        """
+        left = 0
+        for line in [self._line_of[job_id] for job_id in job_ids if job_id in self._line_of]:
+            known = self._known(line)
+            if known is not None and self.is_unasked(line):
+                self._last[line] = known.generation
+                left += 1
+        self._count_anew()
+        return left
 
     def is_unasked(self, line: int) -> bool:
         """Whether the line needs a job: it has no ending, and its job was not redriven."""
-        return line in self.missing and line not in self._redriven
+        return line in self.missing and line not in self._last
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -79,6 +93,15 @@ class Collector:
         """How the jobs ended that have no answer."""
         ended = [self._known(line) for line in self._line_of.values()]
         return [each for each in ended if each is not None and not each.answered]
+
+    def given_up(self) -> frozenset[LetterName]:
+        """The dead letters of lines that need a job."""
+        known = ((job, self._known(line)) for job, line in self._line_of.items())
+        return frozenset(
+            LetterName(route=ending.route or "", job_id=job, generation=ending.generation)
+            for job, ending in known
+            if ending is not None and ending.dead_letter and self.is_unasked(ending.line)
+        )
 
     def add(self, raw: bytes) -> None:
         """Put an output line into OUT."""
@@ -135,7 +158,7 @@ class Collector:
 
     def _is_last(self, ending: Ending) -> bool:
         """Whether this round brings no other."""
-        expected = self._redriven.get(ending.line, self._generation)
+        expected = self._last.get(ending.line, self._generation)
         return ending.answered or not 0 < ending.generation < expected
 
     def _known(self, line: int) -> Ending | None:

@@ -17,7 +17,7 @@ from tollway_schemas.usage import MOST_PICO_USD, MOST_TOKENS, PICO_PER_USD
 from tollway_workers.cli.batch.batch import CUSTOM_ID_LABEL, MODEL_LABEL
 from tollway_workers.cli.batch.chat_completion import beside_the_completion, chat_completion
 from tollway_workers.cli.batch.line import BadLine
-from tollway_workers.cli.run.calls import NO_CALLS, Calls, calls_of
+from tollway_workers.cli.run.watching.calls import NO_CALLS, Calls, calls_of
 
 _OK = 200
 #: Of one line, all its generations together.

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from tollway_schemas.usage import MOST_TOKENS
 from tollway_workers.cli.batch.output_lines import Ending
-from tollway_workers.cli.run.calls import NO_CALLS, Calls
-from tollway_workers.cli.run.waits import NO_WAITS, Look
+from tollway_workers.cli.run.watching.calls import NO_CALLS, Calls
+from tollway_workers.cli.run.watching.waits import NO_WAITS, Look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from tollway import DeadLetters
 from tollway.dead_letters.report import OnProgress
 from tollway_workers.app.connection import connection_of
 from tollway_workers.cli.dead_letters.choosing import Chosen
+from tollway_workers.cli.dead_letters.judging import job_judge
 from tollway_workers.cli.dead_letters.progress import showing
 from tollway_workers.cli.shared.output import say
 from tollway_workers.exit_status import INTERRUPTED
@@ -31,7 +32,10 @@ def run(chosen: Chosen, work: Callable[[DeadLetters, OnProgress], Awaitable[T]])
         with showing() as show:
             kafka = chosen.kafka
             letters = DeadLetters(
-                connection_of(kafka), prefix=kafka.prefix, max_job_bytes=kafka.max_job_bytes
+                connection_of(kafka),
+                prefix=kafka.prefix,
+                max_job_bytes=kafka.max_job_bytes,
+                judge=job_judge(),
             )
             async with letters:
                 return await work(letters, show)

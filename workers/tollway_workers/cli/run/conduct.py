@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tollway_workers.cli.batch.tally import Progress
-from tollway_workers.cli.run.calls import NO_CALLS, Calls
 from tollway_workers.cli.run.fleet import Fleet
-from tollway_workers.cli.run.screen import Screen
-from tollway_workers.cli.run.waits import NO_WAITS, Look, Patience
-from tollway_workers.cli.run.watch import FleetWatch, Sight
+from tollway_workers.cli.run.watching.calls import NO_CALLS, Calls
+from tollway_workers.cli.run.watching.screen import Screen
+from tollway_workers.cli.run.watching.waits import NO_WAITS, Look, Patience
+from tollway_workers.cli.run.watching.watch import FleetWatch, Sight
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.errors import FleetError
 from tollway_workers.local.fleet.tasks import drain, end_all, until_one_of

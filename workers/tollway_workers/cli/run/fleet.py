@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from tollway_workers.app.topic_setup import make_missing
-from tollway_workers.cli.run.lane_lock import LaneLocks, digests, lane_locks, runs_folder
+from tollway_workers.cli.run.identity.lane_lock import LaneLocks, digests, lane_locks, runs_folder
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.cli.worker import waiting

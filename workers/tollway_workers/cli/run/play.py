@@ -11,8 +11,8 @@ from rich.console import Console
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.prepare import Prepared, batch_reader, open_batch, prepared
-from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
+from tollway_workers.cli.run.watching.screen import Screen
 from tollway_workers.cli.shared.output import SIMULATED
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.cli.timeline import Timeline

@@ -18,11 +18,11 @@ from tollway_workers.cli.batch.batch import (
 )
 from tollway_workers.cli.batch.collect import Collector
 from tollway_workers.cli.batch.file import BatchFile
+from tollway_workers.cli.run.identity.resume import Identity, OpenedOutput, open_output
+from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.resume import Identity, OpenedOutput, open_output
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.cli.run.state import RunState
 from tollway_workers.errors import InvalidSchema
 from tollway_workers.validation.validator import ResultValidator
 

@@ -5,20 +5,16 @@ from collections.abc import Mapping
 from tollway_schemas import SchemaError
 from tollway_schemas.codec import decode
 from tollway_schemas.mark import Fate, Mark
-from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 
 
 async def redriven_jobs(log: LogReader, topic: str, run: str) -> Mapping[str, int]:
     """The highest generation that each job of the run was redriven as, by job id.
 
-    None where the topic cannot be read: replies are taken all the same, and not waited for.
+    Raises BrokerUnavailable, also where the topic is not there or may not be read.
     """
-    try:
-        ends = await log.ends([topic])
-        starts = await log.starts(ends, None)
-    except BrokerUnavailable:
-        return {}
+    ends = await log.ends([topic])
+    starts = await log.starts(ends, None)
     marks: dict[bytes, Mark] = {}
     async for record in log.between(starts, ends):
         note(marks, record, run)

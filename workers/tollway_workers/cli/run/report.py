@@ -10,8 +10,8 @@ import orjson
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.cli.run.dry_run import Estimate
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.session import Result
+from tollway_workers.cli.run.watching.screen import Screen
 from tollway_workers.cli.shared.output import on_one_line
 from tollway_workers.lanes.lane_wait import span, waiting
 

@@ -6,13 +6,13 @@ from tollway_schemas import Priority
 from tollway_workers.app.run_topics import delete_finished
 from tollway_workers.cli.run.conduct import Conductor, Played
 from tollway_workers.cli.run.fleet import fleet
-from tollway_workers.cli.run.lane_lock import LaneLocks
+from tollway_workers.cli.run.identity.lane_lock import LaneLocks
 from tollway_workers.cli.run.older_jobs import OlderJobs
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.cli.run.waits import Patience
-from tollway_workers.cli.run.watch import FleetWatch
+from tollway_workers.cli.run.watching.screen import Screen
+from tollway_workers.cli.run.watching.waits import Patience
+from tollway_workers.cli.run.watching.watch import FleetWatch
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.errors import BrokerUnavailable
@@ -50,12 +50,7 @@ class Rounds:
         played = await self._play_one(total, signals)
         stopped = signals.event.is_set()
         if self._options.retry_failed and may_ask and not stopped and not work.collector.missing:
-            number = await work.ask_again()
-            self._screen.tell(
-                f"asking again for {number:,} lines that failed"
-                if number
-                else "no line failed: there is nothing to ask again"
-            )
+            self._tell_of_round(await work.ask_again())
             played = await self._play_one(total, signals)
         if self._plan.own_topics and not work.collector.missing and not work.has_dead_letters:
             self._screen.phase("topics' end")
@@ -96,6 +91,20 @@ class Rounds:
                     telling.cancel()
                     # The answers matter: what was said of others' jobs cannot end a run.
                     await asyncio.gather(telling, return_exceptions=True)
+
+    def _tell_of_round(self, number: int) -> None:
+        if number:
+            lines = "line" if number == 1 else "lines"
+            self._screen.tell(f"asking again for {number:,} {lines} that failed")
+        elif not self._work.left_alone:
+            self._screen.tell("no line failed: there is nothing to ask again")
+        if left := self._work.left_alone:
+            lines = "1 line is" if left == 1 else f"{left:,} lines are"
+            self._screen.tell(
+                f"{lines} not asked again: the dead letter was discarded, or has lost its job; see "
+                f"`tollway dead-letters list --run {self._work.run}`, and `tollway dead-letters "
+                "unmark`, which takes a discard back"
+            )
 
     async def _delete_topics(self) -> None:
         """Those that are the run's own, where nobody else needs them."""

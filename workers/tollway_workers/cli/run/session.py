@@ -6,22 +6,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tollway_workers.app.connection import client_options
+from tollway import DeadLetters
+from tollway_workers.app.connection import client_options, connection_of
 from tollway_workers.cli.batch.causes import Cause
 from tollway_workers.cli.batch.tally import Tally
 from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.fleet import make_topics, own_locks
-from tollway_workers.cli.run.lane_lock import LaneLocks
+from tollway_workers.cli.run.identity.lane_lock import LaneLocks
+from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.prepare import Prepared
 from tollway_workers.cli.run.rounds import Rounds
-from tollway_workers.cli.run.screen import Screen
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.cli.run.state import RunState
+from tollway_workers.cli.run.watching.screen import Screen
 from tollway_workers.cli.run.work import RunParts, RunWork, new_state
 from tollway_workers.cli.shared.signals import StopSignals
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.produce.sink import KafkaSink
@@ -113,6 +115,7 @@ class Session:
                 jobs_log=LogReader(client),
                 replies_log=LogReader(client),
                 sink=_sink(settings, client),
+                letters=_letters(settings.kafka),
             )
             for started in (parts.jobs_log, parts.replies_log, parts.sink):
                 await started.start()
@@ -132,6 +135,10 @@ def _models(plan: FleetPlan) -> dict[str, frozenset[str]]:
     """Those that may answer, by route as topics have it."""
     routes = (plan.routes or {}).values()
     return {route.name: frozenset(each.model for each in route.who.models) for route in routes}
+
+
+def _letters(kafka: KafkaSettings) -> DeadLetters:
+    return DeadLetters(connection_of(kafka), prefix=kafka.prefix, max_job_bytes=kafka.max_job_bytes)
 
 
 def _sink(settings: FleetSettings, client: dict[str, Any]) -> KafkaSink:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from tollway_workers.cli.run.identity.own_names import own_lane, own_names
+from tollway_workers.cli.run.identity.who import Who, script_of, who_answers
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.own_names import own_lane, own_names
-from tollway_workers.cli.run.who import Who, script_of, who_answers
 from tollway_workers.config.load.environment import settings_from
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, load_fleet
 from tollway_workers.config.shape.fleet import FleetSettings

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from tollway import DeadLetters
 from tollway.new_job import ReadyJob, ready
 from tollway_schemas import (
     Job,
@@ -28,9 +29,10 @@ from tollway_workers.cli.batch.enqueue import Enqueuer, Task
 from tollway_workers.cli.batch.line import BatchJob
 from tollway_workers.cli.batch.out_file import Output
 from tollway_workers.cli.batch.output_lines import bad_line
+from tollway_workers.cli.run import again
+from tollway_workers.cli.run.identity.resume import Identity
+from tollway_workers.cli.run.identity.state import RunState, StateFile
 from tollway_workers.cli.run.redriven import redriven_jobs
-from tollway_workers.cli.run.resume import Identity
-from tollway_workers.cli.run.state import RunState, StateFile
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import BrokerUnavailable, InputError
 from tollway_workers.job.ports import RecordSink
@@ -58,6 +60,8 @@ class RunParts:
     jobs_log: LogReader
     replies_log: LogReader
     sink: RecordSink
+    #: Those of the fleet.
+    letters: DeadLetters
 
     @property
     def names(self) -> TopicNames:
@@ -89,6 +93,8 @@ class RunWork:
         #: No more jobs are to be enqueued; and: no more replies are to be waited for.
         self.stopped = False
         self.closing = False
+        #: Lines that failed and are not asked again, because of what became of their dead letters.
+        self.left_alone = 0
         #: When the first job was handed over, in monotonic seconds.
         self.started: float | None = None
 
@@ -129,8 +135,11 @@ class RunWork:
         """
         parts, state = self._parts, self._state
         if state.job_offsets or self.has_dead_letters:
-            marks = await redriven_jobs(parts.jobs_log, parts.names.marks, state.run)
-            self.collector.expect(marks)
+            # Where marks may not be read: replies are taken all the same, and not waited for.
+            with suppress(BrokerUnavailable):
+                await self._expect_redriven()
+        if state.generation > 1:
+            await self._redrive()
         if any(map(self.collector.is_unasked, self.collector.missing)):
             ends = await parts.jobs_log.ends(self._job_topics)
             starts = ends | {at: offset for at, offset in state.offsets().items() if at in ends}
@@ -153,7 +162,7 @@ class RunWork:
     async def ask_again(self) -> int:
         """Begin the next round: the jobs without an answer, as their next generation.
 
-        How many they are; 0: nothing has begun. Every line must have its ending. Calls nobody.
+        How many they are. Every line must have its ending. Calls nobody. Raises ProducerError.
         """
         failed = self.collector.failed()
         if not failed:
@@ -166,8 +175,28 @@ class RunWork:
         self.resumed = self._done
         self.calls_before = self.collector.tally.calls
         self.stopped = self.closing = False
+        # The round has begun before anything of it is published: an interrupted one goes on.
         await self.save()
-        return len(failed)
+        await self._redrive()
+        return len(self.collector.missing)
+
+    async def _redrive(self) -> None:
+        """Ask again for those lines of this round whose jobs are dead letters.
+
+        The others are `enqueue`d. Of one that is a dead letter a next generation comes from a
+        redrive alone, whoever began it: a second one would be paid too.
+        """
+        names = self.collector.given_up()
+        there = await again.redrive(
+            self._parts.letters, self.run, names, generation=self.generation
+        )
+        if there:
+            await self._expect_redriven()
+            self.left_alone = self.collector.leave(there)
+
+    async def _expect_redriven(self) -> None:
+        log, topic = self._parts.jobs_log, self.names.marks
+        self.collector.expect(await redriven_jobs(log, topic, self.run))
 
     async def forget_topics(self) -> None:
         """Write down that nothing of this run is on its job topics that is not done."""

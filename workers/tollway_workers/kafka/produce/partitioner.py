@@ -10,24 +10,17 @@ _LONGEST_KEY = 256
 
 
 def partition_hash(key: bytes) -> int:
-    """Murmur2 of a key without its sign.
-
-    A job's journal record and reply have one key, so the last ones are remembered.
-    """
-    return _remembered_hash(key) if len(key) <= _LONGEST_KEY else _hash(key)
-
-
-@lru_cache(maxsize=1024)
-def _remembered_hash(key: bytes) -> int:
-    return _hash(key)
-
-
-def _hash(key: bytes) -> int:
+    """Murmur2 of a key without its sign."""
     return int(murmur2(key)) & 0x7FFFFFFF
+
+
+#: A job's journal record and reply have one key, so the last ones are remembered.
+_remembered_hash = lru_cache(maxsize=1024)(partition_hash)
 
 
 def partition_of(key: bytes | None, partitions: int) -> int:
     """The partition of `key` in a topic of so many; any one without a key."""
     if key is None:
         return random.randrange(partitions)  # noqa: S311 load is spread, nothing is hidden
-    return partition_hash(key) % partitions
+    found = _remembered_hash(key) if len(key) <= _LONGEST_KEY else partition_hash(key)
+    return found % partitions

@@ -11,8 +11,8 @@ from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge
 from tollway_workers.kafka.client_settings import SinkSettings
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.produce.batches import Batches, Producing
+from tollway_workers.kafka.produce.isolated_topic import IsolatedTopic
 from tollway_workers.kafka.produce.partitioner import partition_of
-from tollway_workers.kafka.produce.service_topic import ServiceTopic
 from tollway_workers.kafka.produce.topic_limits import TopicLimits
 
 log = structlog.get_logger(__name__)
@@ -40,11 +40,11 @@ class KafkaSink:
         settings: SinkSettings,
         clock: Clock,
         topics: Collection[str] = (),
-        theirs: Collection[str] = (),
+        isolated: Collection[str] = (),
     ) -> None:
         """`topics`: those that will be written; others are met one by one.
 
-        `theirs`: topics of services, which may be gone: that must not touch ours.
+        `isolated`: those whose trouble must not touch the others.
         """
         self._settings = settings
         self._topics = topics
@@ -53,9 +53,9 @@ class KafkaSink:
         self._clock = clock
         self._producing: Producing | None = None
         self._renewing = asyncio.Lock()
-        self._theirs = {
-            name: ServiceTopic(name, settings.client, clock, self._new_producer, self._written_at)
-            for name in theirs
+        self._isolated = {
+            name: IsolatedTopic(name, settings.client, clock, self._new_producer, self._written_at)
+            for name in isolated
         }
         #: Producers that were replaced, by the task that waits for what is on its way.
         self._retired: dict[asyncio.Task[None], Producing] = {}
@@ -75,8 +75,8 @@ class KafkaSink:
             most = await self._limits.of(record.topic)
         if size > most:
             raise RecordTooLarge(f"a record for {record.topic} is too large")
-        if (theirs := self._theirs.get(record.topic)) is not None:
-            return await theirs.send(record, size)
+        if (apart := self._isolated.get(record.topic)) is not None:
+            return await apart.send(record, size)
         known = self._partitions.get(record.topic)
         if known is None or known[1] < self._clock.monotonic():
             known = await self._count_partitions(record.topic)
@@ -92,8 +92,8 @@ class KafkaSink:
         Raises BrokerUnavailable.
         """
         async with self._renewing:
-            for theirs in self._theirs.values():
-                theirs.recover()
+            for apart in self._isolated.values():
+                apart.recover()
             old = self._producing
             if old is None or not old.batches.broken:
                 return
@@ -109,9 +109,9 @@ class KafkaSink:
         if self._reading_limits is not None:
             self._reading_limits.cancel()
         retiring = [*self._retired]
-        for theirs in self._theirs.values():
-            bounded = theirs.stop(STOP_TIMEOUT - 2 * _DISCONNECT_TIMEOUT)
-            retiring.append(asyncio.create_task(bounded, name="a topic of a service"))
+        for apart in self._isolated.values():
+            bounded = apart.stop(STOP_TIMEOUT - 2 * _DISCONNECT_TIMEOUT)
+            retiring.append(asyncio.create_task(bounded, name="an isolated topic"))
         if self._producing is not None:
             last, self._producing = self._producing, None
             retiring.append(asyncio.create_task(_retire(last), name="the last producer"))

@@ -1,7 +1,9 @@
 """What the simulated model says: from an answer key, else made to fit the request."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from tollway_workers.local.simulator.faults import FaultKind
 from tollway_workers.local.simulator.identity import names, own_name
 from tollway_workers.local.simulator.tokens import Tokens
 from tollway_workers.local.simulator.wire import Answer
-from tollway_workers.validation.confined import Confined
+from tollway_workers.validation.confined import Confined, Ended
 
 #: Schemas whose answers are remembered; the one that was not asked for the longest goes.
 _SCHEMAS_KEPT = 256
@@ -71,8 +73,29 @@ class AnswerBook:
         self._seed = seed
         self._pool_size = answers_per_schema
         self._instances = Confined("tollway_workers.local.simulator.instances_child")
-        #: Schema as bytes -> its answers, made once.
-        self._pools: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
+        # Mutable state, by schema as bytes: its answers, or why there are none; what is being made.
+        self._pools: OrderedDict[bytes, tuple[str, ...] | str] = OrderedDict()
+        self._making: dict[bytes, Future[Ended]] = {}
+
+    async def prepare(self, job_id: str, wants: str, schema: Any) -> None:
+        """Have answers to such a request made, so that `text` need not wait for them.
+
+        That may take a second, and the loop has other calls to serve.
+        """
+        if wants == "text" or any(name in self._key for name in names(job_id)):
+            return
+        try:
+            key = _key_of(_wanted(wants, schema))
+        except BadRequest:
+            return
+        if key not in self._pools:
+            making = self._made(key)
+            try:
+                # Others may wait for it too.
+                await asyncio.shield(asyncio.wrap_future(making))
+            finally:
+                if making.done():
+                    self._keep(key, making)
 
     def text(self, job_id: str, ask: Ask) -> str:
         """What the model would say to this job.
@@ -86,29 +109,48 @@ class AnswerBook:
         return pool[int(draw(self._seed, "answer", own_name(job_id)) * len(pool))]
 
     def _pool(self, ask: Ask) -> tuple[str, ...]:
-        schema = _ANY_OBJECT if ask.wants == "json_object" else ask.schema
-        try:
-            key = orjson.dumps(schema)
-        except orjson.JSONEncodeError:
-            raise _invalid_schema("it is nested too deeply.") from None
-        if key in self._pools:
-            self._pools.move_to_end(key)
-            return self._pools[key]
-        pool = self._made(schema)
-        self._pools[key] = pool
-        if len(self._pools) > _SCHEMAS_KEPT:
-            self._pools.popitem(last=False)
+        key = _key_of(_wanted(ask.wants, ask.schema))
+        if key not in self._pools:
+            self._keep(key, self._made(key))
+        self._pools.move_to_end(key)
+        pool = self._pools[key]
+        if isinstance(pool, str):
+            raise _invalid_schema(pool)
         return pool
 
-    def _made(self, schema: Any) -> tuple[str, ...]:
-        request = orjson.dumps((schema, self._seed, self._pool_size))
-        said = self._instances.ask(request).result()
-        first = said.frames[0] if said.frames else b""
-        if first[:1] == b"e":
-            raise _invalid_schema(first[1:].decode())
-        if first[:1] != b"v":
-            raise _invalid_schema(f"making a value for it {said.why}.")
-        return tuple(map(_as_json, orjson.loads(first[1:])))
+    def _made(self, key: bytes) -> "Future[Ended]":
+        """The answers to a schema, once they are made."""
+        if key not in self._making:
+            request = b"[%b,%d,%d]" % (key, self._seed, self._pool_size)
+            self._making[key] = self._instances.ask(request)
+        return self._making[key]
+
+    def _keep(self, key: bytes, made: "Future[Ended]") -> None:
+        self._making.pop(key, None)
+        self._pools[key] = _read(made.result())
+        if len(self._pools) > _SCHEMAS_KEPT:
+            self._pools.popitem(last=False)
+
+
+def _wanted(wants: str, schema: Any) -> Any:
+    return _ANY_OBJECT if wants == "json_object" else schema
+
+
+def _key_of(schema: Any) -> bytes:
+    try:
+        return orjson.dumps(schema)
+    except orjson.JSONEncodeError:
+        raise _invalid_schema("it is nested too deeply.") from None
+
+
+def _read(said: Ended) -> tuple[str, ...] | str:
+    """The answers, or why there are none."""
+    first = said.frames[0] if said.frames else b""
+    if first[:1] == b"e":
+        return first[1:].decode()
+    if first[:1] != b"v":
+        return f"making a value for it {said.why}."
+    return tuple(map(_as_json, orjson.loads(first[1:])))
 
 
 def _invalid_schema(why: str) -> BadRequest:

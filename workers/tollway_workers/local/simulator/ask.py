@@ -46,6 +46,7 @@ class Body:
     """A request body, parsed once: what its sender meets may go by the model that it names."""
 
     def __init__(self, body: bytes) -> None:
+        self.raw = body
         self._fields: dict[str, Any] | None = None
         self._why = "We could not parse the JSON body of your request."
         try:
@@ -68,6 +69,11 @@ class Body:
         """The model that it names; empty where it names none."""
         model = (self._fields or {}).get("model")
         return model if isinstance(model, str) else ""
+
+
+def format_of(fields: dict[str, Any]) -> tuple[Literal["text", "json_object", "json_schema"], Any]:
+    """What a request body wants the answer to be, and its schema. Raises BadRequest."""
+    return _format(fields, _messages(fields))
 
 
 def read_ask(fields: dict[str, Any], tokens: Tokens = CHARACTERS) -> Ask:

@@ -1,11 +1,12 @@
-"""Where a call is decided: refused, or answered with what, how fast and with which fault. Pure."""
+"""Where a call is decided: refused, or answered with what, how fast and with which fault."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tollway_workers.local.simulator.account import Account
 from tollway_workers.local.simulator.answers import AnswerBook, say
-from tollway_workers.local.simulator.ask import Ask, Body, read_ask
+from tollway_workers.local.simulator.ask import Ask, BadRequest, Body, format_of, read_ask
 from tollway_workers.local.simulator.books import Books, Call
 from tollway_workers.local.simulator.faults import CallCount, Fault, FaultKind, FaultScript
 from tollway_workers.local.simulator.identity import identify, own_name
@@ -26,7 +27,7 @@ class Arrival:
     """A call as it came in."""
 
     source: str
-    body: bytes
+    body: Body
     authorization: str | None
     client_request_id: str | None
     job_header: str | None
@@ -68,10 +69,16 @@ class Desk:
         self._accounts: dict[str, Account] = {}
         self.books = Books(options.calls_file)
 
+    async def prepare(self, arrival: Arrival) -> None:
+        """Make what takes a while to make for such a call; `receive` decides it in no time then."""
+        identity = identify(arrival.client_request_id, arrival.job_header, arrival.body.raw)
+        with suppress(BadRequest):
+            await self._answers.prepare(identity.job_id, *format_of(arrival.body.fields))
+
     def receive(self, arrival: Arrival) -> Reply:
         """Decide a call and enter it in the books; `see_off` must follow."""
-        identity = identify(arrival.client_request_id, arrival.job_header, arrival.body)
-        account, body = self._account(arrival.source), Body(arrival.body)
+        account, body = self._account(arrival.source), arrival.body
+        identity = identify(arrival.client_request_id, arrival.job_header, body.raw)
         count = account.count(identity.job_id, body.model, _key(arrival), arrival.now)
         call = Call(
             id=self.books.next_id(),

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from tollway_workers.clock import Clock, SystemClock
 from tollway_workers.errors import LocalError
-from tollway_workers.local.simulator.ask import MAX_BODY_BYTES
+from tollway_workers.local.simulator.ask import MAX_BODY_BYTES, Body
 from tollway_workers.local.simulator.books import Call
 from tollway_workers.local.simulator.delivery import Delivery, reset
 from tollway_workers.local.simulator.desk import DEFAULT_SOURCE, Arrival, Desk, Reply
@@ -138,17 +139,31 @@ class Simulator:
         body = await _read_body(request)
         if body is None:
             return error_page(too_large_body(MAX_BODY_BYTES))
+        return await self._deliver(request, await self._received(request, source, body, started))
+
+    async def _received(
+        self, request: web.BaseRequest, source: str | None, body: bytes, started: float
+    ) -> Reply:
         headers = request.headers
         arrival = Arrival(
             source=source or headers.get("X-Source") or DEFAULT_SOURCE,
-            body=body,
+            body=Body(body),
             authorization=headers.get("Authorization"),
             client_request_id=headers.get("X-Client-Request-Id"),
             job_header=headers.get("X-Job-Id"),
             started=started,
             now=self._clock.monotonic(),
         )
-        return await self._deliver(request, self._desk.receive(arrival))
+        try:
+            await self._desk.prepare(arrival)
+        except asyncio.CancelledError:
+            # It was a call all the same.
+            call = self._desk.receive(arrival).call
+            ending = "stopped" if self._is_stopping else "client_gone"
+            self._desk.see_off(call, ending, self._clock.now())
+            raise
+        # What is counted by time is counted in the order of time.
+        return self._desk.receive(replace(arrival, now=self._clock.monotonic()))
 
     async def _deliver(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         """Send a reply, and enter in the books how that ended, whatever happens."""

@@ -6,7 +6,7 @@ from tollway_schemas.job import ReplyAddress
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.admit import Admission
-from tollway_workers.pipeline.check import Check
+from tollway_workers.pipeline.check import Checks
 from tollway_workers.pipeline.checks.accept import has_an_acceptable_rung
 from tollway_workers.pipeline.checks.cancelled import NotCancelled
 from tollway_workers.pipeline.checks.crashed import has_crashed_workers
@@ -23,19 +23,23 @@ def checks_in_order(
     *,
     routes: Mapping[str, RouteSettings],
     admissions: Mapping[str, Admission],
-    may_reply_to: Callable[[ReplyAddress | None], bool],
+    may_reply_to: Callable[[ReplyAddress], bool],
     validator: ResultValidator,
     commands: Commands,
-) -> tuple[Check, ...]:
+) -> Checks:
     """What a worker asks of each job. Those on the job alone come before those on its lane."""
-    return (
-        has_crashed_workers,
-        has_a_deadline_ahead,
-        ReplyTopicAllowed(may_reply_to),
-        OutputSchemaUsable(validator),
-        ToolSchemasUsable(validator),
-        LaneServed(routes),
-        NotCancelled(commands),
-        has_an_acceptable_rung,
-        WithinLimits(admissions),
+    not_cancelled, within_limits = NotCancelled(commands), WithinLimits(admissions)
+    return Checks(
+        when_read=(
+            has_crashed_workers,
+            has_a_deadline_ahead,
+            ReplyTopicAllowed(may_reply_to),
+            OutputSchemaUsable(validator),
+            ToolSchemasUsable(validator),
+            LaneServed(routes),
+            not_cancelled,
+            has_an_acceptable_rung,
+            within_limits,
+        ),
+        while_waiting=(has_a_deadline_ahead, not_cancelled, within_limits),
     )

@@ -13,10 +13,11 @@ from tollway_workers.job.progress import JobProgress
 class ReplyTopicAllowed:
     """A dead letter for a job that asks for its reply elsewhere."""
 
-    may_reply_to: Callable[[ReplyAddress | None], bool]
+    may_reply_to: Callable[[ReplyAddress], bool]
 
     def __call__(self, job: JobProgress, now: float) -> Outcome | None:
         """See `Check`."""
-        if self.may_reply_to(job.job.reply_to):
+        address = job.job.reply_to
+        if address is None or self.may_reply_to(address):
             return None
         return invalid_job("reply_to.topic: is not a topic that this fleet replies to")

@@ -151,4 +151,7 @@ class AnswerReader:
 
 def _first_values(headers: httpx.Headers) -> Mapping[str, str]:
     """By name in lower case; of one that a proxy repeats, httpx makes a list that nobody reads."""
-    return dict(reversed(headers.multi_items()))
+    return {
+        name.lower().decode(errors="replace"): value.decode(errors="replace")
+        for name, value in reversed(headers.raw)
+    }

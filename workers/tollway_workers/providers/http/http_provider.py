@@ -33,7 +33,7 @@ from tollway_workers.providers.http.transport import check_plain_http
 from tollway_workers.providers.known_secrets import KnownSecrets
 from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.providers.redact import redact
-from tollway_workers.providers.wire_format import BrokenStream, RawHeaders, WireFormat
+from tollway_workers.providers.wire_format import BrokenStream, WireFormat
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ _IN_PIECES = b'{"hidden":"the answer repeats the key, in pieces"}'
 
 KeySource = Callable[[], SecretStr]
 #: Of calls that want no stream, and of those that do.
-SignedHeaders = tuple[RawHeaders, RawHeaders]
+SignedHeaders = tuple[httpx.Headers, httpx.Headers]
 
 
 class HttpProvider:
@@ -73,10 +73,11 @@ class HttpProvider:
             httpx.URL(base_url + wire.path(lane, stream=stream)) for stream in (False, True)
         )
         check_plain_http(self._urls[0], has_key=key is not None)
+        host = self._urls[0].netloc
         self._headers = (
-            _static_headers(settings.headers, "application/json"),
+            _static_headers(host, settings.headers, "application/json"),
             # A server that does not stream after all may answer in one piece.
-            _static_headers(settings.headers, "text/event-stream, application/json"),
+            _static_headers(host, settings.headers, "text/event-stream, application/json"),
         )
         self._secrets = KnownSecrets(settings.headers.items())
         #: Of plain calls and of those that stream; a new pair whenever the key is read.
@@ -140,7 +141,7 @@ class HttpProvider:
             completion = self._without_key_in_pieces(completion)
         request_id = completion.provider_request_id
         return completion._replace(
-            provider_request_id=None if request_id is None else self._secrets.hide_text(request_id),
+            provider_request_id=request_id and self._secrets.hide_text(request_id),
             said=self._wire.limits(headers, self._lane),
         )
 
@@ -173,26 +174,31 @@ class HttpProvider:
             provider_request_id=None if request_id is None else hide(request_id),
         )
 
-    def _request(self, call: ProviderCall, signed: RawHeaders) -> httpx.Request:
-        call_id = (b"X-Client-Request-Id", call.call_id.encode("ascii", "replace"))
+    def _request(self, call: ProviderCall, signed: httpx.Headers) -> httpx.Request:
         connecting = {"connect": self._lane.connect_timeout}
-        return httpx.Request(
+        # A stream of our own: httpx would look for the headers that are there already.
+        request = httpx.Request(
             "POST",
             self._urls[call.stream],
-            headers=(*signed, call_id),
-            content=call.body,
+            headers=signed,
+            stream=httpx.ByteStream(call.body),
             extensions={"timeout": connecting, "may_send": call.may_send},
         )
+        request.headers["Content-Length"] = str(len(call.body))
+        request.headers["X-Client-Request-Id"] = call.call_id
+        request.read()
+        return request
 
     async def _exchange(self, call: ProviderCall, request: httpx.Request) -> AnswerReader:
         """The answer; it may be whole though its stream broke off after its last token."""
         if not call.may_send():
             raise CallNotSent
         lane = self._lane
-        wait = TokenWait(lane.first_token_timeout if call.stream else None, lane.idle_timeout)
+        first = lane.first_token_timeout if call.stream else None
+        wait = TokenWait(call.timeout, first, lane.idle_timeout)
         answer = AnswerReader(self._wire.stream, call.received, wait)
         try:
-            async with asyncio.timeout(call.timeout), wait:
+            async with wait:
                 response = await self._transport.handle_async_request(request)
                 await answer.read(response, streamed=call.stream)
         except TimeoutError:
@@ -255,13 +261,16 @@ class HttpProvider:
         self._secrets.learn(key)
         auth = self._wire.auth(key, self._lane)
         plain, streamed = self._headers
-        return (*plain, *auth), (*streamed, *auth)
+        return httpx.Headers([*plain.raw, *auth]), httpx.Headers([*streamed.raw, *auth])
 
 
-def _static_headers(configured: Mapping[str, str], accept: str) -> RawHeaders:
-    """The headers that all calls share; configured ones win over ours."""
+def _static_headers(host: bytes, configured: Mapping[str, str], accept: str) -> httpx.Headers:
+    """The headers that all calls share; configured ones win over ours, but for the length of a body
+    and the id of a call.
+    """
     headers = httpx.Headers(
         {
+            "Host": host.decode(),
             "Content-Type": "application/json",
             "Accept": accept,
             # Packed answers save little of what a model takes, and cost CPU here.
@@ -270,4 +279,4 @@ def _static_headers(configured: Mapping[str, str], accept: str) -> RawHeaders:
         }
     )
     headers.update(configured)
-    return tuple(headers.raw)
+    return headers

@@ -27,6 +27,8 @@ class EventTooLarge(ValueError):
 
 def is_event_stream(headers: Mapping[str, str], body: bytes) -> bool:
     """Whether `body` is a stream, by how it begins; the header decides where that says nothing."""
+    if body.startswith(b"{"):
+        return False
     begins = begins_event_stream(headers, body[:256])
     return says_event_stream(headers) if begins is None else begins
 

@@ -8,22 +8,29 @@ from tollway_schemas.failure import FailureClass
 
 
 class TokenWait:
-    """An `async with` that ends in TimeoutError where the model says nothing for too long.
+    """An `async with` that ends in TimeoutError where the answer, or its next token, is not there.
 
-    State: `_timeout` (until the next token is due), `_allowed` (what it was given, in seconds),
+    State: `_timeout` (until what is due first), `_end` (when all of it is due, by the loop's
+    clock), `_allowed` (what the next token was given, in seconds; None where the end is due first),
     `_heard` (whether there was a token).
     """
 
-    def __init__(self, first: float | None, idle: float) -> None:
-        """`first`: seconds until the first token; None where its wait is not bounded by itself."""
+    def __init__(self, total: float, first: float | None, idle: float) -> None:
+        """Seconds until the whole answer, until its first token (None: that has no bound of its
+        own) and between two tokens.
+        """
+        self._total = total
         self._first = first
         self._idle = idle
-        self._allowed = first
+        self._allowed: float | None = None
         self._heard = False
 
     async def __aenter__(self) -> Self:
-        self._timeout = asyncio.timeout(self._first)
+        self._end = asyncio.get_running_loop().time() + self._total
+        self._timeout = asyncio.timeout_at(self._end)
         await self._timeout.__aenter__()
+        if self._first is not None:
+            self.allow(self._first)
         return self
 
     async def __aexit__(
@@ -41,12 +48,13 @@ class TokenWait:
 
     def allow(self, seconds: float) -> None:
         """What follows is due in so many seconds."""
-        self._allowed = seconds
-        self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+        due = asyncio.get_running_loop().time() + seconds
+        self._allowed = seconds if due < self._end else None
+        self._timeout.reschedule(min(due, self._end))
 
     @property
     def ended(self) -> tuple[FailureClass, float] | None:
-        """Whether it ended the call: how that is called, and after how many seconds of silence."""
+        """Whether silence ended the call: how that is called, and after how many seconds."""
         if not self._timeout.expired() or self._allowed is None:
             return None
         kind = FailureClass.TIMEOUT_IDLE if self._heard else FailureClass.TIMEOUT_FIRST_TOKEN

@@ -6,7 +6,7 @@ handed on as it came: httpx unpacks it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from typing import Any
@@ -54,7 +54,7 @@ _MAX_HEADER_BYTES = 65_536
 _MOST_INTERIM = 1_000
 _MOST_PARSED = 64 * 1024
 #: aiohttp adds its own where one is missing, unless told not to: a request is sent as it is.
-_AUTOMATIC = tuple(map(istr, ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")))
+_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 #: aiohttp states these from the body itself.
 _FRAMING = {b"content-length", b"transfer-encoding"}
 
@@ -145,17 +145,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         session = self._session or self._open()
         _MAY_SEND.set(request.extensions.get("may_send", _always))
         try:
-            headers = _headers(request)
             address, proxy = self._way_to(str(request.url))
             response = await session.request(
                 request.method,
                 address,
-                headers=headers,
-                skip_auto_headers=[name for name in _AUTOMATIC if name not in headers],
+                headers=_headers(request),
                 data=_body(request),
                 proxy=proxy,
                 allow_redirects=False,
-                timeout=_timeout(request.extensions.get("timeout", {})),
+                timeout=_timeout(**request.extensions.get("timeout", {})),
             )
         except FOREIGN_BEFORE_HEADERS as error:
             raise translated(error, BEFORE_HEADERS, request) from None
@@ -183,6 +181,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_AUTOMATIC,
             auto_decompress=False,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
@@ -228,14 +227,16 @@ def check_plain_http(url: httpx.URL, *, has_key: bool) -> None:
 
 def _headers(request: httpx.Request) -> CIMultiDict[str]:
     """What is sent beside what aiohttp knows from the body itself; it encodes text as UTF-8."""
-    named = ((_name(name), value) for name, value in request.headers.raw)
-    return CIMultiDict((name, value.decode()) for name, value in named if name is not None)
+    named = [(_name(name), value) for name, value in request.headers.raw]
+    return CIMultiDict([(name, value.decode()) for name, value in named if name is not None])
 
 
-def _timeout(given: Mapping[str, float | None]) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=None, connect=given.get("connect"), sock_read=given.get("read")
-    )
+@lru_cache(maxsize=_MAX_REMEMBERED)
+def _timeout(
+    connect: float | None = None, read: float | None = None, **_: float | None
+) -> aiohttp.ClientTimeout:
+    """From httpx's, whose other two bound nothing here."""
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read)
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED)

@@ -44,6 +44,8 @@ def read_finish(said: Any) -> tuple[Finish, str | None]:
         return Finish.NOT_SAID, None
     if not isinstance(said, str):
         return Finish.UNKNOWN, _as_word(said)
+    if said in _FINISHES:
+        return _FINISHES[said], said
     # Google's libraries write FinishReason.STOP.
     word = said.strip().lower().removeprefix("finishreason.").replace("-", "_").replace(" ", "_")
     return _FINISHES.get(word, Finish.UNKNOWN), said[:_LONGEST_WORD]

@@ -27,15 +27,13 @@ def text_of(content: Any) -> str | None:
 def tool_calls_of(message: dict[str, Any]) -> tuple[ToolCall, ...]:
     """The calls of functions that a message asks for, the older `function_call` among them."""
     calls = message.get("tool_calls")
-    read = (
-        _tool_call(index, call)
-        for index, call in enumerate(calls if isinstance(calls, list) else ())
-    )
-    found = tuple(call for call in read if call is not None)
-    if found:
-        return found
-    older = _tool_call(0, {"function": message.get("function_call")})
-    return () if older is None else (older,)
+    if calls and isinstance(calls, list):
+        read = (_tool_call(index, call) for index, call in enumerate(calls))
+        found = tuple(call for call in read if call is not None)
+        if found:
+            return found
+    older = message.get("function_call") and _tool_call(0, {"function": message["function_call"]})
+    return (older,) if older else ()
 
 
 def has_other_answer(message: dict[str, Any]) -> bool:
@@ -44,7 +42,7 @@ def has_other_answer(message: dict[str, Any]) -> bool:
     return (
         (isinstance(calls, list) and any(_is_other_call(call) for call in calls))
         or (isinstance(content, list) and any(_is_other_part(part) for part in content))
-        or any(message.get(name) for name in _OTHER_ANSWERS)
+        or any(map(message.get, _OTHER_ANSWERS))
     )
 
 

@@ -3,13 +3,14 @@
 Source: https://platform.openai.com/docs/guides/rate-limits.
 """
 
+import re
 from collections.abc import Mapping
 
 from tollway_workers.providers.http.retry_after import reset_seconds, sent_at
 from tollway_workers.providers.rate_headers import RateHeaders
 
 #: Those that say how much. Most responses have none of them, or all.
-_AMOUNTS = tuple(
+_AMOUNTS = frozenset(
     f"x-ratelimit-{about}-{what}"
     for what in ("requests", "tokens")
     for about in ("limit", "remaining")
@@ -17,45 +18,39 @@ _AMOUNTS = tuple(
 #: Those that say when what is used up is there again.
 _RESETS = ("x-ratelimit-reset-requests", "x-ratelimit-reset-tokens")
 #: Longer is no number, and Python refuses or crawls on some of them.
-_MAX_VALUE = 64
+_NUMBER = re.compile(r"\s*[0-9]{1,64}\s*")
 
 
 def limits(headers: Mapping[str, str]) -> RateHeaders | None:
     """The amounts, without the resets, which only who was refused has to know; None if there are
-    none. Every answer pays for it: under 1 us without such headers, 4 with.
+    none.
     """
-    if not any(name in headers for name in _AMOUNTS):
+    if _AMOUNTS.isdisjoint(headers):
         return None
-    return RateHeaders(
-        limit_requests=_count(headers, "limit-requests"),
-        limit_tokens=_count(headers, "limit-tokens"),
-        remaining_requests=_count(headers, "remaining-requests"),
-        remaining_tokens=_count(headers, "remaining-tokens"),
-    )
+    return _amounts(headers)
 
 
 def limits_and_resets(
     headers: Mapping[str, str], *, now: float | None = None
 ) -> RateHeaders | None:
     """All six; None if there are none. `now` as `retry_after` has it."""
-    if not any(name in headers for name in (*_AMOUNTS, *_RESETS)):
+    if _AMOUNTS.union(_RESETS).isdisjoint(headers):
         return None
     at = sent_at(headers, now)
-    return RateHeaders(
-        limit_requests=_count(headers, "limit-requests"),
-        limit_tokens=_count(headers, "limit-tokens"),
-        remaining_requests=_count(headers, "remaining-requests"),
-        remaining_tokens=_count(headers, "remaining-tokens"),
-        reset_requests_seconds=reset_seconds(_rate(headers, "reset-requests"), now=at),
-        reset_tokens_seconds=reset_seconds(_rate(headers, "reset-tokens"), now=at),
+    return _amounts(headers)._replace(
+        reset_requests_seconds=reset_seconds(headers.get(_RESETS[0], ""), now=at),
+        reset_tokens_seconds=reset_seconds(headers.get(_RESETS[1], ""), now=at),
     )
 
 
-def _rate(headers: Mapping[str, str], name: str) -> str:
-    return headers.get(f"x-ratelimit-{name}", "")
+def _amounts(headers: Mapping[str, str]) -> RateHeaders:
+    return RateHeaders(
+        limit_requests=_count(headers.get("x-ratelimit-limit-requests")),
+        limit_tokens=_count(headers.get("x-ratelimit-limit-tokens")),
+        remaining_requests=_count(headers.get("x-ratelimit-remaining-requests")),
+        remaining_tokens=_count(headers.get("x-ratelimit-remaining-tokens")),
+    )
 
 
-def _count(headers: Mapping[str, str], name: str) -> int | None:
-    value = _rate(headers, name).strip()
-    digits = value.isascii() and value.isdigit() and len(value) <= _MAX_VALUE
-    return int(value) if digits else None
+def _count(value: str | None) -> int | None:
+    return int(value) if value is not None and _NUMBER.fullmatch(value) else None

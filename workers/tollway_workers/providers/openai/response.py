@@ -157,7 +157,9 @@ def _usage(parsed: JsonObject) -> Usage | None:
 
 
 def _count(value: Any) -> int:
-    return min(value, MOST_TOKENS) if type(value) is int and value > 0 else 0
+    if type(value) is not int or value <= 0:
+        return 0
+    return value if value < MOST_TOKENS else MOST_TOKENS
 
 
 def _cost(dollars: Any) -> int | None:

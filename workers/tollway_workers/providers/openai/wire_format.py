@@ -1,7 +1,6 @@
 """OpenAI's chat completions, and what servers that speak them make of it, as one `WireFormat`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.providers.openai import rate_headers
@@ -26,7 +25,7 @@ def _limits(headers: Mapping[str, str], lane: LaneConfig) -> RateHeaders | None:
     said = rate_headers.limits(headers)
     if said is None or not lane.profile.requests_by_day:
         return said
-    return replace(said, limit_requests=None, remaining_requests=None)
+    return said._replace(limit_requests=None, remaining_requests=None)
 
 
 WIRE_FORMAT = WireFormat(

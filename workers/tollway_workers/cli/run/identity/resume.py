@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tollway_workers.cli.batch.out_file import OutFile, Output, StandardOutput
+from tollway_workers.cli.run.identity.state import RunState, StateFile, check_same_run
+from tollway_workers.cli.run.identity.who import Who
 from tollway_workers.cli.run.options import RunOptions
-from tollway_workers.cli.run.state import RunState, StateFile, check_same_run
-from tollway_workers.cli.run.who import Who
 from tollway_workers.errors import InputError
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.cli.fleet.view import FleetView
-from tollway_workers.cli.run.calls import CallCounts, Calls
-from tollway_workers.cli.run.waits import NO_WAITS, Look, Lookout
+from tollway_workers.cli.run.watching.calls import CallCounts, Calls
+from tollway_workers.cli.run.watching.waits import NO_WAITS, Look, Lookout
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
 from tollway_workers.lanes.live_beats import LIVE

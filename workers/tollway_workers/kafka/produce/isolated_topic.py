@@ -1,8 +1,8 @@
-"""A service's reply topic: trouble with it holds up no other topic.
+"""A topic whose trouble holds up no other: a service's replies, the marks of dead letters.
 
-The service may delete it or revoke our rights at any time. An idempotent producer retries a deleted
-topic for ever, and slows down other writes to the same broker. So each reply topic of a service has
-a producer of its own, which is abandoned with its topic.
+A service may delete its topic or revoke our rights at any time. An idempotent producer retries a
+deleted topic for ever, and slows down other writes to the same broker. So each such topic has a
+producer of its own, which is abandoned with its topic.
 """
 
 import asyncio
@@ -50,14 +50,14 @@ class _Found:
 
 
 class Delivery:
-    """One record on its way to a topic of a service, to be awaited as a batch is.
+    """One record on its way to such a topic, to be awaited as a batch is.
 
     Awaiting it raises TopicUnavailable or RecordTooLarge where the record never gets there.
     """
 
     __slots__ = ("_batch", "_topic")
 
-    def __init__(self, topic: "ServiceTopic", batch: Batch) -> None:
+    def __init__(self, topic: "IsolatedTopic", batch: Batch) -> None:
         self._topic = topic
         self._batch = batch
 
@@ -65,7 +65,7 @@ class Delivery:
         return self._topic.written(self._batch).__await__()
 
 
-class ServiceTopic:
+class IsolatedTopic:
     """State: `_producing` (from the first record on), `_found`, `_looking` (one look at a time)."""
 
     def __init__(
@@ -134,7 +134,7 @@ class ServiceTopic:
                     await producing.batches.flush()
             except TimeoutError:
                 log.warning(
-                    "a service's reply topic acknowledged nothing in time: stopping without it",
+                    "a topic acknowledged nothing in time: stopping without it",
                     topic=self._name,
                 )
             await _disconnected(producing)
@@ -161,8 +161,8 @@ class ServiceTopic:
             return RecordTooLarge(f"for {self._name}") if batch.records == 1 else error
         if not _refuses_for_good(error):
             return error
-        self._unavailable(f"takes no replies ({type(error).__name__})")
-        return TopicUnavailable(self._name, f"takes no replies ({type(error).__name__})")
+        self._unavailable(f"takes no records ({type(error).__name__})")
+        return TopicUnavailable(self._name, f"takes no records ({type(error).__name__})")
 
     async def _look_why(self, since: float) -> None:
         """Raise TopicUnavailable where the topic never takes it; return where Kafka is away."""
@@ -178,7 +178,7 @@ class ServiceTopic:
     async def _look(self) -> None:
         """Refresh `_found`; raises BrokerUnavailable. Concurrent callers share one look-up."""
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._find_out(), name="a service's topic")
+            self._looking = asyncio.create_task(self._find_out(), name="an isolated topic")
             # Every waiter may have been cancelled.
             self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.shield(self._looking)
@@ -195,14 +195,14 @@ class ServiceTopic:
             # It was made anew: what is on its way to partitions that are gone is written again.
             self._drop()
         elif self._found is not None and self._found.why:
-            log.info("a service's reply topic takes replies again", topic=self._name)
+            log.info("a topic takes records again", topic=self._name)
         self._found = _Found(state, "", self._clock.monotonic() + _BELIEVED)
 
     def _unavailable(self, why: str) -> None:
         if self._found is None or self._found.why != why:
             log.warning(
-                "a service's reply topic takes no replies: they go to our reply topic, "
-                "and each is a dead letter",
+                "a topic takes no records, and holds up no other: replies for it go to our reply "
+                "topic, and each is a dead letter",
                 topic=self._name,
                 why=why,
             )

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tollway_schemas.bounds import MOST, MOST_OFFSET
-from tollway_workers.cli.run.who import Who, other_who
+from tollway_workers.cli.run.identity.who import Who, other_who
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import MAKE_ROOM, replace_file, state_path, writing
 from tollway_workers.ownership.partition import Partition

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from tollway_workers.cli.run.who import Who
+from tollway_workers.cli.run.identity.who import Who
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import InputError
 from tollway_workers.topics.run_names import run_name

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.cli.batch.tally import Progress, Tally
-from tollway_workers.cli.run.calls import Calls
+from tollway_workers.cli.run.watching.calls import Calls
 from tollway_workers.cli.timeline import Timeline
 
 #: Seconds between two lines where there is no terminal.

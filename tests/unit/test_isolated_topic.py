@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.job.ports import OutgoingRecord, TopicUnavailable
 from tollway_workers.kafka.client_settings import SinkSettings
-from tollway_workers.kafka.produce import service_topic as topic_module
+from tollway_workers.kafka.produce import isolated_topic as topic_module
 from tollway_workers.kafka.produce import sink as sink_module
 from tollway_workers.kafka.produce import topic_limits as limits_module
 from tollway_workers.kafka.produce.sink import KafkaSink

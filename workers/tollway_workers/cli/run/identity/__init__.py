@@ -1,0 +1,1 @@
+"""Who answers a run, and what it goes on with: its state file, its names, its lock."""

@@ -1,0 +1,1 @@
+"""What a run shows while it works: its calls, what its jobs wait for, the screen."""
