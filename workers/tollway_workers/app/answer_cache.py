@@ -19,11 +19,11 @@ from tollway_workers.cache.materialise import CopySettings, CopyState, Materiali
 from tollway_workers.cache.ports import Found
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import FleetSettings
-from tollway_workers.kafka.produce.cache_writer import CacheWriter
+from tollway_workers.kafka.produce.cache_writer import CacheWriter, cache_topic
 from tollway_workers.kafka.produce.partitioner import partition_of
 from tollway_workers.kafka.read.log_reader import LogReader, cluster_id
 from tollway_workers.plain_name import plain_name
-from tollway_workers.topics.specs import CACHE_DELETES_KEPT, caches
+from tollway_workers.topics.specs import CACHE_DELETES_KEPT, caches, largest_record
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,8 @@ class SharedCache:
         self._copy = Materialiser(
             copy, partial(LogReader, client), partial(cluster_id, client), clock
         )
-        self._writer = CacheWriter(client, topic, settings.kafka.max_job_bytes, clock)
+        apart = cache_topic(topic, client, largest_record(settings.kafka), clock)
+        self._writer = CacheWriter(topic, apart, settings.kafka.max_job_bytes, clock)
 
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache`."""
