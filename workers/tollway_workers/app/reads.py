@@ -15,6 +15,12 @@ def needed_topics(settings: FleetSettings) -> list[str]:
     return [spec.name for spec in wanted_topics(settings) if spec.name != cache]
 
 
+def topics_apart(settings: FleetSettings) -> tuple[str, ...]:
+    """Those that may be missing: their trouble touches no other, and is said by who writes them."""
+    names = TopicNames(settings.kafka.prefix)
+    return (*settings.kafka.reply_topics, names.marks, names.cache)
+
+
 def used_lanes(settings: FleetSettings) -> list[str]:
     """Lanes in a route: those that are called."""
     return sorted({lane for route in settings.routes.values() for lane in route.lanes})
