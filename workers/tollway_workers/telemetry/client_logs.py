@@ -26,14 +26,14 @@ class _ToOurs(logging.Handler):
     Lower, because the client mends by itself nearly everything that it complains about.
     """
 
-    def __init__(self, speaker: str, apart: Collection[str]) -> None:
+    def __init__(self, speaker: str, apart: frozenset[str]) -> None:
         super().__init__(logging.WARNING)
         self._speaker = speaker
         self._apart = apart
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        if record.msg == _MISSING and record.args and record.args[0] in self._apart:
+        if record.msg == _MISSING and not self._apart.isdisjoint(map(str, record.args or ())):
             return
         error = record.exc_info[1] if record.exc_info else None
         fields = {} if error is None else error_fields(error)
@@ -50,7 +50,7 @@ def pass_on_client_logs(apart: Collection[str] = ()) -> None:
     """
     for name, speaker in (("aiokafka", "Kafka's client"), ("asyncio", "the event loop")):
         logger = logging.getLogger(name)
-        logger.handlers = [_ToOurs(speaker, apart)]
+        logger.handlers = [_ToOurs(speaker, frozenset(apart))]
         logger.propagate = False
         logger.setLevel(logging.WARNING)
 
