@@ -18,6 +18,7 @@ from samples import NOW
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import NAME
 from tollway_workers.cache.materialise import CopySettings, Materialiser
+from tollway_workers.cache.records import CacheRecord
 from tollway_workers.cache.store import CacheStore, Position, Reach
 
 DAY = 86_400.0
@@ -79,6 +80,26 @@ async def test_a_copy_answers_once_it_has_caught_up_and_follows_from_there(bench
         bench.topic.write(forget_record(0, tenant="acme"))
         await eventually(lambda: copy.told == (12, 10))
         assert not has(copy, "new")
+
+
+async def test_what_lies_behind_is_taken_in_together(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    apply = CacheStore.apply
+
+    def noted(store: CacheStore, records: list[CacheRecord], *told: Any) -> None:
+        sizes.append(len(records))
+        apply(store, records, *told)
+
+    monkeypatch.setattr(CacheStore, "apply", noted)
+    # One read brings three.
+    bench.topic.write(*(entry_record(cache_entry(f"{n}"), n) for n in range(20)))
+
+    async with bench.copy() as copy:
+        await eventually(lambda: copy.serves)
+
+    assert sizes[0] == 20
 
 
 async def test_a_restart_reads_on_from_where_it_was(bench: Bench) -> None:

@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that a worker waits for its copy before it takes jobs, at most.
 _CATCHES_UP = 5.0
+#: Bytes that are fetched of each partition at once: a copy is to cost little memory.
+_FETCHED = 262_144
 #: Of one copy, unless it would be more than this part of the file system that it lies on.
 _USUAL_BYTES, _PART = 2**30, 4
 
@@ -48,9 +50,8 @@ class SharedCache:
             # Half of it: what was taken back is told for that long, by clocks that may differ.
             longest_gap=CACHE_DELETES_KEPT / 2,
         )
-        self._copy = Materialiser(
-            copy, partial(LogReader, client), partial(cluster_id, client), clock
-        )
+        new_log = partial(LogReader, client, _FETCHED)
+        self._copy = Materialiser(copy, new_log, partial(cluster_id, client), clock)
         apart = cache_topic(topic, client, largest_record(settings.kafka), clock)
         self._writer = CacheWriter(topic, apart, settings.kafka.max_job_bytes, clock)
 

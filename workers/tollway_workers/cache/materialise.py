@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between two tries.
 _AGAIN = 5.0
+#: Bytes of answers that one transaction takes in, or a few more.
+_AT_ONCE = 8 * 2**20
 #: Seconds between two notes of the time, while nothing comes.
 _NOTE = 10.0
 #: Seconds without an answer about a partition after which Kafka is asked what is wrong.
@@ -267,7 +269,7 @@ class Materialiser:
         store = self._store
         if store is None or store.damage is not None:
             raise sqlite3.DatabaseError("the copy cannot be read")
-        found = await reader.read()
+        found = await self._read(reader, partitions)
         self._require_answers(reader, partitions)
         positions = {at[1]: await reader.position(at) for at in partitions}
         reached = {number: self._now_at(number, positions[number], found) for number in positions}
@@ -289,6 +291,22 @@ class Materialiser:
             self._serves, self._said = True, None
             self._settled.set()
             log.info("stored answers are served from the copy", answers=store.entries)
+
+    async def _read(
+        self, reader: CacheLog, partitions: Sequence[Partition]
+    ) -> Sequence[LoggedRecord]:
+        """What has come; where there is much, as much as one transaction is for: each writes whole
+        pages, of which a thousand answers touch a thousand.
+        """
+        found = [*await reader.read()]
+        while 0 < sum(len(each.value or b"") for each in found) < _AT_ONCE:
+            if not any([await reader.behind(at) for at in partitions]):
+                break
+            more = await reader.read()
+            if not more:
+                break
+            found += more
+        return found
 
     def _now_at(self, number: int, position: int, found: Sequence[LoggedRecord]) -> Reach:
         """How far a partition is after these records. Raises _Remade."""
