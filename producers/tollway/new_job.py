@@ -56,6 +56,13 @@ class NewJob(Generic[T]):
     accept: Iterable[Provenance | str] | None = None
     """What may have made the answer, of what the route accepts, such as `["live", "fallback"]`: a
     job that nothing of it can answer waits or ends without. All if absent."""
+    no_cache: bool = False
+    """Whether it is called even where the answer is known; what comes is remembered."""
+    no_store: bool = False
+    """Whether its answer is remembered nowhere for another job."""
+    max_age: timedelta | float | None = None
+    """How old an answer may be that is given again, in seconds or as a timedelta; as its route says
+    if absent."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Record headers that pass through to the reply, such as W3C `traceparent`."""
 
@@ -85,6 +92,9 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
         "created_at": now,
         "deadline": _deadline(new.deadline, priority, now),
         "accept": _accept(new.accept),
+        "no_cache": new.no_cache or None,
+        "no_store": new.no_store or None,
+        "max_age": _seconds(new.max_age),
         "reply_to": reply_to,
     }
     try:
@@ -132,6 +142,10 @@ def _accept(wanted: Iterable[Provenance | str] | None) -> tuple[Provenance, ...]
     if not found:
         raise InvalidNewJob("accept: names nothing, and no answer could be taken")
     return found
+
+
+def _seconds(wanted: timedelta | float | None) -> float | None:
+    return wanted.total_seconds() if isinstance(wanted, timedelta) else wanted
 
 
 def _deadline(wanted: timedelta | datetime | None, priority: Priority, now: datetime) -> datetime:

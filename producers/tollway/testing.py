@@ -28,6 +28,7 @@ from tollway_schemas import (
     Answer,
     Failure,
     Job,
+    LetterName,
     Provenance,
     Reply,
     ReplyAddress,
@@ -41,6 +42,12 @@ Scripted = str | dict[str, Any] | list[Any] | BaseModel | Failure
 
 #: The same for all jobs, or a function of the job.
 Script = Scripted | Callable[[Job], Scripted]
+
+_GIVEN_AGAIN = (Provenance.CACHED, Provenance.STALE)
+#: Seconds since such an answer was new, unless the job takes only a newer one.
+_AGE = 60.0
+#: The id of the job that it was an answer to.
+_EARLIER = "earlier"
 
 
 class FakeFleet:
@@ -60,8 +67,9 @@ class FakeFleet:
     ) -> None:
         """Make the route exist and answer each of its jobs at once.
 
-        `provenance`: what the replies say of the answers, such as `"rule"`. An error that a
-        function raises comes out of `enqueue`.
+        `provenance`: what the replies say of the answers, such as `"rule"`; with `"cached"` or
+        `"stale"` they say their age and a job named `earlier`, too. An error that a function raises
+        comes out of `enqueue`.
         """
         self._scripts[route] = script, Provenance(provenance)
 
@@ -160,11 +168,19 @@ def reply_to(
         provenance=None if failure else made_by,
         # A rule is no model, and no simulator.
         scripted=failure is None and made_by is not Provenance.RULE,
+        **(_given_again(job) if failure is None and made_by in _GIVEN_AGAIN else {}),
         lane="fake",
         model=None if made_by is Provenance.RULE else "fake",
         created_at=job.created_at,
         finished_at=datetime.now(UTC),
     )
+
+
+def _given_again(job: Job) -> dict[str, Any]:
+    """What a reply says of an answer that was another job's first."""
+    age = _AGE if job.max_age is None else min(_AGE, job.max_age)
+    source = LetterName(route=job.route, tenant=job.tenant, job_id=_EARLIER, generation=1)
+    return {"age": age, "cached_from": source}
 
 
 def _answer(job: Job, scripted: str | dict[str, Any] | list[Any] | BaseModel) -> Answer:

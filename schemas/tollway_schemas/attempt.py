@@ -10,6 +10,7 @@ from tollway_schemas.bounds import MOST, SCHEMA_VERSION
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
+from tollway_schemas.redrive import LetterName
 from tollway_schemas.usage import PicoUsd, Usage
 
 #: How many calls. Bounded, because what strangers wrote is summed and shown.
@@ -93,6 +94,10 @@ class JournalRecord(Record):
     that satisfies what is asked now."""
     answered_at: AwareDatetime | None = None
     """When it did."""
+    age: Annotated[float, Field(ge=0)] | None = None
+    """Seconds since the answer was new, where it is `cached` or `stale`."""
+    cached_from: LetterName | None = None
+    """The job that it was an answer to, where it is `cached` or `stale`."""
     waited: str | None = None
     """Why its lane let nothing through while the job waited there."""
     request: JsonValue = None

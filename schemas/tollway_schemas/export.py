@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tollway_schemas.attempt import JournalRecord
+from tollway_schemas.cache import CacheEntry, Forget
 from tollway_schemas.command import Command
 from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.heartbeat import Heartbeat
@@ -24,6 +25,8 @@ RECORDS: dict[str, type[Record]] = {
     "mark": Mark,
     "journal-record": JournalRecord,
     "job-history": JobHistory,
+    "cache-entry": CacheEntry,
+    "cache-forget": Forget,
     "command": Command,
     "heartbeat": Heartbeat,
 }

@@ -98,3 +98,6 @@ class Heartbeat(Record):
     """The offset of `<prefix>.commands` before which it has applied everything."""
     lanes: tuple[LaneBeat, ...] = ()
     """Its lanes."""
+    cache: tuple[Count, ...] | None = None
+    """For each partition of `<prefix>.cache` the offset before which it has applied everything:
+    marks of what is forgotten, too. Absent where it gives no stored answers."""

@@ -88,6 +88,12 @@ class Job(Record):
     ) = None
     """The provenances that it takes for an answer, of those that its route accepts; all if absent.
     """
+    no_cache: bool | None = None
+    """Whether it is called even where the answer is known; what comes is remembered."""
+    no_store: bool | None = None
+    """Whether its answer is given to this job alone, and remembered nowhere for another."""
+    max_age: Annotated[float, Field(ge=0, le=MOST)] | None = None
+    """Seconds that an answer which is given again may be old; as its route says if absent."""
     reply_to: ReplyAddress | None = None
     """Where the reply goes; the fleet's reply topic if absent."""
     redrive: Redrive | None = None

@@ -10,6 +10,7 @@ from tollway_schemas.dead_letter import StoredElsewhere
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
+from tollway_schemas.redrive import LetterName
 from tollway_schemas.request import ToolCall
 from tollway_schemas.usage import PicoUsd, Usage
 
@@ -68,6 +69,10 @@ class Reply(Record):
     """Whether the job went to the dead letters, with every attempt."""
     provenance: Provenance | None = None
     """What made the answer: the weakest rung that applies."""
+    age: Annotated[float, Field(ge=0)] | None = None
+    """Seconds since the answer was new, where it is `cached` or `stale`."""
+    cached_from: LetterName | None = None
+    """The job that it was an answer to, where it is `cached` or `stale`."""
     scripted: bool = False
     """Whether a simulator answered, and no model."""
     revalidated: bool = False

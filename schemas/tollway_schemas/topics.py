@@ -52,6 +52,11 @@ class TopicNames:
         return f"{self.prefix}.journal"
 
     @property
+    def cache(self) -> str:
+        """Answers that may be given again, and marks of what is forgotten."""
+        return f"{self.prefix}.cache"
+
+    @property
     def commands(self) -> str:
         """What operators say to the fleet. Written by them alone."""
         return f"{self.prefix}.commands"

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import again
 import brokers
 import cancel
 import churn
@@ -35,7 +36,7 @@ from tollway_workers.kafka.connect import quieten_client_logs
 
 Scenario = Callable[[Stage], Awaitable[list[Figure]]]
 
-#: Delivery takes 17 minutes, limits 15, strangers 5, outages half an hour.
+#: Delivery takes 21 minutes, limits 15, strangers 5, outages half an hour.
 GROUPS: dict[str, dict[str, Scenario]] = {
     "delivery": {
         "churn": churn.churn,
@@ -45,6 +46,7 @@ GROUPS: dict[str, dict[str, Scenario]] = {
         "killer": killer.killer,
         "deploy": deploy.deploy,
         "redrive": redrive.redrive,
+        "cache": again.again,
     },
     "limits": {
         "contract": fleet_contract.fleet_contract,

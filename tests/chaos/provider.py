@@ -23,6 +23,7 @@ def environment(folder: Path) -> dict[str, str]:
     paths = [str(folder.absolute()), *filter(None, [kept.get("PYTHONPATH")])]
     return kept | {
         "XDG_STATE_HOME": str(folder.absolute()),
+        "XDG_CACHE_HOME": str(folder.absolute() / "copies"),
         "PYTHONPATH": os.pathsep.join(paths),
     }
 

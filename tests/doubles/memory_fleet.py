@@ -23,6 +23,7 @@ from tollway_schemas.keys import job_key
 from tollway_schemas.mark import Mark
 from tollway_schemas.reply import Reply
 from tollway_schemas.topics import TopicNames
+from tollway_workers.cache.ports import AnswerCache, NoCache
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.forwarding.relay import RelayTargets
@@ -36,10 +37,12 @@ from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.check import Checks
 from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
+from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import Rung, StandIns
+from tollway_workers.pipeline.stand_ins.known import KnownAnswers
 from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
 from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
@@ -92,6 +95,8 @@ class MemoryFleet:
     answer_checks: ClassVar[RouteChecks] = NO_CHECKS
     #: What answers where no lane does, by route.
     rules: ClassVar[Mapping[str, RouteRule]] = {}
+    #: What every worker knows of answers.
+    answers: ClassVar[AnswerCache] = NoCache()
     #: What decides of a job whose call failed.
     policy: ClassVar[type[RetryPolicy]] = RetryPolicy
 
@@ -141,6 +146,7 @@ class MemoryFleet:
         self.tiers = self._new_tiers(tiers)
         self.finder = MemoryReplies(self.broker)
         self.relay = self._new_relay(routes, names, tiers)
+        self.cache = ExactCache(self.answers, {name: name for name in self.lanes}, self.clock)
         self.worker = Worker(self._parts(memory_bytes))
         self.running: asyncio.Task[None] | None = None
 
@@ -327,7 +333,8 @@ class MemoryFleet:
             checks=self.checks,
             commands=self.commands,
             surroundings=Surroundings(beats=self.beats, outstanding=self.outstanding),
-            stand_ins=StandIns((self._rule_answers(),)),
+            stand_ins=StandIns((KnownAnswers(self.cache), self._rule_answers())),
+            cache=self.cache,
             lanes=self.lanes,
             executor=self.executor,
             publisher=self.publisher,

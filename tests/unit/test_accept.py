@@ -1,6 +1,6 @@
 """What a job takes for an answer: nothing else is tried for it, paid for or published."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -225,6 +225,22 @@ async def test_a_fake_fleet_says_what_made_an_answer() -> None:
 
     assert (first.provenance, first.model, first.scripted) == (RULE, None, False)
     assert (second.provenance, second.model, second.scripted) == (FALLBACK, "fake", True)
+
+
+@pytest.mark.parametrize("provenance", ["cached", "stale"])
+async def test_a_fake_fleet_says_whose_an_answer_was_that_is_given_again(provenance: str) -> None:
+    fleet = FakeFleet()
+    fleet.answer("extract", "17", provenance=provenance)
+    async with fleet.producer() as producer:
+        asked = await producer.enqueue(NewJob(route="extract", request="hi", tenant="acme"))
+        strict = NewJob(route="extract", request="hi", max_age=timedelta(seconds=5))
+
+        reply, younger = await asked.reply(), await (await producer.enqueue(strict)).reply()
+
+    assert reply.cached_from is not None
+    assert (reply.cached_from.tenant, reply.cached_from.route) == ("acme", "extract")
+    assert reply.cached_from.job_id != reply.job_id
+    assert (reply.age, younger.age) == (60.0, 5.0)
 
 
 def test_only_a_job_that_says_what_it_accepts_is_another_job_for_it() -> None:

@@ -123,6 +123,10 @@ def test_everything_else_is_not(host: str) -> None:
         {"lanes": ["l"], "fallback": "never"},
         {"lanes": ["l"], "fallback": "late", "rule": "json:loads", "accept": ["rule"]},
         {"lanes": ["l", "m"], "accept": ["live"]},
+        {"lanes": ["l"], "cache": {"exact": False, "ttl": 60}, "accept": ["live"]},
+        {"lanes": ["l"], "cache": {"exact": True}, "accept": ["cached"]},
+        {"lanes": ["l"], "fallback": "eager", "cache": {"exact": True, "stale_for": 9}},
+        {"lanes": ["l"], "cache": {"exact": True, "stale_for": 9}, "accept": ["live", "stale"]},
     ],
 )
 def test_a_ladder_whose_rungs_can_be_met_is_no_mistake(route: dict[str, Any]) -> None:

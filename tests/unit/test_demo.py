@@ -3,6 +3,7 @@
 And its villain: what it kills is a worker.
 """
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from examples.demo.acts.outage import (
     longest_without_an_answer,
 )
 from examples.demo.acts.outcome import before_the_first_call, usd, without_an_answer
+from examples.demo.acts.repeats import ask_again, first_asked, paid_for_repeats
 from examples.demo.acts.restarts import Restarts, paid_again
 from examples.demo.acts.shared_limit import ALLOWED, WINDOW, busiest_window, refused
 from examples.demo.acts.wrong_answers import invalid_answers
@@ -41,6 +43,7 @@ class Fleet:
     """A side that remembers what befell it."""
 
     name = "fleet"
+    called = 1.0
 
     def __init__(self) -> None:
         self.befell: list[str] = []
@@ -86,6 +89,31 @@ def test_the_busiest_window_counts_refused_calls_too() -> None:
     burst = [call(at=100 + number / 100, ending="429") for number in range(30)]
 
     assert busiest_window(ended(*spread, *burst)) == pytest.approx(30 / ALLOWED)
+
+
+def test_a_call_for_what_another_job_was_answered_is_a_repeat() -> None:
+    again = call("a-again", at=5)
+    side = ended(
+        *(call("a"), call("a"), call("a", ending="500", fault="500"), again, call("b")),
+        call("b-again", ending="500", fault="500"),
+        call("b-again", ending="429"),
+    )
+
+    assert paid_for_repeats(side) == [again]
+
+
+def test_a_third_of_the_jobs_repeat_others_and_have_their_answers(tmp_path: Path) -> None:
+    files = tmp_path / "jobs", tmp_path / "answers"
+    for file in files:
+        file.write_text("".join(f'{{"custom_id": "{n}", "body": {n}}}\n' for n in range(6)))
+
+    ask_again(*files, 9)
+
+    assert first_asked(9) == 6
+    for file in files:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert len(lines) == len({line["custom_id"] for line in lines}) == 9
+        assert sorted(line["body"] for line in lines) == [0, 0, 1, 1, 2, 2, 3, 4, 5]
 
 
 def test_a_window_ends_after_its_seconds() -> None:

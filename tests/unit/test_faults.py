@@ -249,6 +249,13 @@ WHOLE: dict[str, Any] = {
     "letter": {"route": "r", "job_id": "1"},
     "fate": "redriven",
     "by": "me",
+    "key": "0" * 32,
+    "answer": {"text": "t"},
+    "provenance": "live",
+    "source": {"route": "r", "job_id": "1"},
+    "read_at": NOW,
+    "answered_at": NOW,
+    "stale_until": NOW,
 }
 
 
@@ -262,6 +269,8 @@ def _needed(model: type[Record]) -> dict[str, Any]:
         }
     if model.__name__ == "Command":
         found["run"] = "r"
+    if model.__name__ == "Forget":
+        found |= {"id": "0" * 32, "route": "r", "tenant": "t"}
     return found
 
 

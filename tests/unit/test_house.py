@@ -61,6 +61,7 @@ def nodes(path: Path) -> tuple[ast.AST, ...]:
 _PURE = (
     *("config/shape", "config/say", "job", "limits", "lanes", "forwarding", "ownership", "topics"),
     *("health", "operators", "pipeline/checks", "pipeline/decide.py", "pipeline/decode.py"),
+    *("cache/key.py", "cache/entry.py", "cache/recent.py", "cache/forgotten.py"),
 )
 _SEAMS = ("job/ports.py",)
 #: Modules that know the time, wait, or reach the world.

@@ -82,6 +82,18 @@ def test_the_clients_errors_are_lines_of_ours_without_the_text_of_an_error() -> 
     ]
 
 
+def test_a_missing_topic_of_which_we_speak_ourselves_is_no_line_of_the_client() -> None:
+    pass_on_client_logs(["tollway.cache"])
+
+    with capture_logs() as lines:
+        for topic in ("tollway.cache", "tollway.journal"):
+            CLIENT.error("Topic %s not found in cluster metadata", topic)
+
+    assert [line["event"] for line in lines] == [
+        "Kafka's client: Topic tollway.journal not found in cluster metadata"
+    ]
+
+
 def test_an_exception_that_the_client_logs_is_its_type_and_its_frames() -> None:
     pass_on_client_logs()
 

@@ -1,5 +1,6 @@
 """Requests as services write them: what the SDK takes, and what it says of the rest."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -49,7 +50,18 @@ async def test_none_is_absence_in_every_optional_field_of_a_job(fleet: FakeFleet
     assert await enqueue(fleet, request="hi", **dict.fromkeys(optional)) == "fine"
 
 
+async def test_a_job_says_which_known_answers_it_takes(fleet: FakeFleet) -> None:
+    await enqueue(fleet, request="hi", no_cache=True, no_store=True, max_age=timedelta(hours=1))
+    await enqueue(fleet, request="hi", max_age=60)
+
+    first, second = fleet.jobs
+    assert (first.no_cache, first.no_store, first.max_age) == (True, True, 3600.0)
+    # Absent, as in the jobs of services that know no such fields: both are one job.
+    assert (second.no_cache, second.no_store, second.max_age) == (None, None, 60.0)
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"request": "hi", "max_age": -1}, "the job is not valid: max_age: must be at least 0"),
     (
         {"request": {"messages": [M], "max_tokens": 5}},
         "the job is not valid: request.max_tokens: unknown field; the limit is "

@@ -129,8 +129,31 @@ def test_copies_are_as_configured_and_one_that_lacks_records_never_leads() -> No
         assert topic.config["unclean.leader.election.enable"] == "false"
 
 
+def caching(**cache: Any) -> FleetSettings:
+    given = settings().model_dump(exclude_unset=True)
+    given["routes"]["a"]["cache"] = {"exact": True, **cache}
+    return FleetSettings.model_validate(given)
+
+
+def test_stored_answers_have_a_topic_where_a_route_gives_them() -> None:
+    assert "cache" not in topics()
+    found = {topic.name: topic for topic in wanted_topics(caching())}
+
+    assert found["tollway.cache"].config["cleanup.policy"] == "compact,delete"
+
+
+def test_marks_of_what_is_forgotten_are_kept_longer_than_any_answer_is_given() -> None:
+    given = caching(ttl=10 * 86_400, stale_for=5 * 86_400)
+    (cache,) = (each for each in wanted_topics(given) if each.name == "tollway.cache")
+
+    assert int(cache.config["retention.ms"]) > 15 * 24 * HOUR
+    assert int(cache.config["delete.retention.ms"]) == 7 * 24 * HOUR
+
+
 def test_every_setting_has_its_reason() -> None:
-    assert {key for topic in topics().values() for key in topic.config} == REASONS.keys()
+    found = wanted_topics(caching())
+
+    assert {key for topic in found for key in topic.config} == REASONS.keys()
 
 
 def test_of_commands_the_last_of_each_key_stays_and_heartbeats_go_soon() -> None:

@@ -23,6 +23,7 @@ from examples.demo.act import Act, Ended, Side
 from examples.demo.acts.dead_letters import DeadLetters
 from examples.demo.acts.outage import Outage
 from examples.demo.acts.outcome import Outcome
+from examples.demo.acts.repeats import Repeats, ask_again, first_asked
 from examples.demo.acts.restarts import Restarts
 from examples.demo.acts.shared_limit import SharedLimit
 from examples.demo.acts.wrong_answers import WrongAnswers
@@ -36,6 +37,7 @@ ACTS: Sequence[Callable[[], Act]] = (
     SharedLimit,
     WrongAnswers,
     Restarts,
+    Repeats,
     Outage,
     Outcome,
     DeadLetters,
@@ -49,8 +51,9 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     jobs, answers, faults = FOLDER / "jobs.jsonl", FOLDER / "answers.jsonl", FOLDER / "faults.toml"
-    generate = [sys.executable, str(GENERATOR), "--count", str(JOBS)]
+    generate = [sys.executable, str(GENERATOR), "--count", str(first_asked(JOBS))]
     subprocess.run([*generate, "--jobs", jobs, "--answers", answers], check=True)
+    ask_again(jobs, answers, JOBS)
     faults.write_text("".join(act.faults for act in acts))
     with Provider(answers, faults, FOLDER / "calls.jsonl") as provider:
         began = time.time()
@@ -88,7 +91,7 @@ def play(acts: Sequence[Act], sides: Sequence[Side], provider: Provider) -> dict
             if not side.running():
                 seconds[side.name] = time.monotonic() - began
                 continue
-            answered = provider.answered(side.name) / JOBS
+            answered = provider.answered(side.name) / (JOBS * side.called)
             for act in acts:
                 act.meanwhile(side, answered)
         time.sleep(0.1)

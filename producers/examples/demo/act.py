@@ -18,6 +18,8 @@ class Side(Protocol):
 
     #: Names its account at the provider.
     name: str
+    #: The part of its jobs that it calls the provider for; the others' answers it knows.
+    called: float
 
     def running(self) -> bool:
         """Whether it goes on."""

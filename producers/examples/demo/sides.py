@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from examples.demo.acts.dead_letters import ROUTE
+from examples.demo.acts.repeats import SHARE
 from examples.demo.provider import (
     FIRST,
     LIMIT,
@@ -72,6 +73,7 @@ lanes = ["first", "second"]
 fallback = "eager"
 reasks = 2
 retry = {{{{ max_attempts = 8 }}}}
+cache = {{{{ exact = true }}}}
 """
 
 
@@ -79,6 +81,7 @@ class Scripts:
     """Two processes that know the account's limit, and nothing of each other."""
 
     name, title = "scripts", "two scripts"
+    called = 1.0
 
     def __init__(self, jobs: Path, provider: Provider, folder: Path) -> None:
         self._url = provider.base_url(self.name)
@@ -138,6 +141,7 @@ class TollwayRun:
     """One command with two workers, which it starts again when they end."""
 
     name, title = "tollway", "tollway run"
+    called = 1.0 - 1.0 / SHARE
 
     def __init__(self, jobs: Path, provider: Provider, folder: Path) -> None:
         self.out = folder / "results.jsonl"

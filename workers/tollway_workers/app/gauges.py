@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from tollway_workers.app.answer_cache import SharedCache
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.clock import Clock
@@ -30,10 +31,13 @@ class Watched:
     retired: Sequence[str] = ()
     #: Says what is equal for equal settings of the fleet.
     configuration: Callable[[], str | None] = lambda: None
+    #: Where a route gives stored answers.
+    cache: SharedCache | None = None
 
 
 class Gauges:
-    """Sets a worker's gauges. State: `_groups` and `_topics` that were named, to be zero later."""
+    """Sets a worker's gauges. State: `_groups` and `_topics` that were named, to be zero later,
+    and `_dropped`, answers that were counted as such."""
 
     def __init__(self, state: StateGauges, watched: Watched, clock: Clock) -> None:
         self._state = state
@@ -41,6 +45,7 @@ class Gauges:
         self._clock = clock
         self._groups: set[str] = set()
         self._topics: set[str] = set()
+        self._dropped = 0
 
     def refresh(self) -> None:
         """Set them all to what holds now."""
@@ -48,6 +53,7 @@ class Gauges:
         self._assignment()
         self._proofs()
         self._work()
+        self._cache()
 
     def _lanes(self) -> None:
         state, watched = self._state, self._watched
@@ -84,6 +90,20 @@ class Gauges:
         state.commit_failures.inc(source.committer.take_failures())
         state.loop_lag.set(liveness.lag.worst)
         state.kafka_away.set(liveness.kafka_away)
+
+    def _cache(self) -> None:
+        """The copy of stored answers. What is counted there is counted on here."""
+        cache, state = self._watched.cache, self._state
+        if cache is None:
+            return
+        now = cache.state
+        state.cache_serves.set(now.serves)
+        state.cache_entries.set(now.entries)
+        state.cache_bytes.set(now.bytes)
+        state.cache_lag.set(now.lag)
+        state.cache_evicted.set(now.evicted)
+        state.cache_dropped.inc(cache.dropped - self._dropped)
+        self._dropped = cache.dropped
 
     def _work(self) -> None:
         """Outstanding work."""

@@ -14,6 +14,7 @@ from prometheus_client import disable_created_metrics
 
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.topics import TopicNames
+from tollway_workers.app.answer_cache import open_cache
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.contact import Contact, describe_lanes
 from tollway_workers.app.gauges import Gauges, Watched
@@ -21,6 +22,8 @@ from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
 from tollway_workers.app.topic_setup import require_topics
 from tollway_workers.app.work import work_by_topic
+from tollway_workers.cache.key import lane_identity
+from tollway_workers.cache.ports import NoCache
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.say.render import settings_digest
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
@@ -45,10 +48,12 @@ from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.check import Checks
 from tollway_workers.pipeline.checks.order import checks_in_order
 from tollway_workers.pipeline.decide import RetryPolicy
+from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
 from tollway_workers.pipeline.stand_in import StandIns
+from tollway_workers.pipeline.stand_ins.known import KnownAnswers
 from tollway_workers.pipeline.stand_ins.rule import RuleAnswers, load_rules
 from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
@@ -102,6 +107,7 @@ class WorkerApp:
         self._commands = Commands()
         self._source = self._new_source()
         self._sink = self._new_sink()
+        self._cache = open_cache(self._client, settings, options.instance_id, self._clock)
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
         self._others = self._new_follower()
@@ -116,6 +122,7 @@ class WorkerApp:
             commands=self._commands,
             retired=sorted(settings.lanes.keys() - lanes.keys()),
             configuration=lambda: self._digest,
+            cache=self._cache,
         )
         descriptions = describe_lanes(settings, settings.lanes, self._reader.topics_of)
         self._contact = Contact(
@@ -141,6 +148,9 @@ class WorkerApp:
         ]
         if self._others is not None:
             background.append(asyncio.create_task(self._others.run(), name="heartbeats of others"))
+        if self._cache is not None:
+            background.append(asyncio.create_task(self._cache.run(), name="cache"))
+            await self._cache.settle()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)
@@ -154,6 +164,8 @@ class WorkerApp:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            if self._cache is not None:
+                await self._cache.stop()
             await self._contact.stop()
             await self._telemetry.stop()
         log.info("worker has left the group", worker=self._options.instance_id)
@@ -228,12 +240,9 @@ class WorkerApp:
     def _new_worker(self, configs: Mapping[str, LaneConfig]) -> Worker:
         settings, clock = self._settings, self._clock
         kafka = settings.kafka
-        providers = ProviderRegistry(settings.providers)
-        self._lanes = {
-            name: Lane(config, self._new_admission(config), providers.open(config))
-            for name, config in configs.items()
-        }
+        self._lanes = self._new_lanes(configs)
         self._introduce_siblings()
+        self._exact = self._new_exact_cache()
         validator = ResultValidator()
         publisher = OutcomePublisher(
             self._sink,
@@ -265,6 +274,7 @@ class WorkerApp:
             executor=self._new_executor(validator),
             publisher=publisher,
             stored=StoredAnswers(validator, self._answer_checks),
+            cache=self._exact,
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
@@ -274,6 +284,19 @@ class WorkerApp:
             surroundings=Surroundings(beats=self._beats, outstanding=self._outstanding),
         )
         return Worker(parts)
+
+    def _new_lanes(self, configs: Mapping[str, LaneConfig]) -> dict[str, Lane]:
+        providers = ProviderRegistry(self._settings.providers)
+        return {
+            name: Lane(config, self._new_admission(config), providers.open(config))
+            for name, config in configs.items()
+        }
+
+    def _new_exact_cache(self) -> ExactCache:
+        settings = self._settings
+        firsts = {route.lanes[0] for route in settings.routes.values()}
+        lanes = {lane: lane_identity(lane, settings) for lane in firsts}
+        return ExactCache(self._cache or NoCache(), lanes, self._clock)
 
     def _new_follower(self) -> HeartbeatFollower | None:
         """Follows the other workers' heartbeats, where jobs may leave for another lane."""
@@ -306,7 +329,7 @@ class WorkerApp:
         """The rungs below the lanes, the strongest first."""
         checks, unanswered = self._answer_checks, self.metrics.rule_had_none
         rule = RuleAnswers(self._rules, validator, checks, self._clock, unanswered)
-        return StandIns((rule,))
+        return StandIns((KnownAnswers(self._exact), rule))
 
     def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> Checks:
         return checks_in_order(

@@ -75,6 +75,7 @@ class Pulse:
                 *(self._lane(name, work) for name in sorted(self._watched.lanes)),
                 *self._retired(work),
             ),
+            cache=None if self._watched.cache is None else self._watched.cache.told,
         )
 
     def _retired(self, work: Mapping[str, Work]) -> Iterator[LaneBeat]:

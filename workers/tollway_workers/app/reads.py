@@ -7,8 +7,18 @@ from tollway_workers.topics.specs import wanted_topics
 
 
 def needed_topics(settings: FleetSettings) -> list[str]:
-    """Our own topics that are read or written: those of services may be missing."""
-    return [spec.name for spec in wanted_topics(settings)]
+    """Our own topics that are read or written: those of services may be missing, and the cache's.
+
+    Without that every job is called.
+    """
+    cache = TopicNames(settings.kafka.prefix).cache
+    return [spec.name for spec in wanted_topics(settings) if spec.name != cache]
+
+
+def topics_apart(settings: FleetSettings) -> tuple[str, ...]:
+    """Those that may be missing: their trouble touches no other, and is said by who writes them."""
+    names = TopicNames(settings.kafka.prefix)
+    return (*settings.kafka.reply_topics, names.marks, names.cache)
 
 
 def used_lanes(settings: FleetSettings) -> list[str]:

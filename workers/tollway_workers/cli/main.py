@@ -50,6 +50,12 @@ COMMANDS = (
         "cancel", "tollway_workers.cli.operate.command", "Cancel jobs, those in flight too.", _FLEET
     ),
     LazyCommand(
+        "cache",
+        "tollway_workers.cli.cache.command",
+        "See what answers are stored, and forget them.",
+        _FLEET,
+    ),
+    LazyCommand(
         "topics", "tollway_workers.cli.topics.command", "Plan and make the fleet's topics.", _FLEET
     ),
     LazyCommand(

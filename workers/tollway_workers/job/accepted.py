@@ -22,3 +22,29 @@ def may_ask_rule(progress: JobProgress) -> bool:
         and not progress.rule_asked
         and Provenance.RULE in accepted(progress)
     )
+
+
+def may_ask_cache(progress: JobProgress) -> bool:
+    """Whether a known answer may be given to the job instead of a call."""
+    wants = progress.route.cache.exact and not progress.job.no_cache
+    return wants and Provenance.CACHED in accepted(progress)
+
+
+def may_ask_stale(progress: JobProgress) -> bool:
+    """Whether one past its age may stand in where no lane answers the job."""
+    wants = progress.route.cache.has_stale and not progress.job.no_cache
+    return wants and Provenance.STALE in accepted(progress)
+
+
+def may_stand_in(progress: JobProgress) -> bool:
+    """Whether a rung below the lanes may answer a job that could also wait for them, and was not
+    asked for it yet.
+    """
+    return may_ask_rule(progress) or (may_ask_stale(progress) and not progress.stale_asked)
+
+
+def may_stand_in_at_last(progress: JobProgress) -> bool:
+    """The same of a job that would end without an answer: a rung whose answers change may be asked
+    again.
+    """
+    return may_ask_rule(progress) or may_ask_stale(progress) or may_ask_cache(progress)

@@ -118,6 +118,9 @@ def reply(
         # An answer whose own topic takes nothing is a dead letter too.
         fields["dead_letter"] = dead or None
         fields["revalidated"] = True if ending.stored else None
+        if ending.cached is not None:
+            fields["age"] = round(ending.age, 3)
+            fields["cached_from"] = orjson.Fragment(encode(ending.cached.source))
     else:
         cancelled = ending.failure_class is FailureClass.CANCELLED
         fields["status"] = "cancelled" if cancelled else "failed"
@@ -180,6 +183,9 @@ def journal_answer(
     fields["provenance"] = answered.provenance
     fields["answered_at"] = instant(now)
     fields["revalidated"] = True if answered.stored else None
+    if answered.cached is not None:
+        fields["age"] = round(answered.age, 3)
+        fields["cached_from"] = orjson.Fragment(encode(answered.cached.source))
     text = answered.answer.text or _calls_of(answered.answer)
     if progress.route.journal == "full" and text:
         fields["response"] = orjson.Fragment(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from tollway_schemas.cache import CacheEntry
 from tollway_schemas.failure import Failure
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.redrive import StoredAnswer
@@ -25,6 +26,9 @@ class Completed:
     whole: bool = True
     #: What the job carried, where that is its answer and no call was made.
     stored: StoredAnswer | None = None
+    #: The known answer that it was given instead of a call, and its age in seconds.
+    cached: CacheEntry | None = None
+    age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.codec import encode
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 
 #: Forwards of one job from lane to lane; one more makes it a dead letter.
 MOST_HOPS = 8
+
+
+class Keyed(NamedTuple):
+    """Where an answer to a job would be kept, and what was known there when it was read."""
+
+    #: None: no answer to it is ever kept.
+    key: bytes | None
+    #: Where the reading of the key's partition stood (see `CacheEntry.seen`).
+    seen: int = 0
+    #: Seconds since 1970.
+    read_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +89,10 @@ class JobProgress:
     revalidated: bool = False
     #: Whether the route's rule was asked for it: it says the same the next time.
     rule_asked: bool = False
+    #: Where its answer would be kept; made when it is read, on routes that keep any.
+    keyed: Keyed | None = None
+    #: Whether an answer past its age was looked for while it could wait.
+    stale_asked: bool = False
     _encoded: tuple[Attempt, bytes] | None = None
     _digest: str = ""
 

@@ -17,9 +17,11 @@ from tollway_workers.topics.plan import TopicPlan, TopicState
 _EXISTS = 36
 #: Kafka's error code of a topic that was deleted meanwhile.
 _UNKNOWN = 3
+#: What is said of a topic that is not there.
+MISSING = "does not exist"
 #: Kafka's error codes of a topic that is not there for us; others pass, such as an election.
 _UNUSABLE = {
-    3: "does not exist",
+    3: MISSING,
     17: "has a name that Kafka does not take",
     29: "is closed to this user",
 }

@@ -1,8 +1,8 @@
 """The degradation ladder: where a job goes that its lane does not answer. Pure.
 
-Down by one rung at a time: to another lane of its route, to the route's rule, and else it waits as
-lag. There is no loop: a job comes to each lane once, and returns to one of them at most once, so it
-is forwarded as often as its route has lanes at most.
+Down by one rung at a time: to another lane of its route, to an answer past its age, to the route's
+rule, and else it waits as lag. There is no loop: a job comes to each lane once, and returns to one
+of them at most once, so it is forwarded as often as its route has lanes at most.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from enum import Enum
 
 from tollway_workers.config.shape.route import DEFAULT_MAX_ATTEMPTS, Fallback
 from tollway_workers.config.shape.rungs import rungs_of_lane
-from tollway_workers.job.accepted import accepted, may_ask_rule
+from tollway_workers.job.accepted import accepted, may_stand_in, may_stand_in_at_last
 from tollway_workers.job.outcome import (
     DeadLettered,
     Decision,
@@ -61,7 +61,7 @@ def leaves_at_once(progress: JobProgress) -> bool:
     """Whether it goes a rung down as soon as its lane is broken or parked."""
     if fallback_of(progress) != "eager":
         return False
-    return bool(lanes_to_go(progress)) or may_ask_rule(progress)
+    return bool(lanes_to_go(progress)) or may_stand_in(progress)
 
 
 def rung_below(
@@ -77,7 +77,7 @@ def rung_below(
                 waits = True
             case Capacity.NONE:
                 pass
-    if waits or not may_ask_rule(progress) or not _is_time_for_rule(progress, now):
+    if waits or not may_stand_in(progress) or not _is_time_for_rule(progress, now):
         return None
     return StandIn(RetryLater(0.0, behind=True))
 
@@ -112,7 +112,7 @@ def attempts_here(progress: JobProgress) -> int:
 
 def given_up(progress: JobProgress, ending: DeadLettered) -> Decision:
     """In place of a dead letter for a failure that another lane would not repeat: the next lane,
-    once and whatever its state; with none left the rule is asked.
+    once and whatever its state; with none left the rungs below the lanes are asked.
     """
     ahead = untried(progress)
     if ahead:
@@ -121,8 +121,8 @@ def given_up(progress: JobProgress, ending: DeadLettered) -> Decision:
 
 
 def at_last(progress: JobProgress, ending: DeadLettered | Failed) -> Decision:
-    """In place of an ending without an answer: what the rule says, where it may be asked."""
-    return StandIn(ending) if may_ask_rule(progress) else ending
+    """In place of an ending without an answer: what stands in for one, where it may."""
+    return StandIn(ending) if may_stand_in_at_last(progress) else ending
 
 
 def _suits(progress: JobProgress, lane: str) -> bool:

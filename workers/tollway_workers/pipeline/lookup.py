@@ -1,12 +1,15 @@
 """Answers that need no call: looked up when a job is read, and again at the head of its queue."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol
 
-from tollway_workers.job.outcome import Completed
+from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.publish import Written
+
+#: Begins to write the outcome of a job that was not called.
+EndJob = Callable[[JobProgress, Outcome], None]
 
 
 class Following(Enum):

@@ -8,7 +8,8 @@ from math import inf
 
 from tollway_schemas.job import Priority
 from tollway_workers.clock import Clock
-from tollway_workers.job.accepted import may_ask_rule
+from tollway_workers.config.shape.route import RouteSettings
+from tollway_workers.job.accepted import may_stand_in
 from tollway_workers.job.outcome import Decision, Forwarded
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.holds import Holds, said
@@ -80,11 +81,11 @@ class Sweep:
         self._spare = SpareCapacity(reader.routes, admissions, surroundings.beats, clock)
         self._next_look: dict[str, float] = {}
         routes = reader.routes.values()
-        several = [route for route in routes if len(route.lanes) > 1 or route.rule is not None]
+        several = [route for route in routes if len(route.lanes) > 1 or _has_stand_in(route)]
         #: Lanes of whose jobs some may leave.
         self._asked = sorted({lane for route in several for lane in route.lanes})
         self._rule_time = RULE_MARGIN + max(
-            (route.rule_timeout for route in routes if route.rule is not None), default=0.0
+            (route.rule_timeout for route in routes if _has_stand_in(route)), default=0.0
         )
 
     async def run(self) -> None:
@@ -187,7 +188,7 @@ class Sweep:
         if decided is not None:
             return decided
         settled = [spare.settled(lane, down=down) for lane in lanes_to_go(job)]
-        if None not in settled and (Capacity.SOON in settled or not may_ask_rule(job)):
+        if None not in settled and (Capacity.SOON in settled or not may_stand_in(job)):
             walk.staying.add(kind)
         return None
 
@@ -204,8 +205,12 @@ class _Walk:
     staying: set[Hashable] = field(default_factory=set)
 
 
+def _has_stand_in(route: RouteSettings) -> bool:
+    return route.rule is not None or route.cache.has_stale
+
+
 def _kind(job: JobProgress) -> Hashable:
     """Equal for jobs to which the ladder says the same, but for their cost and their deadline."""
     about = job.job
     been = tuple(visit.lane for visit in about.visits)
-    return id(job.route), about.priority, about.accept, been, about.hops, job.rule_asked
+    return id(job.route), about.priority, about.accept, been, about.hops, may_stand_in(job)

@@ -6,6 +6,7 @@ text of an error may quote anything. The event loop logs tasks that the client l
 """
 
 import logging
+from collections.abc import Collection
 
 import structlog
 
@@ -15,6 +16,8 @@ log = structlog.get_logger(__name__)
 
 #: Characters of a line.
 _LONGEST = 300
+#: What the client logs of a topic at every look at the cluster.
+_MISSING = "Topic %s not found in cluster metadata"
 
 
 class _ToOurs(logging.Handler):
@@ -23,12 +26,15 @@ class _ToOurs(logging.Handler):
     Lower, because the client mends by itself nearly everything that it complains about.
     """
 
-    def __init__(self, speaker: str) -> None:
+    def __init__(self, speaker: str, apart: frozenset[str]) -> None:
         super().__init__(logging.WARNING)
         self._speaker = speaker
+        self._apart = apart
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
+        if record.msg == _MISSING and not self._apart.isdisjoint(map(str, record.args or ())):
+            return
         error = record.exc_info[1] if record.exc_info else None
         fields = {} if error is None else error_fields(error)
         write = log.warning if record.levelno >= logging.ERROR else log.info
@@ -37,11 +43,14 @@ class _ToOurs(logging.Handler):
         write(f"{self._speaker}: {said}"[:_LONGEST], **fields)
 
 
-def pass_on_client_logs() -> None:
-    """Write their warnings and errors to our own log alone, from now on."""
+def pass_on_client_logs(apart: Collection[str] = ()) -> None:
+    """Write their warnings and errors to our own log alone, from now on.
+
+    `apart`: topics of which we say ourselves what it means that they are missing.
+    """
     for name, speaker in (("aiokafka", "Kafka's client"), ("asyncio", "the event loop")):
         logger = logging.getLogger(name)
-        logger.handlers = [_ToOurs(speaker)]
+        logger.handlers = [_ToOurs(speaker, frozenset(apart))]
         logger.propagate = False
         logger.setLevel(logging.WARNING)
 

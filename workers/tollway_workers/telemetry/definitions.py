@@ -98,10 +98,25 @@ ANSWERS = Metric(
     "tollway_answers_total",
     "counter",
     "Jobs that were answered, by what made their answer: `live` (as it came), `reasked`, "
-    "`repaired`, `fallback` (another lane), `rule`.",
+    "`repaired`, `cached` (given again), `fallback` (another lane), `stale` (given again past its "
+    "time), `rule`.",
     "Where reasked or repaired rises, the model has changed, or its schema asks too much of it; "
-    "where fallback or rule does, a lane is in trouble.",
+    "where fallback, stale or rule does, a lane is in trouble.",
     ("route", "provenance"),
+)
+SAVED_TOKENS = Metric(
+    "tollway_cache_saved_tokens_total",
+    "counter",
+    "Tokens of the calls that known answers were given instead of.",
+    "Where it stands still while jobs come, compare tollway_answers_total by provenance.",
+    ("route", "direction"),
+)
+SAVED_USD = Metric(
+    "tollway_cache_saved_usd_total",
+    "counter",
+    "US dollars of the calls that known answers were given instead of, as far as known.",
+    "Where it stands still and tokens rise, the lane has no price.",
+    ("route",),
 )
 REPAIRS = Metric(
     "tollway_answer_repairs_total",
@@ -307,6 +322,42 @@ OLDEST_JOB = Metric(
     "gauge",
     "How long ago the oldest job that this worker has read and not finished was written.",
     "Beyond the usual waits and calls: its lane is slow or parked, or it is stuck.",
+)
+CACHE_SERVES = Metric(
+    "tollway_cache_serves",
+    "gauge",
+    "1 while stored answers can be found in this worker's copy.",
+    "At 0 where a route caches: it catches up, or its folder or topic fails; the log says which.",
+)
+CACHE_ENTRIES = Metric(
+    "tollway_cache_entries",
+    "gauge",
+    "Stored answers in this worker's copy, those past their time until they are cleared.",
+    "See tollway_cache_bytes.",
+)
+CACHE_BYTES = Metric(
+    "tollway_cache_bytes",
+    "gauge",
+    "Bytes of this worker's copy of stored answers.",
+    "At `[worker] cache_mib` the oldest answers go: see tollway_cache_evicted.",
+)
+CACHE_LAG = Metric(
+    "tollway_cache_lag_records",
+    "gauge",
+    "Records of the cache's topic that this worker has not applied yet, as far as it knows.",
+    "It stays above some hundreds: the disk of its folder is too slow.",
+)
+CACHE_EVICTED = Metric(
+    "tollway_cache_evicted",
+    "gauge",
+    "Answers that left this worker's copy before their time since it was opened: no room.",
+    "Raise `[worker] cache_mib`, or cache for a shorter time.",
+)
+CACHE_DROPPED = Metric(
+    "tollway_cache_dropped_total",
+    "counter",
+    "Answers that were not published for the cache: too large, or Kafka too slow.",
+    "The same is called for again: see whether Kafka takes records of the cache's topic.",
 )
 LOOP_LAG = Metric(
     "tollway_event_loop_lag_seconds",

@@ -21,6 +21,7 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry import definitions as d
 from tollway_workers.telemetry.instruments import counter, histogram
+from tollway_workers.telemetry.saved import Saved
 from tollway_workers.telemetry.state import StateGauges
 
 log = structlog.get_logger(__name__)
@@ -77,6 +78,7 @@ class Metrics:
         self.relay_failures = counter(d.RELAY_FAILURES, self.registry)
         self.refused = counter(d.REFUSED, self.registry)
         self.answers = counter(d.ANSWERS, self.registry)
+        self.saved = Saved(self.registry)
         self.repairs = counter(d.REPAIRS, self.registry)
         self.reasks = counter(d.REASKS, self.registry)
         self.reask_cost = counter(d.REASK_COST, self.registry)
@@ -154,6 +156,8 @@ class Metrics:
         if answers is None:
             answers = self._provenances[key] = self.answers.labels(route, outcome.provenance.value)
         answers.inc()
+        if outcome.cached is not None:
+            self.saved.count(route, outcome.cached)
         for repair in outcome.answer.repairs:
             self.repairs.labels(repair.partition(" ")[0]).inc()
 

@@ -20,12 +20,21 @@ _MINUTES_10 = 600_000
 RECORD_OVERHEAD = 4_096
 
 _HOUR = 3_600_000
+#: Seconds that the cache's topic tells of answers that were taken back: a worker that was away for
+#: longer than half of it reads all anew.
+CACHE_DELETES_KEPT = 7 * 86_400.0
+#: Seconds that the cache's topic keeps marks beyond the answers that they speak of, which may come
+#: as late as a call ends.
+_CACHE_SPARE = 2 * 86_400.0
 #: Kafka deletes whole segments, so one segment is what a record may outlive its time by.
 _LONGEST_SEGMENT = 7 * 24 * _HOUR
 
 #: Why a topic is configured as it is, for those who are asked to change it.
 REASONS: Mapping[str, str] = {
-    "cleanup.policy": "records go by their time; of commands and marks the last of each stays",
+    "cleanup.policy": "records go by their time; of commands, marks and stored answers the last of "
+    "each stays",
+    "delete.retention.ms": "a worker that was away hears which answers were taken back",
+    "max.compaction.lag.ms": "answers that were taken back are gone within days",
     "retention.ms": "records stay as long as was promised",
     "retention.bytes": "records stay as long as was promised, however many come",
     "segment.ms": "records go within a tenth of their time (an hour, a week at most) after it",
@@ -69,6 +78,7 @@ def wanted_topics(settings: FleetSettings) -> tuple[TopicSpec, ...]:
         _spec(kafka, names.dead_letters, hours=24 * dead_letters, times=_LARGER),
         _marks(kafka, names.marks),
         _spec(kafka, names.journal, hours=24 * journal, times=_LARGER),
+        *([_cache(settings, names.cache)] if caches(settings) else []),
         _commands(kafka, names.commands),
         _heartbeats(kafka, names.heartbeats),
         *(
@@ -77,6 +87,11 @@ def wanted_topics(settings: FleetSettings) -> tuple[TopicSpec, ...]:
             for lane in sorted(settings.lanes)
         ),
     )
+
+
+def caches(settings: FleetSettings) -> bool:
+    """Whether any route gives stored answers."""
+    return any(route.cache.exact for route in settings.routes.values())
 
 
 def largest_record(kafka: KafkaSettings) -> int:
@@ -103,6 +118,23 @@ def _marks(kafka: KafkaSettings, name: str) -> TopicSpec:
     days = 2 * kafka.dead_letters_retention_days
     spec = _spec(kafka, name, hours=24 * days)
     return replace(spec, partitions=1, config={**spec.config, "cleanup.policy": "compact,delete"})
+
+
+def _cache(settings: FleetSettings, name: str) -> TopicSpec:
+    """A table that keeps answers, and marks of what is forgotten, as long as any may be given."""
+    kept = max(
+        route.cache.ttl + route.cache.stale_for
+        for route in settings.routes.values()
+        if route.cache.exact
+    )
+    spec = _spec(settings.kafka, name, hours=(kept + _CACHE_SPARE) / 3_600)
+    deletes = str(int(CACHE_DELETES_KEPT * 1000))
+    own = {
+        "cleanup.policy": "compact,delete",
+        "delete.retention.ms": deletes,
+        "max.compaction.lag.ms": deletes,
+    }
+    return replace(spec, config={**spec.config, **own})
 
 
 def _commands(kafka: KafkaSettings, name: str) -> TopicSpec:

@@ -10,6 +10,7 @@ from tollway_workers.kafka.read.one_record import ReplyFinder
 from tollway_workers.operators.commands import Commands
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.check import Checks
+from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader
@@ -35,6 +36,8 @@ class Parts:
     publisher: OutcomePublisher
     #: Holds the answers that redriven jobs carry to them.
     stored: StoredAnswers
+    #: The answers that are given again, on the routes that want it.
+    cache: ExactCache
     events: FleetEvents
     clock: Clock
     #: Bytes of jobs that may be in memory.

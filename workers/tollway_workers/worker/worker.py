@@ -11,7 +11,7 @@ import structlog
 from tollway_workers.errors import CallNotSent
 from tollway_workers.job.endings import bug
 from tollway_workers.job.envelopes import Exchange
-from tollway_workers.job.outcome import Decision, RetryLater
+from tollway_workers.job.outcome import Completed, Decision, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
 from tollway_workers.pipeline.admit import Permit
@@ -20,9 +20,10 @@ from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
 from tollway_workers.pipeline.decide import out_of_time
 from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
-from tollway_workers.pipeline.lookup import FOLLOWS, Following, find_in
+from tollway_workers.pipeline.lookup import FOLLOWS, Following, Lookup, find_in
 from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.revalidate import Revalidation
+from tollway_workers.pipeline.single_flight import SingleFlight
 from tollway_workers.pipeline.sweep import Sweep
 from tollway_workers.pipeline.write import OutcomeWriter
 from tollway_workers.safe_traceback import error_fields
@@ -63,21 +64,8 @@ class Worker:
         self.writer = OutcomeWriter(parts.publisher, parts.sink, parts.events, parts.clock)
         self._commits = Commits(parts.source, parts.clock, self.dispatcher.pump_all)
         self._exits = Exits(parts, self.writer, self._commits, self._tasks, self._again)
-        self._lookups = self._exits.lookups = (
-            Copies(
-                parts.replies,
-                self.dispatcher,
-                go=self._tasks.go,
-                answer=self._exits.answer_copy,
-            ),
-            Revalidation(
-                parts.stored,
-                self.dispatcher,
-                parts.events,
-                go=self._tasks.go,
-                end=self._exits.end,
-            ),
-        )
+        self._flights = SingleFlight(parts.cache, self.dispatcher, parts.clock, end=self._exits.end)
+        self._lookups = self._exits.lookups = self._new_lookups()
         self._counting = Counting(
             self.dispatcher, admissions, check=self._check, go=self._tasks.go, end=self.end
         )
@@ -98,6 +86,27 @@ class Worker:
             parts.clock,
             paused=self.operators.is_paused,
             end=self.end,
+        )
+
+    def _new_lookups(self) -> tuple[Lookup, ...]:
+        """Where answers are that need no call, the nearest first."""
+        parts = self._parts
+        return (
+            Copies(
+                parts.replies,
+                self.dispatcher,
+                go=self._tasks.go,
+                answer=self._exits.answer_copy,
+            ),
+            Revalidation(
+                parts.stored,
+                self.dispatcher,
+                parts.events,
+                go=self._tasks.go,
+                end=self._exits.end,
+            ),
+            parts.cache,
+            self._flights,
         )
 
     async def run(self, drain_timeout: float) -> None:
@@ -222,6 +231,7 @@ class Worker:
     def start(self, job: JobProgress, permit: Permit) -> None:
         """Call a job."""
         job.waited = self._sweep.why_waited(job)
+        self._flights.begin(job)
         self._calls[job] = self._tasks.go(self._call(job, permit))
 
     async def _call(self, job: JobProgress, permit: Permit) -> None:
@@ -244,19 +254,27 @@ class Worker:
             self._exits.break_off(job)
             raise
         finally:
-            del self._calls[job]
-            permit.release()
-            if permit.admission.take_freed():
-                self.dispatcher.pump_all()
-            else:
-                self.dispatcher.pump(job.lane)
-            if self._full:
-                # There may be room again: waiting for the next poll would idle a fast lane.
-                self._hold_back()
+            answered = ended is not None and isinstance(ended[0], Completed)
+            self._call_over(job, permit, answered=answered)
         if job.calls > calls_before:
             self._parts.events.call_ended(job.lane, job.attempts[-1])
         if ended is not None:
             await self._exits.write(job, *ended)
+
+    def _call_over(self, job: JobProgress, permit: Permit, *, answered: bool) -> None:
+        """What a call held is free again, however it ended."""
+        del self._calls[job]
+        permit.release()
+        if not answered:
+            # First: of those that followed it one may take its place at once.
+            self._flights.land(job)
+        if permit.admission.take_freed():
+            self.dispatcher.pump_all()
+        else:
+            self.dispatcher.pump(job.lane)
+        if self._full:
+            # There may be room again: waiting for the next poll would idle a fast lane.
+            self._hold_back()
 
     # End: from an outcome to a complete record.
 

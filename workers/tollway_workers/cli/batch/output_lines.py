@@ -133,7 +133,9 @@ def _rung(ours: dict[str, Any]) -> str | None:
         case Provenance.FALLBACK:
             lane = str(ours.get("lane"))[:_MOST_WORD]
             return sys.intern(f"by fallback lane {lane}")
-        case Provenance.REASKED | Provenance.REPAIRED | Provenance.CACHED as made:
+        case (
+            Provenance.REASKED | Provenance.REPAIRED | Provenance.CACHED | Provenance.STALE as made
+        ):
             return sys.intern(str(made))
         case other:
             return sys.intern(f"by {str(other)[:_MOST_WORD]}")
@@ -213,6 +215,8 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "requested_model": reply.labels.get(MODEL_LABEL),
         "lane": reply.lane,
         "provenance": reply.provenance.value if reply.provenance else None,
+        "age": reply.age,
+        "cached_from": None if reply.cached_from is None else reply.cached_from.job_id,
         "scripted": reply.scripted,
         "revalidated": reply.revalidated,
         "waited": reply.waited,

@@ -14,6 +14,7 @@ import typer
 
 from tollway_workers.app import event_loop
 from tollway_workers.app.process import WorkerApp, WorkerOptions
+from tollway_workers.app.reads import topics_apart
 from tollway_workers.config.check.key_files import files_that_others_write
 from tollway_workers.config.load.layers import load_fleet
 from tollway_workers.config.shape.fleet import FleetSettings
@@ -61,7 +62,7 @@ def worker(
     overrides = {"telemetry.port": 0} if announce is not None else {}
     settings = load_fleet(config, environ=os.environ, overrides=overrides)
     configure_logs(settings.telemetry.log_level, settings.telemetry.log_format)
-    pass_on_client_logs()
+    pass_on_client_logs(topics_apart(settings))
     for mistake in files_that_others_write(settings):
         log.warning(
             "other users of this machine may change a key that this worker reads",

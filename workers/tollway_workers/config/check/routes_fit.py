@@ -16,6 +16,7 @@ from tollway_workers.errors import ConfigMistake
 def route_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
     """What a route says to no effect, or twice."""
     yield from _ladder_errors(name, route)
+    yield from _cache_errors(name, route)
     retry = route.retry
     longest = retry.backoff_max or DEFAULT_BACKOFF_MAX
     if retry.backoff_initial > longest:
@@ -45,11 +46,13 @@ def _ladder_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
                 remedy="name each lane once, first choice first",
             )
     moves = route.fallback in ("eager", "late")
-    if moves and len(route.lanes) == 1 and route.rule is None:
+    stands_in = route.rule is not None or route.cache.has_stale
+    if moves and len(route.lanes) == 1 and not stands_in:
         yield ConfigMistake(
             key=f"routes.{name}.fallback",
-            problem=f'"{route.fallback}" has no effect: there is no lane to go on to, and no rule',
-            remedy="add a lane or a rule, or remove it",
+            problem=f'"{route.fallback}" has no effect: there is no lane to go on to, no rule, and '
+            "no stale answer",
+            remedy="add a lane, a rule or cache.stale_for, or remove it",
         )
     has = rungs_of(route)
     if route.accept is not None and has.isdisjoint(route.accept):
@@ -59,3 +62,30 @@ def _ladder_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
             problem="nothing that the route can give is accepted, so each of its jobs would fail",
             remedy=f"accept some of what it gives: {given}",
         )
+
+
+def _cache_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
+    """What is said of known answers to no effect."""
+    cache, accept = route.cache, route.accept
+    said = sorted(cache.model_fields_set - {"exact"})
+    if said and "exact" not in cache.model_fields_set:
+        yield ConfigMistake(
+            key=f"routes.{name}.cache.{said[0]}",
+            problem="has no effect without exact: no answer is kept",
+            remedy="add exact = true (or exact = false, to keep it for later)",
+        )
+    if accept is None or not cache.exact:
+        return
+    stale = cache.has_stale and Provenance.STALE in accept
+    if Provenance.CACHED not in accept and not stale:
+        yield _left_out(name, "exact", Provenance.CACHED)
+    elif cache.has_stale and not stale:
+        yield _left_out(name, "stale_for", Provenance.STALE)
+
+
+def _left_out(name: str, field: str, rung: Provenance) -> ConfigMistake:
+    return ConfigMistake(
+        key=f"routes.{name}.cache.{field}",
+        problem=f'has no effect: the route\'s accept leaves "{rung.value}" out',
+        remedy=f'add "{rung.value}" to accept, or remove it',
+    )

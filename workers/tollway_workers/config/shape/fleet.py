@@ -48,6 +48,12 @@ class WorkerSettings(Section):
     holds as much as its lane has left."""
     bulk_floor: Annotated[float, Field(ge=0, le=0.9)] = 0.05
     """The part of a lane that bulk jobs get at least while interactive ones go first."""
+    cache_folder: str | None = None
+    """Where workers keep their copies of stored answers, each in a folder of its own by prefix and
+    instance id. Default: `tollway` in the user's cache folder, or else in the temporary one."""
+    cache_mib: Annotated[int, Field(ge=16, le=1_048_576)] | None = None
+    """Mebibytes of one worker's copy of stored answers; the oldest go where it is full. Default:
+    1024, but no more than a quarter of the file system that it lies on."""
 
 
 class TenantSettings(Section):

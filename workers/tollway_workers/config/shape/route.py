@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from tollway_schemas.provenance import Provenance
+from tollway_workers.config.shape.cache import CacheSettings
 from tollway_workers.config.shape.model import Section
 
 #: What may be done to an answer: see `validation/repair/coerce.py`.
@@ -95,3 +96,4 @@ class RouteSettings(Section):
     check_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
     """Seconds that it may take; an answer that is not checked by then is a bad one."""
     retry: RetrySettings = RetrySettings()
+    cache: CacheSettings = CacheSettings()

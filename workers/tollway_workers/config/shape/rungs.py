@@ -12,6 +12,10 @@ def rungs_of(route: RouteSettings) -> frozenset[Provenance]:
     if len(route.lanes) > 1:
         # `never` too: what its lane cannot answer at all goes on to the next.
         found.add(Provenance.FALLBACK)
+    if route.cache.exact:
+        found.add(Provenance.CACHED)
+    if route.cache.has_stale:
+        found.add(Provenance.STALE)
     if route.rule is not None:
         found.add(Provenance.RULE)
     return frozenset(found)

@@ -1,4 +1,4 @@
-"""A topic whose trouble holds up no other: a service's replies, the marks of dead letters.
+"""A topic whose trouble holds up no other: a service's replies, marks of dead letters, the cache.
 
 A service may delete its topic or revoke our rights at any time. An idempotent producer retries a
 deleted topic for ever, and slows down other writes to the same broker. So each such topic has a
@@ -8,6 +8,7 @@ producer of its own, which is abandoned with its topic.
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge, TopicUnava
 from tollway_workers.kafka.connect import stopped
 from tollway_workers.kafka.produce.batches import Batch, Producing
 from tollway_workers.kafka.produce.partitioner import partition_of
-from tollway_workers.kafka.topic_admin import topic_state
+from tollway_workers.kafka.topic_admin import MISSING, topic_state
 
 log = structlog.get_logger(__name__)
 
@@ -74,29 +75,34 @@ class IsolatedTopic:
         client: dict[str, Any],
         clock: Clock,
         open_producer: Callable[[], Awaitable[Producing]],
-        ours_written: Callable[[], float],
+        ours_written: Callable[[], float] = lambda: -inf,
+        *,
+        quiet: bool = False,
     ) -> None:
-        """`ours_written`: when our own topics last took something, in monotonic seconds."""
+        """`ours_written`: when our own topics last took something, in monotonic seconds; `quiet`:
+        who writes says itself what it means that the topic takes nothing.
+        """
         self._name = name
         self._client = client
         self._clock = clock
         self._open_producer = open_producer
         self._ours_written = ours_written
+        self._quiet = quiet
         self._producing: Producing | None = None
         self._opening = asyncio.Lock()
         self._found: _Found | None = None
         self._looking: asyncio.Task[None] | None = None
         self._dropping: set[asyncio.Task[None]] = set()
 
+    async def open(self) -> None:
+        """Connect before there is anything to send. Raises as `send`."""
+        await self._look_again()
+        self._taking()
+        await self._opened()
+
     async def send(self, record: OutgoingRecord, size: int) -> Delivery:
         """Hand a record over. Raises TopicUnavailable, or BrokerUnavailable while Kafka is away."""
-        found = self._found
-        if found is None or found.until < self._clock.monotonic():
-            try:
-                await self._look()
-            except BrokerUnavailable:
-                if found is None:
-                    raise
+        await self._look_again()
         partitions = self._taking()
         partition = record.partition
         if partition is None or partition >= partitions:
@@ -125,6 +131,10 @@ class IsolatedTopic:
         if self._producing is not None and self._producing.batches.broken:
             self._drop()
 
+    def abandon(self) -> None:
+        """Give up what is on its way, and its producer; it may arrive all the same."""
+        self._drop()
+
     async def stop(self, seconds: float) -> None:
         """Write what was handed over, for so long at most, and disconnect; idempotent."""
         producing, self._producing = self._producing, None
@@ -140,6 +150,16 @@ class IsolatedTopic:
             await _disconnected(producing)
         if self._dropping:
             await asyncio.wait(self._dropping)
+
+    async def _look_again(self) -> None:
+        """Look, where what was found is not believed any more."""
+        found = self._found
+        if found is None or found.until < self._clock.monotonic():
+            try:
+                await self._look()
+            except BrokerUnavailable:
+                if found is None:
+                    raise
 
     def _taking(self) -> int:
         """Partitions that take records. Raises TopicUnavailable where the topic takes none."""
@@ -185,7 +205,7 @@ class IsolatedTopic:
 
     async def _find_out(self) -> None:
         state = await topic_state(self._client, self._name)
-        if state == "does not exist":
+        if state == MISSING:
             await asyncio.sleep(_ONCE_MORE)
             state = await topic_state(self._client, self._name)
         if isinstance(state, str):
@@ -199,7 +219,7 @@ class IsolatedTopic:
         self._found = _Found(state, "", self._clock.monotonic() + _BELIEVED)
 
     def _unavailable(self, why: str) -> None:
-        if self._found is None or self._found.why != why:
+        if not self._quiet and (self._found is None or self._found.why != why):
             log.warning(
                 "a topic takes no records, and holds up no other: replies for it go to our reply "
                 "topic, and each is a dead letter",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -51,6 +52,7 @@ class KafkaSink:
         self._limits = TopicLimits(settings.client, settings.most_bytes, clock)
         self._reading_limits: asyncio.Task[None] | None = None
         self._clock = clock
+        self._new_producer = partial(open_producer, settings, self._limits, clock)
         self._producing: Producing | None = None
         self._renewing = asyncio.Lock()
         self._isolated = {
@@ -70,7 +72,7 @@ class KafkaSink:
 
     async def send(self, record: OutgoingRecord) -> Awaitable[object]:
         """Hand a record over; what is returned is done when Kafka has it safely."""
-        size, most = _size(record), self._limits.known(record.topic)
+        size, most = size_of(record), self._limits.known(record.topic)
         if most is None:
             most = await self._limits.of(record.topic)
         if size > most:
@@ -137,26 +139,28 @@ class KafkaSink:
     def _written_at(self) -> float:
         return float("-inf") if self._producing is None else self._producing.batches.written_at
 
-    async def _new_producer(self) -> Producing:
-        producer = AIOKafkaProducer(
-            **self._settings.client,
-            acks="all",
-            enable_idempotence=True,
-            compression_type="zstd",
-            linger_ms=0,
-            request_timeout_ms=int(_REQUEST_TIMEOUT * 1000),
-            # A batch counts as one record against its topic's limit.
-            max_batch_size=min(BATCH_BYTES, self._settings.most_bytes),
-            max_request_size=self._settings.most_bytes,
-        )
-        await started(producer, self._settings.client)
-        return Producing(producer, Batches(producer, self._limits, self._clock))
-
     async def _count_partitions(self, topic: str) -> tuple[int, float]:
         assert self._producing is not None  # noqa: S101 as in send
         count = len(await self._producing.producer.partitions_for(topic))
         known = self._partitions[topic] = count, self._clock.monotonic() + _REMEMBERED
         return known
+
+
+async def open_producer(settings: SinkSettings, limits: TopicLimits, clock: Clock) -> Producing:
+    """A connected producer, and no batches yet. Raises BrokerUnavailable."""
+    producer = AIOKafkaProducer(
+        **settings.client,
+        acks="all",
+        enable_idempotence=True,
+        compression_type="zstd",
+        linger_ms=0,
+        request_timeout_ms=int(_REQUEST_TIMEOUT * 1000),
+        # A batch counts as one record against its topic's limit.
+        max_batch_size=min(BATCH_BYTES, settings.most_bytes),
+        max_request_size=settings.most_bytes,
+    )
+    await started(producer, settings.client)
+    return Producing(producer, Batches(producer, limits, clock))
 
 
 async def _retire(old: Producing) -> None:
@@ -167,7 +171,7 @@ async def _retire(old: Producing) -> None:
         await stopped(old.producer, _DISCONNECT_TIMEOUT, "disconnecting a producer")
 
 
-def _size(record: OutgoingRecord) -> int:
+def size_of(record: OutgoingRecord) -> int:
     """Bytes of a record in its batch, or a few more."""
     size = _RECORD_BYTES + len(record.value) + len(record.key or b"")
     for name, value in record.headers:

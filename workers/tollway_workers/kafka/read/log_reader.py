@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 #: Milliseconds a read waits for records.
 _WAIT = 200
+#: Bytes that are fetched of a partition at once: what aiokafka fetches by itself.
+_FETCHED = 1_048_576
 #: Seconds until a consumer is asked again to stop.
 _STOP_WAIT = 1.0
 
@@ -51,8 +53,10 @@ async def cluster_id(client: Mapping[str, Any]) -> str:
 class LogReader:
     """One consumer. `start` before use; one caller at a time."""
 
-    def __init__(self, client: Mapping[str, Any]) -> None:
-        """`client`: arguments that every aiokafka client takes, servers and security."""
+    def __init__(self, client: Mapping[str, Any], fetched: int = _FETCHED) -> None:
+        """`client`: arguments that every aiokafka client takes, servers and security; `fetched`:
+        bytes that are fetched of a partition at once, one batch in any case.
+        """
         self._client = dict(client)
         self._consumer = RecordConsumer(
             **self._client,
@@ -61,6 +65,7 @@ class LogReader:
             isolation_level="read_committed",
             # What else is asked on the same connection waits for the answer.
             fetch_max_wait_ms=_WAIT,
+            max_partition_fetch_bytes=fetched,
         )
 
     async def start(self) -> None:
@@ -141,6 +146,22 @@ class LogReader:
         """The offset that is read next, of a partition that is followed."""
         at: int = await self._consumer.position(TopicPartition(*partition))
         return at
+
+    def polled(self, partition: Partition) -> int | None:
+        """A number that differs from answer to answer of Kafka about a partition that is followed;
+        None: none yet.
+        """
+        number: int | None = self._consumer.last_poll_timestamp(TopicPartition(*partition))
+        return number
+
+    async def behind(self, partition: Partition) -> int | None:
+        """Offsets between what is read next and the end that Kafka last told; None: not told yet.
+
+        Of a partition that is followed.
+        """
+        at = TopicPartition(*partition)
+        end = self._consumer.last_stable_offset(at)
+        return None if end is None else max(0, end - await self._consumer.position(at))
 
     async def answered(self, partition: Partition) -> int | None:
         """A number that differs from answer to answer of Kafka about a partition that is followed.

@@ -1,0 +1,52 @@
+"""Known answers of several workers in memory: an `AnswerCache` that a test looks into."""
+
+from tollway_schemas.cache import CacheEntry
+from tollway_schemas.codec import decode, encode
+from tollway_workers.cache.ports import Found
+
+
+class MemoryAnswers:
+    """What is put is read back at once, or not before `deliver` where `late`.
+
+    `forgets`: routes and tenants of which a mark speaks.
+    """
+
+    def __init__(self, *, late: bool = False) -> None:
+        self.entries: dict[bytes, CacheEntry] = {}
+        self.put_entries: list[CacheEntry] = []
+        self.forgets: set[str | None] = set()
+        self.looks = 0
+        self._late = late
+
+    def get(self, key: bytes, now: float) -> Found | None:
+        """See `AnswerCache`."""
+        self.looks += 1
+        entry = self.entries.get(key)
+        if entry is None or self.forgotten(entry) or entry.stale_until.timestamp() <= now:
+            return None
+        return Found(entry, entry.expires_at.timestamp() <= now)
+
+    def seen(self, key: bytes) -> int:
+        """See `AnswerCache`."""
+        return 7
+
+    def forgotten(self, entry: CacheEntry) -> bool:
+        """See `AnswerCache`."""
+        return not self.forgets.isdisjoint((entry.route, entry.tenant))
+
+    @property
+    def serves(self) -> bool:
+        """See `AnswerCache`."""
+        return True
+
+    def put(self, entry: CacheEntry) -> None:
+        """See `AnswerCache`."""
+        # As it travels: what cannot be written is noticed here.
+        self.put_entries.append(decode(CacheEntry, encode(entry)))
+        if not self._late:
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Read back all that was put."""
+        for entry in self.put_entries:
+            self.entries[bytes.fromhex(entry.key)] = entry

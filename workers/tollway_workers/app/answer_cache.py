@@ -1,0 +1,163 @@
+"""A worker's part of the cache that all workers share by its topic: its copy and its writer."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tollway_schemas.cache import CacheEntry
+from tollway_schemas.topics import TopicNames
+from tollway_workers.cache.database import remove_unused
+from tollway_workers.cache.materialise import CopySettings, CopyState, Materialiser
+from tollway_workers.cache.ports import Found
+from tollway_workers.clock import Clock
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.kafka.produce.cache_writer import CacheWriter, cache_topic
+from tollway_workers.kafka.produce.partitioner import partition_of
+from tollway_workers.kafka.read.log_reader import LogReader, cluster_id
+from tollway_workers.plain_name import plain_name
+from tollway_workers.topics.specs import CACHE_DELETES_KEPT, caches, largest_record
+
+log = structlog.get_logger(__name__)
+
+#: Seconds that a worker waits for its copy before it takes jobs, at most.
+_CATCHES_UP = 5.0
+#: Bytes that are fetched of each partition at once: a copy is to cost little memory.
+_FETCHED = 262_144
+#: Of one copy, unless it would be more than this part of the file system that it lies on.
+_USUAL_BYTES, _PART = 2**30, 4
+
+
+class SharedCache:
+    """Answers of all workers, as far as this one has read them. Runs beside the worker."""
+
+    def __init__(
+        self, client: dict[str, Any], settings: FleetSettings, folder: Path, clock: Clock
+    ) -> None:
+        """`folder`: this worker's alone."""
+        topic = TopicNames(settings.kafka.prefix).cache
+        copy = CopySettings(
+            topic=topic,
+            folder=folder,
+            most_bytes=most_bytes(settings.worker.cache_mib, folder),
+            # Half of it: what was taken back is told for that long, by clocks that may differ.
+            longest_gap=CACHE_DELETES_KEPT / 2,
+        )
+        new_log = partial(LogReader, client, _FETCHED)
+        self._copy = Materialiser(copy, new_log, partial(cluster_id, client), clock)
+        apart = cache_topic(topic, client, largest_record(settings.kafka), clock)
+        self._writer = CacheWriter(topic, apart, settings.kafka.max_job_bytes, clock)
+
+    def get(self, key: bytes, now: float) -> Found | None:
+        """See `AnswerCache`."""
+        return self._copy.get(key, now)
+
+    def seen(self, key: bytes) -> int:
+        """See `AnswerCache`."""
+        partition = self._partition(key.hex().encode())
+        return 0 if partition is None else self._copy.applied(partition)
+
+    def forgotten(self, entry: CacheEntry) -> bool:
+        """See `AnswerCache`."""
+        partition = self._partition(entry.key.encode())
+        return partition is not None and self._copy.forgotten(entry, partition)
+
+    @property
+    def serves(self) -> bool:
+        """See `AnswerCache`."""
+        return self._copy.serves
+
+    def put(self, entry: CacheEntry) -> None:
+        """See `AnswerCache`."""
+        self._writer.put(entry, self._partition(entry.key.encode()))
+
+    @property
+    def told(self) -> tuple[int, ...] | None:
+        """For heartbeats: see `Heartbeat.cache`."""
+        return self._copy.told
+
+    @property
+    def state(self) -> CopyState:
+        """How the copy is."""
+        return self._copy.state
+
+    @property
+    def dropped(self) -> int:
+        """Answers that were not written."""
+        return self._writer.dropped
+
+    async def settle(self) -> None:
+        """Wait a moment for the copy: jobs that are taken before it has caught up are called, and
+        a worker that was killed has their answers on its disk.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCHES_UP):
+                await self._copy.settled()
+
+    async def run(self) -> None:
+        """Follow the topic and write to it until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._copy.run(), name="cache copy")
+            both.create_task(self._writer.run(), name="cache writer")
+
+    async def stop(self) -> None:
+        """Write what waits, within a moment; idempotent. `run` is cancelled before."""
+        await self._writer.stop()
+
+    def _partition(self, record_key: bytes) -> int | None:
+        partitions = self._copy.partitions
+        return partition_of(record_key, partitions) if partitions else None
+
+
+def open_cache(
+    client: dict[str, Any], settings: FleetSettings, instance_id: str, clock: Clock
+) -> SharedCache | None:
+    """The cache of a worker; None where no route caches, or no folder can be written."""
+    if not caches(settings):
+        return None
+    for root in _roots(settings.worker.cache_folder):
+        folder = root / plain_name(settings.kafka.prefix) / plain_name(instance_id)
+        if _can_be_written(folder):
+            remove_unused(folder.parent, clock.now() - CACHE_DELETES_KEPT)
+            return SharedCache(client, settings, folder, clock)
+    log.warning(
+        "no folder for stored answers can be written, every job is called: set [worker] "
+        "cache_folder to a folder of this worker, or mount one in its container"
+    )
+    return None
+
+
+def most_bytes(configured_mib: int | None, folder: Path) -> int:
+    """Bytes that the copy in `folder` may have."""
+    if configured_mib is not None:
+        return configured_mib * 2**20
+    with suppress(OSError):
+        # What is mounted into a container may be small, and may be its memory.
+        return min(_USUAL_BYTES, shutil.disk_usage(folder).total // _PART)
+    return _USUAL_BYTES
+
+
+def _roots(configured: str | None) -> Iterator[Path]:
+    """Where the copy may lie, the best first: it need not outlive the process, but may."""
+    if configured is not None:
+        yield Path(configured).expanduser()
+        return
+    given = os.environ.get("XDG_CACHE_HOME")
+    yield (Path(given) if given else Path("~/.cache").expanduser()) / "tollway"
+    # Of containers whose file system is read-only, this is what is mounted most often.
+    yield Path(tempfile.gettempdir()) / f"tollway-{os.getuid()}"
+
+
+def _can_be_written(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)

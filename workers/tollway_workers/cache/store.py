@@ -1,0 +1,294 @@
+"""A worker's copy of the cache's topic: answers by key, in a file. Memory does not grow with it."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from tollway_schemas.cache import CacheEntry, Forget
+from tollway_schemas.codec import decode
+from tollway_schemas.errors import SchemaError
+from tollway_workers.cache.database import Connections
+from tollway_workers.cache.forgotten import Forgotten
+from tollway_workers.cache.ports import Found
+from tollway_workers.cache.records import CacheRecord, TakenBack, read
+
+#: Answers that are deleted at once where there is no room.
+_EVICTED = 256
+#: Answers past their time that one transaction deletes: a million at once would hold up marks.
+_EXPIRED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose copy it is."""
+
+    cluster: str
+    topic: str
+
+
+class Reach(NamedTuple):
+    """How far a partition was read."""
+
+    #: The offset that is to be read next.
+    next: int
+    #: The last record that was read, -1 for none, and Kafka's time of it in seconds since 1970: by
+    #: them a topic is told from another of its name.
+    last: int = -1
+    stamp: float = 0.0
+
+
+class Position(NamedTuple):
+    """How far a copy is."""
+
+    #: By partition.
+    reached: dict[int, Reach]
+    #: When it last had everything there was, in seconds since 1970.
+    known_at: float
+
+
+class _Row(NamedTuple):
+    key: bytes
+    partition: int
+    route: str
+    tenant: str | None
+    answered_at: float
+    stale_until: float
+    checksum: int
+    value: bytes
+
+
+class CacheStore:
+    """One copy. `get` is for the event loop, `apply` for one thread beside it.
+
+    State: `_forgotten`, all marks; `entries`; `used`, bytes of the file that hold something;
+    `evicted`, answers that had to go before their time; `damage`, why nothing can be read from it
+    any more; `_begun`, whether anything was ever taken in.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        """Opens or makes the copy in `folder`, which is this process's alone.
+
+        Raises sqlite3.Error where it is damaged, full or another process's, and OSError where the
+        folder cannot be made.
+        """
+        self._db = Connections(folder)
+        self._most_bytes = most_bytes
+        self._forgotten = Forgotten()
+        self.entries = self.evicted = self.used = 0
+        self.damage: str | None = None
+        self._begun = False
+        try:
+            self._load()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def get(self, key: bytes, now: float) -> Found | None:
+        """The answer under a key, if it may be given at `now`, in seconds since 1970; raises
+        nothing.
+        """
+        if self.damage is not None:
+            return None
+        try:
+            row = self._db.reader.execute(
+                "SELECT checksum, value FROM answers WHERE key = ? AND stale_until > ?", (key, now)
+            ).fetchone()
+            if row is None:
+                return None
+            entry = _entry(*row)
+        except (sqlite3.Error, SchemaError) as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                self.damage = reason(error)
+            return None
+        if entry.key != key.hex():
+            self.damage = "an answer stands under the key of another"
+            return None
+        return Found(entry, stale=entry.expires_at.timestamp() <= now)
+
+    def hides(self, entry: CacheEntry, partition: int, offset: int) -> bool:
+        """Whether a mark that was taken in speaks of an answer that would stand there."""
+        return self._forgotten.hides(entry, partition, offset)
+
+    def position(self, origin: Origin) -> Position | None:
+        """How far it is; None where it is empty, or the copy of another topic. Raises
+        sqlite3.Error.
+        """
+        meta = dict(self._db.writer.execute("SELECT name, value FROM meta"))
+        if (meta.get("cluster"), meta.get("topic")) != (origin.cluster, origin.topic):
+            return None
+        rows = self._db.writer.execute("SELECT partition, next, last, stamp FROM offsets")
+        return Position(
+            {row[0]: Reach(*row[1:]) for row in rows}, float(meta.get("known_at") or 0.0)
+        )
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever taken in."""
+        return not self._begun
+
+    def begin(self, origin: Origin, now: float) -> None:
+        """An empty copy becomes that of this topic, read from its start. Raises sqlite3.Error."""
+        named = [("cluster", origin.cluster), ("topic", origin.topic), ("known_at", now)]
+        self._db.writer.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", named)
+
+    def apply(
+        self, records: Iterable[CacheRecord], reached: Mapping[int, Reach], known_at: float | None
+    ) -> None:
+        """Take in records in their order, and how far that is, together or not at all.
+
+        `known_at`: given where nothing more was to be read then. Raises sqlite3.Error: nothing of
+        it is taken in then.
+        """
+        writer, before = self._db.writer, self.entries
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            marks = self._take_in(records)
+            writer.executemany(
+                "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?, ?)",
+                [(partition, *reach) for partition, reach in reached.items()],
+            )
+            if known_at is not None:
+                writer.execute("INSERT OR REPLACE INTO meta VALUES ('known_at', ?)", (known_at,))
+                self._expire(known_at)
+            self._make_room()
+            writer.execute("INSERT OR REPLACE INTO meta VALUES ('entries', ?)", (self.entries,))
+            writer.execute("COMMIT")
+            self._begun = True
+            self.used = self._db.used_bytes()
+        except BaseException:
+            self.entries = before
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+            raise
+        if marks:
+            # What is forgotten stands in the write-ahead log, too.
+            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def shut(self) -> None:
+        """Find nothing any more: on the event loop, before `close` in the thread."""
+        self.damage = self.damage or "it is closed"
+
+    def close(self) -> None:
+        """Idempotent."""
+        self.shut()
+        self._db.close()
+
+    def __repr__(self) -> str:
+        return f"<CacheStore [{self.entries} answers | {self.damage or 'readable'}]>"
+
+    def _load(self) -> None:
+        writer = self._db.writer
+        row = writer.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()
+        self._begun = row is not None
+        self.entries = int(row[0]) if row else 0
+        self.used = self._db.used_bytes()
+        for partition, offset, value in writer.execute("SELECT * FROM marks"):
+            try:
+                self._forgotten.add(decode(Forget, value), partition, offset)
+            except SchemaError as error:
+                raise sqlite3.DatabaseError("a mark cannot be read") from error
+
+    def _take_in(self, records: Iterable[CacheRecord]) -> int:
+        """How many marks were among them."""
+        rows: dict[bytes, _Row | None] = {}
+        marks = 0
+        for record in records:
+            said = read(record)
+            if isinstance(said, Forget):
+                # It speaks of what stands before it.
+                self._write(rows)
+                rows.clear()
+                self._forget(said, record)
+                marks += 1
+            elif isinstance(said, TakenBack):
+                rows[said.key] = None
+            elif said is not None:
+                key = bytes.fromhex(said.key)
+                hidden = self._forgotten.hides(said, record.partition, record.offset)
+                rows[key] = None if hidden else _row(key, said, record)
+        self._write(rows)
+        return marks
+
+    def _write(self, rows: Mapping[bytes, _Row | None]) -> None:
+        if not rows:
+            return
+        writer = self._db.writer
+        gone = writer.executemany("DELETE FROM answers WHERE key = ?", [(key,) for key in rows])
+        self.entries -= gone.rowcount
+        new = [row for row in rows.values() if row is not None]
+        writer.executemany(
+            "INSERT INTO answers (key, partition, route, tenant, answered_at, stale_until,"
+            " checksum, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            new,
+        )
+        self.entries += len(new)
+
+    def _forget(self, mark: Forget, record: CacheRecord) -> None:
+        """Delete what it speaks of: all of it stands before it, as partitions are read in order."""
+        self._forgotten.add(mark, record.partition, record.offset)
+        wanted: list[tuple[str, object]] = [("partition = ?", record.partition)]
+        if mark.route is not None:
+            wanted.append(("route = ?", mark.route))
+        if mark.tenant is not None:
+            wanted.append(("tenant = ?", mark.tenant))
+        if mark.key is not None:
+            wanted.append(("key = ?", bytes.fromhex(mark.key)))
+        if mark.before is not None:
+            wanted.append(("answered_at < ?", mark.before.timestamp()))
+        where = " AND ".join(condition for condition, _ in wanted)
+        writer, values = self._db.writer, [value for _, value in wanted]
+        gone = writer.execute(f"DELETE FROM answers WHERE {where}", values)  # noqa: S608 conditions are the constants above
+        self.entries -= gone.rowcount
+        writer.execute(
+            "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",
+            (record.partition, record.offset, record.value),
+        )
+
+    def _expire(self, now: float) -> None:
+        gone = self._db.writer.execute(
+            "DELETE FROM answers WHERE id IN"
+            " (SELECT id FROM answers WHERE stale_until <= ? LIMIT ?)",
+            (now, _EXPIRED),
+        )
+        self.entries -= gone.rowcount
+
+    def _make_room(self) -> None:
+        """Delete the oldest answers until the rest fits."""
+        while self._db.used_bytes() > self._most_bytes:
+            gone = self._db.writer.execute(
+                "DELETE FROM answers WHERE id IN (SELECT id FROM answers ORDER BY id LIMIT ?)",
+                (_EVICTED,),
+            ).rowcount
+            if gone == 0:
+                return
+            self.entries -= gone
+            self.evicted += gone
+
+
+def reason(error: Exception) -> str:
+    """What SQLite says of a file, without anything that is in it."""
+    return getattr(error, "sqlite_errorname", None) or type(error).__name__
+
+
+def _row(key: bytes, entry: CacheEntry, record: CacheRecord) -> _Row:
+    value = record.value or b""
+    return _Row(
+        key,
+        record.partition,
+        entry.route,
+        entry.tenant,
+        entry.answered_at.timestamp(),
+        entry.stale_until.timestamp(),
+        crc32(value),
+        value,
+    )
+
+
+def _entry(checksum: int, value: bytes) -> CacheEntry:
+    # SQLite notices damage to its own pages alone, and not to what lies in them.
+    if not isinstance(value, bytes) or crc32(value) != checksum:
+        raise sqlite3.DatabaseError("an answer is not what was written")
+    return decode(CacheEntry, value)

@@ -1,0 +1,149 @@
+"""The exact cache: a job that asks what was asked before is given that answer, without a call."""
+
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from tollway_schemas.cache import CacheEntry
+from tollway_schemas.provenance import Provenance
+from tollway_workers.cache.entry import entry_of, given, size_of, suits
+from tollway_workers.cache.key import cache_key
+from tollway_workers.cache.ports import AnswerCache, Found
+from tollway_workers.cache.recent import RecentAnswers
+from tollway_workers.clock import Clock
+from tollway_workers.job.accepted import may_ask_cache, may_ask_stale
+from tollway_workers.job.outcome import Completed
+from tollway_workers.job.progress import JobProgress, Keyed
+from tollway_workers.pipeline.publish import Written
+from tollway_workers.safe_traceback import error_fields
+
+log = structlog.get_logger(__name__)
+
+_NO_KEY = Keyed(None)
+_BYTES_PER_KIB = 1024
+_NOT_FOUND = "unexpected exception while looking for a known answer: the job is called"
+_NOT_REMEMBERED = "unexpected exception while remembering an answer: it is not given again"
+
+
+class ExactCache:
+    """A `Lookup`. It fails open: whatever is wrong with it, a job is called as if it were not.
+
+    State: the answers that were published and not read back yet, and, by lane, whether its last
+    answer came from a simulator.
+    """
+
+    def __init__(self, answers: AnswerCache, lanes: Mapping[str, str], clock: Clock) -> None:
+        """`lanes`: the `lane_identity` of each."""
+        self._answers = answers
+        self._lanes = lanes
+        self._clock = clock
+        self._recent = RecentAnswers()
+        self._scripted: dict[str, bool] = {}
+
+    def find(self, job: JobProgress) -> Completed | None:
+        """The answer to the same question, while it is fresh."""
+        return self._safely(self._fresh, job) if job.route.cache.exact else None
+
+    def find_stale(self, job: JobProgress) -> Completed | None:
+        """The same of an answer whose time is up: for a job that nothing better answers."""
+        return self._safely(self._stale, job) if may_ask_stale(job) else None
+
+    def learn(self, job: JobProgress, written: Written) -> None:
+        """Remember an answer that was paid for, for all workers."""
+        outcome = written.outcome
+        if job.keyed is None or not isinstance(outcome, Completed):
+            return
+        entry = self.entry_of(job, outcome)
+        if entry is None:
+            return
+        try:
+            self._remember(job, entry)
+        except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
+            _said(_NOT_REMEMBERED, job, error)
+
+    def forget(self, job: JobProgress) -> None:
+        """Nothing: it has no answer."""
+
+    def entry_of(self, job: JobProgress, outcome: Completed) -> CacheEntry | None:
+        """What others may be given of an answer; None where it is this job's alone, or where it was
+        forgotten while it was on its way.
+        """
+        try:
+            entry = entry_of(job, outcome, self._clock.now())
+            return None if entry is None or self._answers.forgotten(entry) else entry
+        except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
+            _said(_NOT_REMEMBERED, job, error)
+            return None
+
+    def _remember(self, job: JobProgress, entry: CacheEntry) -> None:
+        self._scripted[entry.lane] = entry.scripted
+        size = size_of(entry)
+        if size <= job.route.cache.max_answer_kib * _BYTES_PER_KIB:
+            self._recent.put(bytes.fromhex(entry.key), entry, size)
+            self._answers.put(entry)
+
+    def _safely(
+        self, look: Callable[[JobProgress], Completed | None], job: JobProgress
+    ) -> Completed | None:
+        try:
+            return look(job)
+        except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
+            _said(_NOT_FOUND, job, error)
+            return None
+
+    def _fresh(self, job: JobProgress) -> Completed | None:
+        # Kept even where nothing is looked for: the answer will be remembered under it.
+        key = (job.keyed or self._keep(job)).key
+        if key is None or not may_ask_cache(job):
+            return None
+        now = self._clock.now()
+        known = self._known(job, key, now)
+        if known is None or known.stale:
+            return None
+        return given(known.entry, Provenance.CACHED, now)
+
+    def _stale(self, job: JobProgress) -> Completed | None:
+        key = (job.keyed or self._keep(job)).key
+        if key is None:
+            return None
+        now = self._clock.now()
+        known = self._known(job, key, now)
+        if known is None or not known.stale:
+            return None
+        return given(known.entry, Provenance.STALE, now)
+
+    def _keep(self, job: JobProgress) -> Keyed:
+        # First: what cannot be keyed once is not tried again.
+        job.keyed = _NO_KEY
+        key = cache_key(job.job, self._lanes[job.route.lanes[0]], job.route)
+        if key is not None:
+            job.keyed = Keyed(key, self._answers.seen(key), self._clock.now())
+        return job.keyed
+
+    def _known(self, job: JobProgress, key: bytes, now: float) -> Found | None:
+        """What is kept under a job's key, if the job takes it."""
+        found = self._answers.get(key, now)
+        if found is None or found.stale:
+            found = self._newer(key, now) or found
+        else:
+            self._recent.drop(key)
+        if found is None or not suits(found.entry, job, now):
+            return None
+        entry = found.entry
+        # A simulator stood, or stands, at the lane's address.
+        same_kind = self._scripted.get(entry.lane, entry.scripted) == entry.scripted
+        return found if same_kind else None
+
+    def _newer(self, key: bytes, now: float) -> Found | None:
+        """What is on its way to the topic."""
+        entry = self._recent.get(key)
+        if entry is None or not self._answers.serves:
+            return None
+        if entry.expires_at.timestamp() <= now or self._answers.forgotten(entry):
+            self._recent.drop(key)
+            return None
+        return Found(entry, stale=False)
+
+
+def _said(what: str, job: JobProgress, error: Exception) -> None:
+    log.error(what, job=job.job.id, **error_fields(error))

@@ -1,0 +1,97 @@
+"""Single flight: a job follows the identical call that is under way, instead of making another."""
+
+from dataclasses import dataclass, field
+
+from tollway_schemas.provenance import Provenance
+from tollway_workers.cache.entry import given, suits
+from tollway_workers.clock import Clock
+from tollway_workers.job.accepted import may_ask_cache
+from tollway_workers.job.outcome import Completed
+from tollway_workers.job.progress import JobProgress
+from tollway_workers.pipeline.exact_cache import ExactCache
+from tollway_workers.pipeline.lookup import FOLLOWS, EndJob, Following, FollowingJobs
+from tollway_workers.pipeline.publish import Written
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """One call, and the jobs that wait for it in the order in which they came."""
+
+    leader: JobProgress
+    followers: dict[JobProgress, None] = field(default_factory=dict)
+
+
+class SingleFlight:
+    """A `Lookup`: what is asked of a route's first lane at this moment.
+
+    State: the calls under way whose answers others may be given, by key. A call stays here until
+    its answer is written, so that there is no moment at which neither it nor the cache knows it.
+    """
+
+    def __init__(
+        self, cache: ExactCache, following: FollowingJobs, clock: Clock, *, end: EndJob
+    ) -> None:
+        """`end` begins to write the outcome of a job that was not called."""
+        self._cache = cache
+        self._following = following
+        self._clock = clock
+        self._end = end
+        self._flights: dict[bytes, _Flight] = {}
+
+    def find(self, job: JobProgress) -> Following | None:
+        """A job follows another that asks the same, if the answer could be one that it takes."""
+        key = _key(job)
+        if key is None or not may_ask_cache(job):
+            return None
+        flight = self._flights.get(key)
+        if flight is None or flight.leader is job:
+            return None
+        flight.followers[job] = None
+        return FOLLOWS
+
+    def begin(self, job: JobProgress) -> None:
+        """A job is called: others that ask the same may follow it."""
+        key = _key(job)
+        if key is None or job.job.no_store or job.lane != job.route.lanes[0]:
+            return
+        if key not in self._flights:
+            self._flights[key] = _Flight(job)
+
+    def land(self, job: JobProgress) -> None:
+        """A job's call has ended without an answer: each that followed is called itself."""
+        for follower in self._landed(job):
+            self._following.resume(follower)
+
+    def learn(self, job: JobProgress, written: Written) -> None:
+        """What a job was told is told to those that followed it, if it is for them."""
+        followers, outcome = self._landed(job), written.outcome
+        if not followers:
+            return
+        # Not by the cache: what is too large to be kept is given to those that wait for it.
+        entry = self._cache.entry_of(job, outcome) if isinstance(outcome, Completed) else None
+        now = self._clock.now()
+        for follower in followers:
+            if entry is None or not suits(entry, follower, now):
+                self._following.resume(follower)
+            elif self._following.take_following(follower):
+                self._end(follower, given(entry, Provenance.CACHED, now))
+
+    def forget(self, job: JobProgress) -> None:
+        """A job went elsewhere, and nobody here learns its answer."""
+        self.land(job)
+
+    def _landed(self, job: JobProgress) -> list[JobProgress]:
+        """The jobs that followed it. One that followed another itself does so no longer."""
+        key = _key(job)
+        flight = None if key is None else self._flights.get(key)
+        if key is None or flight is None:
+            return []
+        if flight.leader is not job:
+            flight.followers.pop(job, None)
+            return []
+        del self._flights[key]
+        return list(flight.followers)
+
+
+def _key(job: JobProgress) -> bytes | None:
+    return job.keyed.key if job.keyed is not None else None
