@@ -14,15 +14,15 @@ from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, is_too_deep, read_body
 from tollway_workers.providers.base import Completion, Finish
+from tollway_workers.providers.finish_reason import read_finish
 from tollway_workers.providers.http.sse import is_event_stream
-from tollway_workers.providers.openai.error_classes import (
+from tollway_workers.providers.openai.errors import (
     classify,
     classify_in_answer,
     no_completion,
     request_id,
     says_error,
 )
-from tollway_workers.providers.openai.finish_reason import read_finish
 from tollway_workers.providers.openai.message import (
     has_other_answer,
     is_refusal,
