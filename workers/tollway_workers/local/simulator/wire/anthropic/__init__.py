@@ -11,7 +11,9 @@ from tollway_workers.local.simulator.wire.dialect import Dialect
 
 def charge(ask: Ask, cache: CacheUse) -> Charge:
     """The prompt but for what is read from the cache; the answer counts as it comes."""
-    return Charge(tokens=ask.prompt_tokens - cache.read, of_input=True, may_be_too_large=False)
+    return Charge(
+        tokens=ask.prompt_tokens - cache.read, of_input=True, of_output=True, may_be_too_large=False
+    )
 
 
 ANTHROPIC = Dialect(

@@ -79,29 +79,33 @@ def _error_of(refusal: Refusal) -> _Error:
                 400, "INVALID_ARGUMENT", f"The specified schema is invalid: {refusal.message}"
             )
         case Why.UNKNOWN_MODEL:
-            return _Error(
-                404,
-                "NOT_FOUND",
-                f"models/{refusal.model[:100]} is not found for API version v1beta, or is not "
-                "supported for generateContent. Call ListModels to see the list of available "
-                "models and their supported methods.",
-            )
+            return _unknown_model(refusal.model)
         case Why.RATE_LIMIT:
             return _rate_limit(refusal)
         case Why.NO_QUOTA:
             spent = _violation("requests_per_day", "RequestsPerDay", 0, refusal.model)
             return _Error(429, "RESOURCE_EXHAUSTED", _EXHAUSTED, (spent, _wait(_DAYS_DELAY)))
-        case Why.CONCURRENCY if refusal.status == 429:
-            return _Error(
-                429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."
-            )
         case Why.CONCURRENCY:
-            return _PLAIN[Why.OVERLOADED]
+            return _concurrency(refusal.status)
         case why:
-            error = _PLAIN[why]
-            if refusal.retry_after_seconds is None:
-                return error
-            return error._replace(details=(_wait(refusal.retry_after_seconds),))
+            error, wait = _PLAIN[why], refusal.retry_after_seconds
+            return error if wait is None else error._replace(details=(_wait(wait),))
+
+
+def _unknown_model(model: str) -> _Error:
+    return _Error(
+        404,
+        "NOT_FOUND",
+        f"models/{model[:100]} is not found for API version v1beta, or is not supported for "
+        "generateContent. Call ListModels to see the list of available models and their supported "
+        "methods.",
+    )
+
+
+def _concurrency(status: int) -> _Error:
+    if status == 429:
+        return _Error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).")
+    return _PLAIN[Why.OVERLOADED]
 
 
 def _rate_limit(refusal: Refusal) -> _Error:

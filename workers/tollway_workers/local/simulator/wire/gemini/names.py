@@ -8,6 +8,11 @@ from tollway_workers.local.simulator.ask import BadRequest
 _SNAKE = re.compile(r"_([a-z])")
 
 
+def camel(name: str) -> str:
+    """A name in camel case."""
+    return _SNAKE.sub(lambda found: found.group(1).upper(), name)
+
+
 def known(fields: object, names: frozenset[str], place: str = "") -> dict[str, Any]:
     """An object with its names in camel case. Raises BadRequest."""
     at = f" at '{place}'" if place else ""
@@ -15,12 +20,11 @@ def known(fields: object, names: frozenset[str], place: str = "") -> dict[str, A
         raise BadRequest(f"Invalid value{at}: Proto field is not repeating, cannot start list.")
     read = {}
     for name, value in fields.items():
-        camel = _SNAKE.sub(lambda found: found.group(1).upper(), name)
-        if camel not in names:
+        if (read_as := camel(name)) not in names:
             raise BadRequest(
                 f'Invalid JSON payload received. Unknown name "{name[:60]}"{at}: Cannot find field.'
             )
-        read[camel] = value
+        read[read_as] = value
     return read
 
 

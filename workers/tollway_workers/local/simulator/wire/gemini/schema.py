@@ -1,8 +1,10 @@
 """Gemini's two kinds of schemas, as JSON Schema. Pure."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tollway_workers.local.simulator.ask import BadRequest
+from tollway_workers.local.simulator.wire.gemini.names import camel
 
 #: What `responseJsonSchema` and `parametersJsonSchema` take.
 _JSON_SCHEMA = frozenset(
@@ -27,56 +29,69 @@ _COUNTS = frozenset(
 #: Not for values.
 _SAID = frozenset({"propertyOrdering", "example", "nullable", "title", "description", "default"})
 _DEEPEST = 32
+#: Where schemas stand in schemas.
+_NAMED, _LISTED = ("properties", "$defs"), ("anyOf", "oneOf", "prefixItems")
+_NESTED = ("items", "additionalProperties")
 
 
-def json_schema(schema: Any, place: str, depth: int = 0) -> Any:
+def json_schema(schema: Any, place: str) -> Any:
     """A JSON Schema within the subset. Raises BadRequest."""
+    return _each(schema, lambda each: _within_json_schema(each, place), place)
+
+
+def open_api(schema: Any, place: str) -> Any:
+    """An OpenAPI schema as a JSON Schema. Raises BadRequest."""
     if not isinstance(schema, dict):
-        return schema
-    _check(schema, _JSON_SCHEMA, place, depth)
-    read = dict(schema)
-    for name in ("properties", "$defs"):
-        if isinstance(named := schema.get(name), dict):
-            read[name] = {key: json_schema(each, place, depth + 1) for key, each in named.items()}
-    for name in ("anyOf", "oneOf", "prefixItems"):
-        if isinstance(choices := schema.get(name), list):
-            read[name] = [json_schema(each, place, depth + 1) for each in choices]
-    for name in ("items", "additionalProperties"):
-        if name in schema:
-            read[name] = json_schema(schema[name], place, depth + 1)
-    read.pop("propertyOrdering", None)
+        raise BadRequest(f"Invalid value at '{place}': a schema is an object.")
+    return _each(schema, lambda each: _from_open_api(each, place), place)
+
+
+def _within_json_schema(schema: dict[str, Any], place: str) -> dict[str, Any]:
+    _check(schema, _JSON_SCHEMA, place)
+    read = {name: value for name, value in schema.items() if name != "propertyOrdering"}
     # It takes the one for the other.
     if "oneOf" in read:
         read["anyOf"] = [*read.get("anyOf", ()), *read.pop("oneOf")]
     return read
 
 
-def open_api(schema: Any, place: str, depth: int = 0) -> Any:
-    """An OpenAPI schema as a JSON Schema. Raises BadRequest."""
-    if not isinstance(schema, dict):
-        raise BadRequest(f"Invalid value at '{place}': a schema is an object.")
-    _check(schema, _OPEN_API, place, depth)
-    read: dict[str, Any] = {}
-    for name, value in schema.items():
-        if name == "type":
-            read["type"] = str(value).lower()
-        elif name == "properties" and isinstance(value, dict):
-            read[name] = {key: open_api(each, place, depth + 1) for key, each in value.items()}
-        elif name == "items":
-            read[name] = open_api(value, place, depth + 1)
-        elif name == "anyOf" and isinstance(value, list):
-            read[name] = [open_api(each, place, depth + 1) for each in value]
-        elif name not in _SAID:
-            # Whole numbers may be texts, as Google writes them.
-            read[name] = int(value) if name in _COUNTS else value
+def _from_open_api(schema: dict[str, Any], place: str) -> dict[str, Any]:
+    schema = {camel(name): value for name, value in schema.items()}
+    _check(schema, _OPEN_API, place)
+    read = {name: value for name, value in schema.items() if name not in _SAID}
+    if "type" in read:
+        read["type"] = str(read["type"]).lower()
+    for name in _COUNTS & read.keys():
+        # Whole numbers may be texts, as Google writes them.
+        read[name] = int(read[name])
     if schema.get("nullable") is True:
         return {"anyOf": [read, {"type": "null"}]}
     return read
 
 
-def _check(schema: dict[str, Any], known: frozenset[str], place: str, depth: int) -> None:
+def _each(
+    schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]], place: str, depth: int = 0
+) -> Any:
+    """A schema with itself and all within it changed. Raises BadRequest."""
     if depth > _DEEPEST:
         raise BadRequest(f"The schema at '{place}' exceeds the maximum allowed nesting depth.")
+    if not isinstance(schema, dict):
+        return schema
+    read = dict(schema)
+    for written, value in schema.items():
+        name = camel(written)
+        if name in _NAMED and isinstance(value, dict):
+            read[written] = {
+                key: _each(each, change, place, depth + 1) for key, each in value.items()
+            }
+        elif name in _LISTED and isinstance(value, list):
+            read[written] = [_each(each, change, place, depth + 1) for each in value]
+        elif name in _NESTED:
+            read[written] = _each(value, change, place, depth + 1)
+    return change(read)
+
+
+def _check(schema: dict[str, Any], known: frozenset[str], place: str) -> None:
     if unknown := sorted(schema.keys() - known):
         raise BadRequest(
             f"Invalid JSON payload received. Unknown name \"{unknown[0][:60]}\" at '{place}': "
