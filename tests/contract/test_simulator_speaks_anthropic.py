@@ -46,13 +46,14 @@ async def sim() -> AsyncIterator[Simulator]:
 async def _ask(sim: Simulator, **fields: Any) -> anthropic.types.Message:
     given = {"model": "claude-sim", "max_tokens": 500, "messages": _ASKED} | fields
     async with _client(sim) as client:
-        return await client.messages.create(**given)
+        message: anthropic.types.Message = await client.messages.create(**given)
+    return message
 
 
 async def _streamed(sim: Simulator, **fields: Any) -> tuple[list[str], anthropic.types.Message]:
     given = {"model": "claude-sim", "max_tokens": 500, "messages": _ASKED} | fields
     async with _client(sim) as client, client.messages.stream(**given) as stream:
-        kinds = [event.type async for event in stream]
+        kinds: list[str] = [event.type async for event in stream]
         return kinds, await stream.get_final_message()
 
 
@@ -87,7 +88,7 @@ async def test_a_stream_comes_to_what_the_plain_answer_is(
 
     assert kinds[0] == "message_start" and kinds[-1] == "message_stop"
     # Ids count the calls of a job.
-    unlike = {"id": True, "content": {"__all__": {"id", "signature", "parsed_output"}}}
+    unlike: Any = {"id": True, "content": {"__all__": {"id", "signature", "parsed_output"}}}
     assert streamed.model_dump(exclude=unlike, exclude_none=True) == plain.model_dump(
         exclude=unlike, exclude_none=True
     )
@@ -287,7 +288,7 @@ async def test_the_older_version_samples_and_none_is_refused(sim: Simulator) -> 
 
 
 @pytest.mark.parametrize("named", [{"api_key": "right"}, {"auth_token": "right"}])
-async def test_only_the_right_key_opens(named: dict[str, str]) -> None:
+async def test_only_the_right_key_opens(named: dict[str, Any]) -> None:
     async with Simulator(SimulatorOptions(required_key=SecretStr("right"))) as sim:
         async with AsyncAnthropic(base_url=sim.url, max_retries=0, **named) as client:
             await client.messages.create(model="m", max_tokens=9, messages=_ASKED)

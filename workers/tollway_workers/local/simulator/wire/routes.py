@@ -7,6 +7,7 @@ from tollway_workers.local.simulator.wire.anthropic import ANTHROPIC
 from tollway_workers.local.simulator.wire.dialect import Dialect
 from tollway_workers.local.simulator.wire.gemini import GEMINI
 from tollway_workers.local.simulator.wire.openai import OPENAI
+from tollway_workers.local.simulator.wire.responses import RESPONSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ CHAT = Route(dialect=OPENAI)
 _BY_PATH = {
     "/chat/completions": CHAT,
     "/messages": Route(dialect=ANTHROPIC),
+    "/responses": Route(dialect=RESPONSES),
 }
 _GEMINI = re.compile(r"(?:/v1beta)?/models/([^/:]+):(g|streamG)enerateContent")
 

@@ -88,7 +88,7 @@ def _thoughts(completion: Completion) -> list[dict[str, Any]]:
 def _calls(completion: Completion) -> tuple[list[dict[str, Any]], bool]:
     """The calls as parts, and whether one is none: then nothing of the answer is told."""
     answer = completion.answer
-    parts = []
+    parts: list[dict[str, Any]] = []
     for number, call in enumerate(answer.calls):
         arguments = _arguments(call)
         if arguments is None:
