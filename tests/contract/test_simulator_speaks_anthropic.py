@@ -268,7 +268,7 @@ async def test_a_request_that_anthropic_would_refuse_is_refused(
     body = {"model": "claude-sim", "max_tokens": 500, "messages": _ASKED} | fields
     headers = {"x-api-key": "k", "anthropic-version": "2026-10-21"}
 
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=False) as http:  # noqa: S501 - no TLS
         response = await http.post(f"{sim.base_url}/messages", json=body, headers=headers)
 
     assert response.status_code == 400
@@ -277,7 +277,7 @@ async def test_a_request_that_anthropic_would_refuse_is_refused(
 
 async def test_the_older_version_samples_and_none_is_refused(sim: Simulator) -> None:
     body = {"model": "m", "max_tokens": 5, "messages": _ASKED, "temperature": 0.5}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=False) as http:  # noqa: S501 - no TLS
         older = await http.post(
             f"{sim.base_url}/messages", json=body, headers={"anthropic-version": "2023-06-01"}
         )
