@@ -28,6 +28,12 @@ COMMANDS = (
         "journal", "tollway_workers.cli.journal.command", "Show every call of a job.", _JOBS
     ),
     LazyCommand(
+        "cost",
+        "tollway_workers.cli.cost.command",
+        "Sum what calls cost, by route, tenant, lane, model, day.",
+        _JOBS,
+    ),
+    LazyCommand(
         "worker",
         "tollway_workers.cli.worker.command",
         "Run one worker until it is told to stop.",
