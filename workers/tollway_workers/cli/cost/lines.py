@@ -5,7 +5,6 @@ held to its type, and a record where that fails is unreadable.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -46,12 +45,23 @@ class Figures(NamedTuple):
     cost_priced: int = 0
 
 
+_UNCALLED = Figures(uncalled=1)
+#: Kinds of tokens, as records call them.
+_KINDS = (
+    "input_total",
+    "input_cached_read",
+    "input_cache_write_5m",
+    "input_cache_write_1h",
+    "output_total",
+    "reasoning",
+)
+
+
 class Unreadable(Exception):
     """A record that is no journal record, or one of a newer release."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What a journal record says of cost."""
 
     #: The values of the dimensions that were asked for, in their order.
@@ -59,12 +69,12 @@ class Line:
     figures: Figures
 
 
-def _of_record(name: str) -> Callable[["_Read"], str | None]:
-    return lambda read: _text(read.record, name)
+def _of_record(name: str) -> Callable[["_Read"], Any]:
+    return lambda read: read.record.get(name)
 
 
-def _of_attempt(name: str) -> Callable[["_Read"], str | None]:
-    return lambda read: _text(read.attempt, name)
+def _of_attempt(name: str) -> Callable[["_Read"], Any]:
+    return lambda read: read.attempt.get(name)
 
 
 class _Read(NamedTuple):
@@ -75,15 +85,15 @@ class _Read(NamedTuple):
 
 
 #: What costs can be told apart by.
-DIMENSIONS: Mapping[str, Callable[[_Read], str | None]] = {
+DIMENSIONS: Mapping[str, Callable[[_Read], Any]] = {
     "route": _of_record("route"),
     "tenant": _of_record("tenant"),
     "run": _of_record("run"),
     "lane": _of_attempt("lane"),
     "provider": _of_attempt("provider"),
     "model": _of_attempt("model"),
-    "day": lambda read: read.at.strftime("%Y-%m-%d"),
-    "month": lambda read: read.at.strftime("%Y-%m"),
+    "day": lambda read: read.at.isoformat()[:10],
+    "month": lambda read: read.at.isoformat()[:7],
 }
 
 
@@ -109,29 +119,35 @@ class LineReader:
         if (self._since and read.at < self._since) or (self._until and read.at >= self._until):
             return None
         key = tuple([dimension(read) for dimension in self._dimensions])
-        return Line(key, self._figures(read) if read.attempt else Figures(uncalled=1))
+        if not all([part is None or type(part) is str for part in key]):
+            raise Unreadable
+        return Line(key, self._figures(read) if read.attempt else _UNCALLED)
 
     def _figures(self, read: _Read) -> Figures:
         attempt = read.attempt
         usage = _counted(attempt)
+        tokens = _tokens(usage)
         cost, priced = _cost(attempt), 0
         if cost is None and usage and self._pricing is not None:
-            cost = self._pricing(_text(attempt, "lane") or "", read.at.timestamp(), _usage(usage))
+            cost = self._pricing(str(attempt.get("lane")), read.at.timestamp(), _usage(tokens))
             priced = cost or 0
         estimated = usage.get("estimated") is True
+        whole, read_, short, long, said, thought = tokens
+        known = cost or 0
+        # In their order: names would take as long as all the rest.
         return Figures(
-            calls=1,
-            unknown=cost is None,
-            estimated=estimated,
-            input=_tokens(usage, "input_total"),
-            cached_read=_tokens(usage, "input_cached_read"),
-            cache_write=_tokens(usage, "input_cache_write_5m")
-            + _tokens(usage, "input_cache_write_1h"),
-            output=_tokens(usage, "output_total"),
-            reasoning=_tokens(usage, "reasoning"),
-            cost=cost or 0,
-            cost_estimated=(cost or 0) if estimated else 0,
-            cost_priced=priced,
+            1,
+            0,
+            cost is None,
+            estimated,
+            whole,
+            read_,
+            short + long,
+            said,
+            thought,
+            known,
+            known if estimated else 0,
+            priced,
         )
 
 
@@ -177,26 +193,14 @@ def _counted(attempt: Mapping[str, Any]) -> Mapping[str, Any]:
     return usage or {}
 
 
-def _usage(usage: Mapping[str, Any]) -> Usage:
-    return Usage(
-        input_total=_tokens(usage, "input_total"),
-        input_cached_read=_tokens(usage, "input_cached_read"),
-        input_cache_write_5m=_tokens(usage, "input_cache_write_5m"),
-        input_cache_write_1h=_tokens(usage, "input_cache_write_1h"),
-        output_total=_tokens(usage, "output_total"),
-        reasoning=_tokens(usage, "reasoning"),
-    )
+def _usage(tokens: Iterable[int]) -> Usage:
+    return Usage(**dict(zip(_KINDS, tokens, strict=True)))
 
 
-def _tokens(usage: Mapping[str, Any], kind: str) -> int:
-    count = usage.get(kind, 0)
-    if type(count) is not int or not 0 <= count <= MOST_TOKENS:
-        raise Unreadable
-    return count
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str | None:
-    text = fields.get(name)
-    if text is not None and not isinstance(text, str):
-        raise Unreadable
-    return text
+def _tokens(usage: Mapping[str, Any]) -> list[int]:
+    """Of each kind. Raises Unreadable."""
+    tokens = [usage.get(kind, 0) for kind in _KINDS]
+    for count in tokens:
+        if type(count) is not int or not 0 <= count <= MOST_TOKENS:
+            raise Unreadable
+    return tokens

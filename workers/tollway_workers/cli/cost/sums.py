@@ -3,7 +3,7 @@ which goes to disk where groups are many.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import add
 from pathlib import Path
@@ -44,7 +44,7 @@ class Sums:
         self._duckdb = duckdb
         self._keys = [f"k{place}" for place in range(dimensions)]
         self._most_held = most_held
-        self._held: dict[tuple[str | None, ...], Figures] = {}
+        self._held: dict[tuple[str | None, ...], Sequence[int]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="tollway-cost-")
 
     def __enter__(self) -> Self:
@@ -69,13 +69,14 @@ class Sums:
 
     def add(self, line: Line) -> None:
         """Add one record's figures."""
-        held = self._held.get(line.key)
+        key, figures = line
+        held = self._held.get(key)
         if held is not None:
-            self._held[line.key] = Figures._make(map(add, held, line.figures))
+            self._held[key] = [*map(add, held, figures)]
             return
         if len(self._held) >= self._most_held:
             self._flush()
-        self._held[line.key] = line.figures
+        self._held[key] = figures
 
     def groups(self) -> Iterator[Group]:
         """Every group, the dearest first."""
