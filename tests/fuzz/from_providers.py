@@ -27,7 +27,7 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
-from tollway_workers.providers.registry import WIRE_FORMATS
+from tollway_workers.providers.protocols import wire_format
 from tollway_workers.validation.validator import ResultValidator
 
 _KEY = "kx-0123456789abcdef"
@@ -72,7 +72,7 @@ async def _responses() -> AsyncIterator[Run]:
     provider = HttpProvider(
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=lane(),
-        wire=WIRE_FORMATS["openai"],
+        wire=wire_format("openai"),
         transport=transport,
         key=lambda: SecretStr(_KEY),
     )
@@ -101,7 +101,7 @@ async def _streams() -> AsyncIterator[Run]:
     provider = HttpProvider(
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=lane(stream="always", first_token_timeout=3.0, idle_timeout=3.0),
-        wire=WIRE_FORMATS["openai"],
+        wire=wire_format("openai"),
         transport=transport,
         key=lambda: SecretStr(_KEY),
     )

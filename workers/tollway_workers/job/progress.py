@@ -45,6 +45,8 @@ class JobProgress:
     schema: bytes = b""
     #: Whether the schemas of its tools can be used.
     tools_checked: bool = False
+    #: Lanes of its route whose protocol has no words for what it asks; None: not looked at yet.
+    unfit: frozenset[str] | None = None
     #: Whether the next call feeds errors back.
     reasking: bool = False
     #: Calls that were charged, and the first and last of those that were not (refusals.py).

@@ -126,7 +126,9 @@ def at_last(progress: JobProgress, ending: DeadLettered | Failed) -> Decision:
 
 
 def _suits(progress: JobProgress, lane: str) -> bool:
-    """Whether it takes answers of this lane."""
+    """Whether it can be asked there, and takes answers of this lane."""
+    if progress.unfit and lane in progress.unfit:
+        return False
     return not accepted(progress).isdisjoint(rungs_of_lane(progress.route, lane))
 
 

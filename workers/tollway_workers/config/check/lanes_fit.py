@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tollway_workers.config.check.prices_fit import price_errors, price_warnings
 from tollway_workers.config.shape.fleet import DEFAULT_CONNECT_TIMEOUT, FleetSettings, resolve_lane
+from tollway_workers.config.shape.protocols import BUILT_IN
 from tollway_workers.errors import ConfigMistake
 
 
@@ -47,6 +48,7 @@ def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
     yield from price_errors(f"lanes.{name}", lane)
     if lane.provider in settings.providers:
         yield from _timeout_errors(name, settings)
+        yield from _protocol_errors(name, settings)
 
 
 #: What ends a call, or is said of it, before all of it is over; and what that includes.
@@ -81,6 +83,30 @@ def _timeout_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistak
             problem=f"has no effect: lane {name} never streams",
             remedy='remove it, or set stream = "auto"',
         )
+
+
+def _protocol_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
+    """What is said of a lane that its protocol has no words for."""
+    lane = settings.lanes[name]
+    provider = settings.providers[lane.provider]
+    protocol = BUILT_IN.get(provider.protocol)
+    if protocol is None:
+        return
+    for place, where in ((f"lanes.{name}", lane), (f"providers.{lane.provider}", provider)):
+        if where.max_tokens_field is not None and not protocol.limit_names:
+            yield ConfigMistake(
+                key=f"{place}.max_tokens_field",
+                problem=f"has no effect: protocol {provider.protocol} has one name for the limit",
+                remedy="remove it",
+            )
+        form = where.structured_output
+        if form is not None and form not in protocol.structured_output:
+            known = ", ".join(f'"{each}"' for each in sorted(protocol.structured_output))
+            yield ConfigMistake(
+                key=f"{place}.structured_output",
+                problem=f'protocol {provider.protocol} has no "{form}"',
+                remedy=f"set one of {known}, or remove it",
+            )
 
 
 def _given(name: str, field: str, settings: FleetSettings) -> tuple[str, float | None]:

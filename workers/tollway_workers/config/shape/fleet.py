@@ -110,6 +110,9 @@ class LaneConfig:
     idle_timeout: float = DEFAULT_IDLE_TIMEOUT
     #: Seconds without a token after which a call counts as slow.
     slow_after: float = DEFAULT_CALL_TIMEOUT * _SLOW_PART
+    #: The wire format of its provider, and the headers that are configured for it.
+    protocol: str = "openai"
+    headers: tuple[tuple[str, str], ...] = ()
     #: How its provider's server differs from others of its protocol.
     profile: Profile = UNKNOWN
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
@@ -119,7 +122,7 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
     """The lane `name` with what it leaves open taken from its provider, then from our defaults."""
     lane = settings.lanes[name]
     provider = settings.providers[lane.provider]
-    profile = profile_of(provider.profile, provider.base_url)
+    profile = profile_of(provider.profile, provider.base_url, provider.protocol)
     priced = lane if lane.price is not None or lane.prices else provider
     call_timeout = lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT
     return LaneConfig(
@@ -145,6 +148,8 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         or provider.idle_timeout
         or min(DEFAULT_IDLE_TIMEOUT, call_timeout),
         slow_after=lane.slow_after or provider.slow_after or call_timeout * _SLOW_PART,
+        protocol=provider.protocol,
+        headers=tuple(provider.headers.items()),
         profile=profile,
         breaker=lane.breaker,
     )

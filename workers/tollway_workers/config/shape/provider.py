@@ -42,8 +42,8 @@ class CallSettings(Section):
     """What the server calls the answer's limit (default: as its profile or the caller does, else
     `max_completion_tokens`; one that the server refuses is said by the other name)."""
     structured_output: StructuredOutput | None = None
-    """What the server can be asked for (default: as its profile says, else `json_schema`); Tollway
-    validates in any case."""
+    """What the server can be asked for (default: as its profile says, else `json_schema`): `tool`
+    is a call that the model is forced to make (Anthropic). Tollway validates in any case."""
     price: Price | None = None
     """What tokens cost; absent means that cost is unknown, never zero."""
     prices: Annotated[tuple[DatedPrice, ...], Field(strict=False)] = ()
@@ -53,8 +53,9 @@ class CallSettings(Section):
 class ProviderSettings(CallSettings):
     """`[providers.<name>]`: an account at an API."""
 
-    protocol: Literal["openai"] = "openai"
-    """The wire format it speaks."""
+    protocol: Annotated[str, Field(min_length=1, max_length=64)] = "openai"
+    """The wire format it speaks: `openai` (chat completions), `responses`, `anthropic` (messages),
+    `gemini` (generateContent), or the name of an entry point in the group `tollway.protocols`."""
     profile: ProfileName | None = None
     """Whose server it is, which sets what differs between them (default: by its address)."""
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]

@@ -17,7 +17,7 @@ import orjson
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.providers.openai.error_body import ErrorDetail, read_error
+from tollway_workers.providers.failures.error_body import ErrorDetail, read_error
 
 DEFAULT_LIMIT_FIELD = "max_completion_tokens"
 #: Each name of the answer's limit, and the other.

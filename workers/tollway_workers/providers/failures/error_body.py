@@ -1,6 +1,6 @@
-"""The error in a body, in whichever envelope it comes. Pure.
+"""The error in a body, in whichever envelope it comes, of all protocols. Pure.
 
-Servers that speak OpenAI's protocol have their reasons under a dozen names, one inside the other,
+Servers have their reasons under a dozen names, one inside the other,
 as text that is JSON again, as Python's `repr`, or on a web page.
 """
 
@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from tollway_workers.job.readable_json import read_body
-from tollway_workers.providers.error_text import (
+from tollway_workers.providers.failures.error_text import (
     LONGEST_MESSAGE,
     joined,
     plain_reason,
@@ -173,6 +173,8 @@ def _words(error: JsonObject) -> Iterator[str]:
     ]
     kind = error.get("__type")
     for value in (
+        # Anthropic's own, which says more than its type.
+        _object(error.get("details")).get("error_code"),
         error.get("code"),
         inner.get("code"),
         metadata.get("error_type"),

@@ -1,22 +1,22 @@
-"""OpenAI's errors, and those of servers that speak its protocol: what each one means. Pure.
+"""The errors of providers, whatever their protocol: what each one means. Pure.
 
-The status comes first; the body may be an object, a list, text or a proxy's HTML. Sources:
+The status comes first; the body may be an object, a list, text or a proxy's HTML. What a protocol's
+errors have of their own are its `ErrorRules`. Sources:
 https://platform.openai.com/docs/guides/error-codes and the error pages of vLLM, Ollama, Groq,
-Together, OpenRouter, DeepSeek and Azure.
+Together, OpenRouter, DeepSeek and Azure; those of other protocols stand in their folders.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.providers.error_text import plain_reason
-from tollway_workers.providers.http.retry_after import retry_after
-from tollway_workers.providers.openai.error_body import ErrorDetail, detail_of, read_error
-from tollway_workers.providers.openai.error_words import (
+from tollway_workers.providers.failures.error_body import ErrorDetail, detail_of, read_error
+from tollway_workers.providers.failures.error_text import plain_reason
+from tollway_workers.providers.failures.error_words import (
     CONTENT_POLICY_PHRASES,
     CONTEXT_LENGTH_PHRASES,
     KEY_PHRASES,
@@ -27,8 +27,9 @@ from tollway_workers.providers.openai.error_words import (
     TRUNCATED_PHRASES,
     WORD_CLASSES,
 )
-from tollway_workers.providers.openai.rate_headers import limits_and_resets
+from tollway_workers.providers.http.retry_after import retry_after
 from tollway_workers.providers.quoted_prompt import texts_of
+from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.providers.redact import MOST_CHARACTERS, redact
 
 _SCOPES = {
@@ -45,13 +46,50 @@ _REFUSED_KEY = "the provider refused the key or what it may do"
 _REFUSED_PROMPT = "the provider refused the prompt for its content"
 
 _WRONG_PATH = (
-    "nothing is served at this address: check base_url (it usually ends in /v1) and the model"
+    "nothing is served at this address: check base_url (it usually ends {ends}) and the model"
 )
 _REDIRECTED = "the server redirects to another address, which is never followed: check base_url"
 #: How servers name what they lack; `model` alone stands in many an address.
 _NAMES_MODEL = re.compile(r"model|deployment")
 
 _LONGEST_ID = 256
+
+
+def class_of(status: int, detail: ErrorDetail, headers: Mapping[str, str]) -> FailureClass:
+    """The class of an error by its status, then its code or type, then its message."""
+    if status == 429:
+        return _too_many_requests(detail)
+    if status in (401, 407) or 300 <= status < 400:
+        return STATUS_CLASSES.get(status, FailureClass.MODEL_NOT_FOUND)
+    if status == 402 and detail.limit_source == "openrouter_in_flight_budget":
+        return FailureClass.RATE_LIMIT
+    return (
+        by_word(detail)
+        or by_phrase(detail)
+        or (FailureClass.NO_COMPLETION if detail.page and status in PAGE_STATUSES else None)
+        or STATUS_CLASSES.get(status)
+        or (FailureClass.TRANSIENT if status >= 500 else FailureClass.UNKNOWN)
+    )
+
+
+def _no_resets(_: Mapping[str, str]) -> RateHeaders | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRules:
+    """What a protocol's errors have of their own."""
+
+    #: What an error of this status, with this detail and these headers, means.
+    class_of: Callable[[int, ErrorDetail, Mapping[str, str]], FailureClass] = class_of
+    #: The provider's own name for a call, by header, the most telling first.
+    request_ids: tuple[str, ...] = ("x-request-id",)
+    #: When what a 429 says is used up will be there again.
+    resets: Callable[[Mapping[str, str]], RateHeaders | None] = _no_resets
+    #: Which status an error has that says none, by its code or type.
+    word_statuses: Mapping[str, int] = field(default_factory=dict)
+    #: How the address should end, as the operator is told where nothing is served there.
+    base_url_ends: str = "in /v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,20 +102,21 @@ class _Said:
     detail: ErrorDetail
     body: bytes
     sent: bytes
+    rules: ErrorRules
     #: What a status inside the answer says, which decides more than the answer's own.
     inner: int | None = None
 
 
 def classify(
-    status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b""
+    rules: ErrorRules, status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b""
 ) -> ProviderFailure:
     """What the answer of a failed call means. Never raises, whatever the body holds.
 
     `sent` is the body of the call: what the answer repeats of its texts is taken out of `message`.
     """
     detail = read_error(body)
-    said = _Said(status=status, headers=headers, detail=detail, body=body, sent=sent)
-    return _failure(said, class_of(status, detail))
+    said = _Said(status=status, headers=headers, detail=detail, body=body, sent=sent, rules=rules)
+    return _failure(said, rules.class_of(status, detail, headers))
 
 
 def _failure(said: _Said, failure_class: FailureClass) -> ProviderFailure:
@@ -88,27 +127,25 @@ def _failure(said: _Said, failure_class: FailureClass) -> ProviderFailure:
         scope=_scope(said, failure_class),
         status=said.status,
         provider_code=_code(detail),
-        provider_request_id=request_id(said.headers),
-        retry_after=_wait(failure_class, said.headers, detail),
+        provider_request_id=request_id(said.rules, said.headers),
+        retry_after=_wait(said, failure_class),
         body=said.body,
     )
 
 
-def _wait(
-    failure_class: FailureClass, headers: Mapping[str, str], detail: ErrorDetail
-) -> float | None:
+def _wait(said: _Said, failure_class: FailureClass) -> float | None:
     """Seconds that the provider asks us to wait; else, until what is used up is there again."""
-    wait = retry_after(headers, detail.message, delay=detail.retry_delay)
+    wait = retry_after(said.headers, said.detail.message, delay=said.detail.retry_delay)
     if wait is None and failure_class is FailureClass.RATE_LIMIT:
-        said = limits_and_resets(headers)
-        wait = None if said is None else said.reset
+        limits = said.rules.resets(said.headers)
+        wait = None if limits is None else limits.reset
     return wait
 
 
-def request_id(headers: Mapping[str, str]) -> str | None:
+def request_id(rules: ErrorRules, headers: Mapping[str, str]) -> str | None:
     """The provider's own name for a call; what is not ASCII in it could not be written as JSON."""
-    said = headers.get("x-request-id")
-    if not said:
+    said = next((headers[name] for name in rules.request_ids if headers.get(name)), None)
+    if said is None:
         return None
     return (
         said[:_LONGEST_ID]
@@ -118,7 +155,7 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def classify_in_answer(
-    headers: Mapping[str, str], parsed: Any, body: bytes, sent: bytes = b""
+    rules: ErrorRules, headers: Mapping[str, str], parsed: Any, body: bytes, sent: bytes = b""
 ) -> ProviderFailure:
     """What an error means that came with status 200 (OpenRouter passes failures on like that).
 
@@ -131,34 +168,19 @@ def classify_in_answer(
         detail=detail,
         body=body,
         sent=sent,
-        inner=_inner_status(detail),
+        rules=rules,
+        inner=_inner_status(rules, detail),
     )
     if said.inner is not None:
-        return _failure(said, class_of(said.inner, detail))
-    return _failure(said, _by_word(detail) or _by_phrase(detail) or FailureClass.NO_COMPLETION)
+        return _failure(said, rules.class_of(said.inner, detail, headers))
+    return _failure(said, by_word(detail) or by_phrase(detail) or FailureClass.NO_COMPLETION)
 
 
-def _inner_status(detail: ErrorDetail) -> int | None:
+def _inner_status(rules: ErrorRules, detail: ErrorDetail) -> int | None:
     if detail.number is not None and 400 <= detail.number < 600:
         return detail.number
-    return 429 if "rate_limit_exceeded" in detail.words else None
-
-
-def class_of(status: int, detail: ErrorDetail) -> FailureClass:
-    """The class of an error by its status, then its code or type, then its message."""
-    if status == 429:
-        return _too_many_requests(detail)
-    if status in (401, 407) or 300 <= status < 400:
-        return STATUS_CLASSES.get(status, FailureClass.MODEL_NOT_FOUND)
-    if status == 402 and detail.limit_source == "openrouter_in_flight_budget":
-        return FailureClass.RATE_LIMIT
-    return (
-        _by_word(detail)
-        or _by_phrase(detail)
-        or (FailureClass.NO_COMPLETION if detail.page and status in PAGE_STATUSES else None)
-        or STATUS_CLASSES.get(status)
-        or (FailureClass.TRANSIENT if status >= 500 else FailureClass.UNKNOWN)
-    )
+    statuses = rules.word_statuses
+    return next((statuses[word] for word in detail.words if word in statuses), None)
 
 
 def _too_many_requests(detail: ErrorDetail) -> FailureClass:
@@ -166,7 +188,7 @@ def _too_many_requests(detail: ErrorDetail) -> FailureClass:
     message = detail.message.lower()
     if "request too large" in message:
         return FailureClass.INVALID_REQUEST
-    word = _by_word(detail)
+    word = by_word(detail)
     if word is FailureClass.QUOTA_EXHAUSTED:
         return word
     if word is FailureClass.OVERLOADED or any(p in message for p in OVERLOADED_PHRASES):
@@ -174,14 +196,16 @@ def _too_many_requests(detail: ErrorDetail) -> FailureClass:
     return FailureClass.RATE_LIMIT
 
 
-def _by_word(detail: ErrorDetail) -> FailureClass | None:
+def by_word(detail: ErrorDetail) -> FailureClass | None:
+    """The class of the first code or type that says more than the status."""
     for word in detail.words:
         if word in WORD_CLASSES:
             return WORD_CLASSES[word]
     return None
 
 
-def _by_phrase(detail: ErrorDetail) -> FailureClass | None:
+def by_phrase(detail: ErrorDetail) -> FailureClass | None:
+    """The class that the error's sentence tells of."""
     text = detail.message.lower()
     # A field such as `user` that is too long says nothing of the prompt's length.
     lengths = () if "string_above_max_length" in detail.words else CONTEXT_LENGTH_PHRASES
@@ -227,7 +251,7 @@ def _message(said: _Said, failure_class: FailureClass) -> str:
     elif failure_class is FailureClass.NO_COMPLETION:
         own = f"{_page_or_not(said)} ({named})"
     elif _is_address(said, failure_class):
-        own = f"{_WRONG_PATH} ({named})"
+        own = f"{_WRONG_PATH.format(ends=said.rules.base_url_ends)} ({named})"
     elif reason:
         # The provider's sentence first, then how it came.
         return f"{reason[: MOST_CHARACTERS - len(named) - 3]} ({named})"
@@ -265,39 +289,14 @@ def _short(word: str) -> str | None:
     return redact(word)[:64] or None
 
 
-def no_completion(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+def no_completion(
+    rules: ErrorRules, status: int, headers: Mapping[str, str], body: bytes
+) -> ProviderFailure:
     """What a successful answer means that holds no completion: a page, or JSON of another kind.
 
     Of a page its title is said, of anything else nothing: it may be an answer in another form.
     """
     text, page = plain_reason(body)
     detail = ErrorDetail(message=text if page else "", page=page)
-    said = _Said(status=status, headers=headers, detail=detail, body=body, sent=b"")
+    said = _Said(status=status, headers=headers, detail=detail, body=body, sent=b"", rules=rules)
     return _failure(said, FailureClass.NO_COMPLETION)
-
-
-def says_error(parsed: dict[str, Any]) -> bool:
-    """Whether an answer with status 200 calls itself an error."""
-    if parsed.get("error") or parsed.get("errors"):
-        return True
-    if parsed.get("choices"):
-        return False
-    return (
-        parsed.get("success") is False
-        or "error" in (parsed.get("object"), parsed.get("type"), parsed.get("status"))
-        or any(_is_error_number(parsed.get(name)) for name in ("code", "status", "statusCode"))
-        or _is_error_number(_in_response(parsed))
-    )
-
-
-def _in_response(parsed: dict[str, Any]) -> Any:
-    """MiniMax's status, beside choices that are null."""
-    response = parsed.get("base_resp")
-    return response.get("status_code") if isinstance(response, dict) else None
-
-
-def _is_error_number(value: Any) -> bool:
-    """200 and 0 are words for success."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value[:9])
-    return isinstance(value, int) and not isinstance(value, bool) and value not in (0, 200)
