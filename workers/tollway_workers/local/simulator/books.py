@@ -53,6 +53,8 @@ class Call:
     billed: bool = False
     #: Calls of the source that were running when it arrived, itself included.
     in_flight: int = 1
+    #: What it spoke.
+    protocol: str = "openai"
 
     def as_json(self) -> dict[str, Any]:
         """Its fields; the cost as a decimal string, because JSON readers lose digits."""

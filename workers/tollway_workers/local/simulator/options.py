@@ -39,6 +39,8 @@ class SimulatorOptions(BaseModel):
     """Answers by job id, or by what follows a `/` or `:` in it: text, or JSON to be written."""
     answers_per_schema: Annotated[int, Field(ge=1, le=1000)] = 8
     """How many different answers it makes for one schema."""
+    tool_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the jobs that may have tools called, and need not, whose answer is calls."""
     faults: tuple[Fault, ...] = ()
     """What goes wrong; the first that fits a call is the one it meets."""
     overload: Overload | None = None
@@ -52,8 +54,12 @@ class SimulatorOptions(BaseModel):
     """Requests a window, for each source and model."""
     tokens_per_minute: Positive | None = None
     """Tokens a window, for each source and model."""
+    input_tokens_per_minute: Positive | None = None
+    """Prompt tokens a window, where a protocol counts those apart; none: as `tokens_per_minute`."""
+    output_tokens_per_minute: Positive | None = None
+    """Answer tokens a window, where a protocol counts those apart."""
     window_seconds: Positive = 60.0
-    """The window of both limits, for tests that cannot wait a minute."""
+    """The window of these limits, for tests that cannot wait a minute."""
     burst_seconds: Positive | None = None
     """How many seconds of the rate may be spent at once; none means a whole window."""
     rate_headers: bool = True
