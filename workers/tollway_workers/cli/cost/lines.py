@@ -194,7 +194,7 @@ def _counted(attempt: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _usage(tokens: Iterable[int]) -> Usage:
-    return Usage(**dict(zip(_KINDS, tokens, strict=True)))
+    return Usage.model_validate(dict(zip(_KINDS, tokens, strict=True)))
 
 
 def _tokens(usage: Mapping[str, Any]) -> list[int]:
