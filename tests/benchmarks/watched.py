@@ -22,6 +22,8 @@ class Ran:
     """A command that has ended."""
 
     seconds: float
+    #: Seconds of a processor: what it takes where nothing else runs.
+    cpu: float
     #: MiB, the most that was seen.
     memory: float
     said: dict[str, Any]
@@ -30,12 +32,13 @@ class Ran:
 def ran(servers: str, names: TopicNames, *arguments: str) -> Ran:
     """Run a command with `--json` to its end, and watch it."""
     where = ("--bootstrap-servers", servers, "--prefix", names.prefix, "--json")
-    began, most = time.monotonic(), 0.0
+    began, most, cpu = time.monotonic(), 0.0, 0.0
     with tempfile.TemporaryFile() as out, tempfile.TemporaryDirectory() as folder:
         process = psutil.Popen([*TOLLWAY, *arguments, *where], stdout=out, cwd=folder)
         while process.poll() is None:
             try:
                 most = max(most, process.memory_info().rss / 2**20)
+                cpu = sum(process.cpu_times()[:2])
             except psutil.NoSuchProcess:
                 break
             time.sleep(_LOOK)
@@ -43,4 +46,4 @@ def ran(servers: str, names: TopicNames, *arguments: str) -> Ran:
         if process.wait() != 0:
             raise subprocess.CalledProcessError(process.returncode, arguments)
         out.seek(0)
-        return Ran(seconds=seconds, memory=most, said=json.load(out))
+        return Ran(seconds=seconds, cpu=cpu, memory=most, said=json.load(out))

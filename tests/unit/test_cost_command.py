@@ -20,7 +20,7 @@ from tollway_schemas import Attempt, Billed, JournalRecord, Usage
 from tollway_schemas.codec import encode
 from tollway_schemas.usage import MOST_PICO_USD
 from tollway_workers.cli.cost.lines import DIMENSIONS, Figures, Line, LineReader, Unreadable
-from tollway_workers.cli.cost.page import Question, Reading, facts, show, write_csv
+from tollway_workers.cli.cost.page import Question, Reading, show, write_csv, write_facts
 from tollway_workers.cli.cost.sums import Group, Sums
 from tollway_workers.cli.main import app
 from tollway_workers.errors import MissingExtra
@@ -233,7 +233,7 @@ QUESTION = Question(by=("tenant", "lane"), since=NOON)
 def test_the_table_says_what_is_unknown_and_never_shows_it_as_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    show(QUESTION, GROUPS, Reading(records=10, unreadable=1, topic="t.journal"))
+    show(QUESTION, GROUPS, Reading(records=10, unreadable=1, topic="t.journal"), top=50)
 
     said, beside = capsys.readouterr()
     rows = {tuple(line.split()[:2]): line.split() for line in said.splitlines()}
@@ -247,9 +247,30 @@ def test_the_table_says_what_is_unknown_and_never_shows_it_as_nothing(
     assert "1 record could not be read" in beside
 
 
-def test_json_has_every_pico_dollar_as_a_decimal_string() -> None:
-    found = facts(QUESTION, GROUPS, Reading(records=10, unreadable=1))
+def test_a_table_shows_the_dearest_and_sums_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(QUESTION, GROUPS, Reading(records=10), top=1)
 
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:2] for line in lines[1:4]] == [["acme", "fast"], ["3", "others"], ["total", "6"]]
+
+
+def test_of_nothing_it_says_how_much_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    show(QUESTION, [], Reading(records=3, topic="t.journal"), top=1)
+
+    assert "t.journal holds no call of that time (3 records read)" in capsys.readouterr().out
+
+
+def test_json_has_every_pico_dollar_as_a_decimal_string(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_facts(QUESTION, GROUPS, Reading(records=10, unreadable=1))
+
+    said = capsys.readouterr().out
+    found = orjson.loads(said)
+    assert "\x1b" not in said
+    assert (found["by"], found["until"]) == (["tenant", "lane"], None)
     assert found["groups"][0]["cost_pico_usd"] == "1500000000001"
     assert Decimal(found["groups"][0]["cost_usd"]) == Decimal("1.500000000001")
     assert (found["groups"][1]["tenant"], found["groups"][1]["calls_of_unknown_cost"]) == (None, 1)

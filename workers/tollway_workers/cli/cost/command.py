@@ -9,9 +9,8 @@ import typer
 from tollway.dead_letters.report import OnProgress, Progress
 from tollway_schemas import TopicNames, Usage
 from tollway_workers.cli.cost.lines import DIMENSIONS, LineReader, Pricing, Unreadable
-from tollway_workers.cli.cost.page import Question, Reading, facts, show, write_csv
+from tollway_workers.cli.cost.page import Question, Reading, show, write_csv, write_facts
 from tollway_workers.cli.cost.sums import Sums
-from tollway_workers.cli.shared.output import write_json
 from tollway_workers.cli.shared.progress import showing
 from tollway_workers.cli.shared.topic_scan import (
     AsJson,
@@ -57,6 +56,9 @@ By = Annotated[
         help=f"What to tell apart, with commas between: {', '.join(DIMENSIONS)}.",
     ),
 ]
+Top = Annotated[
+    int, typer.Option(min=1, help="How many of the dearest a table shows; JSON and CSV hold all.")
+]
 AsCsv = Annotated[bool, typer.Option("--csv", help="A line for each, for spreadsheets.")]
 PriceUnknown = Annotated[
     bool,
@@ -83,6 +85,7 @@ def cost(
     since: Since = None,
     until: Until = None,
     by: By = "lane",
+    top: Top = 50,
     price_unknown: PriceUnknown = False,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -100,11 +103,11 @@ def cost(
         with showing() as progress:
             reading = asyncio.run(_read(place, question, sums, pricing, progress))
         if as_json:
-            write_json(facts(question, sums.groups(), reading))
+            write_facts(question, sums.groups(), reading)
         elif as_csv:
             write_csv(question, sums.groups())
         else:
-            show(question, sums.groups(), reading)
+            show(question, sums.groups(), reading, top=top)
 
 
 async def _read(

@@ -1,6 +1,7 @@
 """What is said of costs: a table, one JSON document, or CSV."""
 
 import csv
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,21 +54,26 @@ class Reading:
     topic: str = ""
 
 
-def facts(question: Question, groups: Iterable[Group], reading: Reading) -> dict[str, Any]:
-    """One JSON document."""
-    total, listed = Figures(), []
-    for group in groups:
-        total = _sum(total, group.figures)
-        listed.append(dict(zip(question.by, group.key, strict=True)) | _figures(group.figures))
-    return {
+def write_facts(question: Question, groups: Iterable[Group], reading: Reading) -> None:
+    """One JSON document, written as it is made: groups may be many."""
+    out, total = sys.stdout, Figures()
+    before = {
         "since": None if question.since is None else question.since.isoformat(),
         "until": None if question.until is None else question.until.isoformat(),
         "by": list(question.by),
-        "groups": listed,
+    }
+    out.write(f'{{\n{_fields(before)},\n  "groups": [')
+    for number, group in enumerate(groups):
+        total = _sum(total, group.figures)
+        named = dict(zip(question.by, group.key, strict=True)) | _figures(group.figures)
+        out.write(f"{',' if number else ''}\n    {_json(named)}")
+    after = {
         "total": _figures(total),
         "records_read": reading.records,
         "unreadable_records": reading.unreadable,
     }
+    out.write(f"\n  ],\n{_fields(after)}\n}}\n")
+    out.flush()
 
 
 def write_csv(question: Question, groups: Iterable[Group]) -> None:
@@ -79,25 +85,31 @@ def write_csv(question: Question, groups: Iterable[Group]) -> None:
     sys.stdout.flush()
 
 
-def show(question: Question, groups: Iterable[Group], reading: Reading) -> None:
-    """A table for people, and what it leaves out."""
-    found = list(groups)
-    total = Figures()
-    for group in found:
+def show(question: Question, groups: Iterable[Group], reading: Reading, *, top: int) -> None:
+    """A table for people: the `top` dearest, the others in one row, and what is left out of it."""
+    rows, rest, total, others = [], Figures(), Figures(), 0
+    for group in groups:
         total = _sum(total, group.figures)
-    if not found:
+        if len(rows) < top:
+            rows.append(_row(group.key, group.figures))
+        else:
+            others += 1
+            rest = _sum(rest, group.figures)
+    if not rows:
         say(f"{reading.topic} holds no call of that time ({count(reading.records, 'record')} read)")
     else:
-        rows = [_row(group.key, group.figures) for group in found]
+        beside = [""] * (len(question.by) - 1)
+        if others:
+            rows.append(_row((f"{others:,} others", *beside), rest))
         if question.by:
-            rows.append(_row(("total", *[""] * (len(question.by) - 1)), total))
+            rows.append(_row(("total", *beside), total))
         show_table(_columns(question.by), rows)
         for line in _left_out(total):
             say(line)
     if reading.unreadable:
         say(
             f"{count(reading.unreadable, 'record')} could not be read and "
-            f"{'is' if reading.unreadable == 1 else 'are'} in no sum: upgrade Tollway",
+            f"{_are(reading.unreadable)} in no sum: upgrade Tollway",
             to_stderr=True,
         )
 
@@ -154,6 +166,15 @@ def _figures(figures: Figures) -> dict[str, Any]:
         said[f"{name}_pico_usd"] = str(pico)
         said[f"{name}_usd"] = f"{Decimal(pico) / PICO_PER_USD:f}"
     return said
+
+
+def _fields(named: Mapping[str, Any]) -> str:
+    """The inside of an object, a line a field."""
+    return ",\n".join(f"  {json.dumps(name)}: {_json(value)}" for name, value in named.items())
+
+
+def _json(value: Any) -> str:
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def _sum(one: Figures, other: Figures) -> Figures:
