@@ -111,7 +111,8 @@ def measure(servers: str, count: int, console: Console) -> bool:
         )
         console.print(
             f"{count:,} calls by {by}: {len(found.said['groups']):,} groups in "
-            f"{found.seconds:.1f} s, {found.cpu:.1f} s of a processor ({found.memory:.0f} MiB), {'exact' if exact else 'WRONG'}"
+            f"{found.seconds:.1f} s, {found.cpu:.1f} s of a processor ({found.memory:.0f} MiB), "
+            f"{'exact' if exact else 'WRONG'}"
         )
         kept = kept and exact and found.memory <= MEMORY
         kept = kept and (by == "run" or count < _FULL or found.seconds <= WITHIN)
