@@ -53,6 +53,17 @@ class Price(Section):
             int(self.output * _PICO_PER_TOKEN),
         )
 
+    @cached_property
+    def dearest_per_token(self) -> tuple[int, int]:
+        """Pico-USD that one token of a prompt, and one of an answer, can cost at most."""
+        per_input, per_cached, per_output = self.pico_per_token
+        return max(per_input, per_cached), per_output
+
+    @property
+    def per_call(self) -> int:
+        """Pico-USD that a call costs besides its tokens."""
+        return 0
+
 
 class CallSettings(Section):
     """How calls are made: given for a lane, else for its provider, else the defaults below."""
