@@ -87,7 +87,8 @@ def write_csv(question: Question, groups: Iterable[Group]) -> None:
 
 def show(question: Question, groups: Iterable[Group], reading: Reading, *, top: int) -> None:
     """A table for people: the `top` dearest, the others in one row, and what is left out of it."""
-    rows, rest, total, others = [], Figures(), Figures(), 0
+    rows: list[list[str]] = []
+    rest, total, others = Figures(), Figures(), 0
     for group in groups:
         total = _sum(total, group.figures)
         if len(rows) < top:
