@@ -121,6 +121,8 @@ class Ledger:
     def __init__(self) -> None:
         self.pots: dict[Pot, PotView] = {}
         self.present: dict[str, LedgerPresence] = {}
+        #: Kafka's time of the last record of each process, in seconds since 1970.
+        self.heard: dict[str, float] = {}
         self._closings: dict[tuple[Pot, str], LedgerClosing] = {}
 
     def pot(self, pot: Pot) -> PotView:
@@ -137,6 +139,7 @@ class Ledger:
         record = read_record(key, value)
         match record:
             case LedgerEntry():
+                self.heard[record.process] = at
                 return record if self._enter(record, at) else None
             case LedgerClosing():
                 self._close(record)
@@ -144,6 +147,7 @@ class Ledger:
                 self.pot(record.pot).total = record
             case LedgerPresence():
                 self.present[record.process] = record
+                self.heard[record.process] = at
         return record
 
     def _enter(self, entry: LedgerEntry, at: float) -> bool:

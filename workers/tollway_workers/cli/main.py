@@ -48,6 +48,18 @@ COMMANDS = (
     LazyCommand(
         "workers", "tollway_workers.cli.fleet.command", "Watch the workers that are alive.", _FLEET
     ),
+    LazyCommand(
+        "budgets",
+        "tollway_workers.cli.budgets.command",
+        "Watch the budgets: what is spent, granted, in doubt, and by whom.",
+        _FLEET,
+    ),
+    LazyCommand(
+        "ledger",
+        "tollway_workers.cli.budgets.command",
+        "See what each process has of the budgets; end doubt by hand.",
+        _FLEET,
+    ),
     LazyCommand("pause", "tollway_workers.cli.operate.command", "Start no call on a lane.", _FLEET),
     LazyCommand(
         "resume", "tollway_workers.cli.operate.command", "End every pause of a lane.", _FLEET
