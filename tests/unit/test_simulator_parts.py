@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tollway_schemas.usage import Usage
 from tollway_workers.errors import InputError
 from tollway_workers.local.simulator import Fault, FaultKind, LatencyProfile, SimulatorOptions
 from tollway_workers.local.simulator.answers import AnswerBook, Draft, load_answers
 from tollway_workers.local.simulator.ask import Ask, Asked, BadRequest, Body
+from tollway_workers.local.simulator.bill import load_prices
 from tollway_workers.local.simulator.books import Books, Call
 from tollway_workers.local.simulator.faults import CallCount, FaultScript
 from tollway_workers.local.simulator.identity import identify, names, own_name
@@ -284,9 +286,61 @@ def test_latency_is_reproducible_and_has_the_median_it_was_given() -> None:
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_a_price_is_exact_to_the_pico_dollar(prompt: int, completion: int) -> None:
-    cost = SimulatorOptions().cost_pico_usd(prompt, completion)
+    usage = Usage(input_total=prompt, output_total=completion, input_cached_read=prompt // 2)
+
+    cost = SimulatorOptions().cost_pico_usd("m", usage)
 
     assert cost == prompt * 150_000 + completion * 600_000
+
+
+def test_the_first_price_that_is_for_a_model_bills_each_kind_of_token(tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text(
+        """
+        [[price]]
+        models = ["fast"]
+        input = 2
+        cached_read = 0.1
+        cache_write_1h = 4
+        output = 10
+        reasoning = 12
+        per_call = 0.005
+        [[price]]
+        input = 1
+        output = 1
+        """
+    )
+    options = SimulatorOptions(prices=load_prices(file))
+    usage = Usage(
+        input_total=1_111,
+        input_cached_read=1_000,
+        input_cache_write_5m=100,
+        input_cache_write_1h=10,
+        output_total=70,
+        reasoning=50,
+    )
+
+    micro = 1 * 2 + 1_000 * 0.1 + 100 * 2.5 + 10 * 4 + 20 * 10 + 50 * 12
+    assert options.cost_pico_usd("fast", usage) == micro * 10**6 + 5 * 10**9
+    # Of the other: reads as input, writes a quarter more and twice as much.
+    assert options.cost_pico_usd("slow", usage) == (1_001 + 125 + 20 + 70) * 10**6
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[[price]]\ninput = 1", r"price\.0\.output"),
+        ("[[price]]\ninput = -1\noutput = 1", r"price\.0\.input"),
+        ("[[price]]\ninput = 1\noutput = 1\ncached = 1", r"price\.0\.cached"),
+        ("[[price", "not a price list"),
+    ],
+)
+def test_a_price_list_that_is_none_says_where(text: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text(text)
+
+    with pytest.raises(InputError, match=says):
+        load_prices(file)
 
 
 def test_a_summary_counts_jobs_answers_and_double_bills() -> None:

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tollway_workers.config.shape.breaker import BreakerSettings
+from tollway_workers.config.shape.budget import BudgetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.config.shape.model import Name, Section
+from tollway_workers.config.shape.price import PriceList, price_list
 from tollway_workers.config.shape.profiles import (
     UNKNOWN,
     LimitField,
@@ -17,10 +19,11 @@ from tollway_workers.config.shape.profiles import (
     profile_of,
 )
 from tollway_workers.config.shape.provider import (
+    DEFAULT_IMAGE_TOKENS,
+    DEFAULT_TOOL_TOKENS,
     LaneSettings,
     LimitGroupSettings,
     LimitSettings,
-    Price,
     ProviderSettings,
     StreamMode,
 )
@@ -82,6 +85,7 @@ class FleetSettings(Section):
     lanes: dict[Name, LaneSettings] = Field(default_factory=dict)
     tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
+    budgets: dict[Name, BudgetSettings] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,13 @@ class LaneConfig:
     #: None: as the caller calls it.
     max_tokens_field: LimitField | None
     structured_output: StructuredOutput
-    price: Price | None
+    #: What calls cost, at each instant; nobody knows where there is no price.
+    prices: PriceList = field(default_factory=PriceList)
+    #: Answer limit that is sent where a job names none; None: the provider's own.
+    max_output_tokens: int | None = None
+    #: What a call may be charged beyond its texts, for an image and for tools.
+    image_tokens: int = DEFAULT_IMAGE_TOKENS
+    tool_tokens: int = DEFAULT_TOOL_TOKENS
     #: Path of a tokenizer.json; None: prompts are estimated.
     tokenizer: str | None = None
     stream: StreamMode = "auto"
@@ -122,6 +132,7 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
     lane = settings.lanes[name]
     provider = settings.providers[lane.provider]
     profile = profile_of(provider.profile, provider.base_url, provider.protocol)
+    priced = lane if lane.price is not None or lane.prices else provider
     call_timeout = lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT
     return LaneConfig(
         name=name,
@@ -135,7 +146,11 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         structured_output=lane.structured_output
         or provider.structured_output
         or profile.structured_output,
-        price=lane.price or provider.price,
+        # A lane that gives any price of its own has no other.
+        prices=price_list(priced.price, priced.prices),
+        max_output_tokens=lane.max_output_tokens,
+        image_tokens=lane.image_tokens,
+        tool_tokens=lane.tool_tokens,
         tokenizer=lane.tokenizer,
         stream=lane.stream or provider.stream or "auto",
         first_token_timeout=lane.first_token_timeout

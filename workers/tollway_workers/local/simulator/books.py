@@ -47,6 +47,12 @@ class Call:
     error_code: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    #: Of the prompt's: read from the cache, and written to it for five minutes and for an hour.
+    cached_tokens: int = 0
+    written_5m_tokens: int = 0
+    written_1h_tokens: int = 0
+    #: Of the answer's: thought and not said.
+    reasoning_tokens: int = 0
     #: What it took of the tokens a window at its admission; nothing where it was not admitted.
     charged_tokens: int = 0
     cost_pico_usd: int = 0

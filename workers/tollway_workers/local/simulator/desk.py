@@ -276,7 +276,11 @@ class Desk:
     def _bill(self, call: Call, usage: Usage, account: Account) -> None:
         """Enter in the books what a call costs: from here on it is billed."""
         call.completion_tokens = usage.output_total
-        call.cost_pico_usd = self._options.cost_pico_usd(usage.input_total, usage.output_total)
+        call.cached_tokens = usage.input_cached_read
+        call.written_5m_tokens = usage.input_cache_write_5m
+        call.written_1h_tokens = usage.input_cache_write_1h
+        call.reasoning_tokens = usage.reasoning
+        call.cost_pico_usd = self._options.cost_pico_usd(call.model, usage)
         call.billed = True
         account.bill(call.cost_pico_usd)
 
