@@ -103,6 +103,11 @@ class Spending:
         #: Called when there is something to write.
         self.wake: Callable[[], None] = lambda: None
 
+    @property
+    def budgets(self) -> Mapping[str, BudgetSettings]:
+        """The budgets of the configuration."""
+        return {name: budget.settings for name, budget in self._cover.budgets.items()}
+
     # Before and after a call.
 
     def claim(self, job: JobProgress, lane: str) -> Money | Lack | None:
