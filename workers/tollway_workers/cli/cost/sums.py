@@ -85,9 +85,8 @@ class Sums:
         keys = ", ".join(self._keys)
         by = f" GROUP BY {keys}" if keys else ""
         order = ", ".join(["cost DESC", *self._keys])
-        # Names of ours alone, no text of strangers.
         found = self._connection.execute(
-            f"SELECT {', '.join([*self._keys, sums])} FROM sums{by} "  # noqa: S608
+            f"SELECT {', '.join([*self._keys, sums])} FROM sums{by} "  # noqa: S608 names of ours alone
             f"HAVING count(*) > 0 ORDER BY {order}"
         )
         while rows := found.fetchmany(_PAGE):
