@@ -41,8 +41,9 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
         )
     )
 
-    def entry_points(**chosen: str) -> EntryPoints:
-        return found.select(**chosen)
+    def entry_points(*, group: str, name: str | None = None) -> EntryPoints:
+        chosen = found.select(group=group)
+        return chosen if name is None else chosen.select(name=name)
 
     for module in ("providers.protocols", "config.shape.protocols"):
         monkeypatch.setattr(f"tollway_workers.{module}.entry_points", entry_points)
