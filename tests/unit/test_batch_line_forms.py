@@ -91,7 +91,10 @@ def test_how_long_to_think_and_the_form_of_the_answer_are_read() -> None:
 
     job = _job(_anthropic(thinking={"type": "enabled", "budget_tokens": 2_000}))
     assert job.request.reasoning_effort == "low"
-    assert job.request.extras["anthropic"]["thinking"]["budget_tokens"] == 2_000
+    assert job.request.extras["anthropic"]["thinking"] == {
+        "type": "enabled",
+        "budget_tokens": 2_000,
+    }
 
 
 def test_a_response_s_input_is_a_conversation() -> None:
