@@ -289,7 +289,6 @@ LANE = LaneConfig(
     connect_timeout=5,
     max_tokens_field=None,
     structured_output="json_schema",
-    price=None,
     stream="never",
 )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from samples import NOW
 from typer.testing import CliRunner
 
 from tollway.dead_letters import RedriveReport, RouteEstimate, Skip
@@ -129,7 +130,7 @@ def fleet(*prices: tuple[str, str] | None) -> Any:
 def test_a_cost_bound_is_by_the_dearest_of_each_price_because_any_lane_may_answer() -> None:
     estimate = {"extract": RouteEstimate(jobs=2, prompt_tokens=1_000_000, answer_tokens=1_000_000)}
 
-    bound = cost_bound(estimate, fleet(("1", "1"), ("0.5", "3")))
+    bound = cost_bound(estimate, fleet(("1", "1"), ("0.5", "3")), now=NOW)
 
     assert bound.pico == 4 * 10**12
 
@@ -145,7 +146,7 @@ def test_a_cost_bound_is_by_the_dearest_of_each_price_because_any_lane_may_answe
 def test_a_cost_that_nobody_can_bound_is_unknown_and_says_why(
     estimate: dict[str, RouteEstimate], prices: list[tuple[str, str] | None], why: str
 ) -> None:
-    bound = cost_bound(estimate, fleet(*prices))
+    bound = cost_bound(estimate, fleet(*prices), now=NOW)
 
     assert bound.pico is None
     assert why in bound.why

@@ -32,6 +32,7 @@ def test_what_is_shown_can_be_loaded_again_and_means_the_same(settings: FleetSet
     assert (again.kafka, again.telemetry) == (settings.kafka, settings.telemetry)
     assert (again.providers, again.routes) == (settings.providers, settings.routes)
     assert resolve_lane("fast", again) == resolve_lane("fast", settings)
+    assert len(resolve_lane("fast", again).prices.entries) == 2
 
 
 def test_a_lane_is_shown_with_what_its_provider_gives() -> None:

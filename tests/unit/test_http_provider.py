@@ -41,7 +41,6 @@ LANE = LaneConfig(
     connect_timeout=2.5,
     max_tokens_field="max_completion_tokens",
     structured_output="json_schema",
-    price=None,
 )
 
 Answering = Callable[[httpx.Request], Any]

@@ -32,7 +32,6 @@ LANE = LaneConfig(
     connect_timeout=2.5,
     max_tokens_field="max_completion_tokens",
     structured_output="json_schema",
-    price=None,
 )
 KEY = "Qm9/zebra+77_Lamp-0042xK"
 

@@ -23,7 +23,6 @@ LANE = LaneConfig(
     connect_timeout=5.0,
     max_tokens_field="max_completion_tokens",
     structured_output="json_schema",
-    price=None,
     stream="never",
 )
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"a": {"const": None}}}

@@ -18,7 +18,7 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.usage import MOST_TOKENS, Usage
 from tollway_workers.cli.batch.output_lines import read_ending, reply_line
 from tollway_workers.cli.batch.tally import Tally
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.cost import cost_of, total
 from tollway_workers.job.envelopes import instant

@@ -1,5 +1,6 @@
 """`tollway dead-letters redrive`: publish dead letters again."""
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -250,4 +251,4 @@ def _gone(error: UnknownTopic, names: TopicNames) -> TollwayError:
 def _bound(report: RedriveReport, chosen: Chosen) -> CostBound | None:
     if not report.dry_run or chosen.fleet is None:
         return None
-    return cost_bound(report.estimate, chosen.fleet)
+    return cost_bound(report.estimate, chosen.fleet, now=time.time())

@@ -1,16 +1,11 @@
 """Whether the parts of a `[lanes.<name>]` fit together. Pure."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 
+from tollway_workers.config.check.prices_fit import price_errors, price_warnings
 from tollway_workers.config.shape.fleet import DEFAULT_CONNECT_TIMEOUT, FleetSettings, resolve_lane
 from tollway_workers.config.shape.protocols import BUILT_IN
-from tollway_workers.config.shape.provider import Price
 from tollway_workers.errors import ConfigMistake
-
-#: US dollars per million tokens between which list prices lie; 0 is a model of one's own.
-_CHEAPEST = Decimal("0.001")
-_DEAREST = Decimal(1000)
 
 
 def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
@@ -50,6 +45,7 @@ def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
             f"({breaker.pause:g} s)",
             remedy=f"set at least {breaker.pause:g}, or lower pause",
         )
+    yield from price_errors(f"lanes.{name}", lane)
     if lane.provider in settings.providers:
         yield from _timeout_errors(name, settings)
         yield from _protocol_errors(name, settings)
@@ -132,29 +128,4 @@ def lane_warnings(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]
             f"({settings.worker.drain_timeout:g} s), so a worker told to stop may break off calls",
             remedy=f"raise worker.drain_timeout above {lane.call_timeout:g}",
         )
-    if lane.price is not None:
-        yield from _price_warnings(f"lanes.{name}.price", lane.price)
-
-
-def _price_warnings(key: str, price: Price) -> Iterator[ConfigMistake]:
-    for field in ("input", "output", "cached_input"):
-        amount = getattr(price, field)
-        if amount is None or amount == 0 or _CHEAPEST <= amount <= _DEAREST:
-            continue
-        yield ConfigMistake(
-            key=f"{key}.{field}",
-            problem="is far from any list price",
-            remedy="give US dollars per million tokens, as in 0.15",
-        )
-    if price.cached_input is not None and price.cached_input > price.input:
-        yield ConfigMistake(
-            key=f"{key}.cached_input",
-            problem="is more than input",
-            remedy="give what the provider's list says for cached input",
-        )
-    if price.output < price.input:
-        yield ConfigMistake(
-            key=f"{key}.output",
-            problem="is less than input",
-            remedy="see whether the two were exchanged",
-        )
+    yield from price_warnings(f"lanes.{name}", settings.lanes[name])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from tollway_workers.config.check.prices_fit import price_errors, price_warnings
 from tollway_workers.config.say.explain import did_you_mean
 from tollway_workers.config.say.fields import dotted, looks_like_key, shown
 from tollway_workers.config.shape.network import is_loopback, split_address
@@ -26,6 +27,7 @@ def provider_errors(name: str, provider: ProviderSettings) -> Iterator[ConfigMis
     yield from _protocol_errors(name, provider)
     yield from _addresses(name, provider)
     yield from _plain_key(name, provider)
+    yield from price_errors(f"providers.{name}", provider)
     if provider.ca_file is not None and not _any_tls(provider):
         yield ConfigMistake(
             key=f"providers.{name}.ca_file",
@@ -41,6 +43,7 @@ def provider_errors(name: str, provider: ProviderSettings) -> Iterator[ConfigMis
 
 def provider_warnings(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
     """What is allowed for a provider but hardly meant."""
+    yield from price_warnings(f"providers.{name}", provider)
     for header, value in provider.headers.items():
         if _RANDOM.fullmatch(value):
             yield ConfigMistake(

@@ -8,6 +8,7 @@ from pydantic import Field
 from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.config.shape.model import Name, Section
+from tollway_workers.config.shape.price import PriceList, price_list
 from tollway_workers.config.shape.profiles import (
     UNKNOWN,
     LimitField,
@@ -20,7 +21,6 @@ from tollway_workers.config.shape.provider import (
     LaneSettings,
     LimitGroupSettings,
     LimitSettings,
-    Price,
     ProviderSettings,
     StreamMode,
 )
@@ -100,7 +100,8 @@ class LaneConfig:
     #: None: as the caller calls it.
     max_tokens_field: LimitField | None
     structured_output: StructuredOutput
-    price: Price | None
+    #: What calls cost, at each instant; nobody knows where there is no price.
+    prices: PriceList = field(default_factory=PriceList)
     #: Path of a tokenizer.json; None: prompts are estimated.
     tokenizer: str | None = None
     stream: StreamMode = "auto"
@@ -122,6 +123,7 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
     lane = settings.lanes[name]
     provider = settings.providers[lane.provider]
     profile = profile_of(provider.profile, provider.base_url, provider.protocol)
+    priced = lane if lane.price is not None or lane.prices else provider
     call_timeout = lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT
     return LaneConfig(
         name=name,
@@ -135,7 +137,8 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         structured_output=lane.structured_output
         or provider.structured_output
         or profile.structured_output,
-        price=lane.price or provider.price,
+        # A lane that gives any price of its own has no other.
+        prices=price_list(priced.price, priced.prices),
         tokenizer=lane.tokenizer,
         stream=lane.stream or provider.stream or "auto",
         first_token_timeout=lane.first_token_timeout

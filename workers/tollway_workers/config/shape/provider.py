@@ -1,14 +1,12 @@
 """`[providers.*]`, `[lanes.*]` and `[limit_groups.*]`: accounts, models, and their limits."""
 
-from decimal import Decimal
-from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.config.shape.model import Section
+from tollway_workers.config.shape.price import DatedPrice, Price
 from tollway_workers.config.shape.profiles import (
     LimitField,
     ProfileName,
@@ -17,37 +15,8 @@ from tollway_workers.config.shape.profiles import (
 )
 from tollway_workers.config.shape.secret import SecretReference
 
-#: Dollars per million tokens times this is pico-USD per token.
-_PICO_PER_TOKEN = PICO_PER_USD // 1_000_000
-
 #: Whether calls ask for streams.
 StreamMode = Literal["auto", "always", "never"]
-
-#: Six decimals are a whole number of pico-USD per token.
-UsdPerMillion = Annotated[
-    Decimal, Field(ge=0, le=1_000_000, max_digits=18, decimal_places=6, strict=False)
-]
-
-
-class Price(Section):
-    """What a lane's tokens cost, in US dollars per million tokens."""
-
-    input: UsdPerMillion
-    """Prompt tokens."""
-    output: UsdPerMillion
-    """Answer tokens, reasoning included."""
-    cached_input: UsdPerMillion | None = None
-    """Prompt tokens read from the provider's cache; as `input` if absent."""
-
-    @cached_property
-    def pico_per_token(self) -> tuple[int, int, int]:
-        """Pico-USD of one input, one cached input and one output token."""
-        cached = self.input if self.cached_input is None else self.cached_input
-        return (
-            int(self.input * _PICO_PER_TOKEN),
-            int(cached * _PICO_PER_TOKEN),
-            int(self.output * _PICO_PER_TOKEN),
-        )
 
 
 class CallSettings(Section):
@@ -77,6 +46,8 @@ class CallSettings(Section):
     is a call that the model is forced to make (Anthropic). Tollway validates in any case."""
     price: Price | None = None
     """What tokens cost; absent means that cost is unknown, never zero."""
+    prices: Annotated[tuple[DatedPrice, ...], Field(strict=False)] = ()
+    """What they cost from later dates on: each holds until the next, `price` until the first."""
 
 
 class ProviderSettings(CallSettings):

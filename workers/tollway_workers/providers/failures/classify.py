@@ -8,7 +8,7 @@ Together, OpenRouter, DeepSeek and Azure; those of other protocols stand in thei
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -86,6 +86,8 @@ class ErrorRules:
     request_ids: tuple[str, ...] = ("x-request-id",)
     #: When what a 429 says is used up will be there again.
     resets: Callable[[Mapping[str, str]], RateHeaders | None] = _no_resets
+    #: Which status an error has that says none, by its code or type.
+    word_statuses: Mapping[str, int] = field(default_factory=dict)
     #: How the address should end, as the operator is told where nothing is served there.
     base_url_ends: str = "in /v1"
 
@@ -167,17 +169,18 @@ def classify_in_answer(
         body=body,
         sent=sent,
         rules=rules,
-        inner=_inner_status(detail),
+        inner=_inner_status(rules, detail),
     )
     if said.inner is not None:
         return _failure(said, rules.class_of(said.inner, detail, headers))
     return _failure(said, by_word(detail) or by_phrase(detail) or FailureClass.NO_COMPLETION)
 
 
-def _inner_status(detail: ErrorDetail) -> int | None:
+def _inner_status(rules: ErrorRules, detail: ErrorDetail) -> int | None:
     if detail.number is not None and 400 <= detail.number < 600:
         return detail.number
-    return 429 if "rate_limit_exceeded" in detail.words else None
+    statuses = rules.word_statuses
+    return next((statuses[word] for word in detail.words if word in statuses), None)
 
 
 def _too_many_requests(detail: ErrorDetail) -> FailureClass:

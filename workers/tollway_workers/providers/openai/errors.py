@@ -7,7 +7,7 @@ from tollway_workers.providers.failures import classify as shared
 from tollway_workers.providers.failures.classify import ErrorRules
 from tollway_workers.providers.openai.rate_headers import limits_and_resets
 
-RULES = ErrorRules(resets=limits_and_resets)
+RULES = ErrorRules(resets=limits_and_resets, word_statuses={"rate_limit_exceeded": 429})
 
 classify = partial(shared.classify, RULES)
 classify_in_answer = partial(shared.classify_in_answer, RULES)

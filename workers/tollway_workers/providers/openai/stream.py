@@ -8,10 +8,9 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
-from tollway_workers.job.readable_json import ReadJson, encoded, read_body
-from tollway_workers.providers.http.sse import Event, EventTooLarge, events
+from tollway_workers.job.readable_json import encoded
+from tollway_workers.providers.event_data import data_of, whole_json
+from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.wire_format import BrokenStream
 
 JsonObject = dict[str, Any]
@@ -56,7 +55,7 @@ class ChunkStream:
         Raises BrokenStream at what follows a chunk that could not be read.
         """
         spoke = False
-        for data in _data_of(event):
+        for data in data_of(event):
             if self.ended:
                 break
             if self._broken:
@@ -65,7 +64,7 @@ class ChunkStream:
                 self.ended = True
                 break
             try:
-                chunk = _whole(data)
+                chunk = whole_json(data)
             except ValueError:
                 # The last one was cut; whether the answer was too is seen by its finish reason.
                 self._broken = True
@@ -129,41 +128,6 @@ class ChunkStream:
         if "usage" not in envelope and isinstance(groq, dict) and groq.get("usage"):
             envelope["usage"] = groq["usage"]
         return envelope
-
-
-def read_stream(body: bytes) -> ReadJson:
-    """The completion in a whole stream, or the object with `error` in it that ended it.
-
-    Raises BrokenStream if it was cut or holds neither.
-    """
-    stream = ChunkStream()
-    try:
-        for event in events(body):
-            stream.take(event)
-    except EventTooLarge as error:
-        raise BrokenStream(str(error)) from None
-    joined = stream.body()
-    return ReadJson(orjson.loads(joined), joined)
-
-
-def _data_of(event: Event) -> tuple[bytes, ...]:
-    """The data of an event: its lines are one text, or one each where a server parts none."""
-    if len(event.data) == 1:
-        return event.data if event.data[0].strip() else ()
-    joined = b"\n".join(event.data)
-    try:
-        _whole(joined)
-    except ValueError:
-        return tuple(line for line in event.data if line.strip())
-    return (joined,)
-
-
-def _whole(data: bytes) -> Any:
-    """The JSON that all of `data` is. Raises ValueError."""
-    read = read_body(data, {})
-    if read.has_rest:
-        raise ValueError("more than one value")
-    return read.value
 
 
 class _Choice:
