@@ -39,7 +39,7 @@ class Conversation:
         self._in_results = False
 
     def add(self, message: Message) -> None:
-        """Say one more turn. Raises KeyError if it answers a call that nobody made."""
+        """Say one more turn."""
         if message.role == "tool":
             self._add_result(message)
             return
@@ -78,9 +78,7 @@ class Conversation:
     def _add_result(self, message: Message) -> None:
         """Answers to calls that were made at once are one turn."""
         called = message.tool_call_id or ""
-        name = self._names.get(called) or message.name
-        if name is None:
-            raise KeyError(called)
+        name = self._names.get(called) or message.name or called
         result: JsonObject = {"id": called, "name": name} if called else {"name": name}
         result["response"] = _response(message.content)
         media = [] if isinstance(message.content, str) else _parts(message)

@@ -21,7 +21,7 @@ _ABOUT_REQUEST = frozenset({FailureClass.INVALID_REQUEST, FailureClass.UNKNOWN})
 _SCHEMA = re.compile(r"schema|nesting depth|too many states|constraint", re.IGNORECASE)
 _OF_TOOLS = re.compile(r"function_?declarations?|\btools?\b|parameters_?json", re.IGNORECASE)
 _WITH_TOOLS = re.compile(
-    r"(?:function calling|tools?).{0,80}(?:mime|json)|(?:mime|json).{0,80}(?:function calling|tool)",
+    r"(?:function calling|tools?).{0,80}(?:mime|json)|(?:mime|json).{0,80}(?:function call|tool)",
     re.IGNORECASE | re.DOTALL,
 )
 

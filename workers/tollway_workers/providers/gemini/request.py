@@ -10,22 +10,17 @@ import orjson
 
 from tollway_schemas.request import ChatRequest, OutputSchema, Tool, ToolChoiceFunction
 from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.providers.asking import ask_for_json, invalid, own_extras
+from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, own_extras
 from tollway_workers.providers.gemini.contents import Conversation
 from tollway_workers.providers.gemini.model import is_before_3, thinking
-from tollway_workers.providers.gemini.unsupported import detail_of
+from tollway_workers.providers.gemini.unsupported import PROTOCOL, detail_of, unsupported
 from tollway_workers.providers.gemini.wire_schema import gemini_schema
 from tollway_workers.providers.refused import takes_schema
 from tollway_workers.providers.streaming import wants_stream
 
-#: The key of `ChatRequest.extras` that this protocol reads.
-PROTOCOL = "gemini"
-
 #: What belongs to the lane, or is said by the request itself: an extra of this name would change
 #: another's call.
 _RESERVED = ("model", "contents", "systemInstruction", "system_instruction")
-
-_NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
 
 #: What a server has `refused` to give: JSON, beside the tools that a request has.
 JSON_WITH_TOOLS = "json_with_tools"
@@ -47,27 +42,24 @@ def build(
 
     Raises ProviderError (invalid request) if the request cannot be expressed.
     """
+    if lost := unsupported(request, output, lane):
+        raise invalid("; ".join(lost[:3]))
     conversation = Conversation(lane.model)
     for message in request.messages:
         conversation.add(message)
     config = _config(request, lane)
-    body: JsonObject = {"contents": conversation.turns}
     if output is not None:
         asked = _add_output(config, output, lane, refused, has_tools=bool(request.tools))
-        if asked:
-            conversation.system.append({"text": asked})
-    _add_system(body, conversation)
-    if request.tools is not None:
-        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
-    if (calling := _calling(request)) is not None:
-        body["toolConfig"] = {"functionCallingConfig": calling}
+        conversation.system += [{"text": asked}] if asked else []
+    body = _contents(conversation)
+    _add_tools(body, request)
     _add_extras(body, config, request)
     if config:
         body["generationConfig"] = config
     try:
         return orjson.dumps(body)
     except (orjson.JSONEncodeError, RecursionError):
-        raise invalid(_NOT_JSON) from None
+        raise invalid(NOT_JSON) from None
 
 
 def streams(request: ChatRequest, lane: LaneConfig, _: frozenset[str] = frozenset()) -> bool:
@@ -91,14 +83,14 @@ def _config(request: ChatRequest, lane: LaneConfig) -> JsonObject:
     return config
 
 
-def _add_system(body: JsonObject, conversation: Conversation) -> None:
-    if not conversation.system:
-        return
-    if conversation.turns:
+def _contents(conversation: Conversation) -> JsonObject:
+    """The turns, of which there is at least one, and what stands before them."""
+    if not conversation.turns:
+        return {"contents": [{"role": "user", "parts": conversation.system}]}
+    body: JsonObject = {"contents": conversation.turns}
+    if conversation.system:
         body["systemInstruction"] = {"parts": conversation.system}
-    else:
-        # A conversation has at least one turn.
-        body["contents"] = [{"role": "user", "parts": conversation.system}]
+    return body
 
 
 def _add_output(
@@ -124,6 +116,13 @@ def _add_output(
         return ask_for_json(schema)
     config["responseJsonSchema"] = wire
     return ""
+
+
+def _add_tools(body: JsonObject, request: ChatRequest) -> None:
+    if request.tools is not None:
+        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
+    if (calling := _calling(request)) is not None:
+        body["toolConfig"] = {"functionCallingConfig": calling}
 
 
 def _declaration(tool: Tool) -> JsonObject:

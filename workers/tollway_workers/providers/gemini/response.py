@@ -7,25 +7,31 @@ missing, null or of another type.
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import Any
 
-from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_schemas.request import ToolCall, ToolCallFunction
 from tollway_schemas.usage import Usage
-from tollway_workers.errors import ProviderError, ProviderFailure
-from tollway_workers.job.readable_json import ReadJson, encoded, is_too_deep, read_body
+from tollway_workers.errors import ProviderError
+from tollway_workers.job.readable_json import ReadJson, is_too_deep
+from tollway_workers.providers.answer_body import (
+    arguments_text,
+    count,
+    error_in,
+    malformed,
+    read_answer,
+    word,
+)
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.counts import count, word
 from tollway_workers.providers.finish_reason import read_finish
 from tollway_workers.providers.gemini.contents import signed
 from tollway_workers.providers.gemini.errors import (
+    RULES,
     classify,
     classify_in_answer,
     no_completion,
     request_id,
 )
-from tollway_workers.providers.gemini.stream import join_chunks, read_stream
-from tollway_workers.providers.http.sse import is_event_stream
+from tollway_workers.providers.gemini.stream import ContentStream, join_chunks
 from tollway_workers.providers.scripted import is_scripted
 from tollway_workers.providers.wire_format import BrokenStream
 
@@ -45,7 +51,7 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
     if not 200 <= status < 300:
-        failure = classify(status, headers, _error_in(headers, body), sent)
+        failure = classify(status, headers, error_in(ContentStream, headers, body), sent)
         raise ProviderError(replace(failure, body=body))
     read = _read(status, headers, body)
     parsed = read.value
@@ -56,33 +62,21 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
     candidates = parsed.get("candidates")
     candidate = candidates[0] if isinstance(candidates, list) and candidates else {}
     if not isinstance(candidate, dict):
-        _malformed("the answer's first candidate is none", status, body)
+        malformed("the answer's first candidate is none", status, body)
     if read.has_rest and not candidate.get("finishReason"):
-        _malformed("more follows the answer, which does not say that it is whole", status, body)
+        malformed("more follows the answer, which does not say that it is whole", status, body)
     return _completion(candidate, read, status, headers, body)
 
 
-def _error_in(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The body of an error; where it was streamed, the object that says it."""
-    try:
-        return read_stream(body).encoded if is_event_stream(headers, body) else body
-    except BrokenStream:
-        return body
-
-
 def _read(status: int, headers: Mapping[str, str], body: bytes) -> ReadJson:
-    """The JSON in an answer, its chunks joined if it was streamed."""
+    """The JSON in an answer, its chunks joined if it was streamed, as events or as a list."""
+    read = read_answer(RULES, ContentStream, status, headers, body)
+    if not isinstance(read.value, list):
+        return read
     try:
-        if is_event_stream(headers, body):
-            return read_stream(body)
-        read = read_body(body, headers)
-        return join_chunks(read.value) if isinstance(read.value, list) and read.value else read
+        return join_chunks(read.value)
     except BrokenStream as error:
-        _malformed(str(error), status, body)
-    except ValueError:
-        if body.lstrip().startswith((b"{", b"[")):
-            _malformed("the answer is JSON that was cut", status, body)
-        raise ProviderError(no_completion(status, headers, body)) from None
+        malformed(str(error), status, body)
 
 
 def _completion(
@@ -147,22 +141,14 @@ def _tool_calls(parts: list[JsonObject], answer: bytes) -> tuple[ToolCall, ...]:
         given = said.get("id")
         named = isinstance(given, str) and bool(given)
         call_id = given[:_LONGEST_ID] if named else _made_id(answer, len(calls))
-        args = said.get("args")
-        function = ToolCallFunction(name=said["name"], arguments=_as_text(args))
+        arguments = arguments_text(said.get("args"))
+        function = ToolCallFunction(name=said["name"], arguments=arguments)
         calls.append(signed(call_id, function, part.get("thoughtSignature")))
     return tuple(calls)
 
 
 def _made_id(answer: bytes, index: int) -> str:
     return f"call_{sha256(answer).hexdigest()[:24]}_{index}"
-
-
-def _as_text(args: Any) -> str:
-    try:
-        return encoded({} if args is None else args).decode()
-    except ValueError:
-        # No JSON, so that the model is told of it.
-        return "[nested too deeply"
 
 
 def _usage(parsed: JsonObject) -> Usage | None:
@@ -197,15 +183,3 @@ def _usage(parsed: JsonObject) -> Usage | None:
         service_tier=word(said.get("serviceTier")) or word(said.get("trafficType")),
         estimated=False,
     )
-
-
-def _malformed(message: str, status: int, body: bytes) -> NoReturn:
-    raise ProviderError(
-        ProviderFailure(
-            failure_class=FailureClass.TRANSIENT,
-            message=message,
-            scope=ErrorScope.MODEL,
-            status=status,
-            body=body,
-        )
-    ) from None

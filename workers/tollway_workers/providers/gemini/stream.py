@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from tollway_workers.job.readable_json import ReadJson, encoded
-from tollway_workers.providers.http.sse import Event, EventTooLarge, events
+from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.json_events import JsonEvents
 from tollway_workers.providers.wire_format import BrokenStream
 
@@ -133,30 +133,15 @@ class ContentStream:
         return whole
 
 
-def read_stream(body: bytes) -> ReadJson:
-    """The answer in a whole stream, or the object with `error` in it that ended it.
+def join_chunks(chunks: Iterable[Any]) -> ReadJson:
+    """The answer in chunks that came as one list, or the object with `error` that ended it.
 
     Raises BrokenStream if it was cut or holds neither.
     """
     stream = ContentStream()
-    try:
-        for event in events(body):
-            stream.take(event)
-    except EventTooLarge as error:
-        raise BrokenStream(str(error)) from None
-    return _read(stream)
-
-
-def join_chunks(chunks: Iterable[Any]) -> ReadJson:
-    """The same of chunks that came as one list."""
-    stream = ContentStream()
     for chunk in chunks:
         if not stream.ended:
             stream.add(chunk, 0)
-    return _read(stream)
-
-
-def _read(stream: ContentStream) -> ReadJson:
     joined = stream.body()
     return ReadJson(orjson.loads(joined), joined)
 

@@ -9,6 +9,7 @@ from tollway_workers.providers.gemini.model import thinking
 from tollway_workers.providers.gemini.parts import part_of
 from tollway_workers.providers.unknown_fields import unknown_fields
 
+#: The key of `ChatRequest.extras` that this protocol reads.
 PROTOCOL = "gemini"
 
 #: A seed has 32 bits.

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tollway_schemas.request import ChatRequest, OutputSchema, Tool
+from tollway_schemas.request import ChatRequest, OutputSchema, Tool, ToolChoiceFunction
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, own_extras
 from tollway_workers.providers.openai.dialect import takes, takes_form
@@ -47,12 +47,7 @@ def build(
     items = [item for message in request.messages for item in items_of(message, profile)]
     # Kept answers are for conversations that go on at the provider: a job's is whole.
     body: JsonObject = {"model": lane.model, "input": items, "store": False}
-    for name in _SAME_NAME:
-        value = getattr(request, name)
-        if value is not None:
-            body[name] = value
-    if request.reasoning_effort is not None:
-        body["reasoning"] = {"effort": request.reasoning_effort}
+    _add_sampling(body, request)
     _add_tools(body, request)
     if output is not None:
         _add_output(body, output, lane, refused)
@@ -72,13 +67,23 @@ def streams(request: ChatRequest, lane: LaneConfig, refused: frozenset[str] = fr
     return wants_stream(request, lane) and takes("stream", refused)
 
 
+def _add_sampling(body: JsonObject, request: ChatRequest) -> None:
+    for name in _SAME_NAME:
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.reasoning_effort is not None:
+        body["reasoning"] = {"effort": request.reasoning_effort}
+
+
 def _add_tools(body: JsonObject, request: ChatRequest) -> None:
     if request.tools is not None:
         body["tools"] = [_tool(tool) for tool in request.tools]
     choice = request.tool_choice
-    if choice is not None:
-        named_choice = choice if isinstance(choice, str) else None
-        body["tool_choice"] = named_choice or {"type": "function", "name": choice.function.name}  # type: ignore[union-attr]
+    if isinstance(choice, ToolChoiceFunction):
+        body["tool_choice"] = {"type": "function", "name": choice.function.name}
+    elif choice is not None:
+        body["tool_choice"] = choice
 
 
 def _tool(tool: Tool) -> JsonObject:

@@ -11,20 +11,28 @@ from typing import Any
 from tollway_schemas.request import ToolCall, ToolCallFunction
 from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError
-from tollway_workers.job.readable_json import ReadJson, encoded, is_too_deep, read_body
+from tollway_workers.job.readable_json import ReadJson, is_too_deep
+from tollway_workers.providers.answer_body import (
+    arguments_text,
+    count,
+    error_in,
+    malformed,
+    read_answer,
+    reported_cost,
+    word,
+)
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.envelope import count, malformed, object_of, reported_cost, word
 from tollway_workers.providers.finish_reason import read_finish
-from tollway_workers.providers.http.sse import is_event_stream
 from tollway_workers.providers.responses.errors import (
+    RULES,
     classify,
     classify_in_answer,
     no_completion,
+    of_response,
     request_id,
 )
-from tollway_workers.providers.responses.stream import read_stream
+from tollway_workers.providers.responses.stream import EventStream
 from tollway_workers.providers.scripted import is_scripted
-from tollway_workers.providers.wire_format import BrokenStream
 
 #: Items that are an answer in a form that has no field of ours. Searches and other tools that the
 #: provider itself has used are none.
@@ -49,53 +57,31 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
     if not 200 <= status < 300:
-        failure = classify(status, headers, _error_in(headers, body), sent)
+        failure = classify(status, headers, error_in(EventStream, headers, body), sent)
         raise ProviderError(replace(failure, body=body))
-    read = _read(status, headers, body)
+    read = read_answer(RULES, EventStream, status, headers, body)
     parsed = read.value
-    if isinstance(parsed, dict) and parsed.get("error"):
-        raise ProviderError(classify_in_answer(headers, _alone(parsed), body, sent))
+    if isinstance(parsed, dict) and (parsed.get("error") or parsed.get("status") == "failed"):
+        raise ProviderError(classify_in_answer(headers, _error_of(parsed), body, sent))
     if not isinstance(parsed, dict) or not _is_response(parsed):
         raise ProviderError(no_completion(status, headers, body))
-    if parsed.get("status") == "failed":
-        raise malformed("the response failed, and says no reason", status, body)
     if read.has_rest and not parsed.get("status"):
-        raise malformed("more follows the answer, which does not say that it is whole", status, body)
+        malformed("more follows the answer, which does not say that it is whole", status, body)
     return _completion(read, status, headers, body)
 
 
-def _error_in(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The body of an error; where it was streamed, the object that says it."""
-    try:
-        return read_stream(body).encoded if is_event_stream(headers, body) else body
-    except BrokenStream:
-        return body
-
-
-def _read(status: int, headers: Mapping[str, str], body: bytes) -> ReadJson:
-    """The JSON in an answer; that of its last event if it was streamed."""
-    try:
-        return read_stream(body) if is_event_stream(headers, body) else read_body(body, headers)
-    except BrokenStream as error:
-        raise malformed(str(error), status, body) from None
-    except ValueError:
-        if body.lstrip().startswith(b"{"):
-            raise malformed("the answer is JSON that was cut", status, body) from None
-        raise ProviderError(no_completion(status, headers, body)) from None
-
-
-def _alone(parsed: JsonObject) -> JsonObject:
-    """The error without the response that failed: that repeats what was asked."""
-    return {"error": parsed["error"]}
+def _error_of(parsed: JsonObject) -> JsonObject:
+    """The error alone: a response that failed repeats what was asked."""
+    error = parsed.get("error")
+    is_own = parsed.get("type") == "error" or _is_response(parsed)
+    return of_response(error) if is_own else {"error": error}
 
 
 def _is_response(parsed: JsonObject) -> bool:
     return parsed.get("object") == "response" or isinstance(parsed.get("output"), list)
 
 
-def _completion(
-    read: ReadJson, status: int, headers: Mapping[str, str], body: bytes
-) -> Completion:
+def _completion(read: ReadJson, status: int, headers: Mapping[str, str], body: bytes) -> Completion:
     parsed = read.value
     items = [item for item in _list(parsed.get("output")) if isinstance(item, dict)]
     parts = list(_parts(items))
@@ -144,7 +130,7 @@ def _finish(parsed: JsonObject) -> tuple[Finish, str | None]:
     """Why the model stopped: an incomplete response says it, a completed one has nothing to add."""
     status = parsed.get("status")
     if status == "incomplete":
-        reason = object_of(parsed.get("incomplete_details")).get("reason")
+        reason = _object(parsed.get("incomplete_details")).get("reason")
         return read_finish(reason or status)
     return read_finish(status)
 
@@ -155,21 +141,11 @@ def _tool_calls(items: list[JsonObject]) -> Iterator[ToolCall]:
         name = item.get("name")
         if item.get("type") != "function_call" or not isinstance(name, str):
             continue
-        arguments = item.get("arguments")
-        if not isinstance(arguments, str):
-            arguments = _as_text({} if arguments is None else arguments)
+        arguments = arguments_text(item.get("arguments"))
         said = item.get("call_id") or item.get("id")
         named = isinstance(said, str) and bool(said)
         call_id = said[:_LONGEST_ID] if named else f"call_{index}"
         yield ToolCall(id=call_id, function=ToolCallFunction(name=name, arguments=arguments))
-
-
-def _as_text(arguments: Any) -> str:
-    try:
-        return encoded(arguments).decode()
-    except ValueError:
-        # No JSON, so that the model is told of it.
-        return "[nested too deeply"
 
 
 def _usage(parsed: JsonObject) -> Usage | None:
@@ -180,8 +156,8 @@ def _usage(parsed: JsonObject) -> Usage | None:
     prompt, answer = said.get("input_tokens"), said.get("output_tokens")
     if not isinstance(prompt, int) and not isinstance(answer, int):
         return None
-    of_input = object_of(said.get("input_tokens_details"))
-    of_output = object_of(said.get("output_tokens_details"))
+    of_input = _object(said.get("input_tokens_details"))
+    of_output = _object(said.get("output_tokens_details"))
     input_total = count(prompt)
     return Usage.trusted(
         input_total=input_total,
@@ -199,3 +175,7 @@ def _usage(parsed: JsonObject) -> Usage | None:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _object(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}

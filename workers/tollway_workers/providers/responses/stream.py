@@ -7,10 +7,8 @@ Events: https://platform.openai.com/docs/api-reference/responses-streaming
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
-from tollway_workers.job.readable_json import ReadJson, encoded
-from tollway_workers.providers.http.sse import Event, EventTooLarge, events
+from tollway_workers.job.readable_json import encoded
+from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.json_events import JsonEvents
 from tollway_workers.providers.wire_format import BrokenStream
 
@@ -82,7 +80,8 @@ class EventStream:
         given = said.get("type")
         kind = given if isinstance(given, str) else kind
         if kind == "error" or (said.get("error") and "response" not in said):
-            self._error, self.ended = {"error": _error_of(said)}, True
+            self._error = {"type": "error", "error": _error_of(said)}
+            self.ended = True
             return False
         if kind in _LAST and isinstance(said.get("response"), dict):
             self._response, self.ended = said["response"], True
@@ -122,21 +121,6 @@ class EventStream:
             return self._response
         output = [item for index in sorted(self._items) if (item := self._items[index].whole())]
         return {**self._response, "output": output}
-
-
-def read_stream(body: bytes) -> ReadJson:
-    """The response in a whole stream, or the object with `error` in it that ended it.
-
-    Raises BrokenStream if it was cut or holds neither.
-    """
-    stream = EventStream()
-    try:
-        for event in events(body):
-            stream.take(event)
-    except EventTooLarge as error:
-        raise BrokenStream(str(error)) from None
-    joined = stream.body()
-    return ReadJson(orjson.loads(joined), joined)
 
 
 def _error_of(said: JsonObject) -> Any:

@@ -8,6 +8,7 @@ from tollway_workers.providers.foreign_fields import foreign_fields
 from tollway_workers.providers.responses.items import part_of
 from tollway_workers.providers.unknown_fields import unknown_fields
 
+#: The key of `ChatRequest.extras` that this protocol reads.
 PROTOCOL = "responses"
 
 
