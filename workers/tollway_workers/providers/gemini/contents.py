@@ -46,7 +46,7 @@ class Conversation:
         self._in_results = False
         if message.role in _SYSTEM:
             # Gemini has one instruction, which stands before the conversation.
-            self.system += _parts(message)
+            self.system += [part for part in _parts(message) if part.get("text")]
         elif message.role == "user":
             self.turns.append({"role": "user", "parts": _parts(message)})
         else:
@@ -63,7 +63,7 @@ class Conversation:
                 "functionCall": {
                     "id": call.id,
                     "name": call.function.name,
-                    "args": _args(call.function.arguments),
+                    "args": args_of(call) or {},
                 }
             }
             signature = signature_of(call)
@@ -128,10 +128,9 @@ def _response(content: str | tuple[ContentPart, ...] | None) -> JsonObject:
     return {"output": said} if _RESULT_WORDS & said.keys() else said
 
 
-def _args(arguments: str) -> JsonObject:
-    """The arguments of a call; those that are no object as a model once wrote them."""
-    said = _object(arguments or "{}")
-    return {"arguments": arguments} if said is None else said
+def args_of(call: ToolCall) -> JsonObject | None:
+    """The arguments of a call; None where they are no object, or one that would lose a digit."""
+    return _object(call.function.arguments.strip() or "{}")
 
 
 def _object(text: str) -> JsonObject | None:

@@ -68,7 +68,7 @@ def streams(request: ChatRequest, lane: LaneConfig, _: frozenset[str] = frozense
 
 
 def _config(request: ChatRequest, lane: LaneConfig) -> JsonObject:
-    said = {
+    said: JsonObject = {
         "maxOutputTokens": request.max_output_tokens,
         "temperature": request.temperature,
         "topP": request.top_p,

@@ -40,8 +40,6 @@ _FIELDS = frozenset(("candidates", "promptFeedback", "usageMetadata", "modelVers
 #: Parts that are an answer in a form that has no field of ours.
 _OTHER_ANSWERS = frozenset(("inlineData", "fileData", "executableCode", "codeExecutionResult"))
 
-_LONGEST_ID = 256
-
 JsonObject = dict[str, Any]
 
 
@@ -138,9 +136,7 @@ def _tool_calls(parts: list[JsonObject], answer: bytes) -> tuple[ToolCall, ...]:
         said = part.get("functionCall")
         if not isinstance(said, dict) or not isinstance(said.get("name"), str):
             continue
-        given = said.get("id")
-        named = isinstance(given, str) and bool(given)
-        call_id = given[:_LONGEST_ID] if named else _made_id(answer, len(calls))
+        call_id = word(said.get("id")) or _made_id(answer, len(calls))
         arguments = arguments_text(said.get("args"))
         function = ToolCallFunction(name=said["name"], arguments=arguments)
         calls.append(signed(call_id, function, part.get("thoughtSignature")))

@@ -2,9 +2,17 @@
 
 from collections.abc import Iterator
 
-from tollway_schemas.request import ChatRequest, ContentPart, ImagePart, Message, OutputSchema
+from tollway_schemas.request import (
+    ChatRequest,
+    ContentPart,
+    ImagePart,
+    Message,
+    OutputSchema,
+    TextPart,
+)
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.providers.foreign_fields import foreign_fields
+from tollway_workers.providers.gemini.contents import args_of
 from tollway_workers.providers.gemini.model import thinking
 from tollway_workers.providers.gemini.parts import part_of
 from tollway_workers.providers.unknown_fields import unknown_fields
@@ -48,11 +56,19 @@ def _of_messages(request: ChatRequest) -> Iterator[str]:
             yield f"{at}.name: Gemini has no names for speakers"
         for name in unknown_fields(message):
             yield f"{at}.{name}: Gemini has no such field"
+        for place, call in enumerate(message.tool_calls or ()):
+            if args_of(call) is None:
+                yield (
+                    f"{at}.tool_calls.{place}.function.arguments: is no JSON object with numbers "
+                    "of 64 bits, which Gemini asks for"
+                )
         yield from _of_parts(message, at)
 
 
 def _of_parts(message: Message, at: str) -> Iterator[str]:
     for index, part in enumerate(message.content if isinstance(message.content, tuple) else ()):
+        for name in unknown_fields(part) if isinstance(part, TextPart | ImagePart) else ():
+            yield f"{at}.content.{index}.{name}: Gemini has no such field"
         said = part_of(part)
         if said is None:
             yield f"{at}.content.{index}: {_why(part)}"

@@ -46,8 +46,6 @@ _OTHER_ANSWERS = frozenset(
 #: What a model says before it is done, beside its answer.
 _COMMENTARY = "commentary"
 
-_LONGEST_ID = 256
-
 JsonObject = dict[str, Any]
 
 
@@ -142,9 +140,7 @@ def _tool_calls(items: list[JsonObject]) -> Iterator[ToolCall]:
         if item.get("type") != "function_call" or not isinstance(name, str):
             continue
         arguments = arguments_text(item.get("arguments"))
-        said = item.get("call_id") or item.get("id")
-        named = isinstance(said, str) and bool(said)
-        call_id = said[:_LONGEST_ID] if named else f"call_{index}"
+        call_id = word(item.get("call_id")) or word(item.get("id")) or f"call_{index}"
         yield ToolCall(id=call_id, function=ToolCallFunction(name=name, arguments=arguments))
 
 
