@@ -35,7 +35,7 @@ def read_answer(
     except BrokenStream as error:
         malformed(str(error), status, body)
     except ValueError:
-        if body.lstrip().startswith(b"{"):
+        if body.lstrip().startswith((b"{", b"[{")):
             malformed("the answer is JSON that was cut", status, body)
         raise ProviderError(no_completion(rules, status, headers, body)) from None
 

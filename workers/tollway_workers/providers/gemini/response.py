@@ -69,7 +69,7 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
 def _read(status: int, headers: Mapping[str, str], body: bytes) -> ReadJson:
     """The JSON in an answer, its chunks joined if it was streamed, as events or as a list."""
     read = read_answer(RULES, ContentStream, status, headers, body)
-    if not isinstance(read.value, list):
+    if not isinstance(read.value, list) or not read.value:
         return read
     try:
         return join_chunks(read.value)
