@@ -23,6 +23,8 @@ _TEXTS = {
     "response.refusal.delta": "refusal",
     "response.function_call_arguments.delta": "arguments",
 }
+#: Fields of items and of their parts that the model itself has written.
+_SAID = ("text", "refusal", "arguments")
 _MOST_ITEMS = 4_096
 
 
@@ -63,8 +65,14 @@ class EventStream:
         return self._error is None and self._response is not None
 
     def text(self) -> str:
-        """All that the model has said so far: answer, reasoning, arguments."""
-        return "".join(self._pieces)
+        """All that the model has said so far: answer, reasoning, arguments.
+
+        Of a server that sends no pieces, what its items say.
+        """
+        if self._pieces:
+            return "".join(self._pieces)
+        said = (self._response or {}).get("output") or [each.whole() for each in self._all()]
+        return "".join(_texts_in(said)) if isinstance(said, list) else ""
 
     def body(self) -> bytes:
         """The response as if it had not been streamed, or the object with `error` that ended it.
@@ -119,8 +127,22 @@ class EventStream:
             raise BrokenStream("the stream ended before its answer did")
         if self._response.get("output") or not self._items:
             return self._response
-        output = [item for index in sorted(self._items) if (item := self._items[index].whole())]
+        output = [item for each in self._all() if (item := each.whole())]
         return {**self._response, "output": output}
+
+    def _all(self) -> "list[_Item]":
+        return [self._items[index] for index in sorted(self._items)]
+
+
+def _texts_in(items: list[Any]) -> Iterator[str]:
+    """What the items of an output say, in their own fields and in their parts."""
+    for item in items:
+        if not isinstance(item, dict):
+            continue
+        content = item.get("content")
+        for part in (item, *(content if isinstance(content, list) else ())):
+            said = (part.get(name) for name in _SAID) if isinstance(part, dict) else ()
+            yield from (text for text in said if isinstance(text, str))
 
 
 def _error_of(said: JsonObject) -> Any:
