@@ -8,6 +8,7 @@ from tollway_workers.providers.openai.dialect import refusals
 from tollway_workers.providers.openai.request import build, streams
 from tollway_workers.providers.openai.response import parse
 from tollway_workers.providers.openai.stream import ChunkStream
+from tollway_workers.providers.openai.unsupported import unsupported
 from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.providers.refused import remembered
 from tollway_workers.providers.wire_format import RawHeaders, WireFormat
@@ -35,6 +36,7 @@ WIRE_FORMAT = WireFormat(
     path=_path,
     auth=auth,
     build=build,
+    unsupported=unsupported,
     streams=streams,
     parse=parse,
     stream=ChunkStream,
