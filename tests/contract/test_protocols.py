@@ -15,3 +15,15 @@ class TestOpenAI(ProtocolContract):
 class TestAnthropic(ProtocolContract):
     protocol = "anthropic"
     fixtures = _FIXTURES / "anthropic"
+
+
+class TestGemini(ProtocolContract):
+    protocol = "gemini"
+    fixtures = _FIXTURES / "gemini"
+    #: Its models refuse in words alone, or are stopped by a filter.
+    without = frozenset({"refusal"})
+
+
+class TestResponses(ProtocolContract):
+    protocol = "responses"
+    fixtures = _FIXTURES / "responses"

@@ -122,6 +122,15 @@ class ProtocolContract:
         assert answered.answer is not None
         _check_meaning(answered, exchange(answered, self.protocol, self.wire, answered.answer))
 
+    def test_an_answer_may_come_otherwise_than_it_was_asked_for(
+        self, answered: ProtocolCase
+    ) -> None:
+        """Servers stream what was to come in one piece, and send in one piece what was not."""
+        assert answered.answer is not None
+        mode = "never" if answered.answer.events is not None else "always"
+        case = answered.model_copy(update={"lane": {**answered.lane, "stream": mode}})
+        _check_meaning(case, exchange(case, self.protocol, self.wire, answered.answer))
+
     def test_a_server_that_refuses_a_word_is_asked_in_another(
         self, relearned: ProtocolCase
     ) -> None:
