@@ -30,6 +30,7 @@ _WORDS: dict[Finish, tuple[str, ...]] = {
         # Bedrock, Zhipu, Cohere, Gemini.
         *("content_filtered", "guardrail_intervened", "sensitive", "error_toxic"),
         *("safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"),
+        *("language", "image_safety", "image_prohibited_content", "image_recitation"),
     ),
     Finish.REFUSAL: ("refusal",),
 }
