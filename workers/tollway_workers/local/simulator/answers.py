@@ -143,7 +143,8 @@ class AnswerBook:
             if speaks or draw(self._seed, "calls", name) >= self._tool_share:
                 return ()
         first = int(draw(self._seed, "tool", name) * len(ask.tools))
-        if not ask.in_parallel or draw(self._seed, "parallel", name) >= _PARALLEL_SHARE:
+        several = ask.in_parallel and len(ask.tools) > 1
+        if not several or draw(self._seed, "parallel", name) >= _PARALLEL_SHARE:
             return (ask.tools[first],)
         return ask.tools[first], ask.tools[(first + 1) % len(ask.tools)]
 

@@ -11,6 +11,7 @@ from tollway_workers.local.simulator.answer import Completion
 from tollway_workers.local.simulator.desk import Reply, request_id
 from tollway_workers.local.simulator.faults import FaultKind
 from tollway_workers.local.simulator.wire.dialect import SaidError
+from tollway_workers.providers.scripted import SCRIPTED_HEADER
 
 _JSON = {"Content-Type": "application/json"}
 _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
@@ -18,8 +19,8 @@ _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": 
 _NO_COMPLETION = b'{"status":"ok","message":"Welcome."}'
 #: Faults that befall a body.
 _ON_THE_WAY = frozenset({FaultKind.CUT, FaultKind.STALL, FaultKind.DRIP})
-#: Events of a stream until something is said: its role, and a first piece of text.
-_SAID = 2
+#: Says that no model made this answer: readers label it `scripted`.
+_SCRIPTED = {SCRIPTED_HEADER: "true"}
 # SO_LINGER on, for 0 seconds: closing sends a reset instead of a goodbye.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -72,17 +73,15 @@ class Delivery:
         pace = self._reply.pace
         await self._wait(pace.until(0))
         response = await self._begin(_EVENTS)
-        events = [
-            (pace.until(tokens), event) for tokens, event in self._reply.dialect.events(completion)
-        ]
+        spoken = list(self._reply.dialect.events(completion))
+        events = [(pace.until(tokens), event) for tokens, event in spoken]
         fault = self._reply.fault
         if fault is FaultKind.DRIP:
             return await self._drip(response, b"".join(event for _, event in events))
         if fault is FaultKind.CUT:
             events = events[: len(events) // 2]
         elif fault is FaultKind.STALL:
-            # In mid-stream: something has been said, and its end has not.
-            events = events[: max(_SAID, len(events) // 2)]
+            events = events[: _middle(spoken)]
         waiting = b""
         for due, event in events:
             # What is due already goes out in one write.
@@ -136,7 +135,8 @@ class Delivery:
 
     def _headers(self) -> dict[str, str]:
         reply = self._reply
-        return reply.headers | reply.dialect.headers(request_id(reply.call), self._elapsed())
+        own = reply.dialect.headers(request_id(reply.call), self._elapsed())
+        return reply.headers | own | _SCRIPTED
 
     def _elapsed(self) -> float:
         return self._clock.monotonic() - self._began
@@ -146,6 +146,12 @@ class Delivery:
         remaining = until - self._elapsed()
         if remaining > 0:
             await self._clock.sleep(remaining)
+
+
+def _middle(spoken: list[tuple[int, bytes]]) -> int:
+    """How many events make half a stream: something has been said, and its end has not."""
+    first = next((n for n, (tokens, _) in enumerate(spoken, start=1) if tokens), 0)
+    return max(first, len(spoken) // 2)
 
 
 def reset(transport: asyncio.BaseTransport | None) -> None:

@@ -96,8 +96,9 @@ class Charge:
     """
 
     tokens: int = 0
-    #: Whether the tokens are those of the prompt alone.
+    #: Whether the tokens are those of the prompt alone, and whether the answer's have a limit.
     of_input: bool = False
+    of_output: bool = False
     #: Whether one that is larger than a whole window is refused for good.
     may_be_too_large: bool = True
 
@@ -152,7 +153,7 @@ class RateLimits:
 
     def spend(self, output_tokens: int, charge: Charge, now: float) -> None:
         """Charge what an admitted call has put out, where that is counted apart."""
-        if charge.of_input and self._output:
+        if charge.of_output and self._output:
             self._output.take(output_tokens, now)
 
     def change(self, requests: float | None, tokens: float | None, now: float) -> None:
@@ -177,7 +178,7 @@ class RateLimits:
             yield "input-tokens", self._input, charge.tokens
         elif self._tokens:
             yield "tokens", self._tokens, charge.tokens
-        if charge.of_input and self._output:
+        if charge.of_output and self._output:
             # Whatever it will put out: something must be left.
             yield "output-tokens", self._output, 1
 

@@ -242,7 +242,7 @@ def _split(path: str) -> tuple[str | None, str]:
     if path.startswith("/s/"):
         source, _, rest = path[3:].partition("/")
         path = f"/{rest}"
-    return source or None, path.removeprefix("/v1")
+    return source or None, path.removeprefix("/v1") if path.startswith("/v1/") else path
 
 
 async def _read_body(request: web.BaseRequest) -> bytes | None:
