@@ -30,8 +30,18 @@ def claim_of(request: ChatRequest, output: OutputSchema | None, lane: LaneConfig
     if answer is None:
         return None
     prompt = most_prompt_tokens(request, output, lane)
-    money = lane.prices.bound(input_tokens=prompt, output_tokens=answer)
+    money = lane.prices.bound(
+        input_tokens=prompt, output_tokens=answer, may_keep=_may_keep(request)
+    )
     return Claim(prompt + answer, money)
+
+
+def _may_keep(request: ChatRequest) -> bool:
+    """Whether it may ask its provider to cache its prompt for an hour: text alone cannot."""
+    return bool(request.tools or request.extras) or any(
+        not isinstance(message.content, str) or message.__pydantic_extra__
+        for message in request.messages
+    )
 
 
 def most_answer_tokens(request: ChatRequest, usual: int | None) -> int | None:
