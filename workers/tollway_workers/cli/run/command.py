@@ -34,6 +34,7 @@ def run(
     workers: given.Workers = None,
     max_job_bytes: given.MaxJobBytes = None,
     limit: given.Limit = None,
+    budget: given.Budget = None,
     fresh: given.Fresh = False,
     retry_failed: given.RetryFailed = False,
     give_up_after: given.GiveUpAfter = None,

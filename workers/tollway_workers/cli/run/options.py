@@ -33,6 +33,7 @@ class RunOptions:
     faults: Path | None = None
     dry_run: bool = False
     limit: int | None = None
+    budget: float | None = None
     max_job_bytes: int | None = None
     fresh: bool = False
     retry_failed: bool = False
@@ -72,6 +73,10 @@ class RunOptions:
             raise InputError("--json and `-o -` both want stdout: write the results to a file")
         if (self.answers or self.faults) and not self.simulate:
             raise InputError("--answers and --faults tell a simulator what to do: add --simulate")
+        if self.budget is not None and self.base_url is not None:
+            raise InputError(
+                "--budget needs the prices of the lane: put them into a file, and give --config"
+            )
         self._check_retry()
         self._check_out()
 
