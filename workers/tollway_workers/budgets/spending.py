@@ -316,8 +316,6 @@ class Spending:
 
     def _lack(self, draw: _Draw) -> Lack:
         purse, needed, budget = draw
-        purse.want(needed)
-        self.touch(purse)
         short = self._short(purse, needed)
         if short is Short.PENDING:
             return PENDING
@@ -331,11 +329,17 @@ class Spending:
         return Lack(short, said, turns_at, "fail" if budget is None else budget.on_exceeded)
 
     def _short(self, purse: Purse, needed: int) -> Short:
+        """How a claim is short; what may be had is asked for."""
         if self._is_spent(purse, needed):
             return Short.SPENT
         view, now = self.ledger.pot(purse.pot), self._clock.boottime()
         left = self._limit(purse, view) - view.others(purse.process) - purse.granted
-        if purse.asking or left >= needed - purse.spare:
+        if left >= needed - purse.spare:
+            # Never more than there is: it would be refused, and with it what less would do for.
+            purse.want(needed)
+            self.touch(purse)
+            return Short.PENDING
+        if purse.asking:
             return Short.PENDING
         purse.short_since = min(purse.short_since, now)
         return Short.TIGHT if now - purse.short_since > _TIGHT_AFTER else Short.PENDING
@@ -343,7 +347,10 @@ class Spending:
     def _is_spent(self, purse: Purse, needed: int) -> bool:
         view = self.ledger.pot(purse.pot)
         bounds = self.time.at(self._clock.boottime())
-        spent = view.spent(purse.process, bounds[0] if bounds else 0.0) + purse.settled
+        spent = (
+            view.spent(purse.process, self.ledger.heard, bounds[0] if bounds else 0.0)
+            + purse.settled
+        )
         return self._limit(purse, view) - spent < needed
 
     @staticmethod

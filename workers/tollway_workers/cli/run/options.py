@@ -38,6 +38,7 @@ class RunOptions:
     dry_run: bool = False
     limit: int | None = None
     format: str | None = None
+    budget: float | None = None
     max_job_bytes: int | None = None
     fresh: bool = False
     retry_failed: bool = False
@@ -92,6 +93,10 @@ class RunOptions:
         if self.protocol is not None and self.base_url is None:
             raise InputError("--protocol says what the server at --base-url speaks: give both")
         _ = self.form
+        if self.budget is not None and self.base_url is not None:
+            raise InputError(
+                "--budget needs the prices of the lane: put them into a file, and give --config"
+            )
         self._check_retry()
         self._check_out()
 
