@@ -38,7 +38,6 @@ from tollway_workers.config.shape.budget import BudgetSettings
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import InputError
-from tollway_workers.kafka.read.log_reader import LogReader
 
 USD = 10**12
 POT = Pot("day", None, "2026-11-29")
@@ -301,8 +300,9 @@ def test_closing_says_how_much_and_why() -> None:
     assert "--spent" in result.output
 
 
-async def test_the_live_page_shows_every_budget_and_what_is_no_record_of_the_ledger() -> None:
-    found = LedgerReader(Place(KafkaSettings(), FleetSettings(budgets=BUDGETS)), LogReader({}))
+def test_the_live_page_shows_every_budget_and_what_is_no_record_of_the_ledger() -> None:
+    unread: Any = None
+    found = LedgerReader(Place(KafkaSettings(), FleetSettings(budgets=BUDGETS)), unread)
     desk = Desk()
     desk.entry("w", granted=USD)
     found.view.ledger = desk.view.ledger
