@@ -279,6 +279,7 @@ def test_the_lowest_limit_of_all_who_are_here_holds() -> None:
         if isinstance(found, Lack):
             break
     assert isinstance(found, Lack)
+    assert "($0.001170 per total, but $0.000234 by another worker's configuration)" in found.said
 
 
 def test_a_raised_budget_is_followed_and_a_lowered_one_too() -> None:

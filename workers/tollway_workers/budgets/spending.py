@@ -320,6 +320,11 @@ class Spending:
             name, limit = "of the run", f"{limit}, stated by its first job"
         else:
             name, limit = budget.name, f"{limit} per {budget.per}"
+        lowest = self._limit(purse, self.ledger.pot(purse.pot))
+        if lowest < purse.limit:
+            limit += (
+                f", but {amount(lowest, tokens=purse.tokens)} by another worker's configuration"
+            )
         said = spent_words(name, limit, turns_at, tight=short is Short.TIGHT)
         return Lack(short, said, turns_at, "fail" if budget is None else budget.on_exceeded)
 
