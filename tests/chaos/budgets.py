@@ -28,8 +28,10 @@ from tollway_schemas.topics import TopicNames
 from tollway_workers.budgets.ledger import Ledger
 from tollway_workers.kafka.read.log_reader import LogReader
 
-#: Pico-USD that one call claims: 62 tokens of prompt and 64 of answer.
-DEAREST = 62 * 150_000 + 64 * 600_000
+#: Tokens of an answer at most; it has half of them.
+_ANSWER = 24
+#: Pico-USD that one call claims: 62 tokens of prompt, and its answer.
+DEAREST = 62 * 150_000 + _ANSWER * 600_000
 #: Seconds of a day here.
 DAY = 30.0
 #: Seconds after a turn in which calls may still have the permit of the window before.
@@ -85,7 +87,7 @@ class Size:
     kills: int = 50
     #: Seconds of acts.
     seconds: float = 200.0
-    jobs: int = 16_000
+    jobs: int = 18_000
     #: Workers that keep a counter each, beside it; 0: none.
     counters: int = 3
 
@@ -135,7 +137,7 @@ def _jobs(size: Size, run_limit: int) -> list[Job]:
     made = []
     for number in range(size.jobs):
         route = "of-a" if number % 2 else "of-all"
-        each = job(f"{route}-{number:06}", route)
+        each = job(f"{route}-{number:06}", route, answer_limit=_ANSWER)
         changed: dict[str, object] = {"deadline": each.created_at + timedelta(minutes=20)}
         if number % 2 == 0:
             changed |= {"run": RUN, "run_budget_usd": stated, "id": f"run-{number:06}"}
