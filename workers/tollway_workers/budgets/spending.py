@@ -121,7 +121,7 @@ class Spending:
         if not budgets and run is None and about.max_cost_usd is None:
             return None
         if job.claim is None:
-            job.claim = claim_of(job.request, job.job.output, self._lanes[lane])
+            job.claim = claim_of(job.request, job.job.output, self._lanes[lane], job.schema)
         claim = job.claim
         if claim is None:
             return _unbounded(lane)
@@ -132,11 +132,12 @@ class Spending:
 
     def could_pay(self, job: JobProgress, lane: str) -> bool:
         """Whether what is left would do for a call of the job on another lane."""
-        claim = claim_of(job.job.request, job.job.output, self._lanes[lane])
+        claim = claim_of(job.job.request, job.job.output, self._lanes[lane], job.schema)
         if claim is None or not self.ready:
             return False
+        now = self.time.at(self._clock.boottime())
         for budget in self._cover.of(job, lane):
-            purse = self._purse(budget, job)
+            purse = self._purse(budget, job, now)
             needed = claim.tokens if budget.tokens else claim.money
             if purse is None or needed is None or self._is_spent(purse, needed):
                 return False
@@ -158,8 +159,9 @@ class Spending:
         self, job: JobProgress, claim: Claim, budgets: Iterable[Budget], run: Purse | None
     ) -> list[_Draw] | Lack:
         draws = []
+        now = self.time.at(self._clock.boottime())
         for budget in budgets:
-            purse = self._purse(budget, job)
+            purse = self._purse(budget, job, now)
             if purse is None:
                 return PENDING
             needed = claim.tokens if budget.tokens else claim.money
@@ -248,10 +250,14 @@ class Spending:
 
     # Purses.
 
-    def _purse(self, budget: Budget, job: JobProgress) -> Purse | None:
-        """This process's purse of the window that it is now; None while it turns."""
-        bounds = self.time.at(self._clock.boottime()) if self.ready else None
-        if bounds is None:
+    def _purse(
+        self, budget: Budget, job: JobProgress, bounds: tuple[float, float] | None
+    ) -> Purse | None:
+        """This process's purse of the window that it is now; None while it turns.
+
+        `bounds`: what Kafka's clock shows at least and at most.
+        """
+        if bounds is None or not self.ready:
             return None
         window = budget.window
         if window is None or not (window.begins <= bounds[0] and bounds[1] < window.ends):
@@ -325,6 +331,11 @@ class Spending:
             name, limit = "of the run", f"{limit}, stated by its first job"
         else:
             name, limit = budget.name, f"{limit} per {budget.per}"
+        lowest = self._limit(purse, self.ledger.pot(purse.pot))
+        if lowest < purse.limit:
+            limit += (
+                f", but {amount(lowest, tokens=purse.tokens)} by another worker's configuration"
+            )
         said = spent_words(name, limit, turns_at, tight=short is Short.TIGHT)
         return Lack(short, said, turns_at, "fail" if budget is None else budget.on_exceeded)
 
