@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tollway_workers.cli.batch.labels import LineForm
 from tollway_workers.cli.batch.out_file import real_path
+from tollway_workers.cli.shared.topic_scan import place_options
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import state_path
 
@@ -66,6 +67,11 @@ class RunOptions:
         except ValueError:
             known = ", ".join((AUTO, *LineForm))
             raise InputError(f"--format: there is no such form of lines; known: {known}") from None
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The options that name the same fleet to another command."""
+        return place_options(self.config, self.bootstrap_servers)
 
     def check(self) -> None:
         """Raise InputError for options that cannot go together."""
