@@ -164,7 +164,7 @@ class _Candidate:
         if isinstance(content, dict):
             self._role = content.get("role") or self._role
             for part in _list(content.get("parts")):
-                if isinstance(part, dict) and part:
+                if isinstance(part, dict) and _says_something(part):
                     self._add_part(part)
                     spoke = True
         self.went_on |= spoke and self.is_whole
@@ -218,6 +218,10 @@ class _Candidate:
             last["text"].append(text)
         else:
             self._parts.append({**part, "text": [text]})
+
+
+def _says_something(part: JsonObject) -> bool:
+    return any(value for name, value in part.items() if name != "thought")
 
 
 def _as_text(call: Any) -> str:
