@@ -64,6 +64,16 @@ WORDS = (
         stop=b'data: {"type":"response.completed","response":%b}\n\n' % _RESPONSE,
         reason="completed",
     ),
+    Words(
+        protocol="anthropic",
+        whole=b'{"type":"message","role":"assistant","stop_reason":"end_turn","content":'
+        b'[{"type":"text","text":"whole"}]}',
+        token=b"event: content_block_delta\ndata: "
+        b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%b"}}\n\n',
+        stop=b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\n'
+        b'data: {"type":"message_stop"}\n\n',
+        reason="end_turn",
+    ),
 )
 OPENAI = WORDS[0]
 
