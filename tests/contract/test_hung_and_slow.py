@@ -166,7 +166,7 @@ async def _serving(does: Does, words: Words, config: LaneConfig = _LANE) -> Asyn
         yield provider
 
 
-async def _a_body_of_100_mb(write: Write, _: Words) -> None:
+async def _a_body_of_100_mb(write: Write, _words: Words) -> None:
     await write(b"HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n")
     for _ in range(100):
         await write(_MEBIBYTE)

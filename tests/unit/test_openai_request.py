@@ -9,6 +9,7 @@ import pytest
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, OutputSchema
 from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.profiles import PROFILES
 from tollway_workers.config.shape.provider import LimitSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.openai.request import build
@@ -111,6 +112,24 @@ def test_what_a_server_refuses_of_streams_is_left_out() -> None:
 
     assert without_usage["stream"] and "stream_options" not in without_usage
     assert "stream" not in plain and "stream_options" not in plain
+
+
+def test_a_signature_of_google_s_goes_to_servers_that_may_be_google_s_alone() -> None:
+    call = {
+        "id": "c",
+        "type": "function",
+        "function": {"name": "f", "arguments": "{}"},
+        "extra_content": {"google": {"thought_signature": "c2ln"}},
+    }
+    request = _request(messages=[{"role": "assistant", "tool_calls": [call]}])
+
+    unknown = _body(request)
+    known = _body(request, profile=PROFILES["openai"])
+
+    assert unknown["messages"][0]["tool_calls"] == [call]
+    assert known["messages"][0]["tool_calls"] == [
+        {name: value for name, value in call.items() if name != "extra_content"}
+    ]
 
 
 def test_messages_arrive_as_they_are() -> None:

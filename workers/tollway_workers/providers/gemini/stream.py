@@ -58,7 +58,8 @@ class ContentStream:
     def add(self, chunk: Any, size: int) -> bool:
         """Join one chunk; whether the model said something in it, or stopped."""
         if isinstance(chunk, list):
-            return any([self.add(each, size) for each in chunk])
+            # Errors come as a list of one.
+            chunk = next((each for each in chunk if isinstance(each, dict)), None)
         if not isinstance(chunk, dict):
             return False
         if chunk.get("error"):
