@@ -12,6 +12,7 @@ from tollway_schemas.patterns import JOB_ID, ROUTE_NAME, TOPIC_NAME
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.redrive import Redrive
 from tollway_schemas.request import ChatRequest, OutputSchema
+from tollway_schemas.usage import Usd
 
 #: The latest that a deadline may be. Topics keep jobs for twice as long, at the least.
 LONGEST_DEADLINE = timedelta(days=3, hours=12)
@@ -88,6 +89,12 @@ class Job(Record):
     ) = None
     """The provenances that it takes for an answer, of those that its route accepts; all if absent.
     """
+    max_cost_usd: Usd | None = None
+    """Most US dollars that its calls may cost together, of this generation; no call is made that
+    might pass it."""
+    run_budget_usd: Usd | None = None
+    """Most US dollars that all jobs of its `run` may cost together; the first job that states it
+    decides. Without a `run` it says nothing."""
     reply_to: ReplyAddress | None = None
     """Where the reply goes; the fleet's reply topic if absent."""
     redrive: Redrive | None = None

@@ -16,15 +16,15 @@ from tollway.dead_letters import RedriveReport, RouteEstimate, Skip
 from tollway.dead_letters.report import Progress
 from tollway.errors import InvalidJobs, UnknownTopic
 from tollway_schemas import LetterName, TopicNames
-from tollway_workers.cli.dead_letters import progress as progress_module
 from tollway_workers.cli.dead_letters.choosing import Chosen, choosing
 from tollway_workers.cli.dead_letters.command import app
 from tollway_workers.cli.dead_letters.consent import ask
 from tollway_workers.cli.dead_letters.cost_bound import cost_bound
 from tollway_workers.cli.dead_letters.files import read_patch, read_schema
-from tollway_workers.cli.dead_letters.progress import showing
 from tollway_workers.cli.dead_letters.redrive import _gone as gone
 from tollway_workers.cli.dead_letters.reports import redrive_facts, show_invalid, show_redrive
+from tollway_workers.cli.shared import progress as progress_module
+from tollway_workers.cli.shared.progress import showing
 from tollway_workers.cli.times import a_minute_in, instant_in
 from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.errors import InputError

@@ -21,6 +21,7 @@ from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
 from tollway_workers.app.topic_setup import require_topics
 from tollway_workers.app.work import work_by_topic
+from tollway_workers.budgets.spending import Spending
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.say.render import settings_digest
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
@@ -36,6 +37,7 @@ from tollway_workers.kafka.probe import ProbeSettings
 from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.one_record import KafkaReplies
 from tollway_workers.kafka.talk.heartbeats import HeartbeatFollower
+from tollway_workers.kafka.talk.ledger_log import LedgerLog
 from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.limits.quota import Quota
 from tollway_workers.operators.commands import Commands
@@ -99,12 +101,14 @@ class WorkerApp:
         self.metrics = Metrics(lanes, self._clock)
         self._answer_checks = RouteChecks(answer_checks, self.metrics.check_failed)
         self._commands = Commands()
+        self._spending = Spending(settings.budgets, lanes, options.instance_id, self._clock)
         self._source = self._new_source()
         self._sink = self._new_sink()
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
         self._others = self._new_follower()
         partitions, names = self._source.partitions, TopicNames(settings.kafka.prefix)
+        self._ledger = LedgerLog(self._client, names.ledger, self._spending, self._clock)
         self._backlog = Backlog(self._client, lambda: tuple(partitions), self._clock)
         watched = Watched(
             source=self._source,
@@ -133,7 +137,9 @@ class WorkerApp:
         )
         await self._serve_telemetry()
         await self._contact.start(self._options.instance_id)
+        await self._ledger.start()
         background = [
+            asyncio.create_task(self._ledger.run(), name="ledger"),
             asyncio.create_task(self._liveness.run(), name="liveness"),
             asyncio.create_task(self._backlog.run(), name="backlog"),
             asyncio.create_task(self._contact.run(), name="contact"),
@@ -153,6 +159,7 @@ class WorkerApp:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            await self._ledger.stop()
             await self._contact.stop()
             await self._telemetry.stop()
         log.info("worker has left the group", worker=self._options.instance_id)
@@ -166,14 +173,15 @@ class WorkerApp:
         )
 
     def reconfigure(self, settings: FleetSettings) -> None:
-        """Follow other limits and numbers of shards; the fleet follows too. No level rises.
+        """Follow other limits, shards and budgets; the fleet follows too. No level rises.
 
         Raises ConfigError where anything else is different: that takes a restart.
         """
         before = self._settings
         if without_limits(settings) != without_limits(before):
             raise ConfigError(
-                "only amounts of limits can change while a worker runs: restart it for the rest"
+                "only amounts of limits and budgets can change while a worker runs: restart it for "
+                "the rest"
             )
         self._settings = settings
         self._digest = settings_digest(settings)
@@ -182,6 +190,7 @@ class WorkerApp:
                 contract_of(group, settings), self._clock.monotonic()
             )
         self._source.configure(shard_groups(settings))
+        self._spending.configure(settings.budgets)
 
     def _new_source(self) -> KafkaSource:
         kafka = self._settings.kafka
@@ -328,7 +337,8 @@ class WorkerApp:
     def _new_admission(self, lane: LaneConfig) -> Admission:
         group = self._settings.lanes[lane.name].limit_group or lane.name
         quota = self._quotas[group].of(lane.name)
-        return Admission(lane, quota, self._clock, self._counts.get(lane.name, text_tokens))
+        count = self._counts.get(lane.name, text_tokens)
+        return Admission(lane, quota, self._clock, count, spending=self._spending)
 
     def _introduce_siblings(self) -> None:
         """What refuses a key or an account refuses it on all lanes of the provider."""

@@ -120,7 +120,7 @@ def given_up(progress: JobProgress, ending: DeadLettered) -> Decision:
     return at_last(progress, ending)
 
 
-def at_last(progress: JobProgress, ending: DeadLettered | Failed) -> Decision:
+def at_last(progress: JobProgress, ending: DeadLettered | Failed | Forwarded) -> Decision:
     """In place of an ending without an answer: what the rule says, where it may be asked."""
     return StandIn(ending) if may_ask_rule(progress) else ending
 

@@ -245,7 +245,7 @@ class Worker:
             raise
         finally:
             del self._calls[job]
-            permit.release()
+            permit.close()
             if permit.admission.take_freed():
                 self.dispatcher.pump_all()
             else:

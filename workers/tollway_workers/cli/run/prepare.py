@@ -91,6 +91,7 @@ def batch_reader(options: RunOptions, plan: FleetPlan, file: BatchFile) -> Batch
         routes=None if plan.routes is None else {k: v.name for k, v in plan.routes.items()},
         max_job_bytes=plan.settings.kafka.max_job_bytes,
         limit=options.limit,
+        form=options.form,
     )
     return BatchReader(file, rules, judge)
 

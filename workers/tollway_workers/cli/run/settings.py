@@ -188,6 +188,8 @@ def _ad_hoc_document(options: RunOptions) -> dict[str, Any]:
     lane: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
     # The address of a simulator is known once it listens: see `with_simulator`.
     provider: dict[str, Any] = {"base_url": options.base_url or "http://127.0.0.1/v1"}
+    if options.protocol is not None:
+        provider["protocol"] = options.protocol
     worker: dict[str, Any] = {}
     if options.key_env is not None:
         provider["api_key"] = {"env": options.key_env}

@@ -23,6 +23,7 @@ from tollway_workers.local.simulator import (
     SimulatorOptions,
     latency_profile,
     load_answers,
+    load_prices,
     load_script,
 )
 from tollway_workers.local.simulator.tokens import TokenRule
@@ -80,6 +81,9 @@ PriceIn = Annotated[
 PriceOut = Annotated[
     Decimal, typer.Option(parser=_dollars, help="Dollars for a million answer tokens.")
 ]
+Prices = Annotated[
+    Path | None, typer.Option(help="Price list by kind of token and model, TOML; see the docs.")
+]
 Quota = Annotated[Decimal | None, typer.Option(parser=_dollars, help="What each client may spend.")]
 CallsFile = Annotated[Path | None, typer.Option(help="Keeps the list of calls, over restarts too.")]
 Key = Annotated[str | None, typer.Option(help="The only API key it takes. Default: none asked.")]
@@ -105,6 +109,7 @@ def simulator(
     token_rule: Tokens = "characters",  # noqa: S107 these tokens are no passwords
     price_in: PriceIn = Decimal("0.15"),
     price_out: PriceOut = Decimal("0.60"),
+    prices: Prices = None,
     quota_usd: Quota = None,
     calls_file: CallsFile = None,
     require_key: Key = None,
@@ -130,6 +135,7 @@ def simulator(
             token_rule=token_rule,
             price_in=price_in,
             price_out=price_out,
+            prices=load_prices(prices) if prices else (),
             quota_usd=quota_usd,
             calls_file=calls_file,
             required_key=SecretStr(require_key) if require_key else None,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tollway_workers.config.shape.breaker import BreakerSettings
+from tollway_workers.config.shape.budget import BudgetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.config.shape.model import Name, Section
 from tollway_workers.config.shape.price import PriceList, price_list
@@ -18,6 +19,8 @@ from tollway_workers.config.shape.profiles import (
     profile_of,
 )
 from tollway_workers.config.shape.provider import (
+    DEFAULT_IMAGE_TOKENS,
+    DEFAULT_TOOL_TOKENS,
     LaneSettings,
     LimitGroupSettings,
     LimitSettings,
@@ -82,6 +85,7 @@ class FleetSettings(Section):
     lanes: dict[Name, LaneSettings] = Field(default_factory=dict)
     tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
+    budgets: dict[Name, BudgetSettings] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,11 @@ class LaneConfig:
     structured_output: StructuredOutput
     #: What calls cost, at each instant; nobody knows where there is no price.
     prices: PriceList = field(default_factory=PriceList)
+    #: Answer limit that is sent where a job names none; None: the provider's own.
+    max_output_tokens: int | None = None
+    #: What a call may be charged beyond its texts, for an image and for tools.
+    image_tokens: int = DEFAULT_IMAGE_TOKENS
+    tool_tokens: int = DEFAULT_TOOL_TOKENS
     #: Path of a tokenizer.json; None: prompts are estimated.
     tokenizer: str | None = None
     stream: StreamMode = "auto"
@@ -139,6 +148,9 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         or profile.structured_output,
         # A lane that gives any price of its own has no other.
         prices=price_list(priced.price, priced.prices),
+        max_output_tokens=lane.max_output_tokens,
+        image_tokens=lane.image_tokens,
+        tool_tokens=lane.tool_tokens,
         tokenizer=lane.tokenizer,
         stream=lane.stream or provider.stream or "auto",
         first_token_timeout=lane.first_token_timeout

@@ -126,6 +126,19 @@ class PriceList:
         place = bisect_right(self.entries, instant, key=_since)
         return self.entries[place - 1][1] if place else None
 
+    def bound(self, *, input_tokens: int, output_tokens: int) -> int | None:
+        """The most that a call of at most so many tokens may cost, whenever it is made.
+
+        None: unknown. What claims money does not know at which price the call will be made.
+        """
+        return max(
+            (
+                price.rates.bound(input_tokens=input_tokens, output_tokens=output_tokens)
+                for _, price in self.entries
+            ),
+            default=None,
+        )
+
     def from_(self, instant: float) -> tuple[Price, ...]:
         """Every price that holds at `instant` or at some later time."""
         place = bisect_right(self.entries, instant, key=_since)

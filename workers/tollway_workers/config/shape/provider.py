@@ -15,6 +15,10 @@ from tollway_workers.config.shape.profiles import (
 )
 from tollway_workers.config.shape.secret import SecretReference
 
+#: Prompt tokens that a call may be charged beyond its texts, where a lane does not say.
+DEFAULT_IMAGE_TOKENS = 4_000
+DEFAULT_TOOL_TOKENS = 1_000
+
 #: Whether calls ask for streams.
 StreamMode = Literal["auto", "always", "never"]
 
@@ -130,6 +134,14 @@ class LaneSettings(CallSettings, LimitSettings):
     or the prompt alone (Gemini). Default: as the provider's profile says."""
     tokenizer: Annotated[str, Field(min_length=1)] | None = None
     """Path of the model's `tokenizer.json`, by which prompts are counted (default: estimated)."""
+    max_output_tokens: Annotated[int, Field(gt=0, le=2**31 - 1)] | None = None
+    """Most tokens of an answer, sent where a job names no limit (default: none is sent). A lane
+    that serves budgeted jobs needs it."""
+    image_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = DEFAULT_IMAGE_TOKENS
+    """Prompt tokens that an image may cost at most: what a budgeted call claims for it."""
+    tool_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = DEFAULT_TOOL_TOKENS
+    """Prompt tokens that the provider may add at most for tools and for a schema: what a budgeted
+    call with either claims besides their texts."""
     limit_group: str | None = None
     """Name of a `[limit_groups.<name>]`, where the provider counts several lanes together."""
     breaker: BreakerSettings = BreakerSettings()

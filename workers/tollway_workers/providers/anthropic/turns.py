@@ -19,6 +19,8 @@ from tollway_workers.providers.unknown_fields import unknown_fields
 
 _SYSTEM = ("system", "developer")
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+#: A field of a tool's result that no other protocol has.
+_FAILED = "is_error"
 _THOUGHTS = frozenset(("thinking", "redacted_thinking"))
 
 
@@ -64,7 +66,8 @@ def problems_in(messages: Iterable[Message]) -> Iterator[str]:
         if message.name is not None and message.role != "tool":
             yield f"{at}.name: Anthropic has no names for speakers"
         for name in unknown_fields(message):
-            yield f"{at}.{name}: Anthropic has no such field"
+            if name != _FAILED:
+                yield f"{at}.{name}: Anthropic has no such field"
         yield from _part_problems(message, at)
         for place, call in enumerate(message.tool_calls or ()):
             if _arguments(call) is None:
@@ -118,6 +121,8 @@ def _turn(message: Message, names: _CallNames) -> tuple[str, list[JsonObject]]:
             "type": "tool_result",
             "tool_use_id": names.of_result(message.tool_call_id or ""),
         }
+        if _failed(message):
+            result["is_error"] = True
         return "user", [result | ({"content": blocks} if blocks else {})]
     for call in message.tool_calls or ():
         arguments = _arguments(call)
@@ -126,6 +131,10 @@ def _turn(message: Message, names: _CallNames) -> tuple[str, list[JsonObject]]:
         use = {"type": "tool_use", "id": names.of_call(call.id), "name": call.function.name}
         blocks.append({**use, "input": arguments})
     return message.role, blocks
+
+
+def _failed(message: Message) -> bool:
+    return bool((message.__pydantic_extra__ or {}).get(_FAILED))
 
 
 def _blocks(content: str | tuple[ContentPart, ...] | None) -> list[JsonObject]:

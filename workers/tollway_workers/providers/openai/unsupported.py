@@ -16,11 +16,13 @@ _ELSEWHERE = frozenset(
 
 def unsupported(request: ChatRequest, _: OutputSchema | None, lane: LaneConfig) -> tuple[str, ...]:
     """What would be refused or lost: a clause each, `<field>: <why>`."""
-    return (*_of_parts(request), *foreign_fields(request, PROTOCOL))
+    return (*_of_messages(request), *foreign_fields(request, PROTOCOL))
 
 
-def _of_parts(request: ChatRequest) -> Iterator[str]:
+def _of_messages(request: ChatRequest) -> Iterator[str]:
     for index, message in enumerate(request.messages):
+        if (message.__pydantic_extra__ or {}).get("is_error"):
+            yield f"request.messages.{index}.is_error: OpenAI has no such field"
         for place, part in enumerate(message.content if isinstance(message.content, tuple) else ()):
             if part.type in _ELSEWHERE or _is_signed_thought(part):
                 yield (
