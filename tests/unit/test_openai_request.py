@@ -114,6 +114,24 @@ def test_what_a_server_refuses_of_streams_is_left_out() -> None:
     assert "stream" not in plain and "stream_options" not in plain
 
 
+def test_a_signature_of_google_s_goes_to_servers_that_may_be_google_s_alone() -> None:
+    call = {
+        "id": "c",
+        "type": "function",
+        "function": {"name": "f", "arguments": "{}"},
+        "extra_content": {"google": {"thought_signature": "c2ln"}},
+    }
+    request = _request(messages=[{"role": "assistant", "tool_calls": [call]}])
+
+    unknown = _body(request)
+    known = _body(request, profile=PROFILES["openai"])
+
+    assert unknown["messages"][0]["tool_calls"] == [call]
+    assert known["messages"][0]["tool_calls"] == [
+        {name: value for name, value in call.items() if name != "extra_content"}
+    ]
+
+
 def test_messages_arrive_as_they_are() -> None:
     messages = [
         {"role": "developer", "content": "be brief", "name": "boss"},
