@@ -214,3 +214,14 @@ def test_what_json_cannot_hold_is_refused_without_quoting_it() -> None:
 
     with pytest.raises(ProviderError, match="beyond 64 bits"):
         _body(request)
+
+
+def test_marks_of_another_protocol_s_cache_do_not_reach_a_server_that_refuses_them() -> None:
+    marked = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
+    request = _request(messages=[{"role": "user", "content": [marked]}])
+
+    plain = _body(request, profile=PROFILES["openai"])
+    gateway = _body(request, profile=PROFILES["openrouter"])
+
+    assert plain["messages"][0]["content"] == [{"type": "text", "text": "a"}]
+    assert gateway["messages"][0]["content"] == [marked]
