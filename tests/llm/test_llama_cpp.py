@@ -120,7 +120,7 @@ async def test_anthropic_s_messages_are_answered_and_counted(llm: LocalLLM, stre
     assert completion.text
     assert completion.finish in (Finish.STOP, Finish.LENGTH)
     assert completion.usage is not None
-    assert completion.usage.input_total > 5
+    assert completion.usage.input_total > 3
     assert completion.usage.output_total > 0
     assert call.received.streamed == (stream == "always")
     assert cut.finish is Finish.LENGTH
