@@ -35,9 +35,9 @@ _NOT_PROMPTS = frozenset(
     {
         "model", "role", "type", "name", "id", "tool_call_id", "tool_use_id", "response_format",
         "required", "enum", "const", "$ref", "pattern", "format", "reasoning_effort", "detail",
-        "tool_choice", "service_tier", "stop", "stop_sequences", "stopSequences", "call_id", "effort",
-        "mode", "mimeType", "media_type", "responseMimeType", "thinkingLevel", "inlineData",
-        "thoughtSignature",
+        "tool_choice", "service_tier", "stop", "stop_sequences", "stopSequences", "call_id",
+        "effort", "mode", "mimeType", "media_type", "responseMimeType", "thinkingLevel",
+        "inlineData", "thoughtSignature",
     }
 )  # fmt: skip
 #: Objects of a caller's own, where no name is the protocol's: what calls of functions are given,
