@@ -7,7 +7,7 @@ import anthropic
 import httpx
 import orjson
 import pytest
-from anthropic import AsyncAnthropic, transform_schema
+from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient, transform_schema
 from pydantic import SecretStr
 
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
@@ -34,7 +34,11 @@ _LONG = "word " * 900
 
 def _client(sim: Simulator, **fields: Any) -> AsyncAnthropic:
     named = {"default_headers": {"x-job-id": "job-1"}} | fields
-    return AsyncAnthropic(base_url=sim.url, api_key="key-1", max_retries=0, **named)
+    # Reading the certificates of the world takes longer than a test.
+    http = DefaultAsyncHttpxClient(verify=False)
+    return AsyncAnthropic(
+        base_url=sim.url, api_key="key-1", max_retries=0, http_client=http, **named
+    )
 
 
 @pytest.fixture

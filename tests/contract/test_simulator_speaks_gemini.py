@@ -82,7 +82,7 @@ def _usage(response: types.GenerateContentResponse) -> types.GenerateContentResp
 def _finish(response: types.GenerateContentResponse) -> str:
     (candidate,) = response.candidates or []
     assert candidate.finish_reason is not None
-    return candidate.finish_reason.value
+    return str(candidate.finish_reason.value)
 
 
 async def test_a_plain_answer(sim: Simulator) -> None:

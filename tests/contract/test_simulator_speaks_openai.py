@@ -24,7 +24,7 @@ _BOOK: dict[str, Any] = {"name": "book", "description": "Books it.", "parameters
 _FORMAT = {"type": "json_schema", "name": "a", "schema": _SCHEMA, "strict": True}
 _ASKED = "What does it cost?"
 _FLAT = [{"type": "function", "strict": True, **_BOOK}]
-_NESTED = [{"type": "function", "function": _BOOK}]
+_NESTED = [{"type": "function", "function": {"strict": True, **_BOOK}}]
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ async def test_a_streamed_chat_comes_to_what_the_plain_one_is(
 
     for each in (plain, streamed):
         # Ids count the calls of a job.
-        for choice in each["choices"]:  # type: ignore[attr-defined]
+        for choice in each["choices"]:
             for call in choice["message"].get("tool_calls") or ():
                 call.pop("id")
                 call.pop("index", None)

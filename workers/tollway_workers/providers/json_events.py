@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tollway_workers.providers.event_data import data_of, whole_json
+from tollway_workers.job.readable_json import read_body
 from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.wire_format import BrokenStream
 
@@ -25,7 +25,7 @@ class JsonEvents:
         Raises BrokenStream at what follows an event that could not be read: the last one may have
         been cut, and whether the answer was too is seen by what it lacks.
         """
-        for data in data_of(event):
+        for data in _data_of(event):
             if self.done:
                 return
             if self._broken:
@@ -34,8 +34,28 @@ class JsonEvents:
                 self.done = True
                 return
             try:
-                value = whole_json(data)
+                value = _whole(data)
             except ValueError:
                 self._broken = True
                 continue
             yield value, len(data)
+
+
+def _data_of(event: Event) -> tuple[bytes, ...]:
+    """The data of an event: its lines are one text, or one each where a server parts none."""
+    if len(event.data) == 1:
+        return event.data if event.data[0].strip() else ()
+    joined = b"\n".join(event.data)
+    try:
+        _whole(joined)
+    except ValueError:
+        return tuple(line for line in event.data if line.strip())
+    return (joined,)
+
+
+def _whole(data: bytes) -> Any:
+    """The JSON that all of `data` is. Raises ValueError."""
+    read = read_body(data, {})
+    if read.has_rest:
+        raise ValueError("more than one value")
+    return read.value

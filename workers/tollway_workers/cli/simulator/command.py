@@ -36,6 +36,18 @@ tollway simulator --port 8000 --profile gpt-4o-mini --rpm 500 --tpm 200000
 tollway simulator --answers key.jsonl --faults faults.toml --calls-file calls.jsonl
 
 curl http://127.0.0.1:8000/calls/summary
+
+Addresses, on that port:
+
+POST /v1/chat/completions (OpenAI's chat completions)
+
+POST /v1/responses (OpenAI's Responses)
+
+POST /v1/messages (Anthropic's Messages)
+
+POST /v1beta/models/MODEL:generateContent and :streamGenerateContent?alt=sse (Gemini)
+
+GET /calls and /calls/summary (what was asked, and the bill)
 """
 
 
@@ -58,6 +70,15 @@ Models = Annotated[
 ]
 Rpm = Annotated[float | None, typer.Option(min=0.001, help="Requests a minute.")]
 Tpm = Annotated[float | None, typer.Option(min=0.001, help="Tokens a minute.")]
+InputTpm = Annotated[
+    float | None, typer.Option(min=0.001, help="Prompt tokens a minute, where counted apart.")
+]
+OutputTpm = Annotated[
+    float | None, typer.Option(min=0.001, help="Answer tokens a minute, where counted apart.")
+]
+ToolShare = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of answers that call tools they need not call.")
+]
 RateHeaders = Annotated[
     bool, typer.Option("--rate-headers/--no-rate-headers", help="Whether it says what is left.")
 ]
@@ -98,6 +119,8 @@ def simulator(
     model: Models = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
+    input_tpm: InputTpm = None,
+    output_tpm: OutputTpm = None,
     window_seconds: Window = 60.0,
     burst_seconds: Burst = None,
     rate_headers: RateHeaders = True,
@@ -106,6 +129,7 @@ def simulator(
     latency_ms: LatencyMs = None,
     latency_scale: Scale = 1.0,
     seed: Seed = 0,
+    tool_share: ToolShare = 0.5,
     token_rule: Tokens = "characters",  # noqa: S107 these tokens are no passwords
     price_in: PriceIn = Decimal("0.15"),
     price_out: PriceOut = Decimal("0.60"),
@@ -115,7 +139,9 @@ def simulator(
     require_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve OpenAI's chat completions on this machine: scripted answers, limits and failures."""
+    """Serve OpenAI's chat completions and Responses, Anthropic's Messages and Gemini's
+    generateContent on this machine: scripted answers, limits and failures.
+    """
     with _clear_failure():
         options = SimulatorOptions(
             host=host,
@@ -125,6 +151,8 @@ def simulator(
             models=tuple(model or ()),
             requests_per_minute=rpm,
             tokens_per_minute=tpm,
+            input_tokens_per_minute=input_tpm,
+            output_tokens_per_minute=output_tpm,
             window_seconds=window_seconds,
             burst_seconds=burst_seconds,
             rate_headers=rate_headers,
@@ -132,6 +160,7 @@ def simulator(
             latency=_latency(profile, latency_ms),
             latency_scale=latency_scale,
             seed=seed,
+            tool_share=tool_share,
             token_rule=token_rule,
             **_prices(price_in, price_out, prices),
             quota_usd=quota_usd,
@@ -181,8 +210,15 @@ async def _serve(options: SimulatorOptions, *, as_json: bool) -> None:
 def _announce(running: Simulator, *, as_json: bool) -> None:
     console = Console()
     if as_json:
-        facts = {"url": running.url, "base_url": running.base_url, "pid": os.getpid()}
+        facts = {
+            "url": running.url,
+            "base_url": running.base_url,
+            "base_urls": running.base_urls(),
+            "pid": os.getpid(),
+        }
         console.print(orjson.dumps(facts).decode(), markup=False, highlight=False, soft_wrap=True)
         return
     console.print(f"SIMULATED provider on [bold]{running.base_url}[/bold]", soft_wrap=True)
+    for protocol, base_url in running.base_urls().items():
+        console.print(f"  {protocol}: {base_url}", soft_wrap=True)
     console.print(f"its list of calls: {running.url}/calls/summary", soft_wrap=True)

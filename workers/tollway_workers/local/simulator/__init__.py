@@ -1,4 +1,4 @@
-"""A provider on this machine: OpenAI's wire format, limits and failures, and exact books."""
+"""A provider on this machine: providers' protocols, limits and failures, and exact books."""
 
 from tollway_workers.local.simulator.answers import load_answers
 from tollway_workers.local.simulator.bill import ListPrice, load_prices

@@ -21,14 +21,14 @@ from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.pages import Pages, error_page
 from tollway_workers.local.simulator.refusals import Refusal, Why
 from tollway_workers.local.simulator.summary import Summary, summarize
-from tollway_workers.local.simulator.wire.routes import Route, route_of
+from tollway_workers.local.simulator.wire.routes import DIALECTS, Route, route_of
 
 
 class Simulator:
     """A provider on a port of this machine, for the time of an `async with`.
 
-    `base_url` is what an OpenAI client wants; `base_url_for("a")` is that of a client with books,
-    limits and fault counts of its own. While connections are refused by script, so are those for
+    `base_url` is what an OpenAI client wants, `base_urls()` has those of all protocols;
+    `base_url_for("a")` is that of a client with books, limits and fault counts of its own. While connections are refused by script, so are those for
     the books. Starting raises LocalError if the port is taken and InputError if the file of calls
     is something else; leaving ends the calls in flight.
     """
@@ -110,6 +110,14 @@ class Simulator:
     def base_url_for(self, source: str) -> str:
         """The base URL for a client that shall have books of its own."""
         return f"{self.url}/s/{source}/v1"
+
+    def base_urls(self, source: str | None = None) -> dict[str, str]:
+        """The `base_url` of a provider in Tollway's configuration, by protocol.
+
+        Anthropic's and Google's own clients want it without its version: `url`.
+        """
+        root = self.url if source is None else f"{self.url}/s/{source}"
+        return {each.name: f"{root}{each.base}" for each in DIALECTS}
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from tollway_workers.job.readable_json import encoded
-from tollway_workers.providers.event_data import data_of, whole_json
 from tollway_workers.providers.http.sse import Event
+from tollway_workers.providers.json_events import JsonEvents
 from tollway_workers.providers.wire_format import BrokenStream
 
 JsonObject = dict[str, Any]
@@ -31,14 +31,14 @@ class MessageStream:
     """The message as far as its events have come (an `AnswerStream`).
 
     State: `_message` (all but its content), `_blocks` (by index), `_error` (the object that ended
-    it), `_broken` (an event was not JSON), `ended`, `size`.
+    it), `_events`, `ended`, `size`.
     """
 
     def __init__(self) -> None:
         self._message: JsonObject = {}
         self._blocks: dict[int, _Block] = {}
         self._error: JsonObject | None = None
-        self._broken = False
+        self._events = JsonEvents()
         self.ended = False
         self.size = 0
 
@@ -48,20 +48,13 @@ class MessageStream:
         Raises BrokenStream at what follows an event that could not be read.
         """
         spoke = False
-        for data in data_of(event):
+        for value, size in self._events.read(event):
             if self.ended:
                 break
-            if self._broken:
-                raise BrokenStream("an event of the stream is not JSON")
-            try:
-                value = whole_json(data)
-            except ValueError:
-                # The last one was cut; whether the answer was too is seen by its stop reason.
-                self._broken = True
-                continue
             if isinstance(value, dict):
                 kind = value.get("type") or event.kind.decode(errors="replace")
-                spoke |= self._add(kind, value, len(data))
+                spoke |= self._add(kind, value, size)
+        self.ended |= self._events.done
         return spoke
 
     @property

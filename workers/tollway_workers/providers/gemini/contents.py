@@ -16,11 +16,12 @@ from tollway_schemas.request import ContentPart, Message, ToolCall, ToolCallFunc
 from tollway_workers.providers.content import text_of
 from tollway_workers.providers.gemini.model import is_before_3
 from tollway_workers.providers.gemini.parts import part_of
+from tollway_workers.providers.refused import takes_value
 
 JsonObject = dict[str, Any]
 
 #: Google's own word for a call that another model made, so that nobody signed it.
-_UNSIGNED = "skip_thought_signature_validator"
+UNSIGNED = "skip_thought_signature_validator"
 
 #: What an answer of a function calls its parts: an object with one of these means that part alone.
 _RESULT_WORDS = frozenset(("output", "error"))
@@ -31,11 +32,12 @@ _SYSTEM = ("system", "developer")
 class Conversation:
     """One conversation as it goes out; `names` are the functions called so far, by id of a call."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, refused: frozenset[str] = frozenset()) -> None:
         self.system: list[JsonObject] = []
         self.turns: list[JsonObject] = []
         self._names: dict[str, str] = {}
         self._signs = not is_before_3(model)
+        self._refused = refused
         self._in_results = False
 
     def add(self, message: Message) -> None:
@@ -67,9 +69,12 @@ class Conversation:
                 }
             }
             signature = signature_of(call)
+            if signature is not None and not takes_value(signature, self._refused):
+                # Of another model or account.
+                signature = None
             if signature is None and self._signs and not parts:
                 # Of calls that were made at once the first alone is signed.
-                signature = _UNSIGNED
+                signature = UNSIGNED
             if signature is not None:
                 part["thoughtSignature"] = signature
             parts.append(part)

@@ -2,10 +2,12 @@
 
 A schema may be too deep or too large for it, or hold a word that this model does not take: it goes
 into the system instruction from then on, known by its digest. Models that do not answer in JSON
-beside tools are asked in words too. Nothing else of a request has an equal.
+beside tools are asked in words too. A call that another model or account has signed goes out as one
+that nobody did. Nothing else of a request has an equal.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -13,6 +15,7 @@ import orjson
 from tollway_schemas.failure import FailureClass
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.providers.failures.error_body import ErrorDetail, read_error
+from tollway_workers.providers.gemini.contents import UNSIGNED
 from tollway_workers.providers.gemini.request import JSON_WITH_TOOLS
 from tollway_workers.providers.refused import refused_schema
 
@@ -22,6 +25,11 @@ _SCHEMA = re.compile(r"schema|nesting depth|too many states|constraint", re.IGNO
 _OF_TOOLS = re.compile(r"function_?declarations?|\btools?\b|parameters_?json", re.IGNORECASE)
 _WITH_TOOLS = re.compile(
     r"(?:function calling|tools?).{0,80}(?:mime|json)|(?:mime|json).{0,80}(?:function call|tool)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SIGNATURE = re.compile(
+    r"(?:invalid|corrupted).{0,40}thought.?signature|thought.?signature.{0,40}(?:invalid|corrupted|"
+    r"not valid)",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -34,16 +42,26 @@ def refusals(failure: ProviderFailure, sent: bytes, refused: frozenset[str]) -> 
     if failure.failure_class not in _ABOUT_REQUEST or not failure.body:
         return frozenset()
     body: dict[str, Any] = orjson.loads(sent)
+    detail = read_error(failure.body)
+    if _SIGNATURE.search(detail.message):
+        return frozenset(map(refused_schema, _signatures(body))) - refused
     config = body.get("generationConfig")
     if not isinstance(config, dict) or "responseMimeType" not in config:
         return frozenset()
-    detail = read_error(failure.body)
     if body.get("tools") and _WITH_TOOLS.search(detail.message):
         return frozenset({JSON_WITH_TOOLS}) - refused
     schema = config.get("responseJsonSchema")
     if schema is not None and _refuses_schema(detail):
         return frozenset({refused_schema(schema)}) - refused
     return frozenset()
+
+
+def _signatures(body: dict[str, Any]) -> Iterator[str]:
+    """Those of the calls in a conversation."""
+    for turn in body["contents"]:
+        for part in turn["parts"]:
+            if part.get("thoughtSignature", UNSIGNED) != UNSIGNED:
+                yield part["thoughtSignature"]
 
 
 def _refuses_schema(detail: ErrorDetail) -> bool:

@@ -44,7 +44,7 @@ def build(
     """
     if lost := unsupported(request, output, lane):
         raise invalid("; ".join(lost[:3]))
-    conversation = Conversation(lane.model)
+    conversation = Conversation(lane.model, refused)
     for message in request.messages:
         conversation.add(message)
     config = _config(request, lane)

@@ -58,7 +58,8 @@ class ContentStream:
     def add(self, chunk: Any, size: int) -> bool:
         """Join one chunk; whether the model said something in it, or stopped."""
         if isinstance(chunk, list):
-            return any([self.add(each, size) for each in chunk])
+            # Errors come as a list of one.
+            chunk = next((each for each in chunk if isinstance(each, dict)), None)
         if not isinstance(chunk, dict):
             return False
         if chunk.get("error"):
@@ -164,7 +165,7 @@ class _Candidate:
         if isinstance(content, dict):
             self._role = content.get("role") or self._role
             for part in _list(content.get("parts")):
-                if isinstance(part, dict) and part:
+                if isinstance(part, dict) and _says_something(part):
                     self._add_part(part)
                     spoke = True
         self.went_on |= spoke and self.is_whole
@@ -218,6 +219,10 @@ class _Candidate:
             last["text"].append(text)
         else:
             self._parts.append({**part, "text": [text]})
+
+
+def _says_something(part: JsonObject) -> bool:
+    return any(value for name, value in part.items() if name != "thought")
 
 
 def _as_text(call: Any) -> str:

@@ -54,10 +54,8 @@ def _add_properties(kept: JsonObject, schema: JsonObject, depth: int) -> None:
     known = schema.get("properties")
     if isinstance(known, dict):
         kept["properties"] = {name: _rewritten(part, depth + 1) for name, part in known.items()}
-    required = schema.get("required")
     # A name that is required and not listed is refused.
-    named = [name for name in required if name in kept.get("properties", ())] if required else []
-    if named:
+    if named := [name for name in _names(schema) if name in kept.get("properties", ())]:
         kept["required"] = named
     others = schema.get("additionalProperties")
     if isinstance(others, bool):
@@ -131,8 +129,18 @@ def _together(part: JsonObject, merged: JsonObject) -> JsonObject:
     if not isinstance(part.get("properties"), dict):
         return {}
     properties = merged.get("properties")
-    required = [*(merged.get("required") or ()), *(part.get("required") or ())]
     return {
-        "properties": {**part["properties"], **(properties or {})},
-        "required": list(dict.fromkeys(required)),
+        "properties": {
+            **part["properties"],
+            **(properties if isinstance(properties, dict) else {}),
+        },
+        "required": list(dict.fromkeys((*_names(merged), *_names(part)))),
     }
+
+
+def _names(schema: JsonObject) -> list[str]:
+    """The properties that have to be there."""
+    required = schema.get("required")
+    return (
+        [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    )

@@ -16,6 +16,7 @@ from tollway_schemas.request import (
     Message,
     OutputSchema,
     TextPart,
+    Tool,
     ToolCall,
 )
 from tollway_workers.config.shape.fleet import LaneConfig
@@ -60,7 +61,7 @@ def build(
     messages = [_message(message, profile) for message in request.messages]
     body: JsonObject = {"model": lane.model, "messages": messages}
     _add_sampling(body, request, profile)
-    _add_tools(body, request)
+    _add_tools(body, request, profile)
     if output is not None:
         _add_output(body, output, lane, refused)
     body.update(own_extras(request, PROTOCOL, _RESERVED))
@@ -110,12 +111,20 @@ def _add_sampling(body: JsonObject, request: ChatRequest, profile: Profile) -> N
         body["stop"] = request.stop
 
 
-def _add_tools(body: JsonObject, request: ChatRequest) -> None:
+def _add_tools(body: JsonObject, request: ChatRequest, profile: Profile) -> None:
     if request.tools is not None:
-        body["tools"] = [tool.model_dump(exclude_none=True) for tool in request.tools]
+        body["tools"] = [_tool(tool, profile) for tool in request.tools]
     choice = request.tool_choice
     if choice is not None:
         body["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
+
+
+def _tool(tool: Tool, profile: Profile) -> JsonObject:
+    said: JsonObject = tool.model_dump(exclude_none=True)
+    for name in _marks(profile):
+        said.pop(name, None)
+        said["function"].pop(name, None)
+    return said
 
 
 def _add_output(
@@ -149,14 +158,14 @@ def _message(message: Message, profile: Profile) -> JsonObject:
     if content is None or isinstance(content, str):
         body["content"] = content
     else:
-        body["content"] = [_part(part) for part in content]
+        body["content"] = [_part(part, profile) for part in content]
     if message.name is not None:
         body["name"] = message.name
     if message.tool_calls is not None:
         body["tool_calls"] = [_tool_call(call, profile) for call in message.tool_calls]
     if message.tool_call_id is not None:
         body["tool_call_id"] = message.tool_call_id
-    return _with_unknown(body, message)
+    return _with_unknown(body, message, profile)
 
 
 def _tool_call(call: ToolCall, profile: Profile) -> JsonObject:
@@ -165,20 +174,27 @@ def _tool_call(call: ToolCall, profile: Profile) -> JsonObject:
     return call.model_dump(exclude_none=True, exclude=without)
 
 
-def _part(part: ContentPart) -> JsonObject:
+def _part(part: ContentPart, profile: Profile) -> JsonObject:
     if isinstance(part, ImagePart):
-        return part.model_dump(exclude_none=True)
+        return part.model_dump(exclude_none=True, exclude=_marks(profile))
     body: JsonObject = {"type": part.type}
     if isinstance(part, TextPart):
         body["text"] = part.text
-    return _with_unknown(body, part)
+    return _with_unknown(body, part, profile)
 
 
-def _with_unknown(body: JsonObject, record: Record) -> JsonObject:
+def _with_unknown(body: JsonObject, record: Record, profile: Profile) -> JsonObject:
     """Fields that this release does not know reach the provider as they are."""
     if record.__pydantic_extra__:
         body.update(record.__pydantic_extra__)
+        for name in _marks(profile):
+            body.pop(name, None)
     return body
+
+
+def _marks(profile: Profile) -> set[str]:
+    """What only says where a prompt may be cached: servers that cache by themselves refuse it."""
+    return set() if profile.cache_marks else {"cache_control"}
 
 
 def _mentions_json(messages: list[JsonObject]) -> bool:

@@ -36,11 +36,9 @@ from tollway_workers.providers.scripted import is_scripted
 
 #: Items that are an answer in a form that has no field of ours. Searches and other tools that the
 #: provider itself has used are none.
-_OTHER_ANSWERS = frozenset(
-    {
-        "image_generation_call", "custom_tool_call", "mcp_approval_request", "computer_call",
-        "local_shell_call", "shell_call", "apply_patch_call",
-    }
+_OTHER_ANSWERS = (
+    "image_generation_call", "custom_tool_call", "mcp_approval_request", "computer_call",
+    "local_shell_call", "shell_call", "apply_patch_call", "output_audio",
 )  # fmt: skip
 
 #: What a model says before it is done, beside its answer.
@@ -103,8 +101,7 @@ def _completion(read: ReadJson, status: int, headers: Mapping[str, str], body: b
         body=body,
         kept=read.encoded,
         deep=is_too_deep(read.encoded),
-        other=any(item.get("type") in _OTHER_ANSWERS for item in items)
-        or any(part.get("type") == "output_audio" for part in parts),
+        other=any(each.get("type") in _OTHER_ANSWERS for each in (*items, *parts)),
         in_pieces=len(texts) > 1,
     )
 

@@ -14,9 +14,10 @@ from tollway_workers.providers.wire_format import BrokenStream
 
 JsonObject = dict[str, Any]
 
-_LAST = frozenset(
-    f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled", "done")
-)
+#: The last event of a stream, and the status of the response in it.
+_LAST = {
+    f"response.{status}": status for status in ("completed", "incomplete", "failed", "cancelled")
+}
 #: What a piece of an item's text is called there.
 _TEXTS = {
     "response.output_text.delta": "output_text",
@@ -92,7 +93,9 @@ class EventStream:
             self.ended = True
             return False
         if kind in _LAST and isinstance(said.get("response"), dict):
-            self._response, self.ended = said["response"], True
+            response = said["response"]
+            self._response = {**response, "status": response.get("status") or _LAST[kind]}
+            self.ended = True
             self.size = max(self.size, size)
             return True
         spoke = self._add_piece(said, kind, size)
@@ -106,14 +109,13 @@ class EventStream:
             self._itemized += size
             return kind.endswith(".done")
         delta = said.get("delta")
-        if not kind.endswith(".delta") or not isinstance(delta, str):
+        if not kind.endswith(".delta") or not isinstance(delta, str) or not delta:
             return False
         self._pieces.append(delta)
-        # What the list itself takes counts too, where pieces are empty.
-        self._said += len(delta) + 1
+        self._said += len(delta)
         if kind in _TEXTS:
             self._item(said).grow(_TEXTS[kind], delta)
-        return bool(delta)
+        return True
 
     def _item(self, said: JsonObject) -> "_Item":
         """The item that an event is about: by its place, else the last one."""

@@ -32,6 +32,8 @@ class Dialect:
 
     #: What the books call it.
     name: str
+    #: The end of the base URL, as a provider in Tollway's configuration has it.
+    base: str
     #: The API key that a request's headers (names in lower case) and query bear.
     key: Callable[[Mapping[str, str], Mapping[str, str]], str | None]
     #: What a request asks. Raises BadRequest.

@@ -19,6 +19,8 @@ class Route:
     stream: bool = False
 
 
+#: All protocols that it speaks.
+DIALECTS = (OPENAI, RESPONSES, ANTHROPIC, GEMINI)
 CHAT = Route(dialect=OPENAI)
 _BY_PATH = {
     "/chat/completions": CHAT,

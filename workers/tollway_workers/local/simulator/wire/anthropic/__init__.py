@@ -18,6 +18,7 @@ def charge(ask: Ask, cache: CacheUse) -> Charge:
 
 ANTHROPIC = Dialect(
     name="anthropic",
+    base="/v1",
     key=key,
     read=read,
     charge=charge,

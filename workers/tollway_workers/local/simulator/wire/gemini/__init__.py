@@ -16,6 +16,7 @@ def charge(ask: Ask, _cache: CacheUse) -> Charge:
 
 GEMINI = Dialect(
     name="gemini",
+    base="/v1beta",
     key=key,
     read=read,
     charge=charge,

@@ -16,6 +16,7 @@ def charge(ask: Ask, _cache: CacheUse) -> Charge:
 
 OPENAI = Dialect(
     name="openai",
+    base="/v1",
     key=bearer,
     read=read,
     charge=charge,
