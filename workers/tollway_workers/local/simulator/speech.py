@@ -54,6 +54,8 @@ def _speak(draft: Draft, ask: Ask, fault: FaultKind | None, most: int | None) ->
         )
     if fault is FaultKind.EMPTY:
         return Answer(content="", ending=fault.value)
+    if fault is FaultKind.CONTENT_FILTER:
+        return Answer(content="", finish_reason="content_filter", ending=fault.value)
     if draft.calls:
         return _with_calls(draft.calls, ask, fault, most)
     return _text(draft.text, ask, fault, most)
