@@ -232,10 +232,11 @@ class Admission:
 
     def correct(self, reserved: Cost, usage: Usage) -> None:
         """A call's tokens are known."""
+        free = 0 if self.lane.profile.counts_cached else usage.input_cached_read
         tokens = counted(
             self.lane.token_rule,
             reserved,
-            input_tokens=usage.input_total,
+            input_tokens=max(0, usage.input_total - free),
             output_tokens=usage.output_total,
         )
         doubted = self.quota.correct(reserved, tokens)

@@ -1,10 +1,11 @@
 """From the bytes of an answer to its JSON, and what an answer that holds none means. Pure."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from tollway_schemas.failure import ErrorScope, FailureClass
-from tollway_schemas.usage import MOST_TOKENS
+from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, encoded, read_body
 from tollway_workers.providers.failures.classify import ErrorRules, no_completion
@@ -34,7 +35,7 @@ def read_answer(
     except BrokenStream as error:
         malformed(str(error), status, body)
     except ValueError:
-        if body.lstrip().startswith(b"{"):
+        if body.lstrip().startswith((b"{", b"[{")):
             malformed("the answer is JSON that was cut", status, body)
         raise ProviderError(no_completion(rules, status, headers, body)) from None
 
@@ -85,6 +86,13 @@ def count(value: Any) -> int:
 def word(value: Any) -> str | None:
     """A word of the envelope; the answer itself is never cut."""
     return value[:_LONGEST_WORD] if isinstance(value, str) and value else None
+
+
+def reported_cost(dollars: Any) -> int | None:
+    """What the provider says that a call cost, in US dollars, as OpenRouter does; in pico-USD."""
+    if type(dollars) not in (int, float) or not 0 <= dollars < 1e6:
+        return None
+    return int(Decimal(str(dollars)) * PICO_PER_USD)
 
 
 def arguments_text(arguments: Any) -> str:

@@ -8,6 +8,9 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest
 from tollway_workers.errors import ProviderError, ProviderFailure
 
+#: Why a request has no bytes.
+NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
+
 _ASK_FOR_JSON = "Answer with one JSON object and nothing else."
 
 

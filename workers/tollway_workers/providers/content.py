@@ -5,6 +5,7 @@ of which a `file` and `input_audio` can be said in other protocols too.
 """
 
 import re
+from base64 import b64decode
 from typing import Any, NamedTuple
 
 from tollway_schemas.request import ContentPart, ImagePart, OtherPart, TextPart
@@ -20,6 +21,13 @@ class Inline(NamedTuple):
     media_type: str
     #: In base64.
     data: str
+
+    def text(self) -> str:
+        """What it says, where it is text; what is no UTF-8 becomes U+FFFD."""
+        try:
+            return b64decode(self.data).decode(errors="replace")
+        except ValueError:
+            return ""
 
 
 class File(NamedTuple):

@@ -20,16 +20,18 @@ _WORDS: dict[Finish, tuple[str, ...]] = {
     ),
     Finish.LENGTH: (
         "length",
-        # Anthropic and Gemini; Mistral, whose context is full; watsonx, Zhipu, Aleph Alpha.
-        *("max_tokens", "max_output_tokens", "model_length", "token_limit"),
-        *("model_context_window_exceeded", "maximum_tokens"),
+        # Anthropic and Gemini; watsonx, Zhipu, Aleph Alpha.
+        *("max_tokens", "max_output_tokens", "token_limit", "maximum_tokens"),
     ),
+    # Mistral and Anthropic.
+    Finish.CONTEXT: ("model_length", "model_context_window_exceeded"),
     Finish.TOOL: ("tool_calls", "function_call", "tool_call", "tool_use"),
     Finish.CONTENT_FILTER: (
         "content_filter",
         # Bedrock, Zhipu, Cohere, Gemini.
         *("content_filtered", "guardrail_intervened", "sensitive", "error_toxic"),
         *("safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"),
+        *("language", "image_safety", "image_prohibited_content", "image_recitation"),
     ),
     Finish.REFUSAL: ("refusal",),
 }

@@ -20,6 +20,14 @@ _HARMLESS = frozenset(
 )  # fmt: skip
 
 
+#: Fields that say again what the request itself says, in one protocol's own name for it.
+_SAID_TWICE = {
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "thinking": "reasoning_effort",
+}
+
+
 def foreign_fields(request: ChatRequest, *protocols: str) -> Iterator[str]:
     """A clause for each field of other protocols' that would be left out. `protocols`: those whose
     extras a lane reads."""
@@ -27,8 +35,13 @@ def foreign_fields(request: ChatRequest, *protocols: str) -> Iterator[str]:
         return
     for protocol, fields in request.extras.items():
         for name, value in fields.items():
-            if name not in _HARMLESS and value is not None:
+            if name not in _HARMLESS and value is not None and not _is_said(request, name):
                 yield (
                     f"request.extras.{protocol}.{name}: is said for protocol {protocol} alone (say "
                     f"it in request.extras.{protocols[0]}, which may be empty, to leave it out)"
                 )
+
+
+def _is_said(request: ChatRequest, name: str) -> bool:
+    own = _SAID_TWICE.get(name)
+    return own is not None and getattr(request, own) is not None

@@ -1,11 +1,14 @@
 """Protocols by name: those that come with Tollway, and a third party's by entry point."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from tollway_workers.config.shape.protocols import BUILT_IN, GROUP
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import ConfigError, ConfigMistake
 from tollway_workers.providers.wire_format import WireFormat
 
@@ -25,6 +28,19 @@ def wire_format(protocol: str) -> WireFormat:
     if not isinstance(found, WireFormat):
         raise _unusable(protocol, "is no WireFormat")
     return found
+
+
+def check_protocols(providers: Mapping[str, ProviderSettings]) -> None:
+    """Raise ConfigError, with every mistake, where a provider's protocol cannot be used."""
+    mistakes: list[ConfigMistake] = []
+    for name, provider in providers.items():
+        try:
+            wire_format(provider.protocol)
+        except ConfigError as error:
+            key = f"providers.{name}.protocol"
+            mistakes += (replace(mistake, key=key) for mistake in error.mistakes)
+    if mistakes:
+        raise ConfigError.of(*mistakes)
 
 
 def _installed(protocol: str) -> Any:

@@ -61,6 +61,8 @@ class Profile:
     developer_role: bool = True
     #: Fields of a request that have another name there.
     renamed: tuple[tuple[str, str], ...] = ()
+    #: Whether a part of a prompt may say that it is to be cached (Anthropic's `cache_control`).
+    cache_marks: bool = True
     #: Whether prompt tokens read from its cache count in its limits.
     counts_cached: bool = True
 
@@ -70,6 +72,7 @@ UNKNOWN = Profile()
 PROFILES: Mapping[ProfileName, Profile] = {
     "openai": Profile(
         hosts=("api.openai.com",),
+        cache_marks=False,
         protocols=("openai", "responses"),
         limit_field="max_completion_tokens",
         # Padding that hides lengths from who watches the line; it costs a fifth of the bytes.
@@ -77,6 +80,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ),
     "azure": Profile(
         hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+        cache_marks=False,
         protocols=("openai", "responses"),
         limit_field="max_completion_tokens",
         token_rule="sum",  # noqa: S106 - as above
@@ -100,6 +104,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ),
     "groq": Profile(
         hosts=("api.groq.com",),
+        cache_marks=False,
         limit_field="max_completion_tokens",
         token_rule="sum",  # noqa: S106 - as above
         requests_by_day=True,
@@ -107,6 +112,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ),
     "together": Profile(
         hosts=("api.together.xyz", "api.together.ai"),
+        cache_marks=False,
         limit_field="max_tokens",
         developer_role=False,
     ),
@@ -118,12 +124,14 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ),
     "deepseek": Profile(
         hosts=("api.deepseek.com",),
+        cache_marks=False,
         limit_field="max_tokens",
         structured_output="json_object",
         developer_role=False,
     ),
     "mistral": Profile(
         hosts=("api.mistral.ai",),
+        cache_marks=False,
         limit_field="max_tokens",
         # It refuses fields that it does not know.
         asks_for_usage=False,

@@ -166,11 +166,6 @@ def _fields(parsed: Any, message: str) -> Iterator[str]:
 def _words(error: JsonObject) -> Iterator[str]:
     inner = _object(error.get("innererror"))
     metadata = _object(error.get("metadata"))
-    reasons = [
-        each.get("reason")
-        for each in _list(error.get("details"))
-        if isinstance(each, dict) and str(each.get("@type")).endswith("google.rpc.ErrorInfo")
-    ]
     kind = error.get("__type")
     for value in (
         # Anthropic's own, which says more than its type.
@@ -183,12 +178,23 @@ def _words(error: JsonObject) -> Iterator[str]:
         error.get("type"),
         error.get("status"),
         kind.rpartition("#")[2] if isinstance(kind, str) else None,
-        *reasons,
+        *_google_words(error),
     ):
         word = value.strip().lower() if isinstance(value, str) else ""
         # `type` may be a problem's address (RFC 9457), `code` a sentence.
         if word and not word.isdecimal() and " " not in word and "/" not in word:
             yield word
+
+
+def _google_words(error: JsonObject) -> Iterator[Any]:
+    """The reason, and the ids of the quotas that are used up, of Google's list of details."""
+    for each in _list(error.get("details"))[:_MOST_ITEMS]:
+        kind = str(each.get("@type")) if isinstance(each, dict) else ""
+        if kind.endswith("google.rpc.ErrorInfo"):
+            yield each.get("reason")
+        elif kind.endswith("google.rpc.QuotaFailure"):
+            for violation in _list(each.get("violations"))[:_MOST_ITEMS]:
+                yield _object(violation).get("quotaId")
 
 
 def _number(error: JsonObject) -> int | None:

@@ -46,6 +46,7 @@ WORD_CLASSES: dict[str, FailureClass] = {
     "content_filter": FailureClass.CONTENT_POLICY,
     "responsibleaipolicyviolation": FailureClass.CONTENT_POLICY,
     "invalid_prompt": FailureClass.CONTENT_POLICY,
+    "image_content_policy_violation": FailureClass.CONTENT_POLICY,
     "bio_policy": FailureClass.CONTENT_POLICY,
     "refusal": FailureClass.CONTENT_POLICY,
     "insufficient_quota": FailureClass.QUOTA_EXHAUSTED,

@@ -6,13 +6,19 @@ Together, OpenRouter and DeepSeek make of it: anything may be missing, null or o
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
-from tollway_schemas.usage import PICO_PER_USD, Usage
+from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, is_too_deep
-from tollway_workers.providers.answer_body import count, error_in, malformed, read_answer, word
+from tollway_workers.providers.answer_body import (
+    count,
+    error_in,
+    malformed,
+    read_answer,
+    reported_cost,
+    word,
+)
 from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.finish_reason import read_finish
 from tollway_workers.providers.openai.errors import (
@@ -125,14 +131,7 @@ def _usage(parsed: JsonObject) -> Usage | None:
         input_cache_write_1h=0,
         output_total=count(answer),
         reasoning=count(answer_details.get("reasoning_tokens")),
-        cost_reported=_cost(usage.get("cost")),
+        cost_reported=reported_cost(usage.get("cost")),
         service_tier=word(parsed.get("service_tier")),
         estimated=False,
     )
-
-
-def _cost(dollars: Any) -> int | None:
-    """OpenRouter says what a call cost, in US dollars."""
-    if type(dollars) not in (int, float) or not 0 <= dollars < 1e6:
-        return None
-    return int(Decimal(str(dollars)) * PICO_PER_USD)

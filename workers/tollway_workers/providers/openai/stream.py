@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tollway_workers.job.readable_json import encoded
-from tollway_workers.providers.event_data import data_of, whole_json
 from tollway_workers.providers.http.sse import Event
+from tollway_workers.providers.json_events import JsonEvents
 from tollway_workers.providers.wire_format import BrokenStream
 
 JsonObject = dict[str, Any]
@@ -27,8 +27,6 @@ _USUAL = frozenset(
      "obfuscation")
 )  # fmt: skip
 
-_DONE = b"[DONE]"
-
 
 class _Pieces(list[str]):
     """A text that is still growing: adding to a string would copy it each time."""
@@ -37,15 +35,15 @@ class _Pieces(list[str]):
 class ChunkStream:
     """The completion as far as its chunks have come (an `AnswerStream`).
 
-    State: `_envelope` and `_choices` (joined), `_error` (the object that ended it), `_broken`
-    (a chunk was not JSON), `ended`, `size`.
+    State: `_envelope` and `_choices` (joined), `_error` (the object that ended it), `_events`,
+    `ended`, `size`.
     """
 
     def __init__(self) -> None:
         self._envelope: JsonObject = {}
         self._choices: dict[int, _Choice] = {}
         self._error: JsonObject | None = None
-        self._broken = False
+        self._events = JsonEvents()
         self.ended = False
         self.size = 0
 
@@ -55,23 +53,13 @@ class ChunkStream:
         Raises BrokenStream at what follows a chunk that could not be read.
         """
         spoke = False
-        for data in data_of(event):
+        for chunk, size in self._events.read(event):
             if self.ended:
                 break
-            if self._broken:
-                raise BrokenStream("a chunk of the stream is not JSON")
-            if data.strip() == _DONE:
-                self.ended = True
-                break
-            try:
-                chunk = whole_json(data)
-            except ValueError:
-                # The last one was cut; whether the answer was too is seen by its finish reason.
-                self._broken = True
-                continue
             if isinstance(chunk, dict):
                 is_error = event.kind == b"error" and not chunk.get("error")
-                spoke |= self._add({"error": chunk} if is_error else chunk, len(data))
+                spoke |= self._add({"error": chunk} if is_error else chunk, size)
+        self.ended |= self._events.done
         return spoke
 
     @property

@@ -8,9 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from tollway_schemas import Answer, Reply, Usage
-from tollway_workers.cli.batch.batch import MODEL_LABEL
+from tollway_workers.cli.batch.forms.said import JsonObject, finish_of, model_named
+from tollway_workers.providers.base import Finish
 
-JsonObject = dict[str, Any]
+#: Why a model stopped, in the words of this form.
+_FINISHES = {
+    Finish.LENGTH: "length",
+    Finish.CONTEXT: "length",
+    Finish.TOOL: "tool_calls",
+    Finish.CONTENT_FILTER: "content_filter",
+    Finish.REFUSAL: "content_filter",
+}
 
 
 def chat_completion(reply: Reply, answer: Answer) -> JsonObject:
@@ -18,7 +26,7 @@ def chat_completion(reply: Reply, answer: Answer) -> JsonObject:
     said = _said(answer)
     choice = _choices(said)[0] if said else {}
     last = reply.attempts[-1] if reply.attempts else None
-    model = reply.model or reply.labels.get(MODEL_LABEL) or reply.route
+    model = model_named(reply)
     created = said.get("created")
     return {
         **said,
@@ -32,8 +40,7 @@ def chat_completion(reply: Reply, answer: Answer) -> JsonObject:
                 "index": 0,
                 "message": _message(answer, _object(choice.get("message"))),
                 "logprobs": choice.get("logprobs"),
-                "finish_reason": answer.finish_reason
-                or ("tool_calls" if answer.tool_calls else "stop"),
+                "finish_reason": _finish(answer, said),
             }
         ],
         "usage": _usage((last and last.usage) or reply.usage, said.get("usage")),
@@ -56,6 +63,13 @@ def beside_the_completion(answer: Answer) -> JsonObject:
     if answer.body_elsewhere is not None:
         beside["body_elsewhere"] = answer.body_elsewhere.model_dump(mode="json")
     return beside
+
+
+def _finish(answer: Answer, said: JsonObject) -> str:
+    """The provider's own word where that is a chat completion's."""
+    if answer.finish_reason and (said or answer.body is None):
+        return answer.finish_reason
+    return _FINISHES.get(finish_of(answer), "stop")
 
 
 def _said(answer: Answer) -> JsonObject:

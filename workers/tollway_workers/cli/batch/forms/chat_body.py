@@ -5,16 +5,10 @@ refused. Body fields: https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any
 
 from tollway_schemas import ChatRequest, InvalidValue, OutputSchema
-from tollway_schemas.faults import Fault, sentence
-from tollway_schemas.model import Record
-
-R = TypeVar("R", bound=Record)
+from tollway_workers.cli.batch.forms.body import Body, listed, record_of
 
 _BODY = ("body",)
 _FORMAT = ("body", "response_format", "json_schema")
@@ -35,16 +29,7 @@ _READ = {"model", "n", "stream", "stream_options", "max_tokens", "max_completion
 _READ |= {"response_format", "stop", *_SAME}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatBody:
-    """A body that could be read. `model` is the line's own word."""
-
-    model: str | None
-    request: ChatRequest
-    output: OutputSchema | None
-
-
-def read_body(body: Mapping[str, Any]) -> ChatBody:
+def read_body(body: Mapping[str, Any]) -> Body:
     """The request in `body`. Raises InvalidValue, which names the field and quotes no value."""
     model = body.get("model")
     if model is not None and not isinstance(model, str):
@@ -59,8 +44,8 @@ def read_body(body: Mapping[str, Any]) -> ChatBody:
         "extras": {"openai": passed_through} if passed_through else {},
     }
     limit = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
-    request = _record(ChatRequest, fields, _BODY, {"max_output_tokens": limit})
-    return ChatBody(model, request, _output(body.get("response_format")))
+    request = record_of(ChatRequest, fields, _BODY, {"max_output_tokens": limit})
+    return Body(model, request, _output(body.get("response_format")))
 
 
 def _refuse_what_a_batch_cannot_do(body: Mapping[str, Any]) -> None:
@@ -101,7 +86,7 @@ def _output(wanted: Any) -> OutputSchema | None:
     kind = wanted.get("type")
     allowed = {"type", "json_schema"} if kind == "json_schema" else {"type"}
     if unknown := wanted.keys() - allowed:
-        raise InvalidValue(f"body.response_format: has unknown fields ({_names(unknown)})")
+        raise InvalidValue(f"body.response_format: has unknown fields ({listed(unknown)})")
     if kind == "text":
         return None
     if kind == "json_object":
@@ -116,37 +101,7 @@ def _schema(given: Any) -> OutputSchema:
     if not isinstance(given, dict) or given.get("schema") is None or given.get("name") is None:
         raise InvalidValue(f"{where}: must be an object with name and schema")
     if unknown := given.keys() - {"name", "description", "schema", "strict"}:
-        raise InvalidValue(f"{where}: has unknown fields ({_names(unknown)})")
+        raise InvalidValue(f"{where}: has unknown fields ({listed(unknown)})")
     fields = {name: value for name, value in given.items() if name != "schema"}
     fields["json_schema"] = given["schema"]
-    return _record(OutputSchema, fields, _FORMAT, {"json_schema": "schema"})
-
-
-def _record(
-    model: type[R], fields: Mapping[str, Any], where: tuple[str, ...], names: Mapping[str, str]
-) -> R:
-    """The record of these fields; `names` says what those are called in the file that are not."""
-    try:
-        return model.model_validate_json(
-            orjson.dumps({name: value for name, value in fields.items() if value is not None})
-        )
-    except InvalidValue as error:
-        raise InvalidValue(
-            sentence(_named(fault, where, names) for fault in error.faults)
-        ) from None
-    except TypeError:
-        # orjson's "Recursion limit reached", the only way JSON that was read cannot be written.
-        raise InvalidValue(f"{'.'.join(where)}: is nested too deep") from None
-
-
-def _named(fault: Fault, where: tuple[str, ...], names: Mapping[str, str]) -> Fault:
-    """A fault at the place that it has in the file."""
-    if not fault.path:
-        return fault.under(*where)
-    first = names.get(str(fault.path[0]), fault.path[0])
-    return Fault((*where, first, *fault.path[1:]), fault.problem)
-
-
-def _names(names: set[str]) -> str:
-    """The first few, cut: a field's name may be a whole prompt by mistake."""
-    return ", ".join(repr(name[:40]) for name in sorted(names)[:3])
+    return record_of(OutputSchema, fields, _FORMAT, {"json_schema": "schema"})
