@@ -5,7 +5,7 @@ import typer
 
 from tollway.dead_letters import Filter, Found, Overview
 from tollway.dead_letters.entry import Opened, is_named, name_of, open_record
-from tollway_schemas import Attempt, DeadLetter, Failure, FailureClass, Mark, Origin, headers
+from tollway_schemas import Attempt, DeadLetter, Failure, FailureClass, Fate, Mark, Origin, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
 from tollway_workers.cli.dead_letters.page import entry_facts, raw_text, show_entry, show_overview
@@ -173,6 +173,20 @@ def test_a_list_shows_no_prompt_and_no_control_character(
     assert "2 dead letters in tollway.dead-letters, 2 likely causes" in shown
     assert "2Jb" not in shown
     assert not {"\x1b", "\x07"} & set(shown)
+
+
+def test_a_mark_that_was_taken_back_is_shown_with_who_did_that_and_no_generation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened = open_record(letter())
+    mark = Mark(
+        letter=opened.entry.name, fate=Fate.UNMARKED, at=NOON, by="me@here", next_generation=2
+    )
+
+    show_entry(found_of(opened, mark), [1])
+
+    said = capsys.readouterr().out
+    assert "  unmarked     2026-01-01 12:00:00 UTC by me@here\n" in said, said
 
 
 @pytest.mark.parametrize("record", [letter(), raw(), LoggedRecord(("t", 1), 1, None, b"\x1b[5m")])

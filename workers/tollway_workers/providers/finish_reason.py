@@ -20,10 +20,11 @@ _WORDS: dict[Finish, tuple[str, ...]] = {
     ),
     Finish.LENGTH: (
         "length",
-        # Anthropic and Gemini; Mistral, whose context is full; watsonx, Zhipu, Aleph Alpha.
-        *("max_tokens", "max_output_tokens", "model_length", "token_limit"),
-        *("model_context_window_exceeded", "maximum_tokens"),
+        # Anthropic and Gemini; watsonx, Zhipu, Aleph Alpha.
+        *("max_tokens", "max_output_tokens", "token_limit", "maximum_tokens"),
     ),
+    # Mistral and Anthropic.
+    Finish.CONTEXT: ("model_length", "model_context_window_exceeded"),
     Finish.TOOL: ("tool_calls", "function_call", "tool_call", "tool_use"),
     Finish.CONTENT_FILTER: (
         "content_filter",

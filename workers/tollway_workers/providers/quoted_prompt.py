@@ -33,11 +33,11 @@ _DOTS = re.compile(r"\.{3,}|\u2026")
 #: repeats one of them is about it.
 _NOT_PROMPTS = frozenset(
     {
-        "model", "role", "type", "name", "id", "tool_call_id", "response_format", "required",
-        "enum", "const", "$ref", "pattern", "format", "reasoning_effort", "tool_choice", "detail",
-        "service_tier", "stop", "stop_sequences", "stopSequences", "call_id", "effort", "mode",
-        "mimeType", "media_type", "responseMimeType", "thinkingLevel", "inlineData",
-        "thoughtSignature",
+        "model", "role", "type", "name", "id", "tool_call_id", "tool_use_id", "response_format",
+        "required", "enum", "const", "$ref", "pattern", "format", "reasoning_effort", "detail",
+        "tool_choice", "service_tier", "stop", "stop_sequences", "stopSequences", "call_id",
+        "effort", "mode", "mimeType", "media_type", "responseMimeType", "thinkingLevel",
+        "inlineData", "thoughtSignature",
     }
 )  # fmt: skip
 #: Objects of a caller's own, where no name is the protocol's: what calls of functions are given,

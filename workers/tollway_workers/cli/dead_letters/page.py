@@ -219,7 +219,9 @@ def _facts(entry: Entry) -> dict[str, str]:
 
 def _mark_text(mark: Mark) -> str:
     """When, by whom, and what was said of it."""
-    to = f", as generation {mark.next_generation}" if mark.next_generation else ""
+    # Without the route of a job, it says what was published before.
+    is_of_a_job = mark.next_generation is not None and mark.next_route is not None
+    to = f", as generation {mark.next_generation}" if is_of_a_job else ""
     route = f" on route {on_one_line(mark.next_route)}" if mark.next_route else ""
     why = f": {on_one_line(mark.why)}" if mark.why else ""
     return f"{_when(mark.at)} UTC by {on_one_line(mark.by)}{to}{route}{why}"

@@ -22,6 +22,7 @@ _READ = ("text", "tool_use")
 _STOPS = {
     Finish.TOOL: "tool_use",
     Finish.LENGTH: "max_tokens",
+    Finish.CONTEXT: "model_context_window_exceeded",
     Finish.REFUSAL: "refusal",
     Finish.CONTENT_FILTER: "refusal",
 }

@@ -14,6 +14,7 @@ from tollway_workers.providers.base import Finish
 #: Why a model stopped, in the words of this form.
 _FINISHES = {
     Finish.LENGTH: "length",
+    Finish.CONTEXT: "length",
     Finish.TOOL: "tool_calls",
     Finish.CONTENT_FILTER: "content_filter",
     Finish.REFUSAL: "content_filter",
