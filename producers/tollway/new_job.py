@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Generic, Literal
 from uuid import uuid4
 
@@ -63,6 +64,12 @@ class NewJob(Generic[T]):
     max_age: timedelta | float | None = None
     """How old an answer may be that is given again, in seconds or as a timedelta; as its route says
     if absent."""
+    max_cost_usd: Decimal | float | str | None = None
+    """Most US dollars that its calls may cost together; it fails with `budget_exceeded` before a
+    call that might pass it."""
+    run_budget_usd: Decimal | float | str | None = None
+    """Most US dollars that all jobs of its `run` may cost together, whoever enqueues them; the
+    first job that states it decides."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Record headers that pass through to the reply, such as W3C `traceparent`."""
 
@@ -95,12 +102,16 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
         "no_cache": new.no_cache or None,
         "no_store": new.no_store or None,
         "max_age": _seconds(new.max_age),
+        "max_cost_usd": _usd("max_cost_usd", new.max_cost_usd),
+        "run_budget_usd": _usd("run_budget_usd", new.run_budget_usd),
         "reply_to": reply_to,
     }
     try:
         job = Job(**fields)
     except InvalidValue as error:
         raise InvalidNewJob(f"the job is not valid: {error}") from None
+    if job.run_budget_usd is not None and job.run is None:
+        raise InvalidNewJob("run_budget_usd: says nothing without a run: give one")
     if (found := no_json_of(_open_fields(job))) is not None:
         # Encoded, it would be null, or a dead letter that nobody can reply to.
         raise InvalidNewJob(f"the job is not valid: {found}")
@@ -146,6 +157,18 @@ def _accept(wanted: Iterable[Provenance | str] | None) -> tuple[Provenance, ...]
 
 def _seconds(wanted: timedelta | float | None) -> float | None:
     return wanted.total_seconds() if isinstance(wanted, timedelta) else wanted
+
+
+def _usd(name: str, given: Decimal | float | str | None) -> Decimal | None:
+    if given is None:
+        return None
+    try:
+        usd = Decimal(str(given))
+    except ArithmeticError:
+        usd = Decimal("NaN")
+    if not usd.is_finite() or usd < 0:
+        raise InvalidNewJob(f"{name}: must be an amount of US dollars, such as 2.50")
+    return usd
 
 
 def _deadline(wanted: timedelta | datetime | None, priority: Priority, now: datetime) -> datetime:

@@ -8,12 +8,17 @@
 
 The producer is the real JobProducer; only its transport is not Kafka. Answers are not held to the
 job's JSON Schema (a real fleet does that), but `result()` validates them where `output` is a type.
+
+`ProtocolContract` is for who writes a protocol of their own: the suite that it has to pass. It is
+`tollway_workers.testing.ProtocolContract`, and needs the fleet (`tollway[workers]`) and pytest,
+which nothing else here does: it is imported only when it is asked for.
 """
 
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import BaseModel
@@ -36,6 +41,16 @@ from tollway_schemas import (
     codec,
     keys,
 )
+
+if TYPE_CHECKING:
+    ProtocolContract: Any
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name != "ProtocolContract":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module("tollway_workers.testing").ProtocolContract
+
 
 #: What a route answers: text, JSON, a pydantic object, a failure, or a whole reply.
 Scripted = str | dict[str, Any] | list[Any] | BaseModel | Failure

@@ -14,6 +14,7 @@ from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job
+from tollway_schemas.ledger import LedgerClosing, LedgerEntry, LedgerPresence, LedgerSum
 from tollway_schemas.mark import Mark
 from tollway_schemas.model import Record
 from tollway_schemas.reply import Reply
@@ -29,6 +30,10 @@ RECORDS: dict[str, type[Record]] = {
     "cache-forget": Forget,
     "command": Command,
     "heartbeat": Heartbeat,
+    "ledger-entry": LedgerEntry,
+    "ledger-closing": LedgerClosing,
+    "ledger-sum": LedgerSum,
+    "ledger-presence": LedgerPresence,
 }
 
 

@@ -54,6 +54,7 @@ class FailureClass(StrEnum):
     HOPS_EXHAUSTED = "hops_exhausted"
     WORKER_CRASHED = "worker_crashed"
     CANCELLED = "cancelled"
+    BUDGET_EXCEEDED = "budget_exceeded"
 
 
 class ErrorScope(StrEnum):

@@ -12,6 +12,7 @@ from tollway_schemas.patterns import JOB_ID, ROUTE_NAME, TOPIC_NAME
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.redrive import Redrive
 from tollway_schemas.request import ChatRequest, OutputSchema
+from tollway_schemas.usage import Usd
 
 #: The latest that a deadline may be. Topics keep jobs for twice as long, at the least.
 LONGEST_DEADLINE = timedelta(days=3, hours=12)
@@ -94,6 +95,12 @@ class Job(Record):
     """Whether its answer is given to this job alone, and remembered nowhere for another."""
     max_age: Annotated[float, Field(ge=0, le=MOST)] | None = None
     """Seconds that an answer which is given again may be old; as its route says if absent."""
+    max_cost_usd: Usd | None = None
+    """Most US dollars that its calls may cost together, of this generation; no call is made that
+    might pass it."""
+    run_budget_usd: Usd | None = None
+    """Most US dollars that all jobs of its `run` may cost together; the first job that states it
+    decides. Without a `run` it says nothing."""
     reply_to: ReplyAddress | None = None
     """Where the reply goes; the fleet's reply topic if absent."""
     redrive: Redrive | None = None

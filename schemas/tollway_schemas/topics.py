@@ -62,6 +62,11 @@ class TopicNames:
         return f"{self.prefix}.commands"
 
     @property
+    def ledger(self) -> str:
+        """What processes were granted of each budget. Written by the fleet alone."""
+        return f"{self.prefix}.ledger"
+
+    @property
     def heartbeats(self) -> str:
         """How each worker is, once a second."""
         return f"{self.prefix}.heartbeats"

@@ -1,5 +1,6 @@
 """Tokens and money of one call, or of all calls of a job."""
 
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
@@ -28,6 +29,14 @@ PicoUsd = Annotated[
 ]
 
 PICO_PER_USD = 10**12
+
+#: US dollars as people and services write them, down to a pico-USD; in records a decimal string.
+Usd = Annotated[Decimal, Field(ge=0, le=10**15, max_digits=27, decimal_places=12)]
+
+
+def pico_usd(usd: Decimal) -> int:
+    """Pico-USD of an amount of dollars."""
+    return int(usd * PICO_PER_USD)
 
 
 class Usage(Record):

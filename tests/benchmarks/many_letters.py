@@ -9,21 +9,18 @@ import argparse
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from processes import broker
 from rich.console import Console
+from watched import ran
 
 from tollway_schemas import (
     BadAnswer,
@@ -38,24 +35,11 @@ from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
 from tollway_workers.kafka.connect import quieten_client_logs
 
-TOLLWAY = (sys.executable, "-m", "tollway_workers.cli.entry", "dead-letters")
 PARTITIONS = 12
 CAUSES = 7
 #: Seconds for `groups` of 100,000, dead letters redriven a second, and MiB of the command.
 GROUPS_WITHIN, REDRIVEN, MEMORY = 20.0, 2_000.0, 300.0
 _FULL = 100_000
-#: Seconds between two looks at the command's memory.
-_LOOK = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """A command that has ended."""
-
-    seconds: float
-    #: MiB, the most that was seen.
-    memory: float
-    said: dict[str, Any]
 
 
 def letters(count: int, run: str) -> Iterator[DeadLetter]:
@@ -108,33 +92,14 @@ async def plant(servers: str, names: TopicNames, count: int) -> None:
         await asyncio.gather(*written)
 
 
-def ran(servers: str, names: TopicNames, *arguments: str) -> Ran:
-    """Run `tollway dead-letters` to its end, and watch it."""
-    where = ("--bootstrap-servers", servers, "--prefix", names.prefix, "--json")
-    began, most = time.monotonic(), 0.0
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryDirectory() as folder:
-        process = psutil.Popen([*TOLLWAY, *arguments, *where], stdout=out, cwd=folder)
-        while process.poll() is None:
-            try:
-                most = max(most, process.memory_info().rss / 2**20)
-            except psutil.NoSuchProcess:
-                break
-            time.sleep(_LOOK)
-        seconds = time.monotonic() - began
-        if process.wait() != 0:
-            raise subprocess.CalledProcessError(process.returncode, arguments)
-        out.seek(0)
-        return Ran(seconds=seconds, memory=most, said=json.load(out))
-
-
 def measure(servers: str, count: int, console: Console) -> dict[str, float]:
     """All figures."""
     names = TopicNames(f"bench-letters-{os.getpid()}")
     asyncio.run(plant(servers, names, count))
-    groups = ran(servers, names, "groups")
-    redriven = ran(servers, names, "redrive", "--yes")
-    free = ran(servers, names, "unmark", "--yes")
-    revalidated = ran(servers, names, "redrive", "--yes", "--revalidate")
+    groups = ran(servers, names, "dead-letters", "groups")
+    redriven = ran(servers, names, "dead-letters", "redrive", "--yes")
+    free = ran(servers, names, "dead-letters", "unmark", "--yes")
+    revalidated = ran(servers, names, "dead-letters", "redrive", "--yes", "--revalidate")
     console.print(
         f"{count:,} dead letters: {len(groups.said['groups'])} groups in {groups.seconds:.1f} s "
         f"({groups.memory:.0f} MiB); redriven in {redriven.seconds:.1f} s, "

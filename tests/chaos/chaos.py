@@ -14,6 +14,7 @@ from pathlib import Path
 
 import again
 import brokers
+import budgets
 import cancel
 import churn
 import deploy
@@ -54,6 +55,7 @@ GROUPS: dict[str, dict[str, Scenario]] = {
         "cancel": cancel.cancel,
         "zombie": zombie.zombie,
         "fairness": fairness.fairness,
+        "budgets": budgets.budgets,
     },
     "strangers": {"hostile": hostile.hostile},
     "outages": {"outage": outage.outage, "ladder": steps_down.ladder, "ramp": ramp.ramp},

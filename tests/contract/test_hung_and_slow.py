@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytest
+from raw_server import CHUNKED, WORDS, Words, Write, chunk, serving
 from samples import lane
 
 from tollway_schemas.failure import FailureClass
@@ -143,140 +144,100 @@ async def test_a_cancelled_stream_closes_its_connection() -> None:
 
 # ------------------------------------------------------------------------ servers without an end
 
-Write = Callable[[bytes], Awaitable[None]]
-Serve = Callable[[Write], Awaitable[None]]
+#: What a server does, in the words of a protocol.
+Does = Callable[[Write, Words], Awaitable[None]]
 
-_WHOLE = b'{"choices":[{"message":{"content":"whole"},"finish_reason":"stop"}]}'
-_OK = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(_WHOLE), _WHOLE)
-_CHUNKED = b"HTTP/1.1 200 OK\r\n%b\r\ntransfer-encoding: chunked\r\n\r\n"
-_EVENTS = _CHUNKED % b"content-type: text/event-stream"
-_JSON = _CHUNKED % b"content-type: application/json"
-_TOKEN = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n'
+_EVENTS = CHUNKED % b"content-type: text/event-stream"
+_JSON = CHUNKED % b"content-type: application/json"
 _MEBIBYTE = b"x" * 2**20
 _BOMB = gzip.compress(b"\0" * 2**26, mtime=0)
-_BOMB_OF_EVENTS = gzip.compress(_TOKEN % (b"0" * 500) * 2**17, mtime=0)
-
-
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-class _Server:
-    """A server whose first call meets `serve`; every other one gets an answer."""
-
-    def __init__(self, serve: Serve) -> None:
-        self._serve = serve
-        self._calls = 0
-        self.connections: set[asyncio.Task[None]] = set()
-
-    def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._answer(reader, writer))
-        self.connections.add(task)
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async def write(data: bytes) -> None:
-            writer.write(data)
-            await writer.drain()
-
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
-                await reader.readexactly(length)
-                self._calls += 1
-                await (self._serve(write) if self._calls == 1 else write(_OK))
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            writer.transport.abort()
+_BOMBS = {
+    words.protocol: gzip.compress(words.token % (b"0" * 500) * 2**17, mtime=0) for words in WORDS
+}
+_EACH = pytest.mark.parametrize("words", WORDS, ids=[words.protocol for words in WORDS])
 
 
 @asynccontextmanager
-async def _serving(serve: Serve, config: LaneConfig = _LANE) -> AsyncIterator[Provider]:
-    served = _Server(serve)
-    server = await asyncio.start_server(served.connect, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    settings = ProviderSettings(base_url=f"http://127.0.0.1:{port}/v1")
-    provider = ProviderRegistry({"p": settings}).open(config)
-    try:
+async def _serving(does: Does, words: Words, config: LaneConfig = _LANE) -> AsyncIterator[Provider]:
+    async def serve(write: Write) -> None:
+        await does(write, words)
+
+    async with serving(serve, replace(config, protocol=words.protocol), words) as provider:
         yield provider
-    finally:
-        await provider.aclose()
-        server.close()
-        for task in served.connections:
-            task.cancel()
-        await asyncio.gather(*served.connections)
 
 
-async def _a_body_of_100_mb(write: Write) -> None:
+async def _a_body_of_100_mb(write: Write, _words: Words) -> None:
     await write(b"HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n")
     for _ in range(100):
         await write(_MEBIBYTE)
 
 
-async def _chunks_of_a_mebibyte(write: Write) -> None:
+async def _chunks_of_a_mebibyte(write: Write, _: Words) -> None:
     await write(_JSON)
     while True:
-        await write(_chunk(b'{"a":"' + _MEBIBYTE))
+        await write(chunk(b'{"a":"' + _MEBIBYTE))
 
 
-async def _a_bomb(write: Write) -> None:
-    await write(_CHUNKED % b"content-type: application/json\r\ncontent-encoding: gzip")
+async def _a_bomb(write: Write, _: Words) -> None:
+    await write(CHUNKED % b"content-type: application/json\r\ncontent-encoding: gzip")
     while True:
-        await write(_chunk(_BOMB))
+        await write(chunk(_BOMB))
 
 
-async def _a_bomb_of_events(write: Write) -> None:
-    await write(_CHUNKED % b"content-type: text/event-stream\r\ncontent-encoding: gzip")
-    await write(_chunk(_BOMB_OF_EVENTS))
+async def _a_bomb_of_events(write: Write, words: Words) -> None:
+    await write(CHUNKED % b"content-type: text/event-stream\r\ncontent-encoding: gzip")
+    await write(chunk(_BOMBS[words.protocol]))
 
 
-async def _headers_without_end(write: Write) -> None:
+async def _headers_without_end(write: Write, _: Words) -> None:
     await write(b"HTTP/1.1 200 OK\r\n")
     while True:
         await write(b"".join(b"x-%d: %b\r\n" % (n, b"y" * 200) for n in range(100)))
 
 
-async def _one_header_without_end(write: Write) -> None:
+async def _one_header_without_end(write: Write, _: Words) -> None:
     await write(b"HTTP/1.1 200 OK\r\nx: ")
     while True:
         await write(_MEBIBYTE)
 
 
-async def _a_line_without_end(write: Write) -> None:
-    await write(_EVENTS + _chunk(b"data: "))
+async def _a_line_without_end(write: Write, _: Words) -> None:
+    await write(_EVENTS + chunk(b"data: "))
     while True:
-        await write(_chunk(_MEBIBYTE))
+        await write(chunk(_MEBIBYTE))
 
 
-async def _tokens_without_end(write: Write) -> None:
+async def _tokens_without_end(write: Write, words: Words) -> None:
     await write(_EVENTS)
     while True:
-        await write(_chunk(_TOKEN % (b"0" * 1_000) * 100))
+        await write(chunk(words.token % (b"0" * 1_000) * 100))
 
 
-async def _empty_tokens_without_end(write: Write) -> None:
+async def _empty_tokens_without_end(write: Write, words: Words) -> None:
     await write(_EVENTS)
     while True:
-        await write(_chunk(_TOKEN % b"" * 1_000))
+        await write(chunk(words.token % b"" * 1_000))
         await asyncio.sleep(0.001)
 
 
-async def _comments_without_end(write: Write) -> None:
-    await write(_EVENTS + _chunk(_TOKEN % b"once"))
+async def _comments_without_end(write: Write, words: Words) -> None:
+    await write(_EVENTS + chunk(words.token % b"once"))
     while True:
-        await write(_chunk(b": PROCESSING\n\n"))
+        await write(chunk(b": PROCESSING\n\n"))
         await asyncio.sleep(0.01)
 
 
-async def _blanks_without_end(write: Write) -> None:
+async def _blanks_without_end(write: Write, _: Words) -> None:
     await write(_JSON)
     while True:
-        await write(_chunk(b"\n"))
+        await write(chunk(b"\n"))
         await asyncio.sleep(0.01)
 
 
+@_EACH
 @pytest.mark.parametrize("stream", ["always", "never"])
 @pytest.mark.parametrize(
-    ("serve", "ends"),
+    ("does", "ends"),
     [
         (_a_body_of_100_mb, Class.BAD_OUTPUT),
         (_chunks_of_a_mebibyte, Class.BAD_OUTPUT),
@@ -290,9 +251,9 @@ async def _blanks_without_end(write: Write) -> None:
     ],
 )
 async def test_what_never_ends_is_left_within_bounded_memory(
-    serve: Serve, ends: FailureClass, stream: Stream
+    does: Does, ends: FailureClass, stream: Stream, words: Words
 ) -> None:
-    async with _serving(serve, replace(_LANE, stream=stream)) as provider:
+    async with _serving(does, words, replace(_LANE, stream=stream)) as provider:
         tracemalloc.start()
         try:
             ended = await _call(provider, 1)
@@ -307,9 +268,10 @@ async def test_what_never_ends_is_left_within_bounded_memory(
     assert after.failure_class is None
 
 
-@pytest.mark.parametrize("serve", [_empty_tokens_without_end, _blanks_without_end])
-async def test_what_keeps_a_connection_alive_is_no_first_token(serve: Serve) -> None:
-    async with _serving(serve) as provider:
+@_EACH
+@pytest.mark.parametrize("does", [_empty_tokens_without_end, _blanks_without_end])
+async def test_what_keeps_a_connection_alive_is_no_first_token(does: Does, words: Words) -> None:
+    async with _serving(does, words) as provider:
         ended = await _call(provider, 1)
         after = await _call(provider, 2)
 
@@ -319,36 +281,35 @@ async def test_what_keeps_a_connection_alive_is_no_first_token(serve: Serve) -> 
 
 # ------------------------------------------------------------------- streams that are whole enough
 
-_STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 
-
-async def _no_end_after_done(write: Write) -> None:
-    await write(_EVENTS + _chunk(_TOKEN % b"whole" + _STOP + b"data: [DONE]\n\n"))
+async def _no_end_after_done(write: Write, words: Words) -> None:
+    await write(_EVENTS + chunk(words.token % b"whole" + words.stop + b"data: [DONE]\n\n"))
     await asyncio.Event().wait()
 
 
-async def _no_done(write: Write) -> None:
-    await write(_EVENTS + _chunk(_TOKEN % b"whole" + _STOP) + b"0\r\n\r\n")
+async def _no_done(write: Write, words: Words) -> None:
+    await write(_EVENTS + chunk(words.token % b"whole" + words.stop) + b"0\r\n\r\n")
 
 
-async def _silence_instead_of_done(write: Write) -> None:
-    await write(_EVENTS + _chunk(_TOKEN % b"whole" + _STOP))
+async def _silence_instead_of_done(write: Write, words: Words) -> None:
+    await write(_EVENTS + chunk(words.token % b"whole" + words.stop))
     await asyncio.Event().wait()
 
 
-async def _a_break_instead_of_done(write: Write) -> None:
-    await write(_EVENTS + _chunk(_TOKEN % b"whole" + _STOP))
+async def _a_break_instead_of_done(write: Write, words: Words) -> None:
+    await write(_EVENTS + chunk(words.token % b"whole" + words.stop))
     # What was sent is read before the connection breaks.
     await asyncio.sleep(0.05)
     raise ConnectionError
 
 
-async def _one_piece(write: Write) -> None:
-    await write(_OK)
+async def _one_piece(write: Write, words: Words) -> None:
+    await write(words.ok)
 
 
+@_EACH
 @pytest.mark.parametrize(
-    "serve",
+    "does",
     [
         _no_end_after_done,
         _no_done,
@@ -357,11 +318,11 @@ async def _one_piece(write: Write) -> None:
         _one_piece,
     ],
 )
-async def test_an_answer_that_has_said_why_it_ends_is_whole(serve: Serve) -> None:
-    async with _serving(serve) as provider:
+async def test_an_answer_that_has_said_why_it_ends_is_whole(does: Does, words: Words) -> None:
+    async with _serving(does, words) as provider:
         completion = await _completed(provider)
 
-    assert (completion.text, completion.finish_reason) == ("whole", "stop")
+    assert (completion.text, completion.finish_reason) == ("whole", words.reason)
 
 
 async def _completed(provider: Provider) -> Completion:

@@ -23,7 +23,8 @@ from tollway_workers.errors import InvalidResult, ProviderError
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
-from tollway_workers.providers.registry import WIRE_FORMATS, ProviderRegistry
+from tollway_workers.providers.protocols import wire_format
+from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.validation.validator import ResultValidator
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="hi"),), max_output_tokens=100)
@@ -69,7 +70,7 @@ async def _given(answer: Answer, size: int, stream: Stream) -> Completion | Fail
     provider = HttpProvider(
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=lane(stream=stream),
-        wire=WIRE_FORMATS["openai"],
+        wire=wire_format("openai"),
         transport=server,
     )
     try:

@@ -86,7 +86,6 @@ _LANE = LaneConfig(
     connect_timeout=2.0,
     max_tokens_field="max_completion_tokens",
     structured_output="json_schema",
-    price=None,
 )
 
 

@@ -119,3 +119,16 @@ def test_a_mistake_is_explained_and_exit_code_2(arguments: list[str], said: str)
     assert result.returncode == 2
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_it_says_where_each_protocol_is() -> None:
+    help_text = subprocess.run(
+        [*_COMMAND, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    with _started() as (_, facts):
+        pass
+
+    ends = {name: url.removeprefix(facts["url"]) for name, url in facts["base_urls"].items()}
+    assert ends == {"openai": "/v1", "responses": "/v1", "anthropic": "/v1", "gemini": "/v1beta"}
+    for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages", ":generateContent"):
+        assert path in help_text

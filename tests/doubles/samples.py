@@ -14,6 +14,7 @@ from tollway_workers.clock import Clock
 from tollway_workers.config.shape.contract import Contract
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig
 from tollway_workers.config.shape.groups import LimitGroup, contract_of
+from tollway_workers.config.shape.price import price_list
 from tollway_workers.config.shape.provider import LimitSettings
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.progress import JobProgress
@@ -89,7 +90,7 @@ def lane(name: str = "main", **fields: Any) -> LaneConfig:
         "connect_timeout": 5.0,
         "max_tokens_field": "max_completion_tokens",
         "structured_output": "json_schema",
-        "price": None,
+        "prices": price_list(fields.pop("price", None), ()),
     }
     return LaneConfig(**{**given, **fields})
 

@@ -27,7 +27,7 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.outcome import Completed
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
-from tollway_workers.providers.registry import WIRE_FORMATS
+from tollway_workers.providers.protocols import wire_format
 from tollway_workers.validation.validator import ResultValidator
 
 _KEY = "kx-0123456789abcdef"
@@ -67,12 +67,13 @@ def _raw(part: bytes) -> list[tuple[bytes, bytes]]:
 
 
 @asynccontextmanager
-async def _responses() -> AsyncIterator[Run]:
+async def responses(protocol: str = "openai") -> AsyncIterator[Run]:
+    """Whatever a server of this protocol says is an answer, or a failure that tells no key."""
     transport, validator = _Scripted(), ResultValidator()
     provider = HttpProvider(
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=lane(),
-        wire=WIRE_FORMATS["openai"],
+        wire=wire_format(protocol),
         transport=transport,
         key=lambda: SecretStr(_KEY),
     )
@@ -95,13 +96,13 @@ async def _responses() -> AsyncIterator[Run]:
 
 
 @asynccontextmanager
-async def _streams() -> AsyncIterator[Run]:
+async def streams(protocol: str = "openai") -> AsyncIterator[Run]:
     """The same bytes mean the same, wherever they are cut."""
     transport, validator = _Scripted(), ResultValidator()
     provider = HttpProvider(
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=lane(stream="always", first_token_timeout=3.0, idle_timeout=3.0),
-        wire=WIRE_FORMATS["openai"],
+        wire=wire_format(protocol),
         transport=transport,
         key=lambda: SecretStr(_KEY),
     )
@@ -341,7 +342,7 @@ _ANSWER_TEXTS = (
 _ANSWERS = tuple((orjson.dumps(schema), text) for schema in _SCHEMAS for text in _ANSWER_TEXTS)
 
 TARGETS = (
-    Target(name="responses", seeds=_RESPONSES, opened=_responses),
-    Target(name="streams", seeds=_STREAMS, opened=_streams),
+    Target(name="responses", seeds=_RESPONSES, opened=responses),
+    Target(name="streams", seeds=_STREAMS, opened=streams),
     Target(name="answers", seeds=_ANSWERS, opened=_answers),
 )

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import from_protocols
 import from_providers
 import in_files
 import on_topics
@@ -32,7 +33,13 @@ from rich.table import Table
 from target import BOUNDS, Culprit, Progress, Target, fuzz
 
 TARGETS: dict[str, Target] = {
-    each.name: each for each in (*on_topics.TARGETS, *from_providers.TARGETS, *in_files.TARGETS)
+    each.name: each
+    for each in (
+        *on_topics.TARGETS,
+        *from_providers.TARGETS,
+        *from_protocols.TARGETS,
+        *in_files.TARGETS,
+    )
 }
 #: Seconds after which a case that is not done will never be.
 _HANGS = 30.0

@@ -46,12 +46,13 @@ def llm() -> Iterator[LocalLLM]:
         yield running
 
 
-def _provider(llm: LocalLLM, stream: Stream) -> Provider:
-    registry = ProviderRegistry({"p": ProviderSettings(base_url=llm.base_url)})
+def _provider(llm: LocalLLM, stream: Stream, protocol: str = "openai") -> Provider:
+    registry = ProviderRegistry({"p": ProviderSettings(base_url=llm.base_url, protocol=protocol)})
     return registry.open(
         lane(
             provider_name="p",
             model=llm.model,
+            protocol=protocol,
             stream=stream,
             max_tokens_field="max_tokens",
             profile=PROFILES["llama.cpp"],
@@ -102,6 +103,27 @@ async def test_an_answer_that_meets_its_limit_is_cut(llm: LocalLLM, stream: Stre
     assert completion.finish is Finish.LENGTH
     assert completion.usage is not None
     assert completion.usage.output_total == 8
+
+
+@pytest.mark.parametrize("stream", ["always", "never"])
+async def test_anthropic_s_messages_are_answered_and_counted(llm: LocalLLM, stream: Stream) -> None:
+    provider = _provider(llm, stream, "anthropic")
+    call = _call(provider, "Say hello.", 40)
+
+    completion = await provider.complete(call)
+    await provider.aclose()
+    # The server ends a connection after a stream, whatever it has said of keeping it.
+    other = _provider(llm, stream, "anthropic")
+    cut = await other.complete(_call(other, "Count from one to fifty.", 8))
+    await other.aclose()
+
+    assert completion.text
+    assert completion.finish in (Finish.STOP, Finish.LENGTH)
+    assert completion.usage is not None
+    assert completion.usage.input_total > 3
+    assert completion.usage.output_total > 0
+    assert call.received.streamed == (stream == "always")
+    assert cut.finish is Finish.LENGTH
 
 
 async def test_a_prompt_beyond_the_context_is_told_as_such(llm: LocalLLM) -> None:

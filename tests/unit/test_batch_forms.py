@@ -138,14 +138,6 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "one object": (json.dumps({"requests": REQUESTS}, indent=1).encode(), "under 'requests'"),
     "one object in a line": (orjson.dumps({"requests": REQUESTS}), "is one JSON object"),
-    "Anthropic's format": (
-        in_lines({"custom_id": "a", "params": {"model": "m", "messages": []}}),
-        "holds requests in Anthropic's batch format; each line must be",
-    ),
-    "Anthropic's, printed": (
-        json.dumps({"custom_id": "a", "params": {}}, indent=1).encode(),
-        "holds requests in Anthropic's batch format",
-    ),
     "Gemini's format": (
         in_lines({"key": "a", "request": {"contents": []}}),
         "holds requests in Gemini's batch format",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_schemas import InvalidValue
-from tollway_workers.cli.batch.chat_body import read_body
+from tollway_workers.cli.batch.forms.chat_body import read_body
 from tollway_workers.cli.batch.line import BadLine, BatchJob, read_line
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.provider import LimitSettings
@@ -160,7 +160,7 @@ def test_any_form_of_the_address_of_a_chat_completion_is_taken(url: str) -> None
 
 @pytest.mark.parametrize(
     "url",
-    ["/v1/completions", "/v1/notchat/xchat/completions", "/v1/responses", "http://[", 7, "", []],
+    ["/v1/completions", "/v1/notchat/xchat/completions", "/v1/messages", "http://[", 7, "", []],
 )
 def test_no_other_address_is(url: object) -> None:
     bad = read_line(1, line(url=url))
@@ -289,7 +289,6 @@ LANE = LaneConfig(
     connect_timeout=5,
     max_tokens_field=None,
     structured_output="json_schema",
-    price=None,
     stream="never",
 )
 

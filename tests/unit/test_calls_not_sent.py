@@ -23,7 +23,7 @@ from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.http.transport import AiohttpTransport
-from tollway_workers.providers.registry import WIRE_FORMATS
+from tollway_workers.providers.protocols import wire_format
 from tollway_workers.validation.validator import ResultValidator
 
 pytestmark = pytest.mark.both_loops
@@ -54,7 +54,7 @@ async def server() -> AsyncIterator[tuple[Server, HttpProvider]]:
     provider = HttpProvider(
         settings=ProviderSettings(base_url=f"http://127.0.0.1:{port}/v1"),
         lane=lane(),
-        wire=WIRE_FORMATS["openai"],
+        wire=wire_format("openai"),
         transport=AiohttpTransport(),
     )
     yield server, provider

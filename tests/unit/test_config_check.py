@@ -35,6 +35,14 @@ def test_a_plain_configuration_has_no_warning() -> None:
         (_price(output=5000), "lanes.l.price.output"),
         (_price(output=0.5), "lanes.l.price.output"),
         (_price(cached_input=1.5), "lanes.l.price.cached_input"),
+        (_price(cache_write_5m=0.25), "lanes.l.price.cache_write_5m"),
+        (_price(cache_write_1h=5000), "lanes.l.price.cache_write_1h"),
+        (_price(reasoning=5000), "lanes.l.price.reasoning"),
+        (_price(per_call=5), "lanes.l.price.per_call"),
+        (
+            {"prices": [{"valid_from": "2027-01-01", "input": 1.0, "output": 0.5}]},
+            "lanes.l.prices[0].output",
+        ),
     ],
 )
 def test_a_doubtful_lane_is_warned_of(lane: dict[str, Any], key: str) -> None:

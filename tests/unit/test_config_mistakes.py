@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,30 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("telemetry.host", "192.0.2.1", "telemetry.host", "no effect without telemetry.port"),
     ("lanes.l.price", 3, "lanes.l.price", "must be a table"),
     ("lanes.l.price", {"input": 1}, "lanes.l.price.output", "is missing"),
+    (
+        "lanes.l.price",
+        {"input": 1, "output": 1, "per_call": 1e-13},
+        "lanes.l.price.per_call",
+        "12 decimals",
+    ),
+    (
+        "lanes.l.prices",
+        [{"input": 1, "output": 1}],
+        "lanes.l.prices[0].valid_from",
+        "is missing",
+    ),
+    (
+        "lanes.l.prices",
+        [{"input": 1, "output": 1, "valid_from": "soon"}],
+        "lanes.l.prices[0].valid_from",
+        "a day or a time",
+    ),
+    (
+        "lanes.l.prices",
+        [{"input": 1, "output": 1, "valid_from": date(2027, 1, 1)}] * 2,
+        "lanes.l.prices[1].valid_from",
+        "is that of prices[0]",
+    ),
     ("lanes.l.price", {"input": -1, "output": 1}, "lanes.l.price.input", "at least 0"),
     ("lanes.l.price", {"input": 1.5e-7, "output": 1}, "lanes.l.price.input", "per million tokens"),
     ("lanes.l.price", {"input": "free", "output": 1}, "lanes.l.price.input", "must be a number"),

@@ -1,6 +1,7 @@
 """What `config show` prints and `config init` writes."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from tollway_workers.config.check.fleet_fits import warnings_in
 from tollway_workers.config.load.layers import build_fleet, load_fleet
+from tollway_workers.config.say.presets import PRESETS
 from tollway_workers.config.say.render import (
     MASK,
     resolved_document,
@@ -32,6 +34,7 @@ def test_what_is_shown_can_be_loaded_again_and_means_the_same(settings: FleetSet
     assert (again.kafka, again.telemetry) == (settings.kafka, settings.telemetry)
     assert (again.providers, again.routes) == (settings.providers, settings.routes)
     assert resolve_lane("fast", again) == resolve_lane("fast", settings)
+    assert len(resolve_lane("fast", again).prices.entries) == 2
 
 
 def test_a_lane_is_shown_with_what_its_provider_gives() -> None:
@@ -72,6 +75,22 @@ def test_the_starting_file_loads_without_a_warning(key_env: str | None) -> None:
     assert settings.lanes["main"].model == 'odd "name"\\$x'
     reference = settings.providers["main"].api_key
     assert (reference.env if reference else None) == key_env
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_starting_file_of_each_provider_loads_without_a_warning(name: str) -> None:
+    preset = PRESETS[name]
+    text = starting_file(preset=preset, key_env=preset.key_env)
+
+    # Filled in, too: limits and prices are those that the provider has.
+    uncommented = re.sub(r"^# (\[lanes.*|\w+ = [\d_.]+)$", r"\1", text, flags=re.MULTILINE)
+    for said in (text, uncommented):
+        settings = build_fleet(tomllib.loads(said), source="new", environ={})
+        assert warnings_in(settings) == ()
+    lane = resolve_lane("main", settings)
+    assert lane.protocol == preset.protocol
+    assert lane.prices.entries
+    assert all(getattr(lane.limits, limit) is not None for limit, _ in preset.limits)
 
 
 @pytest.mark.parametrize(

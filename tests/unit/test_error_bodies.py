@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tollway_workers.providers.openai.error_classes import classify, no_completion
+from tollway_workers.providers.openai.errors import classify, no_completion
 
 _FILE = orjson.loads(Path(__file__).with_name("error_bodies.json").read_bytes())
 BODIES: list[dict[str, Any]] = _FILE["bodies"]

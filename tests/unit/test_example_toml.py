@@ -20,8 +20,8 @@ from tollway_workers.config.shape.model import Section
 
 _ROOT = Path(__file__).parents[2]
 _EXAMPLE = _ROOT / "deploy" / "fleet.example.toml"
-_HEADER = re.compile(r"^\[([a-z_.]+)\]$")
-_SETTING = re.compile(r"^(?P<off># )?(?P<key>[a-z_]+) = (?P<value>.*?)(?P<example> # Example)?$")
+_HEADER = re.compile(r"^\[\[?([a-z_.]+)\]\]?$")
+_SETTING = re.compile(r"^(?P<off># )?(?P<key>[a-z0-9_]+) = (?P<value>.*?)(?P<example> # Example)?$")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def _shown() -> dict[tuple[str, str], Shown]:
     for line in _EXAMPLE.read_text(encoding="utf-8").splitlines():
         if header := _HEADER.match(line):
             # The chosen name of a provider, lane, group or route is any.
-            named = r"^(providers|lanes|limit_groups|tenants|routes)\.[a-z]+"
+            named = r"^(providers|lanes|limit_groups|tenants|routes|budgets)\.[a-z]+"
             table, comment = re.sub(named, r"\1.*", header[1]), ""
         elif match := _SETTING.match(line):
             value = tomllib.loads(f"x = {match['value']}")["x"]
@@ -53,14 +53,17 @@ def _shown() -> dict[tuple[str, str], Shown]:
     return found
 
 
+_ONE_VALUE = ("providers.*.price", "providers.*.prices")
+
+
 def _fields(section: type[Section], table: str) -> Iterator[tuple[str, str, Any]]:
     for name, field in section.model_fields.items():
         inner = section_in(field.annotation)
         below = f"{table}.{name}" if table else name
         is_named = get_origin(field.annotation) is dict
-        # References and the provider's price are shown as one value.
+        # References and the provider's prices are shown as one value.
         inline = "command" in inner.model_fields if inner else False
-        if inner is not None and not inline and below != "providers.*.price":
+        if inner is not None and not inline and below not in _ONE_VALUE:
             yield from _fields(inner, f"{below}.*" if is_named else below)
         elif not is_named:
             yield table, name, field
@@ -80,7 +83,7 @@ def test_every_setting_is_in_the_example_with_its_default(
     assert len(shown.comment) > 10
     if field.default is PydanticUndefined:
         assert "Required" in shown.comment
-    elif field.default is None:
+    elif field.default is None or (field.default == () and section_in(field.annotation)):
         assert "Default" in shown.comment
         assert shown.is_off or shown.is_example
     else:

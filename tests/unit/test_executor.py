@@ -15,7 +15,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.request import OutputSchema
 from tollway_schemas.usage import Usage
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.outcome import Ask, Completed, DeadLettered, RetryLater
 from tollway_workers.job.progress import JobProgress

@@ -16,7 +16,9 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import OutputSchema
 from tollway_workers.errors import InvalidResult, InvalidSchema, ProviderError
 from tollway_workers.local.simulator.answers import AnswerBook
-from tollway_workers.local.simulator.ask import BadRequest, read_ask
+from tollway_workers.local.simulator.ask import Asked
+from tollway_workers.local.simulator.refusals import Refused
+from tollway_workers.local.simulator.wire.openai.read import read
 from tollway_workers.validation.confined import Confined
 from tollway_workers.validation.validator import ResultValidator
 
@@ -285,5 +287,5 @@ async def test_no_schema_hangs_the_simulator(schema: dict[str, Any], watch: Watc
         "response_format": format_,
     }
 
-    with pytest.raises(BadRequest):
-        await asyncio.to_thread(book.text, "job", read_ask(body))
+    with pytest.raises(Refused):
+        await asyncio.to_thread(book.draft, "job", read(Asked(fields=body)))

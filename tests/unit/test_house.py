@@ -62,6 +62,8 @@ _PURE = (
     *("config/shape", "config/say", "job", "limits", "lanes", "forwarding", "ownership", "topics"),
     *("health", "operators", "pipeline/checks", "pipeline/decide.py", "pipeline/decode.py"),
     *("cache/key.py", "cache/entry.py", "cache/recent.py", "cache/forgotten.py"),
+    *("budgets/standings.py", "cli/cost/lines.py", "cli/cost/page.py", "local/simulator/bill.py"),
+    *(f"cli/budgets/{name}.py" for name in ("closing", "page", "spenders", "view")),
 )
 _SEAMS = ("job/ports.py",)
 #: Modules that know the time, wait, or reach the world.

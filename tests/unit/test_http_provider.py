@@ -21,8 +21,9 @@ from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.answer_reader import LARGEST_ANSWER
 from tollway_workers.providers.http.call_errors import TRANSPORT_ERRORS, class_of_error
 from tollway_workers.providers.http.http_provider import HttpProvider
+from tollway_workers.providers.protocols import wire_format
 from tollway_workers.providers.rate_headers import RateHeaders
-from tollway_workers.providers.registry import WIRE_FORMATS, ProviderRegistry
+from tollway_workers.providers.registry import ProviderRegistry
 
 pytestmark = pytest.mark.both_loops
 
@@ -40,7 +41,6 @@ LANE = LaneConfig(
     connect_timeout=2.5,
     max_tokens_field="max_completion_tokens",
     structured_output="json_schema",
-    price=None,
 )
 
 Answering = Callable[[httpx.Request], Any]
@@ -50,7 +50,7 @@ def _provider(answering: Answering, **options: Any) -> HttpProvider:
     settings = ProviderSettings(
         base_url="https://api.example.com/v1/", headers={"X-Team": "a", "user-agent": "mine"}
     )
-    given: dict[str, Any] = {"key": lambda: SecretStr(KEY), "wire": WIRE_FORMATS["openai"]}
+    given: dict[str, Any] = {"key": lambda: SecretStr(KEY), "wire": wire_format("openai")}
     return HttpProvider(
         settings=settings,
         lane=LANE,
@@ -94,7 +94,7 @@ async def test_a_protocol_says_how_a_key_is_shown_and_where_limits_are_stated() 
         return httpx.Response(200, headers={"left": "7"}, json=ANSWER)
 
     wire = replace(
-        WIRE_FORMATS["openai"],
+        wire_format("openai"),
         auth=lambda key, _: ((b"x-api-key", key.encode()),),
         limits=lambda headers, _: RateHeaders(remaining_input_tokens=int(headers["left"])),
     )
@@ -254,7 +254,7 @@ def test_a_key_never_goes_to_another_machine_unencrypted() -> None:
         HttpProvider(
             settings=ProviderSettings(base_url="http://api.example.com/v1"),
             lane=LANE,
-            wire=WIRE_FORMATS["openai"],
+            wire=wire_format("openai"),
             transport=httpx.MockTransport(lambda _: httpx.Response(200)),
             key=lambda: SecretStr(KEY),
         )

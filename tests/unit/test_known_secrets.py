@@ -19,7 +19,7 @@ from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.known_secrets import KnownSecrets
-from tollway_workers.providers.registry import WIRE_FORMATS
+from tollway_workers.providers.protocols import wire_format
 
 CALL = ProviderCall(body=b"{}", call_id="job-1/1/2", timeout=5.0)
 LANE = LaneConfig(
@@ -32,7 +32,6 @@ LANE = LaneConfig(
     connect_timeout=2.5,
     max_tokens_field="max_completion_tokens",
     structured_output="json_schema",
-    price=None,
 )
 KEY = "Qm9/zebra+77_Lamp-0042xK"
 
@@ -152,7 +151,7 @@ def _provider(answer: httpx.Response | Exception) -> HttpProvider:
     return HttpProvider(
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=LANE,
-        wire=WIRE_FORMATS["openai"],
+        wire=wire_format("openai"),
         transport=httpx.MockTransport(answering),
         key=lambda: SecretStr(LANE_KEY),
     )

@@ -10,7 +10,7 @@ from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next
 from tollway_workers.lanes.lane_wait import reason_of, span, waiting
 from tollway_workers.providers.http.call_errors import connection_failed
-from tollway_workers.providers.openai.error_classes import classify
+from tollway_workers.providers.openai.errors import classify
 
 _SECRET = "my patient's name is Jane"
 

@@ -16,9 +16,9 @@ from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.openai.dialect import refusals
-from tollway_workers.providers.openai.error_classes import classify
+from tollway_workers.providers.openai.errors import classify
 from tollway_workers.providers.openai.request import build
-from tollway_workers.providers.registry import WIRE_FORMATS
+from tollway_workers.providers.protocols import wire_format
 
 NEW, OLD = "max_completion_tokens", "max_tokens"
 NOTHING: frozenset[str] = frozenset()
@@ -277,7 +277,7 @@ class Server:
         self._provider = HttpProvider(
             settings=ProviderSettings(base_url="https://api.example.com/v1"),
             lane=LANE,
-            wire=WIRE_FORMATS["openai"],
+            wire=wire_format("openai"),
             transport=httpx.MockTransport(answer),
         )
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_schemas.failure import ErrorScope, FailureClass
-from tollway_workers.providers.openai.error_classes import classify
+from tollway_workers.providers.openai.errors import classify
 from tollway_workers.providers.redact import redact
 
 C = FailureClass

@@ -9,6 +9,7 @@ import pytest
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, OutputSchema
 from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.profiles import PROFILES
 from tollway_workers.config.shape.provider import LimitSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.openai.request import build
@@ -23,7 +24,6 @@ LANE = LaneConfig(
     connect_timeout=5.0,
     max_tokens_field="max_completion_tokens",
     structured_output="json_schema",
-    price=None,
     stream="never",
 )
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"a": {"const": None}}}
@@ -114,6 +114,24 @@ def test_what_a_server_refuses_of_streams_is_left_out() -> None:
     assert "stream" not in plain and "stream_options" not in plain
 
 
+def test_a_signature_of_google_s_goes_to_servers_that_may_be_google_s_alone() -> None:
+    call = {
+        "id": "c",
+        "type": "function",
+        "function": {"name": "f", "arguments": "{}"},
+        "extra_content": {"google": {"thought_signature": "c2ln"}},
+    }
+    request = _request(messages=[{"role": "assistant", "tool_calls": [call]}])
+
+    unknown = _body(request)
+    known = _body(request, profile=PROFILES["openai"])
+
+    assert unknown["messages"][0]["tool_calls"] == [call]
+    assert known["messages"][0]["tool_calls"] == [
+        {name: value for name, value in call.items() if name != "extra_content"}
+    ]
+
+
 def test_messages_arrive_as_they_are() -> None:
     messages = [
         {"role": "developer", "content": "be brief", "name": "boss"},
@@ -196,3 +214,14 @@ def test_what_json_cannot_hold_is_refused_without_quoting_it() -> None:
 
     with pytest.raises(ProviderError, match="beyond 64 bits"):
         _body(request)
+
+
+def test_marks_of_another_protocol_s_cache_do_not_reach_a_server_that_refuses_them() -> None:
+    marked = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
+    request = _request(messages=[{"role": "user", "content": [marked]}])
+
+    plain = _body(request, profile=PROFILES["openai"])
+    gateway = _body(request, profile=PROFILES["openrouter"])
+
+    assert plain["messages"][0]["content"] == [{"type": "text", "text": "a"}]
+    assert gateway["messages"][0]["content"] == [marked]

@@ -61,7 +61,7 @@ def test_a_simulators_answer_is_marked() -> None:
         ("stop", Finish.STOP),
         ("eos", Finish.STOP),
         ("length", Finish.LENGTH),
-        ("model_length", Finish.LENGTH),
+        ("model_length", Finish.CONTEXT),
         ("tool_calls", Finish.TOOL),
         ("function_call", Finish.TOOL),
         ("content_filter", Finish.CONTENT_FILTER),

@@ -103,6 +103,34 @@ def test_the_texts_of_a_request_are_what_its_caller_wrote() -> None:
     assert texts_of(b"no JSON") == []
 
 
+def test_the_texts_of_a_request_are_found_in_the_words_of_each_protocol() -> None:
+    gemini = {
+        "systemInstruction": {"parts": [{"text": "be kind"}]},
+        "contents": [
+            {"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": "QUJD"}}]},
+            {"role": "model", "parts": [
+                {"functionCall": {"id": "1", "name": "f", "args": {"name": "Anna", "n": 1}},
+                 "thoughtSignature": "c2ln"}]},
+            {"role": "user", "parts": [
+                {"functionResponse": {"name": "f", "response": {"model": "a bike"}}}]},
+        ],
+        "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
+        "generationConfig": {"responseMimeType": "application/json"},
+    }  # fmt: skip
+    responses = {
+        "model": "m",
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "what is it?"}]},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a": "Anna"}'},
+            {"type": "function_call_output", "call_id": "c", "output": "a bike"},
+        ],
+        "reasoning": {"effort": "low"},
+    }
+
+    assert texts_of(orjson.dumps(gemini)) == ["be kind", "Anna", "a bike"]
+    assert texts_of(orjson.dumps(responses)) == ["what is it?", '{"a": "Anna"}', "a bike"]
+
+
 ANSWERS = [
     "Failed to parse: '<tool_call>The patient is recovering well and may go home tomorrow, abcd'",
     'cannot read "' + "a long answer abcd " * 10 + '"',

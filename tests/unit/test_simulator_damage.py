@@ -31,9 +31,7 @@ def _asked(kind: FaultKind, answer: Any = TRUTH, schema: Any = SCHEMA) -> Reply:
         Arrival(
             source="default",
             body=Body(orjson.dumps(body)),
-            authorization=None,
-            client_request_id="job-1/1/1",
-            job_header=None,
+            headers={"x-client-request-id": "job-1/1/1"},
             started=0.0,
             now=0.0,
         )

@@ -8,17 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tollway_schemas.usage import Usage
 from tollway_workers.errors import InputError
 from tollway_workers.local.simulator import Fault, FaultKind, LatencyProfile, SimulatorOptions
-from tollway_workers.local.simulator.answers import AnswerBook, load_answers, say
-from tollway_workers.local.simulator.ask import Ask, BadRequest, Body, read_ask
+from tollway_workers.local.simulator.answers import AnswerBook, Draft, load_answers
+from tollway_workers.local.simulator.ask import Ask, Asked, BadRequest, Body
+from tollway_workers.local.simulator.bill import load_prices
 from tollway_workers.local.simulator.books import Books, Call
 from tollway_workers.local.simulator.faults import CallCount, FaultScript
 from tollway_workers.local.simulator.identity import identify, names, own_name
 from tollway_workers.local.simulator.latency import draw_pace
 from tollway_workers.local.simulator.script import load_script
+from tollway_workers.local.simulator.speech import say
 from tollway_workers.local.simulator.summary import summarize
 from tollway_workers.local.simulator.tokens import prompt_tokens
+from tollway_workers.local.simulator.wire.openai import OPENAI
+from tollway_workers.local.simulator.wire.openai.read import read
 
 _MESSAGES = [{"role": "user", "content": "hello"}]
 
@@ -161,11 +166,11 @@ def test_an_answer_key_is_found_under_either_name_and_behind_a_runs_name(tmp_pat
     path = tmp_path / "key.jsonl"
     path.write_text('{"custom_id":"a","answer":{"x":1}}\n\n{"job_id":"b","answer":"text"}\n')
     book = AnswerBook(load_answers(path))
-    ask = read_ask({"model": "m", "messages": _MESSAGES})
+    ask = read(Asked(fields={"model": "m", "messages": _MESSAGES}))
 
-    assert book.text("run-7:a", ask) == '{"x":1}'
-    assert book.text("b", ask) == "text"
-    assert book.text("c", ask) not in ('{"x":1}', "text")
+    assert book.draft("run-7:a", ask).text == '{"x":1}'
+    assert book.draft("b", ask).text == "text"
+    assert book.draft("c", ask).text not in ('{"x":1}', "text")
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"custom_id":"a"}', '{"answer":1}'])
@@ -183,7 +188,6 @@ def _ask(max_tokens: int | None = None) -> Ask:
         prompt_tokens=1,
         max_tokens=max_tokens,
         stream=False,
-        include_usage=False,
         wants="text",
     )
 
@@ -191,7 +195,7 @@ def _ask(max_tokens: int | None = None) -> Ask:
 @pytest.mark.parametrize("text", ['{"a":1}', "[1,2]", '"text"', "12", "{}", "null"])
 def test_broken_json_and_truncated_json_are_no_json(text: str) -> None:
     for fault in (FaultKind.BROKEN_JSON, FaultKind.TRUNCATED):
-        content = say(text, _ask(), fault).content
+        content = say(Draft(text), _ask(), fault).content
 
         assert content is not None
         if fault is FaultKind.BROKEN_JSON or text[0] in '{["':
@@ -214,7 +218,7 @@ def test_broken_json_and_truncated_json_are_no_json(text: str) -> None:
 def test_an_answer_of_the_wrong_shape_is_json_and_another_than_was_asked_for(
     text: str, said: object
 ) -> None:
-    answer = say(text, _ask(), FaultKind.WRONG_SHAPE)
+    answer = say(Draft(text), _ask(), FaultKind.WRONG_SHAPE)
 
     assert answer.content is not None
     assert orjson.loads(answer.content) == said
@@ -222,7 +226,7 @@ def test_an_answer_of_the_wrong_shape_is_json_and_another_than_was_asked_for(
 
 
 def test_an_answer_longer_than_its_limit_is_truncated() -> None:
-    answer = say("x" * 100, _ask(max_tokens=10), None)
+    answer = say(Draft("x" * 100), _ask(max_tokens=10), None)
 
     assert answer.content == "x" * 40
     assert (answer.finish_reason, answer.completion_tokens) == ("length", 10)
@@ -248,9 +252,9 @@ def test_an_answer_longer_than_its_limit_is_truncated() -> None:
 )
 def test_a_request_that_openai_would_refuse_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
-        read_ask(Body(body).fields)
+        read(Asked(fields=Body(body).fields))
 
-    assert caught.value.error.status == 400
+    assert OPENAI.refuse(caught.value.refusal, "r").status == 400
 
 
 def test_tokens_are_a_quarter_of_the_characters_and_four_a_message() -> None:
@@ -264,8 +268,8 @@ def test_tokens_are_a_quarter_of_the_characters_and_four_a_message() -> None:
 def test_the_charge_is_the_larger_of_prompt_and_answer_limit() -> None:
     fields = {"model": "m", "messages": _MESSAGES}
 
-    assert read_ask(fields).charge == 6
-    assert read_ask(fields | {"max_completion_tokens": 500}).charge == 500
+    assert read(Asked(fields=fields)).charge == 6
+    assert read(Asked(fields=fields | {"max_completion_tokens": 500})).charge == 500
 
 
 def test_latency_is_reproducible_and_has_the_median_it_was_given() -> None:
@@ -282,9 +286,61 @@ def test_latency_is_reproducible_and_has_the_median_it_was_given() -> None:
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_a_price_is_exact_to_the_pico_dollar(prompt: int, completion: int) -> None:
-    cost = SimulatorOptions().cost_pico_usd(prompt, completion)
+    usage = Usage(input_total=prompt, output_total=completion, input_cached_read=prompt // 2)
+
+    cost = SimulatorOptions().cost_pico_usd("m", usage)
 
     assert cost == prompt * 150_000 + completion * 600_000
+
+
+def test_the_first_price_that_is_for_a_model_bills_each_kind_of_token(tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text(
+        """
+        [[price]]
+        models = ["fast"]
+        input = 2
+        cached_read = 0.1
+        cache_write_1h = 4
+        output = 10
+        reasoning = 12
+        per_call = 0.005
+        [[price]]
+        input = 1
+        output = 1
+        """
+    )
+    options = SimulatorOptions(prices=load_prices(file))
+    usage = Usage(
+        input_total=1_111,
+        input_cached_read=1_000,
+        input_cache_write_5m=100,
+        input_cache_write_1h=10,
+        output_total=70,
+        reasoning=50,
+    )
+
+    micro = 1 * 2 + 1_000 * 0.1 + 100 * 2.5 + 10 * 4 + 20 * 10 + 50 * 12
+    assert options.cost_pico_usd("fast", usage) == micro * 10**6 + 5 * 10**9
+    # Of the other: reads as input, writes a quarter more and twice as much.
+    assert options.cost_pico_usd("slow", usage) == (1_001 + 125 + 20 + 70) * 10**6
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[[price]]\ninput = 1", r"price\.0\.output"),
+        ("[[price]]\ninput = -1\noutput = 1", r"price\.0\.input"),
+        ("[[price]]\ninput = 1\noutput = 1\ncached = 1", r"price\.0\.cached"),
+        ("[[price", "not a price list"),
+    ],
+)
+def test_a_price_list_that_is_none_says_where(text: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text(text)
+
+    with pytest.raises(InputError, match=says):
+        load_prices(file)
 
 
 def test_a_summary_counts_jobs_answers_and_double_bills() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.local.simulator.rates import Bucket, RateLimits, go_duration
+from tollway_workers.local.simulator.rates import Bucket, Charge, RateLimits, go_duration
+from tollway_workers.local.simulator.wire.openai.errors import limits as headers_of
 
 _GO_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 
@@ -122,8 +123,8 @@ def test_a_call_refused_for_its_tokens_counts_as_a_request() -> None:
         Bucket(10, window_seconds=60, burst_seconds=60),
     )
 
-    assert limits.admit(10, 0.0) is None
-    second, third = limits.admit(10, 0.0), limits.admit(1, 0.0)
+    assert limits.admit(Charge(tokens=10), 0.0) is None
+    second, third = limits.admit(Charge(tokens=10), 0.0), limits.admit(Charge(tokens=1), 0.0)
 
     assert second and second.unit == "tokens" and not second.too_large
     assert second.retry_after_seconds == pytest.approx(60)
@@ -133,10 +134,10 @@ def test_a_call_refused_for_its_tokens_counts_as_a_request() -> None:
 def test_a_call_larger_than_the_limit_is_too_large_for_ever() -> None:
     limits = RateLimits(None, Bucket(100, window_seconds=60, burst_seconds=60))
 
-    over = limits.admit(101, 0.0)
+    over = limits.admit(Charge(tokens=101), 0.0)
 
     assert over and over.too_large
-    assert limits.admit(100, 0.0) is None
+    assert limits.admit(Charge(tokens=100), 0.0) is None
 
 
 def test_headers_tell_limit_rest_and_time_to_full() -> None:
@@ -144,9 +145,9 @@ def test_headers_tell_limit_rest_and_time_to_full() -> None:
         Bucket(60, window_seconds=60, burst_seconds=60),
         Bucket(6_000, window_seconds=60, burst_seconds=60),
     )
-    limits.admit(1_000, 0.0)
+    limits.admit(Charge(tokens=1_000), 0.0)
 
-    assert limits.headers(0.0) == {
+    assert headers_of(limits.left(0.0), 0.0) == {
         "x-ratelimit-limit-requests": "60",
         "x-ratelimit-remaining-requests": "59",
         "x-ratelimit-reset-requests": "1s",

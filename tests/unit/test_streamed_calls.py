@@ -12,7 +12,7 @@ from scripted_provider import ScriptedProvider, Turn, completion
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.clock import Clock
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.outcome import Cancelled, RetryLater
 from tollway_workers.job.progress import JobProgress

@@ -48,6 +48,7 @@ def test_a_fleet_has_these_topics() -> None:
         "dead-letters.marks": 1,
         "journal": 12,
         "commands": 1,
+        "ledger": 1,
         "heartbeats": 1,
         "lanes.main.bulk": 12,
         "lanes.main.interactive": 12,
@@ -81,7 +82,7 @@ def test_no_record_of_ours_is_larger_than_its_topic_takes() -> None:
 
 def test_records_are_kept_by_their_time_of_arrival_and_never_by_size() -> None:
     for name, topic in topics().items():
-        if name not in ("commands", "dead-letters.marks"):
+        if name not in ("commands", "ledger", "dead-letters.marks"):
             assert topic.config["cleanup.policy"] == "delete"
             assert topic.config["retention.bytes"] == "-1"
         assert topic.config["message.timestamp.type"] == "LogAppendTime"
@@ -154,6 +155,14 @@ def test_every_setting_has_its_reason() -> None:
     found = wanted_topics(caching())
 
     assert {key for topic in found for key in topic.config} == REASONS.keys()
+
+
+def test_what_was_asked_of_the_ledger_is_not_compacted_before_its_writer_judged_it() -> None:
+    ledger = topics()["ledger"]
+
+    assert (ledger.partitions, ledger.fixed) == (1, True)
+    assert ledger.config["cleanup.policy"] == "compact"
+    assert int(ledger.config["min.compaction.lag.ms"]) >= 600_000
 
 
 def test_of_commands_the_last_of_each_key_stays_and_heartbeats_go_soon() -> None:

@@ -18,13 +18,14 @@ from tollway_schemas.reply import Reply
 from tollway_schemas.usage import MOST_TOKENS, Usage
 from tollway_workers.cli.batch.output_lines import read_ending, reply_line
 from tollway_workers.cli.batch.tally import Tally
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.cost import cost_of, total
 from tollway_workers.job.envelopes import instant
 from tollway_workers.limits.quota import Quota, whole
 from tollway_workers.pipeline.admit import Admission, Permit, Wait
 from tollway_workers.providers.openai import response as openai_response
+from tollway_workers.providers.protocols import wire_format
 
 LIES = [2**63 - 1, 2**64 - 1, 10**9, 10**30, MOST_TOKENS]
 LIMITS: list[dict[str, Any]] = [
@@ -42,6 +43,69 @@ def lied(tokens: int) -> Usage:
     body = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": usage}
     text = str(body).replace("'", '"').encode()
     return openai_response.parse(200, {}, text).usage or Usage()
+
+
+def _counted(protocol: str, tokens: Any) -> Usage:
+    """What is read of the tokens that a whole answer of this protocol names everywhere."""
+    body: dict[str, Any] = {
+        "openai": {
+            "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
+            "usage": {
+                "prompt_tokens": tokens,
+                "completion_tokens": 1,
+                "prompt_tokens_details": {"cached_tokens": tokens},
+                "completion_tokens_details": {"reasoning_tokens": tokens},
+            },
+        },
+        "gemini": {
+            "candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}],
+            "usageMetadata": {
+                "promptTokenCount": tokens,
+                "toolUsePromptTokenCount": tokens,
+                "cachedContentTokenCount": tokens,
+                "candidatesTokenCount": 1,
+                "thoughtsTokenCount": tokens,
+                "totalTokenCount": tokens,
+            },
+        },
+        "responses": {
+            "object": "response",
+            "status": "completed",
+            "output": [{"type": "message", "content": [{"type": "output_text", "text": "x"}]}],
+            "usage": {
+                "input_tokens": tokens,
+                "output_tokens": 1,
+                "input_tokens_details": {"cached_tokens": tokens, "cache_write_tokens": tokens},
+                "output_tokens_details": {"reasoning_tokens": tokens},
+            },
+        },
+        "anthropic": {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "text", "text": "x"}],
+            "stop_reason": "end_turn",
+            "usage": {
+                "input_tokens": tokens,
+                "cache_read_input_tokens": tokens,
+                "cache_creation_input_tokens": tokens,
+                "output_tokens": 1,
+            },
+        },
+    }
+    parsed = wire_format(protocol).parse(200, {}, json.dumps(body[protocol]).encode(), b"")
+    assert parsed.usage is not None
+    return parsed.usage
+
+
+@pytest.mark.parametrize("protocol", ["openai", "gemini", "responses", "anthropic"])
+@pytest.mark.parametrize("tokens", [*LIES, -1, 1.5, "9", None, True, [], {}])
+def test_no_protocol_reads_tokens_that_no_record_can_hold(protocol: str, tokens: Any) -> None:
+    usage = _counted(protocol, tokens)
+
+    checked = Usage.model_validate_json(usage.model_dump_json())
+    assert checked == usage
+    assert usage.input_cached_read <= usage.input_total
+    assert usage.output_total >= 1
 
 
 def permit_of(admission: Admission) -> Permit:

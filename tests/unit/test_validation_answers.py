@@ -145,6 +145,7 @@ async def test_without_a_schema_any_text_will_do() -> None:
     ("finish", "text", "expected"),
     [
         (Finish.LENGTH, '{"items": []}', FailureClass.TRUNCATED),
+        (Finish.CONTEXT, '{"items": []}', FailureClass.CONTEXT_LENGTH),
         (Finish.CONTENT_FILTER, "x", FailureClass.CONTENT_POLICY),
         (Finish.REFUSAL, None, FailureClass.CONTENT_POLICY),
         (Finish.STOP, None, FailureClass.TRANSIENT),

@@ -10,9 +10,10 @@ from samples import lane
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.providers.openai.dialect import refusals, remembered
+from tollway_workers.providers.openai.dialect import refusals
 from tollway_workers.providers.openai.request import build
 from tollway_workers.providers.openai.wire_schema import strict_schema
+from tollway_workers.providers.refused import remembered
 
 LANE = lane()
 ASKED = ChatRequest(messages=(Message(role="user", content="hi"),))

@@ -52,6 +52,8 @@ HINTS: Mapping[FailureClass, str] = {
     "redrive",
     FailureClass.WORKER_CRASHED: "it ended its workers: look at their logs before anything else; "
     "discard it, or redrive one alone",
+    FailureClass.BUDGET_EXCEEDED: "its budget had nothing left: raise it or wait until it turns, "
+    "then redrive",
     FailureClass.CANCELLED: "an operator cancelled it: redrive only if that was a mistake",
 }
 

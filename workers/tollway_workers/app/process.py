@@ -22,6 +22,7 @@ from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
 from tollway_workers.app.topic_setup import require_topics
 from tollway_workers.app.work import work_by_topic
+from tollway_workers.budgets.spending import Spending
 from tollway_workers.cache.key import lane_identity
 from tollway_workers.cache.ports import NoCache
 from tollway_workers.clock import SystemClock
@@ -39,6 +40,7 @@ from tollway_workers.kafka.probe import ProbeSettings
 from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.one_record import KafkaReplies
 from tollway_workers.kafka.talk.heartbeats import HeartbeatFollower
+from tollway_workers.kafka.talk.ledger_log import LedgerLog
 from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.limits.quota import Quota
 from tollway_workers.operators.commands import Commands
@@ -105,6 +107,7 @@ class WorkerApp:
         self.metrics = Metrics(lanes, self._clock)
         self._answer_checks = RouteChecks(answer_checks, self.metrics.check_failed)
         self._commands = Commands()
+        self._spending = Spending(settings.budgets, lanes, options.instance_id, self._clock)
         self._source = self._new_source()
         self._sink = self._new_sink()
         self._cache = open_cache(self._client, settings, options.instance_id, self._clock)
@@ -112,6 +115,7 @@ class WorkerApp:
         self._liveness = self._new_liveness()
         self._others = self._new_follower()
         partitions, names = self._source.partitions, TopicNames(settings.kafka.prefix)
+        self._ledger = LedgerLog(self._client, names.ledger, self._spending, self._clock)
         self._backlog = Backlog(self._client, lambda: tuple(partitions), self._clock)
         watched = Watched(
             source=self._source,
@@ -123,6 +127,7 @@ class WorkerApp:
             retired=sorted(settings.lanes.keys() - lanes.keys()),
             configuration=lambda: self._digest,
             cache=self._cache,
+            spending=self._spending,
         )
         descriptions = describe_lanes(settings, settings.lanes, self._reader.topics_of)
         self._contact = Contact(
@@ -139,18 +144,7 @@ class WorkerApp:
         await require_topics(
             self._client, needed_topics(self._settings), self._settings.kafka.reply_topics
         )
-        await self._serve_telemetry()
-        await self._contact.start(self._options.instance_id)
-        background = [
-            asyncio.create_task(self._liveness.run(), name="liveness"),
-            asyncio.create_task(self._backlog.run(), name="backlog"),
-            asyncio.create_task(self._contact.run(), name="contact"),
-        ]
-        if self._others is not None:
-            background.append(asyncio.create_task(self._others.run(), name="heartbeats of others"))
-        if self._cache is not None:
-            background.append(asyncio.create_task(self._cache.run(), name="cache"))
-            await self._cache.settle()
+        background = await self._start_beside()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)
@@ -166,11 +160,32 @@ class WorkerApp:
             await asyncio.gather(*background, return_exceptions=True)
             if self._cache is not None:
                 await self._cache.stop()
+            await self._ledger.stop()
             await self._contact.stop()
             await self._telemetry.stop()
         log.info("worker has left the group", worker=self._options.instance_id)
         if mistake is not None:
             raise mistake
+
+    async def _start_beside(self) -> list[asyncio.Task[None]]:
+        """Start what runs beside the worker, and wait for what it needs before its first job."""
+        await self._serve_telemetry()
+        await self._contact.start(self._options.instance_id)
+        await self._ledger.start()
+        beside = {
+            "ledger": self._ledger.run(),
+            "liveness": self._liveness.run(),
+            "backlog": self._backlog.run(),
+            "contact": self._contact.run(),
+        }
+        if self._others is not None:
+            beside["heartbeats of others"] = self._others.run()
+        if self._cache is not None:
+            beside["cache"] = self._cache.run()
+        tasks = [asyncio.create_task(run, name=name) for name, run in beside.items()]
+        if self._cache is not None:
+            await self._cache.settle()
+        return tasks
 
     def why_not_ready(self) -> str | None:
         """Why it is not ready, in one sentence; None where it is."""
@@ -179,14 +194,15 @@ class WorkerApp:
         )
 
     def reconfigure(self, settings: FleetSettings) -> None:
-        """Follow other limits and numbers of shards; the fleet follows too. No level rises.
+        """Follow other limits, shards and budgets; the fleet follows too. No level rises.
 
         Raises ConfigError where anything else is different: that takes a restart.
         """
         before = self._settings
         if without_limits(settings) != without_limits(before):
             raise ConfigError(
-                "only amounts of limits can change while a worker runs: restart it for the rest"
+                "only amounts of limits and budgets can change while a worker runs: restart it for "
+                "the rest"
             )
         self._settings = settings
         self._digest = settings_digest(settings)
@@ -195,6 +211,7 @@ class WorkerApp:
                 contract_of(group, settings), self._clock.monotonic()
             )
         self._source.configure(shard_groups(settings))
+        self._spending.configure(settings.budgets)
 
     def _new_source(self) -> KafkaSource:
         kafka = self._settings.kafka
@@ -352,7 +369,8 @@ class WorkerApp:
     def _new_admission(self, lane: LaneConfig) -> Admission:
         group = self._settings.lanes[lane.name].limit_group or lane.name
         quota = self._quotas[group].of(lane.name)
-        return Admission(lane, quota, self._clock, self._counts.get(lane.name, text_tokens))
+        count = self._counts.get(lane.name, text_tokens)
+        return Admission(lane, quota, self._clock, count, spending=self._spending)
 
     def _introduce_siblings(self) -> None:
         """What refuses a key or an account refuses it on all lanes of the provider."""

@@ -28,6 +28,12 @@ COMMANDS = (
         "journal", "tollway_workers.cli.journal.command", "Show every call of a job.", _JOBS
     ),
     LazyCommand(
+        "cost",
+        "tollway_workers.cli.cost.command",
+        "Sum what calls cost, by route, tenant, lane, model, day.",
+        _JOBS,
+    ),
+    LazyCommand(
         "worker",
         "tollway_workers.cli.worker.command",
         "Run one worker until it is told to stop.",
@@ -41,6 +47,18 @@ COMMANDS = (
     ),
     LazyCommand(
         "workers", "tollway_workers.cli.fleet.command", "Watch the workers that are alive.", _FLEET
+    ),
+    LazyCommand(
+        "budgets",
+        "tollway_workers.cli.budgets.command",
+        "Watch the budgets: what is spent, granted, in doubt, and by whom.",
+        _FLEET,
+    ),
+    LazyCommand(
+        "ledger",
+        "tollway_workers.cli.budgets.command",
+        "See what each process has of the budgets; end doubt by hand.",
+        _FLEET,
     ),
     LazyCommand("pause", "tollway_workers.cli.operate.command", "Start no call on a lane.", _FLEET),
     LazyCommand(

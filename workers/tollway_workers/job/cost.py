@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.usage import Usage
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 
 
 def cost_of(usage: Usage | None, price: Price | None) -> int | None:
@@ -15,10 +15,20 @@ def cost_of(usage: Usage | None, price: Price | None) -> int | None:
         return usage.cost_reported
     if price is None:
         return None
-    per_input, per_cached, per_output = price.pico_per_token
-    fresh = usage.input_total - usage.input_cached_read
+    rates = price.rates
+    # More of a kind than there is of all: what is said of the kind is billed, and nothing less.
+    fresh = usage.input_total - (
+        usage.input_cached_read + usage.input_cache_write_5m + usage.input_cache_write_1h
+    )
+    said = usage.output_total - usage.reasoning
     return (
-        fresh * per_input + usage.input_cached_read * per_cached + usage.output_total * per_output
+        rates.per_call
+        + max(0, fresh) * rates.input
+        + usage.input_cached_read * rates.cached_read
+        + usage.input_cache_write_5m * rates.cache_write_5m
+        + usage.input_cache_write_1h * rates.cache_write_1h
+        + max(0, said) * rates.output
+        + usage.reasoning * rates.reasoning
     )
 
 

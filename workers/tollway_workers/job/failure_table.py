@@ -107,6 +107,7 @@ FAILURE_TABLE: dict[FailureClass, Row] = {
     # Found by the fleet itself, before or after any call.
     FailureClass.EXPIRED: Row(next=Next.FAIL),
     FailureClass.CANCELLED: Row(next=Next.FAIL),
+    FailureClass.BUDGET_EXCEEDED: Row(next=Next.FAIL),
     FailureClass.UNKNOWN_ROUTE: _AT_ONCE,
     FailureClass.INVALID_JOB: _AT_ONCE,
     FailureClass.BEYOND_LIMITS: Row(next=Next.DEAD_LETTER, forward=True),

@@ -19,7 +19,7 @@ from tollway_workers.job.refusals import listed
 from tollway_workers.ownership.record import ReceivedRecord
 
 if TYPE_CHECKING:
-    from tollway_workers.limits.call_cost import Cost
+    from tollway_workers.limits.call_cost import Claim, Cost
 
 
 #: Forwards of one job from lane to lane; one more makes it a dead letter.
@@ -56,6 +56,8 @@ class JobProgress:
     schema: bytes = b""
     #: Whether the schemas of its tools can be used.
     tools_checked: bool = False
+    #: Lanes of its route whose protocol has no words for what it asks; None: not looked at yet.
+    unfit: frozenset[str] | None = None
     #: Whether the next call feeds errors back.
     reasking: bool = False
     #: Calls that were charged, and the first and last of those that were not (refusals.py).
@@ -79,6 +81,8 @@ class JobProgress:
     waited: str | None = None
     #: What the next call reserves; made once, and again when the request changes.
     cost: "Cost | None" = None
+    #: The most that the next call may cost; made once where a budget asks, and again likewise.
+    claim: "Claim | None" = None
     #: As what copies of it that come meanwhile wait for its end; None where it is a copy itself.
     first: Identity | None = None
     #: An operator cancelled it while it was called: that call is its last.
@@ -162,4 +166,4 @@ class JobProgress:
 
     def ask(self, request: ChatRequest, *, reasking: bool) -> None:
         """Ask something else the next time."""
-        self.request, self.reasking, self.cost = request, reasking, None
+        self.request, self.reasking, self.cost, self.claim = request, reasking, None, None

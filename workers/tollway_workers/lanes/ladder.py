@@ -120,13 +120,15 @@ def given_up(progress: JobProgress, ending: DeadLettered) -> Decision:
     return at_last(progress, ending)
 
 
-def at_last(progress: JobProgress, ending: DeadLettered | Failed) -> Decision:
+def at_last(progress: JobProgress, ending: DeadLettered | Failed | Forwarded) -> Decision:
     """In place of an ending without an answer: what stands in for one, where it may."""
     return StandIn(ending) if may_stand_in_at_last(progress) else ending
 
 
 def _suits(progress: JobProgress, lane: str) -> bool:
-    """Whether it takes answers of this lane."""
+    """Whether it can be asked there, and takes answers of this lane."""
+    if progress.unfit and lane in progress.unfit:
+        return False
     return not accepted(progress).isdisjoint(rungs_of_lane(progress.route, lane))
 
 

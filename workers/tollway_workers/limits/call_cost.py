@@ -17,6 +17,14 @@ class Cost(NamedTuple):
     output_tokens: float = 0.0
 
 
+class Claim(NamedTuple):
+    """The most that one call can cost: what it claims of each budget that it falls under."""
+
+    tokens: int
+    #: Pico-USD; None: the lane has no price.
+    money: int | None
+
+
 def token_cost(rule: TokenRule, *, prompt_tokens: int, output_limit: int) -> Cost:
     """What a call reserves: by `rule` what its provider charges at admission."""
     match rule:

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from math import inf
 from random import Random, SystemRandom
 from types import TracebackType
-from typing import NamedTuple
 
 import structlog
 
+from tollway_schemas.attempt import Attempt
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_schemas.request import ChatRequest
 from tollway_schemas.usage import Usage
+from tollway_workers.budgets.lack import Lack
+from tollway_workers.budgets.spending import Money, Spending
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.contract import MINUTE
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.failure_table import FAILURE_TABLE, Next
-from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.address import wrong_address
 from tollway_workers.lanes.breaker import Breaker, BreakerCall, BreakerState
@@ -30,6 +32,7 @@ from tollway_workers.lanes.stated import StatedLimits
 from tollway_workers.limits.call_cost import Cost, counted, token_cost
 from tollway_workers.limits.estimate import TokenCount, prompt_tokens, text_tokens
 from tollway_workers.limits.quota import LaneQuota
+from tollway_workers.pipeline.unpaid import Wait, without_money
 from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.telemetry.wait_log import WaitLog
 
@@ -40,15 +43,6 @@ _ASSUMED_OUTPUT = 1024
 _NO_TOKENS = Cost()
 #: What one call more adds to the mean of what calls take.
 _NEWEST = 0.1
-
-
-class Wait(NamedTuple):
-    """No leave to call yet."""
-
-    #: Until there might be; None: until a call ends, or shards or limits change.
-    seconds: float | None
-    #: The reason is the job's own: jobs behind it may go before it.
-    passed_over: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +57,8 @@ class Permit:
     #: When it was given (monotonic seconds).
     since: float
     call: BreakerCall
+    #: What it has claimed of budgets; None: it falls under none.
+    money: Money | None = None
     _open: bool = True
 
     def answered(self, started: float) -> None:
@@ -86,11 +82,26 @@ class Permit:
         """Correct the reservation by what the provider counted."""
         self.admission.correct(self.cost, usage)
 
+    def pay(self, attempt: Attempt) -> None:
+        """The call is on record: what it claimed of budgets becomes what it has cost."""
+        if self.money is not None:
+            self.money.pay(attempt)
+
     def withdraw(self) -> None:
         """Nothing was sent: give back what was reserved, and the slot."""
         if self._open:
             self.admission.withdraw(self)
+        if self.money is not None:
+            self.money.withdraw()
         self.release()
+
+    def close(self) -> None:
+        """Nothing more will be known of the call; idempotent. What it claimed of budgets and did
+        not settle is spent: it may have been billed.
+        """
+        self.release()
+        if self.money is not None:
+            self.money.close()
 
     def release(self) -> None:
         """Give the slot back; idempotent."""
@@ -126,10 +137,12 @@ class Admission:
         clock: Clock,
         count: TokenCount = text_tokens,
         rng: Random | None = None,
+        spending: Spending | None = None,
     ) -> None:
         """`count`: of prompts' texts; another than ours takes its time, so it is not asked here.
 
-        `rng` draws the jitter of the breaker's pauses.
+        `rng` draws the jitter of the breaker's pauses. `spending`: what pays for calls; None: no
+        budget is kept.
         """
         dice = rng or SystemRandom()
         self.lane = lane
@@ -148,19 +161,17 @@ class Admission:
         self._stated = StatedLimits()
         self._clock = clock
         self._count = count
+        self._spending = spending
         self._log = WaitLog(lane.name)
 
-    def admit(self, progress: JobProgress) -> Permit | Wait | Outcome:
+    def admit(self, progress: JobProgress) -> Permit | Wait | Decision:
         """A permit, or how long to wait for one, or how the job ends that can have none.
 
         Where prompts are counted, it waits until this one is: `count` and set its `cost`.
         """
         now = self._clock.monotonic()
         self.quota.group_binds = False
-        wait = self.gate.wait(self.in_flight, now)
-        if wait == 0.0:
-            wait = self.breaker.wait(now)
-        if wait != 0.0:
+        if (wait := self._lane_wait(now)) != 0.0:
             return Wait(wait)
         if is_suspect(progress) and (others := self.breaker.others_first(now)) > 0.0:
             return Wait(others, passed_over=True)
@@ -174,9 +185,12 @@ class Admission:
             wait = self._wait_for_stated(cost, wait, now)
         if wait != 0.0:
             return Wait(wait)
+        money = None if self._spending is None else self._spending.claim(progress, self.lane.name)
+        if isinstance(money, Lack):
+            return without_money(progress, money, self._spending, self._clock.now())
         self.quota.reserve(cost)
         self.in_flight += 1
-        return Permit(self, cost, now, self.breaker.start(now))
+        return Permit(self, cost, now, self.breaker.start(now), money)
 
     def withdraw(self, permit: Permit) -> None:
         """A call was not sent."""
@@ -218,10 +232,11 @@ class Admission:
 
     def correct(self, reserved: Cost, usage: Usage) -> None:
         """A call's tokens are known."""
+        free = 0 if self.lane.profile.counts_cached else usage.input_cached_read
         tokens = counted(
             self.lane.token_rule,
             reserved,
-            input_tokens=usage.input_total,
+            input_tokens=max(0, usage.input_total - free),
             output_tokens=usage.output_total,
         )
         doubted = self.quota.correct(reserved, tokens)
@@ -418,6 +433,10 @@ class Admission:
                 each._tell(now)
                 self._freed = True
 
+    def _lane_wait(self, now: float) -> float | None:
+        wait = self.gate.wait(self.in_flight, now)
+        return self.breaker.wait(now) if wait == 0.0 else wait
+
     def _wait_for_stated(self, cost: Cost, wait: float, now: float) -> float | None:
         """The same where it is long: for what was stated no longer than minutes."""
         bound = next((pool for pool in self.quota.pools if pool.key == self.quota.binding), None)
@@ -451,7 +470,9 @@ class Admission:
         return token_cost(
             self.lane.token_rule,
             prompt_tokens=prompt_tokens(request, progress.job.output, progress.schema, count),
-            output_limit=request.max_output_tokens or _ASSUMED_OUTPUT,
+            output_limit=request.max_output_tokens
+            or self.lane.max_output_tokens
+            or _ASSUMED_OUTPUT,
         )
 
     def __repr__(self) -> str:

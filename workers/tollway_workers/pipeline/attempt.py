@@ -97,7 +97,7 @@ def _attempt(progress: JobProgress, call: Call, error: CallError | None) -> Atte
         charged=_charged(progress, failure_class),
         reask=progress.reasking,
         usage=usage,
-        cost=cost_of(usage, config.price),
+        cost=cost_of(usage, config.prices.at(call.started)),
         billed=_billed(completion, status, failure_class),
     )
     progress.note(attempt)

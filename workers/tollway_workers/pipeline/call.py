@@ -9,6 +9,7 @@ import structlog
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer
+from tollway_workers.budgets.claims import bounded
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.errors import (
@@ -92,19 +93,20 @@ class JobExecutor:
                 completion = await self._send(call, progress, permit, may_send)
             answer = await self._validate(progress, completion)
         except (ProviderError, InvalidResult) as error:
-            exchange = note_failure(progress, call, error)
+            exchange = _paid(permit, note_failure(progress, call, error))
             outcome = self._policy.decide(progress, error, now=self._clock.now())
             if isinstance(outcome, RetryLater):
                 bad = (error.answer, error.problems) if isinstance(error, InvalidResult) else None
-                ask_next(progress, outcome.ask, bad)
+                ask_next(progress, outcome.ask, bad, permit.admission.lane.max_output_tokens)
             return outcome, exchange
         except InvalidSchema as error:
             return invalid_job(f"output.json_schema: {error}"), None
         except asyncio.CancelledError:
             if not progress.cancelled:
                 raise
-            return cancelled(progress.lane), self._cancelled(progress, call)
-        return self.completed(progress, call, completion, answer)
+            return cancelled(progress.lane), _paid(permit, self._cancelled(progress, call))
+        outcome, exchange = self.completed(progress, call, completion, answer)
+        return outcome, _paid(permit, exchange)
 
     async def _prepare(self, progress: JobProgress, permit: Permit) -> Call:
         """What is to be sent. Where it comes to nothing, what was reserved for it is given back.
@@ -116,8 +118,9 @@ class JobExecutor:
         try:
             if job.output and self._validator.compiles_elsewhere(job.output, progress.schema):
                 await self._validator.compile(job.output, progress.schema)
-            body = lane.provider.build(progress.request, job.output)
-            stream = lane.provider.streams(progress.request)
+            request = bounded(progress.request, lane.config.max_output_tokens)
+            body = lane.provider.build(request, job.output)
+            stream = lane.provider.streams(request)
         except BaseException:
             permit.withdraw()
             raise
@@ -214,3 +217,10 @@ class JobExecutor:
         message = "an operator cancelled the job while it was called"
         failure = ProviderFailure(failure_class=FailureClass.CANCELLED, message=message)
         return note_failure(progress, call, ProviderError(failure))
+
+
+def _paid(permit: Permit, exchange: Exchange | None) -> Exchange | None:
+    """The exchange; what its call has cost is taken from the budgets that it claimed from."""
+    if exchange is not None:
+        permit.pay(exchange.attempt)
+    return exchange

@@ -8,9 +8,10 @@ from tollway_workers.clock import Clock
 from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import PriorityQueue
-from tollway_workers.pipeline.admit import Admission, Permit, Wait
+from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.lookup import FOLLOWS, Following
 from tollway_workers.pipeline.queue import Fairness, LaneQueue
+from tollway_workers.pipeline.unpaid import Wait
 
 #: Seconds between two looks for jobs whose deadline passed while they waited.
 SWEEP_INTERVAL = 0.5

@@ -14,7 +14,10 @@ class Finish(StrEnum):
     """Why the model stopped, in one vocabulary for all providers."""
 
     STOP = "stop"
+    #: At the answer's limit.
     LENGTH = "length"
+    #: At the end of the model's context: more room for the answer would not help.
+    CONTEXT = "context"
     TOOL = "tool"
     CONTENT_FILTER = "content_filter"
     REFUSAL = "refusal"

@@ -33,11 +33,16 @@ _DOTS = re.compile(r"\.{3,}|\u2026")
 #: repeats one of them is about it.
 _NOT_PROMPTS = frozenset(
     {
-        "model", "role", "type", "name", "id", "tool_call_id", "response_format", "required",
-        "enum", "const", "$ref", "pattern", "format", "reasoning_effort", "tool_choice", "detail",
-        "service_tier", "stop",
+        "model", "role", "type", "name", "id", "tool_call_id", "tool_use_id", "response_format",
+        "required", "enum", "const", "$ref", "pattern", "format", "reasoning_effort", "detail",
+        "tool_choice", "service_tier", "stop", "stop_sequences", "stopSequences", "call_id",
+        "effort", "mode", "mimeType", "media_type", "responseMimeType", "thinkingLevel",
+        "inlineData", "thoughtSignature",
     }
 )  # fmt: skip
+#: Objects of a caller's own, where no name is the protocol's: what calls of functions are given,
+#: and what they answer.
+_PAYLOADS = frozenset(("args", "response", "input"))
 
 
 def texts_of(body: bytes) -> list[str]:
@@ -48,18 +53,19 @@ def texts_of(body: bytes) -> list[str]:
         return []
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, *, own: bool = False) -> Iterator[str]:
+    """`own`: whether all names in it are the caller's."""
     if isinstance(value, str):
         # Data URLs are no words; a message that repeats one loses it as a random text.
         if not value.startswith("data:"):
             yield value
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from _texts(item, own=own)
     elif isinstance(value, dict):
         for name, item in value.items():
-            if name not in _NOT_PROMPTS:
-                yield from _texts(item)
+            if own or name not in _NOT_PROMPTS:
+                yield from _texts(item, own=own or (name in _PAYLOADS and isinstance(item, dict)))
 
 
 def without_prompts(message: str, prompts: Iterable[str]) -> str:

@@ -12,11 +12,7 @@ from tollway_workers.providers.base import Provider
 from tollway_workers.providers.http.http_provider import HttpProvider, KeySource
 from tollway_workers.providers.http.shared_transport import SharedTransport
 from tollway_workers.providers.http.transport import AiohttpTransport, TransportOptions
-from tollway_workers.providers.openai import wire_format as openai
-from tollway_workers.providers.wire_format import WireFormat
-
-#: By `ProviderSettings.protocol`.
-WIRE_FORMATS: Mapping[str, WireFormat] = {"openai": openai.WIRE_FORMAT}
+from tollway_workers.providers.protocols import wire_format
 
 OpenTransport = Callable[[ProviderSettings], httpx.AsyncBaseTransport]
 
@@ -42,7 +38,7 @@ class ProviderRegistry:
         """The provider of a lane, with its key. Close it by its `aclose`.
 
         Blocks for seconds where the key comes from a command. Raises ConfigError if the key cannot
-        be read.
+        be read, or the protocol cannot be used.
         """
         settings = self._settings[lane.provider_name]
         shared = self._transports.get(lane.provider_name)
@@ -52,7 +48,7 @@ class ProviderRegistry:
         return HttpProvider(
             settings=settings,
             lane=lane,
-            wire=WIRE_FORMATS[settings.protocol],
+            wire=wire_format(settings.protocol),
             transport=shared.join(),
             key=_key_source(settings),
         )

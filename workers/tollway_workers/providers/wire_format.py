@@ -13,6 +13,10 @@ from tollway_workers.providers.rate_headers import RateHeaders
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
+#: A job's request, its output and a lane to what the lane's protocol cannot say of them: a clause
+#: each, `<field>: <why>`, without values. Nothing where all of it can be said.
+Unsupported = Callable[[ChatRequest, OutputSchema | None, LaneConfig], tuple[str, ...]]
+
 
 class BrokenStream(Exception):
     """A stream holds no whole answer; the text says why."""
@@ -55,16 +59,39 @@ class Path(Protocol):
         ...
 
 
+def says_all(
+    request: ChatRequest, output: OutputSchema | None, lane: LaneConfig
+) -> tuple[str, ...]:
+    """An `Unsupported` for a protocol that has a word for everything."""
+    return ()
+
+
+def learns_nothing(
+    failure: ProviderFailure, sent: bytes, refused: frozenset[str]
+) -> frozenset[str]:
+    """The `refusals` of a protocol that says each thing in one way only."""
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireFormat:
-    """A protocol as pure functions: what to send where, and what an answer means."""
+    """A protocol as pure functions: what to send where, and what an answer means.
 
-    #: Added to the provider's base URL.
+    A protocol of a third party is one of these as an entry point in the group `tollway.protocols`;
+    `tollway_workers.testing.ProtocolContract` holds it to what is promised here.
+    """
+
+    #: Added to the provider's base URL; it may hold the model, and whether a stream is wanted.
     path: Path
+    #: Sent with every call; what is configured for the provider wins.
+    headers: RawHeaders = ()
     #: The headers that show a key (printable ASCII).
     auth: Callable[[str, LaneConfig], RawHeaders]
     #: The last argument: what the server has refused so far.
+    #: Raises ProviderError (invalid request) where the request cannot be said.
     build: Callable[[ChatRequest, OutputSchema | None, LaneConfig, frozenset[str]], bytes]
+    #: What of a job the protocol cannot say: such a lane is no rung for it. Asked before any call.
+    unsupported: Unsupported = says_all
     #: Whether `build` asks for a stream, with the same last argument.
     streams: Callable[[ChatRequest, LaneConfig, frozenset[str]], bool]
     #: Status, headers, body and the call's own body to a completion; raises nothing but
@@ -75,6 +102,6 @@ class WireFormat:
     #: What an answer's headers say of the account's limits; None where they say nothing.
     limits: Callable[[Mapping[str, str], LaneConfig], RateHeaders | None]
     #: What a failed call's body tells of the server's words that was not known (last argument).
-    refusals: Callable[[ProviderFailure, bytes, frozenset[str]], frozenset[str]]
+    refusals: Callable[[ProviderFailure, bytes, frozenset[str]], frozenset[str]] = learns_nothing
     #: What had been refused, and what is now, as far as it is kept.
     remember: Callable[[frozenset[str], frozenset[str]], frozenset[str]] = frozenset.union

@@ -39,6 +39,7 @@ REASONS: Mapping[str, str] = {
     "retention.bytes": "records stay as long as was promised, however many come",
     "segment.ms": "records go within a tenth of their time (an hour, a week at most) after it",
     "max.message.bytes": "the largest record that may be written fits",
+    "min.compaction.lag.ms": "what was asked for is not compacted before its writer judged it",
     "message.timestamp.type": "time counts from arrival, whatever clock the writer has",
     "min.insync.replicas": "a record that is acknowledged survives a broker",
     "unclean.leader.election.enable": "a copy that lacks acknowledged records never leads",
@@ -80,6 +81,7 @@ def wanted_topics(settings: FleetSettings) -> tuple[TopicSpec, ...]:
         _spec(kafka, names.journal, hours=24 * journal, times=_LARGER),
         *([_cache(settings, names.cache)] if caches(settings) else []),
         _commands(kafka, names.commands),
+        _ledger(kafka, names.ledger),
         _heartbeats(kafka, names.heartbeats),
         *(
             _spec(kafka, names.lane(lane, priority), hours=jobs, times=_LARGER, fixed=True)
@@ -142,6 +144,17 @@ def _commands(kafka: KafkaSettings, name: str) -> TopicSpec:
     spec = _heartbeats(kafka, name)
     kept = {key: text for key, text in spec.config.items() if not key.startswith("retention.")}
     return replace(spec, config={**kept, "cleanup.policy": "compact"})
+
+
+def _ledger(kafka: KafkaSettings, name: str) -> TopicSpec:
+    """A table in one order, which grants money: exactly one partition.
+
+    A record stays for an hour after the next of its key: who reads back its own claim, within half
+    a minute, has read all that others had asked for before it.
+    """
+    spec = _commands(kafka, name)
+    config = {**spec.config, "min.compaction.lag.ms": str(_HOUR), "segment.ms": str(_HOUR)}
+    return replace(spec, config=config, fixed=True)
 
 
 def _heartbeats(kafka: KafkaSettings, name: str) -> TopicSpec:

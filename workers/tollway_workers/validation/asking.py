@@ -17,10 +17,13 @@ _ASSUMED_LIMIT = 4_096
 Bad = tuple[str, tuple[str, ...]]
 
 
-def ask_next(progress: JobProgress, ask: Ask, bad: Bad | None) -> None:
-    """Change what the job's next call asks; `bad` is the answer that it is to be told of."""
+def ask_next(progress: JobProgress, ask: Ask, bad: Bad | None, usual: int | None = None) -> None:
+    """Change what the job's next call asks; `bad` is the answer that it is to be told of.
+
+    `usual`: the answer limit of requests that name none, where there is one.
+    """
     if ask is Ask.LARGER:
-        limit = _LARGER * (progress.request.max_output_tokens or _ASSUMED_LIMIT)
+        limit = _LARGER * (progress.request.max_output_tokens or usual or _ASSUMED_LIMIT)
         larger = progress.request.model_copy(update={"max_output_tokens": limit})
         progress.ask(larger, reasking=progress.reasking)
     elif ask is Ask.REASK and bad is not None:

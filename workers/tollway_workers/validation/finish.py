@@ -11,6 +11,10 @@ _REFUSALS: dict[Finish, tuple[FailureClass, str]] = {
         FailureClass.TRUNCATED,
         "the answer was cut at its token limit, reasoning included",
     ),
+    Finish.CONTEXT: (
+        FailureClass.CONTEXT_LENGTH,
+        "the answer was cut where the model's context ends",
+    ),
     Finish.CONTENT_FILTER: (
         FailureClass.CONTENT_POLICY,
         "the provider's content filter stopped the answer",

@@ -264,7 +264,7 @@ class Worker:
     def _call_over(self, job: JobProgress, permit: Permit, *, answered: bool) -> None:
         """What a call held is free again, however it ended."""
         del self._calls[job]
-        permit.release()
+        permit.close()
         if not answered:
             # First: of those that followed it one may take its place at once.
             self._flights.land(job)

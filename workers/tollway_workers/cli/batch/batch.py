@@ -4,24 +4,29 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from tollway.errors import InvalidNewJob
 from tollway.new_job import NewJob, ReadyJob, ready
 from tollway_schemas import FailureClass, OutputSchema, Priority, ReplyAddress, codec
 from tollway_workers.cli.batch.file import BatchFile
 from tollway_workers.cli.batch.job_ids import job_id
+from tollway_workers.cli.batch.labels import CUSTOM_ID_LABEL, FORM_LABEL, MODEL_LABEL, LineForm
 from tollway_workers.cli.batch.line import BadLine, BatchJob, read_line
 from tollway_workers.errors import InputError
-
-#: Labels of a run's jobs; replies bring them back.
-CUSTOM_ID_LABEL = "custom_id"
-MODEL_LABEL = "requested_model"
 
 #: JSON may write one byte as six (`\u0000`): a line this long cannot become a job small enough.
 LINE_BYTES_PER_JOB_BYTE = 6
 
 #: Says why answers cannot be held to a schema; None if they can.
 SchemaJudge = Callable[[OutputSchema], str | None]
+
+#: Where a line of each form has the schema of its answer.
+_SCHEMAS = {
+    LineForm.CHAT: "body.response_format.json_schema.schema",
+    LineForm.RESPONSES: "body.text.format.schema",
+    LineForm.ANTHROPIC: "params.output_config.format.schema",
+}
 
 _SOME_ADDRESS = ReplyAddress(topic="r" * 64, partition=999)
 
@@ -38,6 +43,10 @@ class BatchRules:
     max_job_bytes: int
     #: The first so many lines only.
     limit: int | None = None
+    #: The form of all lines; None: as each says.
+    form: LineForm | None = None
+    #: Most US dollars that all of its jobs may cost together.
+    run_budget_usd: Decimal | None = None
 
 
 @dataclass(slots=True)
@@ -84,10 +93,13 @@ class BatchReader:
         """The job a line asks for. Raises InputError if nothing names its route."""
         route = self._rules.route or item.model
         if route is None:
-            raise InputError("body.model: is missing; it names the route, or give --route")
+            field = "params.model" if item.form is LineForm.ANTHROPIC else "body.model"
+            raise InputError(f"{field}: is missing; it names the route, or give --route")
         labels = {CUSTOM_ID_LABEL: item.custom_id}
         if item.model is not None:
             labels[MODEL_LABEL] = item.model
+        if item.form is not LineForm.CHAT:
+            labels[FORM_LABEL] = item.form.value
         return NewJob(
             id=job_id(run_id, item.custom_id),
             route=self.topic_route(route),
@@ -95,6 +107,7 @@ class BatchReader:
             output=item.output,
             priority=Priority.BULK,
             run=run_id,
+            run_budget_usd=self._rules.run_budget_usd,
             labels=labels,
         )
 
@@ -109,7 +122,7 @@ class BatchReader:
             if raw is None:
                 yield BadLine(line=number, message=self._too_large("the line"))
             else:
-                yield read_line(number, raw)
+                yield read_line(number, raw, self._rules.form)
 
     def _add(self, batch: Batch, item: BatchJob) -> BadLine | None:
         """Take a job in, or say why not."""
@@ -138,7 +151,7 @@ class BatchReader:
 
     def _ready(self, item: BatchJob, run_id: str) -> ReadyJob[object]:
         if item.output is not None and (problem := self._judge(item.output)):
-            raise InputError(f"body.response_format.json_schema.schema: {problem}")
+            raise InputError(f"{_SCHEMAS[item.form]}: {problem}")
         return ready(self.new_job(item, run_id), _SOME_ADDRESS, datetime.now(UTC))
 
     def _too_large(self, what: str) -> str:
@@ -152,5 +165,9 @@ def _bad(
     item: BatchJob, message: str, failure_class: FailureClass = FailureClass.INVALID_JOB
 ) -> BadLine:
     return BadLine(
-        line=item.line, custom_id=item.custom_id, message=message, failure_class=failure_class
+        line=item.line,
+        custom_id=item.custom_id,
+        message=message,
+        failure_class=failure_class,
+        form=item.form,
     )

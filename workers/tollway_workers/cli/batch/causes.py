@@ -53,7 +53,8 @@ class Causes:
 
 def _cause(item: dict[str, Any]) -> Cause:
     """Why the line failed, as if it were the only one."""
-    error, ours = item["error"], item["tollway"]
+    ours = item["tollway"]
+    error = ours["error"] if "result" in item else item["error"]
     return Cause(
         failure_class=str(error["code"]),
         count=1,

@@ -57,14 +57,14 @@ _BEGINS: Sequence[tuple[bytes, str, str]] = (
 _TAR = slice(257, 262)
 _WANTED = (
     "each line must be a request in OpenAI's Batch format: "
-    '{"custom_id": ..., "method": "POST", "url": "/v1/chat/completions", "body": {...}}'
+    '{"custom_id": ..., "method": "POST", "url": "/v1/chat/completions", "body": {...}}, '
+    'or in Anthropic\'s: {"custom_id": ..., "params": {...}}'
 )
 
 #: Keys of lines that are no requests, and what has such lines; the first that fit count.
 _FOREIGN: Sequence[tuple[frozenset[str], str]] = (
     (frozenset({"custom_id", "response", "error"}), "the results of a batch, not its requests"),
     (frozenset({"custom_id", "result"}), "the results of an Anthropic batch, not its requests"),
-    (frozenset({"custom_id", "params"}), "requests in Anthropic's batch format"),
     (frozenset({"key", "response"}), "the results of a Gemini batch, not its requests"),
     (frozenset({"key", "request"}), "requests in Gemini's batch format"),
     (frozenset({"request", "response"}), "the results of a Vertex AI batch, not its requests"),
@@ -77,7 +77,7 @@ _FOREIGN: Sequence[tuple[frozenset[str], str]] = (
     (frozenset({"prompt"}), "prompts alone"),
 )
 #: Keys of which a request has at least one that others have not.
-_OURS = frozenset({"method", "url", "body"})
+_OURS = frozenset({"method", "url", "body", "params"})
 
 
 def no_text(head: bytes) -> str | None:

@@ -1,7 +1,8 @@
-"""Replies and bad lines as lines of OpenAI's Batch output format, and back to how they ended.
+"""Replies and bad lines as lines of a batch's output, and back to how they ended.
 
-Format: https://platform.openai.com/docs/api-reference/batch/request-output
-What it has no place for stands under `tollway`.
+Each in the form of its input: https://platform.openai.com/docs/api-reference/batch/request-output
+or https://platform.claude.com/docs/en/api/retrieving-message-batch-results. What a form has no
+place for stands under `tollway`.
 """
 
 import sys
@@ -14,8 +15,10 @@ import pydantic_core
 from tollway_schemas import Answer, Provenance, Reply, Usage
 from tollway_schemas.bounds import MOST
 from tollway_schemas.usage import MOST_PICO_USD, MOST_TOKENS, PICO_PER_USD
-from tollway_workers.cli.batch.batch import CUSTOM_ID_LABEL, MODEL_LABEL
-from tollway_workers.cli.batch.chat_completion import beside_the_completion, chat_completion
+from tollway_workers.cli.batch.forms.anthropic_message import anthropic_error, anthropic_message
+from tollway_workers.cli.batch.forms.chat_completion import beside_the_completion, chat_completion
+from tollway_workers.cli.batch.forms.response_object import response_object
+from tollway_workers.cli.batch.labels import CUSTOM_ID_LABEL, FORM_LABEL, MODEL_LABEL, LineForm
 from tollway_workers.cli.batch.line import BadLine
 from tollway_workers.cli.run.watching.calls import NO_CALLS, Calls, calls_of
 
@@ -60,16 +63,40 @@ def reply_line(
     not the one that was asked for.
     """
     error = _error(reply) if refused is None else {"code": _OTHER, "message": refused}
-    good = error is None and reply.answer is not None
+    answer = reply.answer if error is None else None
+    form = _form_of(reply)
+    ours = _ours(reply, line, earlier)
+    if form is LineForm.ANTHROPIC:
+        said = _anthropic_result(reply, answer, error)
+        # A result has no room for it where the line expired or was cancelled.
+        ours["error"] = None if answer else error
+    else:
+        said = {"response": _response(reply, answer, form) if answer else None, "error": error}
     return _line(
         {
             "id": f"batch_req_{reply.job_id}",
             "custom_id": reply.labels.get(CUSTOM_ID_LABEL),
-            "response": _response(reply, reply.answer) if good and reply.answer else None,
-            "error": error,
-            "tollway": _ours(reply, line, earlier),
+            **said,
+            "tollway": ours,
         }
     )
+
+
+def _form_of(reply: Reply) -> LineForm:
+    """The form of the line that it is the reply to."""
+    try:
+        return LineForm(reply.labels.get(FORM_LABEL, LineForm.CHAT))
+    except ValueError:
+        return LineForm.CHAT
+
+
+def _anthropic_result(
+    reply: Reply, answer: Answer | None, error: dict[str, str] | None
+) -> dict[str, Any]:
+    if answer is not None:
+        return {"result": {"type": "succeeded", "message": anthropic_message(reply, answer)}}
+    error = error or {"code": reply.status, "message": "there is no answer"}
+    return {"result": anthropic_error(error["code"], error["message"])}
 
 
 def _error(reply: Reply) -> dict[str, str] | None:
@@ -86,16 +113,19 @@ def _error(reply: Reply) -> dict[str, str] | None:
 
 def bad_line(bad: BadLine, run_id: str) -> bytes:
     """The output line for a line that is no job, line break included."""
+    error = {"code": bad.failure_class.value, "message": f"line {bad.line}: {bad.message}"}
+    ours: dict[str, Any] = {"line": bad.line, "generation": 0, "attempts": 0, "dead_letter": False}
+    if bad.form is LineForm.ANTHROPIC:
+        said: dict[str, Any] = {"result": anthropic_error(error["code"], error["message"])}
+        ours["error"] = error
+    else:
+        said = {"response": None, "error": error}
     return _line(
         {
             "id": f"batch_req_{run_id}:line-{bad.line}",
             "custom_id": bad.custom_id,
-            "response": None,
-            "error": {
-                "code": bad.failure_class.value,
-                "message": f"line {bad.line}: {bad.message}",
-            },
-            "tollway": {"line": bad.line, "generation": 0, "attempts": 0, "dead_letter": False},
+            **said,
+            "tollway": ours,
         }
     )
 
@@ -110,7 +140,7 @@ def read_ending(raw: bytes) -> Ending:
         return Ending(
             line=_number(ours["line"], MOST_TOKENS, least=1),
             generation=_number(ours["generation"], MOST),
-            answered=item["error"] is None,
+            answered=_answered(item),
             dead_letter=bool(ours["dead_letter"]),
             calls=sum(map(_calls, parts), NO_CALLS),
             input_tokens=sum(_tokens_of(each, "input") for each in tokens),
@@ -118,11 +148,17 @@ def read_ending(raw: bytes) -> Ending:
             cost=_cost(parts),
             # A line each in memory: the same few names.
             route=sys.intern(str(ours["route"])) if "route" in ours else None,
-            rung=_rung(ours) if item["error"] is None else None,
+            rung=_rung(ours) if _answered(item) else None,
             waited=_waited(ours),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("no output line of a run") from error
+
+
+def _answered(item: dict[str, Any]) -> bool:
+    if "result" in item:
+        return bool(item["result"]["type"] == "succeeded")
+    return item["error"] is None
 
 
 def _rung(ours: dict[str, Any]) -> str | None:
@@ -194,13 +230,15 @@ def _line(item: dict[str, Any]) -> bytes:
         return pydantic_core.to_json(item) + b"\n"
 
 
-def _response(reply: Reply, answer: Answer) -> dict[str, Any]:
+def _response(reply: Reply, answer: Answer, form: LineForm) -> dict[str, Any]:
     last = reply.attempts[-1] if reply.attempts else None
     request_id = last.provider_request_id if last else None
     return {
         "status_code": _OK,
         "request_id": request_id or reply.job_id,
-        "body": chat_completion(reply, answer),
+        "body": response_object(reply, answer)
+        if form is LineForm.RESPONSES
+        else chat_completion(reply, answer),
     }
 
 

@@ -15,17 +15,16 @@ from tollway_workers.config.check.key_files import files_that_all_read, files_th
 from tollway_workers.config.load.keys import LaneKey, keys_of
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, find_file, load_fleet
 from tollway_workers.config.load.toml_file import parse_toml
+from tollway_workers.config.say.explain import did_you_mean
+from tollway_workers.config.say.fields import shown
+from tollway_workers.config.say.presets import PRESETS, Preset
 from tollway_workers.config.say.render import resolved_document, resolved_toml
-from tollway_workers.config.say.template import (
-    DEFAULT_BASE_URL,
-    DEFAULT_KEY_ENV,
-    DEFAULT_MODEL,
-    starting_file,
-)
+from tollway_workers.config.say.template import starting_file
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.network import is_loopback, split_address
 from tollway_workers.errors import ConfigError, ConfigMistake
 from tollway_workers.pipeline.stand_ins.rule import load_rules
+from tollway_workers.providers.protocols import check_protocols
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.providers.tokenizer import open_tokenizers
 from tollway_workers.providers.trial import MOST_TOKENS, Trial, try_lane
@@ -61,24 +60,32 @@ Call = Annotated[
 @app.command(epilog="Example: tollway config init --base-url http://127.0.0.1:8080/v1 --no-key")
 def init(
     config: Annotated[Path, typer.Option("--config", help="File to write.")] = DEFAULT_FILE,
+    provider: Annotated[
+        str, typer.Option(help=f"Whose API it is: {', '.join(PRESETS)}.")
+    ] = "openai",
     base_url: Annotated[
-        str, typer.Option(help="Address of an OpenAI-compatible server.")
-    ] = DEFAULT_BASE_URL,
-    model: Annotated[str, typer.Option(help="Model, in the server's word.")] = DEFAULT_MODEL,
+        str | None, typer.Option(help="Address of the server. Default: the provider's own.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model, in the server's word. Default: one of its own."),
+    ] = None,
     key_env: Annotated[
         str | None,
         typer.Option(
-            help="Environment variable that holds the key. "
-            f"Default: {DEFAULT_KEY_ENV}, none for a server on this machine."
+            help="Environment variable that holds the key. Default: the provider's own, none for a "
+            "server on this machine."
         ),
     ] = None,
     no_key: Annotated[bool, typer.Option("--no-key", help="The server asks for none.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write a small working configuration to start from."""
-    key = None if no_key else key_env or (None if _on_this_machine(base_url) else DEFAULT_KEY_ENV)
     try:
-        text = starting_file(base_url=base_url, model=model, key_env=key)
+        preset = _preset(provider)
+        here = _on_this_machine(base_url or preset.base_url)
+        key = None if no_key else key_env or (None if here else preset.key_env)
+        text = starting_file(preset=preset, base_url=base_url, model=model, key_env=key)
         build_fleet(parse_toml(text, source="arguments"), source="arguments", environ={})
         _write(config, text, force=force)
     except ConfigError as error:
@@ -92,7 +99,8 @@ def init(
 def check(config: File = None, as_json: AsJson = False, call: Call = False) -> None:
     """Say everything that is wrong or doubtful, and whether each lane's key can be found.
 
-    Lanes that name a tokenizer have it opened, routes that name a check or a rule have it imported.
+    Lanes that name a tokenizer have it opened, providers that name a protocol and routes that name
+    a check or a rule have it imported.
 
     Calls no provider (but with --call) and no broker. Exit code 0 if the configuration can be
     used, else 2; with --call 1 if a lane's provider does not answer.
@@ -159,6 +167,13 @@ async def _try_all(settings: FleetSettings) -> list[Trial]:
     return list(await asyncio.gather(*(try_lane(lane, registry.open) for lane in lanes)))
 
 
+def _preset(provider: str) -> Preset:
+    if provider not in PRESETS:
+        remedy = did_you_mean(provider, PRESETS)
+        raise ConfigError(f"--provider: there is no provider {shown(provider)}; {remedy}")
+    return PRESETS[provider]
+
+
 def _on_this_machine(base_url: str) -> bool:
     """Whether a server can only be here: such a one asks for no key."""
     address = split_address(base_url)
@@ -176,9 +191,10 @@ def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:
 
 
 def _open_what_is_named(settings: FleetSettings, file: Path, *, as_json: bool) -> None:
-    """Tokenizers of lanes, checks and rules of routes, as a worker would at its start."""
+    """Protocols and tokenizers, checks and rules of routes, as a worker would at its start."""
     mistakes: list[ConfigMistake] = []
     for open_them in (
+        lambda: check_protocols(settings.providers),
         lambda: open_tokenizers(settings, settings.lanes),
         lambda: load_checks(settings.routes),
         lambda: load_rules(settings.routes),

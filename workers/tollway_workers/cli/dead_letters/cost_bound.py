@@ -16,8 +16,12 @@ class CostBound:
     why: str = ""
 
 
-def cost_bound(estimate: Mapping[str, RouteEstimate], settings: FleetSettings) -> CostBound:
-    """By the dearest prices of each route: any of its lanes may answer."""
+def cost_bound(
+    estimate: Mapping[str, RouteEstimate], settings: FleetSettings, *, now: float
+) -> CostBound:
+    """By the dearest prices of each route from `now` (seconds since 1970) on: any of its lanes may
+    answer, and none says when.
+    """
     total = 0
     for name, each in estimate.items():
         if each.unlimited:
@@ -25,10 +29,11 @@ def cost_bound(estimate: Mapping[str, RouteEstimate], settings: FleetSettings) -
         route = settings.routes.get(name)
         if route is None:
             return CostBound(None, f"the configuration has no route {name!r}")
-        prices = [resolve_lane(lane, settings).price for lane in route.lanes]
-        known = [price.pico_per_token for price in prices if price is not None]
-        if len(known) < len(prices):
+        lists = [resolve_lane(lane, settings).prices for lane in route.lanes]
+        if any(prices.at(now) is None for prices in lists):
             return CostBound(None, f"a lane of route {name!r} has no price")
-        total += each.prompt_tokens * max(per_input for per_input, _, _ in known)
-        total += each.answer_tokens * max(per_output for _, _, per_output in known)
+        rates = [price.rates for prices in lists for price in prices.from_(now)]
+        total += each.prompt_tokens * max(rate.dearest_input for rate in rates)
+        total += each.answer_tokens * max(rate.dearest_output for rate in rates)
+        total += each.jobs * max(rate.per_call for rate in rates)
     return CostBound(total)

@@ -1,5 +1,6 @@
 """`tollway dead-letters redrive`: publish dead letters again."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -189,4 +190,4 @@ def _bound(report: RedriveReport, wanted: Wanted) -> CostBound | None:
     if wanted.only_revalidate:
         return CostBound(0)
     fleet = wanted.chosen.fleet
-    return None if fleet is None else cost_bound(report.estimate, fleet)
+    return None if fleet is None else cost_bound(report.estimate, fleet, now=time.time())

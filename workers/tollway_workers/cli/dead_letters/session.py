@@ -11,8 +11,8 @@ from tollway.dead_letters.report import OnProgress
 from tollway_workers.app.connection import connection_of
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.judging import job_judge
-from tollway_workers.cli.dead_letters.progress import showing
 from tollway_workers.cli.shared.output import say
+from tollway_workers.cli.shared.progress import showing
 from tollway_workers.exit_status import INTERRUPTED
 from tollway_workers.kafka.connect import quieten_client_logs
 

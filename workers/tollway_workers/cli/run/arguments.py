@@ -25,11 +25,12 @@ def patience_in(text: str) -> float:
 
 
 Source = Annotated[
-    Path, typer.Argument(metavar="IN", help="Jobs in OpenAI's Batch format; - is stdin.")
+    Path,
+    typer.Argument(metavar="IN", help="Jobs in OpenAI's or Anthropic's Batch format; - is stdin."),
 ]
 Out = Annotated[
     Path,
-    typer.Option("--out", "-o", help="Results in OpenAI's Batch output format; - is stdout."),
+    typer.Option("--out", "-o", help="Results, each in the form of its line; - is stdout."),
 ]
 
 Route = Annotated[
@@ -48,6 +49,12 @@ BaseUrl = Annotated[
     typer.Option(
         help="Any OpenAI-compatible server, such as http://127.0.0.1:8080/v1.",
         rich_help_panel=_WHO,
+    ),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        help="What it speaks, if not openai: responses, anthropic, gemini.", rich_help_panel=_WHO
     ),
 ]
 Model = Annotated[
@@ -103,6 +110,14 @@ Workers = Annotated[
         rich_help_panel=_HOW,
     ),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORM",
+        help="Form of the lines: chat, responses or anthropic. Default: auto, as each line says.",
+        rich_help_panel=_HOW,
+    ),
+]
 MaxJobBytes = Annotated[
     int | None,
     typer.Option(
@@ -115,6 +130,15 @@ MaxJobBytes = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option(min=1, help="Only this many lines, from the first.", rich_help_panel=_HOW),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        min=0.000001,
+        metavar="USD",
+        help="Most that the whole run may cost; what is left unanswered then fails.",
+        rich_help_panel=_HOW,
+    ),
 ]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Start anew and overwrite OUT.", rich_help_panel=_HOW)

@@ -6,8 +6,8 @@ from tollway_schemas import Usage
 from tollway_workers.cli.batch.batch import BatchReader
 from tollway_workers.cli.batch.line import BadLine, BatchJob
 from tollway_workers.cli.run.settings import FleetPlan
-from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.fleet import resolve_lane
+from tollway_workers.config.shape.price import Price
 from tollway_workers.job.cost import cost_of
 from tollway_workers.limits.estimate import prompt_tokens
 
@@ -27,8 +27,11 @@ class Estimate:
     unlimited: int
 
 
-def estimate(reader: BatchReader, plan: FleetPlan) -> Estimate:
-    """Add up the jobs of a batch. Touches no broker and no provider."""
+def estimate(reader: BatchReader, plan: FleetPlan, *, now: float) -> Estimate:
+    """Add up the jobs of a batch, at the prices of `now` (seconds since 1970).
+
+    Touches no broker and no provider.
+    """
     batch = reader.check("dry-run")
     good = set(batch.line_of.values())
     jobs, input_tokens, output_tokens, unlimited = 0, 0, 0, 0
@@ -42,7 +45,7 @@ def estimate(reader: BatchReader, plan: FleetPlan) -> Estimate:
         input_tokens += tokens
         output_tokens += most or 0
         unlimited += most is None
-        one = None if most is None else cost_of(_usage(tokens, most), _price(item, plan))
+        one = None if most is None else cost_of(_usage(tokens, most), _price(item, plan, now))
         cost = None if cost is None or one is None else cost + one
     return Estimate(
         jobs=jobs,
@@ -58,12 +61,10 @@ def _usage(input_tokens: int, output_tokens: int) -> Usage:
     return Usage(input_total=input_tokens, output_total=output_tokens, estimated=True)
 
 
-def _price(item: BatchJob, plan: FleetPlan) -> Price | None:
+def _price(item: BatchJob, plan: FleetPlan, now: float) -> Price | None:
     route = plan.route or item.model
     if plan.routes is None or route is None:
         return None
-    return _price_of_route(plan.settings, plan.routes[route].name)
-
-
-def _price_of_route(settings: FleetSettings, route: str) -> Price | None:
-    return resolve_lane(settings.routes[route].lanes[0], settings).price
+    settings = plan.settings
+    lane = settings.routes[plan.routes[route].name].lanes[0]
+    return resolve_lane(lane, settings).prices.at(now)

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tollway_workers.cli.batch.labels import LineForm
 from tollway_workers.cli.batch.out_file import real_path
 from tollway_workers.cli.shared.topic_scan import place_options
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import state_path
 
 STANDARD_STREAM = "-"
+#: Lines of any form.
+AUTO = "auto"
 #: Seconds after which a run gives up, where nobody says otherwise.
 GIVE_UP_AFTER = 600.0
 
@@ -22,6 +25,7 @@ class RunOptions:
     route: str | None = None
     config: Path | None = None
     base_url: str | None = None
+    protocol: str | None = None
     model: str | None = None
     key_env: str | None = None
     concurrency: int | None = None
@@ -34,6 +38,8 @@ class RunOptions:
     faults: Path | None = None
     dry_run: bool = False
     limit: int | None = None
+    format: str | None = None
+    budget: float | None = None
     max_job_bytes: int | None = None
     fresh: bool = False
     retry_failed: bool = False
@@ -52,6 +58,17 @@ class RunOptions:
         return str(self.out) == STANDARD_STREAM
 
     @property
+    def form(self) -> LineForm | None:
+        """The form that all lines have to have; None: as each says. Raises InputError."""
+        if self.format in (None, AUTO):
+            return None
+        try:
+            return LineForm(self.format)
+        except ValueError:
+            known = ", ".join((AUTO, *LineForm))
+            raise InputError(f"--format: there is no such form of lines; known: {known}") from None
+
+    @property
     def place(self) -> tuple[str, ...]:
         """The options that name the same fleet to another command."""
         return place_options(self.config, self.bootstrap_servers)
@@ -60,6 +77,7 @@ class RunOptions:
         """Raise InputError for options that cannot go together."""
         lane = {
             "--base-url": self.base_url,
+            "--protocol": self.protocol,
             "--model": self.model,
             "--key-env": self.key_env,
             "--concurrency": self.concurrency,
@@ -78,6 +96,13 @@ class RunOptions:
             raise InputError("--json and `-o -` both want stdout: write the results to a file")
         if (self.answers or self.faults) and not self.simulate:
             raise InputError("--answers and --faults tell a simulator what to do: add --simulate")
+        if self.protocol is not None and self.base_url is None:
+            raise InputError("--protocol says what the server at --base-url speaks: give both")
+        _ = self.form
+        if self.budget is not None and self.base_url is not None:
+            raise InputError(
+                "--budget needs the prices of the lane: put them into a file, and give --config"
+            )
         self._check_retry()
         self._check_out()
 

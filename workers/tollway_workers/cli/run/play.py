@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,7 @@ def _show_estimate(options: RunOptions, plan: FleetPlan, screen: Screen) -> None
     from tollway_workers.cli.run.report import estimate_json, show_estimate
 
     with open_batch(options, plan) as file:
-        found = estimate(batch_reader(options, plan, file), plan)
+        found = estimate(batch_reader(options, plan, file), plan, now=time.time())
     if options.json:
         _write(estimate_json(options, found))
     else:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -23,6 +23,7 @@ from tollway_workers.local.simulator import (
     SimulatorOptions,
     latency_profile,
     load_answers,
+    load_prices,
     load_script,
 )
 from tollway_workers.local.simulator.tokens import TokenRule
@@ -35,6 +36,18 @@ tollway simulator --port 8000 --profile gpt-4o-mini --rpm 500 --tpm 200000
 tollway simulator --answers key.jsonl --faults faults.toml --calls-file calls.jsonl
 
 curl http://127.0.0.1:8000/calls/summary
+
+Addresses, on that port:
+
+POST /v1/chat/completions (OpenAI's chat completions)
+
+POST /v1/responses (OpenAI's Responses)
+
+POST /v1/messages (Anthropic's Messages)
+
+POST /v1beta/models/MODEL:generateContent and :streamGenerateContent?alt=sse (Gemini)
+
+GET /calls and /calls/summary (what was asked, and the bill)
 """
 
 
@@ -57,6 +70,15 @@ Models = Annotated[
 ]
 Rpm = Annotated[float | None, typer.Option(min=0.001, help="Requests a minute.")]
 Tpm = Annotated[float | None, typer.Option(min=0.001, help="Tokens a minute.")]
+InputTpm = Annotated[
+    float | None, typer.Option(min=0.001, help="Prompt tokens a minute, where counted apart.")
+]
+OutputTpm = Annotated[
+    float | None, typer.Option(min=0.001, help="Answer tokens a minute, where counted apart.")
+]
+ToolShare = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of answers that call tools they need not call.")
+]
 RateHeaders = Annotated[
     bool, typer.Option("--rate-headers/--no-rate-headers", help="Whether it says what is left.")
 ]
@@ -80,6 +102,9 @@ PriceIn = Annotated[
 PriceOut = Annotated[
     Decimal, typer.Option(parser=_dollars, help="Dollars for a million answer tokens.")
 ]
+Prices = Annotated[
+    Path | None, typer.Option(help="Price list by kind of token and model, TOML; see the docs.")
+]
 Quota = Annotated[Decimal | None, typer.Option(parser=_dollars, help="What each client may spend.")]
 CallsFile = Annotated[Path | None, typer.Option(help="Keeps the list of calls, over restarts too.")]
 Key = Annotated[str | None, typer.Option(help="The only API key it takes. Default: none asked.")]
@@ -94,6 +119,8 @@ def simulator(
     model: Models = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
+    input_tpm: InputTpm = None,
+    output_tpm: OutputTpm = None,
     window_seconds: Window = 60.0,
     burst_seconds: Burst = None,
     rate_headers: RateHeaders = True,
@@ -102,15 +129,19 @@ def simulator(
     latency_ms: LatencyMs = None,
     latency_scale: Scale = 1.0,
     seed: Seed = 0,
+    tool_share: ToolShare = 0.5,
     token_rule: Tokens = "characters",  # noqa: S107 these tokens are no passwords
     price_in: PriceIn = Decimal("0.15"),
     price_out: PriceOut = Decimal("0.60"),
+    prices: Prices = None,
     quota_usd: Quota = None,
     calls_file: CallsFile = None,
     require_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve OpenAI's chat completions on this machine: scripted answers, limits and failures."""
+    """Serve OpenAI's chat completions and Responses, Anthropic's Messages and Gemini's
+    generateContent on this machine: scripted answers, limits and failures.
+    """
     with _clear_failure():
         options = SimulatorOptions(
             host=host,
@@ -120,6 +151,8 @@ def simulator(
             models=tuple(model or ()),
             requests_per_minute=rpm,
             tokens_per_minute=tpm,
+            input_tokens_per_minute=input_tpm,
+            output_tokens_per_minute=output_tpm,
             window_seconds=window_seconds,
             burst_seconds=burst_seconds,
             rate_headers=rate_headers,
@@ -127,14 +160,19 @@ def simulator(
             latency=_latency(profile, latency_ms),
             latency_scale=latency_scale,
             seed=seed,
+            tool_share=tool_share,
             token_rule=token_rule,
-            price_in=price_in,
-            price_out=price_out,
+            **_prices(price_in, price_out, prices),
             quota_usd=quota_usd,
             calls_file=calls_file,
             required_key=SecretStr(require_key) if require_key else None,
         )
         asyncio.run(_serve(options, as_json=as_json))
+
+
+def _prices(price_in: Decimal, price_out: Decimal, file: Path | None) -> dict[str, Any]:
+    listed = load_prices(file) if file else ()
+    return {"price_in": price_in, "price_out": price_out, "prices": listed}
 
 
 def register(app: typer.Typer) -> None:
@@ -172,8 +210,15 @@ async def _serve(options: SimulatorOptions, *, as_json: bool) -> None:
 def _announce(running: Simulator, *, as_json: bool) -> None:
     console = Console()
     if as_json:
-        facts = {"url": running.url, "base_url": running.base_url, "pid": os.getpid()}
+        facts = {
+            "url": running.url,
+            "base_url": running.base_url,
+            "base_urls": running.base_urls(),
+            "pid": os.getpid(),
+        }
         console.print(orjson.dumps(facts).decode(), markup=False, highlight=False, soft_wrap=True)
         return
     console.print(f"SIMULATED provider on [bold]{running.base_url}[/bold]", soft_wrap=True)
+    for protocol, base_url in running.base_urls().items():
+        console.print(f"  {protocol}: {base_url}", soft_wrap=True)
     console.print(f"its list of calls: {running.url}/calls/summary", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tollway_workers.config.check.budgets_fit import budget_errors, budget_warnings
 from tollway_workers.config.check.groups_fit import group_errors, group_warnings
 from tollway_workers.config.check.kafka_fits import kafka_errors, kafka_warnings
 from tollway_workers.config.check.lanes_fit import lane_errors, lane_warnings
@@ -33,6 +34,9 @@ def errors_in(
     for name, route in settings.routes.items():
         mistakes += route_errors(name, route)
     mistakes += group_errors(settings)
+    if not broken:
+        for name in settings.budgets:
+            mistakes += budget_errors(name, settings)
     return tuple(mistakes)
 
 
@@ -44,6 +48,8 @@ def warnings_in(settings: FleetSettings) -> tuple[ConfigMistake, ...]:
     for name in settings.lanes:
         warnings += lane_warnings(name, settings)
     warnings += group_warnings(settings)
+    for name in settings.budgets:
+        warnings += budget_warnings(name, settings)
     return tuple(warnings)
 
 

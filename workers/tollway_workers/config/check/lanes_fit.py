@@ -1,15 +1,11 @@
 """Whether the parts of a `[lanes.<name>]` fit together. Pure."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 
+from tollway_workers.config.check.prices_fit import price_errors, price_warnings
 from tollway_workers.config.shape.fleet import DEFAULT_CONNECT_TIMEOUT, FleetSettings, resolve_lane
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.protocols import BUILT_IN
 from tollway_workers.errors import ConfigMistake
-
-#: US dollars per million tokens between which list prices lie; 0 is a model of one's own.
-_CHEAPEST = Decimal("0.001")
-_DEAREST = Decimal(1000)
 
 
 def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
@@ -49,8 +45,10 @@ def lane_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
             f"({breaker.pause:g} s)",
             remedy=f"set at least {breaker.pause:g}, or lower pause",
         )
+    yield from price_errors(f"lanes.{name}", lane)
     if lane.provider in settings.providers:
         yield from _timeout_errors(name, settings)
+        yield from _protocol_errors(name, settings)
 
 
 #: What ends a call, or is said of it, before all of it is over; and what that includes.
@@ -87,6 +85,30 @@ def _timeout_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistak
         )
 
 
+def _protocol_errors(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]:
+    """What is said of a lane that its protocol has no words for."""
+    lane = settings.lanes[name]
+    provider = settings.providers[lane.provider]
+    protocol = BUILT_IN.get(provider.protocol)
+    if protocol is None:
+        return
+    for place, where in ((f"lanes.{name}", lane), (f"providers.{lane.provider}", provider)):
+        if where.max_tokens_field is not None and not protocol.limit_names:
+            yield ConfigMistake(
+                key=f"{place}.max_tokens_field",
+                problem=f"has no effect: protocol {provider.protocol} has one name for the limit",
+                remedy="remove it",
+            )
+        form = where.structured_output
+        if form is not None and form not in protocol.structured_output:
+            known = ", ".join(f'"{each}"' for each in sorted(protocol.structured_output))
+            yield ConfigMistake(
+                key=f"{place}.structured_output",
+                problem=f'protocol {provider.protocol} has no "{form}"',
+                remedy=f"set one of {known}, or remove it",
+            )
+
+
 def _given(name: str, field: str, settings: FleetSettings) -> tuple[str, float | None]:
     """A setting of a call where it is given, and its value: the lane's own, else its provider's."""
     lane = settings.lanes[name]
@@ -106,29 +128,4 @@ def lane_warnings(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]
             f"({settings.worker.drain_timeout:g} s), so a worker told to stop may break off calls",
             remedy=f"raise worker.drain_timeout above {lane.call_timeout:g}",
         )
-    if lane.price is not None:
-        yield from _price_warnings(f"lanes.{name}.price", lane.price)
-
-
-def _price_warnings(key: str, price: Price) -> Iterator[ConfigMistake]:
-    for field in ("input", "output", "cached_input"):
-        amount = getattr(price, field)
-        if amount is None or amount == 0 or _CHEAPEST <= amount <= _DEAREST:
-            continue
-        yield ConfigMistake(
-            key=f"{key}.{field}",
-            problem="is far from any list price",
-            remedy="give US dollars per million tokens, as in 0.15",
-        )
-    if price.cached_input is not None and price.cached_input > price.input:
-        yield ConfigMistake(
-            key=f"{key}.cached_input",
-            problem="is more than input",
-            remedy="give what the provider's list says for cached input",
-        )
-    if price.output < price.input:
-        yield ConfigMistake(
-            key=f"{key}.output",
-            problem="is less than input",
-            remedy="see whether the two were exchanged",
-        )
+    yield from price_warnings(f"lanes.{name}", settings.lanes[name])

@@ -3,8 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from tollway_workers.config.say.fields import dotted, looks_like_key
+from tollway_workers.config.check.prices_fit import price_errors, price_warnings
+from tollway_workers.config.say.explain import did_you_mean
+from tollway_workers.config.say.fields import dotted, looks_like_key, shown
 from tollway_workers.config.shape.network import is_loopback, split_address
+from tollway_workers.config.shape.profiles import PROFILES
+from tollway_workers.config.shape.protocols import BUILT_IN, GROUP, known_protocols
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import ConfigMistake
 
@@ -20,8 +24,10 @@ _RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_+/=]{32,}")
 
 def provider_errors(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
     """What keeps a provider from being used."""
+    yield from _protocol_errors(name, provider)
     yield from _addresses(name, provider)
     yield from _plain_key(name, provider)
+    yield from price_errors(f"providers.{name}", provider)
     if provider.ca_file is not None and not _any_tls(provider):
         yield ConfigMistake(
             key=f"providers.{name}.ca_file",
@@ -37,12 +43,32 @@ def provider_errors(name: str, provider: ProviderSettings) -> Iterator[ConfigMis
 
 def provider_warnings(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
     """What is allowed for a provider but hardly meant."""
+    yield from price_warnings(f"providers.{name}", provider)
     for header, value in provider.headers.items():
         if _RANDOM.fullmatch(value):
             yield ConfigMistake(
                 key=dotted(("providers", name, "headers", header)),
                 problem="looks like a secret, and configurations are read by many",
                 remedy="give keys as api_key, by reference",
+            )
+
+
+def _protocol_errors(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
+    protocol = provider.protocol
+    if protocol not in BUILT_IN and protocol not in (known := known_protocols()):
+        yield ConfigMistake(
+            key=f"providers.{name}.protocol",
+            problem=f"there is no protocol {shown(protocol)}",
+            remedy=f"{did_you_mean(protocol, known)} (another one comes with a package that has it "
+            f"as an entry point in the group {GROUP})",
+        )
+    elif protocol in BUILT_IN and provider.profile is not None:
+        speaks = PROFILES[provider.profile].protocols
+        if protocol not in speaks:
+            yield ConfigMistake(
+                key=f"providers.{name}.profile",
+                problem=f"a {provider.profile} server does not speak protocol {protocol}",
+                remedy=f'set protocol = "{speaks[0]}", or remove profile',
             )
 
 

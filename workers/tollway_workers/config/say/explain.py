@@ -102,6 +102,11 @@ def _length(_: ErrorDetails, path: Sequence[str | int]) -> Explanation:
 
 
 def _decimals(_: ErrorDetails, path: Sequence[str | int]) -> Explanation:
+    if path[-1] == "per_call":
+        return (
+            "has more digits than a price can have",
+            "give US dollars for one call, at most 12 decimals",
+        )
     return (
         "has more digits than a price can have",
         "give US dollars per million tokens (not per token), at most 6 decimals",

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from tollway_workers.config.say.fields import looks_like_key
 from tollway_workers.config.shape.contract import MINUTE, Resource
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.shape.groups import DEFAULT_BURST, rate_limits
+from tollway_workers.config.shape.price import PriceList
 
 MASK = "***"
 _SECRET_WORDS = ("key", "token", "secret", "auth", "password", "cookie")
@@ -51,8 +53,14 @@ def _resolved(lane: LaneConfig) -> dict[str, Any]:
         "slow_after": lane.slow_after,
         "max_tokens_field": lane.max_tokens_field,
         "structured_output": lane.structured_output,
-        "price": None if lane.price is None else lane.price.model_dump(),
+        **_prices(lane.prices),
     }
+
+
+def _prices(prices: PriceList) -> dict[str, Any]:
+    said = [price.model_dump() for _, price in prices.entries]
+    first = said.pop(0) if said and "valid_from" not in said[0] else None
+    return {"price": first, "prices": said}
 
 
 def _effective(name: str, settings: FleetSettings) -> dict[str, Any]:
@@ -75,21 +83,32 @@ def _masked(header: str, value: str) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(inner) for inner in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
     return float(value) if isinstance(value, Decimal) else value
 
 
 def _without_absent(table: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in table.items() if value is not None}
     # TOML ends a table where the next begins: its own settings come before its tables.
-    ordered = sorted(
-        kept, key=lambda key: isinstance(kept[key], Mapping) and key not in _REFERENCES
-    )
+    ordered = sorted(kept, key=lambda key: _is_table(kept[key]) and key not in _REFERENCES)
     return {key: _item(key, kept[key]) for key in ordered}
 
 
+def _is_table(value: Any) -> bool:
+    """Whether it is one, or a list of them."""
+    return isinstance(value, Mapping) or _are_tables(value)
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+
+
 def _item(key: str, value: Any) -> Any:
+    if _are_tables(value):
+        return [_without_absent(each) for each in value]
     if not isinstance(value, Mapping):
         return value
     inner = _without_absent(value)

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tollway_workers.config.shape.breaker import BreakerSettings
+from tollway_workers.config.shape.budget import BudgetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.config.shape.model import Name, Section
+from tollway_workers.config.shape.price import PriceList, price_list
 from tollway_workers.config.shape.profiles import (
     UNKNOWN,
     LimitField,
@@ -17,10 +19,11 @@ from tollway_workers.config.shape.profiles import (
     profile_of,
 )
 from tollway_workers.config.shape.provider import (
+    DEFAULT_IMAGE_TOKENS,
+    DEFAULT_TOOL_TOKENS,
     LaneSettings,
     LimitGroupSettings,
     LimitSettings,
-    Price,
     ProviderSettings,
     StreamMode,
 )
@@ -88,6 +91,7 @@ class FleetSettings(Section):
     lanes: dict[Name, LaneSettings] = Field(default_factory=dict)
     tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
+    budgets: dict[Name, BudgetSettings] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,13 @@ class LaneConfig:
     #: None: as the caller calls it.
     max_tokens_field: LimitField | None
     structured_output: StructuredOutput
-    price: Price | None
+    #: What calls cost, at each instant; nobody knows where there is no price.
+    prices: PriceList = field(default_factory=PriceList)
+    #: Answer limit that is sent where a job names none; None: the provider's own.
+    max_output_tokens: int | None = None
+    #: What a call may be charged beyond its texts, for an image and for tools.
+    image_tokens: int = DEFAULT_IMAGE_TOKENS
+    tool_tokens: int = DEFAULT_TOOL_TOKENS
     #: Path of a tokenizer.json; None: prompts are estimated.
     tokenizer: str | None = None
     stream: StreamMode = "auto"
@@ -115,6 +125,9 @@ class LaneConfig:
     idle_timeout: float = DEFAULT_IDLE_TIMEOUT
     #: Seconds without a token after which a call counts as slow.
     slow_after: float = DEFAULT_CALL_TIMEOUT * _SLOW_PART
+    #: The wire format of its provider, and the headers that are configured for it.
+    protocol: str = "openai"
+    headers: tuple[tuple[str, str], ...] = ()
     #: How its provider's server differs from others of its protocol.
     profile: Profile = UNKNOWN
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
@@ -124,7 +137,8 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
     """The lane `name` with what it leaves open taken from its provider, then from our defaults."""
     lane = settings.lanes[name]
     provider = settings.providers[lane.provider]
-    profile = profile_of(provider.profile, provider.base_url)
+    profile = profile_of(provider.profile, provider.base_url, provider.protocol)
+    priced = lane if lane.price is not None or lane.prices else provider
     call_timeout = lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT
     return LaneConfig(
         name=name,
@@ -138,7 +152,11 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         structured_output=lane.structured_output
         or provider.structured_output
         or profile.structured_output,
-        price=lane.price or provider.price,
+        # A lane that gives any price of its own has no other.
+        prices=price_list(priced.price, priced.prices),
+        max_output_tokens=lane.max_output_tokens,
+        image_tokens=lane.image_tokens,
+        tool_tokens=lane.tool_tokens,
         tokenizer=lane.tokenizer,
         stream=lane.stream or provider.stream or "auto",
         first_token_timeout=lane.first_token_timeout
@@ -148,6 +166,8 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         or provider.idle_timeout
         or min(DEFAULT_IDLE_TIMEOUT, call_timeout),
         slow_after=lane.slow_after or provider.slow_after or call_timeout * _SLOW_PART,
+        protocol=provider.protocol,
+        headers=tuple(provider.headers.items()),
         profile=profile,
         breaker=lane.breaker,
     )

@@ -100,8 +100,9 @@ def rate_limits(group: str, lanes: tuple[str, ...], settings: FleetSettings) -> 
 
 def without_limits(settings: FleetSettings) -> dict[str, object]:
     """The settings without what a running worker can follow: the amounts of limits that there are,
-    how they are kept, and shards. Equal where nothing else differs."""
+    how they are kept, shards, and budgets. Equal where nothing else differs."""
     document = settings.model_dump()
+    del document["budgets"]
     for table in ("lanes", "limit_groups"):
         for entry in document[table].values():
             for name in LimitSettings.model_fields:

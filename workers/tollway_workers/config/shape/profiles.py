@@ -1,4 +1,4 @@
-"""What servers that speak OpenAI's protocol make of it, one row each. Data.
+"""What servers make of the protocols that they speak, one row each. Data.
 
 A provider names its row by `profile`, or is known by its address; what its lanes say for themselves
 goes first. Sources: the servers' own API references, as of late 2026. What a row gets wrong is
@@ -14,7 +14,7 @@ from tollway_workers.config.shape.network import split_address
 #: What calls the answer's limit, in a request.
 LimitField = Literal["max_completion_tokens", "max_tokens"]
 #: What the answer's form can be asked for as.
-StructuredOutput = Literal["json_schema", "json_object", "none"]
+StructuredOutput = Literal["json_schema", "json_object", "tool", "none"]
 #: How a provider counts the tokens of a call against its limit.
 TokenRule = Literal["openai_max", "sum", "input"]
 
@@ -30,6 +30,8 @@ ProfileName = Literal[
     "deepseek",
     "mistral",
     "lm-studio",
+    "anthropic",
+    "gemini",
 ]
 
 
@@ -39,6 +41,8 @@ class Profile:
 
     #: Ends of the host names at which it answers, where nobody else does.
     hosts: tuple[str, ...] = ()
+    #: What it speaks.
+    protocols: tuple[str, ...] = ("openai",)
     #: None: as the caller says it, else `max_completion_tokens`.
     limit_field: LimitField | None = None
     structured_output: StructuredOutput = "json_schema"
@@ -57,6 +61,10 @@ class Profile:
     developer_role: bool = True
     #: Fields of a request that have another name there.
     renamed: tuple[tuple[str, str], ...] = ()
+    #: Whether a part of a prompt may say that it is to be cached (Anthropic's `cache_control`).
+    cache_marks: bool = True
+    #: Whether prompt tokens read from its cache count in its limits.
+    counts_cached: bool = True
 
 
 UNKNOWN = Profile()
@@ -64,21 +72,39 @@ UNKNOWN = Profile()
 PROFILES: Mapping[ProfileName, Profile] = {
     "openai": Profile(
         hosts=("api.openai.com",),
+        cache_marks=False,
+        protocols=("openai", "responses"),
         limit_field="max_completion_tokens",
         # Padding that hides lengths from who watches the line; it costs a fifth of the bytes.
         stream_options=(("include_obfuscation", False),),
     ),
     "azure": Profile(
         hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+        cache_marks=False,
+        protocols=("openai", "responses"),
         limit_field="max_completion_tokens",
         token_rule="sum",  # noqa: S106 - as above
         key_header=("api-key", ""),
     ),
-    "vllm": Profile(limit_field="max_tokens", developer_role=False),
-    "ollama": Profile(hosts=("ollama.com",), limit_field="max_tokens", developer_role=False),
-    "llama.cpp": Profile(limit_field="max_tokens", developer_role=False),
+    "vllm": Profile(
+        protocols=("openai", "responses", "anthropic"),
+        limit_field="max_tokens",
+        developer_role=False,
+    ),
+    "ollama": Profile(
+        hosts=("ollama.com",),
+        protocols=("openai", "responses", "anthropic"),
+        limit_field="max_tokens",
+        developer_role=False,
+    ),
+    "llama.cpp": Profile(
+        protocols=("openai", "responses", "anthropic"),
+        limit_field="max_tokens",
+        developer_role=False,
+    ),
     "groq": Profile(
         hosts=("api.groq.com",),
+        cache_marks=False,
         limit_field="max_completion_tokens",
         token_rule="sum",  # noqa: S106 - as above
         requests_by_day=True,
@@ -86,35 +112,69 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ),
     "together": Profile(
         hosts=("api.together.xyz", "api.together.ai"),
+        cache_marks=False,
         limit_field="max_tokens",
         developer_role=False,
     ),
-    "openrouter": Profile(hosts=("openrouter.ai",), limit_field="max_tokens", developer_role=False),
+    "openrouter": Profile(
+        hosts=("openrouter.ai",),
+        protocols=("openai", "responses", "anthropic"),
+        limit_field="max_tokens",
+        developer_role=False,
+    ),
     "deepseek": Profile(
         hosts=("api.deepseek.com",),
+        cache_marks=False,
         limit_field="max_tokens",
         structured_output="json_object",
         developer_role=False,
     ),
     "mistral": Profile(
         hosts=("api.mistral.ai",),
+        cache_marks=False,
         limit_field="max_tokens",
         # It refuses fields that it does not know.
         asks_for_usage=False,
         developer_role=False,
         renamed=(("seed", "random_seed"),),
     ),
-    "lm-studio": Profile(limit_field="max_tokens", json_object=False, developer_role=False),
+    "lm-studio": Profile(
+        protocols=("openai", "responses"),
+        limit_field="max_tokens",
+        json_object=False,
+        developer_role=False,
+    ),
+    "anthropic": Profile(
+        hosts=("api.anthropic.com",),
+        protocols=("anthropic",),
+        token_rule="input",  # noqa: S106 - as above
+        key_header=("x-api-key", ""),
+        counts_cached=False,
+    ),
+    "gemini": Profile(
+        hosts=("generativelanguage.googleapis.com",),
+        protocols=("gemini",),
+        token_rule="input",  # noqa: S106 - as above
+        key_header=("x-goog-api-key", ""),
+    ),
+}
+
+#: Rows of servers that are not known, where their protocol's own server says more than `UNKNOWN`.
+_UNKNOWN_OF: Mapping[str, Profile] = {
+    "anthropic": PROFILES["anthropic"],
+    "gemini": PROFILES["gemini"],
 }
 
 
-def profile_of(name: ProfileName | None, base_url: str) -> Profile:
-    """The row of a provider: by its name, else by its address."""
+def profile_of(name: ProfileName | None, base_url: str, protocol: str = "openai") -> Profile:
+    """The row of a provider: by its name, else by its address, else by its protocol."""
     if name is not None:
         return PROFILES[name]
     parts = split_address(base_url)
     host = "" if parts is None else (parts.hostname or "").lower()
-    return next((each for each in PROFILES.values() if _answers_at(each, host)), UNKNOWN)
+    speaking = (each for each in PROFILES.values() if protocol in each.protocols)
+    unknown = _UNKNOWN_OF.get(protocol, UNKNOWN)
+    return next((each for each in speaking if _answers_at(each, host)), unknown)
 
 
 def _answers_at(profile: Profile, host: str) -> bool:

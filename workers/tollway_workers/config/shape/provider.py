@@ -1,14 +1,12 @@
 """`[providers.*]`, `[lanes.*]` and `[limit_groups.*]`: accounts, models, and their limits."""
 
-from decimal import Decimal
-from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.config.shape.model import Section
+from tollway_workers.config.shape.price import DatedPrice, Price
 from tollway_workers.config.shape.profiles import (
     LimitField,
     ProfileName,
@@ -17,37 +15,12 @@ from tollway_workers.config.shape.profiles import (
 )
 from tollway_workers.config.shape.secret import SecretReference
 
-#: Dollars per million tokens times this is pico-USD per token.
-_PICO_PER_TOKEN = PICO_PER_USD // 1_000_000
+#: Prompt tokens that a call may be charged beyond its texts, where a lane does not say.
+DEFAULT_IMAGE_TOKENS = 4_000
+DEFAULT_TOOL_TOKENS = 1_000
 
 #: Whether calls ask for streams.
 StreamMode = Literal["auto", "always", "never"]
-
-#: Six decimals are a whole number of pico-USD per token.
-UsdPerMillion = Annotated[
-    Decimal, Field(ge=0, le=1_000_000, max_digits=18, decimal_places=6, strict=False)
-]
-
-
-class Price(Section):
-    """What a lane's tokens cost, in US dollars per million tokens."""
-
-    input: UsdPerMillion
-    """Prompt tokens."""
-    output: UsdPerMillion
-    """Answer tokens, reasoning included."""
-    cached_input: UsdPerMillion | None = None
-    """Prompt tokens read from the provider's cache; as `input` if absent."""
-
-    @cached_property
-    def pico_per_token(self) -> tuple[int, int, int]:
-        """Pico-USD of one input, one cached input and one output token."""
-        cached = self.input if self.cached_input is None else self.cached_input
-        return (
-            int(self.input * _PICO_PER_TOKEN),
-            int(cached * _PICO_PER_TOKEN),
-            int(self.output * _PICO_PER_TOKEN),
-        )
 
 
 class CallSettings(Section):
@@ -73,17 +46,20 @@ class CallSettings(Section):
     """What the server calls the answer's limit (default: as its profile or the caller does, else
     `max_completion_tokens`; one that the server refuses is said by the other name)."""
     structured_output: StructuredOutput | None = None
-    """What the server can be asked for (default: as its profile says, else `json_schema`); Tollway
-    validates in any case."""
+    """What the server can be asked for (default: as its profile says, else `json_schema`): `tool`
+    is a call that the model is forced to make (Anthropic). Tollway validates in any case."""
     price: Price | None = None
     """What tokens cost; absent means that cost is unknown, never zero."""
+    prices: Annotated[tuple[DatedPrice, ...], Field(strict=False)] = ()
+    """What they cost from later dates on: each holds until the next, `price` until the first."""
 
 
 class ProviderSettings(CallSettings):
     """`[providers.<name>]`: an account at an API."""
 
-    protocol: Literal["openai"] = "openai"
-    """The wire format it speaks."""
+    protocol: Annotated[str, Field(min_length=1, max_length=64)] = "openai"
+    """The wire format it speaks: `openai` (chat completions), `responses`, `anthropic` (messages),
+    `gemini` (generateContent), or the name of an entry point in the group `tollway.protocols`."""
     profile: ProfileName | None = None
     """Whose server it is, which sets what differs between them (default: by its address)."""
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
@@ -158,6 +134,14 @@ class LaneSettings(CallSettings, LimitSettings):
     or the prompt alone (Gemini). Default: as the provider's profile says."""
     tokenizer: Annotated[str, Field(min_length=1)] | None = None
     """Path of the model's `tokenizer.json`, by which prompts are counted (default: estimated)."""
+    max_output_tokens: Annotated[int, Field(gt=0, le=2**31 - 1)] | None = None
+    """Most tokens of an answer, sent where a job names no limit (default: none is sent). A lane
+    that serves budgeted jobs needs it."""
+    image_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = DEFAULT_IMAGE_TOKENS
+    """Prompt tokens that an image may cost at most: what a budgeted call claims for it."""
+    tool_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = DEFAULT_TOOL_TOKENS
+    """Prompt tokens that the provider may add at most for tools and for a schema: what a budgeted
+    call with either claims besides their texts."""
     limit_group: str | None = None
     """Name of a `[limit_groups.<name>]`, where the provider counts several lanes together."""
     breaker: BreakerSettings = BreakerSettings()

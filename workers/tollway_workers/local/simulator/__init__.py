@@ -1,6 +1,7 @@
-"""A provider on this machine: OpenAI's wire format, limits and failures, and exact books."""
+"""A provider on this machine: providers' protocols, limits and failures, and exact books."""
 
 from tollway_workers.local.simulator.answers import load_answers
+from tollway_workers.local.simulator.bill import ListPrice, load_prices
 from tollway_workers.local.simulator.books import Call
 from tollway_workers.local.simulator.faults import Fault, FaultKind
 from tollway_workers.local.simulator.latency import PROFILES, LatencyProfile, latency_profile
@@ -16,6 +17,7 @@ __all__ = [
     "Fault",
     "FaultKind",
     "LatencyProfile",
+    "ListPrice",
     "Overload",
     "Script",
     "Simulator",
@@ -23,5 +25,6 @@ __all__ = [
     "Summary",
     "latency_profile",
     "load_answers",
+    "load_prices",
     "load_script",
 ]

@@ -6,13 +6,15 @@ from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.local.simulator.faults import CallCount
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.overload import Server
-from tollway_workers.local.simulator.rates import Bucket, RateLimits
+from tollway_workers.local.simulator.prompt_cache import PromptCache
+from tollway_workers.local.simulator.rates import Bucket, Charge, RateLimits
 from tollway_workers.local.simulator.refusals import (
-    INSUFFICIENT_QUOTA,
+    Refusal,
+    Refused,
+    Why,
     over_concurrency,
     over_limit,
 )
-from tollway_workers.local.simulator.wire import Refused
 
 
 class Account:
@@ -31,6 +33,7 @@ class Account:
         self._calls = 0
         self._calls_of_job: Counter[str] = Counter()
         self._limits: dict[str, RateLimits] = {}
+        self._caches: dict[str, PromptCache] = {}
 
     @property
     def in_flight(self) -> int:
@@ -69,16 +72,16 @@ class Account:
         server = self._server
         return None if server is None else server.trip(count, self._running)
 
-    def admit(self, model: str, tokens: int, now: float) -> None:
-        """Charge a call's tokens, or raise Refused: for concurrency, quota or rate."""
+    def admit(self, model: str, charge: Charge, now: float) -> None:
+        """Charge a call, or raise Refused: for concurrency, quota or rate."""
         options = self._options
         if options.max_concurrent is not None and self.in_flight > options.max_concurrent:
             raise Refused(over_concurrency(options.over_concurrency_status, options.max_concurrent))
         if options.quota_usd is not None:
             quota = int(options.quota_usd * PICO_PER_USD)
             if self._spent_pico_usd >= quota:
-                raise Refused(INSUFFICIENT_QUOTA)
-        if over := self.limits(model).admit(tokens, now):
+                raise Refused(Refusal(why=Why.NO_QUOTA, model=model))
+        if over := self.limits(model).admit(charge, now):
             raise Refused(over_limit(over, model))
 
     def change(self, requests: float | None, tokens: float | None, now: float) -> None:
@@ -92,6 +95,10 @@ class Account:
     def bill(self, pico_usd: int) -> None:
         self._spent_pico_usd += pico_usd
 
+    def cache(self, model: str) -> PromptCache:
+        """The prompts of a model that are kept, made at its first call."""
+        return self._caches.setdefault(model, PromptCache())
+
     def limits(self, model: str) -> RateLimits:
         """The limits of a model, made at its first call."""
         key = "" if self._options.shared_limits else model
@@ -103,8 +110,14 @@ class Account:
         options = self._options
         window = options.window_seconds
         burst = window if options.burst_seconds is None else options.burst_seconds
-        requests, tokens = (
-            None if limit is None else Bucket(limit, window_seconds=window, burst_seconds=burst)
-            for limit in (options.requests_per_minute, options.tokens_per_minute)
+        return RateLimits(
+            *(
+                None if limit is None else Bucket(limit, window_seconds=window, burst_seconds=burst)
+                for limit in (
+                    options.requests_per_minute,
+                    options.tokens_per_minute,
+                    options.input_tokens_per_minute,
+                    options.output_tokens_per_minute,
+                )
+            )
         )
-        return RateLimits(requests, tokens)

@@ -4,19 +4,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tollway_workers.errors import InputError
-from tollway_workers.local.simulator.ask import Ask, BadRequest
-from tollway_workers.local.simulator.damage import damaged
+from tollway_workers.local.simulator.answer import ToolCall
+from tollway_workers.local.simulator.ask import Ask, Tool, objects
 from tollway_workers.local.simulator.draws import draw
-from tollway_workers.local.simulator.faults import FaultKind
 from tollway_workers.local.simulator.identity import names, own_name
-from tollway_workers.local.simulator.tokens import Tokens
-from tollway_workers.local.simulator.wire import Answer
+from tollway_workers.local.simulator.refusals import Refusal, Refused, Why
 from tollway_workers.validation.confined import Confined, Ended
 
 #: Schemas whose answers are remembered; the one that was not asked for the longest goes.
@@ -36,7 +36,10 @@ _SENTENCES = (
     "The answer is in the question, as so often.",
     "Nothing in the prompt contradicts this sentence.",
 )
-REFUSAL_TEXT = "I'm sorry, but I can't help with that."
+#: Under this name alone, an answer of the key is calls of tools.
+_CALLS = "tool_calls"
+#: Of answers that may hold several calls, those that do.
+_PARALLEL_SHARE = 0.25
 
 
 def load_answers(path: Path) -> dict[str, Any]:
@@ -65,29 +68,96 @@ def load_answers(path: Path) -> dict[str, Any]:
     return answers
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the model would say: a text, or calls of tools."""
+
+    text: str
+    calls: tuple[ToolCall, ...] = ()
+
+
 class AnswerBook:
     """The text for each call: equal seeds, jobs and requests get equal texts."""
 
-    def __init__(self, key: Mapping[str, Any], *, seed: int = 0, answers_per_schema: int = 8):
-        self._key = {job: _as_text(answer) for job, answer in key.items()}
+    def __init__(
+        self,
+        key: Mapping[str, Any],
+        *,
+        seed: int = 0,
+        answers_per_schema: int = 8,
+        tool_share: float = 0.5,
+    ):
+        self._key = key
         self._seed = seed
         self._pool_size = answers_per_schema
+        self._tool_share = tool_share
         self._instances = Confined("tollway_workers.local.simulator.instances_child")
         # Mutable state, by schema as bytes: its answers, or why there are none; what is being made.
         self._pools: OrderedDict[bytes, tuple[str, ...] | str] = OrderedDict()
         self._making: dict[bytes, Future[Ended]] = {}
 
-    async def prepare(self, job_id: str, wants: str, schema: Any) -> None:
-        """Have answers to such a request made, so that `text` need not wait for them.
+    async def prepare(self, job_id: str, ask: Ask) -> None:
+        """Have answers to such a request made, so that `draft` need not wait for them.
 
         That may take a second, and the loop has other calls to serve.
         """
-        if wants == "text" or any(name in self._key for name in names(job_id)):
+        if self._in_key(job_id) is not None:
             return
-        try:
-            key = _key_of(_wanted(wants, schema))
-        except BadRequest:
-            return
+        tools = self._wanted_tools(job_id, ask)
+        schemas = [_arguments_schema(tool) for tool in tools]
+        if not tools and ask.wants != "text":
+            schemas = [_wanted(ask)]
+        for schema in schemas:
+            with suppress(Refused):
+                await self._prepare(_key_of(schema, of_tool=bool(tools)))
+
+    def draft(self, job_id: str, ask: Ask) -> Draft:
+        """What the model would say to this job.
+
+        Raises Refused (`bad_schema`) if nothing can satisfy a schema of the request.
+        """
+        known = self._in_key(job_id)
+        if known is not None and (calls := _calls_in(known.answer, ask)):
+            return Draft("", calls)
+        if known is not None and not ask.must_call:
+            return Draft(_as_text(known.answer))
+        tools = self._wanted_tools(job_id, ask)
+        if tools:
+            return Draft("", tuple(self._call(job_id, n, tool) for n, tool in enumerate(tools)))
+        return Draft(self._text(job_id, ask))
+
+    def _in_key(self, job_id: str) -> "_Known | None":
+        for name in names(job_id):
+            if name in self._key:
+                return _Known(self._key[name])
+        return None
+
+    def _wanted_tools(self, job_id: str, ask: Ask) -> tuple[Tool, ...]:
+        """The tools that the model wants called, in their order."""
+        if not ask.tools:
+            return ()
+        name = own_name(job_id)
+        if not ask.must_call:
+            # Who has been told the results speaks; so does who was asked for a form.
+            speaks = ask.has_results or ask.wants != "text"
+            if speaks or draw(self._seed, "calls", name) >= self._tool_share:
+                return ()
+        first = int(draw(self._seed, "tool", name) * len(ask.tools))
+        several = ask.in_parallel and len(ask.tools) > 1
+        if not several or draw(self._seed, "parallel", name) >= _PARALLEL_SHARE:
+            return (ask.tools[first],)
+        return ask.tools[first], ask.tools[(first + 1) % len(ask.tools)]
+
+    def _call(self, job_id: str, number: int, tool: Tool) -> ToolCall:
+        pool = self._pool(_key_of(_arguments_schema(tool), of_tool=True), of_tool=True)
+        drawn = draw(self._seed, "arguments", own_name(job_id), number)
+        return ToolCall(name=tool.name, arguments=pool[int(drawn * len(pool))])
+
+    def _text(self, job_id: str, ask: Ask) -> str:
+        pool = _SENTENCES if ask.wants == "text" else self._pool(_key_of(_wanted(ask)))
+        return pool[int(draw(self._seed, "answer", own_name(job_id)) * len(pool))]
+
+    async def _prepare(self, key: bytes) -> None:
         if key not in self._pools:
             making = self._made(key)
             try:
@@ -97,25 +167,13 @@ class AnswerBook:
                 if making.done():
                     self._keep(key, making)
 
-    def text(self, job_id: str, ask: Ask) -> str:
-        """What the model would say to this job.
-
-        Raises BadRequest (`invalid_json_schema`) if nothing can satisfy the request's schema.
-        """
-        for name in names(job_id):
-            if name in self._key:
-                return self._key[name]
-        pool = _SENTENCES if ask.wants == "text" else self._pool(ask)
-        return pool[int(draw(self._seed, "answer", own_name(job_id)) * len(pool))]
-
-    def _pool(self, ask: Ask) -> tuple[str, ...]:
-        key = _key_of(_wanted(ask.wants, ask.schema))
+    def _pool(self, key: bytes, *, of_tool: bool = False) -> tuple[str, ...]:
         if key not in self._pools:
             self._keep(key, self._made(key))
         self._pools.move_to_end(key)
         pool = self._pools[key]
         if isinstance(pool, str):
-            raise _invalid_schema(pool)
+            raise _bad_schema(pool, of_tool=of_tool)
         return pool
 
     def _made(self, key: bytes) -> "Future[Ended]":
@@ -132,15 +190,40 @@ class AnswerBook:
             self._pools.popitem(last=False)
 
 
-def _wanted(wants: str, schema: Any) -> Any:
-    return _ANY_OBJECT if wants == "json_object" else schema
+@dataclass(frozen=True, slots=True)
+class _Known:
+    answer: Any
 
 
-def _key_of(schema: Any) -> bytes:
+def _calls_in(answer: Any, ask: Ask) -> tuple[ToolCall, ...]:
+    """The calls that an answer of the key is, where the request has tools."""
+    if not ask.tools:
+        return ()
+    if isinstance(answer, dict) and set(answer) == {_CALLS}:
+        return tuple(
+            ToolCall(name=str(each.get("name")), arguments=_as_text(each.get("arguments", {})))
+            for each in objects(answer[_CALLS])
+        )
+    if ask.must_call and len(ask.tools) == 1 and isinstance(answer, dict):
+        return (ToolCall(name=ask.tools[0].name, arguments=_as_json(answer)),)
+    return ()
+
+
+def _wanted(ask: Ask) -> Any:
+    return _ANY_OBJECT if ask.wants == "json_object" else ask.schema
+
+
+def _arguments_schema(tool: Tool) -> Any:
+    """The schema of a tool's arguments, which are an object whatever it says."""
+    schema = {} if tool.schema is None else tool.schema
+    return {"type": "object", **schema} if isinstance(schema, dict) else schema
+
+
+def _key_of(schema: Any, *, of_tool: bool = False) -> bytes:
     try:
         return orjson.dumps(schema)
     except orjson.JSONEncodeError:
-        raise _invalid_schema("it is nested too deeply.") from None
+        raise _bad_schema("it is nested too deeply.", of_tool=of_tool) from None
 
 
 def _read(said: Ended) -> tuple[str, ...] | str:
@@ -153,63 +236,8 @@ def _read(said: Ended) -> tuple[str, ...] | str:
     return tuple(map(_as_json, orjson.loads(first[1:])))
 
 
-def _invalid_schema(why: str) -> BadRequest:
-    return BadRequest(
-        f"Invalid schema for response_format: {why}",
-        param="response_format",
-        code="invalid_json_schema",
-    )
-
-
-def say(text: str, ask: Ask, fault: FaultKind | None) -> Answer:
-    """The answer with its faults: scripted ones, and the client's own limit on its length."""
-    count, max_tokens = ask.tokens.count, ask.max_tokens
-    match fault:
-        case FaultKind.REFUSAL:
-            return Answer(
-                content=None,
-                refusal=REFUSAL_TEXT,
-                completion_tokens=count(REFUSAL_TEXT),
-                ending=fault.value,
-            )
-        case FaultKind.EMPTY:
-            return Answer(content="", ending=fault.value)
-        case FaultKind.BROKEN_JSON:
-            # Whatever JSON it was: a comma at its end makes it none.
-            broken = f"{text[:-1]},,"
-            return Answer(content=broken, completion_tokens=count(broken), ending=fault.value)
-        case FaultKind.WRONG_SHAPE:
-            wrong = _of_another_shape(text)
-            return Answer(content=wrong, completion_tokens=count(wrong), ending=fault.value)
-        case FaultKind.TRUNCATED:
-            return _truncated(text, max(1, count(text) // 2), ask.tokens)
-    said = text if fault is None else damaged(text, fault, ask.schema)
-    if max_tokens is not None and count(said) > max_tokens:
-        return _truncated(said, max_tokens, ask.tokens)
-    ending = "ok" if fault is None or said == text else fault.value
-    return Answer(content=said, completion_tokens=count(said), ending=ending)
-
-
-def _truncated(text: str, most: int, tokens: Tokens) -> Answer:
-    # At least the last character goes, so that what is left of an object is never one.
-    content = tokens.cut(text, most)[: len(text) - 1]
-    return Answer(
-        content=content,
-        finish_reason="length",
-        completion_tokens=tokens.count(content),
-        ending=FaultKind.TRUNCATED.value,
-    )
-
-
-def _of_another_shape(text: str) -> str:
-    """JSON all the same: an object loses its last field, anything else stands in a list."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        value = text
-    if isinstance(value, dict) and value:
-        return _as_json(dict(list(value.items())[:-1]))
-    return _as_json([value])
+def _bad_schema(why: str, *, of_tool: bool = False) -> Refused:
+    return Refused(Refusal(why=Why.BAD_SCHEMA, message=why, of_tool=of_tool))
 
 
 def _as_text(answer: object) -> str:

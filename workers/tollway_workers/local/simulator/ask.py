@@ -1,45 +1,88 @@
-"""What a call asks: the part of OpenAI's request body that the simulator goes by. Pure."""
+"""What a call asks, in words that belong to no protocol. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
 
-from tollway_workers.local.simulator.tokens import CHARACTERS, Tokens, prompt_tokens, texts
-from tollway_workers.local.simulator.wire import ApiError, Refused
+from tollway_workers.local.simulator.refusals import Refusal, Refused, Why
+from tollway_workers.local.simulator.tokens import CHARACTERS, Tokens
 
 #: A body beyond this is refused with 413.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
+Wants = Literal["text", "json_object", "json_schema"]
+
 
 class BadRequest(Refused):
-    """A body that OpenAI would refuse; the text never quotes a message of it."""
+    """A body that the provider would refuse; the text never quotes a message of it."""
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        kind = "invalid_request_error"
-        super().__init__(ApiError(status=400, code=code, type=kind, message=message, param=param))
+        super().__init__(Refusal(why=Why.BAD_REQUEST, message=message, param=param, code=code))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A piece of the prompt: what a prompt cache goes by."""
+
+    #: JSON of any depth.
+    content: Any
+    tokens: int
+    #: The prompt up to here is to be kept in the provider's cache for so many seconds.
+    cached_for: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function that the model may want called."""
+
+    name: str
+    #: JSON Schema of its arguments; None where it takes none.
+    schema: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A request body that makes sense."""
+    """A request that makes sense."""
 
     model: str
     prompt_tokens: int
     #: The client's limit for the answer, if it gave one.
     max_tokens: int | None
     stream: bool
-    include_usage: bool
-    wants: Literal["text", "json_object", "json_schema"]
+    wants: Wants
     #: The JSON Schema of the answer where `wants` is `json_schema`.
     schema: Any = None
     #: How tokens are counted.
     tokens: Tokens = CHARACTERS
+    #: The prompt in its order: tools, then the conversation.
+    blocks: tuple[Block, ...] = ()
+    #: Tools that may be called.
+    tools: tuple[Tool, ...] = ()
+    #: Whether one of them must be.
+    must_call: bool = False
+    #: Whether several may be, in one answer.
+    in_parallel: bool = True
+    #: Whether its last turn brings the results of calls.
+    has_results: bool = False
+    #: Tokens of reasoning before the answer; 0 where it asks for none.
+    reasoning_tokens: int = 0
 
     @property
     def charge(self) -> int:
-        """What the call costs against tokens per minute: the larger of prompt and answer limit."""
+        """The larger of prompt and answer limit."""
         return max(self.prompt_tokens, self.max_tokens or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request as its protocol reads it: body, headers, and what the path itself says."""
+
+    fields: dict[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
+    stream: bool = False
 
 
 class Body:
@@ -47,6 +90,8 @@ class Body:
 
     def __init__(self, body: bytes) -> None:
         self.raw = body
+        #: What it asks, once its protocol has read it.
+        self.ask: Ask | None = None
         self._fields: dict[str, Any] | None = None
         self._why = "We could not parse the JSON body of your request."
         try:
@@ -71,83 +116,13 @@ class Body:
         return model if isinstance(model, str) else ""
 
 
-def format_of(fields: dict[str, Any]) -> tuple[Literal["text", "json_object", "json_schema"], Any]:
-    """What a request body wants the answer to be, and its schema. Raises BadRequest."""
-    return _format(fields, _messages(fields))
+def prompt_of(blocks: tuple[Block, ...]) -> int:
+    """The tokens of a prompt."""
+    return sum(block.tokens for block in blocks)
 
 
-def read_ask(fields: dict[str, Any], tokens: Tokens = CHARACTERS) -> Ask:
-    """What a request body asks. Raises BadRequest."""
-    messages = _messages(fields)
-    if fields.get("n") not in (None, 1):
-        raise BadRequest("Only one choice is supported.", param="n", code="unsupported_value")
-    options = fields.get("stream_options")
-    wants, schema = _format(fields, messages)
-    return Ask(
-        model=_model(fields),
-        prompt_tokens=prompt_tokens(messages, tokens),
-        max_tokens=_max_tokens(fields),
-        stream=fields.get("stream") is True,
-        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        wants=wants,
-        schema=schema,
-        tokens=tokens,
-    )
-
-
-def _model(fields: dict[str, Any]) -> str:
-    model = fields.get("model")
-    if not isinstance(model, str) or not model:
-        raise BadRequest("You must provide a model parameter.", param="model")
-    return model
-
-
-def _messages(fields: dict[str, Any]) -> list[dict[str, Any]]:
-    messages = fields.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise BadRequest("'messages' must be a list of at least one message.", param="messages")
-    for place, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise BadRequest("A message must have a role.", param=f"messages[{place}]")
-    return messages
-
-
-def _max_tokens(fields: dict[str, Any]) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
-        value = fields.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise BadRequest(f"'{name}' must be an integer of at least 1.", param=name)
-        return value
-    return None
-
-
-def _format(
-    fields: dict[str, Any], messages: list[dict[str, Any]]
-) -> tuple[Literal["text", "json_object", "json_schema"], Any]:
-    wanted = fields.get("response_format")
-    kind = "text" if wanted is None else wanted.get("type") if isinstance(wanted, dict) else None
-    match kind:
-        case "text":
-            return "text", None
-        case "json_object":
-            if not any("json" in text.lower() for text in texts(messages)):
-                raise BadRequest(
-                    "'messages' must contain the word 'json' to use 'response_format' of type "
-                    "'json_object'.",
-                    param="messages",
-                )
-            return "json_object", None
-        case "json_schema":
-            schema = wanted.get("json_schema") if isinstance(wanted, dict) else None
-            if not isinstance(schema, dict) or "schema" not in schema:
-                raise BadRequest(
-                    "Missing required parameter.", param="response_format.json_schema.schema"
-                )
-            return "json_schema", schema["schema"]
-        case _:
-            raise BadRequest(
-                "'response_format.type' must be text, json_object or json_schema.",
-                param="response_format.type",
-            )
+def objects(values: object) -> Iterator[dict[str, Any]]:
+    """The objects in a list; nothing where it is none."""
+    for value in values if isinstance(values, list) else ():
+        if isinstance(value, dict):
+            yield value

@@ -47,12 +47,20 @@ class Call:
     error_code: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    #: Of the prompt's: read from the cache, and written to it for five minutes and for an hour.
+    cached_tokens: int = 0
+    written_5m_tokens: int = 0
+    written_1h_tokens: int = 0
+    #: Of the answer's: thought and not said.
+    reasoning_tokens: int = 0
     #: What it took of the tokens a window at its admission; nothing where it was not admitted.
     charged_tokens: int = 0
     cost_pico_usd: int = 0
     billed: bool = False
     #: Calls of the source that were running when it arrived, itself included.
     in_flight: int = 1
+    #: What it spoke.
+    protocol: str = "openai"
 
     def as_json(self) -> dict[str, Any]:
         """Its fields; the cost as a decimal string, because JSON readers lose digits."""

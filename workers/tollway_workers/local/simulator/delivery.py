@@ -1,31 +1,28 @@
 """A reply on its way to the client: the only part of a call that takes time."""
 
 import asyncio
-import math
 import socket
 import struct
-from collections.abc import Iterator
 
 from aiohttp import web
 
 from tollway_workers.clock import Clock
-from tollway_workers.local.simulator.desk import Reply
+from tollway_workers.local.simulator.answer import Completion
+from tollway_workers.local.simulator.desk import Reply, request_id
 from tollway_workers.local.simulator.faults import FaultKind
-from tollway_workers.local.simulator.latency import Pace
-from tollway_workers.local.simulator.tokens import CHARACTERS_PER_TOKEN
-from tollway_workers.local.simulator.wire import ApiError, Completion
+from tollway_workers.local.simulator.wire.dialect import SaidError
+from tollway_workers.providers.scripted import SCRIPTED_HEADER
 
 _JSON = {"Content-Type": "application/json"}
-_HTML = {"Content-Type": "text/html"}
 _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 #: What a proxy may say of itself, or a load balancer of its health.
 _NO_COMPLETION = b'{"status":"ok","message":"Welcome."}'
-#: A piece of a stream, in tokens.
-_TOKENS_PER_CHUNK = 4
 #: Faults that befall a body.
 _ON_THE_WAY = frozenset({FaultKind.CUT, FaultKind.STALL, FaultKind.DRIP})
-#: Events of a stream until something is said: its role, and a first piece of text.
-_SAID = 2
+#: Says that no model made this answer: readers label it `scripted`.
+_SCRIPTED = {SCRIPTED_HEADER: "true"}
+#: Faults by which half an answer is all there is.
+_BREAKS_OFF = (FaultKind.CUT, FaultKind.STREAM_ERROR)
 # SO_LINGER on, for 0 seconds: closing sends a reset instead of a goodbye.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -54,20 +51,18 @@ class Delivery:
         if reply.fault is FaultKind.HANG:
             await _for_ever()
         send = self._stream if reply.call.stream else self._send_plain
-        ending = "cut" if reply.fault is FaultKind.CUT else reply.completion.answer.ending
+        ending = reply.completion.answer.ending
+        if reply.fault is not None and reply.fault in _BREAKS_OFF:
+            ending = reply.fault.value
         return await send(reply.completion), ending
 
-    async def _send_error(self, error: ApiError) -> web.StreamResponse:
-        headers = dict(_HTML if error.html else _JSON)
-        if error.retry_after_seconds is not None:
-            milliseconds = math.ceil(error.retry_after_seconds * 1000)
-            headers["retry-after"] = str(math.ceil(milliseconds / 1000))
-            headers["retry-after-ms"] = str(milliseconds)
-        return await self._write_whole(error.status, headers, error.body())
+    async def _send_error(self, error: SaidError) -> web.StreamResponse:
+        headers = {"Content-Type": error.content_type} | dict(error.headers or {})
+        return await self._write_whole(error.status, headers, error.body)
 
     async def _send_plain(self, completion: Completion) -> web.StreamResponse:
         await self._wait(self._reply.pace.until(completion.answer.completion_tokens))
-        body = completion.body()
+        body = self._reply.dialect.body(completion)
         if self._reply.fault not in _ON_THE_WAY:
             return await self._write_whole(200, dict(_JSON), body)
         response = await self._begin(_JSON | {"Content-Length": str(len(body))})
@@ -82,15 +77,10 @@ class Delivery:
         pace = self._reply.pace
         await self._wait(pace.until(0))
         response = await self._begin(_EVENTS)
-        events = list(_events(completion, pace))
+        events = [(pace.until(tokens), event) for tokens, event in self._events(completion)]
         fault = self._reply.fault
         if fault is FaultKind.DRIP:
             return await self._drip(response, b"".join(event for _, event in events))
-        if fault is FaultKind.CUT:
-            events = events[: len(events) // 2]
-        elif fault is FaultKind.STALL:
-            # In mid-stream: something has been said, and its end has not.
-            events = events[: max(_SAID, len(events) // 2)]
         waiting = b""
         for due, event in events:
             # What is due already goes out in one write.
@@ -106,6 +96,20 @@ class Delivery:
             await _for_ever()
         await response.write_eof()
         return response
+
+    def _events(self, completion: Completion) -> list[tuple[int, bytes]]:
+        """The events that are sent, each with the tokens that are spoken by then."""
+        dialect = self._reply.dialect
+        events = list(dialect.events(completion))
+        match self._reply.fault:
+            case FaultKind.CUT:
+                return events[: len(events) // 2]
+            case FaultKind.STALL:
+                return events[: _middle(events)]
+            case FaultKind.STREAM_ERROR:
+                sent = events[: _middle(events)]
+                return [*sent, (events[-1][0], dialect.broken(completion, len(sent)))]
+        return events
 
     async def _begin(self, headers: dict[str, str]) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers | self._headers())
@@ -143,11 +147,9 @@ class Delivery:
         return web.Response()
 
     def _headers(self) -> dict[str, str]:
-        return self._reply.headers | {
-            "x-request-id": f"req_{self._reply.call.id:012d}",
-            "openai-processing-ms": str(int(self._elapsed() * 1000)),
-            "openai-version": "2020-10-01",
-        }
+        reply = self._reply
+        own = reply.dialect.headers(request_id(reply.call), self._elapsed())
+        return reply.headers | own | _SCRIPTED
 
     def _elapsed(self) -> float:
         return self._clock.monotonic() - self._began
@@ -157,6 +159,12 @@ class Delivery:
         remaining = until - self._elapsed()
         if remaining > 0:
             await self._clock.sleep(remaining)
+
+
+def _middle(spoken: list[tuple[int, bytes]]) -> int:
+    """How many events make half a stream: something has been said, and its end has not."""
+    first = next((n for n, (tokens, _) in enumerate(spoken, start=1) if tokens), 0)
+    return max(first, len(spoken) // 2)
 
 
 def reset(transport: asyncio.BaseTransport | None) -> None:
@@ -170,15 +178,3 @@ def reset(transport: asyncio.BaseTransport | None) -> None:
 async def _for_ever() -> None:
     # Never set: the client's leaving, or the simulator's stop, cancels the wait.
     await asyncio.Event().wait()
-
-
-def _events(completion: Completion, pace: Pace) -> Iterator[tuple[float, bytes]]:
-    """The stream: each event with the seconds after arrival at which it is due."""
-    answer = completion.answer
-    text = answer.refusal if answer.content is None else answer.content
-    size = _TOKENS_PER_CHUNK * CHARACTERS_PER_TOKEN
-    yield pace.until(0), completion.first_chunk()
-    for start in range(0, len(text or ""), size):
-        tokens = min(start // CHARACTERS_PER_TOKEN + _TOKENS_PER_CHUNK, answer.completion_tokens)
-        yield pace.until(tokens), completion.text_chunk((text or "")[start : start + size])
-    yield pace.until(answer.completion_tokens), completion.last_chunks()

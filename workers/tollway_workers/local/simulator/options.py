@@ -1,19 +1,19 @@
 """What a simulator is told before it starts."""
 
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from tollway_schemas.usage import PICO_PER_USD
+from tollway_schemas.usage import Usage
+from tollway_workers.local.simulator.bill import ListPrice, UsdPerMillion, bill
 from tollway_workers.local.simulator.faults import Fault
 from tollway_workers.local.simulator.latency import LatencyProfile
 from tollway_workers.local.simulator.overload import Overload
 from tollway_workers.local.simulator.tokens import TokenRule
 
-# Six decimals of a dollar per million tokens: a token then costs whole pico-dollars.
-UsdPerMillion = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -39,6 +39,8 @@ class SimulatorOptions(BaseModel):
     """Answers by job id, or by what follows a `/` or `:` in it: text, or JSON to be written."""
     answers_per_schema: Annotated[int, Field(ge=1, le=1000)] = 8
     """How many different answers it makes for one schema."""
+    tool_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the jobs that may have tools called, and need not, whose answer is calls."""
     faults: tuple[Fault, ...] = ()
     """What goes wrong; the first that fits a call is the one it meets."""
     overload: Overload | None = None
@@ -52,8 +54,12 @@ class SimulatorOptions(BaseModel):
     """Requests a window, for each source and model."""
     tokens_per_minute: Positive | None = None
     """Tokens a window, for each source and model."""
+    input_tokens_per_minute: Positive | None = None
+    """Prompt tokens a window, where a protocol counts those apart; none: as `tokens_per_minute`."""
+    output_tokens_per_minute: Positive | None = None
+    """Answer tokens a window, where a protocol counts those apart."""
     window_seconds: Positive = 60.0
-    """The window of both limits, for tests that cannot wait a minute."""
+    """The window of these limits, for tests that cannot wait a minute."""
     burst_seconds: Positive | None = None
     """How many seconds of the rate may be spent at once; none means a whole window."""
     rate_headers: bool = True
@@ -75,11 +81,24 @@ class SimulatorOptions(BaseModel):
     """US dollars for a million prompt tokens."""
     price_out: UsdPerMillion = Decimal("0.60")
     """US dollars for a million answer tokens."""
+    prices: tuple[ListPrice, ...] = ()
+    """A price list by kind of token; the first that is for a call's model holds, else the two above
+    for all kinds."""
     calls_file: Path | None = None
     """Where the books are also written as JSON lines, and continued from."""
 
-    def cost_pico_usd(self, prompt_tokens: int, completion_tokens: int) -> int:
+    def cost_pico_usd(self, model: str, usage: Usage) -> int:
         """What a call costs, exactly."""
-        per_token = PICO_PER_USD // 1_000_000
-        cost = self.price_in * prompt_tokens + self.price_out * completion_tokens
-        return int(cost * per_token)
+        fits = (price for price in self.prices if not price.models or model in price.models)
+        return bill(usage, next(fits, self._flat))
+
+    @cached_property
+    def _flat(self) -> ListPrice:
+        """The price of all that the list says nothing of: whatever kind a prompt's tokens are."""
+        return ListPrice(
+            input=self.price_in,
+            cached_read=self.price_in,
+            cache_write_5m=self.price_in,
+            cache_write_1h=self.price_in,
+            output=self.price_out,
+        )

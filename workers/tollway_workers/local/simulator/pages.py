@@ -9,9 +9,10 @@ from aiohttp import web
 
 from tollway_workers.local.simulator.books import as_lines
 from tollway_workers.local.simulator.desk import Desk
-from tollway_workers.local.simulator.refusals import bad_query, unknown_path
 from tollway_workers.local.simulator.summary import summarize
-from tollway_workers.local.simulator.wire import ApiError, model_list
+from tollway_workers.local.simulator.wire.dialect import SaidError
+from tollway_workers.local.simulator.wire.openai.errors import ApiError
+from tollway_workers.local.simulator.wire.openai.say import model_list
 
 #: What `GET /v1/models` lists if the simulator knows all models.
 _ANY_MODEL = ("simulated",)
@@ -40,7 +41,7 @@ class Pages:
         """The page at `path`; a source, from the path or `?source=`, narrows the books to it."""
         route = self._routes.get((request.method, path))
         if route is None:
-            return error_page(unknown_path())
+            return error_page(_unknown_path())
         return route(request, source or request.query.get("source"))
 
     def _list_models(self, _request: web.BaseRequest, _source: str | None) -> web.Response:
@@ -53,7 +54,7 @@ class Pages:
         try:
             since = _since(request)
         except ValueError:
-            return error_page(bad_query("since"))
+            return error_page(_bad_query("since"))
         calls = self._desk.books.calls(source=source, since=since)
         if request.query.get("format") == "jsonl":
             return web.Response(body=as_lines(calls), content_type="application/x-ndjson")
@@ -63,7 +64,7 @@ class Pages:
         try:
             since = _since(request)
         except ValueError:
-            return error_page(bad_query("since"))
+            return error_page(_bad_query("since"))
         summary = summarize(self._desk.books.calls(source=source, since=since))
         return _json(orjson.dumps(summary.as_json()))
 
@@ -77,13 +78,35 @@ class Pages:
             try:
                 given.append(_positive(request, name))
             except ValueError:
-                return error_page(bad_query(name, "a number above 0"))
+                return error_page(_bad_query(name, "a number above 0"))
         self._desk.change_limits(source, given[0], given[1], time.monotonic())
         return _json(orjson.dumps(dict(zip(names, given, strict=True))))
 
 
-def error_page(error: ApiError) -> web.Response:
-    return web.Response(status=error.status, body=error.body(), content_type="application/json")
+def error_page(error: SaidError) -> web.Response:
+    """An error to what is no call in the books."""
+    return web.Response(status=error.status, body=error.body, content_type=error.content_type)
+
+
+def _unknown_path() -> SaidError:
+    return _invalid(
+        404,
+        "unknown_url",
+        "Unknown request URL. The simulator has POST /v1/chat/completions, /v1/responses, "
+        "/v1/messages and /v1beta/models/MODEL:generateContent, GET /v1/models, GET /health, "
+        "GET and DELETE /calls, GET /calls/summary.",
+    )
+
+
+def _bad_query(name: str, wanted: str = "a number of seconds since 1970") -> SaidError:
+    return _invalid(400, "invalid_value", f"'{name}' must be {wanted}.", name)
+
+
+def _invalid(status: int, code: str, message: str, param: str | None = None) -> SaidError:
+    error = ApiError(
+        status=status, code=code, type="invalid_request_error", message=message, param=param
+    )
+    return SaidError(status=status, code=code, body=error.body())
 
 
 def _json(body: bytes) -> web.Response:

@@ -1,8 +1,11 @@
-"""OpenAI's rate limit arithmetic: two token buckets, charged at admission, never refunded."""
+"""Providers' rate limit arithmetic: token buckets, charged at admission, never refunded."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+Unit = Literal["requests", "tokens", "input-tokens", "output-tokens"]
 
 
 def go_duration(seconds: float) -> str:
@@ -66,19 +69,45 @@ class Bucket:
         """Seconds until the bucket is full."""
         return (self._capacity - self.level(now)) / self._per_second
 
-    def headers(self, unit: str, now: float) -> dict[str, str]:
-        return {
-            f"x-ratelimit-limit-{unit}": str(int(self.limit)),
-            f"x-ratelimit-remaining-{unit}": str(max(0, int(self.level(now)))),
-            f"x-ratelimit-reset-{unit}": go_duration(self.refill_seconds(now)),
-        }
+    def left(self, now: float) -> "Left":
+        """How it stands."""
+        return Left(
+            limit=int(self.limit),
+            remaining=max(0, int(self.level(now))),
+            refill_seconds=self.refill_seconds(now),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """How a limit stands, for the headers that tell it."""
+
+    limit: int
+    remaining: int
+    refill_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a call takes of the limits on tokens when it is admitted.
+
+    Providers that count input and output apart know what is put out only as it is generated: such
+    a call is admitted while anything is left, and charged with `RateLimits.spend` afterwards.
+    """
+
+    tokens: int = 0
+    #: Whether the tokens are those of the prompt alone, and whether the answer's have a limit.
+    of_input: bool = False
+    of_output: bool = False
+    #: Whether one that is larger than a whole window is refused for good.
+    may_be_too_large: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverLimit:
     """Why a call is not admitted now, or ever (`too_large`)."""
 
-    unit: Literal["requests", "tokens"]
+    unit: Unit
     limit: int
     used: int
     requested: int
@@ -89,12 +118,20 @@ class OverLimit:
 class RateLimits:
     """Requests and tokens per window of one account and model."""
 
-    def __init__(self, requests: Bucket | None, tokens: Bucket | None) -> None:
+    def __init__(
+        self,
+        requests: Bucket | None,
+        tokens: Bucket | None,
+        input_tokens: Bucket | None = None,
+        output_tokens: Bucket | None = None,
+    ) -> None:
         self._requests = requests
         self._tokens = tokens
+        self._input = input_tokens
+        self._output = output_tokens
 
-    def admit(self, tokens: int, now: float) -> OverLimit | None:
-        """Charge a call of so many tokens, or say why not.
+    def admit(self, charge: Charge, now: float) -> OverLimit | None:
+        """Charge a call, or say why not.
 
         A call refused for its tokens counts as a request (failed requests do); one refused for
         requests counts nowhere, else who asks too often would be locked out for ever.
@@ -103,13 +140,21 @@ class RateLimits:
             return _over("requests", self._requests, 1, now, wait)
         if self._requests:
             self._requests.take(1, now)
-        if self._tokens:
-            if tokens > self._tokens.limit:
-                return _over("tokens", self._tokens, tokens, now, None)
-            if wait := self._tokens.wait(tokens, now):
-                return _over("tokens", self._tokens, tokens, now, wait)
-            self._tokens.take(tokens, now)
+        buckets = list(self._of_tokens(charge))
+        for unit, bucket, amount in buckets:
+            if charge.may_be_too_large and amount > bucket.limit:
+                return _over(unit, bucket, amount, now, None)
+            if wait := bucket.wait(amount, now):
+                return _over(unit, bucket, amount, now, wait)
+        for unit, bucket, amount in buckets:
+            if unit != "output-tokens":
+                bucket.take(amount, now)
         return None
+
+    def spend(self, output_tokens: int, charge: Charge, now: float) -> None:
+        """Charge what an admitted call has put out, where that is counted apart."""
+        if charge.of_output and self._output:
+            self._output.take(output_tokens, now)
 
     def change(self, requests: float | None, tokens: float | None, now: float) -> None:
         """Other amounts from now on, of limits that there are; None: as it was."""
@@ -118,18 +163,28 @@ class RateLimits:
         if self._tokens and tokens is not None:
             self._tokens.change(tokens, now)
 
-    def headers(self, now: float) -> dict[str, str]:
-        """`x-ratelimit-*` for each limit there is."""
-        headers: dict[str, str] = {}
-        if self._requests:
-            headers |= self._requests.headers("requests", now)
-        if self._tokens:
-            headers |= self._tokens.headers("tokens", now)
-        return headers
+    def left(self, now: float) -> dict[str, Left]:
+        """How each limit there is stands, by its unit."""
+        there = {
+            "requests": self._requests,
+            "tokens": self._tokens,
+            "input-tokens": self._input,
+            "output-tokens": self._output,
+        }
+        return {unit: bucket.left(now) for unit, bucket in there.items() if bucket}
+
+    def _of_tokens(self, charge: Charge) -> Iterator[tuple[Unit, Bucket, int]]:
+        if charge.of_input and self._input:
+            yield "input-tokens", self._input, charge.tokens
+        elif self._tokens:
+            yield "tokens", self._tokens, charge.tokens
+        if charge.of_output and self._output:
+            # Whatever it will put out: something must be left.
+            yield "output-tokens", self._output, 1
 
 
 def _over(
-    unit: Literal["requests", "tokens"],
+    unit: Unit,
     bucket: Bucket,
     requested: int,
     now: float,

@@ -1,161 +1,96 @@
-"""Why a call gets no answer: every error the simulator sends, in OpenAI's words."""
+"""Why a call gets no answer, in words that belong to no protocol. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
 
 from tollway_workers.local.simulator.faults import Fault, FaultKind
-from tollway_workers.local.simulator.rates import OverLimit, go_duration
-from tollway_workers.local.simulator.wire import ApiError
+from tollway_workers.local.simulator.rates import OverLimit
 
-UNAUTHORIZED = ApiError(
-    status=401,
-    code="invalid_api_key",
-    type="invalid_request_error",
-    message="Incorrect API key provided. This simulator knows another one.",
-)
-INSUFFICIENT_QUOTA = ApiError(
-    status=429,
-    code="insufficient_quota",
-    type="insufficient_quota",
-    message="You exceeded your current quota, please check your plan and billing details.",
-)
+
+class Why(StrEnum):
+    """The kind of a refusal."""
+
+    BAD_REQUEST = "bad_request"
+    BAD_SCHEMA = "bad_schema"
+    UNAUTHORIZED = "unauthorized"
+    UNKNOWN_MODEL = "unknown_model"
+    NO_QUOTA = "no_quota"
+    CONTEXT_LENGTH = "context_length"
+    RATE_LIMIT = "rate_limit"
+    CONCURRENCY = "concurrency"
+    SERVER_ERROR = "server_error"
+    HTML_ERROR = "html_error"
+    UNAVAILABLE = "unavailable"
+    OVERLOADED = "overloaded"
+    BODY_TOO_LARGE = "body_too_large"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A refused call; each protocol has words of its own for it."""
+
+    why: Why
+    model: str = ""
+    #: Of a bad request: what is wrong with it, and where. Of a bad schema: why it is bad.
+    message: str = ""
+    param: str | None = None
+    code: str | None = None
+    #: Of a rate limit: which one; none where a script says so.
+    over: OverLimit | None = None
+    #: What a limit on concurrency or on bytes allows.
+    most: int = 0
+    #: How a call beyond the concurrency is refused.
+    status: int = 429
+    #: Whether it was bound to a schema that is a tool's.
+    of_tool: bool = False
+    #: What the provider asks the client to wait.
+    retry_after_seconds: float | None = None
+    #: Whether the client is told the figures of a limit, and when to come again.
+    hints: bool = True
+
+
+class Refused(Exception):
+    """A call gets `refusal` instead of an answer; `scripted` if a fault of the script says so."""
+
+    def __init__(self, refusal: Refusal, *, scripted: bool = False) -> None:
+        self.refusal = refusal
+        self.scripted = scripted
+        super().__init__(refusal.message or refusal.why.value)
+
 
 _SCRIPTED = {
-    FaultKind.UNAUTHORIZED: UNAUTHORIZED,
-    FaultKind.INSUFFICIENT_QUOTA: INSUFFICIENT_QUOTA,
-    FaultKind.MODEL_NOT_FOUND: ApiError(
-        status=404,
-        code="model_not_found",
-        type="invalid_request_error",
-        message="The model does not exist or you do not have access to it.",
-    ),
-    FaultKind.CONTEXT_LENGTH: ApiError(
-        status=400,
-        code="context_length_exceeded",
-        type="invalid_request_error",
-        param="messages",
-        message="This model's maximum context length is 8192 tokens. Please reduce the messages.",
-    ),
-    FaultKind.RATE_LIMIT: ApiError(
-        status=429,
-        code="rate_limit_exceeded",
-        type="requests",
-        message="Rate limit reached on requests per min (RPM). Please try again later.",
-        retry_after_seconds=1.0,
-    ),
-    FaultKind.SERVER_ERROR: ApiError(
-        status=500,
-        code=None,
-        type="server_error",
-        message="The server had an error while processing your request. Sorry about that!",
-    ),
-    FaultKind.HTML_ERROR: ApiError(
-        status=500, code=None, type="server_error", message="Internal Server Error", html=True
-    ),
-    FaultKind.UNAVAILABLE: ApiError(
-        status=503,
-        code="service_unavailable",
-        type="service_unavailable_error",
-        message="The service is temporarily unavailable.",
-    ),
-    FaultKind.OVERLOADED: ApiError(
-        status=529,
-        code="server_is_overloaded",
-        type="overloaded_error",
-        message="The server is overloaded. Please try again later.",
-    ),
+    FaultKind.UNAUTHORIZED: Why.UNAUTHORIZED,
+    FaultKind.INSUFFICIENT_QUOTA: Why.NO_QUOTA,
+    FaultKind.MODEL_NOT_FOUND: Why.UNKNOWN_MODEL,
+    FaultKind.CONTEXT_LENGTH: Why.CONTEXT_LENGTH,
+    FaultKind.RATE_LIMIT: Why.RATE_LIMIT,
+    FaultKind.SERVER_ERROR: Why.SERVER_ERROR,
+    FaultKind.HTML_ERROR: Why.HTML_ERROR,
+    FaultKind.UNAVAILABLE: Why.UNAVAILABLE,
+    FaultKind.OVERLOADED: Why.OVERLOADED,
 }
 _MAY_ASK_TO_WAIT = {FaultKind.RATE_LIMIT, FaultKind.UNAVAILABLE, FaultKind.OVERLOADED}
+#: What a scripted 429 asks to wait where the script does not say.
+_RATE_LIMIT_SECONDS = 1.0
 
 
-def scripted_error(fault: Fault) -> ApiError | None:
-    """The error a fault stands for; none for a fault of another kind (a hang, a bad answer)."""
-    error = _SCRIPTED.get(fault.kind)
-    if error is None or fault.kind not in _MAY_ASK_TO_WAIT or fault.retry_after_seconds is None:
-        return error
-    return ApiError(
-        status=error.status,
-        code=error.code,
-        type=error.type,
-        message=error.message,
-        retry_after_seconds=fault.retry_after_seconds,
-    )
+def scripted_refusal(fault: Fault, model: str) -> Refusal | None:
+    """The refusal a fault stands for; none for a fault of another kind (a hang, a bad answer)."""
+    why = _SCRIPTED.get(fault.kind)
+    if why is None:
+        return None
+    wait = fault.retry_after_seconds if fault.kind in _MAY_ASK_TO_WAIT else None
+    if wait is None and fault.kind is FaultKind.RATE_LIMIT:
+        wait = _RATE_LIMIT_SECONDS
+    return Refusal(why=why, model=model, retry_after_seconds=wait)
 
 
-def over_limit(over: OverLimit, model: str) -> ApiError:
-    """The 429 of the rate limit."""
-    limit = "requests per min (RPM)" if over.unit == "requests" else "tokens per min (TPM)"
-    if over.too_large:
-        message = (
-            f"Request too large for {model} in organization org-simulated on {limit}: "
-            f"Limit {over.limit}, Requested {over.requested}. "
-            "The input or output tokens must be reduced in order to run successfully."
-        )
-        wait = None
-    else:
-        message = (
-            f"Rate limit reached for {model} in organization org-simulated on {limit}: "
-            f"Limit {over.limit}, Used {over.used}, Requested {over.requested}. "
-            f"Please try again in {go_duration(over.retry_after_seconds)}."
-        )
-        wait = over.retry_after_seconds
-    return ApiError(
-        status=429,
-        code="rate_limit_exceeded",
-        type=over.unit,
-        message=message,
-        retry_after_seconds=wait,
-    )
+def over_limit(over: OverLimit, model: str) -> Refusal:
+    """The refusal of the rate limit."""
+    wait = None if over.too_large else over.retry_after_seconds
+    return Refusal(why=Why.RATE_LIMIT, model=model, over=over, retry_after_seconds=wait)
 
 
-def over_concurrency(status: int, most: int) -> ApiError:
+def over_concurrency(status: int, most: int) -> Refusal:
     """The refusal of a call beyond the most that may run at once."""
-    if status == 429:
-        return ApiError(
-            status=429,
-            code="rate_limit_exceeded",
-            type="concurrency",
-            message=f"Too many concurrent requests: at most {most} may run at once.",
-        )
-    return ApiError(
-        status=503,
-        code="server_is_overloaded",
-        type="service_unavailable_error",
-        message=f"The engine is overloaded: at most {most} requests may run at once.",
-    )
-
-
-def unknown_model(model: str) -> ApiError:
-    return ApiError(
-        status=404,
-        code="model_not_found",
-        type="invalid_request_error",
-        param="model",
-        message=f"The model `{model[:100]}` does not exist or you do not have access to it.",
-    )
-
-
-def unknown_path() -> ApiError:
-    return ApiError(
-        status=404,
-        code="unknown_url",
-        type="invalid_request_error",
-        message="Unknown request URL. The simulator has POST /v1/chat/completions, GET /v1/models, "
-        "GET /health, GET and DELETE /calls, GET /calls/summary.",
-    )
-
-
-def bad_query(name: str, wanted: str = "a number of seconds since 1970") -> ApiError:
-    return ApiError(
-        status=400,
-        code="invalid_value",
-        type="invalid_request_error",
-        param=name,
-        message=f"'{name}' must be {wanted}.",
-    )
-
-
-def too_large_body(most_bytes: int) -> ApiError:
-    return ApiError(
-        status=413,
-        code="request_too_large",
-        type="invalid_request_error",
-        message=f"The request body is larger than {most_bytes} bytes.",
-    )
+    return Refusal(why=Why.CONCURRENCY, status=status, most=most)

@@ -19,17 +19,19 @@ from tollway_workers.local.simulator.door import Door
 from tollway_workers.local.simulator.faults import ENDLESS, Fault, FaultKind
 from tollway_workers.local.simulator.options import SimulatorOptions
 from tollway_workers.local.simulator.pages import Pages, error_page
-from tollway_workers.local.simulator.refusals import too_large_body
+from tollway_workers.local.simulator.refusals import Refusal, Why
 from tollway_workers.local.simulator.summary import Summary, summarize
+from tollway_workers.local.simulator.wire.routes import DIALECTS, Route, route_of
 
 
 class Simulator:
     """A provider on a port of this machine, for the time of an `async with`.
 
-    `base_url` is what an OpenAI client wants; `base_url_for("a")` is that of a client with books,
-    limits and fault counts of its own. While connections are refused by script, so are those for
-    the books. Starting raises LocalError if the port is taken and InputError if the file of calls
-    is something else; leaving ends the calls in flight.
+    `base_url` is what an OpenAI client wants, `base_urls()` has those of all protocols;
+    `base_url_for("a")` is that of a client with books, limits and fault counts of its own. While
+    connections are refused by script, so are those for the books. Starting raises LocalError if the
+    port is taken and InputError if the file of calls is something else; leaving ends the calls in
+    flight.
     """
 
     def __init__(
@@ -110,6 +112,14 @@ class Simulator:
         """The base URL for a client that shall have books of its own."""
         return f"{self.url}/s/{source}/v1"
 
+    def base_urls(self, source: str | None = None) -> dict[str, str]:
+        """The `base_url` of a provider in Tollway's configuration, by protocol.
+
+        Anthropic's and Google's own clients want it without its version: `url`.
+        """
+        root = self.url if source is None else f"{self.url}/s/{source}"
+        return {each.name: f"{root}{each.base}" for each in DIALECTS}
+
     @property
     def calls(self) -> tuple[Call, ...]:
         """All calls in order of arrival."""
@@ -127,7 +137,8 @@ class Simulator:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         source, path = _split(request.path)
-        if request.method != "POST" or path != "/chat/completions":
+        route = route_of(path)
+        if request.method != "POST" or route is None:
             return self._pages.show(request, source, path)
         if self._player is None:
             self._begin_script()
@@ -138,22 +149,31 @@ class Simulator:
         started = self._clock.now()
         body = await _read_body(request)
         if body is None:
-            return error_page(too_large_body(MAX_BODY_BYTES))
-        return await self._deliver(request, await self._received(request, source, body, started))
+            refusal = Refusal(why=Why.BODY_TOO_LARGE, most=MAX_BODY_BYTES)
+            return error_page(route.dialect.refuse(refusal, ""))
+        arrival = self._arrival(request, route, source, body, started)
+        return await self._deliver(request, await self._received(arrival))
 
-    async def _received(
-        self, request: web.BaseRequest, source: str | None, body: bytes, started: float
-    ) -> Reply:
-        headers = request.headers
-        arrival = Arrival(
-            source=source or headers.get("X-Source") or DEFAULT_SOURCE,
+    def _arrival(
+        self,
+        request: web.BaseRequest,
+        route: Route,
+        source: str | None,
+        body: bytes,
+        started: float,
+    ) -> Arrival:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return Arrival(
+            source=source or headers.get("x-source") or DEFAULT_SOURCE,
             body=Body(body),
-            authorization=headers.get("Authorization"),
-            client_request_id=headers.get("X-Client-Request-Id"),
-            job_header=headers.get("X-Job-Id"),
+            headers=headers,
+            query=request.query,
+            route=route,
             started=started,
             now=self._clock.monotonic(),
         )
+
+    async def _received(self, arrival: Arrival) -> Reply:
         try:
             await self._desk.prepare(arrival)
         except asyncio.CancelledError:
@@ -231,7 +251,7 @@ def _split(path: str) -> tuple[str | None, str]:
     if path.startswith("/s/"):
         source, _, rest = path[3:].partition("/")
         path = f"/{rest}"
-    return source or None, path.removeprefix("/v1")
+    return source or None, path.removeprefix("/v1") if path.startswith("/v1/") else path
 
 
 async def _read_body(request: web.BaseRequest) -> bytes | None:

@@ -27,6 +27,10 @@ class Summary:
     extra_billed_calls: int
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int
+    written_5m_tokens: int
+    written_1h_tokens: int
+    reasoning_tokens: int
     cost_pico_usd: int
     #: Most calls of one source that were in flight at once.
     max_in_flight: int
@@ -66,6 +70,10 @@ def summarize(calls: Iterable[Call]) -> Summary:
         extra_billed_calls=len(billed) - len(billed_of_job),
         prompt_tokens=sum(call.prompt_tokens for call in billed),
         completion_tokens=sum(call.completion_tokens for call in billed),
+        cached_tokens=sum(call.cached_tokens for call in billed),
+        written_5m_tokens=sum(call.written_5m_tokens for call in billed),
+        written_1h_tokens=sum(call.written_1h_tokens for call in billed),
+        reasoning_tokens=sum(call.reasoning_tokens for call in billed),
         cost_pico_usd=sum(call.cost_pico_usd for call in billed),
         max_in_flight=max((call.in_flight for call in calls), default=0),
         first_started=min((call.started for call in calls), default=None),

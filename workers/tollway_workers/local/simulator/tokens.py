@@ -53,10 +53,26 @@ TOKEN_RULES: Mapping[TokenRule, Tokens] = {
 
 
 def prompt_tokens(messages: list[dict[str, Any]], tokens: Tokens = CHARACTERS) -> int:
-    """For each message 4, the tokens of its text, and 85 for each part that is not text."""
-    return sum(
-        TOKENS_PER_MESSAGE + _content_tokens(message.get("content"), tokens) for message in messages
+    """The tokens of a conversation."""
+    return sum(message_tokens(message, tokens) for message in messages)
+
+
+def message_tokens(message: dict[str, Any], tokens: Tokens = CHARACTERS) -> int:
+    """4, the tokens of its text and of its calls, and 85 for each part that is not text."""
+    return (
+        TOKENS_PER_MESSAGE
+        + _content_tokens(message.get("content"), tokens)
+        + _call_tokens(message.get("tool_calls"), tokens)
     )
+
+
+def _call_tokens(calls: object, tokens: Tokens) -> int:
+    total = 0
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        for said in function.values() if isinstance(function, dict) else ():
+            total += tokens.count(said) if isinstance(said, str) else 0
+    return total
 
 
 def _content_tokens(content: object, tokens: Tokens) -> int:

@@ -11,6 +11,7 @@ from tollway_workers.pipeline.checks.accept import has_an_acceptable_rung
 from tollway_workers.pipeline.checks.cancelled import NotCancelled
 from tollway_workers.pipeline.checks.crashed import has_crashed_workers
 from tollway_workers.pipeline.checks.deadline import has_a_deadline_ahead
+from tollway_workers.pipeline.checks.expressible import Expressible
 from tollway_workers.pipeline.checks.limits import WithinLimits
 from tollway_workers.pipeline.checks.output_schema import OutputSchemaUsable
 from tollway_workers.pipeline.checks.reply_topic import ReplyTopicAllowed
@@ -39,6 +40,7 @@ def checks_in_order(
             LaneServed(routes),
             not_cancelled,
             has_an_acceptable_rung,
+            Expressible(admissions),
             within_limits,
         ),
         while_waiting=(has_a_deadline_ahead, not_cancelled, within_limits),

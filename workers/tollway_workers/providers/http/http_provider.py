@@ -73,11 +73,12 @@ class HttpProvider:
             httpx.URL(base_url + wire.path(lane, stream=stream)) for stream in (False, True)
         )
         check_plain_http(self._urls[0], has_key=key is not None)
-        host = self._urls[0].netloc
+        host, own = self._urls[0].netloc, httpx.Headers(list(wire.headers))
+        own.update(settings.headers)
         self._headers = (
-            _static_headers(host, settings.headers, "application/json"),
+            _static_headers(host, own, "application/json"),
             # A server that does not stream after all may answer in one piece.
-            _static_headers(host, settings.headers, "text/event-stream, application/json"),
+            _static_headers(host, own, "text/event-stream, application/json"),
         )
         self._secrets = KnownSecrets(settings.headers.items())
         #: Of plain calls and of those that stream; a new pair whenever the key is read.

@@ -10,26 +10,25 @@ is the job's.
 """
 
 import re
-from hashlib import sha256
 from typing import Any
 
 import orjson
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.providers.openai.error_body import ErrorDetail, read_error
+from tollway_workers.providers.failures.error_body import ErrorDetail, read_error
+from tollway_workers.providers.refused import refused_schema
 
 DEFAULT_LIMIT_FIELD = "max_completion_tokens"
 #: Each name of the answer's limit, and the other.
 LIMIT_FIELDS = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 
-_FORM = "response_format"
-_SCHEMA = "schema:"
-_MOST_SCHEMAS = 256
+#: The field that asks for the answer's form.
+FORM = "response_format"
 
 #: Classes of a failure that may be about a field: what is known to be about something else is not
 #: searched.
-_SEARCHED = frozenset(
+SEARCHED = frozenset(
     {
         FailureClass.INVALID_REQUEST,
         FailureClass.UNKNOWN,
@@ -98,18 +97,7 @@ def takes(name: str, refused: frozenset[str]) -> bool:
 
 def takes_form(kind: str, refused: frozenset[str]) -> bool:
     """Whether the server may be given a `response_format` of this type."""
-    return _FORM not in refused and f"{_FORM}:{kind}" not in refused
-
-
-def takes_schema(schema: dict[str, Any], refused: frozenset[str]) -> bool:
-    """Whether the server may be given this schema."""
-    return not refused or _digest(schema) not in refused
-
-
-def remembered(known: frozenset[str], new: frozenset[str]) -> frozenset[str]:
-    """What a server has refused, with what it refuses now; of schemas there is no end."""
-    old = [name for name in known if name.startswith(_SCHEMA)]
-    return (known | new) - set(old[: max(0, len(old) + len(new) - _MOST_SCHEMAS)])
+    return FORM not in refused and f"{FORM}:{kind}" not in refused
 
 
 def refusals(failure: ProviderFailure, sent: bytes, refused: frozenset[str]) -> frozenset[str]:
@@ -117,18 +105,27 @@ def refusals(failure: ProviderFailure, sent: bytes, refused: frozenset[str]) -> 
 
     Only those that were not `refused` before and that can be said in another way.
     """
-    if failure.failure_class not in _SEARCHED or not failure.body:
+    if failure.failure_class not in SEARCHED or not failure.body:
         return frozenset()
-    body: dict[str, Any] = orjson.loads(sent)
     detail = read_error(failure.body)
+    return refused_words(orjson.loads(sent), detail, failure.failure_class, refused)
+
+
+def refused_words(
+    body: dict[str, Any],
+    detail: ErrorDetail,
+    failure_class: FailureClass,
+    refused: frozenset[str],
+) -> frozenset[str]:
+    """The same of a body that was read, and of the error that it met."""
     found = {
         name
         for name, other in LIMIT_FIELDS.items()
         if name in body and other not in refused and _refuses_limit(name, other, detail)
     }
-    if failure.failure_class in _ABOUT_REQUEST:
+    if failure_class in _ABOUT_REQUEST:
         found |= {n for n in _STREAMING if n in body and _refuses_streaming(n, detail)}
-    form = body.get(_FORM)
+    form = body.get(FORM)
     if isinstance(form, dict) and isinstance(form.get("type"), str):
         found |= _refused_form(form["type"], detail) or _refused_schema(form, detail)
     return frozenset(found - refused)
@@ -178,25 +175,21 @@ def _refused_schema(form: dict[str, Any], detail: ErrorDetail) -> set[str]:
         _OWN_SCHEMA.search(sentence) and not _OF_TOOLS.search(sentence)
         for sentence in _sentences(detail)
     )
-    return {_digest(schema)} if is_refused else set()
-
-
-def _digest(schema: Any) -> str:
-    return _SCHEMA + sha256(orjson.dumps(schema)).hexdigest()[:32]
+    return {refused_schema(schema)} if is_refused else set()
 
 
 def _refused_form(kind: str, detail: ErrorDetail) -> set[str]:
     if "invalid_json_schema" in detail.words:
         return set()
-    named = any(field == _FORM or field == f"{_FORM}.type" for field in detail.fields)
+    named = any(field == FORM or field == f"{FORM}.type" for field in detail.fields)
     for sentence in _sentences(detail):
         if _OWN_SCHEMA.search(sentence) or not (named or _FORM_NAMED.search(sentence)):
             continue
         of_type = bool(_FORM_TYPE.search(sentence)) or _has(kind, sentence)
         if of_type and (_REFUSED.search(sentence) or _OTHER_TYPE.search(sentence)):
-            return {f"{_FORM}:{kind}"}
+            return {f"{FORM}:{kind}"}
         if _REFUSED.search(_KNOWN.sub("", sentence)):
-            return {_FORM}
+            return {FORM}
     return set()
 
 

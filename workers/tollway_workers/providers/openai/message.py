@@ -6,7 +6,7 @@ Anything may be missing, null or of another type.
 from typing import Any
 
 from tollway_schemas.request import ToolCall, ToolCallFunction
-from tollway_workers.job.readable_json import encoded
+from tollway_workers.providers.answer_body import arguments_text
 
 _LONGEST_ID = 256
 
@@ -78,20 +78,10 @@ def _tool_call(index: int, call: Any) -> ToolCall | None:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         return None
-    arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        # Ollama's own API gives an object instead of its text; no arguments may be null.
-        arguments = _as_text({} if arguments is None else arguments)
+    # Ollama's own API gives an object instead of its text; no arguments may be null.
+    arguments = arguments_text(function.get("arguments"))
     said = call.get("id")
     return ToolCall(
         id=said[:_LONGEST_ID] if isinstance(said, str) and said else f"call_{index}",
         function=ToolCallFunction(name=function["name"], arguments=arguments),
     )
-
-
-def _as_text(arguments: Any) -> str:
-    try:
-        return encoded(arguments).decode()
-    except ValueError:
-        # No JSON, so that the model is told of it.
-        return "[nested too deeply"

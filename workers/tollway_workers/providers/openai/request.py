@@ -4,12 +4,10 @@ Bodies are built by hand from attributes: half the time of pydantic's own dump, 
 stay absent. Protocol: https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from tollway_schemas.failure import FailureClass
 from tollway_schemas.model import Record
 from tollway_schemas.request import (
     ChatRequest,
@@ -18,19 +16,20 @@ from tollway_schemas.request import (
     Message,
     OutputSchema,
     TextPart,
+    Tool,
+    ToolCall,
 )
 from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.config.shape.profiles import Profile
-from tollway_workers.errors import ProviderError, ProviderFailure
+from tollway_workers.config.shape.profiles import UNKNOWN, Profile
+from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, own_extras
 from tollway_workers.providers.openai.dialect import (
     DEFAULT_LIMIT_FIELD,
     LIMIT_FIELDS,
     limit_field,
     takes,
     takes_form,
-    takes_schema,
 )
-from tollway_workers.providers.openai.wire_schema import strict_schema
+from tollway_workers.providers.openai.output_form import ANY_OBJECT, named, wire_schema
 from tollway_workers.providers.streaming import wants_stream
 
 #: The key of `ChatRequest.extras` that this protocol reads.
@@ -41,10 +40,6 @@ _RESERVED = ("model", "messages", "stream", "stream_options", "n")
 
 #: Fields of the request that the body has under the same name.
 _SAME_NAME = ("temperature", "top_p", "seed", "parallel_tool_calls", "reasoning_effort")
-
-_NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
-_ANY_OBJECT = {"name": "answer", "schema": {"type": "object"}}
-_ASK_FOR_JSON = "Answer with one JSON object and nothing else."
 
 JsonObject = dict[str, Any]
 
@@ -66,10 +61,10 @@ def build(
     messages = [_message(message, profile) for message in request.messages]
     body: JsonObject = {"model": lane.model, "messages": messages}
     _add_sampling(body, request, profile)
-    _add_tools(body, request)
+    _add_tools(body, request, profile)
     if output is not None:
         _add_output(body, output, lane, refused)
-    _add_extras(body, request)
+    body.update(own_extras(request, PROTOCOL, _RESERVED))
     _add_limit(body, request, lane, refused)
     if streams(request, lane, refused):
         body["stream"] = True
@@ -78,7 +73,7 @@ def build(
     try:
         return orjson.dumps(body)
     except (orjson.JSONEncodeError, RecursionError):
-        raise _invalid(_NOT_JSON) from None
+        raise invalid(NOT_JSON) from None
 
 
 def streams(request: ChatRequest, lane: LaneConfig, refused: frozenset[str] = frozenset()) -> bool:
@@ -116,12 +111,20 @@ def _add_sampling(body: JsonObject, request: ChatRequest, profile: Profile) -> N
         body["stop"] = request.stop
 
 
-def _add_tools(body: JsonObject, request: ChatRequest) -> None:
+def _add_tools(body: JsonObject, request: ChatRequest, profile: Profile) -> None:
     if request.tools is not None:
-        body["tools"] = [tool.model_dump(exclude_none=True) for tool in request.tools]
+        body["tools"] = [_tool(tool, profile) for tool in request.tools]
     choice = request.tool_choice
     if choice is not None:
         body["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
+
+
+def _tool(tool: Tool, profile: Profile) -> JsonObject:
+    said: JsonObject = tool.model_dump(exclude_none=True)
+    for name in _marks(profile):
+        said.pop(name, None)
+        said["function"].pop(name, None)
+    return said
 
 
 def _add_output(
@@ -136,56 +139,16 @@ def _add_output(
         and lane.structured_output == "json_schema"
         and takes_form("json_schema", refused)
     ):
-        wire = _wire_schema(output, schema, refused)
+        wire = wire_schema(output, schema, refused)
         if wire is not None:
-            body["response_format"] = {"type": "json_schema", "json_schema": _named(output, wire)}
+            body["response_format"] = {"type": "json_schema", "json_schema": named(output, wire)}
             return
     if not lane.profile.json_object:
-        body["response_format"] = {"type": "json_schema", "json_schema": _ANY_OBJECT}
+        body["response_format"] = {"type": "json_schema", "json_schema": ANY_OBJECT}
     elif takes_form("json_object", refused):
         body["response_format"] = {"type": "json_object"}
-    if not isinstance(schema, bool):
-        text = f"{_ASK_FOR_JSON} It must satisfy this JSON Schema: {_compact(schema)}"
-        body["messages"] = _with_system_text(body["messages"], text)
-    # OpenAI refuses json_object unless a message has the word.
-    elif not _mentions_json(body["messages"]):
-        body["messages"] = _with_system_text(body["messages"], _ASK_FOR_JSON)
-
-
-def _wire_schema(
-    output: OutputSchema, schema: JsonObject, refused: frozenset[str]
-) -> JsonObject | None:
-    """The schema as the server takes it: the job's own, in strict words where it refused that, and
-    none where it refused those too. The answer is held to the job's own in any case.
-    """
-    if takes_schema(schema, refused):
-        return schema
-    strict = _strict_schema(_compact(schema)) if output.strict else None
-    return strict if strict is not None and takes_schema(strict, refused) else None
-
-
-def _named(output: OutputSchema, schema: JsonObject) -> JsonObject:
-    named: JsonObject = {"name": output.name, "schema": schema}
-    if output.description is not None:
-        named["description"] = output.description
-    if output.strict is not None:
-        named["strict"] = output.strict
-    return named
-
-
-@lru_cache(maxsize=256)
-def _strict_schema(encoded: str) -> JsonObject | None:
-    return strict_schema(orjson.loads(encoded))
-
-
-def _add_extras(body: JsonObject, request: ChatRequest) -> None:
-    extras = request.extras.get(PROTOCOL)
-    if not extras:
-        return
-    for name in _RESERVED:
-        if name in extras:
-            raise _invalid(f"extras.openai may not set {name}: the lane and the worker decide it")
-    body.update(extras)
+    if not isinstance(schema, bool) or not _mentions_json(body["messages"]):
+        body["messages"] = _with_system_text(body["messages"], ask_for_json(schema))
 
 
 def _message(message: Message, profile: Profile) -> JsonObject:
@@ -195,30 +158,43 @@ def _message(message: Message, profile: Profile) -> JsonObject:
     if content is None or isinstance(content, str):
         body["content"] = content
     else:
-        body["content"] = [_part(part) for part in content]
+        body["content"] = [_part(part, profile) for part in content]
     if message.name is not None:
         body["name"] = message.name
     if message.tool_calls is not None:
-        body["tool_calls"] = [call.model_dump(exclude_none=True) for call in message.tool_calls]
+        body["tool_calls"] = [_tool_call(call, profile) for call in message.tool_calls]
     if message.tool_call_id is not None:
         body["tool_call_id"] = message.tool_call_id
-    return _with_unknown(body, message)
+    return _with_unknown(body, message, profile)
 
 
-def _part(part: ContentPart) -> JsonObject:
+def _tool_call(call: ToolCall, profile: Profile) -> JsonObject:
+    """A call; Google's signature of it goes to unknown servers only, as others refuse it."""
+    without = None if profile is UNKNOWN else {"extra_content"}
+    return call.model_dump(exclude_none=True, exclude=without)
+
+
+def _part(part: ContentPart, profile: Profile) -> JsonObject:
     if isinstance(part, ImagePart):
-        return part.model_dump(exclude_none=True)
+        return part.model_dump(exclude_none=True, exclude=_marks(profile))
     body: JsonObject = {"type": part.type}
     if isinstance(part, TextPart):
         body["text"] = part.text
-    return _with_unknown(body, part)
+    return _with_unknown(body, part, profile)
 
 
-def _with_unknown(body: JsonObject, record: Record) -> JsonObject:
+def _with_unknown(body: JsonObject, record: Record, profile: Profile) -> JsonObject:
     """Fields that this release does not know reach the provider as they are."""
     if record.__pydantic_extra__:
         body.update(record.__pydantic_extra__)
+        for name in _marks(profile):
+            body.pop(name, None)
     return body
+
+
+def _marks(profile: Profile) -> set[str]:
+    """What only says where a prompt may be cached: servers that cache by themselves refuse it."""
+    return set() if profile.cache_marks else {"cache_control"}
 
 
 def _mentions_json(messages: list[JsonObject]) -> bool:
@@ -233,18 +209,3 @@ def _with_system_text(messages: list[JsonObject], text: str) -> list[JsonObject]
     if first["role"] in ("system", "developer") and isinstance(first["content"], str):
         return [{**first, "content": f"{first['content']}\n\n{text}"}, *messages[1:]]
     return [{"role": "system", "content": text}, *messages]
-
-
-def _compact(schema: JsonObject) -> str:
-    try:
-        return orjson.dumps(schema).decode()
-    except (orjson.JSONEncodeError, RecursionError):
-        raise _invalid(
-            "the output schema holds a number beyond 64 bits, or is nested too deeply"
-        ) from None
-
-
-def _invalid(message: str) -> ProviderError:
-    return ProviderError(
-        ProviderFailure(failure_class=FailureClass.INVALID_REQUEST, message=message)
-    )

@@ -6,36 +6,39 @@ Together, OpenRouter and DeepSeek make of it: anything may be missing, null or o
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
-from tollway_schemas.failure import ErrorScope, FailureClass
-from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD, Usage
+from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
-from tollway_workers.job.readable_json import ReadJson, is_too_deep, read_body
+from tollway_workers.job.readable_json import ReadJson, is_too_deep
+from tollway_workers.providers.answer_body import (
+    count,
+    error_in,
+    malformed,
+    read_answer,
+    reported_cost,
+    word,
+)
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.http.sse import is_event_stream
-from tollway_workers.providers.openai.error_classes import (
+from tollway_workers.providers.finish_reason import read_finish
+from tollway_workers.providers.openai.errors import (
+    RULES,
     classify,
     classify_in_answer,
     no_completion,
     request_id,
     says_error,
 )
-from tollway_workers.providers.openai.finish_reason import read_finish
 from tollway_workers.providers.openai.message import (
     has_other_answer,
     is_refusal,
     text_of,
     tool_calls_of,
 )
-from tollway_workers.providers.openai.stream import read_stream
-from tollway_workers.providers.wire_format import BrokenStream
+from tollway_workers.providers.openai.stream import ChunkStream
 
 #: What our simulator puts there, so that its answers are never taken for a model's.
 SCRIPTED_FINGERPRINT = "scripted"
-
-_LONGEST_WORD = 256
 
 JsonObject = dict[str, Any]
 
@@ -46,44 +49,22 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
     if not 200 <= status < 300:
-        failure = classify(status, headers, _error_in(headers, body), sent)
+        failure = classify(status, headers, error_in(ChunkStream, headers, body), sent)
         raise ProviderError(replace(failure, body=body))
-    read = _read(status, headers, body)
+    read = read_answer(RULES, ChunkStream, status, headers, body)
     parsed = read.value
     if not isinstance(parsed, dict) or "choices" not in parsed or says_error(parsed):
         raise ProviderError(_no_choices(parsed, status, headers, body, sent))
     choices = parsed["choices"]
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
-        _malformed("the answer has no choices", status, body)
+        malformed("the answer has no choices", status, body)
     # OpenRouter: the provider behind it failed after the headers had been sent.
     if choice.get("error") or choice.get("finish_reason") == "error":
         raise ProviderError(classify_in_answer(headers, _behind(choice), body, sent))
     if read.has_rest and not choice.get("finish_reason"):
-        _malformed("more follows the answer, which does not say that it is whole", status, body)
+        malformed("more follows the answer, which does not say that it is whole", status, body)
     return _completion(choice, read, status, headers, body)
-
-
-def _error_in(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The body of an error; where it was streamed, the object that says it."""
-    try:
-        return read_stream(body).encoded if is_event_stream(headers, body) else body
-    except BrokenStream:
-        return body
-
-
-def _read(status: int, headers: Mapping[str, str], body: bytes) -> ReadJson:
-    """The JSON in an answer, its chunks joined if it was streamed though nobody asked."""
-    try:
-        if is_event_stream(headers, body):
-            return read_stream(body)
-        return read_body(body, headers)
-    except BrokenStream as error:
-        _malformed(str(error), status, body)
-    except ValueError:
-        if body.lstrip().startswith(b"{"):
-            _malformed("the answer is JSON that was cut", status, body)
-        raise ProviderError(no_completion(status, headers, body)) from None
 
 
 def _no_choices(
@@ -114,8 +95,8 @@ def _completion(
         finish=Finish.REFUSAL if is_refusal(message) else finish,
         finish_reason=reason,
         usage=_usage(parsed),
-        model_served=_text(parsed.get("model")),
-        provider_request_id=request_id(headers) or _text(parsed.get("id")),
+        model_served=word(parsed.get("model")),
+        provider_request_id=request_id(headers) or word(parsed.get("id")),
         status=status,
         scripted=parsed.get("system_fingerprint") == SCRIPTED_FINGERPRINT,
         body=body,
@@ -141,46 +122,16 @@ def _usage(parsed: JsonObject) -> Usage | None:
     if not isinstance(answer_details, dict):
         answer_details = {}
     cached = prompt_details.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))
-    input_total = _count(prompt)
+    input_total = count(prompt)
     return Usage.trusted(
         input_total=input_total,
         # More of a prompt than there is cannot have been cached: the cost would be negative.
-        input_cached_read=min(_count(cached), input_total),
-        input_cache_write_5m=_count(prompt_details.get("cache_write_tokens")),
+        input_cached_read=min(count(cached), input_total),
+        input_cache_write_5m=count(prompt_details.get("cache_write_tokens")),
         input_cache_write_1h=0,
-        output_total=_count(answer),
-        reasoning=_count(answer_details.get("reasoning_tokens")),
-        cost_reported=_cost(usage.get("cost")),
-        service_tier=_text(parsed.get("service_tier")),
+        output_total=count(answer),
+        reasoning=count(answer_details.get("reasoning_tokens")),
+        cost_reported=reported_cost(usage.get("cost")),
+        service_tier=word(parsed.get("service_tier")),
         estimated=False,
     )
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value <= 0:
-        return 0
-    return value if value < MOST_TOKENS else MOST_TOKENS
-
-
-def _cost(dollars: Any) -> int | None:
-    """OpenRouter says what a call cost, in US dollars."""
-    if type(dollars) not in (int, float) or not 0 <= dollars < 1e6:
-        return None
-    return int(Decimal(str(dollars)) * PICO_PER_USD)
-
-
-def _text(value: Any) -> str | None:
-    """A word of the envelope; the answer itself is never cut."""
-    return value[:_LONGEST_WORD] if isinstance(value, str) and value else None
-
-
-def _malformed(message: str, status: int, body: bytes) -> NoReturn:
-    raise ProviderError(
-        ProviderFailure(
-            failure_class=FailureClass.TRANSIENT,
-            message=message,
-            scope=ErrorScope.MODEL,
-            status=status,
-            body=body,
-        )
-    ) from None

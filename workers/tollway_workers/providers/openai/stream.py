@@ -8,10 +8,9 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
-from tollway_workers.job.readable_json import ReadJson, encoded, read_body
-from tollway_workers.providers.http.sse import Event, EventTooLarge, events
+from tollway_workers.job.readable_json import encoded
+from tollway_workers.providers.http.sse import Event
+from tollway_workers.providers.json_events import JsonEvents
 from tollway_workers.providers.wire_format import BrokenStream
 
 JsonObject = dict[str, Any]
@@ -28,8 +27,6 @@ _USUAL = frozenset(
      "obfuscation")
 )  # fmt: skip
 
-_DONE = b"[DONE]"
-
 
 class _Pieces(list[str]):
     """A text that is still growing: adding to a string would copy it each time."""
@@ -38,15 +35,15 @@ class _Pieces(list[str]):
 class ChunkStream:
     """The completion as far as its chunks have come (an `AnswerStream`).
 
-    State: `_envelope` and `_choices` (joined), `_error` (the object that ended it), `_broken`
-    (a chunk was not JSON), `ended`, `size`.
+    State: `_envelope` and `_choices` (joined), `_error` (the object that ended it), `_events`,
+    `ended`, `size`.
     """
 
     def __init__(self) -> None:
         self._envelope: JsonObject = {}
         self._choices: dict[int, _Choice] = {}
         self._error: JsonObject | None = None
-        self._broken = False
+        self._events = JsonEvents()
         self.ended = False
         self.size = 0
 
@@ -56,23 +53,13 @@ class ChunkStream:
         Raises BrokenStream at what follows a chunk that could not be read.
         """
         spoke = False
-        for data in _data_of(event):
+        for chunk, size in self._events.read(event):
             if self.ended:
                 break
-            if self._broken:
-                raise BrokenStream("a chunk of the stream is not JSON")
-            if data.strip() == _DONE:
-                self.ended = True
-                break
-            try:
-                chunk = _whole(data)
-            except ValueError:
-                # The last one was cut; whether the answer was too is seen by its finish reason.
-                self._broken = True
-                continue
             if isinstance(chunk, dict):
                 is_error = event.kind == b"error" and not chunk.get("error")
-                spoke |= self._add({"error": chunk} if is_error else chunk, len(data))
+                spoke |= self._add({"error": chunk} if is_error else chunk, size)
+        self.ended |= self._events.done
         return spoke
 
     @property
@@ -129,41 +116,6 @@ class ChunkStream:
         if "usage" not in envelope and isinstance(groq, dict) and groq.get("usage"):
             envelope["usage"] = groq["usage"]
         return envelope
-
-
-def read_stream(body: bytes) -> ReadJson:
-    """The completion in a whole stream, or the object with `error` in it that ended it.
-
-    Raises BrokenStream if it was cut or holds neither.
-    """
-    stream = ChunkStream()
-    try:
-        for event in events(body):
-            stream.take(event)
-    except EventTooLarge as error:
-        raise BrokenStream(str(error)) from None
-    joined = stream.body()
-    return ReadJson(orjson.loads(joined), joined)
-
-
-def _data_of(event: Event) -> tuple[bytes, ...]:
-    """The data of an event: its lines are one text, or one each where a server parts none."""
-    if len(event.data) == 1:
-        return event.data if event.data[0].strip() else ()
-    joined = b"\n".join(event.data)
-    try:
-        _whole(joined)
-    except ValueError:
-        return tuple(line for line in event.data if line.strip())
-    return (joined,)
-
-
-def _whole(data: bytes) -> Any:
-    """The JSON that all of `data` is. Raises ValueError."""
-    read = read_body(data, {})
-    if read.has_rest:
-        raise ValueError("more than one value")
-    return read.value
 
 
 class _Choice:

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.providers.openai import rate_headers
-from tollway_workers.providers.openai.dialect import refusals, remembered
+from tollway_workers.providers.openai.dialect import refusals
 from tollway_workers.providers.openai.request import build, streams
 from tollway_workers.providers.openai.response import parse
 from tollway_workers.providers.openai.stream import ChunkStream
+from tollway_workers.providers.openai.unsupported import unsupported
 from tollway_workers.providers.rate_headers import RateHeaders
+from tollway_workers.providers.refused import remembered
 from tollway_workers.providers.wire_format import RawHeaders, WireFormat
 
 
@@ -16,12 +18,14 @@ def _path(_: LaneConfig, *, stream: bool) -> str:
     return "/chat/completions"
 
 
-def _auth(key: str, lane: LaneConfig) -> RawHeaders:
+def auth(key: str, lane: LaneConfig) -> RawHeaders:
+    """The header that shows a key, as the lane's server has it."""
     name, before = lane.profile.key_header
     return ((name.encode(), f"{before}{key}".encode()),)
 
 
-def _limits(headers: Mapping[str, str], lane: LaneConfig) -> RateHeaders | None:
+def limits(headers: Mapping[str, str], lane: LaneConfig) -> RateHeaders | None:
+    """What an answer says of limits by the minute."""
     said = rate_headers.limits(headers)
     if said is None or not lane.profile.requests_by_day:
         return said
@@ -30,12 +34,13 @@ def _limits(headers: Mapping[str, str], lane: LaneConfig) -> RateHeaders | None:
 
 WIRE_FORMAT = WireFormat(
     path=_path,
-    auth=_auth,
+    auth=auth,
     build=build,
+    unsupported=unsupported,
     streams=streams,
     parse=parse,
     stream=ChunkStream,
-    limits=_limits,
+    limits=limits,
     refusals=refusals,
     remember=remembered,
 )

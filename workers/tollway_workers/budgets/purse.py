@@ -1,0 +1,189 @@
+"""What this process has of one pot: how much of it is spoken for, and what it asks for next. Pure.
+
+`granted = settled + held + spare`: `held` is claimed by calls in flight, `spare` is fetched ahead,
+so that calls wait for nothing while there is money.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from math import inf
+
+from tollway_schemas.ledger import LedgerEntry, Pot
+from tollway_workers.budgets.ledger import PotView, is_granted
+
+#: A block is this part of a budget, or one call where that is dearer.
+_BLOCK_PART = 1_000
+#: Blocks that are fetched at once, at most, and the part of what is left that they may be.
+_MOST_BLOCKS, _PART_OF_REST = 64, 8
+#: Seconds from when a claim is written to when it must have been read back: what others asked for
+#: before it is not compacted for far longer. Later it is void, whatever the log says.
+JUDGED_WITHIN = 30.0
+#: Seconds between two records that say no more than what was settled.
+_SETTLED_EVERY = 1.0
+#: Seconds without a claim after which what is spare is given back.
+_IDLE = 2.0
+#: Seconds until what was refused may be asked for again: doubled each time in a row.
+_FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Purse:
+    """State as above; `asking` is written and not read back yet, and `wanted` is the largest claim
+    that there was not enough for. Times are seconds of one clock that goes on while we sleep.
+    """
+
+    pot: Pot
+    process: str
+    limit: int
+    tokens: bool = False
+    ends_at: datetime | None = None
+    granted: int = 0
+    settled: int = 0
+    held: int = 0
+    asking: int = 0
+    number: int = 0
+    wanted: int = 0
+    #: Whether nothing new is to be asked for: its window has turned, or its process starts anew.
+    closed: bool = False
+    #: Whether its last record says that it has left.
+    left: bool = False
+    #: Since when calls find too little, although not all is spent; inf: they find enough.
+    short_since: float = inf
+    _blocks: int = 1
+    _asked_at: float = -inf
+    _taken_at: float = -inf
+    _granted_at: float = -inf
+    _written_at: float = -inf
+    _written: tuple[int, int, int, int, bool] | None = None
+    _again_at: float = -inf
+    _wait: float = _FIRST_WAIT
+
+    @property
+    def spare(self) -> int:
+        """What the next calls may claim."""
+        return self.granted - self.settled - self.held
+
+    @property
+    def block(self) -> int:
+        """What is fetched ahead at least."""
+        return max(1, self.limit // _BLOCK_PART)
+
+    def lacks(self, amount: int) -> bool:
+        """Whether there is too little for a claim."""
+        return self.granted - self.settled - self.held < amount
+
+    def want(self, amount: int) -> None:
+        """A call needs so much, and there was too little."""
+        self.wanted = max(self.wanted, amount)
+
+    def take(self, amount: int, now: float) -> None:
+        """Claim so much, which there is."""
+        self.held += amount
+        self._taken_at = now
+        self.short_since = inf
+
+    def settle(self, amount: int, cost: int) -> None:
+        """A claim has come to its cost."""
+        self.held -= amount
+        self.settled += cost
+        # A provider that counts more than the most it may: the ledger says what is true.
+        self.granted = max(self.granted, self.settled + self.held)
+
+    @property
+    def runs_low(self) -> bool:
+        """Whether it is time to fetch more, or to say what became of what was asked for."""
+        return not self.asking and not self.closed and self.spare < self.block * self._blocks
+
+    def read_back(self, entry: LedgerEntry, view: PotView, now: float) -> None:
+        """Its own record stands in the log: judge it by what stands before it."""
+        if entry.number != self.number or not self.asking:
+            return
+        in_time = now - self._asked_at <= JUDGED_WITHIN
+        if in_time and not self.closed and is_granted(view, entry, self.limit):
+            self.granted += self.asking
+            # Who asked for it comes back for it before long: till then it is not idle.
+            self._granted_at = now
+            self._blocks = min(self._blocks * 2, _MOST_BLOCKS) if self.wanted else self._blocks
+            self._wait, self.short_since = _FIRST_WAIT, inf
+        else:
+            self._refused()
+        self.asking = self.wanted = 0
+
+    def due(self, view: PotView, now: float, dice: Callable[[], float]) -> LedgerEntry | None:
+        """The record that is to be written now, as if it were: call `written` with none else.
+
+        `dice` draws between 0 and 1: who was refused must not always come back together.
+        """
+        if self.asking and now - self._asked_at <= JUDGED_WITHIN:
+            # One record at a time: what it asks for counts until the next one.
+            return None
+        if self.asking:
+            self.asking = 0
+            self._refused()
+        self._give_back(now)
+        size = self._size(view, now)
+        if size:
+            self.asking, self._asked_at = size, now
+            self._again_at = now + self._wait * dice()
+        return self._record(now, asks=size > 0)
+
+    def _size(self, view: PotView, now: float) -> int:
+        """How much to ask for; 0: nothing now."""
+        if self.closed or now < self._again_at:
+            return 0
+        spare, block = self.spare, self.block * self._blocks
+        need = max(0, self.wanted - spare)
+        if not need and (spare >= block or now - self._taken_at > _IDLE):
+            return 0
+        left = view.limit(self.process, self.limit) - view.others(self.process) - self.granted
+        if need > left:
+            # It would be refused: whoever gives something back is read before long.
+            return 0
+        ahead = min(block, max(self.block, left // _PART_OF_REST))
+        return min(max(need, ahead), left) if left > 0 else 0
+
+    def _give_back(self, now: float) -> None:
+        idle = now - max(self._taken_at, self._granted_at) > _IDLE
+        if self.closed or (idle and not self.wanted):
+            self.granted = self.settled + self.held
+            self._blocks = 1
+
+    def _refused(self) -> None:
+        self._wait = min(self._wait * 2, _LONGEST_WAIT)
+        self._blocks = 1
+
+    def _record(self, now: float, *, asks: bool) -> LedgerEntry | None:
+        leaves = self.closed and self.held == 0
+        says = (self.granted, self.asking, self.settled, self.limit, leaves)
+        if not asks and not self._is_due(says, now):
+            return None
+        # A new number even where it says the same again: what was too late stays void.
+        self.number += 1
+        self._written, self._written_at, self.left = says, now, leaves
+        return LedgerEntry(
+            budget=self.pot.budget,
+            whose=self.pot.whose,
+            window=self.pot.window,
+            ends_at=self.ends_at,
+            tokens=self.tokens,
+            limit=self.limit,
+            process=self.process,
+            number=self.number,
+            granted=self.granted,
+            asking=self.asking,
+            settled=self.settled,
+            left=leaves,
+        )
+
+    def _is_due(self, says: tuple[int, int, int, int, bool], now: float) -> bool:
+        """Whether a record that asks for nothing is to be written: at once where it takes back,
+        gives back or leaves, else now and then.
+        """
+        before = self._written
+        if before is None:
+            return any(says[:3])
+        if says == before:
+            return False
+        at_once = before[1] or says[0] < before[0] or says[3:] != before[3:]
+        return bool(at_once) or now - self._written_at >= _SETTLED_EVERY

@@ -1,0 +1,100 @@
+"""Ending doubt by hand: which records say so, and what they may say. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from tollway_schemas.ledger import LedgerClosing
+from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.cli.budgets.page import amount, pot_text
+from tollway_workers.cli.budgets.view import PartLine
+from tollway_workers.errors import InputError
+
+#: What `--spent` may say besides an amount.
+SETTLED, GRANTED = "settled", "granted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Whose doubt is to be ended, and where."""
+
+    process: str
+    budget: str | None = None
+    window: str | None = None
+
+    def of(self, lines: Iterable[PartLine]) -> list[PartLine]:
+        """What is in doubt of it. Raises InputError where nothing is."""
+        own = [line for line in lines if line.process == self.process]
+        if not own:
+            raise InputError(
+                f"the ledger knows no process {self.process!r}: `tollway ledger` lists them"
+            )
+        fits = [line for line in own if self._fits(line)]
+        doubtful = [line for line in fits if line.doubt]
+        if doubtful:
+            return doubtful
+        alive = [line for line in fits if line.condition == "spending"]
+        if alive:
+            raise InputError(
+                f"{self.process} was heard {min(line.silent for line in alive):.0f} s ago: it "
+                "settles what it spends itself, and is in doubt only once it is silent"
+            )
+        raise InputError(f"nothing of {self.process} is in doubt there")
+
+    def _fits(self, line: PartLine) -> bool:
+        return self.budget in (None, line.pot.budget) and self.window in (None, line.pot.window)
+
+
+def closings(
+    lines: list[PartLine], spent: str, *, at: datetime, by: str, why: str
+) -> list[LedgerClosing]:
+    """The records that end the doubt. Raises InputError for an amount that cannot be true."""
+    if spent not in (SETTLED, GRANTED) and len(lines) > 1:
+        raise InputError(
+            f"{len(lines)} budgets are in doubt: name one with --budget and --window, or give "
+            f"--spent {SETTLED} or {GRANTED} for all"
+        )
+    return [
+        LedgerClosing(
+            budget=line.pot.budget,
+            whose=line.pot.whose,
+            window=line.pot.window,
+            process=line.process,
+            number=line.standing.entry.number,
+            settled=_spent(line, spent),
+            granted=line.standing.entry.counts,
+            at=at,
+            by=by,
+            why=why,
+        )
+        for line in lines
+    ]
+
+
+def _spent(line: PartLine, spent: str) -> int:
+    entry = line.standing.entry
+    if spent == SETTLED:
+        return entry.settled
+    if spent == GRANTED:
+        return entry.counts
+    figure = _figure(spent, tokens=line.tokens)
+    if not entry.settled <= figure <= entry.counts:
+        least, most = (amount(each, tokens=line.tokens) for each in (entry.settled, entry.counts))
+        raise InputError(
+            f"--spent: of {pot_text(line.pot)} the process had settled {least} itself and could "
+            f"spend {most} at most"
+        )
+    return figure
+
+
+def _figure(text: str, *, tokens: bool) -> int:
+    """Pico-USD, or tokens. Raises InputError."""
+    try:
+        figure = Decimal(text) * (1 if tokens else PICO_PER_USD)
+    except InvalidOperation:
+        figure = Decimal("NaN")
+    if not figure.is_finite() or figure < 0 or figure != int(figure):
+        unit = "a number of tokens" if tokens else "US dollars, such as 1.25"
+        raise InputError(f"--spent: {text!r} is not {unit}, nor {SETTLED} or {GRANTED}")
+    return int(figure)

@@ -1,0 +1,1 @@
+"""`tollway cost`: what calls cost, summed from the journal."""

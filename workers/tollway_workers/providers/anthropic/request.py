@@ -1,0 +1,132 @@
+"""Anthropic's Messages: from a request to the bytes of a call. Pure.
+
+https://platform.claude.com/docs/en/api/messages
+"""
+
+from typing import Any
+
+import orjson
+
+from tollway_schemas.request import ChatRequest, OutputSchema, Tool, ToolChoiceFunction
+from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.providers.anthropic.output import add_output
+from tollway_workers.providers.anthropic.parts import with_own
+from tollway_workers.providers.anthropic.thinking import add_thinking
+from tollway_workers.providers.anthropic.turns import conversation_of
+from tollway_workers.providers.asking import invalid, own_extras
+from tollway_workers.providers.streaming import wants_stream
+
+JsonObject = dict[str, Any]
+
+#: The key of `ChatRequest.extras` that this protocol reads.
+PROTOCOL = "anthropic"
+#: Whether the server takes streams at all.
+STREAM = "stream"
+
+#: What belongs to the lane, to the request's own fields and to how we call.
+_RESERVED = ("model", "messages", "system", "stream")
+
+#: A limit has to be said. Tokens where a job names none: without thinking, and with it.
+_ASSUMED_LIMIT, _ASSUMED_THINKING_LIMIT = 4_096, 32_000
+_CHOICES = {"none": "none", "auto": "auto", "required": "any"}
+_NO_REASONING = (None, "none", "minimal")
+
+_NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
+
+
+def build(
+    request: ChatRequest,
+    output: OutputSchema | None,
+    lane: LaneConfig,
+    refused: frozenset[str] = frozenset(),
+) -> bytes:
+    """The body of a call, without what the server has `refused` (see `dialect`).
+
+    Raises ProviderError (invalid request) if the request cannot be expressed.
+    """
+    extras = own_extras(request, PROTOCOL, _RESERVED)
+    conversation = conversation_of(request.messages)
+    body: JsonObject = {
+        "model": lane.model,
+        "max_tokens": _limit(request, extras),
+        "messages": conversation.turns,
+    }
+    if conversation.system:
+        body["system"] = conversation.system
+    _add_sampling(body, request)
+    _add_tools(body, request, extras)
+    if request.reasoning_effort is not None:
+        may_think = not conversation.in_tool_loop
+        add_thinking(body, request.reasoning_effort, refused, may_think=may_think)
+    if output is not None:
+        add_output(body, output, request, lane, refused)
+    _add_extras(body, extras)
+    if streams(request, lane, refused):
+        body["stream"] = True
+    try:
+        return orjson.dumps(body)
+    except (orjson.JSONEncodeError, RecursionError):
+        raise invalid(_NOT_JSON) from None
+
+
+def streams(request: ChatRequest, lane: LaneConfig, refused: frozenset[str] = frozenset()) -> bool:
+    """Whether `build` asks for a stream."""
+    return wants_stream(request, lane) and STREAM not in refused
+
+
+def _limit(request: ChatRequest, extras: JsonObject) -> int:
+    own = extras.pop("max_tokens", None)
+    if request.max_output_tokens is not None:
+        return request.max_output_tokens
+    if type(own) is int and own > 0:
+        return own
+    thinks = request.reasoning_effort not in _NO_REASONING or "thinking" in extras
+    return _ASSUMED_THINKING_LIMIT if thinks else _ASSUMED_LIMIT
+
+
+def _add_sampling(body: JsonObject, request: ChatRequest) -> None:
+    for name, said in (("temperature", request.temperature), ("top_p", request.top_p)):
+        if said is not None:
+            body[name] = said
+    if request.stop:
+        body["stop_sequences"] = request.stop
+
+
+def _add_tools(body: JsonObject, request: ChatRequest, extras: JsonObject) -> None:
+    own = extras.pop("tools", None)
+    tools = [_tool(tool) for tool in request.tools or ()]
+    tools += own if isinstance(own, list) else []
+    if not tools:
+        return
+    body["tools"] = tools
+    choice = _choice(request.tool_choice)
+    # Beside `none` the field is refused.
+    if request.parallel_tool_calls is False and choice != {"type": "none"}:
+        choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
+    if choice is not None:
+        body["tool_choice"] = choice
+
+
+def _choice(choice: str | ToolChoiceFunction | None) -> JsonObject | None:
+    if choice is None:
+        return None
+    if isinstance(choice, str):
+        return {"type": _CHOICES[choice]}
+    return {"type": "tool", "name": choice.function.name}
+
+
+def _tool(tool: Tool) -> JsonObject:
+    function = tool.function
+    said: JsonObject = {"name": function.name}
+    if function.description is not None:
+        said["description"] = function.description
+    said["input_schema"] = {"type": "object", **(function.parameters or {})}
+    if function.strict is not None:
+        said["strict"] = function.strict
+    return with_own(with_own(said, tool), function)
+
+
+def _add_extras(body: JsonObject, extras: JsonObject) -> None:
+    for name, value in extras.items():
+        both = isinstance(value, dict) and isinstance(body.get(name), dict)
+        body[name] = {**body[name], **value} if both else value

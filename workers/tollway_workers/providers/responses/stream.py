@@ -1,0 +1,187 @@
+"""Events of an OpenAI response, from which the response is known that they build up. Pure.
+
+The last event holds the whole response; servers that leave its output out have sent it in items.
+Events: https://platform.openai.com/docs/api-reference/responses-streaming
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tollway_workers.job.readable_json import encoded
+from tollway_workers.providers.http.sse import Event
+from tollway_workers.providers.json_events import JsonEvents
+from tollway_workers.providers.wire_format import BrokenStream
+
+JsonObject = dict[str, Any]
+
+#: The last event of a stream, and the status of the response in it.
+_LAST = {
+    f"response.{status}": status for status in ("completed", "incomplete", "failed", "cancelled")
+}
+#: What a piece of an item's text is called there.
+_TEXTS = {
+    "response.output_text.delta": "output_text",
+    "response.refusal.delta": "refusal",
+    "response.function_call_arguments.delta": "arguments",
+}
+#: Fields of items and of their parts that the model itself has written.
+_SAID = ("text", "refusal", "arguments")
+_MOST_ITEMS = 4_096
+
+
+class EventStream:
+    """The response as far as its events have come (an `AnswerStream`).
+
+    State: `_pieces` (all that was said), `_items` (by place in the output), `_response` (of the
+    last event), `_error` (the object that ended it), `ended`, `size`.
+    """
+
+    def __init__(self) -> None:
+        self._events = JsonEvents()
+        self._pieces: list[str] = []
+        self._items: dict[int, _Item] = {}
+        self._response: JsonObject | None = None
+        self._error: JsonObject | None = None
+        self._said = self._itemized = 0
+        self.ended = False
+        self.size = 0
+
+    def take(self, event: Event) -> bool:
+        """Join an event to what came before; whether the model said something in it, or stopped.
+
+        Raises BrokenStream at what follows an event that could not be read.
+        """
+        spoke = False
+        for said, size in self._events.read(event):
+            if self.ended:
+                break
+            if isinstance(said, dict):
+                spoke |= self._add(said, event.kind.decode(errors="replace"), size)
+        self.ended |= self._events.done
+        return spoke
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last event has come."""
+        return self._error is None and self._response is not None
+
+    def text(self) -> str:
+        """All that the model has said so far: answer, reasoning, arguments.
+
+        Of a server that sends no pieces, what its items say.
+        """
+        if self._pieces:
+            return "".join(self._pieces)
+        said = (self._response or {}).get("output") or [each.whole() for each in self._all()]
+        return "".join(_texts_in(said)) if isinstance(said, list) else ""
+
+    def body(self) -> bytes:
+        """The response as if it had not been streamed, or the object with `error` that ended it.
+
+        Raises BrokenStream if it was cut.
+        """
+        try:
+            return encoded(self._error or self._whole())
+        except ValueError:
+            raise BrokenStream("the answer is nested too deeply to be read") from None
+
+    def _add(self, said: JsonObject, kind: str, size: int) -> bool:
+        given = said.get("type")
+        kind = given if isinstance(given, str) else kind
+        if kind == "error" or (said.get("error") and "response" not in said):
+            self._error = {"type": "error", "error": _error_of(said)}
+            self.ended = True
+            return False
+        if kind in _LAST and isinstance(said.get("response"), dict):
+            response = said["response"]
+            self._response = {**response, "status": response.get("status") or _LAST[kind]}
+            self.ended = True
+            self.size = max(self.size, size)
+            return True
+        spoke = self._add_piece(said, kind, size)
+        self.size = max(self.size, self._said, self._itemized)
+        return spoke
+
+    def _add_piece(self, said: JsonObject, kind: str, size: int) -> bool:
+        item = said.get("item")
+        if kind.startswith("response.output_item.") and isinstance(item, dict):
+            self._item(said).set(item)
+            self._itemized += size
+            return kind.endswith(".done")
+        delta = said.get("delta")
+        if not kind.endswith(".delta") or not isinstance(delta, str) or not delta:
+            return False
+        self._pieces.append(delta)
+        self._said += len(delta)
+        if kind in _TEXTS:
+            self._item(said).grow(_TEXTS[kind], delta)
+        return True
+
+    def _item(self, said: JsonObject) -> "_Item":
+        """The item that an event is about: by its place, else the last one."""
+        index = said.get("output_index")
+        if type(index) is not int or not 0 <= index < _MOST_ITEMS:
+            index = max(self._items, default=0)
+        return self._items.setdefault(index, _Item())
+
+    def _whole(self) -> JsonObject:
+        if self._response is None:
+            raise BrokenStream("the stream ended before its answer did")
+        if self._response.get("output") or not self._items:
+            return self._response
+        output = [item for each in self._all() if (item := each.whole())]
+        return {**self._response, "output": output}
+
+    def _all(self) -> "list[_Item]":
+        return [self._items[index] for index in sorted(self._items)]
+
+
+def _texts_in(items: list[Any]) -> Iterator[str]:
+    """What the items of an output say, in their own fields and in their parts."""
+    for item in items:
+        if not isinstance(item, dict):
+            continue
+        content = item.get("content")
+        for part in (item, *(content if isinstance(content, list) else ())):
+            said = (part.get(name) for name in _SAID) if isinstance(part, dict) else ()
+            yield from (text for text in said if isinstance(text, str))
+
+
+def _error_of(said: JsonObject) -> Any:
+    """The error of an event: its own fields, or an object in it."""
+    inside = said.get("error")
+    if isinstance(inside, dict) and inside:
+        return inside
+    own = {name: said.get(name) for name in ("code", "message", "param") if said.get(name)}
+    return own or {"message": inside if isinstance(inside, str) else "the stream ended in an error"}
+
+
+class _Item:
+    """One item of the output as far as its events have come."""
+
+    def __init__(self) -> None:
+        self._fields: JsonObject = {}
+        self._grown: dict[str, list[str]] = {}
+
+    def set(self, item: JsonObject) -> None:
+        """What an event says of the whole item."""
+        self._fields = item
+
+    def grow(self, name: str, piece: str) -> None:
+        """Add a piece to one of its texts."""
+        self._grown.setdefault(name, []).append(piece)
+
+    def whole(self) -> JsonObject:
+        """The item; its texts are what has grown where it was not said whole."""
+        fields = dict(self._fields)
+        for name, text in self._texts():
+            if name == "arguments":
+                if not fields.get(name):
+                    fields = {"type": "function_call", **fields, name: text}
+            elif not fields.get("content"):
+                part = {"type": name, "text" if name == "output_text" else name: text}
+                fields = {"type": "message", **fields, "content": [part]}
+        return fields
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        return ((name, "".join(pieces)) for name, pieces in self._grown.items())

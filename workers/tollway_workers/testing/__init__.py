@@ -1,0 +1,11 @@
+"""For who writes a protocol of their own: the suite that it has to pass. Needs pytest.
+
+class TestMine(ProtocolContract):
+    protocol = "mine"
+    fixtures = Path(__file__).parent / "fixtures"
+"""
+
+from tollway_workers.testing.case import ProtocolCase, load_cases
+from tollway_workers.testing.protocol_contract import ProtocolContract
+
+__all__ = ["ProtocolCase", "ProtocolContract", "load_cases"]
