@@ -14,8 +14,9 @@ from tollway_workers.budgets.ledger import PotView, is_granted
 
 #: A block is this part of a budget, or one call where that is dearer.
 _BLOCK_PART = 1_000
-#: Blocks that are fetched at once, at most, and the part of what is left that they may be.
-_MOST_BLOCKS, _PART_OF_REST = 64, 8
+#: Blocks that are fetched at once, at most, and the part of what is left that they may be: what a
+#: process has spare when it is killed stays in doubt.
+_MOST_BLOCKS, _PART_OF_REST = 16, 8
 #: Seconds from when a claim is written to when it must have been read back: what others asked for
 #: before it is not compacted for far longer. Later it is void, whatever the log says.
 JUDGED_WITHIN = 30.0
@@ -101,6 +102,8 @@ class Purse:
             return
         in_time = now - self._asked_at <= JUDGED_WITHIN
         if in_time and not self.closed and is_granted(view, entry, self.limit):
+            if self.spare > self.block * self._blocks // 2:
+                self._blocks = max(1, self._blocks // 2)
             self.granted += self.asking
             # Who asked for it comes back for it before long: till then it is not idle.
             self._granted_at = now
