@@ -8,6 +8,8 @@ import json
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -28,20 +30,26 @@ def question(run: str) -> NewJob[Any]:
     """One turn of the loop. Every one of them states what the run may cost."""
     message = Message(role="user", content=QUESTION)
     request = ChatRequest(messages=(message,), max_output_tokens=48)
-    return NewJob(route=ROUTE, run=run, run_budget_usd=BUDGET_USD, request=request)
+    return NewJob(
+        route=ROUTE,
+        run=run,
+        run_budget_usd=BUDGET_USD,
+        request=request,
+        deadline=timedelta(seconds=PATIENCE),
+    )
 
 
 async def looped(servers: str, provider_url: str) -> dict[str, Any]:
-    """Ask until the budget says no; then as often without a fleet."""
+    """Ask until the budget says no; then without a fleet, where nothing does."""
     run = f"agent-{time.time():.0f}"
     async with JobProducer(KafkaConnection(servers)) as producer:
         jobs = (question(run) for _ in range(TURNS))
-        replies = [each async for each in producer.map(jobs, window=_AT_ONCE)]
+        async for reply in producer.map(jobs, window=_AT_ONCE):
+            if is_stopped(reply):
+                break
     await asyncio.to_thread(plain_loop, f"{provider_url}/s/{AGENT_SCRIPT}/v1")
     with_budget, without = calls_of(provider_url, AGENT), calls_of(provider_url, AGENT_SCRIPT)
     return {
-        "turns": len(replies),
-        "stopped": sum(is_stopped(reply) for reply in replies),
         "calls": len(with_budget),
         "usd": f"{sum((call.usd for call in with_budget), Decimal(0)):.6f}",
         "script_usd": f"{sum((call.usd for call in without), Decimal(0)):.6f}",
@@ -58,14 +66,18 @@ def plain_loop(base_url: str) -> None:
     """The same loop, as it is usually written."""
     messages = [{"role": "user", "content": QUESTION}]
     body = {"model": FOURTH, "messages": messages, "max_completion_tokens": 48}
-    for _ in range(TURNS):
-        request = urllib.request.Request(
-            f"{base_url}/chat/completions",
-            data=json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
-        )
+    request = urllib.request.Request(
+        f"{base_url}/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+    )
+
+    def ask(_: int) -> None:
         with urllib.request.urlopen(request) as response:
             response.read()
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(ask, range(TURNS)))
 
 
 if __name__ == "__main__":

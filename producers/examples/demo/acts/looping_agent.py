@@ -6,7 +6,7 @@ from typing import Any
 from examples.demo.act import Ended, Row, Side
 
 #: The route that the agent asks, what its run may cost in US dollars, and how often it would ask.
-ROUTE, BUDGET_USD, TURNS = "loop", "0.001", 200
+ROUTE, BUDGET_USD, TURNS = "loop", "0.0008", 120
 
 
 class LoopingAgent:
@@ -19,8 +19,9 @@ class LoopingAgent:
         self._began: set[str] = set()
 
     def meanwhile(self, side: Side, answered: float) -> None:
-        """The agent begins when the side is at work."""
-        if answered > 0 and side.name not in self._began:
+        """The agent begins when half is done: what a worker that is killed has claimed stays in
+        doubt, and would be waited for."""
+        if answered > 0.5 and side.name not in self._began:
             self._began.add(side.name)
             side.loop()
 
@@ -34,7 +35,7 @@ class LoopingAgent:
 def story(figures: Mapping[str, Any]) -> str:
     """What the agent counted, in words."""
     return (
-        f"an agent asked {figures['turns']} times in a loop: `run_budget_usd` stopped it after "
-        f"{figures['calls']} calls and ${figures['usd']} of its ${BUDGET_USD}, while the others "
-        f"went on; a plain script that loops as often was billed ${figures['script_usd']}"
+        f"an agent looped: `run_budget_usd` stopped it after {figures['calls']} calls and "
+        f"${figures['usd']} of its ${BUDGET_USD}, while the others went on; a plain script that "
+        f"loops {TURNS} times was billed ${figures['script_usd']}"
     )
