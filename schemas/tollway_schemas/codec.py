@@ -6,6 +6,7 @@ from typing import TypeVar
 import orjson
 
 from tollway_schemas.bounds import SCHEMA_VERSION
+from tollway_schemas.dead_letter import DeadLetter
 from tollway_schemas.errors import (
     IncompleteRecord,
     InvalidValue,
@@ -14,10 +15,12 @@ from tollway_schemas.errors import (
 )
 from tollway_schemas.faults import MISSING, sentence
 from tollway_schemas.job import Job
+from tollway_schemas.mark import Mark
 from tollway_schemas.model import Record
 from tollway_schemas.no_json import no_json_in
 
 R = TypeVar("R", bound=Record)
+_OF_STRANGERS = (Job, DeadLetter, Mark)
 
 
 def encode(record: Record) -> bytes:
@@ -55,9 +58,10 @@ def decode(model: type[R], value: bytes | None, may_lack: Collection[str] = ()) 
 def _check_numbers(model: type[Record], value: bytes) -> None:
     """Raise UndecodableRecord for a number in an open field that nobody behind us can read.
 
-    Of a job, any: it is a stranger's. What we wrote ourselves may quote a provider's.
+    Of a job, any: it is a stranger's. So is what a dead letter holds of one, which is exported and
+    published again. What else we wrote ourselves may quote a provider's.
     """
-    suspicious = issubclass(model, Job) or b"NaN" in value or b"Infinity" in value
+    suspicious = issubclass(model, _OF_STRANGERS) or b"NaN" in value or b"Infinity" in value
     if suspicious and (found := no_json_in(value)) is not None:
         raise UndecodableRecord(found)
 

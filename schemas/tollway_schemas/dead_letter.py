@@ -13,14 +13,7 @@ from tollway_schemas.errors import InvalidValue
 from tollway_schemas.failure import Failure, FailureClass
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
-from tollway_schemas.redrive import (
-    MOST_ANSWERS,
-    MOST_JOB_ID,
-    MOST_NAME,
-    MOST_TENANT,
-    LetterName,
-    StoredAnswer,
-)
+from tollway_schemas.redrive import MOST_ANSWERS, LetterName, StoredAnswer
 from tollway_schemas.request import ToolCall
 
 #: Characters that are kept of what a model said, and was refused.
@@ -36,6 +29,11 @@ class Origin(Record):
     """Its partition."""
     offset: Annotated[int, Field(ge=0, le=MOST_OFFSET)]
     """Its offset."""
+
+    @property
+    def place(self) -> str:
+        """It as topic-partition-offset."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
 
 
 class BadAnswer(StoredAnswer):
@@ -138,12 +136,8 @@ class DeadLetter(Record):
     @property
     def name(self) -> LetterName:
         """Its identity; one that no fleet has written is named by what of it a name may have."""
-        return LetterName(
-            route=(self.route or "")[:MOST_NAME],
-            tenant=None if self.tenant is None else self.tenant[:MOST_TENANT],
-            job_id=self.job_id[:MOST_JOB_ID] or "?",
-            generation=self.generation,
-        )
+        whose = self.job_id or self.origin.place
+        return LetterName.cut(self.route, self.tenant, whose, self.generation)
 
     def stored_answers(self) -> tuple[StoredAnswer, ...]:
         """The answers that a redriven job can be given, at most 8, the latest last.

@@ -20,6 +20,10 @@ def mark_key(letter: LetterName) -> bytes:
     return orjson.dumps([letter.route, letter.tenant, letter.job_id, letter.generation])
 
 
-def ending_key(letter: LetterName) -> bytes:
-    """The key of how the job ended that a dead letter was redriven as, which its worker says."""
-    return orjson.dumps([letter.route, letter.tenant, letter.job_id, letter.generation, "ended"])
+def ending_key(letter: LetterName, generation: int | None, route: str | None) -> bytes:
+    """The key of how one job ended that a dead letter was redriven as, which its worker says.
+
+    `generation` and `route` are those of that job: what is said of another takes no place of it.
+    """
+    name = [letter.route, letter.tenant, letter.job_id, letter.generation]
+    return orjson.dumps([*name, "ended", generation, route])

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 import pydantic_core
 
+from tollway_schemas.places import Path, written
+
 #: Integers within these are told apart by readers of other languages, and written by orjson.
 _LEAST, _MOST = -(2**63), 2**64 - 1
 #: Integers from here on are beyond what a double takes.
@@ -51,7 +53,7 @@ def no_json_of(parsed: Any) -> str | None:
     """The same of what JSON would be made of; looks at each number."""
     for path, number in _numbers(parsed):
         if (why := _why_none(number)) is not None:
-            return f"{'.'.join(path[:_MOST_PARTS]) or 'the record'}: {why}"
+            return f"{written(path[:_MOST_PARTS]) or 'the record'}: {why}"
     return None
 
 
@@ -75,13 +77,13 @@ def _why_none(number: float) -> str | None:
     return "is an infinite number, which is no JSON" if math.isinf(number) else None
 
 
-def _numbers(parsed: Any) -> Iterator[tuple[tuple[str, ...], int | float]]:
-    todo: list[tuple[tuple[str, ...], Any]] = [((), parsed)]
+def _numbers(parsed: Any) -> Iterator[tuple[Path, int | float]]:
+    todo: list[tuple[Path, Any]] = [((), parsed)]
     while todo:
         path, value = todo.pop()
         if isinstance(value, dict):
             todo += [((*path[:_MOST_PARTS], str(name)), each) for name, each in value.items()]
         elif isinstance(value, list):
-            todo += [((*path[:_MOST_PARTS], str(at)), each) for at, each in enumerate(value)]
+            todo += [((*path[:_MOST_PARTS], at), each) for at, each in enumerate(value)]
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield path, value

@@ -1,6 +1,6 @@
 """What a redriven job carries: which dead letter it was, and the answers that were paid for."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -17,10 +17,12 @@ MOST_TOOL_CALLS = 128
 
 #: Characters of the parts of a dead letter's name.
 MOST_NAME, MOST_TENANT, MOST_JOB_ID = 128, 256, 512
+#: Characters of who did something, and of a failure class.
+MOST_WHO, MOST_CLASS = 256, 64
 
 Name = Annotated[str, Field(max_length=MOST_NAME)]
 #: Who did something: an operator as `user@host`, or a worker's instance id.
-Who = Annotated[str, Field(max_length=256)]
+Who = Annotated[str, Field(max_length=MOST_WHO)]
 
 
 class LetterName(Record):
@@ -34,6 +36,16 @@ class LetterName(Record):
     """The job's id; of a record that holds no job its origin, topic-partition-offset."""
     generation: Annotated[int, Field(ge=1, le=MOST)] = 1
     """The job's generation; 1 of a record that holds no job."""
+
+    @classmethod
+    def cut(cls, route: str | None, tenant: str | None, job_id: str, generation: int) -> Self:
+        """The name of what strangers claim to be, as much of it as a name may have."""
+        return cls(
+            route=(route or "")[:MOST_NAME],
+            tenant=None if tenant is None else tenant[:MOST_TENANT],
+            job_id=job_id[:MOST_JOB_ID],
+            generation=max(generation, 1),
+        )
 
 
 class StoredAnswer(Record):
@@ -77,7 +89,7 @@ class Redrive(Record):
     that satisfy it is the reply, and no call is made."""
     only_revalidate: bool = False
     """Whether the job is given up again, as what it was, where none of them satisfies it."""
-    failure_class: Annotated[str, Field(max_length=64)] | None = None
+    failure_class: Annotated[str, Field(max_length=MOST_CLASS)] | None = None
     """Why it was given up, by its class: what it is given up as again."""
     by: Who | None = None
     """Who redrove it."""

@@ -29,7 +29,7 @@ from tollway_schemas.headers import Headers
 from tollway_schemas.heartbeat import Heartbeat, LaneBeat, LimitUse
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job, Visit
-from tollway_schemas.keys import ending_key, mark_key
+from tollway_schemas.keys import mark_key
 from tollway_schemas.mark import Fate, LetterName, Mark
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
@@ -410,7 +410,7 @@ def _show(known: Record) -> None:
         carried = Redrive(of=known.name, answers=known.stored_answers())
         assert decode(Redrive, encode(carried)) == carried
     elif isinstance(known, Mark):
-        assert mark_key(known.letter) != ending_key(known.letter)
+        assert mark_key(known.letter) != known.ending_key
 
 
 def _show_fleet(beat: Heartbeat) -> None:

@@ -1,5 +1,6 @@
 """The dead letters' repair bench on a real Kafka, without a fleet."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +13,7 @@ from bench_of_letters import Bench, answer, letter, raw_headers
 
 from tollway import DeadLetters, ProducerError
 from tollway.dead_letters import Canary, Filter, InvalidJobs, Skip
+from tollway.dead_letters.reading.originals import OriginalJobs
 from tollway.errors import InvalidSettings, UnknownTopic
 from tollway_schemas import (
     FailureClass,
@@ -103,7 +105,7 @@ async def test_an_edit_that_makes_jobs_invalid_names_each_and_publishes_none(ben
         await bench.letters.redrive(edit=patch)
 
     assert {name for name, _ in refused.value.invalid} == {
-        f"'{name}' (route extract)" for name in "abc"
+        f"'{name}' (route 'extract')" for name in "abc"
     }
     assert await bench.jobs("extract") == []
     assert await bench.marks() == []
@@ -190,6 +192,36 @@ async def test_a_job_that_its_letter_does_not_hold_is_read_where_it_came_from(
 
     assert (report.redriven, report.skipped) == (1, {Skip.JOB_GONE: 1})
     assert [job["id"] for job in await bench.job_values("extract")] == ["big", "big"]
+
+
+async def test_a_letter_that_claims_to_come_from_where_nothing_is_waits_for_nothing(
+    bench: Bench,
+) -> None:
+    topic = bench.names.jobs("extract", Priority.BULK)
+    await bench.put(topic, b"{}", b"a")
+    (first,) = await bench.jobs("extract")
+    partition, end = first.partition[1], first.offset + 1
+    places = [(partition, end), (partition, end + 5), (partition, 2**63 - 1), (9, 0), (0, 10**30)]
+
+    async with asyncio.timeout(20):
+        originals = OriginalJobs(bench.connection)
+        found = [await originals.value(topic, *place) for place in places]
+        # One place that is none hinders none.
+        there = await originals.value(topic, partition, first.offset)
+        await originals.close()
+
+    assert found == [None] * len(places)
+    assert there == b"{}"
+
+
+async def test_answers_of_the_first_year_are_looked_for_from_the_beginning_on(bench: Bench) -> None:
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    called = letter("a").attempts[0].model_copy(update={"started_at": first})
+    await bench.write(letter("a", bad=[answer("{", cut=True)], attempts=(called,), dead_at=first))
+
+    report = await bench.letters.redrive(Filter(since=first), revalidate=True)
+
+    assert (report.redriven, report.answers_cut) == (1, 1)
 
 
 async def test_what_could_not_be_decoded_is_exported_mended_and_redriven(
@@ -291,6 +323,12 @@ async def test_what_is_discarded_is_redriven_only_after_its_mark_was_taken_back(
     taken = await bench.letters.unmark(Filter(marked=True))
 
     assert taken.marked == 2
+    (found,) = await bench.letters.find("b")
+    assert found.mark is not None
+    # Who did so is kept.
+    assert (found.entry.fate, found.mark.fate, found.mark.by) == (None, Fate.UNMARKED, "me@here")
+    await bench.letters.discard(Filter(job_id="b"), why="again")
+    await bench.letters.unmark(Filter(job_id="b"))
     assert (await bench.letters.redrive()).redriven == 2
     generations = {job["id"]: job["generation"] for job in await bench.job_values("extract")}
     # That of b was 2 before: readers would drop a second reply to it.
@@ -355,6 +393,9 @@ async def test_a_fleet_without_a_topic_for_marks_is_read_and_not_redriven(
         await bench.write(letter("a"))
 
         assert (await bench.letters.list()).total == 1
+        # Nothing is written: what is missing is not needed.
+        assert (await bench.letters.redrive(dry_run=True)).redriven == 1
+        assert (await bench.letters.discard(Filter(), why="no", dry_run=True)).marked == 1
         with pytest.raises(UnknownTopic, match=r"dead-letters\.marks.*tollway topics apply"):
             await bench.letters.redrive()
 

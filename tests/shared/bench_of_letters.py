@@ -30,7 +30,7 @@ from tollway_schemas import (
     headers,
 )
 from tollway_schemas.codec import decode, encode
-from tollway_schemas.keys import dead_letter_key, ending_key
+from tollway_schemas.keys import dead_letter_key
 
 Headers = Iterable[tuple[str, bytes]]
 
@@ -174,7 +174,7 @@ class Bench:
             next_generation=job["generation"],
             next_route=job["route"],
         )
-        await self.put(self.names.marks, encode(mark), ending_key(of))
+        await self.put(self.names.marks, encode(mark), mark.key)
 
     @contextlib.asynccontextmanager
     async def worker(

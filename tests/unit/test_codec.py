@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from tollway_schemas import (
     ChatRequest,
+    DeadLetter,
     InvalidValue,
     Job,
+    Mark,
     Message,
     OtherPart,
     Reply,
@@ -23,6 +25,7 @@ from tollway_schemas import (
 )
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.export import schema_files
+from tollway_schemas.model import Record
 
 SECRET = "the-prompt-itself"
 
@@ -37,6 +40,37 @@ def a_job(**changes: Any) -> dict[str, Any]:
         "deadline": "2026-01-01T01:00:00Z",
     }
     return job | changes
+
+
+@pytest.mark.parametrize("number", ["9" * 40, "1e999", "-1e999"])
+def test_a_number_that_readers_of_json_lose_is_refused_in_what_strangers_may_have_written(
+    number: str,
+) -> None:
+    marked = {
+        "letter": {"route": "r", "job_id": "j"},
+        "fate": "discarded",
+        "at": "2026-01-01T00:00:00Z",
+        "by": "me",
+        "newer": "here",
+    }
+    dead = {
+        **{"job_id": "j", "generation": 1, "fingerprint": "f", "worker": "w"},
+        "failure": {"failure_class": "expired", "message": "m"},
+        "origin": {"topic": "t", "partition": 0, "offset": 0},
+        "dead_at": "2026-01-01T00:00:00Z",
+        "job": {"newer": "here"},
+    }
+
+    kinds: list[tuple[type[Record], dict[str, Any]]] = [
+        (Mark, marked),
+        (DeadLetter, dead),
+        (Job, a_job(newer="here")),
+    ]
+
+    for model, plain in kinds:
+        decode(model, json.dumps(plain).encode())
+        with pytest.raises(UndecodableRecord, match="newer: is an "):
+            decode(model, json.dumps(plain).replace('"here"', number).encode())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Filters, hints, patches and marks of dead letters: decisions without a broker."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,16 +12,19 @@ from tollway import DeadLetters
 from tollway.dead_letters.entry import Entry, name_of, open_record
 from tollway.dead_letters.filter import Filter
 from tollway.dead_letters.hints import HINTS, hint_for
+from tollway.dead_letters.letters import _place
 from tollway.dead_letters.marks import MarkTable
 from tollway.dead_letters.overview import MOST_GROUPS, Overview
 from tollway.dead_letters.reading.reader import TopicRecord
 from tollway.dead_letters.reading.scan import Generations
 from tollway.dead_letters.redrive.change import change_of
 from tollway.dead_letters.redrive.merge_patch import merged
+from tollway.dead_letters.redrive.run import _said as named
 from tollway.errors import InvalidSettings
 from tollway_schemas import FailureClass, Fate, LetterName, Mark, OutputSchema, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import ending_key, mark_key
+from tollway_schemas.no_json import no_json_in
 
 NAME = LetterName(route="extract", tenant="acme", job_id="job-1")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -172,6 +175,17 @@ def test_a_filter_that_nothing_can_match_is_refused(wanted: dict[str, Any], why:
         Filter(**wanted)
 
 
+@pytest.mark.parametrize("offset", [0, 14, -14])
+def test_a_filter_since_the_first_instant_there_is_means_all(offset: int) -> None:
+    first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=offset)))
+
+    wanted = Filter(since=first)
+
+    assert wanted.first_written is not None
+    assert wanted.first_written < 0
+    assert wanted.match(entry(dead_at=NOW))
+
+
 def test_groups_tell_what_was_paid_and_since_when() -> None:
     overview = Overview()
     for hours, cost in ((2, 5), (1, None), (3, 7)):
@@ -199,19 +213,52 @@ def test_a_letter_is_what_its_last_mark_says() -> None:
 
     table.take(mark_key(NAME), encode(mark(Fate.REDRIVEN)))
     assert table.fate_of(NAME) is Fate.REDRIVEN
-    table.take(ending_key(NAME), encode(mark(Fate.FAILED)))
+    take(table, mark(Fate.FAILED))
     assert table.fate_of(NAME) is Fate.FAILED
-    table.take(mark_key(NAME), None)
+    take(table, mark(Fate.UNMARKED))
     assert table.fate_of(NAME) is None
+    take(table, mark(Fate.REDRIVEN, 3))
+    # How the job ended that it was before says nothing of this one.
+    assert table.fate_of(NAME) is Fate.REDRIVEN
+
+
+def test_a_generation_that_was_published_is_remembered_whatever_was_said_since() -> None:
+    table = MarkTable()
+    for fate, generation in (
+        (Fate.REDRIVEN, 2),
+        (None, None),
+        (Fate.DISCARDED, None),
+        (Fate.UNMARKED, None),
+        (Fate.REDRIVEN, 3),
+        (Fate.UNMARKED, 3),
+    ):
+        if fate is None:
+            # As older releases took marks back.
+            table.take(mark_key(NAME), None)
+        else:
+            take(table, mark(fate, generation))
+        assert table.published(NAME) == max(generation or 0, 2)
+
+
+@pytest.mark.parametrize("fate", [Fate.UNMARKED, Fate.DISCARDED])
+def test_a_generation_that_was_published_outlives_the_compaction_of_the_topic(fate: Fate) -> None:
+    table = MarkTable()
+
+    take(table, mark(fate, 2))
+
     assert table.published(NAME) == 2
+
+
+def take(table: MarkTable, one: Mark) -> None:
+    table.take(one.key, encode(one))
 
 
 @pytest.mark.parametrize("order", [0, 1])
 def test_how_a_redriven_job_ended_is_told_whichever_mark_is_read_first(order: int) -> None:
     table = MarkTable()
-    both = [(mark_key, mark(Fate.REDRIVEN)), (ending_key, mark(Fate.ANSWERED))]
-    for key, said in both[::-1] if order else both:
-        table.take(key(NAME), encode(said))
+    both = [mark(Fate.REDRIVEN), mark(Fate.ANSWERED)]
+    for said in both[::-1] if order else both:
+        take(table, said)
 
     assert table.fate_of(NAME) is Fate.ANSWERED
 
@@ -222,11 +269,15 @@ def test_how_a_redriven_job_ended_is_told_whichever_mark_is_read_first(order: in
 )
 def test_a_workers_mark_of_another_redrive_says_nothing(forged: Mark) -> None:
     table = MarkTable()
-    table.take(ending_key(NAME), encode(forged))
+    take(table, forged)
     assert table.fate_of(NAME) is None
 
-    table.take(mark_key(NAME), encode(mark(Fate.REDRIVEN, 4)))
+    take(table, mark(Fate.REDRIVEN, 4))
     assert table.fate_of(NAME) is Fate.REDRIVEN
+    # Nor does it take the place of the true one, whichever comes last.
+    take(table, mark(Fate.FAILED, 4))
+    take(table, forged)
+    assert table.fate_of(NAME) is Fate.FAILED
 
 
 @pytest.mark.parametrize(
@@ -240,7 +291,8 @@ def test_a_workers_mark_of_another_redrive_says_nothing(forged: Mark) -> None:
         (mark_key(LetterName(route="r", job_id="j")), encode(mark(Fate.REDRIVEN))),
         # A worker's word under an operator's key, and the other way round.
         (mark_key(NAME), encode(mark(Fate.ANSWERED))),
-        (ending_key(NAME), encode(mark(Fate.REDRIVEN))),
+        (ending_key(NAME, 2, "extract"), encode(mark(Fate.REDRIVEN))),
+        (ending_key(NAME, 3, "extract"), encode(mark(Fate.ANSWERED))),
         (b"[[[", None),
         (b"[1]", None),
     ],
@@ -322,3 +374,43 @@ def test_letters_of_a_fleet_that_takes_larger_jobs_than_a_producer_sends_can_be_
 def test_a_limit_that_no_fleet_can_have_is_refused(most: int) -> None:
     with pytest.raises(InvalidSettings, match="max_job_bytes must be between 1 and 67,108,864"):
         DeadLetters("kafka:9092", max_job_bytes=most)
+
+
+@pytest.mark.parametrize(
+    ("origin", "place"),
+    [
+        ("t.jobs.extract.bulk-0-17", ("t.jobs.extract.bulk", 0, 17)),
+        ("t-1-2-3", ("t-1", 2, 3)),
+        ("t-0", None),
+        ("", None),
+        ("t-0-" + "9" * 5_000, None),
+        ("t-" + "9" * 5_000 + "-0", None),
+        ("t-0-\N{SUPERSCRIPT TWO}", None),
+        ("\x1b-0-1", None),
+    ],
+)
+def test_an_origin_that_no_record_has_is_looked_for_nowhere(
+    origin: str, place: tuple[str, int, int] | None
+) -> None:
+    assert _place(origin) == (place or ("", 0, 0))
+
+
+@pytest.mark.parametrize("number", ["9" * 40, "-" + "9" * 30, "1e999", "NaN"])
+def test_a_letter_that_nobody_could_export_or_redrive_is_unreadable_and_says_why(
+    number: str,
+) -> None:
+    whole = encode(letter("a", job={"labels": {"n": "here"}})).decode()
+    value = whole.replace('"here"', number).encode()
+
+    opened = open_record(TopicRecord(("t", 0), 0, b"a/1", value))
+
+    assert (opened.entry.kind, opened.letter) == ("unreadable", None)
+    assert opened.entry.message.startswith("job.labels.n: is ")
+
+
+def test_what_a_stranger_calls_a_route_or_a_field_moves_no_cursor() -> None:
+    name = LetterName(route="a\x1b[2J\u202e", tenant="acme", job_id="b\x1b[2J")
+    value = b'{"a": 1, "\\u001b[2J": 1e999}'
+
+    assert named(name) == r"'b\x1b[2J' (route 'a\x1b[2J\u202e')"
+    assert no_json_in(value) == r'"\x1b[2J": is an infinite number, which is no JSON'

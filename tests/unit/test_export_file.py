@@ -2,6 +2,8 @@
 
 import base64
 import json
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,10 @@ def test_what_an_export_writes_of_a_letter_is_its_job_and_its_answers() -> None:
         (b"[]", "has no `letter`"),
         ({"job": {}}, "has no `letter`"),
         ({"letter": "x"}, "has no `letter`"),
+        (
+            b'{"letter": {"route": "r", "job_id": "x"}, "job": {"n": 1e999}}',
+            "job.n: is an infinite",
+        ),
         ({"letter": {"route": "r"}}, "letter.job_id: is missing"),
         ({"letter": {"route": "r", "job_id": "x", "generation": 0}}, "letter.generation: must be"),
     ],
@@ -97,6 +103,11 @@ def test_a_line_that_names_no_letter_is_named_by_its_number(
         ({"text": 5}, "text: must be text"),
         ({"text": "[]"}, "text: must be an object"),
         ({"base64": "!"}, "base64: is not base64"),
+        # They would be published as other numbers.
+        ({"job": {"labels": {"n": 2**64}}}, "job.labels.n: is an integer of more than 64 bits"),
+        ({"text": '{"n": 1' + "0" * 30 + "}"}, "text: n: is an integer of more than 64 bits"),
+        ({"text": '{"n": 1e999}'}, "text: n: is an infinite number"),
+        ({"base64": base64.b64encode(b'{"n": -1e999}').decode()}, "base64: n: is an infinite"),
         ({"base64": "e30="}, None),
         ({"text": "{}"}, None),
         ({"job": {}, "text": "{"}, None),
@@ -143,3 +154,67 @@ def test_a_file_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
         ExportFile(tmp_path / "nowhere" / "f").__enter__()
     with pytest.raises(InvalidSettings, match=r"f: cannot be read \(No such file"):
         CorrectionFile(tmp_path / "f")
+
+
+def test_an_export_is_open_to_nobody_else_whatever_lies_beside_it(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "f.jsonl", tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    # What somebody has guessed, or an export of another user has left.
+    (tmp_path / "f.jsonl.part").symlink_to(elsewhere)
+    path.write_text("old")
+    path.chmod(0o644)
+
+    with ExportFile(path) as file:
+        file.write({"a": 1})
+        beside = {each.name: each for each in tmp_path.iterdir()}
+        modes = {each.stat().st_mode & 0o777 for each in beside.values() if each.suffix == ".part"}
+
+    assert elsewhere.read_text() == "mine"
+    assert path.read_text() == '{"a":1}\n'
+    assert (path.stat().st_mode & 0o777, path.is_symlink()) == (0o600, False)
+    assert 0o600 in modes
+    assert {each.name for each in tmp_path.iterdir()} == {"f.jsonl", "f.jsonl.part", "elsewhere"}
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, size: int, small_files: None
+) -> None:
+    path = tmp_path / "f.jsonl"
+
+    # What is short is written when the file is closed.
+    with (
+        pytest.raises(InvalidSettings, match=r"f\.jsonl: cannot be written \(File too large\)"),
+        ExportFile(path) as file,
+    ):
+        file.write({"a": "x" * size})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_directory_or_a_device_is_not_replaced_by_an_export(tmp_path: Path) -> None:
+    for path in (tmp_path, Path("/dev/null")):
+        with pytest.raises(InvalidSettings, match=f"^{path}: is a directory or a device"):
+            ExportFile(path).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_comes_in_the_meantime_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+
+    with (
+        pytest.raises(InvalidSettings, match=r"f\.jsonl: cannot be written \(Is a directory\)"),
+        ExportFile(path) as file,
+    ):
+        file.write({"a": 1})
+        path.mkdir()
+
+    assert list(tmp_path.iterdir()) == [path]

@@ -157,7 +157,7 @@ def test_a_job_is_decoded_once_where_what_it_leaves_out_is_not_all_that_is_wrong
             "request.extras.o: is an integer of more than 64 bits",
         ),
         (b"", b', "new": 1e400', "new: is an infinite number"),
-        (b"", b', "new": {"a": [' + b"9" * 30 + b"]}", "new.a.0: is an integer of more than 64"),
+        (b"", b', "new": {"a": [' + b"9" * 30 + b"]}", "new.a[0]: is an integer of more than 64"),
         (
             b"",
             b', "output": {"json_schema": {"maximum": 1e400}}',
@@ -171,7 +171,7 @@ def test_a_job_is_decoded_once_where_what_it_leaves_out_is_not_all_that_is_wrong
         (
             b', "tools": [{"function": {"name": "f", "parameters": {"maximum": 1e400}}}]',
             b"",
-            "request.tools.0: is an infinite number",
+            "request.tools[0]: is an infinite number",
         ),
     ],
 )

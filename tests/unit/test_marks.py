@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from samples import NOW, attempt, job
 
+from tollway.dead_letters.entry import open_record
+from tollway.dead_letters.reading.reader import TopicRecord
 from tollway_schemas import BadAnswer, DeadLetter, Failure, FailureClass, InvalidValue, Origin
+from tollway_schemas.codec import encode
 from tollway_schemas.keys import ending_key, mark_key
 from tollway_schemas.mark import Fate, LetterName, Mark
 from tollway_schemas.provenance import Provenance
@@ -45,11 +48,13 @@ def test_a_letter_is_named_by_route_tenant_job_and_generation() -> None:
 
 @pytest.mark.parametrize("name", ["", "x" * 5_000])
 def test_a_letter_that_no_fleet_has_written_has_a_name_all_the_same(name: str) -> None:
-    strange = {"job_id": name, "tenant": name, "route": name}
+    strange = letter().model_copy(update={"job_id": name, "tenant": name, "route": name})
 
-    named = letter().model_copy(update=strange).name
+    named = strange.name
 
-    assert len(named.job_id) in range(1, 513)
+    assert named.job_id == (name[:512] or "t-0-1")
+    # Whoever lists the topic gives it the same.
+    assert named == open_record(TopicRecord(("d", 0), 7, None, encode(strange))).entry.name
 
 
 def test_letters_share_no_key_and_a_workers_mark_has_a_key_of_its_own() -> None:
@@ -61,7 +66,8 @@ def test_letters_share_no_key_and_a_workers_mark_has_a_key_of_its_own() -> None:
         NAME.model_copy(update={"route": "extract/acme"}),
         NAME.model_copy(update={"job_id": 'job-1",2'}),
     ]
-    keys = [key(name) for name in names for key in (mark_key, ending_key)]
+    jobs = [(2, "extract"), (3, "extract"), (2, "other"), (None, None)]
+    keys = [*map(mark_key, names), *(ending_key(name, *job) for name in names for job in jobs)]
 
     assert len(set(keys)) == len(keys)
     assert mark_key(NAME) == b'["extract","acme","job-1",2]'
@@ -77,6 +83,21 @@ def test_a_workers_mark_counts_only_beside_the_redrive_it_speaks_of(fate: Fate) 
     assert not ended.ends(mark(Fate.REDRIVEN, next_generation=4))
     assert not ended.ends(mark(Fate.REDRIVEN, next_route="other"))
     assert not redriven.ends(redriven)
+
+
+def test_what_a_name_has_besides_tells_no_letters_apart() -> None:
+    named = LetterName.model_validate({**NAME.model_dump(), "newer": "field"})
+
+    assert mark(Fate.ANSWERED, letter=named).ends(mark(Fate.REDRIVEN))
+
+
+def test_a_workers_mark_of_another_job_takes_the_place_of_none() -> None:
+    true = mark(Fate.ANSWERED)
+
+    assert mark(Fate.FAILED).key == true.key
+    assert mark(Fate.FAILED, next_generation=4).key != true.key
+    assert mark(Fate.FAILED, next_route="other").key != true.key
+    assert mark(Fate.DISCARDED).key == mark(Fate.UNMARKED).key == mark_key(NAME)
 
 
 def test_an_answer_that_was_cut_cannot_be_revalidated() -> None:

@@ -15,7 +15,6 @@ from tollway.dead_letters.redrive.next_job import (
     Terms,
     Unpublishable,
     mark_of,
-    next_generation,
     publication,
 )
 from tollway_schemas import Fate, Job, LetterName, TopicNames, headers
@@ -32,6 +31,7 @@ def again(job: dict[str, Any] | None = None, **fields: Any) -> Again:
     given: dict[str, Any] = {
         "letter": dead.name,
         "job": dead.job,
+        "generation": 1,
         "origin": "tollway.jobs.extract.bulk",
         "dead_at": NOW - DAY,
         "failure_class": "bad_output",
@@ -97,6 +97,7 @@ def test_what_a_service_left_out_is_what_its_record_said() -> None:
     one = Again(
         letter=LetterName(route="extract", job_id="t-0-17"),
         job=bare,
+        generation=0,
         origin="tollway.jobs.extract.interactive",
         dead_at=NOW - DAY,
         failure_class="expired",
@@ -195,18 +196,6 @@ def test_the_mark_says_what_was_published_by_whom_and_when() -> None:
     assert found.key == b"job-1"
     assert headers.get(found.headers, headers.ROUTE) == "other"
     assert headers.get(found.headers, headers.DEADLINE) == job_in(found).deadline.isoformat()
-
-
-@pytest.mark.parametrize(
-    ("generation", "published_as", "is_mended", "following"),
-    [(1, 0, False, 2), (3, 0, False, 4), (1, 2, False, 3), (1, 0, True, 1), (1, 1, True, 2)],
-)
-def test_a_generation_is_one_that_no_job_of_that_name_has_had(
-    generation: int, published_as: int, is_mended: bool, following: int
-) -> None:
-    name = LetterName(route="r", job_id="j", generation=generation)
-
-    assert next_generation(name, published_as, is_mended=is_mended) == following
 
 
 def test_a_judge_is_asked_about_jobs_that_are_edited_or_mended_alone() -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.kafka.produce.partitioner import partition_hash, partition_of
+from tollway_schemas.reading.partitioner import partition_hash
+from tollway_workers.kafka.produce.partitioner import partition_of
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,19 @@ def test_an_unexpected_exception_is_shown_as_types_and_frames_and_its_text_with_
     assert "the prompt of a patient" in debug.stderr
 
 
+def test_what_a_stranger_wrote_in_a_mistake_moves_no_cursor(tollway: Tollway) -> None:
+    before = (
+        "import tollway_workers.cli.main as m\n"
+        "from tollway_schemas import TollwayError\n"
+        "def app(**told):\n    raise TollwayError('route a\\x1b[2Jb: is gone')\n"
+        "m.app = app"
+    )
+
+    done = tollway("x", before=before)
+
+    assert done.stderr == "tollway: route a\\u001b[2Jb: is gone\n"
+
+
 def test_a_command_that_does_not_exist_is_a_mistake(tollway: Tollway) -> None:
     done = tollway("simulato")
 

@@ -200,4 +200,4 @@ async def test_a_job_with_a_number_that_is_too_large_to_send_ends_no_worker() ->
         await fleet.until(lambda: "usual" in fleet.replies and bool(fleet.dead_letters))
 
     said = dict(fleet.dead_letters[0].headers)[headers.FAILURE_MESSAGE]
-    assert said.startswith(b"request.tools.0: is an integer of more than 64 bits")
+    assert said.startswith(b"request.tools[0]: is an integer of more than 64 bits")

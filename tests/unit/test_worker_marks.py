@@ -55,7 +55,17 @@ async def test_a_redriven_job_that_is_answered_marks_its_letter_answered() -> No
 
     assert (mark.fate, mark.letter, mark.by, mark.run) == (Fate.ANSWERED, name(), "worker-0", "r-1")
     assert (mark.next_generation, mark.next_route) == (2, "extract")
-    assert subject.broker.records(NAMES.marks)[0].key == ending_key(name())
+    assert subject.broker.records(NAMES.marks)[0].key == ending_key(name(), 2, "extract")
+
+
+async def test_a_mark_has_nothing_of_what_a_forged_redrive_says_besides() -> None:
+    forged = LetterName.model_validate({**name().model_dump(), "more": "x" * 5_000})
+    subject = fleet_of()
+
+    (mark,) = await marks_of(subject, redriven(forged))
+
+    assert mark.letter == name()
+    assert len(subject.broker.records(NAMES.marks)[0].value) < 1_000
 
 
 async def test_one_that_is_given_up_again_marks_it_failed_and_says_why() -> None:

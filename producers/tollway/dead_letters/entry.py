@@ -16,8 +16,6 @@ Kind = Literal["job", "raw", "raw-head", "unreadable"]
 _UNKNOWN = "unknown"
 #: Problems of an answer that are told without looking at it.
 _MOST_PROBLEMS = 3
-#: The longest that the parts of a name may be: what strangers claimed is cut.
-_LONGEST_ROUTE, _LONGEST_TENANT, _LONGEST_ID = 128, 256, 512
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -96,9 +94,14 @@ class Entry:
     """What became of it, where that was looked up."""
 
     @property
+    def is_raw(self) -> bool:
+        """Whether it is of a record that holds no job: its bytes are all that is known."""
+        return self.kind in ("raw", "raw-head")
+
+    @property
     def whose(self) -> tuple[object, ...]:
         """What tells jobs of one id apart; what could not be decoded only claims an id."""
-        of = self.job_id if self.kind in ("job", "unreadable") else self.origin
+        of = self.origin if self.is_raw else self.job_id
         return of, self.route, self.tenant, self.run
 
     @property
@@ -109,13 +112,10 @@ class Entry:
     @property
     def name(self) -> LetterName:
         """Its identity, which marks are kept under."""
-        is_raw = self.kind in ("raw", "raw-head")
-        return LetterName(
-            route=(self.route or "")[:_LONGEST_ROUTE],
-            tenant=None if is_raw or self.tenant is None else self.tenant[:_LONGEST_TENANT],
-            job_id=(self.origin if is_raw else self.job_id or self.origin)[:_LONGEST_ID],
-            generation=1 if is_raw else max(self.generation, 1),
-        )
+        if self.is_raw:
+            return LetterName.cut(self.route, None, self.origin, 1)
+        whose = self.job_id or self.origin
+        return LetterName.cut(self.route, self.tenant, whose, self.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def is_named(entry: Entry, name: str) -> bool:
 
 def name_of(entry: Entry) -> str:
     """A name that means it. What could not be decoded is named by its origin, not by its word."""
-    return entry.job_id if entry.kind in ("job", "unreadable") else entry.origin
+    return entry.origin if entry.is_raw else entry.job_id
 
 
 def cost_of(attempts: Iterable[Attempt]) -> int | None:
@@ -166,7 +166,6 @@ def cost_of(attempts: Iterable[Attempt]) -> int | None:
 
 
 def _told(record: KeptRecord, letter: DeadLetter) -> Entry:
-    origin = letter.origin
     return Entry(
         kind="job",
         job_id=letter.job_id,
@@ -180,7 +179,7 @@ def _told(record: KeptRecord, letter: DeadLetter) -> Entry:
         problems=letter.failure.problems[:_MOST_PROBLEMS],
         fingerprint=letter.fingerprint,
         dead_at=_told_instant(letter.dead_at),
-        origin=f"{origin.topic}-{origin.partition}-{origin.offset}",
+        origin=letter.origin.place,
         worker=letter.worker,
         configuration=letter.configuration,
         attempts=letter.calls,

@@ -1,7 +1,9 @@
 """Dead letters in a file, one JSON object a line: written by an export, read by a redrive."""
 
 import base64
+import contextlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,8 @@ from tollway_schemas.no_json import no_json_in
 
 #: The fields of a line that hold a job, the first that is there counts.
 _HOLDS_JOB = ("job", "text", "base64")
+#: What the name of a file that is not whole yet begins and ends with.
+_HIDDEN, _PART = ".tollway-", ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +117,25 @@ class CorrectionFile:
 
 
 class ExportFile:
-    """A file that is there whole or not at all; only its owner may read it: it holds prompts."""
+    """A file that is there whole or not at all; only its owner may read it: it holds prompts.
+
+    Mutable state: the file beside it that is written first, and is gone where that fails.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._part = self._path.with_name(f"{self._path.name}.part")
 
     def __enter__(self) -> Self:
+        """Raises InvalidSettings where no such file can be."""
         try:
-            descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            if self._path.exists() and not self._path.is_file():
+                # A device would be replaced by a file.
+                raise InvalidSettings(f"{self._path}: is a directory or a device: name a file")
+            # A new one, with a name that nobody has guessed: what lies there already may be open
+            # to others, or lead elsewhere.
+            descriptor, self._part = tempfile.mkstemp(_PART, _HIDDEN, self._path.parent)
         except OSError as error:
-            raise InvalidSettings(f"{self._path}: cannot be written ({error.strerror})") from None
+            raise self._unwritable(error) from None
         self._file = os.fdopen(descriptor, "wb")
         return self
 
@@ -132,7 +144,7 @@ class ExportFile:
         try:
             self._file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         except OSError as error:
-            raise InvalidSettings(f"{self._path}: cannot be written ({error.strerror})") from None
+            raise self._unwritable(error) from None
 
     def __exit__(
         self,
@@ -140,11 +152,27 @@ class ExportFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        try:
+            if error is None:
+                self._finish()
+        except OSError as failure:
+            raise self._unwritable(failure) from None
+        finally:
+            # What it still holds cannot be written, or is of no use.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            with contextlib.suppress(OSError):
+                os.unlink(self._part)
+
+    def _finish(self) -> None:
+        """A disk that is full, or far away, says so at last here."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._file.close()
-        if error is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink(missing_ok=True)
+        os.replace(self._part, self._path)
+
+    def _unwritable(self, error: OSError) -> InvalidSettings:
+        return InvalidSettings(f"{self._path}: cannot be written ({error.strerror})")
 
 
 def _readable(raw: bytes) -> dict[str, Any]:
@@ -168,7 +196,8 @@ def _read(line: bytes, where: str) -> Correction:
     try:
         said = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise InvalidSettings(f"{where}: is not JSON ({error.msg})") from None
+        why = no_json_in(line) or f"is not JSON ({error.msg})"
+        raise InvalidSettings(f"{where}: {why}") from None
     named = said.get("letter") if isinstance(said, dict) else None
     if not isinstance(named, dict):
         raise InvalidSettings(
@@ -178,24 +207,43 @@ def _read(line: bytes, where: str) -> Correction:
         letter = LetterName(**named)
     except InvalidValue as error:
         raise InvalidSettings(f"{where}: letter.{error}") from None
-    job = _job_in(said)
-    return Correction(letter, problem=job) if isinstance(job, str) else Correction(letter, job)
+    try:
+        return Correction(letter, _job_in(said, line))
+    except _NoJob as error:
+        return Correction(letter, problem=str(error))
 
 
-def _job_in(said: Mapping[str, Any]) -> Mapping[str, Any] | str:
-    """The job, or why there is none."""
+class _NoJob(Exception):
+    """A line that holds no job; the text says why, without values."""
+
+
+def _job_in(said: Mapping[str, Any], line: bytes) -> Mapping[str, Any]:
+    """The job. Raises _NoJob."""
     held = next((name for name in _HOLDS_JOB if said.get(name) is not None), None)
     if held is None:
-        return f"it holds no job: none of {', '.join(_HOLDS_JOB)}"
-    value = said[held]
+        raise _NoJob(f"it holds no job: none of {', '.join(_HOLDS_JOB)}")
+    job = said[held]
     if held != "job":
-        if not isinstance(value, str):
-            return f"{held}: must be text"
-        try:
-            raw = value.encode() if held == "text" else base64.b64decode(value, validate=True)
-            value = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            return f"{held}: is not JSON ({error.msg})"
-        except ValueError:
-            return f"{held}: is not base64"
-    return value if isinstance(value, dict) else f"{held}: must be an object, a job"
+        job = _parsed(held, job)
+    elif (found := no_json_in(line)) is not None:
+        # It would be published as another number than stands there.
+        raise _NoJob(found)
+    if not isinstance(job, dict):
+        raise _NoJob(f"{held}: must be an object, a job")
+    return job
+
+
+def _parsed(held: str, text: object) -> Any:
+    """The JSON that stands in a text, or in its base64. Raises _NoJob."""
+    if not isinstance(text, str):
+        raise _NoJob(f"{held}: must be text")
+    try:
+        raw = text.encode() if held == "text" else base64.b64decode(text, validate=True)
+    except ValueError:
+        raise _NoJob(f"{held}: is not base64") from None
+    if (found := no_json_in(raw)) is not None:
+        raise _NoJob(f"{held}: {found}")
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise _NoJob(f"{held}: is not JSON ({error.msg})") from None

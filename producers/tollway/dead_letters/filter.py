@@ -1,14 +1,15 @@
 """Which dead letters are meant: one set of filters for all that is done with them. Pure."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tollway.dead_letters.entry import Entry, is_named
 from tollway.errors import InvalidSettings
 from tollway_schemas import FailureClass, LetterName
 
-#: A record's own time may be before the instant in it: a worker's clock is not the broker's.
-_CLOCKS_DIFFER = timedelta(minutes=5)
+#: Seconds that a record's own time may be before the instant in it: a worker's clock is not the
+#: broker's.
+_CLOCKS_DIFFER = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Filter:
     @property
     def first_written(self) -> float | None:
         """No record before it is meant, in seconds since 1970 by Kafka's clock; None: any may."""
-        return None if self.since is None else (self.since - _CLOCKS_DIFFER).timestamp()
+        return None if self.since is None else self.since.timestamp() - _CLOCKS_DIFFER
 
     def match(self, entry: Entry) -> bool:
         """Whether this one is meant."""

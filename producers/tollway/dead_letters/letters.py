@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -38,14 +39,16 @@ from tollway.dead_letters.report import (
 from tollway.errors import InvalidSettings
 from tollway.output import Output
 from tollway.producer import DEFAULT_JOB_LIMIT
-from tollway_schemas import DEFAULT_PREFIX, DeadLetter, Mark, TopicNames
-from tollway_schemas.keys import ending_key, mark_key
+from tollway_schemas import DEFAULT_PREFIX, DeadLetter, Fate, Mark, TopicNames
+from tollway_schemas.keys import mark_key
+from tollway_schemas.redrive import MOST_WHO
 
 #: All of them.
 EVERYTHING = Filter()
 #: Dead letters of one name that are found at most, those that rank highest.
 _MOST_FOUND = 100
-_LONGEST_BY = 256
+#: Where a record was read: a topic has 249 characters at most, numbers as many digits as Kafka's.
+_PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})-([0-9]{1,10})-([0-9]{1,19})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ class DeadLetters:
             raise InvalidSettings(f"max_job_bytes must be between 1 and {LARGEST_JOB:,}")
         self._connection = connection
         self._names = TopicNames(prefix)
-        self._by = (by or _who())[:_LONGEST_BY]
+        self._by = (by or _who())[:MOST_WHO]
         self._max_job_bytes = max_job_bytes
         self._judge = judge
 
@@ -177,20 +180,21 @@ class DeadLetters:
         from.
         """
         found: dict[bytes, Letter] = {}
-        wanted = Filter(job_id=job_id, route=route, tenant=tenant)
-        async with aclosing(self._letters(wanted, MarkTable(), None)) as letters:
+        wanted, seen = Filter(job_id=job_id, route=route, tenant=tenant), MarkTable()
+        async with aclosing(self._letters(wanted, seen, None)) as letters:
             async for letter in letters:
                 # Of one that was written twice, the last; anybody can claim an id in what cannot be
                 # decoded.
                 found[mark_key(letter.name)] = letter
                 if len(found) > _MOST_FOUND:
                     del found[min(found, key=lambda key: found[key].entry.rank)]
-        keys = {key: ending_key(letter.name) for key, letter in found.items()}
-        marks = MarkTable(wanted={*keys, *keys.values()})
+        ends = {key: seen.ending_key_of(letter.name) for key, letter in found.items()}
+        marks = MarkTable(wanted={*found, *filter(None, ends.values())})
         await read_marks(self._connection, self._names, marks)
         ranked = sorted(found, key=lambda key: found[key].entry.rank, reverse=True)
         return tuple(
-            _found(found[key], marks.whole.get(key), marks.whole.get(keys[key])) for key in ranked
+            _found(found[key], marks.whole.get(key), marks.whole.get(ends[key] or b""))
+            for key in ranked
         )
 
     async def redrive(
@@ -364,17 +368,15 @@ async def _exported(letter: Letter, originals: OriginalJobs) -> tuple[dict[str, 
 
 def _place(origin: str) -> tuple[str, int, int]:
     """Topic, partition and offset; no topic where it is none."""
-    begin, _, offset = origin.rpartition("-")
-    topic, _, partition = begin.rpartition("-")
-    if not (topic and partition.isdecimal() and offset.isdecimal()):
-        return "", 0, 0
-    return topic, int(partition), int(offset)
+    found = _PLACE.fullmatch(origin)
+    return (found[1], int(found[2]), int(found[3])) if found else ("", 0, 0)
 
 
 def _found(letter: Letter, mark: Mark | None, ending: Mark | None) -> Found:
     ended = ending if ending is not None and ending.ends(mark) else None
     last = ended or mark
-    entry = replace(letter.entry, fate=None if last is None else last.fate)
+    fate = None if last is None or last.fate is Fate.UNMARKED else last.fate
+    entry = replace(letter.entry, fate=fate)
     return Found(entry, letter.opened.letter, letter.opened.value, mark, ended)
 
 

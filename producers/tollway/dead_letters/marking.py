@@ -12,16 +12,11 @@ from tollway.dead_letters.reading.scan import Letter, LetterScan
 from tollway.dead_letters.redrive.outbox import Item, Outbox, Pace
 from tollway.dead_letters.redrive.transactions import Outgoing, RouteWriters
 from tollway.dead_letters.report import MarkReport, OnProgress, Progress, Skip
-from tollway.errors import (
-    InvalidSettings,
-    UnknownTopic,
-)
+from tollway.errors import InvalidSettings, UnknownTopic
 from tollway_schemas import Fate, Mark, TopicNames
 from tollway_schemas.codec import encode
-from tollway_schemas.keys import ending_key, mark_key
-
-#: Characters of a reason.
-_LONGEST_WHY = 1_000
+from tollway_schemas.mark import MOST_FINGERPRINT, MOST_WHY
+from tollway_schemas.redrive import MOST_NAME
 
 
 class Marking:
@@ -37,8 +32,8 @@ class Marking:
         why: str | None,
         on_progress: OnProgress,
     ) -> None:
-        if why is not None and not 0 < len(why.strip()) <= _LONGEST_WHY:
-            raise InvalidSettings(f"why: must be a reason of at most {_LONGEST_WHY:,} characters")
+        if why is not None and not 0 < len(why.strip()) <= MOST_WHY:
+            raise InvalidSettings(f"why: must be a reason of at most {MOST_WHY:,} characters")
         self._connection = connection
         self._names = names
         self._scan = scan
@@ -90,20 +85,17 @@ class Marking:
         return is_marked is (self._why is None)
 
     def _item(self, letter: Letter) -> Item:
-        topic, name, entry = self._names.marks, letter.name, letter.entry
-        key = mark_key(name)
-        if self._why is None:
-            self._marks.take(key, None)
-            gone = (Outgoing(topic, each, None, []) for each in (key, ending_key(name)))
-            return Item(name.route, tuple(gone))
+        name, entry = letter.name, letter.entry
         mark = Mark(
             letter=name,
-            fate=Fate.DISCARDED,
+            fate=Fate.UNMARKED if self._why is None else Fate.DISCARDED,
             at=datetime.now(UTC),
             by=self._by,
-            why=self._why.strip(),
-            run=None if entry.run is None else entry.run[:128],
-            fingerprint=entry.fingerprint[:64],
+            why=None if self._why is None else self._why.strip(),
+            # It takes the place of the mark that says so.
+            next_generation=self._marks.published(name) or None,
+            run=None if entry.run is None else entry.run[:MOST_NAME],
+            fingerprint=entry.fingerprint[:MOST_FINGERPRINT],
         )
         self._marks.put(mark)
-        return Item(name.route, (Outgoing(topic, key, encode(mark), []),))
+        return Item(name.route, (Outgoing(self._names.marks, mark.key, encode(mark), []),))

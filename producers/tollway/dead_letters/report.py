@@ -56,8 +56,6 @@ class Canary:
     """How many there are."""
     within: float = 300.0
     """Seconds in which each of them must have ended."""
-    most_failures: int = 0
-    """How many of them may fail again."""
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ def main() -> None:
         if debug:
             raise
         if _is_for_a_person(error):
-            sys.stderr.write(f"tollway: {error}\n")
+            sys.stderr.write(f"tollway: {_printable(str(error))}\n")
             sys.exit(COULD_NOT_RUN)
         # Its text may quote a prompt, and what a worker says on stderr is its log.
         sys.stderr.write(f"{safe_traceback(error)}\n{_UNEXPECTED}")
@@ -53,6 +53,14 @@ def main() -> None:
     finally:
         # Python's end looks through all that is left: there is nothing to find.
         gc.freeze()
+
+
+def _printable(text: str) -> str:
+    # Imported late: it brings rich along.
+    from tollway_workers.cli.shared.output import printable
+
+    # What strangers wrote is named in it.
+    return printable(text)
 
 
 def _is_for_a_person(error: Exception) -> bool:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from tollway_schemas.codec import encode
 from tollway_schemas.failure import fingerprint
-from tollway_schemas.keys import ending_key
-from tollway_schemas.mark import Fate, Mark
-from tollway_schemas.redrive import LetterName
+from tollway_schemas.mark import MOST_WHY, Fate, Mark
+from tollway_schemas.redrive import MOST_WHO, LetterName
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.envelopes import instant
 from tollway_workers.job.outcome import (
@@ -42,22 +41,32 @@ def ending_mark(
         case Failed(failure) | Cancelled(failure) | DeadLettered(failure):
             detail = outcome.detail if isinstance(outcome, DeadLettered) else ""
             fate = Fate.FAILED
-            why = f"{failure.failure_class.value}: {failure.message}"[:1000]
+            why = f"{failure.failure_class.value}: {failure.message}"[:MOST_WHY]
             cause = fingerprint(job.route, failure.failure_class, detail)
         case Forwarded() | RetryLater():
             return None
     mark = Mark(
-        letter=job.redrive.of,
+        letter=_bare(job.redrive.of),
         fate=fate,
         at=instant(now),
-        by=worker[:256],
+        by=worker[:MOST_WHO],
         why=why,
         next_generation=job.generation,
         next_route=job.route,
         run=job.run,
         fingerprint=cause,
     )
-    return ending_key(mark.letter), encode(mark)
+    return mark.key, encode(mark)
+
+
+def _bare(letter: LetterName) -> LetterName:
+    """The same without the unknown fields of whoever wrote it, of any size."""
+    return LetterName(
+        route=letter.route,
+        tenant=letter.tenant,
+        job_id=letter.job_id,
+        generation=letter.generation,
+    )
 
 
 def may_speak_of(

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-from aiokafka.partitioner import murmur2
 
 from tollway.connection import KafkaConnection
 from tollway.dead_letters.reading.reader import Partition, TopicReader, count_between
@@ -13,11 +11,13 @@ from tollway.dead_letters.report import OnProgress, Progress
 from tollway_schemas import Attempt, BadAnswer, DeadLetter, JournalRecord, SchemaError
 from tollway_schemas.codec import decode
 from tollway_schemas.keys import job_key
+from tollway_schemas.reading.partitioner import partition_of
 from tollway_schemas.redrive import StoredAnswer
 
 #: Answers that are looked for at most.
 MOST_LOOKED_FOR = 10_000
-_CLOCKS_DIFFER = timedelta(minutes=5)
+#: Seconds that a worker's clock and the broker's may differ.
+_CLOCKS_DIFFER = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class JournalAnswers:
         count = (await self._reader.partitions()).get(self._topic)
         if not count:
             return False
-        numbers = {murmur_partition(call.job_id, count) for call in self._wanted}
+        numbers = {partition_of(job_key(call.job_id), count) for call in self._wanted}
         ends = await self._reader.ends(self._topic)
         ends = {each: end for each, end in ends.items() if each[1] in numbers}
-        since = (min(self._wanted.values()) - _CLOCKS_DIFFER).timestamp()
+        since = min(self._wanted.values()).timestamp() - _CLOCKS_DIFFER
         starts = await self._reader.starts(ends, since)
         total, done = count_between(starts, ends), 0
         ids = {job_key(call.job_id) for call in self._wanted}
@@ -113,12 +113,6 @@ class JournalAnswers:
                 whole = answer.model_copy(update={"text": text, "cut": False})
                 answers.append(_with_call(whole.stored(), calls.get(call.attempt)))
         return tuple(answers)
-
-
-def murmur_partition(job_id: str, count: int) -> int:
-    """Where Kafka's default partitioner puts the records of a job."""
-    number: int = (murmur2(job_key(job_id)) & 0x7FFFFFFF) % count
-    return number
 
 
 def merged_answers(

@@ -8,6 +8,7 @@ import orjson
 from tollway.connection import KafkaConnection
 from tollway.dead_letters.reading.reader import TopicReader
 from tollway_schemas import DeadLetter
+from tollway_schemas.no_json import no_json_in
 
 
 class OriginalJobs:
@@ -24,6 +25,9 @@ class OriginalJobs:
             return None
         value = await self.value(origin.topic, origin.partition, origin.offset)
         if value is None or hashlib.sha256(value).hexdigest() != elsewhere.sha256:
+            return None
+        if no_json_in(value) is not None:
+            # No fleet has taken it for a job.
             return None
         try:
             job = orjson.loads(value)

@@ -13,6 +13,7 @@ from tollway.connection import KafkaConnection
 from tollway.errors import BrokerUnreachable, UnknownTopic
 from tollway.quiet import quieten_aiokafka
 from tollway.reach import why_unreachable
+from tollway_schemas.bounds import MOST_OFFSET
 from tollway_schemas.headers import Headers
 from tollway_schemas.reading.consumer import RecordConsumer, UnreadableRecord
 
@@ -89,7 +90,9 @@ class TopicReader:
         count = (await self.partitions()).get(topic)
         if not count:
             raise UnknownTopic(topic, "see `tollway topics plan`")
-        wanted = [TopicPartition(topic, number) for number in range(count)]
+        return await self._ends_of([TopicPartition(topic, number) for number in range(count)])
+
+    async def _ends_of(self, wanted: list[TopicPartition]) -> dict[Partition, int]:
         # Offsets are asked for where the client knows the leaders: of what it is assigned.
         self._consumer.assign(wanted)
         # Nothing of them is read: an answer would otherwise wait behind a read that finds nothing.
@@ -166,15 +169,22 @@ class TopicReader:
         ]
 
     async def one(self, partition: Partition, offset: int) -> TopicRecord | None:
-        """The record at that place; None where it is gone."""
-        if partition[1] >= (await self.partitions()).get(partition[0], 0):
+        """The record at that place; None where it is gone, or never was.
+
+        A dead letter says where it came from, and anybody may have written it.
+        """
+        topic, number = partition
+        if not 0 <= number < (await self.partitions()).get(topic, 0):
             return None
-        self.follow({partition: offset})
-        ends = {partition: offset + 1}
-        first = (await self.starts({partition: 0}))[partition]
-        if first > offset:
+        if not 0 <= offset < MOST_OFFSET:
             return None
-        found = [each async for each in self.between({partition: offset}, ends)]
+        # Behind the end a read would wait for what is not written yet.
+        end = (await self._ends_of([TopicPartition(topic, number)]))[partition]
+        first = (await self.starts({partition: end}))[partition]
+        if not first <= offset < end:
+            return None
+        only = {partition: offset}, {partition: offset + 1}
+        found = [each async for each in self.between(*only)]
         return next((each for each in found if each.offset == offset), None)
 
     async def _answer(self, asked: Any) -> Any:

@@ -14,7 +14,8 @@ from tollway_schemas.codec import decode, encode
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.keys import job_key
-from tollway_schemas.redrive import Redrive, StoredAnswer
+from tollway_schemas.mark import MOST_FINGERPRINT
+from tollway_schemas.redrive import MOST_CLASS, Redrive, StoredAnswer
 
 #: Says what is wrong with a job that is valid as such, without values; None: nothing.
 JobJudge = Callable[[Job], str | None]
@@ -34,6 +35,8 @@ class Again:
     """The dead letter that it was."""
     job: Mapping[str, Any]
     """The job as it stands there, or as it was mended."""
+    generation: int
+    """The highest that it had so far; 0: it was no job yet."""
     origin: str
     """The topic that it was read from: it says the job's priority."""
     dead_at: datetime
@@ -49,7 +52,7 @@ class Again:
     by_hand: bool = False
     """Whether the job was written by hand."""
     is_mended: bool = False
-    """Whether the letter holds no job at all, and this one was made from its bytes."""
+    """Whether the letter was that of no job, and this one was made from its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +89,6 @@ class Terms:
 
 class Unpublishable(Exception):
     """A job that cannot be published as it is to be; the text says why, without values."""
-
-
-def next_generation(letter: LetterName, published: int, *, is_mended: bool) -> int:
-    """One that no job of that name has had: `published` is the highest that it was redriven as.
-
-    What could not be decoded was no job yet: it begins with the first.
-    """
-    return published + 1 if is_mended else max(letter.generation, published) + 1
 
 
 def publication(again: Again, generation: int, terms: Terms, now: datetime) -> Publication:
@@ -138,7 +133,7 @@ def mark_of(again: Again, published: Publication, by: str) -> Mark:
         next_generation=job.generation,
         next_route=job.route,
         run=job.run,
-        fingerprint=again.fingerprint[:64],
+        fingerprint=again.fingerprint[:MOST_FINGERPRINT],
     )
 
 
@@ -154,6 +149,7 @@ def _completed(again: Again, change: Change, now: datetime) -> dict[str, Any]:
     left_out = {
         "id": again.letter.job_id,
         "route": again.letter.route,
+        "tenant": again.letter.tenant,
         "priority": (of_topic or Priority.BULK).value,
         "created_at": created,
         # Then it had its default.
@@ -164,7 +160,10 @@ def _completed(again: Again, change: Change, now: datetime) -> dict[str, Any]:
         if of_topic is not None and "priority" not in (change.patch or {}):
             # The topic that it was published to decided that, whatever it said itself.
             fields["priority"] = of_topic.value
-    return fields | {name: said for name, said in left_out.items() if fields.get(name) is None}
+    for name, said in left_out.items():
+        if fields.get(name) is None and said is not None:
+            fields[name] = said
+    return fields
 
 
 def _time_left(fields: Mapping[str, Any]) -> timedelta:
@@ -197,7 +196,7 @@ def _redrive(again: Again, answers: list[StoredAnswer], terms: Terms, now: datet
             of=again.letter,
             answers=tuple(answers),
             only_revalidate=terms.change.only_revalidate,
-            failure_class=again.failure_class[:64],
+            failure_class=again.failure_class[:MOST_CLASS],
             by=terms.by,
             at=now,
         )

@@ -17,7 +17,6 @@ from tollway.dead_letters.redrive.next_job import (
     Terms,
     Unpublishable,
     mark_of,
-    next_generation,
     publication,
 )
 from tollway.dead_letters.redrive.outbox import Item, Outbox, Pace
@@ -35,7 +34,6 @@ from tollway.errors import InvalidJobs, UnknownTopic
 from tollway.topics import advice_for_route
 from tollway_schemas import Fate, LetterName
 from tollway_schemas.codec import encode
-from tollway_schemas.keys import mark_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,13 +168,13 @@ class RedriveRun:
             self._on_progress(
                 Progress("waiting for the canary", failed + fates(Fate.ANSWERED), len(names))
             )
-            return failed > canary.most_failures or failed + fates(Fate.ANSWERED) == len(names)
+            return failed > 0 or fates(Fate.ANSWERED) == len(names)
 
         await follow_marks(self._connection, ends, self._marks, enough, canary.within)
         report.canary_answered, report.canary_failed = fates(Fate.ANSWERED), fates(Fate.FAILED)
-        if report.canary_failed > canary.most_failures:
+        if report.canary_failed:
             return f"{report.canary_failed} of the first {len(names)} jobs failed again"
-        left = len(names) - report.canary_answered - report.canary_failed
+        left = len(names) - report.canary_answered
         if left:
             return f"{left} of the first {len(names)} jobs had not ended after {canary.within:g} s"
         return None
@@ -206,9 +204,9 @@ class RedriveRun:
         return None
 
     def _built(self, again: Again, report: RedriveReport) -> Publication | None:
-        published = self._marks.published(again.letter)
-        following = next_generation(again.letter, published, is_mended=again.is_mended)
-        generation = max(following, self._terms.least_generation)
+        # One that no job of that name has had.
+        had = max(again.generation, self._marks.published(again.letter))
+        generation = max(had + 1, self._terms.least_generation)
         try:
             found = publication(again, generation, self._terms, datetime.now(UTC))
         except Unpublishable as error:
@@ -228,7 +226,7 @@ class RedriveRun:
         said = mark_of(meant.again, found, self._terms.by)
         self._marks.put(said)
         job = Outgoing(found.topic, found.key, found.value, found.headers)
-        mark = Outgoing(self._terms.names.marks, mark_key(meant.name), encode(said), [])
+        mark = Outgoing(self._terms.names.marks, said.key, encode(said), [])
         return Item(meant.name.route, (job, mark))
 
     def _say(self, total: int) -> Callable[[int], None]:
@@ -264,4 +262,4 @@ def _prompt_bytes(value: bytes) -> int:
 
 
 def _said(letter: LetterName) -> str:
-    return f"{letter.job_id!r} (route {letter.route})"
+    return f"{letter.job_id!r} (route {letter.route!r})"

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import orjson
+
 from tollway.dead_letters.entry import Entry
 from tollway.dead_letters.export_file import Correction, CorrectionFile
 from tollway.dead_letters.filter import Filter
@@ -14,7 +16,8 @@ from tollway.dead_letters.reading.scan import Letter, LetterScan
 from tollway.dead_letters.redrive.change import Change
 from tollway.dead_letters.redrive.next_job import Again
 from tollway.dead_letters.report import Skip
-from tollway_schemas import DeadLetter, LetterName, headers
+from tollway_schemas import DeadLetter, FailureClass, LetterName, headers
+from tollway_schemas.bounds import MOST
 from tollway_schemas.redrive import MOST_ANSWERS, StoredAnswer
 
 _STAND_IN = StoredAnswer(attempt=1)
@@ -110,6 +113,7 @@ class TopicSource:
         again = Again(
             letter=letter.name,
             job=job,
+            generation=letter.name.generation,
             origin=dead.origin.topic,
             dead_at=dead.dead_at,
             failure_class=entry.failure_class,
@@ -172,31 +176,59 @@ class FileSource:
 
 
 def _mended(letter: Letter, correction: Correction) -> Meant:
-    entry, dead = letter.entry, letter.opened.letter
-    problem = correction.problem or _another(dead, correction.job)
+    entry = letter.entry
+    problem = correction.problem or _another(letter, correction.job)
     if problem is not None:
         return Meant(entry, letter.name, None, Skip.INVALID, problem)
     again = Again(
         letter=letter.name,
         job=correction.job,
+        generation=_generation(letter, correction.job),
         origin=entry.origin.rpartition("-")[0].rpartition("-")[0],
         dead_at=entry.dead_at,
         failure_class=entry.failure_class,
         fingerprint=entry.fingerprint,
         headers=headers.of_the_service(letter.record.headers),
         by_hand=True,
-        is_mended=dead is None,
+        is_mended=entry.is_raw,
     )
     return Meant(entry, letter.name, again)
 
 
-def _another(dead: DeadLetter | None, job: Mapping[str, Any]) -> str | None:
+def _another(letter: Letter, job: Mapping[str, Any]) -> str | None:
     """Why a job of the file is not that of its letter; what could not be decoded was no job yet."""
-    if dead is None:
+    entry, dead = letter.entry, letter.opened.letter
+    if entry.is_raw:
         return None
-    before = dead.job if isinstance(dead.job, Mapping) else {}
-    whose = {"id": dead.job_id, "tenant": before.get("tenant", dead.tenant)}
+    before = dead.job if dead is not None and isinstance(dead.job, Mapping) else {}
+    whose = {"id": entry.job_id, "tenant": before.get("tenant", entry.tenant)}
     for name, said in whose.items():
-        if job.get(name, said) != said:
+        # What a line leaves out is what its letter says.
+        if job.get(name) not in (None, said):
             return f"{name} cannot be changed: it tells whose job it is"
     return None
+
+
+def _generation(letter: Letter, job: Mapping[str, Any]) -> int:
+    """The highest that the job of a letter had before it was mended; 0: it was none yet."""
+    entry = letter.entry
+    if not entry.is_raw:
+        return letter.name.generation
+    claimed = max(_claimed(job), _claimed(_json_of(letter.opened.value)))
+    # A job of a newer release was one, and what became of it is known by its generation. Else
+    # nobody has read a job of the one that is claimed.
+    was_a_job = entry.failure_class == FailureClass.UNSUPPORTED_VERSION
+    return claimed if was_a_job else claimed - 1
+
+
+def _claimed(job: object) -> int:
+    """The generation that a job says it has; a service says none, or anything."""
+    said = job.get("generation") if isinstance(job, Mapping) else None
+    return said if type(said) is int and 1 <= said <= MOST else 1
+
+
+def _json_of(value: bytes) -> object:
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None

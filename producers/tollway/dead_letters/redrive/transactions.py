@@ -17,11 +17,11 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
-from aiokafka.partitioner import murmur2
 
 from tollway.connection import KafkaConnection
 from tollway.errors import BrokerUnreachable, Fenced, NotAllowed, ProducerError
 from tollway.reach import why_unreachable
+from tollway_schemas.reading.partitioner import partition_of
 
 log = logging.getLogger("tollway")
 
@@ -177,8 +177,7 @@ class _Batches:
         """Put it into its partition's batch."""
         topic = record.topic
         partitions = sorted(await self._producer.partitions_for(topic))
-        # As Kafka's default partitioner does.
-        number = partitions[(murmur2(record.key) & 0x7FFFFFFF) % len(partitions)]
+        number = partitions[partition_of(record.key, len(partitions))]
         batch = self._filling.get((topic, number))
         if batch is not None and self._append(batch, record):
             return

@@ -1,17 +1,12 @@
-"""Which partition a key belongs to, as Kafka's own clients choose it."""
+"""Which partition a record belongs to: Kafka's own choice, remembered."""
 
 import random
 from functools import lru_cache
 
-from aiokafka.partitioner import murmur2
+from tollway_schemas.reading.partitioner import partition_hash
 
 #: Bytes of a job's key at most; longer ones are strangers', and a thousand of them a gigabyte.
 _LONGEST_KEY = 256
-
-
-def partition_hash(key: bytes) -> int:
-    """Murmur2 of a key without its sign."""
-    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 #: A job's journal record and reply have one key, so the last ones are remembered.
