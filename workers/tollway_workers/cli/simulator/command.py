@@ -139,26 +139,19 @@ def simulator(
     require_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve OpenAI's chat completions and Responses, Anthropic's Messages and Gemini's
-    generateContent on this machine: scripted answers, limits and failures.
-    """
+    """Serve OpenAI's, Anthropic's and Gemini's protocols: scripted answers, limits and failures."""
     with _clear_failure():
         options = SimulatorOptions(
             host=host,
             port=port,
-            answers=load_answers(answers) if answers else {},
-            **dict(load_script(faults)),
+            **_script(answers, faults),
             models=tuple(model or ()),
-            requests_per_minute=rpm,
-            tokens_per_minute=tpm,
-            input_tokens_per_minute=input_tpm,
-            output_tokens_per_minute=output_tpm,
+            **_rates(rpm, tpm, input_tpm, output_tpm),
             window_seconds=window_seconds,
             burst_seconds=burst_seconds,
             rate_headers=rate_headers,
             max_concurrent=max_concurrent,
-            latency=_latency(profile, latency_ms),
-            latency_scale=latency_scale,
+            **_latency(profile, latency_ms, latency_scale),
             seed=seed,
             tool_share=tool_share,
             token_rule=token_rule,
@@ -168,6 +161,22 @@ def simulator(
             required_key=SecretStr(require_key) if require_key else None,
         )
         asyncio.run(_serve(options, as_json=as_json))
+
+
+def _script(answers: Path | None, faults: Path | None) -> dict[str, Any]:
+    said = load_answers(answers) if answers else {}
+    return {"answers": said, **dict(load_script(faults))}
+
+
+def _rates(
+    rpm: float | None, tpm: float | None, input_tpm: float | None, output_tpm: float | None
+) -> dict[str, Any]:
+    return {
+        "requests_per_minute": rpm,
+        "tokens_per_minute": tpm,
+        "input_tokens_per_minute": input_tpm,
+        "output_tokens_per_minute": output_tpm,
+    }
 
 
 def _prices(price_in: Decimal, price_out: Decimal, file: Path | None) -> dict[str, Any]:
@@ -190,10 +199,11 @@ def _clear_failure() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
-def _latency(profile: str, latency_ms: float | None) -> LatencyProfile:
-    if latency_ms is not None:
-        return LatencyProfile(ttft_median_seconds=latency_ms / 1000)
-    return latency_profile(profile)
+def _latency(profile: str, latency_ms: float | None, scale: float) -> dict[str, Any]:
+    if latency_ms is None:
+        return {"latency": latency_profile(profile), "latency_scale": scale}
+    latency = LatencyProfile(ttft_median_seconds=latency_ms / 1000)
+    return {"latency": latency, "latency_scale": scale}
 
 
 async def _serve(options: SimulatorOptions, *, as_json: bool) -> None:
