@@ -139,36 +139,35 @@ def simulator(
     require_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve OpenAI's, Anthropic's and Gemini's protocols: scripted answers, limits and failures."""
+    """Serve OpenAI's, Anthropic's and Gemini's protocols here: scripted answers and failures."""
     with _clear_failure():
         options = SimulatorOptions(
             host=host,
             port=port,
-            **_script(answers, faults),
+            **_files(answers, faults),
             models=tuple(model or ()),
-            **_rates(rpm, tpm, input_tpm, output_tpm),
+            **_a_minute(rpm, tpm, input_tpm, output_tpm),
             window_seconds=window_seconds,
             burst_seconds=burst_seconds,
             rate_headers=rate_headers,
             max_concurrent=max_concurrent,
-            **_latency(profile, latency_ms, latency_scale),
+            latency=_latency(profile, latency_ms),
+            latency_scale=latency_scale,
             seed=seed,
             tool_share=tool_share,
             token_rule=token_rule,
-            **_prices(price_in, price_out, prices),
-            quota_usd=quota_usd,
+            **_money(price_in, price_out, prices, quota_usd),
             calls_file=calls_file,
             required_key=SecretStr(require_key) if require_key else None,
         )
         asyncio.run(_serve(options, as_json=as_json))
 
 
-def _script(answers: Path | None, faults: Path | None) -> dict[str, Any]:
-    said = load_answers(answers) if answers else {}
-    return {"answers": said, **dict(load_script(faults))}
+def _files(answers: Path | None, faults: Path | None) -> dict[str, Any]:
+    return dict(load_script(faults)) | {"answers": load_answers(answers) if answers else {}}
 
 
-def _rates(
+def _a_minute(
     rpm: float | None, tpm: float | None, input_tpm: float | None, output_tpm: float | None
 ) -> dict[str, Any]:
     return {
@@ -179,9 +178,11 @@ def _rates(
     }
 
 
-def _prices(price_in: Decimal, price_out: Decimal, file: Path | None) -> dict[str, Any]:
+def _money(
+    price_in: Decimal, price_out: Decimal, file: Path | None, quota: Decimal | None
+) -> dict[str, Any]:
     listed = load_prices(file) if file else ()
-    return {"price_in": price_in, "price_out": price_out, "prices": listed}
+    return {"price_in": price_in, "price_out": price_out, "prices": listed, "quota_usd": quota}
 
 
 def register(app: typer.Typer) -> None:
@@ -199,11 +200,10 @@ def _clear_failure() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
-def _latency(profile: str, latency_ms: float | None, scale: float) -> dict[str, Any]:
-    if latency_ms is None:
-        return {"latency": latency_profile(profile), "latency_scale": scale}
-    latency = LatencyProfile(ttft_median_seconds=latency_ms / 1000)
-    return {"latency": latency, "latency_scale": scale}
+def _latency(profile: str, latency_ms: float | None) -> LatencyProfile:
+    if latency_ms is not None:
+        return LatencyProfile(ttft_median_seconds=latency_ms / 1000)
+    return latency_profile(profile)
 
 
 async def _serve(options: SimulatorOptions, *, as_json: bool) -> None:

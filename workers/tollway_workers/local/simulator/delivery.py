@@ -52,7 +52,7 @@ class Delivery:
             await _for_ever()
         send = self._stream if reply.call.stream else self._send_plain
         ending = reply.completion.answer.ending
-        if reply.fault in _BREAKS_OFF:
+        if reply.fault is not None and reply.fault in _BREAKS_OFF:
             ending = reply.fault.value
         return await send(reply.completion), ending
 

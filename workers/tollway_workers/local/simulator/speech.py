@@ -154,6 +154,7 @@ def _of_another_shape(text: str) -> str:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         value = text
-    is_object = isinstance(value, dict) and value
-    other = dict(list(value.items())[:-1]) if is_object else [value]
+    other: Any = [value]
+    if isinstance(value, dict) and value:
+        other = dict(list(value.items())[:-1])
     return orjson.dumps(other).decode()

@@ -84,10 +84,14 @@ def _file(file: File) -> JsonObject:
 
 
 def _content(message: Message) -> str | list[JsonObject]:
+    """What a turn says; an assistant's is text alone, what it refused with among it."""
     content = message.content
     if isinstance(content, tuple):
-        return [said for part in content if (said := part_of(part, message.role)) is not None]
+        parts = [said for part in content if (said := part_of(part, message.role)) is not None]
+        if message.role != "assistant":
+            return parts
+        return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
     if content is None:
         refusal = (message.__pydantic_extra__ or {}).get("refusal")
-        return [{"type": "refusal", "refusal": refusal}] if isinstance(refusal, str) else ""
+        return refusal if isinstance(refusal, str) else ""
     return content
