@@ -17,7 +17,7 @@ from tollway_schemas.usage import Usage
 from tollway_workers.budgets.lack import Lack, Short
 from tollway_workers.budgets.spending import Money, Spending
 from tollway_workers.config.shape.budget import BudgetSettings
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.outcome import Failed, Forwarded, StandIn
 from tollway_workers.job.progress import JobProgress
