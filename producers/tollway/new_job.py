@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Generic, Literal
 from uuid import uuid4
 
@@ -56,6 +57,12 @@ class NewJob(Generic[T]):
     accept: Iterable[Provenance | str] | None = None
     """What may have made the answer, of what the route accepts, such as `["live", "fallback"]`: a
     job that nothing of it can answer waits or ends without. All if absent."""
+    max_cost_usd: Decimal | float | str | None = None
+    """Most US dollars that its calls may cost together; it fails with `budget_exceeded` before a
+    call that might pass it."""
+    run_budget_usd: Decimal | float | str | None = None
+    """Most US dollars that all jobs of its `run` may cost together, whoever enqueues them; the
+    first job that states it decides."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Record headers that pass through to the reply, such as W3C `traceparent`."""
 
@@ -85,12 +92,16 @@ def ready(new: NewJob[T], reply_to: ReplyAddress | None, now: datetime) -> Ready
         "created_at": now,
         "deadline": _deadline(new.deadline, priority, now),
         "accept": _accept(new.accept),
+        "max_cost_usd": _usd("max_cost_usd", new.max_cost_usd),
+        "run_budget_usd": _usd("run_budget_usd", new.run_budget_usd),
         "reply_to": reply_to,
     }
     try:
         job = Job(**fields)
     except InvalidValue as error:
         raise InvalidNewJob(f"the job is not valid: {error}") from None
+    if job.run_budget_usd is not None and job.run is None:
+        raise InvalidNewJob("run_budget_usd: says nothing without a run: give one")
     if (found := no_json_of(_open_fields(job))) is not None:
         # Encoded, it would be null, or a dead letter that nobody can reply to.
         raise InvalidNewJob(f"the job is not valid: {found}")
@@ -132,6 +143,18 @@ def _accept(wanted: Iterable[Provenance | str] | None) -> tuple[Provenance, ...]
     if not found:
         raise InvalidNewJob("accept: names nothing, and no answer could be taken")
     return found
+
+
+def _usd(name: str, given: Decimal | float | str | None) -> Decimal | None:
+    if given is None:
+        return None
+    try:
+        usd = Decimal(str(given))
+    except ArithmeticError:
+        usd = Decimal("NaN")
+    if not usd.is_finite() or usd < 0:
+        raise InvalidNewJob(f"{name}: must be an amount of US dollars, such as 2.50")
+    return usd
 
 
 def _deadline(wanted: timedelta | datetime | None, priority: Priority, now: datetime) -> datetime:

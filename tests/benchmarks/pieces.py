@@ -10,6 +10,7 @@ from math import inf
 from random import Random
 
 import httpx
+from budget_step import budget_step
 from fast_server import ANSWER, RESPONSE_HEADERS
 from feeder import job
 from rich.console import Console
@@ -57,7 +58,8 @@ DECODE = "decode the job"
 #: Most microseconds of a job that a step may take. Of decoding about 6 are reading; the rest came
 #: with what strangers may send: the numbers, depth and fields that would end or stall a worker are
 #: looked for before a job is one.
-BOUNDS = {DECODE: 25.0, LIMITS: 15.0}
+BUDGETS = "three budgets"
+BOUNDS = {DECODE: 25.0, LIMITS: 15.0, BUDGETS: 10.0}
 #: Jobs that wait while the cost of a permit is measured, and whose they are.
 WAITING, TENANTS = 1_000, 8
 #: The same, of ten tenants and of a million: how many were called before these are compared, and
@@ -111,6 +113,7 @@ class Sample:
     def __init__(self) -> None:
         settings, clock = fleet(), SystemClock()
         self.config = resolve_lane("bench", settings)
+        self.budgeted = replace(self.config, max_output_tokens=1_000)
         quota = _quota(settings, clock)
         admission = Admission(self.config, quota.of("bench"), clock)
         self.metrics = Metrics({"bench": self.config}, clock)
@@ -276,6 +279,7 @@ def measure(console: Console) -> dict[str, float]:
         LIMITS: Backlog(sample).next_call,
         FEW: few.next_tenant_s_call,
         EACH: each.next_tenant_s_call,
+        BUDGETS: budget_step(sample.progress, sample.budgeted, sample.exchange.attempt),
         "build the call": sample.build,
         "httpx's request and response": sample.messages,
         "parse the answer": sample.parse,

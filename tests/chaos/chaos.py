@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import brokers
+import budgets
 import cancel
 import churn
 import deploy
@@ -52,6 +53,7 @@ GROUPS: dict[str, dict[str, Scenario]] = {
         "cancel": cancel.cancel,
         "zombie": zombie.zombie,
         "fairness": fairness.fairness,
+        "budgets": budgets.budgets,
     },
     "strangers": {"hostile": hostile.hostile},
     "outages": {"outage": outage.outage, "ladder": steps_down.ladder, "ramp": ramp.ramp},

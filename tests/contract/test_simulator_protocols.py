@@ -283,3 +283,48 @@ async def test_a_source_has_limits_of_its_own_in_any_protocol(
 
     assert statuses == [200, 200, 429]
     assert sources == ("ours", "theirs")
+
+
+@each_protocol
+async def test_a_stream_breaks_off_with_an_error_in_its_protocols_words(
+    http: httpx.AsyncClient, protocol: Protocol
+) -> None:
+    said = {
+        "openai": b'data: {"error":{"message":',
+        "anthropic": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"',
+        "gemini": b'data: {"error":{"code":503,',
+        "responses": b"event: response.failed\n",
+    }
+    async with _with(FaultKind.STREAM_ERROR) as sim:
+        streamed = await _ask(http, sim, protocol, True)
+        plain = await _ask(http, sim, protocol, False)
+        calls = sim.calls
+
+    assert said[protocol.name] in streamed.content
+    assert b"xxx" in streamed.content
+    assert b"[DONE]" not in streamed.content and b"message_stop" not in streamed.content
+    assert (streamed.status_code, plain.status_code >= 503) == (200, True)
+    assert [(call.ending, call.billed) for call in calls] == [
+        ("stream_error", True),
+        (str(plain.status_code), False),
+    ]
+
+
+@each_protocol
+@both_ways
+async def test_a_filter_is_said_to_be_why_nothing_is_said(
+    http: httpx.AsyncClient, protocol: Protocol, stream: bool
+) -> None:
+    said = {
+        "openai": b'"finish_reason":"content_filter"',
+        "anthropic": b'"stop_reason":"refusal"',
+        "gemini": b'"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"}',
+        "responses": b'"incomplete_details":{"reason":"content_filter"}',
+    }
+    async with _with(FaultKind.CONTENT_FILTER) as sim:
+        response = await _ask(http, sim, protocol, stream)
+        call = await _the_call(sim)
+
+    assert said[protocol.name] in response.content
+    assert b'candidates":' not in response.content
+    assert call == ("content_filter", "content_filter", True)

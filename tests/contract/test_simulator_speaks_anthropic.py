@@ -33,7 +33,7 @@ _LONG = "word " * 900
 
 
 def _client(sim: Simulator, **fields: Any) -> AsyncAnthropic:
-    named = {"default_headers": {"x-job-id": "job-1"}} | fields
+    named: dict[str, Any] = {"default_headers": {"x-job-id": "job-1"}} | fields
     # Reading the certificates of the world takes longer than a test.
     http = DefaultAsyncHttpxClient(verify=False)
     return AsyncAnthropic(
@@ -48,14 +48,14 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 async def _ask(sim: Simulator, **fields: Any) -> anthropic.types.Message:
-    given = {"model": "claude-sim", "max_tokens": 500, "messages": _ASKED} | fields
+    given: dict[str, Any] = {"model": "claude-sim", "max_tokens": 500, "messages": _ASKED} | fields
     async with _client(sim) as client:
         message: anthropic.types.Message = await client.messages.create(**given)
     return message
 
 
 async def _streamed(sim: Simulator, **fields: Any) -> tuple[list[str], anthropic.types.Message]:
-    given = {"model": "claude-sim", "max_tokens": 500, "messages": _ASKED} | fields
+    given: dict[str, Any] = {"model": "claude-sim", "max_tokens": 500, "messages": _ASKED} | fields
     async with _client(sim) as client, client.messages.stream(**given) as stream:
         kinds: list[str] = [event.type async for event in stream]
         return kinds, await stream.get_final_message()

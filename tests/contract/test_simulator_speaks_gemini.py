@@ -236,7 +236,8 @@ async def test_a_rate_limit_tells_which_quota_and_how_long_in_its_body() -> None
         with pytest.raises(errors.ClientError) as caught:
             await _ask(sim)
 
-    quota, wait = caught.value.details["error"]["details"]
+    body: Any = caught.value.details
+    quota, wait = body["error"]["details"]
     (violation,) = quota["violations"]
     assert violation["quotaId"] == "GenerateRequestsPerMinutePerProjectPerModel-PaidTier"
     assert violation["quotaValue"] == "1"
@@ -324,5 +325,6 @@ async def test_only_the_right_key_opens() -> None:
         with pytest.raises(errors.ClientError) as caught:
             await _ask(sim)
 
-    (reason,) = caught.value.details["error"]["details"]
+    body: Any = caught.value.details
+    (reason,) = body["error"]["details"]
     assert reason["reason"] == "API_KEY_INVALID"

@@ -39,23 +39,24 @@ def _client(sim: Simulator) -> AsyncOpenAI:
 
 
 async def _respond(sim: Simulator, **fields: Any) -> Response:
+    given: dict[str, Any] = {"model": "gpt-sim", "input": _ASKED} | fields
     async with _client(sim) as client:
-        return await client.responses.create(**{"model": "gpt-sim", "input": _ASKED} | fields)
+        response: Response = await client.responses.create(**given)
+    return response
 
 
 async def _stream(sim: Simulator, **fields: Any) -> tuple[list[str], Response]:
-    given = {"model": "gpt-sim", "input": _ASKED} | fields
+    given: dict[str, Any] = {"model": "gpt-sim", "input": _ASKED} | fields
     async with _client(sim) as client, client.responses.stream(**given) as stream:
         events: list[Any] = [event async for event in stream]
     return [event.type for event in events], events[-1].response
 
 
 async def _chat(sim: Simulator, **fields: Any) -> ChatCompletion:
-    asked: Any = [{"role": "user", "content": _ASKED}]
+    messages = [{"role": "user", "content": _ASKED}]
+    given: dict[str, Any] = {"model": "gpt-sim", "messages": messages} | fields
     async with _client(sim) as client:
-        completion: ChatCompletion = await client.chat.completions.create(
-            **{"model": "gpt-sim", "messages": asked} | fields
-        )
+        completion: ChatCompletion = await client.chat.completions.create(**given)
     return completion
 
 
@@ -261,9 +262,9 @@ async def test_only_the_right_key_opens() -> None:
 async def test_a_streamed_chat_comes_to_what_the_plain_one_is(
     sim: Simulator, fields: dict[str, Any]
 ) -> None:
-    plain = (await _chat(sim, **fields)).to_dict()
+    plain: Any = (await _chat(sim, **fields)).to_dict()
     try:
-        streamed = (await _chat_stream(sim, **fields)).to_dict()
+        streamed: Any = (await _chat_stream(sim, **fields)).to_dict()
     except openai.LengthFinishReasonError as error:
         streamed = error.completion.to_dict()
 

@@ -1,10 +1,12 @@
 """`tollway budgets` and `tollway ledger` apart from Kafka: how budgets stand, and ending doubt."""
 
+import io
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
 import pytest
+from rich.console import Console
 from samples import NOW, attempt
 from typer.testing import CliRunner
 
@@ -20,16 +22,21 @@ from tollway_schemas.ledger import (
 )
 from tollway_workers.budgets.ledger import key_of
 from tollway_workers.cli.budgets.closing import Choice, closings
+from tollway_workers.cli.budgets.command import live_page
 from tollway_workers.cli.budgets.page import (
     budget_facts,
     budget_sheet,
     part_facts,
     part_sheet,
 )
+from tollway_workers.cli.budgets.reading import LedgerReader
 from tollway_workers.cli.budgets.spenders import SPAN, Spenders
 from tollway_workers.cli.budgets.view import BudgetLine, LedgerView
 from tollway_workers.cli.main import app
+from tollway_workers.cli.shared.topic_scan import Place
 from tollway_workers.config.shape.budget import BudgetSettings
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import InputError
 
 USD = 10**12
@@ -291,3 +298,20 @@ def test_closing_says_how_much_and_why() -> None:
 
     assert result.exit_code == 2
     assert "--spent" in result.output
+
+
+def test_the_live_page_shows_every_budget_and_what_is_no_record_of_the_ledger() -> None:
+    unread: Any = None
+    found = LedgerReader(Place(KafkaSettings(), FleetSettings(budgets=BUDGETS)), unread)
+    desk = Desk()
+    desk.entry("w", granted=USD)
+    found.view.ledger = desk.view.ledger
+    found.unreadable = 1
+
+    screen = Console(width=200, record=True, file=io.StringIO())
+    screen.print(live_page(found, NOW))
+
+    said = screen.export_text()
+    assert "day" in said
+    assert "tenants" in said
+    assert "1 record of the ledger cannot be read" in said

@@ -195,3 +195,16 @@ def test_a_lane_with_any_price_of_its_own_takes_none_of_its_provider() -> None:
     assert own.at(turn - 1) is None
     assert (own.at(turn), len(own.from_(turn))) == (settings.lanes["own"].prices[0], 1)
     assert none.at(turn) == settings.providers["p"].price
+
+
+def test_only_what_may_ask_to_be_cached_for_an_hour_is_bound_by_that_price() -> None:
+    dear = DatedPrice.model_validate({"valid_from": date(2020, 1, 1), "input": 1, "output": 1})
+    prices = price_list(_EACH_KIND, [dear])
+
+    keeps, plain = (
+        prices.bound(input_tokens=1_000, output_tokens=10, may_keep=may) for may in (True, False)
+    )
+
+    assert keeps == (1_000 * 4 + 10 * 12) * 10**6 + 5 * 10**9
+    assert plain == (1_000 * Decimal("2.5") + 10 * 12) * 10**6 + 5 * 10**9
+    assert price_list(None, []).bound(input_tokens=1, output_tokens=1) is None

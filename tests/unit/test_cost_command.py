@@ -212,6 +212,20 @@ def test_without_a_dimension_there_is_one_sum_and_none_of_nothing() -> None:
         assert list(sums.groups()) == [Group((), Figures(calls=2, cost=2 * 10**23))]
 
 
+def test_what_is_read_is_what_is_summed() -> None:
+    reader = LineReader(("tenant",))
+    with Sums(1) as sums:
+        for call in (a_call(cost=None), a_call(usage=Usage(estimated=True))):
+            line = reader.read(journalled(call, tenant="acme"))
+            assert line is not None
+            sums.add(line._replace(key=(str(call.cost),)))
+
+        known, unknown = sums.groups()
+
+    assert (known.key, known.figures.estimated, known.figures.cost) == (("7",), 1, 7)
+    assert (unknown.figures.calls, unknown.figures.unknown, unknown.figures.input) == (1, 1, 100)
+
+
 def test_without_duckdb_one_sentence_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

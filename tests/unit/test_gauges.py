@@ -10,7 +10,12 @@ from manual_clock import ManualClock
 from prometheus_client import CollectorRegistry
 from samples import NOW, admission_of, lane, progress
 
+from tollway_schemas.codec import encode
+from tollway_schemas.ledger import LedgerEntry
 from tollway_workers.app.gauges import Gauges, Watched
+from tollway_workers.budgets.ledger import key_of
+from tollway_workers.budgets.spending import Spending
+from tollway_workers.config.shape.budget import BudgetSettings
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume.source import KafkaSource
 from tollway_workers.operators.commands import Commands
@@ -29,6 +34,10 @@ _GROUP = ShardGroup(
     topics=(_INTERACTIVE, _BULK),
     generation=1,
 )
+_BUDGETS = {
+    name: BudgetSettings.model_validate({"usd": 10, "per": "day", "alert_at": 0.7})
+    for name in ("day", "unused")
+}
 _PARTITIONS = {_INTERACTIVE: 4, _BULK: 4}
 
 
@@ -57,7 +66,9 @@ class Stage:
             "liveness": self.liveness,
             "backlog": self.backlog,
             "commands": Commands(),
+            "spending": Spending(_BUDGETS, {}, "one", self.clock),
         }
+        self.spending: Spending = parts["spending"]
         self.admission = admission_of(lane(concurrency=1), self.clock)
         self.worker.dispatcher = SimpleNamespace(held=lambda name: 0)
         lanes: Any = {"main": SimpleNamespace(admission=self.admission)}
@@ -186,3 +197,21 @@ def test_a_lane_s_state_and_how_often_its_breaker_opened_are_shown(stage: Stage)
     assert (before, after, opened) == ([1, 0], [0, 1], 1)
     assert stage.value("tollway_breaker_opened_total", lane="main") == 1
     assert stage.value(name, lane="old", state="retired") == 1
+
+
+def test_of_a_budget_the_part_of_it_is_shown_of_which_most_is_gone(stage: Stage) -> None:
+    now = stage.clock.now()
+
+    def write(process: str, whose: str, at: float, **figures: int) -> None:
+        given = {"budget": "day", "whose": whose, "window": "w", "limit": 1_000, "number": 1}
+        entry = LedgerEntry.model_validate({**given, "process": process, **figures})
+        stage.spending.apply(key_of(entry), encode(entry), at)
+
+    write("alive", "acme", now, granted=900, settled=300)
+    write("dead", "acme", now - 500, granted=300, settled=100)
+    write("alive", "zeta", now, granted=200, settled=200)
+
+    assert stage.value("tollway_budget_used_ratio", budget="day") == pytest.approx(0.6)
+    assert stage.value("tollway_budget_in_doubt_ratio", budget="day") == pytest.approx(0.2)
+    assert stage.value("tollway_budget_used_ratio", budget="unused") == 0
+    assert stage.value("tollway_budget_alert_at", budget="unused") == 0.7

@@ -61,6 +61,8 @@ def nodes(path: Path) -> tuple[ast.AST, ...]:
 _PURE = (
     *("config/shape", "config/say", "job", "limits", "lanes", "forwarding", "ownership", "topics"),
     *("health", "operators", "pipeline/checks", "pipeline/decide.py", "pipeline/decode.py"),
+    *("budgets/standings.py", "cli/cost/lines.py", "cli/cost/page.py", "local/simulator/bill.py"),
+    *(f"cli/budgets/{name}.py" for name in ("closing", "page", "spenders", "view")),
 )
 _SEAMS = ("job/ports.py",)
 #: Modules that know the time, wait, or reach the world.

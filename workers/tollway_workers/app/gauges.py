@@ -6,6 +6,8 @@ from math import inf
 
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.work import Work, work_by_topic
+from tollway_workers.budgets.spending import Spending
+from tollway_workers.budgets.standings import states
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.consume.backlog import Backlog
 from tollway_workers.kafka.consume.source import KafkaSource
@@ -30,10 +32,12 @@ class Watched:
     retired: Sequence[str] = ()
     #: Says what is equal for equal settings of the fleet.
     configuration: Callable[[], str | None] = lambda: None
+    #: What calls may spend; None: nothing is budgeted.
+    spending: Spending | None = None
 
 
 class Gauges:
-    """Sets a worker's gauges. State: `_groups` and `_topics` that were named, to be zero later."""
+    """Sets a worker's gauges. State: groups, topics and budgets that were named, later zero."""
 
     def __init__(self, state: StateGauges, watched: Watched, clock: Clock) -> None:
         self._state = state
@@ -41,6 +45,7 @@ class Gauges:
         self._clock = clock
         self._groups: set[str] = set()
         self._topics: set[str] = set()
+        self._budgets: set[str] = set()
 
     def refresh(self) -> None:
         """Set them all to what holds now."""
@@ -48,6 +53,8 @@ class Gauges:
         self._assignment()
         self._proofs()
         self._work()
+        if self._watched.spending is not None:
+            self._money(self._watched.spending)
 
     def _lanes(self) -> None:
         state, watched = self._state, self._watched
@@ -63,6 +70,23 @@ class Gauges:
         for name in watched.retired:
             for each in LaneState:
                 state.lane_state.labels(name, each.value).set(each is LaneState.RETIRED)
+
+    def _money(self, spending: Spending) -> None:
+        """How much of each budget is gone: of the part of it of which most is."""
+        bounds = spending.time.at(self._clock.boottime())
+        now = self._clock.now() if bounds is None else bounds[1]
+        used, doubt = dict.fromkeys(spending.budgets, 0.0), dict.fromkeys(spending.budgets, 0.0)
+        for pot, each in states(spending.ledger, now).items():
+            used[pot.budget] = max(used.get(pot.budget, 0.0), each.used)
+            part = each.doubt / each.limit if each.limit else 0.0
+            doubt[pot.budget] = max(doubt.get(pot.budget, 0.0), part)
+        self._budgets |= used.keys()
+        state = self._state
+        for name in self._budgets:
+            state.budget_used.labels(name).set(used.get(name, 0.0))
+            state.budget_doubt.labels(name).set(doubt.get(name, 0.0))
+        for name, settings in spending.budgets.items():
+            state.budget_alert_at.labels(name).set(settings.alert_at)
 
     def _assignment(self) -> None:
         state, source = self._state, self._watched.source

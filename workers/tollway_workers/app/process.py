@@ -120,6 +120,7 @@ class WorkerApp:
             commands=self._commands,
             retired=sorted(settings.lanes.keys() - lanes.keys()),
             configuration=lambda: self._digest,
+            spending=self._spending,
         )
         descriptions = describe_lanes(settings, settings.lanes, self._reader.topics_of)
         self._contact = Contact(

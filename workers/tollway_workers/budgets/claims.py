@@ -24,14 +24,29 @@ _ANSWERS = ("n", "best_of")
 _PER_CALL = 32
 
 
-def claim_of(request: ChatRequest, output: OutputSchema | None, lane: LaneConfig) -> Claim | None:
-    """The most that a call can cost; None where nothing bounds its answer."""
+def claim_of(
+    request: ChatRequest, output: OutputSchema | None, lane: LaneConfig, schema: bytes = b""
+) -> Claim | None:
+    """The most that a call can cost; None where nothing bounds its answer.
+
+    `schema` is that of `output` as JSON, where it exists already.
+    """
     answer = most_answer_tokens(request, lane.max_output_tokens)
     if answer is None:
         return None
-    prompt = most_prompt_tokens(request, output, lane)
-    money = lane.prices.bound(input_tokens=prompt, output_tokens=answer)
+    prompt = most_prompt_tokens(request, output, lane, schema)
+    money = lane.prices.bound(
+        input_tokens=prompt, output_tokens=answer, may_keep=_may_keep(request)
+    )
     return Claim(prompt + answer, money)
+
+
+def _may_keep(request: ChatRequest) -> bool:
+    """Whether it may ask its provider to cache its prompt for an hour: text alone cannot."""
+    return bool(request.tools or request.extras) or any(
+        not isinstance(message.content, str) or message.__pydantic_extra__
+        for message in request.messages
+    )
 
 
 def most_answer_tokens(request: ChatRequest, usual: int | None) -> int | None:
@@ -64,7 +79,9 @@ def _whole(value: object) -> int:
     return value if right and isinstance(value, int) else -1
 
 
-def most_prompt_tokens(request: ChatRequest, output: OutputSchema | None, lane: LaneConfig) -> int:
+def most_prompt_tokens(
+    request: ChatRequest, output: OutputSchema | None, lane: LaneConfig, schema: bytes = b""
+) -> int:
     """Tokens that a whole prompt can have."""
     tokens = _PER_CALL
     for message in request.messages:
@@ -79,7 +96,7 @@ def most_prompt_tokens(request: ChatRequest, output: OutputSchema | None, lane: 
         for tool in request.tools or ():
             tokens += len(encode(tool))
         if output is not None:
-            tokens += len(to_json(output.json_schema)) + _bytes(output.description or "")
+            tokens += len(schema or to_json(output.json_schema)) + _bytes(output.description or "")
     if request.extras:
         tokens += len(to_json(request.extras))
     return tokens

@@ -6,7 +6,7 @@ the limit. So of any two processes at least the later one counts what the other 
 sum of what was granted never passes the limit, whoever joins late, withdraws or dies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -28,9 +28,10 @@ from tollway_schemas.ledger import (
 
 LedgerRecord = LedgerEntry | LedgerClosing | LedgerSum | LedgerPresence
 
-#: Seconds by Kafka's clock without a record after which what a process has not settled is not
-#: expected back. It goes on counting; only what is *said* of the pot changes.
-SILENT_AFTER = 180.0
+#: Seconds by Kafka's clock without a record of a process (one is written every 15 s) after which
+#: what it has not settled is not expected back. It goes on counting; only what is *said* of the pot
+#: changes.
+SILENT_AFTER = 45.0
 
 
 @dataclass(slots=True)
@@ -89,13 +90,13 @@ class PotView:
         first = next(iter(self.parts.values()), None)
         return None if first is None else first.entry.limit
 
-    def spent(self, process: str, now: float) -> int:
+    def spent(self, process: str, heard: Mapping[str, float], now: float) -> int:
         """What others have surely spent, and what is not expected back from silent ones.
 
-        `now`: seconds since 1970 by Kafka's clock.
+        `heard`: when each process wrote last; `now`: both in seconds since 1970 by Kafka's clock.
         """
         return sum(
-            part.counts if now - part.at > SILENT_AFTER else part.settled
+            part.counts if now - heard.get(name, 0.0) > SILENT_AFTER else part.settled
             for name, part in self.parts.items()
             if name != process
         )
@@ -121,7 +122,7 @@ class Ledger:
     def __init__(self) -> None:
         self.pots: dict[Pot, PotView] = {}
         self.present: dict[str, LedgerPresence] = {}
-        #: Kafka's time of the last record of each process, in seconds since 1970.
+        #: When each process wrote last, by Kafka's clock.
         self.heard: dict[str, float] = {}
         self._closings: dict[tuple[Pot, str], LedgerClosing] = {}
 
@@ -137,9 +138,10 @@ class Ledger:
             self._forget(key)
             return None
         record = read_record(key, value)
+        if isinstance(record, LedgerEntry | LedgerPresence):
+            self.heard[record.process] = at
         match record:
             case LedgerEntry():
-                self.heard[record.process] = at
                 return record if self._enter(record, at) else None
             case LedgerClosing():
                 self._close(record)
@@ -147,7 +149,6 @@ class Ledger:
                 self.pot(record.pot).total = record
             case LedgerPresence():
                 self.present[record.process] = record
-                self.heard[record.process] = at
         return record
 
     def _enter(self, entry: LedgerEntry, at: float) -> bool:

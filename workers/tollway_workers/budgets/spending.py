@@ -103,6 +103,11 @@ class Spending:
         #: Called when there is something to write.
         self.wake: Callable[[], None] = lambda: None
 
+    @property
+    def budgets(self) -> Mapping[str, BudgetSettings]:
+        """The budgets of the configuration."""
+        return {name: budget.settings for name, budget in self._cover.budgets.items()}
+
     # Before and after a call.
 
     def claim(self, job: JobProgress, lane: str) -> Money | Lack | None:
@@ -116,7 +121,7 @@ class Spending:
         if not budgets and run is None and about.max_cost_usd is None:
             return None
         if job.claim is None:
-            job.claim = claim_of(job.request, job.job.output, self._lanes[lane])
+            job.claim = claim_of(job.request, job.job.output, self._lanes[lane], job.schema)
         claim = job.claim
         if claim is None:
             return _unbounded(lane)
@@ -127,11 +132,12 @@ class Spending:
 
     def could_pay(self, job: JobProgress, lane: str) -> bool:
         """Whether what is left would do for a call of the job on another lane."""
-        claim = claim_of(job.job.request, job.job.output, self._lanes[lane])
+        claim = claim_of(job.job.request, job.job.output, self._lanes[lane], job.schema)
         if claim is None or not self.ready:
             return False
+        now = self.time.at(self._clock.boottime())
         for budget in self._cover.of(job, lane):
-            purse = self._purse(budget, job)
+            purse = self._purse(budget, job, now)
             needed = claim.tokens if budget.tokens else claim.money
             if purse is None or needed is None or self._is_spent(purse, needed):
                 return False
@@ -153,8 +159,9 @@ class Spending:
         self, job: JobProgress, claim: Claim, budgets: Iterable[Budget], run: Purse | None
     ) -> list[_Draw] | Lack:
         draws = []
+        now = self.time.at(self._clock.boottime())
         for budget in budgets:
-            purse = self._purse(budget, job)
+            purse = self._purse(budget, job, now)
             if purse is None:
                 return PENDING
             needed = claim.tokens if budget.tokens else claim.money
@@ -243,10 +250,14 @@ class Spending:
 
     # Purses.
 
-    def _purse(self, budget: Budget, job: JobProgress) -> Purse | None:
-        """This process's purse of the window that it is now; None while it turns."""
-        bounds = self.time.at(self._clock.boottime()) if self.ready else None
-        if bounds is None:
+    def _purse(
+        self, budget: Budget, job: JobProgress, bounds: tuple[float, float] | None
+    ) -> Purse | None:
+        """This process's purse of the window that it is now; None while it turns.
+
+        `bounds`: what Kafka's clock shows at least and at most.
+        """
+        if bounds is None or not self.ready:
             return None
         window = budget.window
         if window is None or not (window.begins <= bounds[0] and bounds[1] < window.ends):
@@ -311,8 +322,6 @@ class Spending:
 
     def _lack(self, draw: _Draw) -> Lack:
         purse, needed, budget = draw
-        purse.want(needed)
-        self.touch(purse)
         short = self._short(purse, needed)
         if short is Short.PENDING:
             return PENDING
@@ -322,15 +331,26 @@ class Spending:
             name, limit = "of the run", f"{limit}, stated by its first job"
         else:
             name, limit = budget.name, f"{limit} per {budget.per}"
+        lowest = self._limit(purse, self.ledger.pot(purse.pot))
+        if lowest < purse.limit:
+            limit += (
+                f", but {amount(lowest, tokens=purse.tokens)} by another worker's configuration"
+            )
         said = spent_words(name, limit, turns_at, tight=short is Short.TIGHT)
         return Lack(short, said, turns_at, "fail" if budget is None else budget.on_exceeded)
 
     def _short(self, purse: Purse, needed: int) -> Short:
+        """How a claim is short; what may be had is asked for."""
         if self._is_spent(purse, needed):
             return Short.SPENT
         view, now = self.ledger.pot(purse.pot), self._clock.boottime()
         left = self._limit(purse, view) - view.others(purse.process) - purse.granted
-        if purse.asking or left >= needed - purse.spare:
+        if left >= needed - purse.spare:
+            # Never more than there is: it would be refused, and with it what less would do for.
+            purse.want(needed)
+            self.touch(purse)
+            return Short.PENDING
+        if purse.asking:
             return Short.PENDING
         purse.short_since = min(purse.short_since, now)
         return Short.TIGHT if now - purse.short_since > _TIGHT_AFTER else Short.PENDING
@@ -338,7 +358,10 @@ class Spending:
     def _is_spent(self, purse: Purse, needed: int) -> bool:
         view = self.ledger.pot(purse.pot)
         bounds = self.time.at(self._clock.boottime())
-        spent = view.spent(purse.process, bounds[0] if bounds else 0.0) + purse.settled
+        spent = (
+            view.spent(purse.process, self.ledger.heard, bounds[0] if bounds else 0.0)
+            + purse.settled
+        )
         return self._limit(purse, view) - spent < needed
 
     @staticmethod

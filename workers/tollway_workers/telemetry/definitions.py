@@ -198,6 +198,28 @@ UNPRICED = Metric(
     "Give the lane a price.",
     ("lane",),
 )
+BUDGET_USED = Metric(
+    "tollway_budget_used_ratio",
+    "gauge",
+    "The part of a budget that is settled or in doubt in its window, fleet-wide, as this worker "
+    "reads the ledger; where each tenant or run has one of its own, that of which most is gone.",
+    "Above tollway_budget_alert_at: `tollway budgets` says how fast it goes and who spends.",
+    ("budget",),
+)
+BUDGET_DOUBT = Metric(
+    "tollway_budget_in_doubt_ratio",
+    "gauge",
+    "The part of it that processes which are gone had claimed and not settled; counted as spent.",
+    "It ends with the window; `tollway ledger close` ends it by hand.",
+    ("budget",),
+)
+BUDGET_ALERT_AT = Metric(
+    "tollway_budget_alert_at",
+    "gauge",
+    "The part at which the alert rule fires: `alert_at` of the budget.",
+    "A setting, not a measurement.",
+    ("budget",),
+)
 IN_FLIGHT = Metric(
     "tollway_calls_in_flight",
     "gauge",

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from tollway.errors import InvalidNewJob
 from tollway.new_job import NewJob, ReadyJob, ready
@@ -44,6 +45,8 @@ class BatchRules:
     limit: int | None = None
     #: The form of all lines; None: as each says.
     form: LineForm | None = None
+    #: Most US dollars that all of its jobs may cost together.
+    run_budget_usd: Decimal | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +107,7 @@ class BatchReader:
             output=item.output,
             priority=Priority.BULK,
             run=run_id,
+            run_budget_usd=self._rules.run_budget_usd,
             labels=labels,
         )
 

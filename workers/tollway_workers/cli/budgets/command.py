@@ -220,14 +220,16 @@ async def _print(place: Place, *, as_json: bool) -> None:
 
 async def _watch(place: Place) -> None:
     async with reading(place, spenders=True) as found:
-        with Live(_page(found), console=console(), auto_refresh=False, screen=False) as live:
+        with Live(
+            live_page(found, time.time()), console=console(), auto_refresh=False, screen=False
+        ) as live:
             while True:
                 await found.read()
-                live.update(_page(found), refresh=True)
+                live.update(live_page(found, time.time()), refresh=True)
 
 
-def _page(found: LedgerReader) -> RenderableType:
-    now = time.time()
+def live_page(found: LedgerReader, now: float) -> RenderableType:
+    """What is shown at `now`, in seconds since 1970."""
     sheet = budget_sheet(found.view.budgets(now), found.view.unused(now))
     parts: list[RenderableType] = [fitted(*sheet)]
     if found.unreadable:

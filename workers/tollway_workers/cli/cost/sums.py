@@ -85,9 +85,8 @@ class Sums:
         keys = ", ".join(self._keys)
         by = f" GROUP BY {keys}" if keys else ""
         order = ", ".join(["cost DESC", *self._keys])
-        # Names of ours alone, no text of strangers.
         found = self._connection.execute(
-            f"SELECT {', '.join([*self._keys, sums])} FROM sums{by} "  # noqa: S608
+            f"SELECT {', '.join([*self._keys, sums])} FROM sums{by} "  # noqa: S608 names of ours alone
             f"HAVING count(*) > 0 ORDER BY {order}"
         )
         while rows := found.fetchmany(_PAGE):
@@ -99,8 +98,13 @@ class Sums:
         if not self._held:
             return
         columns: list[list[Any]] = [list(column) for column in zip(*self._held, strict=True)]
-        columns += [list(column) for column in zip(*self._held.values(), strict=True)]
-        types = ["VARCHAR"] * len(self._keys) + ["HUGEINT"] * len(Figures._fields)
-        unnested = ", ".join(f"unnest(?::{kind}[])" for kind in types)
+        # As text: older DuckDBs make a float of what is beyond 64 bits.
+        columns += [
+            [str(int(each)) for each in column] for column in zip(*self._held.values(), strict=True)
+        ]
+        texts, numbers = len(self._keys), len(Figures._fields)
+        unnested = ", ".join(
+            ["unnest(?::VARCHAR[])"] * texts + ["unnest(?::VARCHAR[])::HUGEINT"] * numbers
+        )
         self._connection.execute(f"INSERT INTO sums SELECT {unnested}", columns)
         self._held.clear()

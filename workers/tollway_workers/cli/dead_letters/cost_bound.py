@@ -33,7 +33,7 @@ def cost_bound(
         if any(prices.at(now) is None for prices in lists):
             return CostBound(None, f"a lane of route {name!r} has no price")
         rates = [price.rates for prices in lists for price in prices.from_(now)]
-        total += each.prompt_tokens * max(rate.input for rate in rates)
+        total += each.prompt_tokens * max(rate.dearest_input for rate in rates)
         total += each.answer_tokens * max(rate.dearest_output for rate in rates)
         total += each.jobs * max(rate.per_call for rate in rates)
     return CostBound(total)

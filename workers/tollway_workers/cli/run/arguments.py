@@ -131,6 +131,15 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, help="Only this many lines, from the first.", rich_help_panel=_HOW),
 ]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        min=0.000001,
+        metavar="USD",
+        help="Most that the whole run may cost; what is left unanswered then fails.",
+        rich_help_panel=_HOW,
+    ),
+]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Start anew and overwrite OUT.", rich_help_panel=_HOW)
 ]

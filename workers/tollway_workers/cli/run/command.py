@@ -36,6 +36,7 @@ def run(
     format: given.Format = None,
     max_job_bytes: given.MaxJobBytes = None,
     limit: given.Limit = None,
+    budget: given.Budget = None,
     fresh: given.Fresh = False,
     retry_failed: given.RetryFailed = False,
     give_up_after: given.GiveUpAfter = None,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tollway_workers.cli.batch.labels import LineForm
 from tollway_workers.cli.batch.out_file import real_path
+from tollway_workers.cli.shared.topic_scan import place_options
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import state_path
 
@@ -38,6 +39,7 @@ class RunOptions:
     dry_run: bool = False
     limit: int | None = None
     format: str | None = None
+    budget: float | None = None
     max_job_bytes: int | None = None
     fresh: bool = False
     retry_failed: bool = False
@@ -66,6 +68,11 @@ class RunOptions:
             known = ", ".join((AUTO, *LineForm))
             raise InputError(f"--format: there is no such form of lines; known: {known}") from None
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The options that name the same fleet to another command."""
+        return place_options(self.config, self.bootstrap_servers)
+
     def check(self) -> None:
         """Raise InputError for options that cannot go together."""
         lane = {
@@ -92,6 +99,10 @@ class RunOptions:
         if self.protocol is not None and self.base_url is None:
             raise InputError("--protocol says what the server at --base-url speaks: give both")
         _ = self.form
+        if self.budget is not None and self.base_url is not None:
+            raise InputError(
+                "--budget needs the prices of the lane: put them into a file, and give --config"
+            )
         self._check_retry()
         self._check_out()
 

@@ -11,7 +11,7 @@ from tollway_workers.cli.run.identity.who import Who, script_of, who_answers
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.config.load.environment import settings_from
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, load_fleet
-from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.errors import InputError
 
 #: What a run without a configuration calls its one route.
@@ -25,6 +25,8 @@ _FEW_JOBS = 500
 _SIMULATED_DRAIN = 15.0
 _SIMULATED_CONCURRENCY = 64
 _SIMULATED_PRICE = {"input": Decimal("0.15"), "output": Decimal("0.60")}
+#: Answer limit of lines that name none, where a simulated run has a budget.
+_BUDGETED_OUTPUT = 4_096
 _SIMULATED_MODEL = "simulated"
 #: Largest job on the local Kafka, whose topics a run makes as large as it needs them: an image of
 #: 3 MB fits.
@@ -91,6 +93,8 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
     if route is not None and routes is not None and route not in routes:
         known = ", ".join(sorted(routes))
         raise InputError(f"--route: there is no route {route!r}; the configuration has: {known}")
+    if options.budget is not None and knows_routes:
+        _check_budget(settings)
     return FleetPlan(
         settings=settings,
         route=route,
@@ -101,6 +105,18 @@ def plan_fleet(options: RunOptions, environ: Mapping[str, str] = os.environ) -> 
         simulated=options.simulate,
         larger_topics=settings.kafka.bootstrap_servers is None or options.max_job_bytes is not None,
     )
+
+
+def _check_budget(settings: FleetSettings) -> None:
+    """Raise InputError where a lane could not be held to `--budget`."""
+    for name in sorted({lane for route in settings.routes.values() for lane in route.lanes}):
+        lane = resolve_lane(name, settings)
+        missing = "max_output_tokens" if lane.prices.entries else "price"
+        if not lane.prices.entries or lane.max_output_tokens is None:
+            raise InputError(
+                f"--budget: lanes.{name} has no {missing}: what a call costs at most must be known "
+                "before it is made"
+            )
 
 
 def _routes(
@@ -196,6 +212,8 @@ def _ad_hoc_document(options: RunOptions) -> dict[str, Any]:
     if options.simulate:
         lane = lane or {"concurrency": _SIMULATED_CONCURRENCY}
         lane["price"] = _SIMULATED_PRICE
+        if options.budget is not None:
+            lane["max_output_tokens"] = _BUDGETED_OUTPUT
         worker["drain_timeout"] = _SIMULATED_DRAIN
     return {
         "worker": worker,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -162,14 +162,17 @@ def simulator(
             seed=seed,
             tool_share=tool_share,
             token_rule=token_rule,
-            price_in=price_in,
-            price_out=price_out,
-            prices=load_prices(prices) if prices else (),
+            **_prices(price_in, price_out, prices),
             quota_usd=quota_usd,
             calls_file=calls_file,
             required_key=SecretStr(require_key) if require_key else None,
         )
         asyncio.run(_serve(options, as_json=as_json))
+
+
+def _prices(price_in: Decimal, price_out: Decimal, file: Path | None) -> dict[str, Any]:
+    listed = load_prices(file) if file else ()
+    return {"price_in": price_in, "price_out": price_out, "prices": listed}
 
 
 def register(app: typer.Typer) -> None:

@@ -67,11 +67,14 @@ class Rates(NamedTuple):
         """The most that one token of an answer may cost."""
         return max(self.output, self.reasoning)
 
-    def bound(self, *, input_tokens: int, output_tokens: int) -> int:
-        """The most that a call of at most so many tokens may cost."""
-        return (
-            self.per_call + input_tokens * self.dearest_input + output_tokens * self.dearest_output
-        )
+    def bound(self, *, input_tokens: int, output_tokens: int, may_keep: bool = True) -> int:
+        """The most that a call of at most so many tokens may cost.
+
+        `may_keep`: whether it may ask to be cached for an hour, which no provider does unasked.
+        """
+        unasked = max(self.input, self.cached_read, self.cache_write_5m)
+        prompt = input_tokens * (self.dearest_input if may_keep else unasked)
+        return self.per_call + prompt + output_tokens * self.dearest_output
 
 
 class Price(Section):
@@ -126,14 +129,16 @@ class PriceList:
         place = bisect_right(self.entries, instant, key=_since)
         return self.entries[place - 1][1] if place else None
 
-    def bound(self, *, input_tokens: int, output_tokens: int) -> int | None:
+    def bound(self, *, input_tokens: int, output_tokens: int, may_keep: bool = True) -> int | None:
         """The most that a call of at most so many tokens may cost, whenever it is made.
 
         None: unknown. What claims money does not know at which price the call will be made.
         """
         return max(
             (
-                price.rates.bound(input_tokens=input_tokens, output_tokens=output_tokens)
+                price.rates.bound(
+                    input_tokens=input_tokens, output_tokens=output_tokens, may_keep=may_keep
+                )
                 for _, price in self.entries
             ),
             default=None,

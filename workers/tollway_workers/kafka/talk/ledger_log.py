@@ -36,7 +36,7 @@ _AGAIN = 1.0
 #: Seconds between two looks at what has changed slowly.
 _TICK = 0.5
 #: Seconds between two readings of Kafka's clock.
-_CLOCK_EVERY = 30.0
+_CLOCK_EVERY = 15.0
 #: Seconds that this process's own first record may take to come back.
 _FIRST = 30.0
 #: Seconds without an acknowledgement after which it is looked why.

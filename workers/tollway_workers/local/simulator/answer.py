@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tollway_schemas.usage import Usage
 
-Finish = Literal["stop", "length", "tool_calls"]
+Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ _NO_COMPLETION = b'{"status":"ok","message":"Welcome."}'
 _ON_THE_WAY = frozenset({FaultKind.CUT, FaultKind.STALL, FaultKind.DRIP})
 #: Says that no model made this answer: readers label it `scripted`.
 _SCRIPTED = {SCRIPTED_HEADER: "true"}
+#: Faults by which half an answer is all there is.
+_BREAKS_OFF = (FaultKind.CUT, FaultKind.STREAM_ERROR)
 # SO_LINGER on, for 0 seconds: closing sends a reset instead of a goodbye.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -49,7 +51,9 @@ class Delivery:
         if reply.fault is FaultKind.HANG:
             await _for_ever()
         send = self._stream if reply.call.stream else self._send_plain
-        ending = "cut" if reply.fault is FaultKind.CUT else reply.completion.answer.ending
+        ending = reply.completion.answer.ending
+        if reply.fault is not None and reply.fault in _BREAKS_OFF:
+            ending = reply.fault.value
         return await send(reply.completion), ending
 
     async def _send_error(self, error: SaidError) -> web.StreamResponse:
@@ -73,15 +77,10 @@ class Delivery:
         pace = self._reply.pace
         await self._wait(pace.until(0))
         response = await self._begin(_EVENTS)
-        spoken = list(self._reply.dialect.events(completion))
-        events = [(pace.until(tokens), event) for tokens, event in spoken]
+        events = [(pace.until(tokens), event) for tokens, event in self._events(completion)]
         fault = self._reply.fault
         if fault is FaultKind.DRIP:
             return await self._drip(response, b"".join(event for _, event in events))
-        if fault is FaultKind.CUT:
-            events = events[: len(events) // 2]
-        elif fault is FaultKind.STALL:
-            events = events[: _middle(spoken)]
         waiting = b""
         for due, event in events:
             # What is due already goes out in one write.
@@ -97,6 +96,20 @@ class Delivery:
             await _for_ever()
         await response.write_eof()
         return response
+
+    def _events(self, completion: Completion) -> list[tuple[int, bytes]]:
+        """The events that are sent, each with the tokens that are spoken by then."""
+        dialect = self._reply.dialect
+        events = list(dialect.events(completion))
+        match self._reply.fault:
+            case FaultKind.CUT:
+                return events[: len(events) // 2]
+            case FaultKind.STALL:
+                return events[: _middle(events)]
+            case FaultKind.STREAM_ERROR:
+                sent = events[: _middle(events)]
+                return [*sent, (events[-1][0], dialect.broken(completion, len(sent)))]
+        return events
 
     async def _begin(self, headers: dict[str, str]) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers | self._headers())

@@ -177,7 +177,7 @@ class Desk:
             self._check_key(arrival, fault)
             ask, draft = self._read(arrival, account, call)
             cache = self._admit(arrival, account, call, ask)
-            _check_script(fault, ask.model)
+            _check_script(fault, ask)
         except Refused as refused:
             return self._refuse(refused, fault, arrival, account, call)
         headers = self._headers(arrival, account)
@@ -310,8 +310,10 @@ def request_id(call: Call) -> str:
     return f"req_{call.id:012d}"
 
 
-def _check_script(fault: Fault | None, model: str) -> None:
-    refusal = scripted_refusal(fault, model) if fault else None
+def _check_script(fault: Fault | None, ask: Ask) -> None:
+    refusal = scripted_refusal(fault, ask.model) if fault else None
+    if fault and fault.kind is FaultKind.STREAM_ERROR and not ask.stream:
+        refusal = Refusal(why=Why.OVERLOADED)
     if refusal:
         raise Refused(refusal, scripted=True)
 

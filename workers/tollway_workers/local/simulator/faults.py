@@ -42,6 +42,8 @@ class FaultKind(StrEnum):
     MISSING_FIELD = "missing_field"
     EMPTY = "empty"
     REFUSAL = "refusal"
+    CONTENT_FILTER = "content_filter"
+    STREAM_ERROR = "stream_error"
 
 
 #: Such a call goes on until its client leaves, however long that takes.

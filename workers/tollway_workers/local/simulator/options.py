@@ -95,5 +95,10 @@ class SimulatorOptions(BaseModel):
     @cached_property
     def _flat(self) -> ListPrice:
         """The price of all that the list says nothing of: whatever kind a prompt's tokens are."""
-        every = {"input", "cached_read", "cache_write_5m", "cache_write_1h"}
-        return ListPrice(**dict.fromkeys(every, self.price_in), output=self.price_out)
+        return ListPrice(
+            input=self.price_in,
+            cached_read=self.price_in,
+            cache_write_5m=self.price_in,
+            cache_write_1h=self.price_in,
+            output=self.price_out,
+        )

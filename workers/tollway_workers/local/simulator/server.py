@@ -28,9 +28,10 @@ class Simulator:
     """A provider on a port of this machine, for the time of an `async with`.
 
     `base_url` is what an OpenAI client wants, `base_urls()` has those of all protocols;
-    `base_url_for("a")` is that of a client with books, limits and fault counts of its own. While connections are refused by script, so are those for
-    the books. Starting raises LocalError if the port is taken and InputError if the file of calls
-    is something else; leaving ends the calls in flight.
+    `base_url_for("a")` is that of a client with books, limits and fault counts of its own. While
+    connections are refused by script, so are those for the books. Starting raises LocalError if the
+    port is taken and InputError if the file of calls is something else; leaving ends the calls in
+    flight.
     """
 
     def __init__(

@@ -54,6 +54,8 @@ def _speak(draft: Draft, ask: Ask, fault: FaultKind | None, most: int | None) ->
         )
     if fault is FaultKind.EMPTY:
         return Answer(content="", ending=fault.value)
+    if fault is FaultKind.CONTENT_FILTER:
+        return Answer(content="", finish_reason="content_filter", ending=fault.value)
     if draft.calls:
         return _with_calls(draft.calls, ask, fault, most)
     return _text(draft.text, ask, fault, most)
@@ -152,6 +154,7 @@ def _of_another_shape(text: str) -> str:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         value = text
-    is_object = isinstance(value, dict) and value
-    other = dict(list(value.items())[:-1]) if is_object else [value]
+    other: Any = [value]
+    if isinstance(value, dict) and value:
+        other = dict(list(value.items())[:-1])
     return orjson.dumps(other).decode()

@@ -52,6 +52,8 @@ class Dialect:
     body: Callable[[Completion], bytes]
     #: The answer in events, each with the tokens that are spoken by then.
     events: Callable[[Completion], Iterator[tuple[int, bytes]]]
+    #: The event of a stream that breaks off after so many.
+    broken: Callable[[Completion, int], bytes]
 
 
 def pieces(text: str, total: int) -> Iterator[tuple[int, str]]:

@@ -39,6 +39,11 @@ def as_text(value: Any) -> str:
         return ""
 
 
+def word(value: object) -> str:
+    """A word to be looked up; empty where it is no text."""
+    return value if isinstance(value, str) else ""
+
+
 def whole_number(fields: dict[str, Any], name: str, least: int = 1) -> int | None:
     """A limit; None where none is given. Raises BadRequest."""
     value = fields.get(name)

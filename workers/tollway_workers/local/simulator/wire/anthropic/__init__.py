@@ -5,7 +5,7 @@ from tollway_workers.local.simulator.prompt_cache import CacheUse
 from tollway_workers.local.simulator.rates import Charge
 from tollway_workers.local.simulator.wire.anthropic.errors import limits, refuse
 from tollway_workers.local.simulator.wire.anthropic.read import key, read
-from tollway_workers.local.simulator.wire.anthropic.say import body, events, headers
+from tollway_workers.local.simulator.wire.anthropic.say import body, broken, events, headers
 from tollway_workers.local.simulator.wire.dialect import Dialect
 
 
@@ -28,4 +28,5 @@ ANTHROPIC = Dialect(
     headers=headers,
     body=body,
     events=events,
+    broken=broken,
 )

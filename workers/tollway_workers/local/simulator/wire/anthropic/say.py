@@ -8,7 +8,12 @@ import orjson
 from tollway_workers.local.simulator.answer import Answer, Completion, ToolCall
 from tollway_workers.local.simulator.wire.dialect import pieces
 
-_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
 _PING = {"type": "ping"}
 
 #: A block of the answer's content, and the deltas that it comes in.
@@ -47,6 +52,12 @@ def events(completion: Completion) -> Iterator[tuple[int, bytes]]:
     counted = {name: each for name, each in used.items() if name.endswith(("tokens", "details"))}
     last = _event({"type": "message_delta", "delta": _stop(answer), "usage": counted})
     yield total, last + _event({"type": "message_stop"})
+
+
+def broken(_completion: Completion, _events: int) -> bytes:
+    """The event of a stream that breaks off."""
+    error = {"type": "overloaded_error", "message": "Overloaded"}
+    return _event({"type": "error", "error": error})
 
 
 def _message(completion: Completion) -> dict[str, Any]:
@@ -110,11 +121,11 @@ def _input(arguments: str) -> dict[str, Any]:
 
 
 def _stop(answer: Answer) -> dict[str, Any]:
-    if answer.refusal is None:
-        reason: str = _STOP_REASONS[answer.finish_reason]
-        return {"stop_reason": reason, "stop_sequence": None, "stop_details": None}
-    details = {"type": "refusal", "category": "general_harms", "explanation": answer.refusal}
-    return {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
+    reason = _STOP_REASONS[answer.finish_reason] if answer.refusal is None else "refusal"
+    details = None
+    if reason == "refusal":
+        details = {"type": "refusal", "category": "general_harms", "explanation": answer.refusal}
+    return {"stop_reason": reason, "stop_sequence": None, "stop_details": details}
 
 
 def _shows_thoughts(completion: Completion) -> bool:

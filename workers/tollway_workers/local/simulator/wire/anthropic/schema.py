@@ -65,7 +65,8 @@ def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
 def _optional(schema: dict[str, Any]) -> int:
     properties, required = schema.get("properties"), schema.get("required")
     names = set(properties) if isinstance(properties, dict) else set()
-    return len(names - set(required if isinstance(required, list) else ()))
+    named = required if isinstance(required, list) else []
+    return len(names.difference(name for name in named if isinstance(name, str)))
 
 
 def _refers_to_itself(schema: Any) -> bool:

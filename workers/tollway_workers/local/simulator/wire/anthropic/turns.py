@@ -10,7 +10,7 @@ from tollway_workers.local.simulator.tokens import (
     TOKENS_PER_MESSAGE,
     Tokens,
 )
-from tollway_workers.local.simulator.wire.reading import as_text
+from tollway_workers.local.simulator.wire.reading import as_text, word
 
 #: Seconds by the word for how long a prompt is kept.
 _TTL = {"5m": 300, "1h": 3600}
@@ -57,7 +57,7 @@ def cached_for(block: dict[str, Any]) -> int | None:
     control = block.get("cache_control")
     if control is None:
         return None
-    ttl = control.get("ttl", "5m") if isinstance(control, dict) else None
+    ttl = word(control.get("ttl", "5m")) if isinstance(control, dict) else ""
     if not isinstance(control, dict) or control.get("type") != "ephemeral" or ttl not in _TTL:
         raise BadRequest("cache_control: Input should be an ephemeral cache control of 5m or 1h")
     return _TTL[ttl]
@@ -101,7 +101,7 @@ def _content(content: object, place: str) -> list[dict[str, Any]]:
 
 
 def _check_block(block: dict[str, Any], allowed: frozenset[str], place: str) -> None:
-    kind = block.get("type")
+    kind = word(block.get("type"))
     if kind not in allowed:
         raise BadRequest(f"{place}.type: Input should be one of {', '.join(sorted(allowed))}")
     if kind == "image":
@@ -116,7 +116,7 @@ def _check_block(block: dict[str, Any], allowed: frozenset[str], place: str) -> 
 def _check_image(source: object, place: str) -> None:
     match source:
         case {"type": "base64", "media_type": media, "data": str(data)} if (
-            media in _IMAGES and data
+            word(media) in _IMAGES and data
         ):
             return
         case {"type": "url", "url": str(url)} if url.startswith(("https://", "http://")):
@@ -129,9 +129,9 @@ def _check_image(source: object, place: str) -> None:
 def _check_results(
     role: str, content: list[dict[str, Any]], calls: list[dict[str, Any]], number: int
 ) -> None:
-    asked = {block.get("id") for block in calls if block.get("type") == "tool_use"}
+    asked = {word(block.get("id")) for block in calls if block.get("type") == "tool_use"}
     for place, block in enumerate(content):
-        if block.get("type") == "tool_result" and block.get("tool_use_id") not in asked:
+        if block.get("type") == "tool_result" and word(block.get("tool_use_id")) not in asked:
             raise BadRequest(
                 f"messages.{number}.content.{place}: unexpected `tool_use_id` found in "
                 "`tool_result` blocks. Each `tool_result` block must have a corresponding "
@@ -142,8 +142,8 @@ def _check_results(
 def _check_calls(
     content: list[dict[str, Any]], after: list[dict[str, Any]] | None, number: int
 ) -> None:
-    calls = {block.get("id") for block in content if block.get("type") == "tool_use"}
-    told = {block.get("tool_use_id") for block in after or ()}
+    calls = {word(block.get("id")) for block in content if block.get("type") == "tool_use"}
+    told = {word(block.get("tool_use_id")) for block in after or ()}
     if calls - told:
         raise BadRequest(
             f"messages.{number}: `tool_use` ids were found without `tool_result` blocks "

@@ -133,7 +133,7 @@ def _choose(
     if calling is None:
         return tools, False
     given = known(calling, _CALLING, "tool_config.function_calling_config")
-    mode, allowed = given.get("mode", "AUTO"), given.get("allowedFunctionNames")
+    mode, allowed = given.get("mode", "AUTO"), listed(given.get("allowedFunctionNames"), "names")
     if mode not in ("AUTO", "ANY", "NONE", "VALIDATED", "MODE_UNSPECIFIED"):
         raise BadRequest("Invalid value at 'tool_config.function_calling_config.mode'.")
     if mode == "NONE":

@@ -7,10 +7,17 @@ from typing import Any
 import orjson
 
 from tollway_workers.local.simulator.answer import Answer, Completion, ToolCall
+from tollway_workers.local.simulator.refusals import Refusal, Why
 from tollway_workers.local.simulator.wire.dialect import pieces
+from tollway_workers.local.simulator.wire.gemini.errors import refuse
 from tollway_workers.local.simulator.wire.gemini.read import shows_thoughts
 
-_FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}
+_FINISH = {
+    "stop": "STOP",
+    "length": "MAX_TOKENS",
+    "tool_calls": "STOP",
+    "content_filter": "PROHIBITED_CONTENT",
+}
 
 
 def headers(_request_id: str, seconds: float) -> dict[str, str]:
@@ -48,6 +55,11 @@ def events(completion: Completion) -> Iterator[tuple[int, bytes]]:
     yield total, _event(_response(completion, last, finish=finish, spoken=total))
 
 
+def broken(_completion: Completion, _events: int) -> bytes:
+    """The event of a stream that breaks off."""
+    return _event(refuse(Refusal(why=Why.OVERLOADED), "").body)
+
+
 def _response(
     completion: Completion,
     parts: list[dict[str, Any]],
@@ -55,6 +67,8 @@ def _response(
     spoken: int,
     finish: str | None = None,
 ) -> bytes:
+    if finish == "PROHIBITED_CONTENT":
+        return _blocked(completion)
     candidate: dict[str, Any] = {"index": 0}
     if finish not in ("SAFETY", "MALFORMED_FUNCTION_CALL"):
         # Without any part where nothing is said.
@@ -72,6 +86,17 @@ def _response(
     response = {
         "candidates": [candidate],
         "usageMetadata": _usage(completion, spoken),
+        "modelVersion": completion.model,
+        "responseId": completion.key,
+    }
+    return orjson.dumps(response)
+
+
+def _blocked(completion: Completion) -> bytes:
+    """No candidate: the prompt itself is blocked."""
+    response = {
+        "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"},
+        "usageMetadata": _usage(completion, 0),
         "modelVersion": completion.model,
         "responseId": completion.key,
     }

@@ -63,10 +63,17 @@ def _from_open_api(schema: dict[str, Any], place: str) -> dict[str, Any]:
         read["type"] = str(read["type"]).lower()
     for name in _COUNTS & read.keys():
         # Whole numbers may be texts, as Google writes them.
-        read[name] = int(read[name])
+        read[name] = _count(read[name], place)
     if schema.get("nullable") is True:
         return {"anyOf": [read, {"type": "null"}]}
     return read
+
+
+def _count(value: object, place: str) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise BadRequest(f"Invalid value at '{place}' (TYPE_INT64).") from None
 
 
 def _each(

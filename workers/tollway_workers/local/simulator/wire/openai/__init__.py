@@ -6,7 +6,7 @@ from tollway_workers.local.simulator.rates import Charge
 from tollway_workers.local.simulator.wire.dialect import Dialect
 from tollway_workers.local.simulator.wire.openai.errors import limits, refuse
 from tollway_workers.local.simulator.wire.openai.read import bearer, read
-from tollway_workers.local.simulator.wire.openai.say import body, events, headers
+from tollway_workers.local.simulator.wire.openai.say import body, broken, events, headers
 
 
 def charge(ask: Ask, _cache: CacheUse) -> Charge:
@@ -26,4 +26,5 @@ OPENAI = Dialect(
     headers=headers,
     body=body,
     events=events,
+    broken=broken,
 )

@@ -6,7 +6,9 @@ from typing import Any
 import orjson
 
 from tollway_workers.local.simulator.answer import Completion, ToolCall
+from tollway_workers.local.simulator.refusals import Refusal, Why
 from tollway_workers.local.simulator.wire.dialect import pieces
+from tollway_workers.local.simulator.wire.openai.errors import error_of
 
 #: Says that no model made this answer: readers label it `scripted`.
 SYSTEM_FINGERPRINT = "scripted"
@@ -61,6 +63,11 @@ def events(completion: Completion) -> Iterator[tuple[int, bytes]]:
     if has_usage:
         last += _event(completion, {"choices": [], "usage": usage(completion)})
     yield total, last + DONE
+
+
+def broken(_completion: Completion, _events: int) -> bytes:
+    """The event of a stream that breaks off."""
+    return b"data: %b\n\n" % error_of(Refusal(why=Why.OVERLOADED)).body()
 
 
 def usage(completion: Completion) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from tollway_workers.local.simulator.tokens import (
     TOKENS_PER_MESSAGE,
     Tokens,
 )
-from tollway_workers.local.simulator.wire.reading import as_text
+from tollway_workers.local.simulator.wire.reading import as_text, word
 
 _SAID_BY_USER = frozenset({"input_text", "input_image", "input_file"})
 _SAID_BY_MODEL = frozenset({"output_text", "refusal"})
@@ -32,8 +32,8 @@ def items(given: object) -> list[dict[str, Any]]:
         raise _invalid("Missing required parameter: 'input'.", "input")
     for place, item in enumerate(given):
         _check(item, f"input[{place}]")
-    calls = {item.get("call_id") for item in given if item.get("type") == _CALL}
-    results = {item.get("call_id") for item in given if item.get("type") == _RESULT}
+    calls = {word(item.get("call_id")) for item in given if item.get("type") == _CALL}
+    results = {word(item.get("call_id")) for item in given if item.get("type") == _RESULT}
     if results - calls:
         raise _invalid("No tool call found for function call output with this call_id.", "input")
     if calls - results:
@@ -64,7 +64,7 @@ def says_json(instructions: object, given: list[dict[str, Any]]) -> bool:
 def _check(item: object, place: str) -> None:
     if not isinstance(item, dict):
         raise _invalid("Invalid type for an item of the input.", place)
-    kind = item.get("type", "message")
+    kind = word(item.get("type", "message"))
     if kind == "message":
         _check_message(item, place)
     elif kind not in _REQUIRED:
@@ -75,7 +75,7 @@ def _check(item: object, place: str) -> None:
 
 
 def _check_message(item: dict[str, Any], place: str) -> None:
-    role, content = item.get("role"), item.get("content")
+    role, content = word(item.get("role")), item.get("content")
     if role not in _ROLES:
         raise _invalid(f"Invalid value. Supported roles: {', '.join(sorted(_ROLES))}.", place)
     if isinstance(content, str):
@@ -84,7 +84,7 @@ def _check_message(item: dict[str, Any], place: str) -> None:
         raise _missing(f"{place}.content")
     allowed = _SAID_BY_MODEL if role == "assistant" else _SAID_BY_USER
     for number, part in enumerate(content):
-        kind = part.get("type") if isinstance(part, dict) else None
+        kind = word(part.get("type")) if isinstance(part, dict) else ""
         if kind not in allowed:
             raise _invalid(
                 f"Invalid value. Supported values are: {', '.join(sorted(allowed))}.",

@@ -6,10 +6,14 @@ from typing import Any
 import orjson
 
 from tollway_workers.local.simulator.answer import Completion, ToolCall
+from tollway_workers.local.simulator.refusals import Refusal, Why
 from tollway_workers.local.simulator.wire.dialect import pieces
+from tollway_workers.local.simulator.wire.openai.errors import error_of
 
 #: Each with the tokens that are spoken by then.
 _Events = Iterator[tuple[int, dict[str, Any]]]
+#: Why a response is incomplete.
+_CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 #: How an item looks before anything of it is said.
 _OPENED: dict[str, dict[str, Any]] = {
     "message": {"status": "in_progress", "content": []},
@@ -29,6 +33,15 @@ def events(completion: Completion) -> Iterator[tuple[int, bytes]]:
         fields = event | {"sequence_number": number}
         kind = str(fields["type"]).encode()
         yield tokens, b"event: %b\ndata: %b\n\n" % (kind, orjson.dumps(fields))
+
+
+def broken(completion: Completion, events: int) -> bytes:
+    """The event of a stream that breaks off: the response has failed."""
+    error = error_of(Refusal(why=Why.SERVER_ERROR))
+    failed = _envelope(completion, "failed") | {"output": [], "usage": None}
+    failed["error"] = {"code": "server_error", "message": error.message}
+    event = {"type": "response.failed", "response": failed, "sequence_number": events}
+    return b"event: response.failed\ndata: %b\n\n" % orjson.dumps(event)
 
 
 def _events(completion: Completion) -> _Events:
@@ -55,19 +68,19 @@ def _events(completion: Completion) -> _Events:
 
 
 def _response(completion: Completion) -> dict[str, Any]:
-    is_cut = completion.answer.finish_reason == "length"
-    whole = _envelope(completion, "incomplete" if is_cut else "completed")
-    if is_cut:
-        whole["incomplete_details"] = {"reason": "max_output_tokens"}
-    else:
+    reason = _CUT.get(completion.answer.finish_reason)
+    whole = _envelope(completion, "completed" if reason is None else "incomplete")
+    if reason is None:
         whole["completed_at"] = completion.created
+    else:
+        whole["incomplete_details"] = {"reason": reason}
     return whole | {"output": list(_output(completion)), "usage": _usage(completion)}
 
 
 def _output(completion: Completion) -> Iterator[dict[str, Any]]:
     """The items, each as it is at its end."""
     answer = completion.answer
-    status = "incomplete" if answer.finish_reason == "length" else "completed"
+    status = "incomplete" if answer.finish_reason in _CUT else "completed"
     if answer.reasoning_tokens:
         yield _reasoning(completion)
     if not answer.calls and (answer.content or not answer.reasoning_tokens or answer.refusal):
