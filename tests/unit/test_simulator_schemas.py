@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_workers.local.simulator.schema_instances import Unsatisfiable, instances
+from tollway_workers.local.simulator.values.instances import Unsatisfiable, instances
 
 _TREE = {
     "type": "object",

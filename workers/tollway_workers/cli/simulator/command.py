@@ -139,20 +139,14 @@ def simulator(
     require_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve OpenAI's chat completions and Responses, Anthropic's Messages and Gemini's
-    generateContent on this machine: scripted answers, limits and failures.
-    """
+    """Serve OpenAI's, Anthropic's and Gemini's protocols here: scripted answers and failures."""
     with _clear_failure():
         options = SimulatorOptions(
             host=host,
             port=port,
-            answers=load_answers(answers) if answers else {},
-            **dict(load_script(faults)),
+            **_files(answers, faults),
             models=tuple(model or ()),
-            requests_per_minute=rpm,
-            tokens_per_minute=tpm,
-            input_tokens_per_minute=input_tpm,
-            output_tokens_per_minute=output_tpm,
+            **_a_minute(rpm, tpm, input_tpm, output_tpm),
             window_seconds=window_seconds,
             burst_seconds=burst_seconds,
             rate_headers=rate_headers,
@@ -162,17 +156,33 @@ def simulator(
             seed=seed,
             tool_share=tool_share,
             token_rule=token_rule,
-            **_prices(price_in, price_out, prices),
-            quota_usd=quota_usd,
+            **_money(price_in, price_out, prices, quota_usd),
             calls_file=calls_file,
             required_key=SecretStr(require_key) if require_key else None,
         )
         asyncio.run(_serve(options, as_json=as_json))
 
 
-def _prices(price_in: Decimal, price_out: Decimal, file: Path | None) -> dict[str, Any]:
+def _files(answers: Path | None, faults: Path | None) -> dict[str, Any]:
+    return dict(load_script(faults)) | {"answers": load_answers(answers) if answers else {}}
+
+
+def _a_minute(
+    rpm: float | None, tpm: float | None, input_tpm: float | None, output_tpm: float | None
+) -> dict[str, Any]:
+    return {
+        "requests_per_minute": rpm,
+        "tokens_per_minute": tpm,
+        "input_tokens_per_minute": input_tpm,
+        "output_tokens_per_minute": output_tpm,
+    }
+
+
+def _money(
+    price_in: Decimal, price_out: Decimal, file: Path | None, quota: Decimal | None
+) -> dict[str, Any]:
     listed = load_prices(file) if file else ()
-    return {"price_in": price_in, "price_out": price_out, "prices": listed}
+    return {"price_in": price_in, "price_out": price_out, "prices": listed, "quota_usd": quota}
 
 
 def register(app: typer.Typer) -> None:

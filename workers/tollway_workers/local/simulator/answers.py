@@ -91,7 +91,7 @@ class AnswerBook:
         self._seed = seed
         self._pool_size = answers_per_schema
         self._tool_share = tool_share
-        self._instances = Confined("tollway_workers.local.simulator.instances_child")
+        self._instances = Confined("tollway_workers.local.simulator.values.child")
         # Mutable state, by schema as bytes: its answers, or why there are none; what is being made.
         self._pools: OrderedDict[bytes, tuple[str, ...] | str] = OrderedDict()
         self._making: dict[bytes, Future[Ended]] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from tollway_workers.local.simulator.schema_instances import Unsatisfiable, instances
+from tollway_workers.local.simulator.values.instances import Unsatisfiable, instances
 from tollway_workers.validation.confined_child import serve
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
-from tollway_workers.local.simulator.schema_merge import DeadEnd
-from tollway_workers.local.simulator.schema_patterns import UnsupportedPattern, compile_pattern
+from tollway_workers.local.simulator.values.merge import DeadEnd
+from tollway_workers.local.simulator.values.patterns import UnsupportedPattern, compile_pattern
 
 _WORDS = (
     "amber",

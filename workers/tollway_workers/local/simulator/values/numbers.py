@@ -4,7 +4,7 @@ import math
 import random
 from typing import Any
 
-from tollway_workers.local.simulator.schema_merge import DeadEnd
+from tollway_workers.local.simulator.values.merge import DeadEnd
 
 #: How far from its one given bound, or from 0, a number is looked for.
 _REACH = 100

@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema_rs
 
 from tollway_workers.local.simulator.draws import generator
-from tollway_workers.local.simulator.schema_merge import DeadEnd, Flattener, Schema, merge
-from tollway_workers.local.simulator.schema_numbers import integer_for, number_for
-from tollway_workers.local.simulator.schema_strings import string_for
+from tollway_workers.local.simulator.values.merge import DeadEnd, Flattener, Schema, merge
+from tollway_workers.local.simulator.values.numbers import integer_for, number_for
+from tollway_workers.local.simulator.values.strings import string_for
 
 _TRIES = 60
 #: From this depth, or this many values, only what must be there is made: recursion comes to an end.

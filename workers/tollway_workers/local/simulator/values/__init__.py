@@ -1,0 +1,1 @@
+"""Values that satisfy a JSON Schema, made in a process of their own."""
