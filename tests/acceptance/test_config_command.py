@@ -281,7 +281,7 @@ def test_each_lane_s_provider_can_be_called_once(run: Run, tmp_path: Path) -> No
     assert "Model secret isn't yours." in calls["secret"]["said"]
     assert wrong.returncode == 1
     assert (
-        "lane good: does not answer: this does not look like an OpenAI-compatible API: check "
+        "lane good: does not answer: this does not look like the API of the provider's protocol: "
         in (wrong.stdout)
     )
     assert "Gateway" in wrong.stdout

@@ -238,7 +238,8 @@ async def test_an_address_that_is_no_api_parks_the_lane_and_costs_no_job_an_atte
     assert desk.admission.state is LaneState.PARKED
     attempt = jobs[0].attempts[0]
     assert (attempt.charged, attempt.failure_class) == (False, FailureClass.MODEL_NOT_FOUND)
-    assert "does not look like an OpenAI-compatible API: check base_url" in str(attempt.message)
+    said = "does not look like the API of the provider's protocol: check base_url"
+    assert said in str(attempt.message)
 
 
 async def test_a_job_that_alone_gets_no_completion_ends_by_evidence() -> None:

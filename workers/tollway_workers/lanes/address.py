@@ -6,7 +6,8 @@ from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
 
 _SENTENCE = (
-    "this does not look like an OpenAI-compatible API: check base_url (it usually ends in /v1)"
+    "this does not look like the API of the provider's protocol: check base_url (it usually ends "
+    "in /v1, Gemini's in /v1beta) and protocol"
 )
 _LONGEST = 1_000
 

@@ -58,7 +58,7 @@ def refusals(failure: ProviderFailure, sent: bytes, refused: frozenset[str]) -> 
 
 def _signatures(body: dict[str, Any]) -> Iterator[str]:
     """Those of the calls in a conversation."""
-    for turn in body["contents"]:
+    for turn in body.get("contents", ()):
         for part in turn["parts"]:
             if part.get("thoughtSignature", UNSIGNED) != UNSIGNED:
                 yield part["thoughtSignature"]
