@@ -16,6 +16,8 @@ class MemoryAnswers:
         self.put_entries: list[CacheEntry] = []
         self.forgets: set[str | None] = set()
         self.looks = 0
+        #: Whether the copy has caught up.
+        self.serves = True
         self._late = late
 
     def get(self, key: bytes, now: float) -> Found | None:
@@ -33,11 +35,6 @@ class MemoryAnswers:
     def forgotten(self, entry: CacheEntry) -> bool:
         """See `AnswerCache`."""
         return not self.forgets.isdisjoint((entry.route, entry.tenant))
-
-    @property
-    def serves(self) -> bool:
-        """See `AnswerCache`."""
-        return True
 
     def put(self, entry: CacheEntry) -> None:
         """See `AnswerCache`."""
