@@ -48,7 +48,9 @@ async def test_a_run_that_is_given_again_has_its_redriven_jobs_answered_without_
     assert failed == 1 and "tollway dead-letters groups --run" in said
 
     fix = ("redrive", "--run", run_id, "--revalidate", "--schema", str(corrected))
-    assert f"redrove {JOBS} of {JOBS} dead letters" in await dead_letters(*fix)
+    redriven = await dead_letters(*fix)
+    assert f"redrove {JOBS} of {JOBS} dead letters" in redriven
+    assert "only a `tollway run` has workers for run-" in redriven
     again, said = await run()
 
     # Nobody but the run's own workers answers on its routes: it brings them, and waits.

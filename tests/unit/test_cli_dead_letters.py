@@ -1,4 +1,6 @@
+import shlex
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import typer
@@ -8,8 +10,17 @@ from tollway.dead_letters.entry import Opened, is_named, name_of, open_record
 from tollway_schemas import Attempt, DeadLetter, Failure, FailureClass, Fate, Mark, Origin, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import dead_letter_key
-from tollway_workers.cli.dead_letters.page import entry_facts, raw_text, show_entry, show_overview
+from tollway_workers.cli.dead_letters.choosing import Chosen
+from tollway_workers.cli.dead_letters.page import (
+    entry_facts,
+    raw_text,
+    show_entry,
+    show_groups,
+    show_overview,
+)
+from tollway_workers.cli.dead_letters.shown_hint import shown_hint
 from tollway_workers.cli.times import seconds_in
+from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.job.refusals import listed
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 
@@ -75,6 +86,11 @@ def raw(value: bytes = b"\xff\xfe \x00 \x1b[31m", bytes_of: str | None = None) -
 
 def found_of(opened: Opened, mark: Mark | None = None, ending: Mark | None = None) -> Found:
     return Found(opened.entry, opened.letter, opened.value, mark, ending)
+
+
+def chosen_of(*place: str, **filters: Any) -> Chosen:
+    kafka = build_fleet({}, source="a test", environ={}, overrides={}).kafka
+    return Chosen(kafka, Filter(**filters), place=place)
 
 
 def test_a_dead_letter_says_what_it_is_without_prompt() -> None:
@@ -160,6 +176,74 @@ def test_filters_hold_all_that_is_asked_for(filters: Filter, matches: bool) -> N
     assert filters.match(open_record(letter()).entry) is matches
 
 
+def test_what_to_do_next_is_a_command_about_the_same_letters_of_the_same_fleet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    overview = Overview(limit=10)
+    overview.add(open_record(letter("it's 17")).entry)
+    chosen = chosen_of("--config", "my fleet.toml", "--prefix", "x", run="nightly", job_id="a")
+
+    show_overview(overview, chosen)
+    show_groups(overview, chosen)
+
+    said = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()]
+    commands = [line for line in said if line.startswith("tollway ")]
+    place = "--config 'my fleet.toml' --prefix x"
+    show = f"tollway dead-letters show --run nightly {place} " + shlex.quote("it's 17")
+    assert commands == [
+        show,
+        f"tollway dead-letters groups --run nightly --job a {place}",
+        show,
+        "tollway dead-letters redrive --dry-run --fingerprint f1 --run nightly --job a " + place,
+    ]
+
+
+def test_a_filter_is_said_again_as_it_was_meant() -> None:
+    chosen = chosen_of(
+        *("--bootstrap-servers", "h:1"),
+        route="extract",
+        lane="main",
+        failure_class="bad_output",
+        tenant="acme",
+        since=NOON,
+        until=NOON + timedelta(hours=1),
+        marked=False,
+    )
+
+    assert shlex.split(chosen.command("list")) == [
+        *("tollway", "dead-letters", "list", "--route", "extract", "--lane", "main"),
+        *("--class", "bad_output", "--tenant", "acme", "--since", "2026-01-01T12:00:00+00:00"),
+        *("--until", "2026-01-01T13:00:00+00:00", "--unmarked", "--bootstrap-servers", "h:1"),
+    ]
+
+
+def test_an_id_that_looks_like_an_option_can_be_shown() -> None:
+    assert chosen_of().command("show", name="--run") == "tollway dead-letters show -- --run"
+
+
+def test_each_class_of_failure_has_its_hint_once(capsys: pytest.CaptureFixture[str]) -> None:
+    overview = Overview(limit=10)
+    for at, fingerprint in enumerate(("f1", "f2", "f3")):
+        overview.add(open_record(letter(fingerprint=fingerprint, minutes=at)).entry)
+
+    show_groups(overview, chosen_of())
+
+    assert capsys.readouterr().out.count("--revalidate --schema FILE") == 1
+
+
+@pytest.mark.parametrize("failure_class", [*FailureClass, "of_tomorrow"])
+def test_a_letter_that_is_shown_does_not_say_that_it_should_be(failure_class: str) -> None:
+    assert "show" not in shown_hint(failure_class)
+    assert "one of them" not in shown_hint(failure_class)
+
+
+def test_amounts_are_told_to_machines_with_their_unit() -> None:
+    facts = entry_facts(open_record(raw()).entry)
+
+    assert facts["cost_pico_usd"] == "0"
+    assert "cost" not in facts
+
+
 def test_a_list_shows_no_prompt_and_no_control_character(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -167,7 +251,7 @@ def test_a_list_shows_no_prompt_and_no_control_character(
     overview.add(open_record(letter()).entry)
     overview.add(open_record(raw()).entry)
 
-    show_overview(overview, "tollway.dead-letters", filtered=False)
+    show_overview(overview, chosen_of())
 
     shown = capsys.readouterr().out
     assert "2 dead letters in tollway.dead-letters, 2 likely causes" in shown

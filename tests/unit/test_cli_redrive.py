@@ -11,20 +11,29 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tollway.dead_letters import RedriveReport, RouteEstimate, Skip
+from tollway.dead_letters import Filter, RedriveReport, RouteEstimate, Skip
+from tollway.dead_letters.marks import letter_digest
 from tollway.dead_letters.report import Progress
-from tollway.errors import InvalidJobs, UnknownTopic
+from tollway.errors import UnknownTopic
 from tollway_schemas import LetterName, TopicNames
+from tollway_workers.cli.dead_letters import files as files_module
 from tollway_workers.cli.dead_letters import progress as progress_module
 from tollway_workers.cli.dead_letters.choosing import Chosen, choosing
 from tollway_workers.cli.dead_letters.command import app
 from tollway_workers.cli.dead_letters.consent import ask
-from tollway_workers.cli.dead_letters.cost_bound import cost_bound
+from tollway_workers.cli.dead_letters.corrections import Corrections
+from tollway_workers.cli.dead_letters.cost_bound import CostBound, cost_bound
 from tollway_workers.cli.dead_letters.files import read_patch, read_schema
 from tollway_workers.cli.dead_letters.progress import showing
 from tollway_workers.cli.dead_letters.redrive import _gone as gone
-from tollway_workers.cli.dead_letters.reports import redrive_facts, show_invalid, show_redrive
-from tollway_workers.cli.times import a_minute_in, instant_in
+from tollway_workers.cli.dead_letters.redriving import Wanted
+from tollway_workers.cli.dead_letters.reports import (
+    invalid_facts,
+    redrive_facts,
+    show_invalid,
+    show_redrive,
+)
+from tollway_workers.cli.times import a_minute_in, instant_in, seconds_in
 from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.errors import InputError
 
@@ -54,11 +63,48 @@ def test_a_schema_is_taken_out_of_what_it_is_wrapped_in(tmp_path: Path, wrapped:
 
 @pytest.mark.parametrize(
     "value",
-    [{}, [], 1, None, True, {"properly": {}}, {"name": "n", "schema": 3}, {"title": "n"}],
+    [{}, {"properly": {}}, {"name": "n", "schema": 3}, {"title": "n"}],
 )
 def test_a_schema_that_every_answer_would_satisfy_is_refused(tmp_path: Path, value: object) -> None:
     with pytest.raises(InputError, match="holds no JSON Schema"):
         read_schema(file_of(tmp_path, value))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [([SCHEMA], "a list"), (1, "a number"), (1.5, "a number"), ("x", "a text"), (None, "null")],
+)
+def test_a_schema_that_is_no_object_is_said_to_be_what_it_is(
+    tmp_path: Path, value: object, kind: str
+) -> None:
+    with pytest.raises(InputError, match=f"holds {kind}, and no JSON Schema: that is an object"):
+        read_schema(file_of(tmp_path, value))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('{"a":' * 300 + "1" + "}" * 300, "is nested more than 180 deep"),
+        ("[" * 3_000, "is nested more than 180 deep"),
+        ('{"a": 1e400}', "a: is an infinite number"),
+        ('{"a": [' + "9" * 25 + "]}", "is an integer of more than 64 bits"),
+        ('{"a": NaN}', "a: is NaN"),
+        ('{"a": "' + "x" * 500 + '"}', "is larger than any job: 400 bytes"),
+    ],
+)
+def test_json_that_no_job_can_have_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, why: str
+) -> None:
+    file = tmp_path / "file.json"
+    file.write_text(content)
+    if "larger" in why:
+        monkeypatch.setattr(files_module, "LARGEST_JOB", 400)
+
+    for read in (read_patch, read_schema):
+        with pytest.raises(InputError) as error:
+            read(file)
+        assert why in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +197,14 @@ def test_a_cost_that_nobody_can_bound_is_unknown_and_says_why(
     assert why in bound.why
 
 
-def told(report: RedriveReport, capsys: pytest.CaptureFixture[str]) -> str:
-    show_redrive(report)
+def wanted(**fields: Any) -> Wanted:
+    kafka = build_fleet({}, source="a test", environ={}, overrides={}).kafka
+    chosen = Chosen(kafka, Filter(run="nightly"), place=("--prefix", "x"))
+    return Wanted(**{"chosen": chosen, **fields})
+
+
+def told(report: RedriveReport, capsys: pytest.CaptureFixture[str], **fields: Any) -> str:
+    show_redrive(report, wanted(**fields))
     said = capsys.readouterr().out
     assert "\x1b" not in said
     return said
@@ -196,6 +248,55 @@ def test_a_dry_run_says_that_nothing_was_published_and_what_it_may_cost(
     assert "nothing was published" in said
 
 
+def test_a_redrive_that_calls_nobody_says_so_and_costs_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = RedriveReport(dry_run=True, matched=2, redriven=2, with_answers=2)
+    report.estimate = {"extract": RouteEstimate(jobs=2, prompt_tokens=1_200, unlimited=2)}
+
+    said = told(report, capsys, only_revalidate=True)
+
+    assert "without a call; the others are dead letters again\n" in said
+    assert "no call for any: what they may cost is nothing\n" in said
+    assert "1,200" not in said
+    assert redrive_facts(report, CostBound(0))["most_cost_pico_usd"] == "0"
+
+
+def test_what_is_next_is_about_the_same_letters_of_the_same_fleet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = RedriveReport(matched=2, redriven=2, by_route={"extract": 2})
+
+    said = told(report, capsys)
+
+    how = "how each ends: tollway dead-letters list --run nightly --marked --prefix x\n"
+    assert said.endswith(how)
+    assert "tollway run" not in said
+
+
+def test_a_route_of_a_run_is_said_to_have_its_workers_from_that_run_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "run-gpt-5-mini-3f2a9c1b"
+
+    said = told(RedriveReport(matched=2, redriven=2, by_route={name: 2}), capsys)
+
+    assert f"only a `tollway run` has workers for {name}: give the command of that run" in said
+
+
+@pytest.mark.parametrize(("failed", "is_said"), [(0, True), (1, False)])
+def test_a_canary_that_did_not_end_in_time_says_where_workers_are_seen(
+    capsys: pytest.CaptureFixture[str], failed: int, is_said: bool
+) -> None:
+    report = RedriveReport(matched=9, redriven=2, by_route={"extract": 2}, canary_failed=failed)
+    report.stopped = "as it was"
+
+    said = told(report, capsys)
+
+    where = "whether workers of its route are alive: tollway workers --prefix x\n"
+    assert (where in said) is is_said
+
+
 def test_a_report_is_json_for_machines() -> None:
     report = RedriveReport(dry_run=True, matched=2, redriven=1)
     report.skip(LETTER, Skip.SUPERSEDED)
@@ -204,20 +305,56 @@ def test_a_report_is_json_for_machines() -> None:
 
     assert facts["skipped"] == {"superseded": 1}
     assert facts["examples"][0]["letter"]["job_id"] == LETTER.job_id
-    assert (facts["complete"], facts["most_cost"]) == (True, None)
+    assert (facts["complete"], facts["most_cost_pico_usd"]) == (True, None)
+    assert facts["cost_before_pico_usd"] == "0"
+    assert not {"cost_before", "most_cost"} & facts.keys()
+
+
+def invalid_report(count: int) -> RedriveReport:
+    report = RedriveReport(dry_run=True)
+    for number in range(count):
+        report.refuse(LetterName(route="extract", job_id=f"j-{number}"), "route: must be text")
+    return report
 
 
 def test_each_invalid_job_is_named_on_a_line_of_its_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    named = [(f"'j-{number}' (route extract)", "route: must be text") for number in range(25)]
-
-    show_invalid(InvalidJobs(named, 25, 30))
+    show_invalid(invalid_report(25))
 
     said = capsys.readouterr().err
-    assert said.count(": route: must be text\n") == 20
+    assert said.count("(route extract): route: must be text\n") == 20
     assert "and 5 more" in said
-    assert said.splitlines()[-1].startswith("25 jobs would be invalid: none was published")
+    assert said.splitlines()[-1] == (
+        "25 jobs would be invalid: none was published; mend the edit, or leave these out by a "
+        "filter"
+    )
+
+
+def test_an_invalid_job_of_a_file_is_named_by_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    report = invalid_report(2)
+    lines = {letter_digest(each.letter): 7 + at for at, each in enumerate(report.invalid_jobs)}
+    corrections = Corrections(Path("mended.jsonl"), lines)
+
+    show_invalid(report, corrections)
+
+    said = capsys.readouterr().err.splitlines()
+    assert said[1] == "mended.jsonl, line 8: j-1 (route extract): route: must be text"
+    assert said[-1] == (
+        "2 jobs would be invalid: none was published; mend or take out those lines of mended.jsonl"
+    )
+    assert [each["line"] for each in invalid_facts(report, corrections)["invalid_jobs"]] == [7, 8]
+
+
+def test_invalid_jobs_have_one_shape_for_machines() -> None:
+    report = invalid_report(2)
+
+    assert invalid_facts(report)["invalid_jobs"] == redrive_facts(report)["invalid_jobs"]
+    assert redrive_facts(report)["invalid_jobs"][0] == {
+        "letter": {"route": "extract", "tenant": None, "job_id": "j-0", "generation": 1},
+        "why": "invalid",
+        "detail": "route: must be text",
+    }
 
 
 @pytest.mark.parametrize(
@@ -249,6 +386,13 @@ def test_what_is_no_instant_is_refused(text: str) -> None:
         instant_in(text)
 
 
+@pytest.mark.parametrize("text", ["999999999d", "999999999.9d", "36526d"])
+def test_a_time_that_no_calendar_has_is_refused(text: str) -> None:
+    for read in (instant_in, seconds_in):
+        with pytest.raises(typer.BadParameter, match="more than 100 years"):
+            read(text)
+
+
 @pytest.mark.parametrize(("text", "a_minute"), [("600/min", 600), ("10/s", 600), ("60/h", 1)])
 def test_rates_are_read(text: str, a_minute: float) -> None:
     assert a_minute_in(text) == pytest.approx(a_minute)
@@ -265,7 +409,9 @@ def test_every_command_takes_the_same_filters() -> None:
     names = ["list", "show", "groups", "redrive", "discard", "unmark", "export"]
 
     for name in names:
-        said = runner.invoke(app, [name, "--help"], env={"COLUMNS": "200"}).output
+        done = runner.invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+        said = done.output
+        assert done.exit_code == 0
         for option in (
             *("--route", "--lane", "--class", "--fingerprint", "--tenant", "--run", "--since"),
             *("--until", "--job", "--unmarked", "--bootstrap-servers", "--json"),

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import typer
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+#: Seconds of the longest time: counted from today, either way, it is an instant.
+_LONGEST = 36_525 * _UNITS["d"]
 
 
 def seconds_in(text: str) -> float:
@@ -13,7 +15,10 @@ def seconds_in(text: str) -> float:
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is no time such as 90s, 30m, 2h or 7d")
-    return float(found[1]) * _UNITS[found[2]]
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST:
+        raise typer.BadParameter(f"{text!r} is more than 100 years")
+    return seconds
 
 
 def instant_in(text: str) -> datetime:

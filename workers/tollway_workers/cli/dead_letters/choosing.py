@@ -1,8 +1,9 @@
 """The options that choose dead letters and their Kafka: the same for every command."""
 
 import inspect
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
 from typing import Annotated, Any, Concatenate, ParamSpec
@@ -10,8 +11,15 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from tollway.dead_letters import Filter
-from tollway_schemas import FailureClass
-from tollway_workers.cli.shared.topic_scan import Config, Prefix, Servers, place_of
+from tollway_schemas import FailureClass, TopicNames
+from tollway_workers.cli.shared.output import on_one_line
+from tollway_workers.cli.shared.topic_scan import (
+    Config,
+    Prefix,
+    Servers,
+    place_of,
+    place_options,
+)
 from tollway_workers.cli.times import instant_in
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
@@ -19,6 +27,18 @@ from tollway_workers.config.shape.kafka import KafkaSettings
 P = ParamSpec("P")
 
 _WHICH = "Which dead letters"
+#: Options that say a field of the filter.
+_OPTIONS = {
+    "route": "--route",
+    "lane": "--lane",
+    "failure_class": "--class",
+    "fingerprint": "--fingerprint",
+    "tenant": "--tenant",
+    "run": "--run",
+    "since": "--since",
+    "until": "--until",
+    "job_id": "--job",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +49,27 @@ class Chosen:
     filter: Filter
     #: The fleet's configuration, where there is one: its lanes have prices.
     fleet: FleetSettings | None = None
+    #: The options that name the fleet, as they were given.
+    place: tuple[str, ...] = ()
+
+    @property
+    def topic(self) -> str:
+        """Where they lie."""
+        return TopicNames(self.kafka.prefix).dead_letters
+
+    def command(self, *words: str, name: str | None = None, **instead: Any) -> str:
+        """A command about the same dead letters of the same fleet, as a shell takes it.
+
+        `instead`: fields of the filter that it is to have otherwise.
+        """
+        wanted = replace(self.filter, **instead)
+        # An id may begin like an option.
+        named = [] if name is None else (["--", name] if name.startswith("-") else [name])
+        return _as_typed("dead-letters", *words, *_filter_options(wanted), *self.place, *named)
+
+    def fleet_command(self, *words: str) -> str:
+        """Another command about the same fleet, as a shell takes it."""
+        return _as_typed(*words, *self.place)
 
 
 def choosing(command: Callable[Concatenate[Chosen, P], None]) -> Callable[..., None]:
@@ -46,6 +87,22 @@ def choosing(command: Callable[Concatenate[Chosen, P], None]) -> Callable[..., N
     chosen_first.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typing knows no such attribute
     chosen_first.__annotations__ = {each.name: each.annotation for each in parameters}
     return chosen_first
+
+
+def _as_typed(*words: str) -> str:
+    return on_one_line(shlex.join(("tollway", *words)))
+
+
+def _filter_options(wanted: Filter) -> list[str]:
+    """The options that say it; an instant stays what it is, however long ago that will be."""
+    given: list[str] = []
+    for name, option in _OPTIONS.items():
+        value = getattr(wanted, name)
+        if value is not None:
+            given += [option, value.isoformat() if isinstance(value, datetime) else str(value)]
+    if wanted.marked is not None:
+        given.append("--marked" if wanted.marked else "--unmarked")
+    return given
 
 
 def _classes(begun: str) -> list[str]:
@@ -127,4 +184,5 @@ def _chosen(
         marked=marked,
     )
     place = place_of(config, bootstrap_servers, prefix)
-    return Chosen(place.kafka, chosen, place.fleet)
+    named = place_options(config, bootstrap_servers, prefix)
+    return Chosen(place.kafka, chosen, place.fleet, named)

@@ -1,14 +1,37 @@
 """Asking before much is done: above a hundred dead letters somebody has to say yes."""
 
 import sys
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import typer
 
 from tollway_workers.cli.shared.output import count
 from tollway_workers.errors import InputError
 
+T = TypeVar("T")
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however many they are.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would happen, with counts; change nothing.")
+]
+
 #: Dead letters up to which nobody is asked.
 MOST_UNASKED = 100
+
+
+def consented(
+    work: Callable[[bool], T], does: str, count_of: Callable[[T], int], *, dry_run: bool, yes: bool
+) -> T:
+    """What `work` came to; with True as its argument it only counts.
+
+    Without `yes` it counts first, and above a hundred somebody is asked. Raises as `ask`.
+    """
+    if dry_run or not yes:
+        found = work(True)
+        if dry_run:
+            return found
+        ask(does, count_of(found), yes=yes)
+    return work(False)
 
 
 def ask(does: str, number: int, *, yes: bool) -> None:

@@ -1,15 +1,28 @@
 """Files that a redrive is given: a patch, a schema. What is no such thing is one sentence."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
+from tollway.dead_letters.redrive.transactions import LARGEST_JOB
 from tollway_schemas import OutputSchema, SchemaError
+from tollway_schemas.no_json import no_json_in
 from tollway_workers.errors import InputError, InvalidSchema
+from tollway_workers.job.readable_json import DEEPEST, is_too_deep
 from tollway_workers.validation.validator import ResultValidator
 
+#: What JSON may be beside an object.
+_KINDS: Mapping[type, str] = {
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
 #: Words of JSON Schema of which one that says anything has one at least.
 _KEYWORDS = {
     *("$ref", "$dynamicRef", "type", "enum", "const", "properties"),
@@ -54,7 +67,11 @@ def read_schema(path: Path) -> dict[str, Any]:
     Raises InputError.
     """
     schema = _unwrapped(_read_json(path, "--schema"))
-    if not isinstance(schema, dict) or not _KEYWORDS & schema.keys():
+    if not isinstance(schema, dict):
+        raise InputError(
+            f"--schema: {path} holds {_KINDS[type(schema)]}, and no JSON Schema: that is an object"
+        )
+    if not _KEYWORDS & schema.keys():
         raise InputError(
             f"--schema: {path} holds no JSON Schema: every answer would satisfy it, because none "
             "of its words (type, properties, anyOf...) is there"
@@ -83,9 +100,19 @@ def _one_line(error: Exception) -> str:
 
 
 def _read_json(path: Path, option: str) -> Any:
+    where = f"{option}: {path}"
     try:
-        return orjson.loads(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(LARGEST_JOB + 1)
     except OSError as error:
-        raise InputError(f"{option}: {path} cannot be read: {error.strerror}") from None
+        raise InputError(f"{where} cannot be read: {error.strerror}") from None
+    if len(content) > LARGEST_JOB:
+        raise InputError(f"{where} is larger than any job: {LARGEST_JOB:,} bytes")
+    if is_too_deep(content):
+        raise InputError(f"{where} is nested more than {DEEPEST} deep, which no job can be")
+    if (found := no_json_in(content)) is not None:
+        raise InputError(f"{where}: {found}")
+    try:
+        return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise InputError(f"{option}: {path} holds no JSON: {error}") from None
+        raise InputError(f"{where} holds no JSON: {error}") from None

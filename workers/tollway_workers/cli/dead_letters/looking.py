@@ -9,9 +9,10 @@ import orjson
 import typer
 
 from tollway.dead_letters import Found, Overview
-from tollway_schemas import TopicNames
+from tollway.dead_letters.report import ExportReport
 from tollway_schemas.codec import encode
 from tollway_workers.cli.dead_letters.choosing import Chosen
+from tollway_workers.cli.dead_letters.export_place import exported_to
 from tollway_workers.cli.dead_letters.page import (
     entry_facts,
     group_facts,
@@ -39,6 +40,9 @@ Raw = Annotated[bool, typer.Option("--raw", help="The bytes of the record alone,
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="Where they go; it holds prompts.")
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Take the place of a file that is there already.")
+]
 
 
 def list_(chosen: Chosen, limit: Limit = 20, as_json: AsJson = False) -> None:
@@ -50,7 +54,7 @@ def list_(chosen: Chosen, limit: Limit = 20, as_json: AsJson = False) -> None:
         newest = [entry_facts(entry) for entry in found.newest()]
         write_json(_overview_facts(found, chosen) | {"dead_letters": newest})
     else:
-        show_overview(found, _topic(chosen), filtered=chosen.filter.any)
+        show_overview(found, chosen)
 
 
 def groups(chosen: Chosen, as_json: AsJson = False) -> None:
@@ -62,7 +66,7 @@ def groups(chosen: Chosen, as_json: AsJson = False) -> None:
     if as_json:
         write_json(_overview_facts(found, chosen))
     else:
-        show_groups(found, _topic(chosen), filtered=chosen.filter.any)
+        show_groups(found, chosen)
 
 
 def show(chosen: Chosen, name: Name, raw: Raw = False, as_json: AsJson = False) -> None:
@@ -79,7 +83,7 @@ def show(chosen: Chosen, name: Name, raw: Raw = False, as_json: AsJson = False) 
     )
     found = [each for each in everything if wanted.match(each.entry)]
     if not found:
-        say(f"no dead letter {on_one_line(name)!r} in {_topic(chosen)}", to_stderr=True)
+        say(f"no dead letter {on_one_line(name)!r} in {chosen.topic}", to_stderr=True)
         raise typer.Exit(_NOT_FOUND)
     first = found[0]
     if raw:
@@ -93,30 +97,42 @@ def show(chosen: Chosen, name: Name, raw: Raw = False, as_json: AsJson = False) 
         show_entry(first, sorted(each.entry.generation for each in same), others)
 
 
-def export(chosen: Chosen, out: Out, as_json: AsJson = False) -> None:
+def export(chosen: Chosen, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
     """Write dead letters to a file, one JSON object a line, with their prompts and answers.
 
     What could not be decoded is there as text, or in base64 where it is none. Mend the `job` of a
     line, or put one in the place of `text` or `base64`: `redrive --from FILE` publishes it.
+    Exit status 1 where nothing matched: then no file is written.
     """
-    report = run(chosen, lambda letters, show: letters.export(out, chosen.filter, on_progress=show))
+
+    def write(path: Path) -> ExportReport:
+        return run(
+            chosen, lambda letters, show: letters.export(path, chosen.filter, on_progress=show)
+        )
+
+    report = exported_to(out, write, overwrite=overwrite)
     if as_json:
-        write_json({"exported": report.exported, "cut": report.cut, "file": str(out)})
-        return
-    say(f"wrote {count(report.exported, 'dead letter')} to {on_one_line(str(out))}")
-    if report.cut:
-        say(f"  {report.cut:,} of them not whole: they were too large to be kept")
+        file = str(out) if report.exported else None
+        write_json({"exported": report.exported, "cut": report.cut, "file": file})
+    else:
+        _tell_export(report, chosen, out)
     if not report.exported:
         raise typer.Exit(_NOT_FOUND)
 
 
-def _topic(chosen: Chosen) -> str:
-    return TopicNames(chosen.kafka.prefix).dead_letters
+def _tell_export(report: ExportReport, chosen: Chosen, out: Path) -> None:
+    if not report.exported:
+        such = "such " if chosen.filter.any else ""
+        say(f"no {such}dead letters in {chosen.topic}: nothing was written")
+        return
+    say(f"wrote {count(report.exported, 'dead letter')} to {on_one_line(str(out))}")
+    if report.cut:
+        say(f"  {report.cut:,} of them not whole: they were too large to be kept")
 
 
 def _overview_facts(found: Overview, chosen: Chosen) -> dict[str, Any]:
     return {
-        "topic": _topic(chosen),
+        "topic": chosen.topic,
         "total": found.total,
         "groups": [group_facts(group) for group in found.groups],
         "ungrouped": found.ungrouped,

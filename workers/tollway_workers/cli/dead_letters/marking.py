@@ -8,8 +8,7 @@ import typer
 from tollway import DeadLetters
 from tollway.dead_letters.report import MarkReport, OnProgress
 from tollway_workers.cli.dead_letters.choosing import Chosen
-from tollway_workers.cli.dead_letters.consent import ask
-from tollway_workers.cli.dead_letters.redrive import DryRun, Yes
+from tollway_workers.cli.dead_letters.consent import DryRun, Yes, consented
 from tollway_workers.cli.dead_letters.reports import marks_facts, show_marks
 from tollway_workers.cli.dead_letters.session import run
 from tollway_workers.cli.shared.output import write_json
@@ -41,7 +40,7 @@ def discard(
     async def discarded(letters: DeadLetters, show: OnProgress, only_count: bool) -> MarkReport:
         return await letters.discard(chosen.filter, why=why, dry_run=only_count, on_progress=show)
 
-    report = _asked_first(chosen, discarded, "discard", dry_run=dry_run, yes=yes)
+    report = _marked(chosen, discarded, "discard", dry_run=dry_run, yes=yes)
     _tell(report, "discarded", "would discard", as_json=as_json)
 
 
@@ -60,24 +59,25 @@ def unmark(
     async def unmarked(letters: DeadLetters, show: OnProgress, only_count: bool) -> MarkReport:
         return await letters.unmark(chosen.filter, dry_run=only_count, on_progress=show)
 
-    report = _asked_first(chosen, unmarked, "unmark", dry_run=dry_run, yes=yes)
-    _tell(report, "unmarked", "would unmark", as_json=as_json)
+    report = _marked(chosen, unmarked, "unmark", dry_run=dry_run, yes=yes)
+    _tell(report, "unmarked", "would unmark", as_json=as_json, takes_back=True)
 
 
-def _asked_first(chosen: Chosen, mark: Mark, does: str, *, dry_run: bool, yes: bool) -> MarkReport:
-    """What was done. Without `--yes` somebody is told first how many they are."""
-    if dry_run or not yes:
-        found = run(chosen, lambda letters, show: mark(letters, show, True))
-        if dry_run:
-            return found
-        ask(does, found.marked, yes=yes)
-    return run(chosen, lambda letters, show: mark(letters, show, False))
+def _marked(chosen: Chosen, mark: Mark, does: str, *, dry_run: bool, yes: bool) -> MarkReport:
+    """What was done, or with `dry_run` would be."""
+
+    def work(only_count: bool) -> MarkReport:
+        return run(chosen, lambda letters, show: mark(letters, show, only_count))
+
+    return consented(work, does, lambda report: report.marked, dry_run=dry_run, yes=yes)
 
 
-def _tell(report: MarkReport, done: str, would: str, *, as_json: bool) -> None:
+def _tell(
+    report: MarkReport, done: str, would: str, *, as_json: bool, takes_back: bool = False
+) -> None:
     if as_json:
-        write_json(marks_facts(report))
+        write_json(marks_facts(report, takes_back=takes_back))
     else:
-        show_marks(report, done, would)
+        show_marks(report, done, would, takes_back=takes_back)
     if not report.marked:
         raise typer.Exit(_NOTHING)

@@ -6,8 +6,9 @@ from typing import Any
 
 from tollway.dead_letters import Entry, Found, Group, Overview
 from tollway.dead_letters.entry import name_of
-from tollway.dead_letters.hints import hint_for
 from tollway_schemas import DeadLetter, Mark
+from tollway_workers.cli.dead_letters.choosing import Chosen
+from tollway_workers.cli.dead_letters.shown_hint import shown_hint
 from tollway_workers.cli.shared.attempt_table import show_attempts
 from tollway_workers.cli.shared.conversation import body_text, indented, request_text
 from tollway_workers.cli.shared.output import (
@@ -61,9 +62,9 @@ _LETTERS = (
 )
 
 
-def show_overview(overview: Overview, topic: str, *, filtered: bool) -> None:
+def show_overview(overview: Overview, chosen: Chosen) -> None:
     """Causes on top, the newest dead letters below."""
-    if not _show_total(overview, topic, filtered=filtered):
+    if not _show_total(overview, chosen):
         return
     newest = list(overview.newest())
     show_table(_CAUSES, [_cause_row(group) for group in overview.groups])
@@ -72,30 +73,28 @@ def show_overview(overview: Overview, topic: str, *, filtered: bool) -> None:
         say(f"the newest {len(newest):,} (more with --limit):")
     show_table(_LETTERS, [_row(entry) for entry in newest])
     say()
-    say(f"everything about one: tollway dead-letters show '{on_one_line(name_of(newest[0]))}'")
-    say("what to do about them: tollway dead-letters groups")
+    say(f"everything about one: {_show_command(chosen, newest[0])}")
+    say(f"what to do about them: {chosen.command('groups')}")
 
 
-def show_groups(overview: Overview, topic: str, *, filtered: bool) -> None:
-    """Likely causes, the most frequent first, then what to do about each."""
-    if not _show_total(overview, topic, filtered=filtered):
+def show_groups(overview: Overview, chosen: Chosen) -> None:
+    """Likely causes, the most frequent first, then what to do about each class of failure."""
+    if not _show_total(overview, chosen):
         return
     show_table(_GROUPS, [_group_row(group) for group in overview.groups])
     if overview.ungrouped:
         say(f"and {overview.ungrouped:,} of further causes: narrow it down with a filter")
     say()
     say("what to do:")
-    for group in overview.groups:
-        say(f"  {on_one_line(group.fingerprint)}  {group.failure_class}: {group.hint}")
+    for failure_class, hint in {each.failure_class: each.hint for each in overview.groups}.items():
+        say(f"  {on_one_line(failure_class)}: {hint}")
     first = overview.groups[0]
     say()
     if any(group.example.fate for group in overview.groups):
         say("some of them were redriven or discarded: --unmarked leaves those out")
-    say(f"one of them: tollway dead-letters show '{on_one_line(name_of(first.example))}'")
-    say(
-        "what a redrive would do: tollway dead-letters redrive --dry-run --fingerprint "
-        f"{on_one_line(first.fingerprint)}"
-    )
+    say(f"one of them: {_show_command(chosen, first.example)}")
+    command = chosen.command("redrive", "--dry-run", fingerprint=first.fingerprint)
+    say(f"what a redrive would do: {command}")
 
 
 def group_facts(group: Group) -> dict[str, Any]:
@@ -134,18 +133,27 @@ def show_entry(found: Found, generations: list[int], namesakes: Sequence[Entry] 
 
 def entry_facts(entry: Entry) -> dict[str, Any]:
     """The same for machines."""
-    return {name: getattr(entry, name) for name in entry.__slots__} | {
-        "dead_at": entry.dead_at.isoformat()
+    facts = {name: getattr(entry, name) for name in entry.__slots__}
+    cost = facts.pop("cost")
+    return facts | {
+        "dead_at": entry.dead_at.isoformat(),
+        "cost_pico_usd": None if cost is None else str(cost),
     }
 
 
-def _show_total(overview: Overview, topic: str, *, filtered: bool) -> bool:
+def _show_command(chosen: Chosen, entry: Entry) -> str:
+    # The argument of `show` is what --job says elsewhere.
+    return chosen.command("show", name=name_of(entry), job_id=None)
+
+
+def _show_total(overview: Overview, chosen: Chosen) -> bool:
     """How many there are; whether there are any."""
+    topic = printable(chosen.topic)
     if not overview.total:
-        say(f"no {'such ' if filtered else ''}dead letters in {printable(topic)}")
+        say(f"no {'such ' if chosen.filter.any else ''}dead letters in {topic}")
         return False
     causes = count(len(overview.groups), "likely cause")
-    say(f"{count(overview.total, 'dead letter')} in {printable(topic)}, {causes}", style="bold")
+    say(f"{count(overview.total, 'dead letter')} in {topic}, {causes}", style="bold")
     say()
     return True
 
@@ -212,7 +220,7 @@ def _facts(entry: Entry) -> dict[str, str]:
         "read from": f"{entry.origin} (topic-partition-offset)",
         "lies at": f"partition {entry.partition}, offset {entry.offset}",
         "fingerprint": entry.fingerprint,
-        "what to do": hint_for(entry.failure_class),
+        "what to do": shown_hint(entry.failure_class),
     }
     return {name: value for name, value in facts.items() if value is not None}
 

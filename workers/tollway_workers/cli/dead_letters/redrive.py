@@ -1,27 +1,26 @@
 """`tollway dead-letters redrive`: publish dead letters again."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tollway import DeadLetters
-from tollway.dead_letters.report import Canary, OnProgress, RedriveReport
-from tollway.errors import InvalidJobs, UnknownTopic
+from tollway.dead_letters.report import Canary, RedriveReport
+from tollway.errors import UnknownTopic
 from tollway_schemas import TollwayError, TopicNames
 from tollway_workers.cli.dead_letters.choosing import Chosen
-from tollway_workers.cli.dead_letters.consent import ask
+from tollway_workers.cli.dead_letters.consent import DryRun, Yes, consented
+from tollway_workers.cli.dead_letters.corrections import Corrections, read_corrections
 from tollway_workers.cli.dead_letters.cost_bound import CostBound, cost_bound
 from tollway_workers.cli.dead_letters.files import read_patch, read_schema
+from tollway_workers.cli.dead_letters.redriving import NonePublished, Redriving, Wanted
 from tollway_workers.cli.dead_letters.reports import (
-    name_text,
+    invalid_facts,
     redrive_facts,
     show_invalid,
     show_redrive,
 )
-from tollway_workers.cli.dead_letters.session import run
 from tollway_workers.cli.shared.output import say, write_json
 from tollway_workers.cli.shared.topic_scan import AsJson
 from tollway_workers.cli.times import a_minute_in, seconds_in
@@ -31,10 +30,6 @@ from tollway_workers.topics.run_names import is_run_name
 
 #: Exit status where nothing was done, or not all.
 _NOT_ALL = 1
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however many they are.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would happen, with counts; change nothing.")
-]
 Edit = Annotated[
     Path | None,
     typer.Option(
@@ -126,69 +121,17 @@ def redrive(
         file=from_file,
     )
     wanted.check()
-    report = _done(wanted, dry_run=dry_run, yes=yes, as_json=as_json)
+    corrections = None if from_file is None else read_corrections(from_file)
+    try:
+        report = _done(wanted, dry_run=dry_run, yes=yes)
+    except NonePublished as none:
+        _refuse(none.found, corrections, as_json=as_json)
+        raise typer.Exit(COULD_NOT_RUN) from None
     # Where there is nothing to do the SDK's report is that of its survey.
     report.dry_run = dry_run
-    _tell(report, chosen, as_json=as_json)
+    _tell(report, wanted, as_json=as_json)
     if report.stopped or not report.redriven:
         raise typer.Exit(_NOT_ALL)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is to be done, with the files read."""
-
-    chosen: Chosen
-    edit: dict[str, Any] | None
-    schema: dict[str, Any] | None
-    revalidate: bool
-    only_revalidate: bool
-    deadline: timedelta | None
-    rate: float | None
-    canary: Canary | None
-    file: Path | None
-
-    def check(self) -> None:
-        """Raise InputError for options that cannot go together."""
-        if self.file is None:
-            return
-        given = {
-            "--edit": self.edit,
-            "--schema": self.schema,
-            "--revalidate": self.revalidate,
-            "--only-revalidate": self.only_revalidate,
-        }
-        for name, value in given.items():
-            if value:
-                raise InputError(f"--from and {name} exclude each other: mend the jobs in the file")
-        if self.chosen.filter.any:
-            raise InputError("--from names its dead letters itself: give no filter with it")
-
-    async def run(
-        self, letters: DeadLetters, on_progress: OnProgress, *, dry_run: bool
-    ) -> RedriveReport:
-        """Do it, or say what it would come to."""
-        if self.file is not None:
-            return await letters.redrive_from(
-                self.file,
-                deadline=self.deadline,
-                rate=self.rate,
-                canary=self.canary,
-                dry_run=dry_run,
-                on_progress=on_progress,
-            )
-        return await letters.redrive(
-            self.chosen.filter,
-            edit=self.edit,
-            schema=self.schema,
-            revalidate=self.revalidate,
-            only_revalidate=self.only_revalidate,
-            deadline=self.deadline,
-            rate=self.rate,
-            canary=self.canary,
-            dry_run=dry_run,
-            on_progress=on_progress,
-        )
 
 
 def _canary(number: int | None, within: float | None) -> Canary | None:
@@ -199,41 +142,34 @@ def _canary(number: int | None, within: float | None) -> Canary | None:
     return Canary(count=number) if within is None else Canary(count=number, within=within)
 
 
-def _asked_first(wanted: Wanted, *, dry_run: bool, yes: bool) -> RedriveReport:
-    """What was done. Without `--yes` somebody is told first how many they are."""
-    if dry_run or not yes:
-        found = run(wanted.chosen, lambda letters, show: wanted.run(letters, show, dry_run=True))
-        if found.invalid:
-            named = [(name_text(each.letter), each.detail) for each in found.invalid_jobs]
-            raise InvalidJobs(named, found.invalid, found.invalid + found.redriven)
-        if dry_run:
-            return found
-        ask("redrive", found.redriven, yes=yes)
-    return run(wanted.chosen, lambda letters, show: wanted.run(letters, show, dry_run=False))
-
-
-def _done(wanted: Wanted, *, dry_run: bool, yes: bool, as_json: bool) -> RedriveReport:
-    """The same, with what cannot be published named."""
+def _done(wanted: Wanted, *, dry_run: bool, yes: bool) -> RedriveReport:
+    """What was done, or with `dry_run` would be. Raises NonePublished."""
     try:
-        return _asked_first(wanted, dry_run=dry_run, yes=yes)
-    except InvalidJobs as error:
-        if as_json:
-            named = [list(each) for each in error.invalid]
-            write_json({"invalid": error.count, "invalid_jobs": named})
-        show_invalid(error)
-        raise typer.Exit(COULD_NOT_RUN) from None
+        return consented(
+            Redriving(wanted).work,
+            "redrive",
+            lambda found: found.redriven,
+            dry_run=dry_run,
+            yes=yes,
+        )
     except UnknownTopic as error:
         raise _gone(error, TopicNames(wanted.chosen.kafka.prefix)) from None
 
 
-def _tell(report: RedriveReport, chosen: Chosen, *, as_json: bool) -> None:
-    bound = _bound(report, chosen)
+def _tell(report: RedriveReport, wanted: Wanted, *, as_json: bool) -> None:
+    bound = _bound(report, wanted)
     if as_json:
         write_json(redrive_facts(report, bound))
     elif not report.matched:
-        say(f"no such dead letters in {TopicNames(chosen.kafka.prefix).dead_letters}")
+        say(f"no such dead letters in {wanted.chosen.topic}")
     else:
-        show_redrive(report, bound)
+        show_redrive(report, wanted, bound)
+
+
+def _refuse(found: RedriveReport, corrections: Corrections | None, *, as_json: bool) -> None:
+    if as_json:
+        write_json(invalid_facts(found, corrections))
+    show_invalid(found, corrections)
 
 
 def _gone(error: UnknownTopic, names: TopicNames) -> TollwayError:
@@ -247,7 +183,10 @@ def _gone(error: UnknownTopic, names: TopicNames) -> TollwayError:
     )
 
 
-def _bound(report: RedriveReport, chosen: Chosen) -> CostBound | None:
-    if not report.dry_run or chosen.fleet is None:
+def _bound(report: RedriveReport, wanted: Wanted) -> CostBound | None:
+    if not report.dry_run:
         return None
-    return cost_bound(report.estimate, chosen.fleet)
+    if wanted.only_revalidate:
+        return CostBound(0)
+    fleet = wanted.chosen.fleet
+    return None if fleet is None else cost_bound(report.estimate, fleet)

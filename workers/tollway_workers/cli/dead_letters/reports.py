@@ -11,17 +11,21 @@ from tollway.dead_letters.report import (
     Skip,
     Skipped,
 )
-from tollway.errors import InvalidJobs
 from tollway_schemas import LetterName
+from tollway_workers.cli.dead_letters.corrections import Corrections
 from tollway_workers.cli.dead_letters.cost_bound import CostBound
+from tollway_workers.cli.dead_letters.redriving import Wanted
 from tollway_workers.cli.shared.output import count, dollars, on_one_line, say
 from tollway_workers.cli.shared.whose import whose_text
+from tollway_workers.topics.run_names import is_run_name
 
 #: Dead letters that are named one by one.
 _MOST_NAMED = 20
+#: Why a dead letter is not unmarked: for machines, and for people.
+_NOT_MARKED = "not_marked", "it has no mark: nothing became of it yet"
 
 
-def show_redrive(report: RedriveReport, bound: CostBound | None = None) -> None:
+def show_redrive(report: RedriveReport, wanted: Wanted, bound: CostBound | None = None) -> None:
     """What became of the dead letters that were meant."""
     routes = ", ".join(
         f"{on_one_line(name)} ({jobs:,})" for name, jobs in sorted(report.by_route.items())
@@ -32,42 +36,44 @@ def show_redrive(report: RedriveReport, bound: CostBound | None = None) -> None:
         f"{done} {report.redriven:,} of {count(report.matched, 'dead letter')}{to}",
         style="bold",
     )
-    for line in _details(report):
+    for line in _details(report, wanted):
         say(f"  {line}")
     if report.dry_run and report.estimate:
-        for line in _estimate(report.estimate, bound):
+        for line in _estimate(report.estimate, wanted, bound):
             say(f"  {line}")
     _show_skipped(report.skipped, report.examples)
     if report.stopped:
         say(f"stopped: {on_one_line(report.stopped)}", style="bold")
-    if report.dry_run:
-        say("nothing was published: the same command without --dry-run does it")
-    elif report.redriven:
-        say("how each ends: tollway dead-letters list --marked")
+    for line in _next_steps(report, wanted):
+        say(line)
 
 
-def show_invalid(error: InvalidJobs) -> None:
+def show_invalid(found: RedriveReport, corrections: Corrections | None = None) -> None:
     """Which jobs would be invalid, one a line, and that none was published."""
-    for name, problem in error.invalid[:_MOST_NAMED]:
-        say(f"{on_one_line(name)}: {on_one_line(problem)}", to_stderr=True)
-    if (rest := error.count - _MOST_NAMED) > 0:
+    for each in found.invalid_jobs[:_MOST_NAMED]:
+        where = "" if corrections is None else f"{_line_text(corrections, each.letter)}: "
+        problem = on_one_line(each.detail)
+        say(f"{where}{name_text(each.letter)}: {problem}", to_stderr=True)
+    if (rest := found.invalid - _MOST_NAMED) > 0:
         say(f"and {rest:,} more (--json names up to 1,000)", to_stderr=True)
-    jobs = count(error.count, "job")
-    say(
-        f"{jobs} would be invalid: none was published; mend the edit, or leave these out by a "
-        "filter",
-        to_stderr=True,
-    )
+    advice = "mend the edit, or leave these out by a filter"
+    if corrections is not None:
+        those = "that line" if found.invalid == 1 else "those lines"
+        advice = f"mend or take out {those} of {on_one_line(str(corrections.path))}"
+    jobs = count(found.invalid, "job")
+    say(f"{jobs} would be invalid: none was published; {advice}", to_stderr=True)
 
 
-def show_marks(report: MarkReport, done: str, would: str) -> None:
-    """What a discard or an unmark came to."""
+def show_marks(report: MarkReport, done: str, would: str, *, takes_back: bool = False) -> None:
+    """What a discard or an unmark came to; `takes_back`: it was the latter."""
     say(
         f"{would if report.dry_run else done} {report.marked:,} of "
         f"{count(report.matched, 'dead letter')}",
         style="bold",
     )
-    _show_skipped(report.skipped, ())
+    for why, number in report.skipped.items():
+        said = _NOT_MARKED[1] if takes_back and why is Skip.MARKED else why.value
+        say(f"  {number:,} not: {said}")
 
 
 def redrive_facts(report: RedriveReport, bound: CostBound | None = None) -> dict[str, Any]:
@@ -77,17 +83,31 @@ def redrive_facts(report: RedriveReport, bound: CostBound | None = None) -> dict
         "examples": [_skipped_facts(each) for each in report.examples],
         "invalid_jobs": [_skipped_facts(each) for each in report.invalid_jobs],
         "estimate": {route: asdict(each) for route, each in report.estimate.items()},
-        "cost_before": str(report.cost_before),
+        "cost_before_pico_usd": str(report.cost_before),
         "complete": report.is_complete,
     }
+    del facts["cost_before"]
     if report.dry_run:
-        facts["most_cost"] = None if bound is None or bound.pico is None else str(bound.pico)
+        most = None if bound is None else bound.pico
+        facts["most_cost_pico_usd"] = None if most is None else str(most)
     return facts
 
 
-def marks_facts(report: MarkReport) -> dict[str, Any]:
+def invalid_facts(found: RedriveReport, corrections: Corrections | None = None) -> dict[str, Any]:
+    """Jobs that would be invalid, for machines; of a file with their lines."""
+    jobs = [_skipped_facts(each) for each in found.invalid_jobs]
+    if corrections is not None:
+        for facts, each in zip(jobs, found.invalid_jobs, strict=True):
+            facts["line"] = corrections.line_of(each.letter)
+    return {"invalid": found.invalid, "invalid_jobs": jobs}
+
+
+def marks_facts(report: MarkReport, *, takes_back: bool = False) -> dict[str, Any]:
     """The same for machines."""
-    return asdict(report) | {"skipped": _by_reason(report.skipped)}
+    skipped = _by_reason(report.skipped)
+    if takes_back and (number := skipped.pop(Skip.MARKED.name.lower(), 0)):
+        skipped[_NOT_MARKED[0]] = number
+    return asdict(report) | {"skipped": skipped}
 
 
 def name_text(letter: LetterName) -> str:
@@ -100,11 +120,18 @@ def _of(letter: LetterName) -> str:
     return whose_text(letter.route or None, letter.tenant, None)
 
 
-def _details(report: RedriveReport) -> Iterable[str]:
+def _line_text(corrections: Corrections, letter: LetterName) -> str:
+    line = corrections.line_of(letter)
+    path = on_one_line(str(corrections.path))
+    return path if line is None else f"{path}, line {line:,}"
+
+
+def _details(report: RedriveReport, wanted: Wanted) -> Iterable[str]:
     if report.with_answers:
+        others = "; the others are dead letters again" if wanted.only_revalidate else ""
         yield (
             f"{report.with_answers:,} with stored answers: one that satisfies the schema is the "
-            "reply, without a call"
+            f"reply, without a call{others}"
         )
     if report.answers_cut:
         yield (
@@ -119,7 +146,12 @@ def _details(report: RedriveReport) -> Iterable[str]:
         yield f"what they cost so far: {dollars(report.cost_before)}{more}"
 
 
-def _estimate(estimate: Mapping[str, RouteEstimate], bound: CostBound | None) -> Iterable[str]:
+def _estimate(
+    estimate: Mapping[str, RouteEstimate], wanted: Wanted, bound: CostBound | None
+) -> Iterable[str]:
+    if wanted.only_revalidate:
+        yield "no call for any: what they may cost is nothing"
+        return
     prompts = sum(each.prompt_tokens for each in estimate.values())
     answers = sum(each.answer_tokens for each in estimate.values())
     unlimited = sum(each.unlimited for each in estimate.values())
@@ -133,6 +165,24 @@ def _estimate(estimate: Mapping[str, RouteEstimate], bound: CostBound | None) ->
         yield f"what that may cost: unknown ({bound.why})"
     else:
         yield f"what that may cost: at most {dollars(bound.pico)}, by the dearest lane of its route"
+
+
+def _next_steps(report: RedriveReport, wanted: Wanted) -> Iterable[str]:
+    """What is to be done, or looked at, from here on."""
+    chosen = wanted.chosen
+    if report.dry_run:
+        yield "nothing was published: the same command without --dry-run does it"
+        return
+    of_runs = [name for name in sorted(report.by_route) if is_run_name(name)]
+    for name in of_runs:
+        yield (
+            f"only a `tollway run` has workers for {on_one_line(name)}: give the command of that "
+            "run again, which brings them and waits for the answers"
+        )
+    if report.stopped and not report.canary_failed and len(of_runs) < len(report.by_route):
+        yield f"whether workers of its route are alive: {chosen.fleet_command('workers')}"
+    if report.redriven:
+        yield f"how each ends: {chosen.command('list', marked=True)}"
 
 
 def _show_skipped(skipped: Mapping[Skip, int], examples: Iterable[Skipped]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tollway_workers.cli.batch.out_file import real_path
+from tollway_workers.cli.shared.topic_scan import place_options
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import state_path
 
@@ -49,6 +50,11 @@ class RunOptions:
     def to_stdout(self) -> bool:
         """Whether the output lines go to stdout."""
         return str(self.out) == STANDARD_STREAM
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The options that name the same fleet to another command."""
+        return place_options(self.config, self.bootstrap_servers)
 
     def check(self) -> None:
         """Raise InputError for options that cannot go together."""

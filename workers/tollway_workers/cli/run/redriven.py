@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from tollway_schemas import SchemaError
-from tollway_schemas.codec import decode
-from tollway_schemas.mark import Fate, Mark
-from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
+from tollway.dead_letters.marks import MarkTable
+from tollway_schemas import Fate, LetterName
+from tollway_workers.kafka.read.log_reader import LogReader
+
+#: A letter is redriven whatever became of that job since.
+_REDRIVEN = frozenset({Fate.REDRIVEN, Fate.ANSWERED, Fate.FAILED})
 
 
 async def redriven_jobs(log: LogReader, topic: str, run: str) -> Mapping[str, int]:
@@ -15,23 +17,14 @@ async def redriven_jobs(log: LogReader, topic: str, run: str) -> Mapping[str, in
     """
     ends = await log.ends([topic])
     starts = await log.starts(ends, None)
-    marks: dict[bytes, Mark] = {}
+    marks, letters = MarkTable(), set[LetterName]()
     async for record in log.between(starts, ends):
-        note(marks, record, run)
+        mark = marks.take(record.key, record.value)
+        if mark is not None and mark.run == run and mark.fate is Fate.REDRIVEN:
+            letters.add(mark.letter)
     redriven: dict[str, int] = {}
-    for mark in marks.values():
-        name, generation = mark.letter.job_id, mark.next_generation or 0
-        redriven[name] = max(generation, redriven.get(name, 0))
+    for letter in letters:
+        if marks.fate_of(letter) in _REDRIVEN:
+            generation = max(marks.published(letter), redriven.get(letter.job_id, 0))
+            redriven[letter.job_id] = generation
     return redriven
-
-
-def note(marks: dict[bytes, Mark], record: LoggedRecord, run: str) -> None:
-    """Keep what stands last under a key of the run's: another mark or none takes its place."""
-    key = record.key or b""
-    marks.pop(key, None)
-    try:
-        mark = decode(Mark, record.value) if record.value else None
-    except SchemaError:
-        return
-    if mark is not None and mark.run == run and mark.fate is Fate.REDRIVEN:
-        marks[key] = mark

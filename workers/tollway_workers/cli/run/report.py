@@ -116,17 +116,12 @@ def _show_causes(screen: Screen, options: RunOptions, result: Result, before: st
         screen.tell(f"{cause.count:,} {cause.failure_class}{example}: {on_one_line(cause.message)}")
     if (rest := len(result.causes) - _MOST_CAUSES) > 0:
         screen.tell(f"and {rest:,} more kinds of failure")
-    fleet = []
-    if options.config is not None:
-        fleet += ["--config", str(options.config)]
-    if options.bootstrap_servers is not None:
-        fleet += ["--bootstrap-servers", options.bootstrap_servers]
     if any(cause.dead_letters for cause in result.causes):
-        command = ["tollway", "dead-letters", "groups", "--run", result.run_id, *fleet]
+        command = ["tollway", "dead-letters", "groups", "--run", result.run_id, *options.place]
         screen.tell(f"why, and what to do: {before}{shlex.join(command)}")
     called = next((cause.job_id for cause in result.causes if cause.job_id is not None), None)
     if called is not None:
-        command = ["tollway", "journal", called, *fleet]
+        command = ["tollway", "journal", called, *options.place]
         screen.tell(f"every call of one: {before}{shlex.join(command)}")
 
 

@@ -1,6 +1,7 @@
 """The rounds of a run: what has no ending yet, then, if asked for, what failed."""
 
 import asyncio
+import shlex
 
 from tollway_schemas import Priority
 from tollway_workers.app.run_topics import delete_finished
@@ -100,10 +101,12 @@ class Rounds:
             self._screen.tell("no line failed: there is nothing to ask again")
         if left := self._work.left_alone:
             lines = "1 line is" if left == 1 else f"{left:,} lines are"
+            of_run = ["--run", self._work.run, *self._options.place]
+            see = shlex.join(["tollway", "dead-letters", "list", *of_run])
+            take_back = shlex.join(["tollway", "dead-letters", "unmark", *of_run])
             self._screen.tell(
                 f"{lines} not asked again: the dead letter was discarded, or has lost its job; see "
-                f"`tollway dead-letters list --run {self._work.run}`, and `tollway dead-letters "
-                "unmark`, which takes a discard back"
+                f"`{see}`, and `{take_back}`, which takes a discard back"
             )
 
     async def _delete_topics(self) -> None:

@@ -69,6 +69,15 @@ def place_of(config: Path | None, servers: str | None, prefix: str | None) -> Pl
     return Place(kafka, fleet)
 
 
+def place_options(
+    config: Path | None, servers: str | None, prefix: str | None = None
+) -> tuple[str, ...]:
+    """The options that name the same fleet to another command."""
+    given = {"--config": config, "--bootstrap-servers": servers, "--prefix": prefix}
+    pairs = ((option, str(value)) for option, value in given.items() if value is not None)
+    return tuple(word for pair in pairs for word in pair)
+
+
 def kafka_of(config: Path | None, servers: str | None, prefix: str | None) -> KafkaSettings:
     """The Kafka of `place_of` alone."""
     return place_of(config, servers, prefix).kafka
@@ -87,9 +96,9 @@ class Scan:
 
 @asynccontextmanager
 async def scanning(
-    kafka: KafkaSettings, topic: str, *, since: float | None = None, key: bytes | None = None
+    kafka: KafkaSettings, topic: str, *, key: bytes | None = None
 ) -> AsyncIterator[Scan]:
-    """What the topic holds now, from `since` (seconds since 1970) on.
+    """What the topic holds now.
 
     With `key`, only the partition that Kafka's partitioner gives it. Raises ConfigError, or
     BrokerUnavailable, also where the topic is not there.
@@ -103,7 +112,7 @@ async def scanning(
         if key is not None:
             partition = partition_of(key, len(ends))
             ends = {(topic, partition): ends[topic, partition]}
-        starts = await reader.starts(ends, since)
+        starts = await reader.starts(ends, None)
         yield Scan(
             records=reader.between(starts, ends), count=_count(starts, ends), partition=partition
         )
