@@ -23,7 +23,7 @@ class MemoryAnswers:
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache`."""
         self.looks += 1
-        entry = self.entries.get(key)
+        entry = self.entries.get(key) if self.serves else None
         if entry is None or self.forgotten(entry) or entry.stale_until.timestamp() <= now:
             return None
         return Found(entry, entry.expires_at.timestamp() <= now)
