@@ -15,31 +15,27 @@ import os
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from math import inf
 from pathlib import Path
 from typing import cast
 
+import cache_cost
 import crowd
 import latency
 import memory
 import pieces
 from bare_loop import IN_FLIGHT, BareLoop
 from fast_server import EVENTS
-from processes import Feeder, LineProcess, broker, on_core
+from processes import broker, on_core
 from rich.console import Console
 from rich.table import Table
+from segments import ROUTE, Side, count, others, segment, settings_for
 
 from tollway_schemas.job import Priority
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app import event_loop
 from tollway_workers.app.process import WorkerApp, WorkerOptions
-from tollway_workers.config.shape.fleet import FleetSettings
-from tollway_workers.job.outcome import Completed, Outcome
-from tollway_workers.job.progress import JobProgress
 from tollway_workers.kafka import topic_admin as topics
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.telemetry.logs import configure_logs
@@ -50,70 +46,7 @@ from tollway_workers.topics.specs import TopicSpec, wanted_topics
 BOUND = 2.5
 #: The same where answers are streams.
 STREAM_BOUND = 3.0
-PARTS = ("ratio", "streams", "crowd", "latency", "memory", "pieces")
-ROUTE = "bench"
-
-
-@dataclass
-class Side:
-    """One of the two that are compared."""
-
-    name: str
-    topic: str
-    done: int = 0
-    wanted: int = 0
-    finished: asyncio.Event = field(default_factory=asyncio.Event)
-    #: Milliseconds of CPU per job, a value a segment.
-    costs: list[float] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
-
-    def on_done(self) -> None:
-        """One more reply is acknowledged."""
-        self.done += 1
-        if self.done >= self.wanted:
-            self.finished.set()
-
-    def figures(self) -> dict[str, object]:
-        """For bench.json."""
-        return {"jobs": self.done, "ms_a_job": self.costs, "jobs_a_second": self.rates}
-
-
-def settings_for(
-    bootstrap_servers: str, url: str, prefix: str, *, stream: bool = False
-) -> FleetSettings:
-    """A fleet of one lane with every feature on and nothing that binds but concurrency."""
-    return FleetSettings.model_validate(
-        {
-            "kafka": {
-                "bootstrap_servers": bootstrap_servers,
-                "prefix": prefix,
-                "partitions": 4,
-            },
-            "providers": {"bench": {"base_url": url, "price": {"input": "0.15", "output": "0.6"}}},
-            "lanes": {
-                "bench": {
-                    "provider": "bench",
-                    "model": "bench-1",
-                    "concurrency": IN_FLIGHT,
-                    "requests_per_minute": 60_000_000,
-                    "tokens_per_minute": 60_000_000_000,
-                    "stream": "always" if stream else "never",
-                }
-            },
-            "routes": {ROUTE: {"lanes": ["bench"], "journal": "full"}},
-        }
-    )
-
-
-async def segment(side: Side, feeder: Feeder, jobs: int) -> None:
-    """Feed `jobs` and wait until all are replied to; adds one value to the side's figures."""
-    side.finished.clear()
-    side.wanted = side.done + jobs
-    cpu, wall = time.process_time(), time.perf_counter()
-    await feeder.feed(side.topic, ROUTE, jobs)
-    await asyncio.wait_for(side.finished.wait(), 120)
-    side.costs.append((time.process_time() - cpu) / jobs * 1e3)
-    side.rates.append(jobs / (time.perf_counter() - wall))
+PARTS = ("ratio", "streams", "cache", "crowd", "latency", "memory", "pieces")
 
 
 async def compare(
@@ -153,28 +86,6 @@ async def compare(
             app.worker.drain()
             await asyncio.gather(working, looping, return_exceptions=True)
     return ours, bare
-
-
-@contextmanager
-def others(servers: str) -> Iterator[tuple[LineProcess, Feeder]]:
-    """Server and feeder, away from the processor that is measured."""
-    with on_core(first=False):
-        server, feeder = LineProcess("fast_server.py"), Feeder(servers)
-    with server, feeder:
-        yield server, feeder
-
-
-def count(app: WorkerApp, side: Side) -> None:
-    """Have the worker's events count what it has completed."""
-    events = app.metrics
-    original = events.job_ended
-
-    def job_ended(progress: JobProgress, outcome: Outcome) -> None:
-        original(progress, outcome)
-        assert isinstance(outcome, Completed), outcome
-        side.on_done()
-
-    events.job_ended = job_ended  # type: ignore[method-assign]  # the worker calls it through here
 
 
 def report(
@@ -237,6 +148,14 @@ class Bench:
         figures = report(self._console, *sides, of=of, bound=STREAM_BOUND)
         self.figures["streams"] = figures
         self._hold("streams", cast(float, figures["ratio"]), most=STREAM_BOUND)
+
+    def cache(self) -> None:
+        """What a route costs more that keeps answers, where none is given again."""
+        given = self._arguments
+        with on_core(first=True):
+            pairs = event_loop.run(cache_cost.compare(self._servers, given.rounds, given.jobs))
+        figures = self.figures["cache"] = cache_cost.report(self._console, pairs)
+        self._hold("a job on a route that caches, us more", figures["us"], most=cache_cost.BOUND)
 
     def crowd(self) -> None:
         """1,500 calls of a second in flight."""

@@ -1,7 +1,8 @@
 """Publishes benchmark jobs from a process of its own, so that its CPU is not counted.
 
 Reads lines `TOPIC ROUTE COUNT [FORM]` from stdin, publishes that many jobs, prints `fed`. The form
-is `job`, or `task`: taskiq's message with a job as its argument.
+is `job`; `question`, of which no two ask the same; or `task`, taskiq's message with a job as its
+argument.
 """
 
 import asyncio
@@ -73,7 +74,14 @@ def task(one: Job) -> bytes:
     return JSONSerializer().dumpb(message.model_dump(mode="json"))
 
 
-FORMS: dict[str, Callable[[Job], bytes]] = {"job": encode, "task": task}
+def question(one: Job) -> bytes:
+    """A job that asks what no other does."""
+    message = Message(role="user", content=f"{PROMPT}{one.id}")
+    request = one.request.model_copy(update={"messages": (message,)})
+    return encode(one.model_copy(update={"request": request}))
+
+
+FORMS: dict[str, Callable[[Job], bytes]] = {"job": encode, "question": question, "task": task}
 
 
 async def main(bootstrap_servers: str) -> None:

@@ -7,12 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from math import inf
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import httpx
 from budget_step import budget_step
 from fast_server import ANSWER, RESPONSE_HEADERS
 from feeder import job
+from looked_up import Looked
 from rich.console import Console
 from rich.table import Table
 
@@ -55,11 +58,14 @@ VISITS, ROUNDS, CALLS = 10, 50, 200
 #: A turn, a permit and its end, with the tokens counted.
 LIMITS = "permit and fairness"
 DECODE = "decode the job"
+#: On a route that caches: twice, when a job is read and right before its call.
+LOOKUP = "look for a known answer"
+#: A claim on three budgets, and what its call cost.
+BUDGETS = "three budgets"
 #: Most microseconds of a job that a step may take. Of decoding about 6 are reading; the rest came
 #: with what strangers may send: the numbers, depth and fields that would end or stall a worker are
 #: looked for before a job is one.
-BUDGETS = "three budgets"
-BOUNDS = {DECODE: 25.0, LIMITS: 15.0, BUDGETS: 10.0}
+BOUNDS = {DECODE: 25.0, LIMITS: 15.0, BUDGETS: 10.0, LOOKUP: 15.0}
 #: Jobs that wait while the cost of a permit is measured, and whose they are.
 WAITING, TENANTS = 1_000, 8
 #: The same, of ten tenants and of a million: how many were called before these are compared, and
@@ -268,7 +274,13 @@ class Backlog:
 
 def measure(console: Console) -> dict[str, float]:
     """Every step's figure."""
+    with TemporaryDirectory() as folder:
+        return _measure(console, Path(folder))
+
+
+def _measure(console: Console, folder: Path) -> dict[str, float]:
     sample = Sample()
+    looked = Looked(folder, fleet(), replace(sample.progress))
     few, each = Backlog(sample, tenants=10), Backlog(sample, tenants=inf)
     for _ in range(CALLED_BEFORE):
         each.next_tenant_s_call()
@@ -280,6 +292,7 @@ def measure(console: Console) -> dict[str, float]:
         FEW: few.next_tenant_s_call,
         EACH: each.next_tenant_s_call,
         BUDGETS: budget_step(sample.progress, sample.budgeted, sample.exchange.attempt),
+        LOOKUP: looked.both_times,
         "build the call": sample.build,
         "httpx's request and response": sample.messages,
         "parse the answer": sample.parse,
@@ -296,7 +309,8 @@ def measure(console: Console) -> dict[str, float]:
     for name, figure in figures.items():
         bound = f" (bound: {BOUNDS[name]:g})" if name in BOUNDS else ""
         table.add_row(name + bound, f"{figure:.1f}")
-    once = {name: figure for name, figure in figures.items() if name not in (FEW, EACH)}
+    apart = (FEW, EACH, LOOKUP)
+    once = {name: figure for name, figure in figures.items() if name not in apart}
     table.add_row("sum", f"{sum(once.values()):.1f}", style="bold")
     console.print(table)
     return figures

@@ -16,12 +16,14 @@ class MemoryAnswers:
         self.put_entries: list[CacheEntry] = []
         self.forgets: set[str | None] = set()
         self.looks = 0
+        #: Whether the copy has caught up.
+        self.serves = True
         self._late = late
 
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache`."""
         self.looks += 1
-        entry = self.entries.get(key)
+        entry = self.entries.get(key) if self.serves else None
         if entry is None or self.forgotten(entry) or entry.stale_until.timestamp() <= now:
             return None
         return Found(entry, entry.expires_at.timestamp() <= now)
@@ -33,11 +35,6 @@ class MemoryAnswers:
     def forgotten(self, entry: CacheEntry) -> bool:
         """See `AnswerCache`."""
         return not self.forgets.isdisjoint((entry.route, entry.tenant))
-
-    @property
-    def serves(self) -> bool:
-        """See `AnswerCache`."""
-        return True
 
     def put(self, entry: CacheEntry) -> None:
         """See `AnswerCache`."""

@@ -268,16 +268,9 @@ async def test_a_forgotten_answer_is_given_to_nobody() -> None:
     assert desk.calls == 3
 
 
-class CatchesUp(MemoryAnswers):
-    """Has not caught up: what it holds is not given yet."""
-
-    @property
-    def serves(self) -> bool:
-        return False
-
-
 async def test_what_a_worker_remembers_is_not_given_while_its_copy_has_not_caught_up() -> None:
-    desk = Desk(answers=CatchesUp(late=True))
+    desk = Desk(answers=MemoryAnswers(late=True))
+    desk.answers.serves = False
     async with desk.fleet:
         await desk.answer(job("a"), job("b"))
 

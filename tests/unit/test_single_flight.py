@@ -175,6 +175,22 @@ async def test_what_is_forgotten_while_it_is_called_is_told_to_nobody_else() -> 
     assert flight.answers.put_entries == []
 
 
+@pytest.mark.parametrize("gone", ["before", "meanwhile"])
+async def test_where_it_cannot_be_known_what_is_forgotten_nobody_is_told_what_another_was(
+    gone: str,
+) -> None:
+    flight = Flight()
+    flight.answers.serves = gone == "meanwhile"
+    async with flight.fleet as fleet:
+        await fleet.publish(job("a"), job("b"))
+        await fleet.until(lambda: flight.calls == 2 or flight.following == 1)
+        flight.answers.serves = False
+        await flight.land()
+
+    assert flight.calls == 2
+    assert {each.provenance for each in fleet.replies.values()} == {Provenance.LIVE}
+
+
 async def test_a_mended_answer_is_not_for_a_job_that_takes_nothing_mended() -> None:
     flight = Flight(completion('{"a": 1,}'))
     any_object = OutputSchema(json_schema={"type": "object"})

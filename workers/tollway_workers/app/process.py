@@ -14,7 +14,7 @@ from prometheus_client import disable_created_metrics
 
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.topics import TopicNames
-from tollway_workers.app.answer_cache import open_cache
+from tollway_workers.app.answer_cache import SharedCache, open_cache
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.contact import Contact, describe_lanes
 from tollway_workers.app.gauges import Gauges, Watched
@@ -186,6 +186,11 @@ class WorkerApp:
         if self._cache is not None:
             await self._cache.settle()
         return tasks
+
+    @property
+    def cache(self) -> SharedCache | None:
+        """Its part of the cache that all workers share, where a route caches."""
+        return self._cache
 
     def why_not_ready(self) -> str | None:
         """Why it is not ready, in one sentence; None where it is."""

@@ -40,6 +40,11 @@ class ExactCache:
         self._recent = RecentAnswers()
         self._scripted: dict[str, bool] = {}
 
+    @property
+    def serves(self) -> bool:
+        """Whether all that is forgotten is known here."""
+        return self._answers.serves
+
     def find(self, job: JobProgress) -> Completed | None:
         """The answer to the same question, while it is fresh."""
         return self._safely(self._fresh, job) if job.route.cache.exact else None

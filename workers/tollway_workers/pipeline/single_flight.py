@@ -41,7 +41,8 @@ class SingleFlight:
     def find(self, job: JobProgress) -> Following | None:
         """A job follows another that asks the same, if the answer could be one that it takes."""
         key = _key(job)
-        if key is None or not may_ask_cache(job):
+        # A worker whose copy is away does not hear what is forgotten meanwhile.
+        if key is None or not self._cache.serves or not may_ask_cache(job):
             return None
         flight = self._flights.get(key)
         if flight is None or flight.leader is job:
@@ -67,8 +68,10 @@ class SingleFlight:
         followers, outcome = self._landed(job), written.outcome
         if not followers:
             return
-        # Not by the cache: what is too large to be kept is given to those that wait for it.
-        entry = self._cache.entry_of(job, outcome) if isinstance(outcome, Completed) else None
+        entry = None
+        if isinstance(outcome, Completed) and self._cache.serves:
+            # Not by the cache: what is too large to be kept is given to those that wait for it.
+            entry = self._cache.entry_of(job, outcome)
         now = self._clock.now()
         for follower in followers:
             if entry is None or not suits(entry, follower, now):
