@@ -249,6 +249,14 @@ WHOLE: dict[str, Any] = {
     "letter": {"route": "r", "job_id": "1"},
     "fate": "redriven",
     "by": "me",
+    "budget": "b",
+    "window": "total",
+    "limit": 1,
+    "process": "p@1",
+    "granted": 0,
+    "settled": 0,
+    "why": "w",
+    "processes": 1,
 }
 
 
