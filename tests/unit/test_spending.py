@@ -274,11 +274,7 @@ def test_the_lowest_limit_of_all_who_are_here_holds() -> None:
     fleet.ledger.settle_down()
 
     assert isinstance(fleet.claim(poor, of()), Lack)
-    for _ in range(20):
-        found = fleet.claim(rich, of())
-        if isinstance(found, Lack):
-            break
-    assert isinstance(found, Lack)
+    found = next(each for _ in range(20) if isinstance(each := fleet.claim(rich, of()), Lack))
     assert "($0.001170 per total, but $0.000234 by another worker's configuration)" in found.said
 
 

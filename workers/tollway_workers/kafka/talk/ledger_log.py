@@ -25,6 +25,7 @@ from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import STOP_TIMEOUT, started, stopped
 from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.kafka.topic_admin import existing_topics
+from tollway_workers.ownership.partition import Partition
 from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
@@ -132,7 +133,7 @@ class LedgerLog:
         reader = self._reader = LogReader(self._client)
         await reader.start()
         partition = (self._topic, PARTITION)
-        ends = {partition: (await reader.ends([self._topic]))[partition]}
+        ends: dict[Partition, int] = {partition: (await reader.ends([self._topic]))[partition]}
         if self._next > ends[partition]:
             log.error(
                 "the ledger was deleted and made anew: what processes that are gone had spent is "
