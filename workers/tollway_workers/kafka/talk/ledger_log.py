@@ -207,6 +207,8 @@ class LedgerLog:
             if ticked and self._clock.monotonic() - told >= _CLOCK_EVERY:
                 told = self._clock.monotonic()
                 await self._say_present()
+                for key, value in self._spending.folded():
+                    await self._send(key, value)
             await self._write_due(everything=ticked)
             if ticked:
                 await self._look_why_silent()
