@@ -56,6 +56,7 @@ class Process:
 
     async def paid(self, cost: int = CLAIM) -> None:
         money = await eventually(lambda: each if isinstance(each := self.claim(), Money) else None)
+        assert money is not None
         usage = Usage(input_total=1, output_total=1)
         money.pay(attempt(usage=usage, cost=cost, billed=Billed.YES))
 

@@ -12,7 +12,8 @@ from samples import admission_of, job, lane, progress
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.lanes.state import LaneState
-from tollway_workers.pipeline.admit import Admission, Permit, Wait
+from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.unpaid import Wait
 from tollway_workers.providers.rate_headers import RateHeaders
 
 Logs = list[MutableMapping[str, Any]]

@@ -14,14 +14,15 @@ from tollway_schemas.job import Priority
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.endings import cancelled
-from tollway_workers.job.outcome import Outcome
+from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import TENANT_BYTES
-from tollway_workers.pipeline.admit import Admission, Permit, Wait
+from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.checks.deadline import has_a_deadline_ahead
 from tollway_workers.pipeline.dispatch import Dispatcher
 from tollway_workers.pipeline.lookup import FOLLOWS
 from tollway_workers.pipeline.queue import Fairness
+from tollway_workers.pipeline.unpaid import Wait
 
 
 @dataclass
@@ -392,7 +393,7 @@ def test_a_job_that_waits_for_a_reason_of_its_own_is_passed_over(
     desk = Desk(lane(concurrency=1))
     admit = Admission.admit
 
-    def without_money(admission: Admission, each: JobProgress) -> Permit | Wait | Outcome:
+    def without_money(admission: Admission, each: JobProgress) -> Permit | Wait | Decision:
         spent = each.job.id == "spent" and desk.clock.now() < NOW + 5.0
         return Wait(5.0, passed_over=True) if spent else admit(admission, each)
 

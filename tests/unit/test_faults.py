@@ -256,6 +256,14 @@ WHOLE: dict[str, Any] = {
     "read_at": NOW,
     "answered_at": NOW,
     "stale_until": NOW,
+    "budget": "b",
+    "window": "total",
+    "limit": 1,
+    "process": "p@1",
+    "granted": 0,
+    "settled": 0,
+    "why": "w",
+    "processes": 1,
 }
 
 

@@ -8,7 +8,8 @@ from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.state import LaneState
-from tollway_workers.pipeline.admit import Admission, Permit, Wait
+from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.unpaid import Wait
 
 F = FailureClass
 _NO = ProviderFailure(failure_class=F.TRANSIENT, message="no", status=500)

@@ -248,3 +248,24 @@ def test_the_names_of_workers_are_of_signs_that_kafka_takes_whatever_the_host_is
 
     with own_locks(plan, plan.settings, "cluster") as locks:
         assert re.fullmatch(r"b-ro---run-[0-9a-f]{8}", locks.name)
+
+
+def test_a_run_with_a_budget_needs_what_bounds_its_calls(tmp_path: Path) -> None:
+    config = tmp_path / "fleet.toml"
+    config.write_text(
+        '[providers.p]\nbase_url = "http://127.0.0.1/v1"\n'
+        '[lanes.l]\nprovider = "p"\nmodel = "m"\nconcurrency = 1\n[routes.r]\nlanes = ["l"]\n'
+    )
+
+    with pytest.raises(InputError, match=r"--budget: lanes\.l has no price"):
+        plan_fleet(RunOptions(source=Path("a"), out=Path("b"), config=config, budget=1.0), {})
+    with pytest.raises(InputError, match="--budget needs the prices"):
+        RunOptions(
+            source=Path("a"), out=Path("b"), base_url="http://x", model="m", rpm=1, budget=1.0
+        ).check()
+
+    simulated = plan_fleet(
+        RunOptions(source=Path("a"), out=Path("b"), simulate=True, budget=1.0), {}
+    )
+    (lane,) = simulated.settings.lanes.values()
+    assert lane.max_output_tokens == 4_096

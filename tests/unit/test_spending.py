@@ -274,11 +274,7 @@ def test_the_lowest_limit_of_all_who_are_here_holds() -> None:
     fleet.ledger.settle_down()
 
     assert isinstance(fleet.claim(poor, of()), Lack)
-    for _ in range(20):
-        found = fleet.claim(rich, of())
-        if isinstance(found, Lack):
-            break
-    assert isinstance(found, Lack)
+    found = next(each for _ in range(20) if isinstance(each := fleet.claim(rich, of()), Lack))
     assert "($0.001170 per total, but $0.000234 by another worker's configuration)" in found.said
 
 
@@ -324,6 +320,31 @@ def test_idle_processes_give_back_what_they_fetched_ahead() -> None:
     fleet.ledger.settle_down()
 
     assert [isinstance(fleet.claim(busy, of()), Money) for _ in range(2)] == [True, True]
+
+
+def test_a_window_that_turned_is_one_sum_whoever_folds_it_and_how_many() -> None:
+    fleet = Fleet(day={"usd": Decimal(1), "per": "day"})
+    one, two = fleet.process(), fleet.process()
+    fleet.paid(one, of(), 7)
+    fleet.paid(two, of(), 5)
+    fleet.ledger.settle_down()
+    assert one.folded() == []
+
+    fleet.clock._elapsed += 2 * 86_400.0
+    one.leave()
+    two.leave()
+    fleet.ledger.settle_down()
+    told = [one.folded(), two.folded()]
+    for key, value in (*told[0], *told[1]):
+        fleet.ledger.append(key, value)
+    late = fleet.process()
+
+    assert sorted(told[0], key=repr) == sorted(told[1], key=repr)
+    (view,) = late.ledger.pots.values()
+    assert view.total is not None
+    assert (view.total.settled, view.total.granted, view.total.processes) == (12, 12, 2)
+    assert not view.parts
+    assert late.folded() == []
 
 
 def spent(on_exceeded: Any, turns_in: float = float("inf")) -> Lack:

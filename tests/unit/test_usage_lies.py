@@ -23,7 +23,8 @@ from tollway_workers.job import envelopes as outgoing
 from tollway_workers.job.cost import cost_of, total
 from tollway_workers.job.envelopes import instant
 from tollway_workers.limits.quota import Quota, whole
-from tollway_workers.pipeline.admit import Admission, Permit, Wait
+from tollway_workers.pipeline.admit import Admission, Permit
+from tollway_workers.pipeline.unpaid import Wait
 from tollway_workers.providers.openai import response as openai_response
 from tollway_workers.providers.protocols import wire_format
 

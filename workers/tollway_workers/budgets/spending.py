@@ -15,6 +15,7 @@ from tollway_schemas.ledger import FOR_EVER, RUN_BUDGET, LedgerEntry, LedgerPres
 from tollway_schemas.usage import pico_usd
 from tollway_workers.budgets.claims import claim_of
 from tollway_workers.budgets.covers import Budget, Cover, run_of
+from tollway_workers.budgets.fold import fold
 from tollway_workers.budgets.lack import PENDING, Lack, Short, amount, dollars, spent_words
 from tollway_workers.budgets.ledger import Ledger, PotView
 from tollway_workers.budgets.purse import Purse
@@ -208,6 +209,11 @@ class Spending:
             elif purse.closed and not purse.held and (purse.left or not purse.number):
                 self._purses.pop((purse.pot, purse.process), None)
         return found
+
+    def folded(self) -> list[tuple[bytes, bytes | None]]:
+        """What becomes of windows that turned long ago, by key and value."""
+        bounds = self.time.at(self._clock.boottime())
+        return [] if bounds is None else fold(self.ledger, bounds[0])
 
     def touch(self, purse: Purse) -> None:
         """A purse may have something to say."""

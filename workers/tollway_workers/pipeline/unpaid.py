@@ -30,7 +30,7 @@ class Wait(NamedTuple):
 class Payer(Protocol):
     """Who knows what other lanes cost."""
 
-    def could_pay(self, job: JobProgress, lane: str) -> bool:
+    def could_pay(self, job: JobProgress, lane: str, /) -> bool:
         """Whether what is left would do for a call of the job on another lane."""
         ...
 

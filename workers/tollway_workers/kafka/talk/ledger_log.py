@@ -132,8 +132,8 @@ class LedgerLog:
             )
         reader = self._reader = LogReader(self._client)
         await reader.start()
-        partition: Partition = (self._topic, PARTITION)
-        ends = {partition: (await reader.ends([self._topic]))[partition]}
+        partition = (self._topic, PARTITION)
+        ends: dict[Partition, int] = {partition: (await reader.ends([self._topic]))[partition]}
         if self._next > ends[partition]:
             log.error(
                 "the ledger was deleted and made anew: what processes that are gone had spent is "
@@ -207,6 +207,8 @@ class LedgerLog:
             if ticked and self._clock.monotonic() - told >= _CLOCK_EVERY:
                 told = self._clock.monotonic()
                 await self._say_present()
+                for key, value in self._spending.folded():
+                    await self._send(key, value)
             await self._write_due(everything=ticked)
             if ticked:
                 await self._look_why_silent()
