@@ -40,20 +40,25 @@ def question(run: str) -> NewJob[Any]:
 
 
 async def looped(servers: str, provider_url: str) -> dict[str, Any]:
-    """Ask until the budget says no; then without a fleet, where nothing does."""
+    """Ask until the budget says no; and at the same time without a fleet, where nothing does."""
+    without = asyncio.to_thread(plain_loop, f"{provider_url}/s/{AGENT_SCRIPT}/v1")
+    await asyncio.gather(loop_with_budget(servers), without)
+    calls, of_script = calls_of(provider_url, AGENT), calls_of(provider_url, AGENT_SCRIPT)
+    return {
+        "calls": len(calls),
+        "usd": f"{sum((call.usd for call in calls), Decimal(0)):.6f}",
+        "script_usd": f"{sum((call.usd for call in of_script), Decimal(0)):.6f}",
+    }
+
+
+async def loop_with_budget(servers: str) -> None:
+    """The agent as it should be: it ends when its run has nothing left."""
     run = f"agent-{time.time():.0f}"
     async with JobProducer(KafkaConnection(servers)) as producer:
         jobs = (question(run) for _ in range(TURNS))
         async for reply in producer.map(jobs, window=_AT_ONCE):
             if is_stopped(reply):
-                break
-    await asyncio.to_thread(plain_loop, f"{provider_url}/s/{AGENT_SCRIPT}/v1")
-    with_budget, without = calls_of(provider_url, AGENT), calls_of(provider_url, AGENT_SCRIPT)
-    return {
-        "calls": len(with_budget),
-        "usd": f"{sum((call.usd for call in with_budget), Decimal(0)):.6f}",
-        "script_usd": f"{sum((call.usd for call in without), Decimal(0)):.6f}",
-    }
+                return
 
 
 def is_stopped(reply: Reply) -> bool:
