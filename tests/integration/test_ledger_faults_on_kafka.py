@@ -27,7 +27,8 @@ from tollway_workers.kafka.talk.ledger_log import LedgerLog
 
 pytestmark = pytest.mark.kafka
 
-LANE = lane(price=Price(input=Decimal(1), output=Decimal(1)), max_output_tokens=64)
+PRICE = Price(input=Decimal(1), output=Decimal(1), cache_write_5m=Decimal(1))
+LANE = lane(price=PRICE, max_output_tokens=64)
 CLAIM = 117 * 10**6
 POT = Pot("all", None, "total")
 COMPACTED = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}

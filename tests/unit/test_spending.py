@@ -23,7 +23,8 @@ from tollway_workers.job.outcome import Failed, Forwarded, StandIn
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.unpaid import Wait, without_money
 
-PRICE = Price(input=Decimal(1), output=Decimal(1))
+#: Whatever becomes of a token, it costs the same: a claim of money is one of tokens.
+PRICE = Price(input=Decimal(1), output=Decimal(1), cache_write_5m=Decimal(1))
 #: Of the request "hello": 53 tokens of prompt and 64 of answer.
 CLAIM = 117 * 10**6
 LANES = {name: lane(name, price=PRICE, max_output_tokens=64) for name in ("main", "other")}
