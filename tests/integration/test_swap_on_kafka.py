@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -65,10 +64,11 @@ _CALLED = {
 def _asked(number: int) -> tuple[dict[str, Any], OutputSchema | None]:
     """Text, a schema, tools and an image by turns; each after a conversation in another one."""
     said = {"role": "user", "content": f"Question {number} about order {number * 17}."}
-    rules: dict[str, Any] = {"type": "text", "text": _RULES}
-    if number % 3:
-        # For who has to be asked for that; elsewhere the same prompt, whose beginning is kept too.
-        rules["cache_control"] = {"type": "ephemeral", "ttl": "1h" if number % 3 == 1 else "5m"}
+    ttl = ("", "1h", "5m")[number % 3]
+    rules: dict[str, Any] = {"type": "text", "text": f"{_RULES}{ttl}"}
+    if ttl:
+        # For who has to be asked for that; others keep the beginnings of prompts by themselves.
+        rules["cache_control"] = {"type": "ephemeral", "ttl": ttl}
     system = {"role": "system", "content": [rules]}
     match number % 4:
         case 0:
@@ -134,8 +134,7 @@ def _lane(provider: str, model: str = "scripted") -> dict[str, Any]:
 
 
 def _options(**fields: Any) -> SimulatorOptions:
-    listed = {kind: Decimal(dollars) for kind, dollars in _DOLLARS.items()}
-    return SimulatorOptions(prices=(ListPrice(**listed),), **fields)
+    return SimulatorOptions(prices=(ListPrice.model_validate(_DOLLARS),), **fields)
 
 
 @pytest.mark.parametrize("protocol", _PROTOCOLS)
