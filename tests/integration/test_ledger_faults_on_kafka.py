@@ -22,7 +22,7 @@ from tollway_workers.budgets.lack import Lack, Short
 from tollway_workers.budgets.spending import Money, Spending
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.budget import BudgetSettings
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.kafka.talk.ledger_log import LedgerLog
 
 pytestmark = pytest.mark.kafka
