@@ -1,7 +1,7 @@
 """OpenAI's shape, whole: what its documentation shows, whole and cut anywhere, and live."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 import pytest
@@ -17,15 +17,12 @@ from openai_answers import (
 from samples import lane
 
 from tollway_schemas.failure import FailureClass
-from tollway_schemas.request import ChatRequest, Message, OutputSchema
+from tollway_schemas.request import ChatRequest, Message
 from tollway_workers.config.shape.provider import ProviderSettings
-from tollway_workers.errors import InvalidResult, ProviderError
-from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
+from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.protocols import wire_format
-from tollway_workers.providers.registry import ProviderRegistry
-from tollway_workers.validation.validator import ResultValidator
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="hi"),), max_output_tokens=100)
 #: Bytes of the pieces that a body comes in: through every character and every line end, and whole.
@@ -121,81 +118,3 @@ async def test_a_failure_has_its_class_in_whatever_envelope(
     answer: Answer, size: int, stream: Stream
 ) -> None:
     assert await _given(answer, size, stream) is answer.means
-
-
-# ------------------------------------------------------------------------------------------- live
-
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"a": {"type": "integer"}},
-    "required": ["a"],
-    "additionalProperties": False,
-}
-
-
-async def _live(stream: Stream, output: OutputSchema | None, **options: Any) -> Any:
-    """What is validated of the simulator's answer, or the class of its failure; and its books."""
-    validator = ResultValidator()
-    async with Simulator(SimulatorOptions(**options)) as simulator:
-        registry = ProviderRegistry({"p": ProviderSettings(base_url=simulator.base_url)})
-        provider = registry.open(lane(provider_name="p", model="m", stream=stream))
-        call = ProviderCall(
-            body=provider.build(REQUEST, output),
-            call_id="job/1/1",
-            timeout=10.0,
-            stream=provider.streams(REQUEST),
-        )
-        try:
-            completion = await provider.complete(call)
-            said: Any = await validator.validate(output, completion)
-            booked = simulator.calls[0]
-            usage = completion.usage
-            assert usage is not None
-            assert booked.stream == (stream == "always")
-            counted = (booked.prompt_tokens, booked.completion_tokens)
-            assert (usage.input_total, usage.output_total) == counted
-        except ProviderError as error:
-            said = error.failure.failure_class
-        except InvalidResult:
-            said = FailureClass.BAD_OUTPUT
-        finally:
-            await provider.aclose()
-    return said
-
-
-@pytest.mark.parametrize("stream", ["always", "never"])
-async def test_an_answer_of_the_simulator_is_whole_and_counted(stream: Stream) -> None:
-    answer = await _live(stream, None, answers={"job": "Hello \u2028 wörld"})
-    held = await _live(stream, OutputSchema(json_schema=_SCHEMA))
-
-    assert answer.text == "Hello \u2028 wörld"
-    assert isinstance(held.parsed["a"], int)
-
-
-@pytest.mark.parametrize("stream", ["always", "never"])
-@pytest.mark.parametrize(
-    ("kind", "failure_class"),
-    [
-        (FaultKind.REFUSAL, FailureClass.CONTENT_POLICY),
-        (FaultKind.TRUNCATED, FailureClass.TRUNCATED),
-        (FaultKind.EMPTY, FailureClass.TRANSIENT),
-        (FaultKind.BROKEN_JSON, FailureClass.BAD_OUTPUT),
-        (FaultKind.CUT, FailureClass.TRANSIENT),
-        (FaultKind.RESET, FailureClass.TRANSIENT),
-        (FaultKind.RATE_LIMIT, FailureClass.RATE_LIMIT),
-        (FaultKind.INSUFFICIENT_QUOTA, FailureClass.QUOTA_EXHAUSTED),
-        (FaultKind.UNAUTHORIZED, FailureClass.AUTH),
-        (FaultKind.MODEL_NOT_FOUND, FailureClass.MODEL_NOT_FOUND),
-        (FaultKind.CONTEXT_LENGTH, FailureClass.CONTEXT_LENGTH),
-        (FaultKind.SERVER_ERROR, FailureClass.TRANSIENT),
-        (FaultKind.HTML_ERROR, FailureClass.TRANSIENT),
-        (FaultKind.UNAVAILABLE, FailureClass.OVERLOADED),
-        (FaultKind.OVERLOADED, FailureClass.OVERLOADED),
-    ],
-)
-async def test_a_failure_of_the_simulator_has_its_class(
-    kind: FaultKind, failure_class: FailureClass, stream: Stream
-) -> None:
-    faults = (Fault(kind=kind),)
-
-    assert await _live(stream, OutputSchema(json_schema=_SCHEMA), faults=faults) is failure_class

@@ -11,6 +11,7 @@ from samples import admission_of, job, lane, progress
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
+from tollway_workers.config.shape.profiles import PROFILES, ProfileName
 from tollway_workers.lanes.state import LaneState
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.unpaid import Wait
@@ -127,6 +128,20 @@ def test_settling_owes_what_was_underestimated() -> None:
     permit.settle(Usage(input_total=50_000, output_total=5_000))
 
     assert wait_of(admission) is not None
+
+
+def test_prompt_tokens_from_a_cache_owe_nothing_where_the_provider_does_not_count_them() -> None:
+    """Anthropic's limit of prompt tokens leaves out what its cache is read for."""
+    waits = {}
+    names: tuple[ProfileName, ...] = ("anthropic", "openai")
+    for name in names:
+        limits = {"input_tokens_per_minute": 60_000, "burst": 1.0}
+        admission, _ = opened(**limits, token_rule="input", profile=PROFILES[name])
+        permit = permit_of(admission)
+        permit.settle(Usage(input_total=50_000, input_cached_read=49_990, output_total=5))
+        waits[name] = isinstance(admission.admit(progress()), Wait)
+
+    assert waits == {"anthropic": False, "openai": True}
 
 
 def test_an_answer_opens_what_a_failure_closed() -> None:
