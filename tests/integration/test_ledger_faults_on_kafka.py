@@ -22,12 +22,13 @@ from tollway_workers.budgets.lack import Lack, Short
 from tollway_workers.budgets.spending import Money, Spending
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.budget import BudgetSettings
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.kafka.talk.ledger_log import LedgerLog
 
 pytestmark = pytest.mark.kafka
 
-LANE = lane(price=Price(input=Decimal(1), output=Decimal(1)), max_output_tokens=64)
+PRICE = Price(input=Decimal(1), output=Decimal(1), cache_write_5m=Decimal(1))
+LANE = lane(price=PRICE, max_output_tokens=64)
 CLAIM = 117 * 10**6
 POT = Pot("all", None, "total")
 COMPACTED = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}

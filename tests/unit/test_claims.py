@@ -11,7 +11,7 @@ from samples import lane
 
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_workers.budgets.claims import bounded, claim_of, most_prompt_tokens
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.limits.estimate import prompt_tokens
 
 PRICE = Price(input=Decimal("0.15"), output=Decimal("0.60"), cached_input=Decimal("0.20"))

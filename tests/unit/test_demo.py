@@ -17,6 +17,7 @@ import pytest
 from examples.demo.__main__ import ACTS
 from examples.demo.act import Act, Ended
 from examples.demo.acts.dead_letters import DeadLetters
+from examples.demo.acts.looping_agent import LoopingAgent
 from examples.demo.acts.outage import (
     by_the_second,
     into_the_outage,
@@ -56,6 +57,9 @@ class Fleet:
 
     def serve_another(self) -> None:
         self.befell.append("another service")
+
+    def loop(self) -> None:
+        self.befell.append("an agent loops")
 
     def answers(self) -> dict[str, Any]:
         return {}
@@ -216,3 +220,22 @@ def test_each_signal_goes_to_the_worker_that_has_lived_longest(
 def test_a_demo_without_a_worker_to_signal_fails_in_one_sentence() -> None:
     with pytest.raises(SystemExit, match=r"^`tollway run` has no worker .* could be sent SIGKILL$"):
         signal_oldest_worker(os.getpid(), signal.SIGKILL)
+
+
+def test_the_agent_loops_once_and_beside_the_others() -> None:
+    fleet, act = Fleet(), LoopingAgent()
+
+    for answered in (0.0, 0.4, 0.6, 0.9):
+        act.meanwhile(fleet, answered)
+
+    assert fleet.befell == ["an agent loops"]
+
+
+def test_what_the_agent_was_billed_is_said_beside_the_bill_of_a_script() -> None:
+    counted = {"calls": 80, "usd": "0.000990", "script_usd": "0.0024"}
+
+    said = LoopingAgent().told(replace(ended(), loop=counted))
+
+    assert "stopped it after 80 calls and $0.000990 of its $0.0008" in said
+    assert said.endswith("a plain script that loops 120 times was billed $0.0024")
+    assert "had not come to its budget" in LoopingAgent().told(ended())

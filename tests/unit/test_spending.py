@@ -17,13 +17,14 @@ from tollway_schemas.usage import Usage
 from tollway_workers.budgets.lack import Lack, Short
 from tollway_workers.budgets.spending import Money, Spending
 from tollway_workers.config.shape.budget import BudgetSettings
-from tollway_workers.config.shape.provider import Price
+from tollway_workers.config.shape.price import Price
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.outcome import Failed, Forwarded, StandIn
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.unpaid import Wait, without_money
 
-PRICE = Price(input=Decimal(1), output=Decimal(1))
+#: Whatever becomes of a token, it costs the same: a claim of money is one of tokens.
+PRICE = Price(input=Decimal(1), output=Decimal(1), cache_write_5m=Decimal(1))
 #: Of the request "hello": 53 tokens of prompt and 64 of answer.
 CLAIM = 117 * 10**6
 LANES = {name: lane(name, price=PRICE, max_output_tokens=64) for name in ("main", "other")}

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from examples.demo.act import Act, Ended, Side
 from examples.demo.acts.dead_letters import DeadLetters
+from examples.demo.acts.looping_agent import LoopingAgent
 from examples.demo.acts.outage import Outage
 from examples.demo.acts.outcome import Outcome
 from examples.demo.acts.restarts import Restarts
@@ -39,6 +40,7 @@ ACTS: Sequence[Callable[[], Act]] = (
     Outage,
     Outcome,
     DeadLetters,
+    LoopingAgent,
 )
 GENERATOR = Path(__file__).parents[1] / "docstring_jobs.py"
 
@@ -70,6 +72,7 @@ def main() -> int:
                 began=began,
                 seconds=seconds[side.name],
                 service=side.service(),
+                loop=side.looped(),
             )
             for side in (tollway, scripts)
         ]

@@ -35,6 +35,10 @@ class Side(Protocol):
         """A service with jobs of its own comes, where there is a fleet that can serve it too."""
         ...
 
+    def loop(self) -> None:
+        """An agent begins that asks again and again, where there is a fleet that it can ask."""
+        ...
+
     def answers(self) -> dict[str, Any]:
         """What was delivered, by the job's own id."""
         ...
@@ -55,6 +59,8 @@ class Ended:
     seconds: float
     #: What the other service counted; empty where none was served.
     service: Mapping[str, Any] = field(default_factory=dict)
+    #: What the agent that loops counted; empty where none did, or it was not through.
+    loop: Mapping[str, Any] = field(default_factory=dict)
 
 
 def whole(figure: float) -> str:

@@ -19,6 +19,8 @@ FIRST, SECOND, SCRIPTS = "scripted", "scripted-too", "extract"
 SIDES = '["tollway", "scripts"]'
 #: The account and the model of the other service that the fleet serves.
 SERVICE, THIRD = "service", "scripted-three"
+#: The accounts of the agent that loops, through the fleet and without it, and its model.
+AGENT, AGENT_SCRIPT, FOURTH = "agent", "agent-script", "scripted-four"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,11 @@ from typing import Any
 import psutil
 
 from examples.demo.acts.dead_letters import ROUTE
+from examples.demo.acts.looping_agent import ROUTE as LOOP
 from examples.demo.provider import (
+    AGENT,
     FIRST,
+    FOURTH,
     LIMIT,
     SECOND,
     SERVICE,
@@ -63,6 +66,21 @@ model = "{THIRD}"
 concurrency = {CONCURRENCY}
 requests_per_minute = {LIMIT}
 
+[providers.agent]
+base_url = "{{agent_url}}"
+call_timeout = {CALL_TIMEOUT}
+price = {{{{ input = "0.15", output = "0.60" }}}}
+
+[lanes.fourth]
+provider = "agent"
+model = "{FOURTH}"
+concurrency = {CONCURRENCY}
+max_output_tokens = 64
+
+[routes.{LOOP}]
+lanes = ["fourth"]
+tenant = "agent"
+
 [routes.{ROUTE}]
 lanes = ["third"]
 reasks = 0
@@ -103,7 +121,14 @@ class Scripts:
     def serve_another(self) -> None:
         """Scripts serve nobody."""
 
+    def loop(self) -> None:
+        """The agent has its own script."""
+
     def service(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def looped(self) -> dict[str, Any]:
         """Nothing."""
         return {}
 
@@ -142,12 +167,13 @@ class TollwayRun:
     def __init__(self, jobs: Path, provider: Provider, folder: Path) -> None:
         self.out = folder / "results.jsonl"
         config = folder / "tollway.toml"
-        urls = {"base_url": self.name, "service_url": SERVICE}
+        urls = {"base_url": self.name, "service_url": SERVICE, "agent_url": AGENT}
         config.write_text(
             FLEET.format(**{name: provider.base_url(side) for name, side in urls.items()})
         )
         self._folder, self._provider_url = folder, provider.url
         self._service: subprocess.Popen[str] | None = None
+        self._agent: subprocess.Popen[str] | None = None
         files = [str(jobs), "-o", str(self.out), "--config", str(config), "--workers", "2"]
         self._process = subprocess.Popen([*tollway_command(), "run", *files])
 
@@ -165,23 +191,24 @@ class TollwayRun:
 
     def serve_another(self) -> None:
         """A process that publishes to the same Kafka."""
-        command = [sys.executable, "-m", "examples.demo.service", self._folder, self._provider_url]
-        with (self._folder / "service.log").open("ab") as log:
-            self._service = subprocess.Popen(
-                [str(word) for word in command], stdout=subprocess.PIPE, stderr=log, text=True
-            )
+        self._service = self._beside("service", str(self._folder), self._provider_url)
+
+    def loop(self) -> None:
+        """Another one, which never has enough."""
+        self._agent = self._beside("agent", self._provider_url)
 
     def service(self) -> dict[str, Any]:
         """What it counted; nothing if it was not through when the fleet ended."""
-        if self._service is None:
-            return {}
-        try:
-            said, _ = self._service.communicate(timeout=_LAST_WORDS)
-            counted: dict[str, Any] = json.loads(said)
-        except (subprocess.TimeoutExpired, ValueError):
-            end(self._service)
-            return {}
-        return counted
+        return last_words(self._service)
+
+    def looped(self) -> dict[str, Any]:
+        """The same of the agent."""
+        return last_words(self._agent)
+
+    def _beside(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", f"examples.demo.{name}", *arguments]
+        with (self._folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
 
     def stop(self) -> None:
         """End it, if it still goes on."""
@@ -209,3 +236,16 @@ def signal_oldest_worker(run: int, how: signal.Signals) -> None:
                 child.send_signal(how)
                 return
     sys.exit(f"`tollway run` has no worker that could be sent {how.name}")
+
+
+def last_words(process: "subprocess.Popen[str] | None") -> dict[str, Any]:
+    """What a process counted, which it says at its end."""
+    if process is None:
+        return {}
+    try:
+        said, _ = process.communicate(timeout=_LAST_WORDS)
+        counted: dict[str, Any] = json.loads(said)
+    except (subprocess.TimeoutExpired, ValueError):
+        end(process)
+        return {}
+    return counted

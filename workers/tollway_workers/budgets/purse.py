@@ -14,8 +14,9 @@ from tollway_workers.budgets.ledger import PotView, is_granted
 
 #: A block is this part of a budget, or one call where that is dearer.
 _BLOCK_PART = 1_000
-#: Blocks that are fetched at once, at most, and the part of what is left that they may be.
-_MOST_BLOCKS, _PART_OF_REST = 64, 8
+#: Blocks that are fetched at once, at most, and the part of what is left that they may be: what a
+#: process has spare when it is killed stays in doubt.
+_MOST_BLOCKS, _PART_OF_REST = 16, 8
 #: Seconds from when a claim is written to when it must have been read back: what others asked for
 #: before it is not compacted for far longer. Later it is void, whatever the log says.
 JUDGED_WITHIN = 30.0
@@ -51,6 +52,8 @@ class Purse:
     #: Since when calls find too little, although not all is spent; inf: they find enough.
     short_since: float = inf
     _blocks: int = 1
+    #: What the last call claimed.
+    _call: int = 0
     _asked_at: float = -inf
     _taken_at: float = -inf
     _granted_at: float = -inf
@@ -67,7 +70,7 @@ class Purse:
     @property
     def block(self) -> int:
         """What is fetched ahead at least."""
-        return max(1, self.limit // _BLOCK_PART)
+        return max(1, self.limit // _BLOCK_PART, self._call)
 
     def lacks(self, amount: int) -> bool:
         """Whether there is too little for a claim."""
@@ -75,12 +78,12 @@ class Purse:
 
     def want(self, amount: int) -> None:
         """A call needs so much, and there was too little."""
-        self.wanted = max(self.wanted, amount)
+        self.wanted, self._call = max(self.wanted, amount), amount
 
     def take(self, amount: int, now: float) -> None:
         """Claim so much, which there is."""
         self.held += amount
-        self._taken_at = now
+        self._call, self._taken_at = amount, now
         self.short_since = inf
 
     def settle(self, amount: int, cost: int) -> None:
@@ -101,6 +104,8 @@ class Purse:
             return
         in_time = now - self._asked_at <= JUDGED_WITHIN
         if in_time and not self.closed and is_granted(view, entry, self.limit):
+            if self.spare > self.block * self._blocks // 2:
+                self._blocks = max(1, self._blocks // 2)
             self.granted += self.asking
             # Who asked for it comes back for it before long: till then it is not idle.
             self._granted_at = now
@@ -140,8 +145,9 @@ class Purse:
         if need > left:
             # It would be refused: whoever gives something back is read before long.
             return 0
-        ahead = min(block, max(self.block, left // _PART_OF_REST))
-        return min(max(need, ahead), left) if left > 0 else 0
+        ahead = min(block, left // _PART_OF_REST)
+        # Less than a block ahead would be of no use to this process, and may be to another.
+        return max(need, ahead) if ahead >= self.block else need
 
     def _give_back(self, now: float) -> None:
         idle = now - max(self._taken_at, self._granted_at) > _IDLE

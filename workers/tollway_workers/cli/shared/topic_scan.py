@@ -96,9 +96,9 @@ class Scan:
 
 @asynccontextmanager
 async def scanning(
-    kafka: KafkaSettings, topic: str, *, key: bytes | None = None
+    kafka: KafkaSettings, topic: str, *, since: float | None = None, key: bytes | None = None
 ) -> AsyncIterator[Scan]:
-    """What the topic holds now.
+    """What the topic holds now, from `since` (seconds since 1970) on.
 
     With `key`, only the partition that Kafka's partitioner gives it. Raises ConfigError, or
     BrokerUnavailable, also where the topic is not there.
@@ -112,7 +112,7 @@ async def scanning(
         if key is not None:
             partition = partition_of(key, len(ends))
             ends = {(topic, partition): ends[topic, partition]}
-        starts = await reader.starts(ends, None)
+        starts = await reader.starts(ends, since)
         yield Scan(
             records=reader.between(starts, ends), count=_count(starts, ends), partition=partition
         )
