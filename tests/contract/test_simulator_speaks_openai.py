@@ -102,6 +102,11 @@ async def test_a_streamed_response_comes_to_what_the_plain_one_is(
 
     assert kinds[:2] == ["response.created", "response.in_progress"]
     assert kinds[-1] == f"response.{plain.status}"
+    opened = sorted(each.removesuffix(".added") for each in kinds if each.endswith(".added"))
+    # Whatever is opened is closed, and nothing else is.
+    assert opened == sorted(
+        each.removesuffix(".done") for each in kinds if each.endswith(("item.done", "part.done"))
+    )
     # Ids count the calls of a job.
     ids = {"id", "call_id", "parsed_arguments", "content"}
     unlike: Any = {"id": True, "created_at": True, "completed_at": True, "output": {"__all__": ids}}

@@ -67,9 +67,8 @@ def choose_tools(functions: tuple[Function, ...], choice: object) -> tuple[tuple
         return (), False
     if choice == "required":
         return tools, True
-    named = tuple(
-        tool for tool in tools if isinstance(choice, dict) and tool.name in choice.values()
-    )
+    name = choice.get("name") if isinstance(choice, dict) else None
+    named = tuple(tool for tool in tools if tool.name == name)
     if not named:
         raise BadRequest("Tool choice not found in 'tools' parameter.", param="tool_choice")
     return named[:1], True
