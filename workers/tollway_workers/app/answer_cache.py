@@ -76,7 +76,9 @@ class SharedCache:
 
     def put(self, entry: CacheEntry) -> None:
         """See `AnswerCache`."""
-        self._writer.put(entry, self._partition(entry.key.encode()))
+        value = self._writer.put(entry, self._partition(entry.key.encode()))
+        if value is not None:
+            self._copy.wrote(entry, value)
 
     @property
     def told(self) -> tuple[int, ...] | None:
