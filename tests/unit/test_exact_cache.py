@@ -291,6 +291,8 @@ async def test_a_simulators_answer_is_not_given_where_a_model_answers_now() -> N
 class Broken:
     """A cache that meets a bug in all it does."""
 
+    changes = 0
+
     def get(self, key: bytes, now: float) -> Found | None:
         raise RuntimeError("secret")
 

@@ -141,7 +141,8 @@ class Materialiser:
     State: `_store` (None where there is none to read from), `_serves`, `_reached` (what is in the
     copy, by partition), `_lag`, `_noted` (when `known_at` was last written), `_polled` (Kafka's
     last answer about each partition, and when it came, in monotonic seconds), `_own` answers that
-    will come back, and `_said`, the trouble that was logged last.
+    will come back, how many `_partitions` there are (0: unknown), `changes`, and `_said`, the
+    trouble that was logged last.
     """
 
     def __init__(
@@ -164,6 +165,9 @@ class Materialiser:
         self._reached: dict[int, Reach] = {}
         self._polled: dict[Partition, tuple[int | None, float]] = {}
         self._own = OwnAnswers()
+        self._partitions = 0
+        #: See `AnswerCache.changes`.
+        self.changes = 0
         self._lag = 0
         self._noted = 0.0
         self._said: str | None = None
@@ -189,7 +193,7 @@ class Materialiser:
     @property
     def partitions(self) -> int:
         """Partitions of the topic; 0 where it is unknown."""
-        return len(self._reached)
+        return self._partitions
 
     @property
     def told(self) -> tuple[int, ...] | None:
@@ -248,6 +252,8 @@ class Materialiser:
         topic = self._settings.topic
         origin = Origin(await self._cluster(), topic)
         ends = await reader.ends([topic])
+        # Known from here on, whatever becomes of the copy: answers are written all the same.
+        self._partitions = len(ends)
         starts = {at[1]: offset for at, offset in (await reader.starts(ends, None)).items()}
         self._close()
         store = self._store = await self._in_thread(self._open)
@@ -300,12 +306,14 @@ class Materialiser:
                 if each.offset >= self._reached[each.partition[1]].next
             ]
             await self._in_thread(store.apply, records, reached, now if complete else None)
+            self.changes += 1
             self._noted = now if complete else self._noted
         # Only now: who reads it relies on what is in the copy.
         self._reached = reached
         self._lag = sum(each or 0 for each in behind)
         if complete and not self._serves:
             self._serves, self._said = True, None
+            self.changes += 1
             self._settled.set()
             log.info("stored answers are served from the copy", answers=store.entries)
 

@@ -127,7 +127,7 @@ class ExactCache:
 
     def _known(self, job: JobProgress, key: bytes, now: float) -> Found | None:
         """What is kept under a job's key, if the job takes it."""
-        found = self._answers.get(key, now)
+        found = self._looked_up(job, key, now)
         if found is None or found.stale:
             found = self._newer(key, now) or found
         else:
@@ -138,6 +138,15 @@ class ExactCache:
         # A simulator stood, or stands, at the lane's address.
         same_kind = self._scripted.get(entry.lane, entry.scripted) == entry.scripted
         return found if same_kind else None
+
+    def _looked_up(self, job: JobProgress, key: bytes, now: float) -> Found | None:
+        """What all workers know. A job at the head of its queue is looked up again and again."""
+        changes = self._answers.changes
+        if job.missed_at == changes:
+            return None
+        found = self._answers.get(key, now)
+        job.missed_at = changes if found is None else None
+        return found
 
     def _newer(self, key: bytes, now: float) -> Found | None:
         """What is on its way to the topic."""

@@ -59,8 +59,7 @@ class CacheTopic(Protocol):
 class _Waiting(NamedTuple):
     key: bytes
     value: bytes
-    #: The partition that its worker read; by its key where that is unknown.
-    partition: int | None
+    partition: int
 
 
 class CacheWriter:
@@ -79,12 +78,13 @@ class CacheWriter:
         #: Answers that were not written.
         self.dropped = 0
 
-    def put(self, entry: CacheEntry, partition: int | None = None) -> bytes | None:
-        """Write it; the value of its record, None where it is dropped. Returns at once, raises
-        nothing.
+    def put(self, entry: CacheEntry, partition: int | None) -> bytes | None:
+        """Write it; the value of its record, None where it is dropped: also where its partition is
+        not known, as an answer has one place. Returns at once, raises nothing.
         """
         value = encode(entry)
-        if len(value) > self._most_bytes or self._bytes + len(value) > MOST_WAITING:
+        has_room = len(value) <= self._most_bytes and self._bytes + len(value) <= MOST_WAITING
+        if partition is None or not has_room:
             self.dropped += 1
             return None
         self._waiting.append(_Waiting(entry.key.encode(), value, partition))
