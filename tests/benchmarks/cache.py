@@ -39,7 +39,6 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka import topic_admin as topics
 from tollway_workers.kafka.connect import quieten_client_logs
-from tollway_workers.kafka.produce.partitioner import partition_of
 from tollway_workers.telemetry.logs import configure_logs
 from tollway_workers.topics.plan import TopicPlan
 from tollway_workers.topics.specs import wanted_topics
@@ -120,7 +119,7 @@ async def plant(servers: str, prefix: str, count: int) -> None:
     ) as producer:
         waiting: set[asyncio.Future[Any]] = set()
         for key, value in entries(count):
-            at = partition_of(key, PARTITIONS)
+            at = int(key[:8], 16) % PARTITIONS
             waiting.add(await producer.send(name, value, key, partition=at))
             if len(waiting) > 20_000:
                 await asyncio.gather(*waiting)

@@ -15,7 +15,7 @@ class MemoryAnswers:
         self.entries: dict[bytes, CacheEntry] = {}
         self.put_entries: list[CacheEntry] = []
         self.forgets: set[str | None] = set()
-        self.looks = 0
+        self.looks = self.changes = 0
         #: Whether the copy has caught up.
         self.serves = True
         self._late = late
@@ -45,5 +45,6 @@ class MemoryAnswers:
 
     def deliver(self) -> None:
         """Read back all that was put."""
+        self.changes += 1
         for entry in self.put_entries:
             self.entries[bytes.fromhex(entry.key)] = entry

@@ -15,6 +15,7 @@ from manual_clock import ManualClock
 from memory_cache_log import TOPIC, MemoryCacheTopic
 from samples import NOW
 
+from tollway_schemas.codec import decode, encode
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import NAME
 from tollway_workers.cache.materialise import CopySettings, Materialiser
@@ -298,3 +299,29 @@ def test_a_copy_is_read_on_only_where_nothing_can_have_been_missed(
     said = why_not(position, starts, ends, gap, longest_gap=60)
 
     assert (said is None) if why is None else (said is not None and why in said)
+
+
+async def test_what_this_worker_wrote_is_not_read_a_second_time_and_nothing_else_is_believed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes | None] = []
+
+    def noted(model: Any, value: bytes | None) -> Any:
+        read.append(value)
+        return decode(model, value)
+
+    monkeypatch.setattr("tollway_workers.cache.records.decode", noted)
+    own, other = cache_entry("own"), cache_entry("other")
+    changed = cache_entry("other", answer={"text": "what Kafka holds"})
+    async with bench.copy() as copy:
+        await eventually(lambda: copy.serves)
+        copy.wrote(own, encode(own))
+        copy.wrote(other, encode(other))
+
+        bench.topic.write(entry_record(own, 0), entry_record(changed, 1))
+        await eventually(lambda: has(copy, "own") and has(copy, "other"))
+
+        found = copy.get(cache_key("other"), NOW)
+        assert found is not None
+        assert found.entry.answer == changed.answer
+    assert read == [encode(changed)]

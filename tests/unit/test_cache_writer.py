@@ -67,7 +67,7 @@ class Stage:
 
         def dropped_three() -> bool:
             self.clock.advance(5)
-            self.writer.put(cache_entry("a"))
+            self.writer.put(cache_entry("a"), 0)
             return self.writer.dropped >= 3
 
         await eventually(dropped_three)
@@ -97,19 +97,19 @@ async def test_what_is_too_large_or_finds_no_room_is_dropped_and_counted() -> No
     writer = CacheWriter(NAME, Topic(), 100_000, ManualClock())
     large = cache_entry("a", answer={"text": "x" * 90_000})
 
-    writer.put(cache_entry("b", answer={"text": "x" * 100_001}))
+    writer.put(cache_entry("b", answer={"text": "x" * 100_001}), 0)
     assert writer.dropped == 1
 
     for _ in range(200):
-        writer.put(large)
+        writer.put(large, 0)
     assert writer.dropped > 100
 
 
 async def test_an_answer_that_the_topic_finds_too_large_is_dropped_alone(stage: Stage) -> None:
     stage.topic.most = 5_000
 
-    stage.writer.put(cache_entry("a", answer={"text": "x" * 10_000}))
-    stage.writer.put(cache_entry("b"))
+    stage.writer.put(cache_entry("a", answer={"text": "x" * 10_000}), 0)
+    stage.writer.put(cache_entry("b"), 0)
 
     await eventually(lambda: stage.topic.written)
     await eventually(lambda: stage.writer.dropped == 1)
@@ -124,7 +124,7 @@ async def test_a_kafka_that_takes_none_is_said_once_and_stops_nothing(stage: Sta
     with structlog.testing.capture_logs() as logs:
         await stage.fails(KafkaConnectionError())
         stage.topic.fails = None
-        stage.writer.put(cache_entry("b"))
+        stage.writer.put(cache_entry("b"), 0)
         await eventually(written)
 
     assert [line["log_level"] for line in logs] == ["warning"]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from manual_clock import ManualClock
 from memory_answers import MemoryAnswers
 from memory_fleet import MemoryFleet
 from samples import NOW, attempt, job, lane, progress
@@ -25,6 +26,8 @@ from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.outcome import Completed
 from tollway_workers.job.progress import Keyed
+from tollway_workers.pipeline.exact_cache import ExactCache
+from tollway_workers.pipeline.publish import Written
 
 TOO_LONG = ProviderFailure(failure_class=FailureClass.CONTEXT_LENGTH, message="no", status=400)
 REVOKED = ProviderFailure(failure_class=FailureClass.AUTH, message="no", status=401)
@@ -291,6 +294,8 @@ async def test_a_simulators_answer_is_not_given_where_a_model_answers_now() -> N
 class Broken:
     """A cache that meets a bug in all it does."""
 
+    changes = 0
+
     def get(self, key: bytes, now: float) -> Found | None:
         raise RuntimeError("secret")
 
@@ -315,6 +320,24 @@ async def test_whatever_is_wrong_with_the_cache_jobs_are_called() -> None:
 
     assert desk.calls == 2
     assert {each.status for each in fleet.replies.values()} == {"completed"}
+
+
+def test_a_job_in_line_is_looked_up_again_only_where_something_has_come() -> None:
+    answers, clock = MemoryAnswers(), ManualClock(NOW)
+    cache = ExactCache(answers, {"main": "a model"}, clock)
+    route = RouteSettings(lanes=("main",), cache=CacheSettings(exact=True))
+    waiting, first = progress(job("b"), route=route), progress(job("a"), route=route)
+
+    for _ in range(5):
+        assert cache.find(waiting) is None
+    assert answers.looks == 1
+
+    assert cache.find(first) is None
+    cache.learn(first, Written(Completed(Answer(text="17"), Provenance.LIVE, "main", "m"), None))
+    found = cache.find(waiting)
+
+    assert found is not None
+    assert found.provenance is Provenance.CACHED
 
 
 async def test_what_hits_save_is_counted() -> None:

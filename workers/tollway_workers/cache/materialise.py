@@ -17,6 +17,7 @@ import structlog
 from tollway_schemas.cache import CacheEntry
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
+from tollway_workers.cache.own import OwnAnswers
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord
 from tollway_workers.cache.store import CacheStore, Origin, Reach, reason
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 _AGAIN = 5.0
 #: Bytes of answers that one transaction takes in, or a few more.
 _AT_ONCE = 8 * 2**20
+#: Seconds for which answers are gathered.
+_GATHERED = 0.05
 #: Seconds between two notes of the time, while nothing comes.
 _NOTE = 10.0
 #: Seconds without an answer about a partition after which Kafka is asked what is wrong.
@@ -137,7 +140,8 @@ class Materialiser:
 
     State: `_store` (None where there is none to read from), `_serves`, `_reached` (what is in the
     copy, by partition), `_lag`, `_noted` (when `known_at` was last written), `_polled` (Kafka's
-    last answer about each partition, and when it came, in monotonic seconds), and `_said`, the
+    last answer about each partition, and when it came, in monotonic seconds), `_own` answers that
+    will come back, how many `_partitions` there are (0: unknown), `changes`, and `_said`, the
     trouble that was logged last.
     """
 
@@ -160,6 +164,10 @@ class Materialiser:
         self._settled = asyncio.Event()
         self._reached: dict[int, Reach] = {}
         self._polled: dict[Partition, tuple[int | None, float]] = {}
+        self._own = OwnAnswers()
+        self._partitions = 0
+        #: See `AnswerCache.changes`.
+        self.changes = 0
         self._lag = 0
         self._noted = 0.0
         self._said: str | None = None
@@ -173,6 +181,10 @@ class Materialiser:
         store = self._store
         return store is not None and store.hides(entry, partition, self.applied(partition))
 
+    def wrote(self, entry: CacheEntry, value: bytes) -> None:
+        """This worker has written it to the topic; that is the value of its record."""
+        self._own.add(entry, value)
+
     def applied(self, partition: int) -> int:
         """The offset before which everything of a partition is applied; 0 where that is unknown."""
         reach = self._reached.get(partition)
@@ -181,7 +193,7 @@ class Materialiser:
     @property
     def partitions(self) -> int:
         """Partitions of the topic; 0 where it is unknown."""
-        return len(self._reached)
+        return self._partitions
 
     @property
     def told(self) -> tuple[int, ...] | None:
@@ -228,6 +240,9 @@ class Materialiser:
             partitions = await self._continue(reader)
             while True:
                 await self._step(reader, partitions)
+                if self._serves:
+                    # What comes meanwhile is taken in together: alone each costs ten times as much.
+                    await asyncio.sleep(_GATHERED)
         finally:
             self._serves = False
             await reader.stop()
@@ -237,6 +252,8 @@ class Materialiser:
         topic = self._settings.topic
         origin = Origin(await self._cluster(), topic)
         ends = await reader.ends([topic])
+        # Known from here on, whatever becomes of the copy: answers are written all the same.
+        self._partitions = len(ends)
         starts = {at[1]: offset for at, offset in (await reader.starts(ends, None)).items()}
         self._close()
         store = self._store = await self._in_thread(self._open)
@@ -278,17 +295,25 @@ class Materialiser:
         now = self._clock.now()
         if reached != self._reached or (complete and now - self._noted >= _NOTE):
             records = [
-                CacheRecord(each.partition[1], each.offset, each.key, each.value)
+                CacheRecord(
+                    each.partition[1],
+                    each.offset,
+                    each.key,
+                    each.value,
+                    self._own.take(each.key, each.value),
+                )
                 for each in found
                 if each.offset >= self._reached[each.partition[1]].next
             ]
             await self._in_thread(store.apply, records, reached, now if complete else None)
+            self.changes += 1
             self._noted = now if complete else self._noted
         # Only now: who reads it relies on what is in the copy.
         self._reached = reached
         self._lag = sum(each or 0 for each in behind)
         if complete and not self._serves:
             self._serves, self._said = True, None
+            self.changes += 1
             self._settled.set()
             log.info("stored answers are served from the copy", answers=store.entries)
 

@@ -22,6 +22,11 @@ class AnswerCache(Protocol):
         """
         ...
 
+    @property
+    def changes(self) -> int:
+        """A number that differs once `get` may find what it did not find before."""
+        ...
+
     def seen(self, key: bytes) -> int:
         """The offset of the key's partition before which everything is applied here.
 
@@ -57,6 +62,11 @@ class NoCache:
         """Nothing."""
         del key, now
         return None
+
+    @property
+    def changes(self) -> int:
+        """There are none."""
+        return 0
 
     def seen(self, key: bytes) -> int:
         """Nothing was applied."""

@@ -14,6 +14,8 @@ class CacheRecord(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
+    #: What it holds, where this worker has written it itself: it need not be read again.
+    known: CacheEntry | None = None
 
 
 class TakenBack(NamedTuple):
@@ -27,6 +29,8 @@ def read(record: CacheRecord) -> CacheEntry | Forget | TakenBack | None:
 
     An answer under a key that is not its own would be given for another prompt: it is none.
     """
+    if record.known is not None:
+        return record.known
     if record.key is None:
         return None
     try:

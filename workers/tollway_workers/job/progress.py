@@ -95,6 +95,8 @@ class JobProgress:
     rule_asked: bool = False
     #: Where its answer would be kept; made when it is read, on routes that keep any.
     keyed: Keyed | None = None
+    #: What `AnswerCache.changes` was when its key was looked for in vain.
+    missed_at: int | None = None
     #: Whether an answer past its age was looked for while it could wait.
     stale_asked: bool = False
     _encoded: tuple[Attempt, bytes] | None = None

@@ -47,7 +47,9 @@ class ExactCache:
 
     def find(self, job: JobProgress) -> Completed | None:
         """The answer to the same question, while it is fresh."""
-        return self._safely(self._fresh, job) if job.route.cache.exact else None
+        if not job.route.cache.exact or self._is_unchanged(job):
+            return None
+        return self._safely(self._fresh, job)
 
     def find_stale(self, job: JobProgress) -> Completed | None:
         """The same of an answer whose time is up: for a job that nothing better answers."""
@@ -127,7 +129,7 @@ class ExactCache:
 
     def _known(self, job: JobProgress, key: bytes, now: float) -> Found | None:
         """What is kept under a job's key, if the job takes it."""
-        found = self._answers.get(key, now)
+        found = self._looked_up(job, key, now)
         if found is None or found.stale:
             found = self._newer(key, now) or found
         else:
@@ -138,6 +140,22 @@ class ExactCache:
         # A simulator stood, or stands, at the lane's address.
         same_kind = self._scripted.get(entry.lane, entry.scripted) == entry.scripted
         return found if same_kind else None
+
+    def _is_unchanged(self, job: JobProgress) -> bool:
+        """Whether nothing has come since it was looked for in vain: at the head of its queue it is
+        asked again and again.
+        """
+        if job.missed_at is None or job.keyed is None or job.keyed.key is None:
+            return False
+        is_same = job.missed_at == self._answers.changes
+        return is_same and self._recent.get(job.keyed.key) is None
+
+    def _looked_up(self, job: JobProgress, key: bytes, now: float) -> Found | None:
+        """What all workers know."""
+        changes = self._answers.changes
+        found = self._answers.get(key, now)
+        job.missed_at = changes if found is None else None
+        return found
 
     def _newer(self, key: bytes, now: float) -> Found | None:
         """What is on its way to the topic."""

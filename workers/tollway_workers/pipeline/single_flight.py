@@ -41,11 +41,11 @@ class SingleFlight:
     def find(self, job: JobProgress) -> Following | None:
         """A job follows another that asks the same, if the answer could be one that it takes."""
         key = _key(job)
-        # A worker whose copy is away does not hear what is forgotten meanwhile.
-        if key is None or not self._cache.serves or not may_ask_cache(job):
-            return None
-        flight = self._flights.get(key)
+        flight = None if key is None else self._flights.get(key)
         if flight is None or flight.leader is job:
+            return None
+        # A worker whose copy is away does not hear what is forgotten meanwhile.
+        if not self._cache.serves or not may_ask_cache(job):
             return None
         flight.followers[job] = None
         return FOLLOWS

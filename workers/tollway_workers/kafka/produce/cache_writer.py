@@ -59,8 +59,7 @@ class CacheTopic(Protocol):
 class _Waiting(NamedTuple):
     key: bytes
     value: bytes
-    #: The partition that its worker read; by its key where that is unknown.
-    partition: int | None
+    partition: int
 
 
 class CacheWriter:
@@ -79,15 +78,19 @@ class CacheWriter:
         #: Answers that were not written.
         self.dropped = 0
 
-    def put(self, entry: CacheEntry, partition: int | None = None) -> None:
-        """Write it, or drop it: returns at once, raises nothing."""
+    def put(self, entry: CacheEntry, partition: int | None) -> bytes | None:
+        """Write it; the value of its record, None where it is dropped: also where its partition is
+        not known, as an answer has one place. Returns at once, raises nothing.
+        """
         value = encode(entry)
-        if len(value) > self._most_bytes or self._bytes + len(value) > MOST_WAITING:
+        has_room = len(value) <= self._most_bytes and self._bytes + len(value) <= MOST_WAITING
+        if partition is None or not has_room:
             self.dropped += 1
-            return
+            return None
         self._waiting.append(_Waiting(entry.key.encode(), value, partition))
         self._bytes += len(value)
         self._woken.set()
+        return value
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -128,10 +131,11 @@ class CacheWriter:
 
     async def _write(self, some: list[_Waiting]) -> None:
         await self._topic.open()
-        on_its_way = []
+        on_its_way: dict[Awaitable[object], None] = {}
         for key, value, partition in some:
             record = OutgoingRecord(self._name, key, value, [], partition)
-            on_its_way.append(await self._topic.send(record, size_of(record)))
+            # One for each batch.
+            on_its_way[await self._topic.send(record, size_of(record))] = None
         for each in on_its_way:
             try:
                 await each

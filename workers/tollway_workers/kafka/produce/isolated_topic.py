@@ -51,9 +51,9 @@ class _Found:
 
 
 class Delivery:
-    """One record on its way to such a topic, to be awaited as a batch is.
+    """Records on their way to such a topic in one batch, to be awaited as that is.
 
-    Awaiting it raises TopicUnavailable or RecordTooLarge where the record never gets there.
+    Awaiting it raises TopicUnavailable or RecordTooLarge where they never get there.
     """
 
     __slots__ = ("_batch", "_topic")
@@ -61,6 +61,10 @@ class Delivery:
     def __init__(self, topic: "IsolatedTopic", batch: Batch) -> None:
         self._topic = topic
         self._batch = batch
+
+    def is_of(self, batch: Batch) -> bool:
+        """Whether it tells of that batch."""
+        return self._batch is batch
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._topic.written(self._batch).__await__()
@@ -89,6 +93,8 @@ class IsolatedTopic:
         self._ours_written = ours_written
         self._quiet = quiet
         self._producing: Producing | None = None
+        #: The last of each partition.
+        self._deliveries: dict[int, Delivery] = {}
         self._opening = asyncio.Lock()
         self._found: _Found | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -108,7 +114,11 @@ class IsolatedTopic:
         if partition is None or partition >= partitions:
             partition = partition_of(record.key, partitions)
         producing = await self._opened()
-        return Delivery(self, producing.batches.add((self._name, partition), record, size))
+        batch = producing.batches.add((self._name, partition), record, size)
+        delivery = self._deliveries.get(partition)
+        if delivery is None or not delivery.is_of(batch):
+            delivery = self._deliveries[partition] = Delivery(self, batch)
+        return delivery
 
     async def written(self, batch: Batch) -> object:
         """Return once a batch is written; after a long wait, check that the topic still exists."""
