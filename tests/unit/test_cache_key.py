@@ -241,7 +241,8 @@ def test_the_tenant_that_a_route_is_bound_to_is_believed_and_no_other() -> None:
 
 def _settings(**changed: Any) -> FleetSettings:
     provider = {"base_url": "http://127.0.0.1:1/v1", "call_timeout": 9.0, **changed}
-    lane = {"provider": "main", "model": provider.pop("model", "m"), "concurrency": 3}
+    own = {name: provider.pop(name) for name in ("model", "max_output_tokens") if name in provider}
+    lane = {"provider": "main", "model": "m", "concurrency": 3, **own}
     return FleetSettings.model_validate({"providers": {"main": provider}, "lanes": {"main": lane}})
 
 
@@ -253,6 +254,8 @@ def _settings(**changed: Any) -> FleetSettings:
         {"headers": {"x-version": "2"}},
         {"structured_output": "none"},
         {"profile": "groq"},
+        {"protocol": "responses"},
+        {"max_output_tokens": 100},
     ],
     ids=str,
 )
@@ -292,10 +295,16 @@ def test_what_a_job_does_not_hold_itself_is_never_kept(message: Fields) -> None:
     assert key_of(fields) is None
 
 
-@pytest.mark.parametrize("extra", ["web_search_options", "previous_response_id", "data_sources"])
-def test_an_answer_that_depends_on_the_world_is_never_kept(extra: str) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "extra"),
+    [
+        *(("openai", name) for name in ("web_search_options", "previous_response_id")),
+        *(("openai", "data_sources"), ("responses", "tools"), ("gemini", "cachedContent")),
+    ],
+)
+def test_an_answer_that_depends_on_the_world_is_never_kept(protocol: str, extra: str) -> None:
     fields = asked()
-    fields["request"]["extras"]["openai"][extra] = {}
+    fields["request"]["extras"].setdefault(protocol, {})[extra] = {}
 
     assert key_of(fields) is None
 

@@ -27,6 +27,8 @@ _ELSEWHERE = frozenset(
         *("web_search", "web_search_options", "search_parameters", "enable_search", "plugins"),
         *("data_sources", "dataSources", "files", "file_ids", "documents", "attachments"),
         *("mcp_servers", "container", "citations", "connectors", "lora_request"),
+        # Tools of a protocol's own are its server's: a search, code, a file store.
+        *("tools", "cachedContent", "cached_content"),
     )
 )
 
@@ -40,7 +42,7 @@ def lane_identity(name: str, settings: FleetSettings) -> str:
     profile = lane.profile
     said = (
         *(provider.protocol, provider.base_url.rstrip("/"), sorted(provider.headers.items())),
-        *(lane.model, lane.structured_output),
+        *(lane.model, lane.structured_output, lane.max_output_tokens),
         *(profile.developer_role, profile.json_object, profile.renamed),
     )
     return hashlib.blake2b(orjson.dumps(said), digest_size=16).hexdigest()
