@@ -241,7 +241,7 @@ def test_the_tenant_that_a_route_is_bound_to_is_believed_and_no_other() -> None:
 
 def _settings(**changed: Any) -> FleetSettings:
     provider = {"base_url": "http://127.0.0.1:1/v1", "call_timeout": 9.0, **changed}
-    own = {name: provider.pop(name) for name in ("model", "max_output_tokens") if name in provider}
+    own: Fields = {n: provider.pop(n) for n in ("model", "max_output_tokens") if n in provider}
     lane = {"provider": "main", "model": "m", "concurrency": 3, **own}
     return FleetSettings.model_validate({"providers": {"main": provider}, "lanes": {"main": lane}})
 
