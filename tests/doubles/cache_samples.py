@@ -10,6 +10,7 @@ from tollway_schemas.codec import encode
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.redrive import LetterName
 from tollway_schemas.reply import Answer
+from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.records import CacheRecord
 
 AT = datetime.fromtimestamp(NOW, UTC)
@@ -38,6 +39,24 @@ def cache_entry(name: str, **fields: object) -> CacheEntry:
         "stale_until": AT + 2 * HOUR,
     }
     return CacheEntry.model_validate({**given, **fields})
+
+
+def kept(entry: CacheEntry) -> Kept:
+    """The same as the worker has it that was answered."""
+    return Kept(
+        key=entry.key,
+        value=encode(entry),
+        size=len(encode(entry.answer)),
+        route=entry.route,
+        tenant=entry.tenant,
+        lane=entry.lane,
+        scripted=entry.scripted,
+        read_at=entry.read_at,
+        seen=entry.seen,
+        answered_at=entry.answered_at,
+        expires_at=entry.expires_at,
+        stale_until=entry.stale_until,
+    )
 
 
 def entry_record(entry: CacheEntry, offset: int, partition: int = 0) -> CacheRecord:

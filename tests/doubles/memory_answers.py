@@ -1,7 +1,8 @@
 """Known answers of several workers in memory: an `AnswerCache` that a test looks into."""
 
 from tollway_schemas.cache import CacheEntry
-from tollway_schemas.codec import decode, encode
+from tollway_workers.cache.forgotten import Spoken
+from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
 
 
@@ -32,14 +33,14 @@ class MemoryAnswers:
         """See `AnswerCache`."""
         return 7
 
-    def forgotten(self, entry: CacheEntry) -> bool:
+    def forgotten(self, entry: Spoken) -> bool:
         """See `AnswerCache`."""
         return not self.forgets.isdisjoint((entry.route, entry.tenant))
 
-    def put(self, entry: CacheEntry) -> None:
+    def put(self, kept: Kept) -> None:
         """See `AnswerCache`."""
         # As it travels: what cannot be written is noticed here.
-        self.put_entries.append(decode(CacheEntry, encode(entry)))
+        self.put_entries.append(kept.entry())
         if not self._late:
             self.deliver()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
-from cache_samples import cache_entry, cache_key, entry_record, forget_record
+from cache_samples import cache_entry, cache_key, entry_record, forget_record, kept
 from eventually import eventually
 from manual_clock import ManualClock
 from memory_cache_log import TOPIC, MemoryCacheTopic
@@ -315,8 +315,8 @@ async def test_what_this_worker_wrote_is_not_read_a_second_time_and_nothing_else
     changed = cache_entry("other", answer={"text": "what Kafka holds"})
     async with bench.copy() as copy:
         await eventually(lambda: copy.serves)
-        copy.wrote(own, encode(own))
-        copy.wrote(other, encode(other))
+        copy.wrote(kept(own))
+        copy.wrote(kept(other))
 
         bench.topic.write(entry_record(own, 0), entry_record(changed, 1))
         await eventually(lambda: has(copy, "own") and has(copy, "other"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 from aiokafka.errors import KafkaConnectionError
-from cache_samples import cache_entry
+from cache_samples import cache_entry, kept
 from eventually import eventually
 from manual_clock import ManualClock
 
@@ -67,7 +67,7 @@ class Stage:
 
         def dropped_three() -> bool:
             self.clock.advance(5)
-            self.writer.put(cache_entry("a"), 0)
+            self.writer.put(kept(cache_entry("a")), 0)
             return self.writer.dropped >= 3
 
         await eventually(dropped_three)
@@ -87,7 +87,7 @@ async def stage() -> AsyncIterator[Stage]:
 async def test_an_answer_is_written_under_its_key(stage: Stage) -> None:
     entry = cache_entry("a")
 
-    stage.writer.put(entry, 3)
+    stage.writer.put(kept(entry), 3)
 
     await eventually(lambda: stage.topic.written)
     assert stage.topic.written == [(entry.key.encode(), encode(entry), 3)]
@@ -95,9 +95,9 @@ async def test_an_answer_is_written_under_its_key(stage: Stage) -> None:
 
 async def test_what_is_too_large_or_finds_no_room_is_dropped_and_counted() -> None:
     writer = CacheWriter(NAME, Topic(), 100_000, ManualClock())
-    large = cache_entry("a", answer={"text": "x" * 90_000})
+    large = kept(cache_entry("a", answer={"text": "x" * 90_000}))
 
-    writer.put(cache_entry("b", answer={"text": "x" * 100_001}), 0)
+    writer.put(kept(cache_entry("b", answer={"text": "x" * 100_001})), 0)
     assert writer.dropped == 1
 
     for _ in range(200):
@@ -108,8 +108,8 @@ async def test_what_is_too_large_or_finds_no_room_is_dropped_and_counted() -> No
 async def test_an_answer_that_the_topic_finds_too_large_is_dropped_alone(stage: Stage) -> None:
     stage.topic.most = 5_000
 
-    stage.writer.put(cache_entry("a", answer={"text": "x" * 10_000}), 0)
-    stage.writer.put(cache_entry("b"), 0)
+    stage.writer.put(kept(cache_entry("a", answer={"text": "x" * 10_000})), 0)
+    stage.writer.put(kept(cache_entry("b")), 0)
 
     await eventually(lambda: stage.topic.written)
     await eventually(lambda: stage.writer.dropped == 1)
@@ -124,7 +124,7 @@ async def test_a_kafka_that_takes_none_is_said_once_and_stops_nothing(stage: Sta
     with structlog.testing.capture_logs() as logs:
         await stage.fails(KafkaConnectionError())
         stage.topic.fails = None
-        stage.writer.put(cache_entry("b"), 0)
+        stage.writer.put(kept(cache_entry("b")), 0)
         await eventually(written)
 
     assert [line["log_level"] for line in logs] == ["warning"]

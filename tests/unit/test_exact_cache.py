@@ -11,14 +11,16 @@ from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas.attempt import Attempt
 from tollway_schemas.cache import CacheEntry
-from tollway_schemas.codec import decode, encode
+from tollway_schemas.codec import encode
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.reply import Answer
 from tollway_schemas.request import ChatRequest, Message
 from tollway_schemas.usage import Usage
-from tollway_workers.cache.entry import entry_of, given
+from tollway_workers.cache.entry import given, kept_of
+from tollway_workers.cache.forgotten import Spoken
+from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.recent import MOST_BYTES, RecentAnswers
 from tollway_workers.config.shape.cache import CacheSettings
@@ -302,14 +304,14 @@ class Broken:
     def seen(self, key: bytes) -> int:
         return 0
 
-    def forgotten(self, entry: CacheEntry) -> bool:
+    def forgotten(self, entry: Spoken) -> bool:
         raise RuntimeError("secret")
 
     @property
     def serves(self) -> bool:
         return True
 
-    def put(self, entry: CacheEntry) -> None:
+    def put(self, kept: Kept) -> None:
         raise RuntimeError("secret")
 
 
@@ -352,7 +354,7 @@ async def test_what_hits_save_is_counted() -> None:
         assert counted("tollway_cache_saved_tokens_total", labels) == tokens
 
 
-def entry(**cache: Any) -> CacheEntry:
+def kept(**cache: Any) -> Kept:
     """What is kept of one answer."""
     calls: list[Attempt] = [attempt(usage=Usage(input_total=3), cost=5)]
     subject = progress(
@@ -361,16 +363,26 @@ def entry(**cache: Any) -> CacheEntry:
     )
     subject.attempts = calls
     subject.keyed = Keyed(bytes(range(255, 223, -1)), 7, NOW - 1.0)
-    answered = Completed(Answer(text="yes"), Provenance.LIVE, "main", "served", body=b'{"id": "x"}')
-    found = entry_of(subject, answered, NOW)
+    answered = Completed(Answer(text="yes"), Provenance.LIVE, "main", "served", body=b'{"id":"x"}')
+    found = kept_of(subject, answered, NOW)
     assert found is not None
     return found
 
 
-def test_an_entry_is_what_its_schema_says() -> None:
-    made = entry()
+def entry(**cache: Any) -> CacheEntry:
+    """The same as others read it."""
+    return kept(**cache).entry()
 
-    assert decode(CacheEntry, encode(made)) == made
+
+def test_an_entry_is_what_its_schema_says() -> None:
+    made, here = entry(), kept()
+
+    for name in ("key", "route", "tenant", "lane", "scripted", "read_at", "seen"):
+        assert getattr(made, name) == getattr(here, name), name
+    for name in ("answered_at", "expires_at", "stale_until"):
+        assert getattr(made, name) == getattr(here, name), name
+    assert here.size == len(encode(made.answer))
+    assert (made.provenance, made.lane, made.model) == (Provenance.LIVE, "main", "served")
     assert (made.source.job_id, made.source.tenant, made.tenant) == ("a", "acme", "acme")
     assert (made.usage, made.cost, made.seen) == (Usage(input_total=3), 5, 7)
     assert made.answer.body == {"id": "x"}
@@ -398,15 +410,15 @@ def test_the_providers_own_answer_stands_apart_so_that_a_reply_may_leave_it_out(
 
 
 def test_a_worker_remembers_no_more_than_it_may() -> None:
-    recent, made = RecentAnswers(), entry()
+    recent, made = RecentAnswers(), kept()
 
     for n in range(9):
-        recent.put(bytes([n]), made, MOST_BYTES // 4)
-    recent.put(b"x", made, 2 * MOST_BYTES)
+        recent.put(bytes([n]), made._replace(size=MOST_BYTES // 4))
+    recent.put(b"x", made._replace(size=2 * MOST_BYTES))
     assert (len(recent), recent.bytes) == (0, 0)
 
     for n in range(3):
-        recent.put(bytes([n]), made, MOST_BYTES // 2)
+        recent.put(bytes([n]), made._replace(size=MOST_BYTES // 2))
     assert recent.get(bytes([0])) is None
-    assert recent.get(bytes([2])) is made
+    assert recent.get(bytes([2])) == made._replace(size=MOST_BYTES // 2)
     assert (len(recent), recent.bytes) == (2, MOST_BYTES)

@@ -12,9 +12,10 @@ from typing import Any
 
 import structlog
 
-from tollway_schemas.cache import CacheEntry
 from tollway_schemas.topics import TopicNames
 from tollway_workers.cache.database import remove_unused
+from tollway_workers.cache.forgotten import Spoken
+from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.materialise import CopySettings, CopyState, Materialiser
 from tollway_workers.cache.ports import Found
 from tollway_workers.clock import Clock
@@ -68,7 +69,7 @@ class SharedCache:
         partition = self._partition(int.from_bytes(key[:4]))
         return 0 if partition is None else self._copy.applied(partition)
 
-    def forgotten(self, entry: CacheEntry) -> bool:
+    def forgotten(self, entry: Spoken) -> bool:
         """See `AnswerCache`."""
         partition = self._partition(int(entry.key[:8], 16))
         return partition is not None and self._copy.forgotten(entry, partition)
@@ -78,11 +79,10 @@ class SharedCache:
         """See `AnswerCache`."""
         return self._copy.serves
 
-    def put(self, entry: CacheEntry) -> None:
+    def put(self, kept: Kept) -> None:
         """See `AnswerCache`."""
-        value = self._writer.put(entry, self._partition(int(entry.key[:8], 16)))
-        if value is not None:
-            self._copy.wrote(entry, value)
+        if self._writer.put(kept, self._partition(int(kept.key[:8], 16))):
+            self._copy.wrote(kept)
 
     @property
     def told(self) -> tuple[int, ...] | None:

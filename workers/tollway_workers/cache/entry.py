@@ -8,10 +8,9 @@ from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.cache import CacheEntry
 from tollway_schemas.codec import encode
 from tollway_schemas.provenance import Provenance
-from tollway_schemas.redrive import LetterName
-from tollway_schemas.reply import Answer
+from tollway_workers.cache.kept import Kept
 from tollway_workers.job.accepted import accepted
-from tollway_workers.job.envelopes import instant
+from tollway_workers.job.envelopes import as_json, encoded_answer, instant
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
 
@@ -23,7 +22,7 @@ _OF_THE_FIRST = frozenset((Provenance.LIVE, Provenance.REASKED, Provenance.REPAI
 _MOST_TENANT, _MOST_MODEL = 256, 256
 
 
-def entry_of(job: JobProgress, outcome: Outcome, now: float) -> CacheEntry | None:
+def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
     """What others may be given of a job's answer; None where that is nothing. `now`: UTC seconds.
 
     Only a call of the route's first lane made it, and it was validated.
@@ -33,44 +32,41 @@ def entry_of(job: JobProgress, outcome: Outcome, now: float) -> CacheEntry | Non
         return None
     if not isinstance(outcome, Completed) or not _is_of_the_first_lane(job, outcome):
         return None
-    answer = _whole(outcome)
-    if answer is None or len(job.tenant or "") > _MOST_TENANT:
+    if (outcome.body and not outcome.whole) or len(job.tenant or "") > _MOST_TENANT:
         return None
-    about, cache = job.job, job.route.cache
-    answered = instant(now)
+    cache = job.route.cache
+    answered, read = instant(now), instant(keyed.read_at)
     # By the key: what came together does not expire together, here as in every other worker.
     lives = cache.ttl * (1.0 - _JITTER * keyed.key[0] / 255.0)
     expires = answered + timedelta(seconds=lives)
+    stale_until = expires + timedelta(seconds=cache.stale_for)
     tenant = None if cache.scope == "shared" else job.tenant
-    last = job.attempts[-1] if job.attempts else None
-    source = {
-        **{"route": about.route, "tenant": tenant},
-        **{"job_id": about.id, "generation": about.generation},
+    key, answer = keyed.key.hex(), encoded_answer(outcome)
+    said: dict[str, object] = {
+        "version": SCHEMA_VERSION,
+        "key": key,
+        "tenant": tenant,
+        "answer": orjson.Fragment(answer),
+        "read_at": read,
+        "seen": keyed.seen,
+        "answered_at": answered,
+        "expires_at": expires,
+        "stale_until": stale_until,
     }
-    return CacheEntry.trusted(
-        version=SCHEMA_VERSION,
-        key=keyed.key.hex(),
-        route=about.route,
+    return Kept(
+        key=key,
+        value=as_json(said | _about(job, outcome, tenant)),
+        size=len(answer),
+        route=job.job.route,
         tenant=tenant,
-        answer=answer,
-        provenance=outcome.provenance,
         lane=outcome.lane,
-        model=outcome.model and outcome.model[:_MOST_MODEL],
         scripted=outcome.scripted,
-        usage=last and last.usage,
-        cost=last and last.cost,
-        source=LetterName.trusted(**source),
-        read_at=instant(keyed.read_at),
+        read_at=read,
         seen=keyed.seen,
         answered_at=answered,
         expires_at=expires,
-        stale_until=expires + timedelta(seconds=cache.stale_for),
+        stale_until=stale_until,
     )
-
-
-def size_of(entry: CacheEntry) -> int:
-    """Bytes of its answer."""
-    return len(encode(entry.answer))
 
 
 def suits(entry: CacheEntry, job: JobProgress, now: float) -> bool:
@@ -114,10 +110,18 @@ def _is_of_the_first_lane(job: JobProgress, outcome: Completed) -> bool:
     return called and outcome.lane == job.route.lanes[0]
 
 
-def _whole(outcome: Completed) -> Answer | None:
-    """The answer with all that its reply had; None where that is not all there was."""
-    if not outcome.body:
-        return outcome.answer
-    if not outcome.whole:
-        return None
-    return outcome.answer.model_copy(update={"body": orjson.loads(outcome.body)})
+def _about(job: JobProgress, outcome: Completed, tenant: str | None) -> dict[str, object]:
+    """Where the answer is from, and what it took as far as that is known."""
+    about, last = job.job, job.attempts[-1] if job.attempts else None
+    source = {"route": about.route, "job_id": about.id, "generation": about.generation}
+    usage, cost = (None, None) if last is None else (last.usage, last.cost)
+    return {
+        "route": about.route,
+        "provenance": outcome.provenance,
+        "lane": outcome.lane,
+        "model": outcome.model and outcome.model[:_MOST_MODEL],
+        "scripted": outcome.scripted,
+        "usage": usage and orjson.Fragment(encode(usage)),
+        "cost": None if cost is None else str(cost),
+        "source": source if tenant is None else source | {"tenant": tenant},
+    }

@@ -3,11 +3,29 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
+from typing import Protocol
 
-from tollway_schemas.cache import CacheEntry, Forget
+from tollway_schemas.cache import Forget
 
 _Scope = tuple[str | None, str | None, str | None]
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Spoken(Protocol):
+    """An answer, as far as a mark may speak of it: a `CacheEntry`, or what becomes one."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def tenant(self) -> str | None: ...
+    @property
+    def read_at(self) -> datetime: ...
+    @property
+    def seen(self) -> int: ...
+    @property
+    def answered_at(self) -> datetime: ...
 
 
 @dataclass(slots=True)
@@ -37,7 +55,7 @@ class Forgotten:
         else:
             said.offset, said.at = max(said.offset, offset), max(said.at, mark.at)
 
-    def hides(self, entry: CacheEntry, partition: int, offset: int) -> bool:
+    def hides(self, entry: Spoken, partition: int, offset: int) -> bool:
         """Whether a mark speaks of an answer that stands there (see `Forget.speaks_of`)."""
         if not self._said:
             return False
@@ -52,7 +70,7 @@ class Forgotten:
         return len(self._said)
 
 
-def _hides(said: _Said, entry: CacheEntry, offset: int) -> bool:
+def _hides(said: _Said, entry: Spoken, offset: int) -> bool:
     if entry.answered_at < said.before:
         return True
     return said.offset >= 0 and (

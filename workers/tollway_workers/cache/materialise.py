@@ -14,9 +14,10 @@ from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 import structlog
 
-from tollway_schemas.cache import CacheEntry
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
+from tollway_workers.cache.forgotten import Spoken
+from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.own import OwnAnswers
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord
@@ -176,14 +177,14 @@ class Materialiser:
         """See `AnswerCache.get`."""
         return self._store.get(key, now) if self._serves and self._store is not None else None
 
-    def forgotten(self, entry: CacheEntry, partition: int) -> bool:
+    def forgotten(self, entry: Spoken, partition: int) -> bool:
         """See `AnswerCache.forgotten`: it will stand behind all that is applied."""
         store = self._store
         return store is not None and store.hides(entry, partition, self.applied(partition))
 
-    def wrote(self, entry: CacheEntry, value: bytes) -> None:
-        """This worker has written it to the topic; that is the value of its record."""
-        self._own.add(entry, value)
+    def wrote(self, kept: Kept) -> None:
+        """This worker has written it to the topic."""
+        self._own.add(kept)
 
     def applied(self, partition: int) -> int:
         """The offset before which everything of a partition is applied; 0 where that is unknown."""

@@ -3,6 +3,8 @@
 from typing import NamedTuple, Protocol
 
 from tollway_schemas.cache import CacheEntry
+from tollway_workers.cache.forgotten import Spoken
+from tollway_workers.cache.kept import Kept
 
 
 class Found(NamedTuple):
@@ -35,7 +37,7 @@ class AnswerCache(Protocol):
         """
         ...
 
-    def forgotten(self, entry: CacheEntry) -> bool:
+    def forgotten(self, entry: Spoken) -> bool:
         """Whether a mark that was applied here speaks of an answer that was not read back yet; no
         where none is known.
         """
@@ -48,7 +50,7 @@ class AnswerCache(Protocol):
         """
         ...
 
-    def put(self, entry: CacheEntry) -> None:
+    def put(self, kept: Kept) -> None:
         """Publish an answer, for this worker and all others; dropped where that is not possible
         at once. It is found here once it was read back from its topic.
         """
@@ -73,7 +75,7 @@ class NoCache:
         del key
         return 0
 
-    def forgotten(self, entry: CacheEntry) -> bool:
+    def forgotten(self, entry: Spoken) -> bool:
         """No mark is known."""
         del entry
         return False
@@ -83,6 +85,6 @@ class NoCache:
         """It never does."""
         return False
 
-    def put(self, entry: CacheEntry) -> None:
+    def put(self, kept: Kept) -> None:
         """Dropped."""
-        del entry
+        del kept

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from tollway_schemas.cache import CacheEntry, Forget, is_mark
 from tollway_schemas.codec import decode
 from tollway_schemas.errors import SchemaError
+from tollway_workers.cache.kept import Kept
 
 
 class CacheRecord(NamedTuple):
@@ -15,7 +16,7 @@ class CacheRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     #: What it holds, where this worker has written it itself: it need not be read again.
-    known: CacheEntry | None = None
+    known: Kept | None = None
 
 
 class TakenBack(NamedTuple):
@@ -24,7 +25,7 @@ class TakenBack(NamedTuple):
     key: bytes
 
 
-def read(record: CacheRecord) -> CacheEntry | Forget | TakenBack | None:
+def read(record: CacheRecord) -> CacheEntry | Kept | Forget | TakenBack | None:
     """What a record says; None where it is none of ours: then it changes nothing.
 
     An answer under a key that is not its own would be given for another prompt: it is none.

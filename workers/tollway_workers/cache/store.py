@@ -11,7 +11,8 @@ from tollway_schemas.cache import CacheEntry, Forget
 from tollway_schemas.codec import decode
 from tollway_schemas.errors import SchemaError
 from tollway_workers.cache.database import Connections
-from tollway_workers.cache.forgotten import Forgotten
+from tollway_workers.cache.forgotten import Forgotten, Spoken
+from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord, TakenBack, read
 
@@ -108,7 +109,7 @@ class CacheStore:
             return None
         return Found(entry, stale=entry.expires_at.timestamp() <= now)
 
-    def hides(self, entry: CacheEntry, partition: int, offset: int) -> bool:
+    def hides(self, entry: Spoken, partition: int, offset: int) -> bool:
         """Whether a mark that was taken in speaks of an answer that would stand there."""
         return self._forgotten.hides(entry, partition, offset)
 
@@ -273,7 +274,7 @@ def reason(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", None) or type(error).__name__
 
 
-def _row(key: bytes, entry: CacheEntry, record: CacheRecord) -> _Row:
+def _row(key: bytes, entry: CacheEntry | Kept, record: CacheRecord) -> _Row:
     value = record.value or b""
     return _Row(
         key,

@@ -111,7 +111,7 @@ def reply(
     }
     if isinstance(ending, Completed):
         fields["status"] = "completed"
-        fields["answer"] = orjson.Fragment(_answer(ending))
+        fields["answer"] = orjson.Fragment(encoded_answer(ending))
         fields["provenance"] = ending.provenance
         fields["scripted"] = ending.scripted
         fields["model"] = ending.model
@@ -126,7 +126,7 @@ def reply(
         fields["status"] = "cancelled" if cancelled else "failed"
         fields["failure"] = orjson.Fragment(encode(ending))
         fields["dead_letter"] = dead
-    return _encoded(fields)
+    return as_json(fields)
 
 
 def token_of(job: Job) -> str:
@@ -172,7 +172,7 @@ def journal_record(
                 encoded = _body(body, int(room * part), is_json=is_json)
                 fields[name] = orjson.Fragment(encoded)
                 room -= len(encoded)
-    return _encoded(fields)
+    return as_json(fields)
 
 
 def journal_answer(
@@ -191,7 +191,7 @@ def journal_answer(
         fields["response"] = orjson.Fragment(
             _body(text.encode(), most_bytes - _MARGIN, is_json=False)
         )
-    return _encoded(fields)
+    return as_json(fields)
 
 
 def dead_letter(
@@ -254,6 +254,22 @@ def instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def encoded_answer(ending: Completed) -> bytes:
+    """The answer, and beside it the provider's own as it is, or what stands for it."""
+    body = ending.body
+    if not body:
+        return encode(ending.answer)
+    if ending.whole:
+        return b'%b,"body":%b}' % (encode(ending.answer)[:-1], body)
+    stored = elsewhere(body, _HEAD_OF_BODY)
+    return encode(ending.answer.model_copy(update={"body_elsewhere": stored}))
+
+
+def as_json(fields: dict[str, object]) -> bytes:
+    """The record as JSON; what is None is left out."""
+    return orjson.dumps({name: value for name, value in fields.items() if value is not None})
+
+
 def _journaled(progress: JobProgress, worker: str) -> dict[str, object]:
     """What every journal record says of its job."""
     job = progress.job
@@ -267,17 +283,6 @@ def _journaled(progress: JobProgress, worker: str) -> dict[str, object]:
         "worker": worker,
         "waited": progress.waited,
     }
-
-
-def _answer(ending: Completed) -> bytes:
-    """The answer, and beside it the provider's own as it is, or what stands for it."""
-    body = ending.body
-    if not body:
-        return encode(ending.answer)
-    if ending.whole:
-        return b'%b,"body":%b}' % (encode(ending.answer)[:-1], body)
-    stored = elsewhere(body, _HEAD_OF_BODY)
-    return encode(ending.answer.model_copy(update={"body_elsewhere": stored}))
 
 
 def _calls_of(answer: Answer) -> str:
@@ -309,8 +314,3 @@ def _is_json(value: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return not is_too_deep(value)
-
-
-def _encoded(fields: dict[str, object]) -> bytes:
-    """The record as JSON; what is None is left out."""
-    return orjson.dumps({name: value for name, value in fields.items() if value is not None})

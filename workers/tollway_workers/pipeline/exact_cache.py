@@ -6,7 +6,8 @@ import structlog
 
 from tollway_schemas.cache import CacheEntry
 from tollway_schemas.provenance import Provenance
-from tollway_workers.cache.entry import entry_of, given, size_of, suits
+from tollway_workers.cache.entry import given, kept_of, suits
+from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.key import cache_key
 from tollway_workers.cache.ports import AnswerCache, Found
 from tollway_workers.cache.recent import RecentAnswers
@@ -60,11 +61,10 @@ class ExactCache:
         outcome = written.outcome
         if job.keyed is None or not isinstance(outcome, Completed):
             return
-        entry = self.entry_of(job, outcome)
-        if entry is None:
-            return
         try:
-            self._remember(job, entry)
+            kept = self._kept(job, outcome)
+            if kept is not None:
+                self._remember(job, kept)
         except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
             _said(_NOT_REMEMBERED, job, error)
 
@@ -76,18 +76,21 @@ class ExactCache:
         forgotten while it was on its way.
         """
         try:
-            entry = entry_of(job, outcome, self._clock.now())
-            return None if entry is None or self._answers.forgotten(entry) else entry
+            kept = self._kept(job, outcome)
+            return kept and kept.entry()
         except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
             _said(_NOT_REMEMBERED, job, error)
             return None
 
-    def _remember(self, job: JobProgress, entry: CacheEntry) -> None:
-        self._scripted[entry.lane] = entry.scripted
-        size = size_of(entry)
-        if size <= job.route.cache.max_answer_kib * _BYTES_PER_KIB:
-            self._recent.put(bytes.fromhex(entry.key), entry, size)
-            self._answers.put(entry)
+    def _kept(self, job: JobProgress, outcome: Completed) -> Kept | None:
+        kept = kept_of(job, outcome, self._clock.now())
+        return None if kept is None or self._answers.forgotten(kept) else kept
+
+    def _remember(self, job: JobProgress, kept: Kept) -> None:
+        self._scripted[kept.lane] = kept.scripted
+        if kept.size <= job.route.cache.max_answer_kib * _BYTES_PER_KIB:
+            self._recent.put(bytes.fromhex(kept.key), kept)
+            self._answers.put(kept)
 
     def _safely(
         self, look: Callable[[JobProgress], Completed | None], job: JobProgress
@@ -159,13 +162,13 @@ class ExactCache:
 
     def _newer(self, key: bytes, now: float) -> Found | None:
         """What is on its way to the topic."""
-        entry = self._recent.get(key)
-        if entry is None or not self._answers.serves:
+        kept = self._recent.get(key)
+        if kept is None or not self._answers.serves:
             return None
-        if entry.expires_at.timestamp() <= now or self._answers.forgotten(entry):
+        if kept.expires_at.timestamp() <= now or self._answers.forgotten(kept):
             self._recent.drop(key)
             return None
-        return Found(entry, stale=False)
+        return Found(kept.entry(), stale=False)
 
 
 def _said(what: str, job: JobProgress, error: Exception) -> None:

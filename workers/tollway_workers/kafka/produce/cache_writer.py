@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from aiokafka.errors import KafkaError
 
-from tollway_schemas.cache import CacheEntry
-from tollway_schemas.codec import encode
+from tollway_workers.cache.kept import Kept
 from tollway_workers.clock import Clock
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
@@ -78,19 +77,19 @@ class CacheWriter:
         #: Answers that were not written.
         self.dropped = 0
 
-    def put(self, entry: CacheEntry, partition: int | None) -> bytes | None:
-        """Write it; the value of its record, None where it is dropped: also where its partition is
-        not known, as an answer has one place. Returns at once, raises nothing.
+    def put(self, kept: Kept, partition: int | None) -> bool:
+        """Write it; False where it is dropped: also where its partition is not known, as an answer
+        has one place. Returns at once, raises nothing.
         """
-        value = encode(entry)
+        value = kept.value
         has_room = len(value) <= self._most_bytes and self._bytes + len(value) <= MOST_WAITING
         if partition is None or not has_room:
             self.dropped += 1
-            return None
-        self._waiting.append(_Waiting(entry.key.encode(), value, partition))
+            return False
+        self._waiting.append(_Waiting(kept.key.encode(), value, partition))
         self._bytes += len(value)
         self._woken.set()
-        return value
+        return True
 
     async def run(self) -> None:
         """Write until cancelled."""
