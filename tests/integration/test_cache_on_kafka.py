@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from cache_samples import cache_entry, cache_key
+from cache_samples import cache_entry, cache_key, kept
 from eventually import eventually
 
 from tollway_schemas.cache import CacheEntry, Forget
@@ -93,16 +93,16 @@ async def test_what_one_worker_learns_all_find_and_what_is_forgotten_none(ground
         in_flight = fresh_entry("in flight", two)
 
         for name in ("a", "b", "c", "d"):
-            one.put(fresh_entry(name, one))
-        one.put(fresh_entry("of another", one, tenant="globex"))
+            one.put(kept(fresh_entry(name, one)))
+        one.put(kept(fresh_entry("of another", one, tenant="globex")))
         names = ("a", "b", "c", "d", "of another")
         await eventually(lambda: all(has(two, name) and has(one, name) for name in names))
 
         mark = Forget.model_validate({"id": uuid4().hex, "tenant": "acme", "at": datetime.now(UTC)})
         written = await write_mark(ground.client, ground.topic, mark)
         await eventually(lambda: applied(one, written.offsets) and applied(two, written.offsets))
-        two.put(in_flight)
-        one.put(fresh_entry("after it", one))
+        two.put(kept(in_flight))
+        one.put(kept(fresh_entry("after it", one)))
 
         await eventually(lambda: has(one, "after it") and has(two, "after it"))
         assert not any(has(each, name) for each in (one, two) for name in (*names[:4], "in flight"))
@@ -122,19 +122,19 @@ async def test_a_topic_that_is_deleted_gives_misses_and_made_again_it_serves(
 ) -> None:
     async with ground.worker("one") as one:
         await eventually(lambda: one.state.serves)
-        one.put(fresh_entry("a", one))
+        one.put(kept(fresh_entry("a", one)))
         await eventually(lambda: has(one, "a"))
         with structlog.testing.capture_logs() as logs:
             admin = AIOKafkaAdminClient(**ground.client)
             await admin.start()
             await admin.delete_topics([ground.topic])
             await admin.close()
-            one.put(fresh_entry("b", one))
+            one.put(kept(fresh_entry("b", one)))
             await eventually(lambda: not has(one, "a"))
             await make_topics(NewTopic(ground.topic, num_partitions=3, replication_factor=1))
 
             def learns_again() -> bool:
-                one.put(fresh_entry("c", one))
+                one.put(kept(fresh_entry("c", one)))
                 return has(one, "c")
 
             await eventually(learns_again)
@@ -154,7 +154,7 @@ async def test_files_replaced_by_noise_while_open_give_misses_and_are_made_anew(
         for begin in (0, 100):
             names = [f"{n}" for n in range(begin, begin + 100)]
             for name in names:
-                one.put(fresh_entry(name, one, answer=long))
+                one.put(kept(fresh_entry(name, one, answer=long)))
             await eventually(partial(have, one, names))
         with structlog.testing.capture_logs() as logs:
             ground.damage("one")

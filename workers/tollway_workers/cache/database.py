@@ -10,7 +10,10 @@ LAYOUT = 1
 NAME = "cache.sqlite3"
 #: Kibibytes of pages that each of the two connections keeps in memory.
 _READER_KIB, _WRITER_KIB = 8_192, 8_192
-#: Bytes that the write-ahead log is cut to once it was taken over.
+#: Bytes of a page. An answer of a kilobyte fills a page of SQLite's default of 4 KiB badly.
+_PAGE_BYTES = 8_192
+#: Bytes of the write-ahead log after which it is taken over, and that it is cut to then. Pages of
+#: an index change again and again: the later they are taken over, the fewer times each is.
 _LOG_BYTES = 16 * 1024 * 1024
 #: Seconds that the writer waits for the reader; the reader, on the event loop, waits for nobody.
 _PATIENCE = 5.0
@@ -90,8 +93,11 @@ class Connections:
 
     def _prepare(self) -> None:
         writer = self.writer
+        # Of a new file; one that is there keeps its own.
+        writer.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = NORMAL")
+        writer.execute(f"PRAGMA wal_autocheckpoint = {_LOG_BYTES // _PAGE_BYTES}")
         writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         # What is forgotten is overwritten, and not only unlinked.
         writer.execute("PRAGMA secure_delete = ON")

@@ -33,8 +33,9 @@ log = structlog.get_logger(__name__)
 _AGAIN = 5.0
 #: Bytes of answers that one transaction takes in, or a few more.
 _AT_ONCE = 8 * 2**20
-#: Seconds for which answers are gathered.
-_GATHERED = 0.05
+#: Seconds for which answers are gathered: each transaction writes whole pages, and each has jobs
+#: in line looked for again.
+_GATHERED = 0.2
 #: Seconds between two notes of the time, while nothing comes.
 _NOTE = 10.0
 #: Seconds without an answer about a partition after which Kafka is asked what is wrong.

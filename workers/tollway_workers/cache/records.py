@@ -25,13 +25,11 @@ class TakenBack(NamedTuple):
     key: bytes
 
 
-def read(record: CacheRecord) -> CacheEntry | Kept | Forget | TakenBack | None:
+def read(record: CacheRecord) -> CacheEntry | Forget | TakenBack | None:
     """What a record says; None where it is none of ours: then it changes nothing.
 
     An answer under a key that is not its own would be given for another prompt: it is none.
     """
-    if record.known is not None:
-        return record.known
     if record.key is None:
         return None
     try:

@@ -197,7 +197,7 @@ class CacheStore:
         rows: dict[bytes, _Row | None] = {}
         marks = 0
         for record in records:
-            said = read(record)
+            said = record.known or read(record)
             if isinstance(said, Forget):
                 # It speaks of what stands before it.
                 self._write(rows)

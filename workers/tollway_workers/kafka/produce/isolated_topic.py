@@ -113,7 +113,7 @@ class IsolatedTopic:
         partition = record.partition
         if partition is None or partition >= partitions:
             partition = partition_of(record.key, partitions)
-        producing = await self._opened()
+        producing = self._producing or await self._opened()
         batch = producing.batches.add((self._name, partition), record, size)
         delivery = self._deliveries.get(partition)
         if delivery is None or not delivery.is_of(batch):
