@@ -29,6 +29,10 @@ class MemoryAnswers:
             return None
         return Found(entry, entry.expires_at.timestamp() <= now)
 
+    def came(self, key: bytes, since: int) -> bool:
+        """See `AnswerCache`."""
+        return self.changes > since
+
     def seen(self, key: bytes) -> int:
         """See `AnswerCache`."""
         return 7

@@ -16,6 +16,7 @@ from memory_cache_log import TOPIC, MemoryCacheTopic
 from samples import NOW
 
 from tollway_schemas.codec import decode, encode
+from tollway_workers.cache.arrivals import MOST_KEYS, Arrivals
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import NAME
 from tollway_workers.cache.materialise import CopySettings, Materialiser
@@ -325,3 +326,31 @@ async def test_what_this_worker_wrote_is_not_read_a_second_time_and_nothing_else
         assert found is not None
         assert found.entry.answer == changed.answer
     assert read == [encode(changed)]
+
+
+async def test_a_job_in_line_is_looked_for_again_only_where_its_own_key_came(bench: Bench) -> None:
+    async with bench.copy() as copy:
+        before = copy.arrivals.changes
+        await eventually(lambda: copy.serves)
+        assert copy.arrivals.came(cache_key("a"), before)
+
+        since = copy.arrivals.changes
+        bench.topic.write(entry_record(cache_entry("a"), 0))
+        await eventually(lambda: has(copy, "a"))
+        await eventually(lambda: copy.arrivals.changes > since)
+
+        assert copy.arrivals.came(cache_key("a"), since)
+        assert not copy.arrivals.came(cache_key("a"), copy.arrivals.changes)
+        assert not copy.arrivals.came(cache_key("b"), since)
+
+
+def test_where_too_much_came_to_remember_it_every_key_may_have_come() -> None:
+    arrivals = Arrivals()
+    first = cache_key("a").hex().encode()
+
+    arrivals.add([first, *(str(n).encode() for n in range(MOST_KEYS))])
+    arrivals.add([b"another"])
+
+    assert arrivals.came(cache_key("a"), 0)
+    assert arrivals.came(cache_key("b"), 1)
+    assert not arrivals.came(cache_key("b"), 2)

@@ -301,6 +301,9 @@ class Broken:
     def get(self, key: bytes, now: float) -> Found | None:
         raise RuntimeError("secret")
 
+    def came(self, key: bytes, since: int) -> bool:
+        return True
+
     def seen(self, key: bytes) -> int:
         return 0
 

@@ -62,7 +62,11 @@ class SharedCache:
     @property
     def changes(self) -> int:
         """See `AnswerCache`."""
-        return self._copy.changes
+        return self._copy.arrivals.changes
+
+    def came(self, key: bytes, since: int) -> bool:
+        """See `AnswerCache`."""
+        return self._copy.arrivals.came(key, since)
 
     def seen(self, key: bytes) -> int:
         """See `AnswerCache`."""

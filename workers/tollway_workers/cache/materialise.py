@@ -14,6 +14,7 @@ from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 import structlog
 
+from tollway_workers.cache.arrivals import Arrivals
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
 from tollway_workers.cache.forgotten import Spoken
@@ -143,7 +144,7 @@ class Materialiser:
     State: `_store` (None where there is none to read from), `_serves`, `_reached` (what is in the
     copy, by partition), `_lag`, `_noted` (when `known_at` was last written), `_polled` (Kafka's
     last answer about each partition, and when it came, in monotonic seconds), `_own` answers that
-    will come back, how many `_partitions` there are (0: unknown), `changes`, and `_said`, the
+    will come back, how many `_partitions` there are (0: unknown), `arrivals`, and `_said`, the
     trouble that was logged last.
     """
 
@@ -168,8 +169,8 @@ class Materialiser:
         self._polled: dict[Partition, tuple[int | None, float]] = {}
         self._own = OwnAnswers()
         self._partitions = 0
-        #: See `AnswerCache.changes`.
-        self.changes = 0
+        #: What has come lately.
+        self.arrivals = Arrivals()
         self._lag = 0
         self._noted = 0.0
         self._said: str | None = None
@@ -308,14 +309,14 @@ class Materialiser:
                 if each.offset >= self._reached[each.partition[1]].next
             ]
             await self._in_thread(store.apply, records, reached, now if complete else None)
-            self.changes += 1
+            self.arrivals.add(each.key for each in records)
             self._noted = now if complete else self._noted
         # Only now: who reads it relies on what is in the copy.
         self._reached = reached
         self._lag = sum(each or 0 for each in behind)
         if complete and not self._serves:
             self._serves, self._said = True, None
-            self.changes += 1
+            self.arrivals.add_all()
             self._settled.set()
             log.info("stored answers are served from the copy", answers=store.entries)
 

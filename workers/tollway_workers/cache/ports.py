@@ -26,7 +26,11 @@ class AnswerCache(Protocol):
 
     @property
     def changes(self) -> int:
-        """A number that differs once `get` may find what it did not find before."""
+        """A number that grows before `get` may find what it did not find before."""
+        ...
+
+    def came(self, key: bytes, since: int) -> bool:
+        """Whether `get` may find a key that it did not find when `changes` was `since`."""
         ...
 
     def seen(self, key: bytes) -> int:
@@ -69,6 +73,11 @@ class NoCache:
     def changes(self) -> int:
         """There are none."""
         return 0
+
+    def came(self, key: bytes, since: int) -> bool:
+        """Nothing comes."""
+        del key, since
+        return False
 
     def seen(self, key: bytes) -> int:
         """Nothing was applied."""

@@ -150,8 +150,8 @@ class ExactCache:
         """
         if job.missed_at is None or job.keyed is None or job.keyed.key is None:
             return False
-        is_same = job.missed_at == self._answers.changes
-        return is_same and self._recent.get(job.keyed.key) is None
+        key = job.keyed.key
+        return not self._answers.came(key, job.missed_at) and self._recent.get(key) is None
 
     def _looked_up(self, job: JobProgress, key: bytes, now: float) -> Found | None:
         """What all workers know."""
