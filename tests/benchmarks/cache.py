@@ -73,7 +73,6 @@ def settings_for(servers: str, prefix: str) -> FleetSettings:
             "providers": {"p": {"base_url": "http://127.0.0.1:1/v1"}},
             "lanes": {"bench": {"provider": "p", "model": "m", "concurrency": 10}},
             "routes": {"bench": {"lanes": ["bench"], "cache": {"exact": True}}},
-            "worker": {"cache_mib": 8_192},
         }
     )
 

@@ -31,8 +31,9 @@ log = structlog.get_logger(__name__)
 _CATCHES_UP = 5.0
 #: Bytes that are fetched of each partition at once: a copy is to cost little memory.
 _FETCHED = 262_144
-#: Of one copy, unless it would be more than this part of the file system that it lies on.
-_USUAL_BYTES, _PART = 2**30, 4
+#: Of one copy, room for a million answers of 1 KB, unless it would be more than this part of the
+#: file system that it lies on.
+_USUAL_BYTES, _PART = 2_560 * 2**20, 4
 
 
 class SharedCache:

@@ -56,7 +56,7 @@ class WorkerSettings(Section):
     instance id. Default: `tollway` in the user's cache folder, or else in the temporary one."""
     cache_mib: Annotated[int, Field(ge=16, le=1_048_576)] | None = None
     """Mebibytes of one worker's copy of stored answers; the oldest go where it is full. Default:
-    1024, but no more than a quarter of the file system that it lies on."""
+    2560, but no more than a quarter of the file system that it lies on."""
 
 
 class TenantSettings(Section):
