@@ -90,7 +90,12 @@ async def test_copies_of_workers_that_never_came_back_are_removed(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("configured", "total", "expected"),
-    [(64, 2**40, 64 * 2**20), (64, 0, 64 * 2**20), (None, 2**40, 2_560 * 2**20), (None, 2**28, 2**26)],
+    [
+        (64, 2**40, 64 * 2**20),
+        (64, 0, 64 * 2**20),
+        (None, 2**40, 2_560 * 2**20),
+        (None, 2**28, 2**26),
+    ],
 )
 def test_a_copy_is_as_large_as_configured_or_a_part_of_a_small_file_system(
     tmp_path: Path,

@@ -10,9 +10,7 @@ MOST_BYTES = 8 * 2**20
 
 
 class RecentAnswers:
-    """What `put` brought last, the oldest first. State: `_kept`, and `bytes` of
-    their answers.
-    """
+    """What `put` brought last, the oldest first. State: `_kept`, and `bytes` of their answers."""
 
     def __init__(self) -> None:
         # A dict finds its first key more slowly the more were removed before it.
