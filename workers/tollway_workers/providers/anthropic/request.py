@@ -13,7 +13,7 @@ from tollway_workers.providers.anthropic.output import add_output
 from tollway_workers.providers.anthropic.parts import with_own
 from tollway_workers.providers.anthropic.thinking import add_thinking
 from tollway_workers.providers.anthropic.turns import conversation_of
-from tollway_workers.providers.asking import invalid, own_extras
+from tollway_workers.providers.asking import invalid, join_fields, own_extras, take_tools
 from tollway_workers.providers.streaming import wants_stream
 
 JsonObject = dict[str, Any]
@@ -55,12 +55,10 @@ def build(
         body["system"] = conversation.system
     _add_sampling(body, request)
     _add_tools(body, request, extras)
-    if request.reasoning_effort is not None:
-        may_think = not conversation.in_tool_loop
-        add_thinking(body, request.reasoning_effort, refused, may_think=may_think)
+    _add_thinking(body, request, extras, refused, may_think=not conversation.in_tool_loop)
     if output is not None:
         add_output(body, output, request, lane, refused)
-    _add_extras(body, extras)
+    join_fields(body, extras)
     if streams(request, lane, refused):
         body["stream"] = True
     try:
@@ -93,9 +91,8 @@ def _add_sampling(body: JsonObject, request: ChatRequest) -> None:
 
 
 def _add_tools(body: JsonObject, request: ChatRequest, extras: JsonObject) -> None:
-    own = extras.pop("tools", None)
     tools = [_tool(tool) for tool in request.tools or ()]
-    tools += own if isinstance(own, list) else []
+    tools += take_tools(extras, PROTOCOL)
     if not tools:
         return
     body["tools"] = tools
@@ -126,7 +123,20 @@ def _tool(tool: Tool) -> JsonObject:
     return with_own(with_own(said, tool), function)
 
 
-def _add_extras(body: JsonObject, extras: JsonObject) -> None:
-    for name, value in extras.items():
-        both = isinstance(value, dict) and isinstance(body.get(name), dict)
-        body[name] = {**body[name], **value} if both else value
+def _add_thinking(
+    body: JsonObject,
+    request: ChatRequest,
+    extras: JsonObject,
+    refused: frozenset[str],
+    *,
+    may_think: bool,
+) -> None:
+    """As the request says, in Anthropic's own words where it has those: an effort beside a number
+    of tokens would change more than how long is thought.
+    """
+    own = extras.pop("thinking", None)
+    counted = isinstance(own, dict) and own.get("type") == "enabled"
+    if request.reasoning_effort is not None and not counted:
+        add_thinking(body, request.reasoning_effort, refused, may_think=may_think)
+    if own is not None:
+        join_fields(body, {"thinking": own})

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from tollway_schemas.request import ContentPart, Message, ToolCall
-from tollway_workers.providers.anthropic.parts import JsonObject, block_of, problem_of
+from tollway_workers.providers.anthropic.parts import JsonObject, block_of, problem_of, with_own
 from tollway_workers.providers.asking import invalid
-from tollway_workers.providers.unknown_fields import unknown_fields
+from tollway_workers.providers.unknown_fields import unknown_fields, unknown_in_part
 
 _SYSTEM = ("system", "developer")
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -46,7 +46,7 @@ def conversation_of(messages: Iterable[Message]) -> Conversation:
     turns: list[JsonObject] = []
     for message in messages:
         if message.role in _SYSTEM:
-            system += _blocks(message.content)
+            system += _marked(_blocks(message.content), message)
             continue
         role, blocks = _turn(message, names)
         if turns and turns[-1]["role"] == role:
@@ -79,6 +79,8 @@ def problems_in(messages: Iterable[Message]) -> Iterator[str]:
 
 def _part_problems(message: Message, at: str) -> Iterator[str]:
     for place, part in enumerate(_parts(message.content)):
+        for name in unknown_in_part(part):
+            yield f"{at}.content.{place}.{name}: Anthropic has no such field"
         if (problem := problem_of(part)) is not None:
             yield f"{at}.content.{place}: {problem}"
         elif message.role in _SYSTEM and part.type != "text":
@@ -123,14 +125,19 @@ def _turn(message: Message, names: _CallNames) -> tuple[str, list[JsonObject]]:
         }
         if _failed(message):
             result["is_error"] = True
-        return "user", [result | ({"content": blocks} if blocks else {})]
+        return "user", _marked([result | ({"content": blocks} if blocks else {})], message)
     for call in message.tool_calls or ():
         arguments = _arguments(call)
         if arguments is None:
             raise invalid("the arguments of a tool call in a message are no JSON object")
         use = {"type": "tool_use", "id": names.of_call(call.id), "name": call.function.name}
         blocks.append({**use, "input": arguments})
-    return message.role, blocks
+    return message.role, _marked(blocks, message)
+
+
+def _marked(blocks: list[JsonObject], message: Message) -> list[JsonObject]:
+    """The blocks of a message, the last one with what the message says for all of them."""
+    return [*blocks[:-1], with_own(blocks[-1], message)] if blocks else blocks
 
 
 def _failed(message: Message) -> bool:

@@ -211,7 +211,11 @@ def _effort(params: Mapping[str, Any], extras: JsonObject) -> str | None:
 def _output(params: Mapping[str, Any], extras: JsonObject) -> OutputSchema | None:
     config = params.get("output_config")
     config = {} if config is None else object_at(config, "params.output_config")
-    if rest := {name: each for name, each in config.items() if name not in ("effort", "format")}:
+    thinking = params.get("thinking")
+    counted = isinstance(thinking, dict) and thinking.get("type") == "enabled"
+    # Beside a number of tokens an effort is said as it is.
+    read = ("format",) if counted else ("effort", "format")
+    if rest := {name: each for name, each in config.items() if name not in read}:
         extras["output_config"] = rest
     form, where = config.get("format"), "params.output_config.format"
     if form is None:

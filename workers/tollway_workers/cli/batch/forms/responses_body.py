@@ -139,8 +139,7 @@ def _tools(body: Mapping[str, Any], extras: JsonObject) -> JsonObject:
             for tool in own
         ] or None
         if others := [tool for tool in given if tool.get("type") != "function"]:
-            # Those of the job's own are said by the lane, so all of them are said here.
-            extras["tools"] = given if own else others
+            extras["tools"] = others
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "function":
         fields["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
