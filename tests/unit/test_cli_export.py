@@ -164,7 +164,7 @@ def test_an_interrupt_says_what_it_left(
         work.close()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session.asyncio, "run", interrupted)
+    monkeypatch.setattr("asyncio.run", interrupted)
     kafka = build_fleet({}, source="a test", environ={}, overrides={}).kafka
 
     async def work(*_: Any) -> None:

@@ -131,7 +131,7 @@ def _turn(message: Message, names: _CallNames) -> tuple[str, list[JsonObject]]:
         if arguments is None:
             raise invalid("the arguments of a tool call in a message are no JSON object")
         use = {"type": "tool_use", "id": names.of_call(call.id), "name": call.function.name}
-        blocks.append({**use, "input": arguments})
+        blocks.append(with_own({**use, "input": arguments}, call))
     return message.role, _marked(blocks, message)
 
 

@@ -173,7 +173,7 @@ def _message(message: Message, profile: Profile) -> JsonObject:
 
 def _tool_call(call: ToolCall, profile: Profile) -> JsonObject:
     """A call; Google's signature of it goes to unknown servers only, as others refuse it."""
-    without = None if profile is UNKNOWN else {"extra_content"}
+    without = _marks(profile) | (set() if profile is UNKNOWN else {"extra_content"})
     return call.model_dump(exclude_none=True, exclude=without)
 
 
