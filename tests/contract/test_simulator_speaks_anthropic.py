@@ -237,6 +237,7 @@ async def test_a_refusal_has_a_stop_reason_of_its_own() -> None:
     [
         {"temperature": 0.5},
         {"seed": 1},
+        {"stop_sequences": ["END", "\n\n"]},
         {"max_tokens": None},
         {"max_tokens": 0},
         {"messages": []},
@@ -277,6 +278,13 @@ async def test_a_request_that_anthropic_would_refuse_is_refused(
 
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_who_thinks_is_not_told_how_random_to_be(sim: Simulator) -> None:
+    with pytest.raises(anthropic.BadRequestError, match="may only be set to 1 when thinking"):
+        await _ask(sim, temperature=0.5, thinking={"type": "adaptive"})
+
+    assert await _ask(sim, temperature=1, thinking={"type": "adaptive"})
 
 
 async def test_the_older_version_samples_and_none_is_refused(sim: Simulator) -> None:

@@ -223,3 +223,34 @@ def test_a_thing_that_a_request_names_and_that_is_not_there_is_the_jobs_fault(
         FailureClass.INVALID_REQUEST,
         ErrorScope.REQUEST,
     )
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "gemini"])
+def test_arguments_that_would_lose_a_digit_are_not_sent(protocol: str) -> None:
+    arguments = '{"id": 123456789012345678901234567890}'
+    called = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    request = asked(
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c", "content": "x"},
+    )
+
+    assert unsaid(protocol, request) == ["request.messages.1.tool_calls.0.function.arguments"]
+
+
+@pytest.mark.parametrize(("protocol", "name"), [("anthropic", "messages"), ("gemini", "contents")])
+def test_a_conversation_of_a_system_prompt_alone_is_asked_as_the_users(
+    protocol: str, name: str
+) -> None:
+    body = body_of(protocol, asked({"role": "system", "content": "Say hi."}))
+
+    assert [turn["role"] for turn in body[name]] == ["user"]
+    assert "Say hi." in str(body[name])
+    assert body.keys().isdisjoint(("system", "systemInstruction"))
+
+
+def test_a_model_that_always_thinks_is_no_rung_for_a_job_without_thought() -> None:
+    request = asked(reasoning_effort="none")
+
+    assert unsaid("gemini", request, "gemini-2.5-pro-preview") == ["request.reasoning_effort"]
+    assert unsaid("gemini", request, "gemini-2.5-flash") == []

@@ -8,13 +8,12 @@ as Anthropic's own server for OpenAI's protocol has it.
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from tollway_schemas.request import ContentPart, Message, ToolCall
 from tollway_workers.providers.anthropic.parts import JsonObject, block_of, problem_of, with_own
 from tollway_workers.providers.asking import invalid
+from tollway_workers.providers.content import object_of
 from tollway_workers.providers.unknown_fields import unknown_fields, unknown_in_part
 
 _SYSTEM = ("system", "developer")
@@ -56,6 +55,9 @@ def conversation_of(messages: Iterable[Message]) -> Conversation:
     for turn in turns:
         # Results come first: Anthropic asks for that.
         turn["content"].sort(key=_is_no_result)
+    if not turns and system:
+        # There is at least one.
+        return Conversation([], [{"role": "user", "content": system}])
     return Conversation(system, turns)
 
 
@@ -72,8 +74,8 @@ def problems_in(messages: Iterable[Message]) -> Iterator[str]:
         for place, call in enumerate(message.tool_calls or ()):
             if _arguments(call) is None:
                 yield (
-                    f"{at}.tool_calls.{place}.function.arguments: is no JSON object, which "
-                    "Anthropic asks for"
+                    f"{at}.tool_calls.{place}.function.arguments: is no JSON object with numbers "
+                    "of 64 bits, which Anthropic asks for"
                 )
 
 
@@ -129,7 +131,10 @@ def _turn(message: Message, names: _CallNames) -> tuple[str, list[JsonObject]]:
     for call in message.tool_calls or ():
         arguments = _arguments(call)
         if arguments is None:
-            raise invalid("the arguments of a tool call in a message are no JSON object")
+            raise invalid(
+                "the arguments of a tool call in a message are no JSON object with numbers of 64 "
+                "bits"
+            )
         use = {"type": "tool_use", "id": names.of_call(call.id), "name": call.function.name}
         blocks.append(with_own({**use, "input": arguments}, call))
     return message.role, _marked(blocks, message)
@@ -155,12 +160,11 @@ def _parts(content: str | tuple[ContentPart, ...] | None) -> tuple[ContentPart, 
 
 
 def _arguments(call: ToolCall) -> JsonObject | None:
-    """A call's arguments; None where they are no object. No text at all is no arguments."""
-    try:
-        found: Any = orjson.loads(call.function.arguments.strip() or "{}")
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
+    """A call's arguments; None where they are no object, or one that would lose a digit.
+
+    No text at all is no arguments.
+    """
+    return object_of(call.function.arguments.strip() or "{}")
 
 
 def _is_no_result(block: JsonObject) -> bool:
