@@ -17,9 +17,10 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
 NONE: frozenset[str] = frozenset()
 
 
-def lane_of(protocol: str, model: str = "m") -> LaneConfig:
+def lane_of(protocol: str, model: str = "m", **provider: str) -> LaneConfig:
+    named = {"base_url": "https://a.example/v1", "protocol": protocol} | provider
     given = {
-        "providers": {"p": {"base_url": "https://a.example/v1", "protocol": protocol}},
+        "providers": {"p": named},
         "lanes": {"l": {"provider": "p", "model": model, "concurrency": 1}},
         "routes": {"r": {"lanes": ["l"]}},
     }
@@ -131,6 +132,14 @@ def test_what_a_provider_always_refuses_makes_its_lane_no_rung(
 )
 def test_what_anthropic_takes_is_sent(fields: dict[str, Any]) -> None:
     assert unsaid("anthropic", asked(**fields)) == []
+
+
+def test_what_anthropic_itself_refuses_other_servers_of_its_protocol_are_asked() -> None:
+    request = asked(stop=["\n"], temperature=0.2, reasoning_effort="high")
+
+    lane = lane_of("anthropic", profile="vllm")
+
+    assert wire_format("anthropic").unsupported(request, None, lane) == ()
 
 
 def test_an_image_that_a_tool_gave_is_for_models_that_see_it_there() -> None:

@@ -8,6 +8,7 @@ import orjson
 from tollway_workers.cli.batch.batch import BatchReader, BatchRules
 from tollway_workers.cli.batch.file import BatchFile
 from tollway_workers.cli.run.dry_run import Estimate, estimate
+from tollway_workers.cli.run.identity.who import Who
 from tollway_workers.cli.run.settings import FleetPlan, PlannedRoute
 from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.config.shape.fleet import FleetSettings
@@ -34,7 +35,7 @@ def found(settings: FleetSettings, *bodies: dict[str, Any]) -> Estimate:
     plan = FleetPlan(
         settings=settings,
         route=None,
-        routes={"r": PlannedRoute(name="r", who=None)},  # type: ignore[arg-type]
+        routes={"r": PlannedRoute(name="r", who=Who(models=()))},
         own_topics=False,
         workers=1,
         simulated=False,

@@ -53,6 +53,12 @@ def take_tools(extras: dict[str, Any], protocol: str) -> list[Any]:
     return own or []
 
 
+def join_tools(body: dict[str, Any], extras: dict[str, Any], protocol: str) -> None:
+    """Add the provider's own tools, taken out of the extras, to those of a body."""
+    if own := take_tools(extras, protocol):
+        body["tools"] = [*body.get("tools", ()), *own]
+
+
 def join_fields(body: dict[str, Any], extras: dict[str, Any]) -> None:
     """Add a protocol's extras to a body: of an object in both, each field that either has."""
     for name, value in extras.items():

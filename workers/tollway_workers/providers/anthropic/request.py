@@ -13,7 +13,7 @@ from tollway_workers.providers.anthropic.output import add_output
 from tollway_workers.providers.anthropic.parts import with_own
 from tollway_workers.providers.anthropic.thinking import add_thinking
 from tollway_workers.providers.anthropic.turns import conversation_of
-from tollway_workers.providers.asking import invalid, join_fields, own_extras, take_tools
+from tollway_workers.providers.asking import NOT_JSON, invalid, join_fields, own_extras, take_tools
 from tollway_workers.providers.streaming import wants_stream
 
 JsonObject = dict[str, Any]
@@ -30,8 +30,6 @@ _RESERVED = ("model", "messages", "system", "stream")
 _ASSUMED_LIMIT, _ASSUMED_THINKING_LIMIT = 4_096, 32_000
 _CHOICES = {"none": "none", "auto": "auto", "required": "any"}
 _NO_REASONING = (None, "none", "minimal")
-
-_NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
 
 
 def build(
@@ -64,7 +62,7 @@ def build(
     try:
         return orjson.dumps(body)
     except (orjson.JSONEncodeError, RecursionError):
-        raise invalid(_NOT_JSON) from None
+        raise invalid(NOT_JSON) from None
 
 
 def streams(request: ChatRequest, lane: LaneConfig, refused: frozenset[str] = frozenset()) -> bool:

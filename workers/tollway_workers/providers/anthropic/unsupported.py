@@ -5,6 +5,7 @@ from datetime import date
 
 from tollway_schemas.request import ChatRequest, OutputSchema
 from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.profiles import PROFILES
 from tollway_workers.providers.anthropic.output import ANSWER_TOOL
 from tollway_workers.providers.anthropic.request import PROTOCOL
 from tollway_workers.providers.anthropic.turns import problems_in
@@ -35,10 +36,8 @@ def _of_sampling(request: ChatRequest, lane: LaneConfig) -> Iterator[str]:
         yield "request.seed: Anthropic has none"
     if _is_too_random(request):
         yield "request.temperature: Anthropic's is at most 1"
-    if any(not text.strip() for text in request.stop or ()):
-        yield "request.stop: Anthropic takes none of blanks alone"
-    if request.reasoning_effort not in _NO_REASONING:
-        yield from _beside_thinking(request)
+    if lane.profile is PROFILES["anthropic"]:
+        yield from _refused_by_anthropic_itself(request)
     if not _has_no_sampling(lane):
         return
     for name in ("temperature", "top_p"):
@@ -46,7 +45,12 @@ def _of_sampling(request: ChatRequest, lane: LaneConfig) -> Iterator[str]:
             yield f"request.{name}: Anthropic has none from version {_WITHOUT_SAMPLING} on"
 
 
-def _beside_thinking(request: ChatRequest) -> Iterator[str]:
+def _refused_by_anthropic_itself(request: ChatRequest) -> Iterator[str]:
+    """Other servers of its protocol take these."""
+    if any(not text.strip() for text in request.stop or ()):
+        yield "request.stop: Anthropic takes none of blanks alone"
+    if request.reasoning_effort in _NO_REASONING:
+        return
     said = "Anthropic's models cannot both think and be given"
     if request.temperature not in (None, _MOST_RANDOM) and not _is_too_random(request):
         yield f"request.temperature: {said} another than 1"

@@ -15,8 +15,8 @@ from tollway_workers.providers.asking import (
     ask_for_json,
     invalid,
     join_fields,
+    join_tools,
     own_extras,
-    take_tools,
 )
 from tollway_workers.providers.gemini.contents import Conversation
 from tollway_workers.providers.gemini.model import is_before_3, thinking
@@ -173,8 +173,7 @@ def _add_extras(body: JsonObject, config: JsonObject, request: ChatRequest) -> N
         raise invalid("extras.gemini.generationConfig must be an object")
     if "candidateCount" in own:
         raise invalid("extras.gemini may not set candidateCount: a job has one answer")
-    if own_tools := take_tools(extras, PROTOCOL):
-        body["tools"] = [*body.get("tools", ()), *own_tools]
+    join_tools(body, extras, PROTOCOL)
     limit = config.get("maxOutputTokens")
     join_fields(config, own)
     if limit is not None:

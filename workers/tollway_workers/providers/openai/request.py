@@ -21,7 +21,7 @@ from tollway_schemas.request import (
 )
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.profiles import UNKNOWN, Profile
-from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, own_extras, take_tools
+from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, join_tools, own_extras
 from tollway_workers.providers.openai.dialect import (
     DEFAULT_LIMIT_FIELD,
     LIMIT_FIELDS,
@@ -65,8 +65,7 @@ def build(
     if output is not None:
         _add_output(body, output, lane, refused)
     extras = own_extras(request, PROTOCOL, _RESERVED)
-    if own_tools := take_tools(extras, PROTOCOL):
-        body["tools"] = [*body.get("tools", ()), *own_tools]
+    join_tools(body, extras, PROTOCOL)
     body.update(extras)
     _add_limit(body, request, lane, refused)
     if streams(request, lane, refused):

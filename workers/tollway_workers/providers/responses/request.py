@@ -14,8 +14,8 @@ from tollway_workers.providers.asking import (
     NOT_JSON,
     ask_for_json,
     invalid,
+    join_tools,
     own_extras,
-    take_tools,
 )
 from tollway_workers.providers.openai.dialect import takes, takes_form
 from tollway_workers.providers.openai.output_form import ANY_OBJECT, named, wire_schema
@@ -141,8 +141,7 @@ def _add_instruction(items: list[JsonObject], text: str) -> None:
 
 def _add_extras(body: JsonObject, request: ChatRequest) -> None:
     extras = own_extras(request, PROTOCOL, _RESERVED)
-    if own_tools := take_tools(extras, PROTOCOL):
-        body["tools"] = [*body.get("tools", ()), *own_tools]
+    join_tools(body, extras, PROTOCOL)
     for name in _JOINED:
         own = extras.get(name)
         if isinstance(own, dict):
