@@ -237,6 +237,7 @@ async def test_a_refusal_has_a_stop_reason_of_its_own() -> None:
     [
         {"temperature": 0.5},
         {"seed": 1},
+        {"stop_sequences": ["END", "\n\n"]},
         {"max_tokens": None},
         {"max_tokens": 0},
         {"messages": []},
@@ -277,6 +278,22 @@ async def test_a_request_that_anthropic_would_refuse_is_refused(
 
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_who_thinks_is_not_told_how_random_to_be(sim: Simulator) -> None:
+    asked = {"model": "m", "max_tokens": 500, "messages": _ASKED, "thinking": {"type": "adaptive"}}
+    headers = {"x-api-key": "k", "anthropic-version": "2023-06-01"}
+
+    async with httpx.AsyncClient(verify=False) as http:  # noqa: S501 - no TLS
+        refused, taken = [
+            await http.post(
+                f"{sim.base_url}/messages", json=asked | {"temperature": each}, headers=headers
+            )
+            for each in (0.5, 1)
+        ]
+
+    assert (refused.status_code, taken.status_code) == (400, 200)
+    assert "may only be set to 1 when thinking" in refused.json()["error"]["message"]
 
 
 async def test_the_older_version_samples_and_none_is_refused(sim: Simulator) -> None:

@@ -1,5 +1,6 @@
 """Lines of every batch format: what each asks, and answers in the form of the question."""
 
+import json
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "number"}}, "required":
 
 def _anthropic(**params: Any) -> bytes:
     given = {"model": "extract", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]}
-    return orjson.dumps({"custom_id": "a", "params": {**given, **params}})
+    return json.dumps({"custom_id": "a", "params": {**given, **params}}).encode()
 
 
 def _responses(**body: Any) -> bytes:
@@ -224,3 +225,94 @@ def test_how_a_line_of_anthropic_s_ended_can_be_read_again() -> None:
     result = orjson.loads(bad)["result"]
     assert result["type"] == "errored"
     assert result["error"]["error"]["type"] == "invalid_request_error"
+
+
+_CALL = {"type": "tool_use", "id": "t1", "name": "look", "input": {}}
+_RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": "a cat"}
+
+
+def _nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"x": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("raw", "where"),
+    [
+        (_anthropic(tool_choice={"type": ["any"]}), "params.tool_choice.type"),
+        (_anthropic(tool_choice={"type": "auto", "odd": 1}), "params.tool_choice"),
+        (
+            _anthropic(messages=[{"role": "user", "content": [_CALL]}]),
+            "params.messages.0.content.0",
+        ),
+        (
+            _anthropic(messages=[{"role": "assistant", "content": [_RESULT]}]),
+            "params.messages.0.content.0",
+        ),
+        (
+            _anthropic(messages=[{"role": "user", "content": [{**_RESULT, "odd": 1}]}]),
+            "params.messages.0.content.0",
+        ),
+        (
+            _anthropic(
+                messages=[{"role": "assistant", "content": [{**_CALL, "input": _nested(300)}]}]
+            ),
+            "params.messages.0.content.0.input",
+        ),
+        (_responses(input=[{"role": "user", "content": "hi", "odd": 1}]), "body.input.0"),
+        (
+            _responses(
+                input=[{"type": "function_call_output", "call_id": "c", "output": "", "odd": 1}]
+            ),
+            "body.input.0",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_of_its_line_and_never_left_out(
+    raw: bytes, where: str
+) -> None:
+    found = read_line(1, raw)
+
+    assert isinstance(found, BadLine)
+    assert found.message.startswith(f"{where}:")
+
+
+def test_marks_of_a_cache_stay_on_calls_and_results() -> None:
+    mark = {"type": "ephemeral"}
+    _, call, result = _job(
+        _anthropic(
+            messages=[
+                {"role": "user", "content": "look"},
+                {"role": "assistant", "content": [{**_CALL, "cache_control": mark}]},
+                {"role": "user", "content": [{**_RESULT, "cache_control": mark}]},
+            ]
+        )
+    ).request.messages
+
+    assert call.tool_calls is not None
+    assert (call.tool_calls[0].__pydantic_extra__ or {})["cache_control"] == mark
+    assert (result.__pydantic_extra__ or {})["cache_control"] == mark
+
+
+def test_parts_that_say_more_than_all_protocols_know_go_as_they_are() -> None:
+    parts = [
+        {"type": "input_text", "text": "x", "odd": 1},
+        {"type": "input_image", "image_url": "https://x.example/a.png", "detail": "original"},
+    ]
+
+    [message] = _job(_responses(input=[{"role": "user", "content": parts}])).request.messages
+
+    assert message.model_dump(exclude_none=True)["content"] == tuple(parts)
+
+
+def test_an_effort_beside_a_number_of_tokens_is_said_to_anthropic_as_it_was() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 2_000}
+
+    job = _job(_anthropic(thinking=thinking, output_config={"effort": "medium"}))
+
+    assert job.request.reasoning_effort == "medium"
+    assert job.request.extras == {
+        "anthropic": {"thinking": thinking, "output_config": {"effort": "medium"}}
+    }

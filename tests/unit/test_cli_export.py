@@ -1,19 +1,23 @@
 """`tollway dead-letters export`: what it writes to, and what it leaves alone."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from tollway.dead_letters import Filter
 from tollway.dead_letters.report import ExportReport
 from tollway.errors import InvalidSettings
-from tollway_workers.cli.dead_letters import looking
+from tollway_workers.cli.dead_letters import looking, session
+from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.command import app
 from tollway_workers.cli.dead_letters.export_place import exported_to
+from tollway_workers.config.load.layers import build_fleet
 from tollway_workers.errors import InputError
 
 
@@ -144,3 +148,29 @@ def test_where_nothing_matches_the_exit_status_is_1(
     else:
         said = "no such dead letters in tollway.dead-letters: nothing was written\n"
         assert done.stdout == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (False, "interrupted: nothing was changed, and nothing was written\n"),
+        (True, "interrupted: what was done is marked; the same command again goes on"),
+    ],
+)
+def test_an_interrupt_says_what_it_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], changes: bool, said: str
+) -> None:
+    def interrupted(work: Coroutine[Any, Any, Any]) -> None:
+        work.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("asyncio.run", interrupted)
+    kafka = build_fleet({}, source="a test", environ={}, overrides={}).kafka
+
+    async def work(*_: Any) -> None:
+        """Never begun."""
+
+    with pytest.raises(typer.Exit):
+        session.run(Chosen(kafka, Filter()), work, changes=changes)
+
+    assert capsys.readouterr().err.startswith(said)

@@ -39,8 +39,9 @@ def test_a_reason_to_stop_in_every_chunk_tells_no_end() -> None:
     first = chunk({"text": "Hel"}, finish="STOP")
     more = chunk({"text": "lo"}, finish="STOP")
 
-    assert taken(first).is_whole
+    assert not taken(first).is_whole
     assert not taken(first, more).is_whole
+    assert taken(chunk({"text": "Hel"}), more).is_whole
     assert parse(200, SSE, stream(first, more)).text == "Hello"
 
 

@@ -62,7 +62,9 @@ class Stage:
         self.state: int | str | Exception = 2
         self.looks = 0
         settings = SinkSettings(client={}, most_bytes=1_000)
-        self.sink = KafkaSink(settings, self.clock, ["ours", "theirs"], ["theirs"])
+        self.sink = KafkaSink(
+            settings, self.clock, ["ours", "theirs"], {"theirs": "what was for it is lost"}
+        )
 
     def produce(self, **options: object) -> Any:
         self.producers.append(_Producer(**options))
@@ -132,6 +134,7 @@ async def test_a_topic_that_takes_nothing_is_said_once_and_looked_at_twice_a_min
             stage.clock.advance(0.1)
 
     assert [(line["topic"], line["why"]) for line in lines] == [("theirs", "does not exist")]
+    assert lines[0]["event"].endswith("holds up no other: what was for it is lost")
     # Each look that finds nothing is made once more.
     assert stage.looks <= 6
 

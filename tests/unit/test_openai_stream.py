@@ -13,8 +13,9 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import Completion, Finish
-from tollway_workers.providers.http.sse import events, is_event_stream
+from tollway_workers.providers.http.sse import Event, events, is_event_stream
 from tollway_workers.providers.openai.response import parse
+from tollway_workers.providers.openai.stream import ChunkStream
 
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 DONE = b"data: [DONE]\n\n"
@@ -300,3 +301,18 @@ def test_an_error_that_is_streamed_with_its_status_is_read() -> None:
         parse(503, SSE, body)
 
     assert raised.value.failure.body is body
+
+
+def test_a_reason_to_stop_in_every_chunk_tells_no_end() -> None:
+    def is_whole(*chunks: Any) -> bool:
+        joined = ChunkStream()
+        for each in chunks:
+            joined.take(Event(b"", (orjson.dumps(each),)))
+        return joined.is_whole
+
+    first, more = chunk({"content": "Hel"}, "stop"), chunk({"content": "lo"}, "stop")
+
+    assert not is_whole(first)
+    assert not is_whole(first, more)
+    assert is_whole(chunk({"role": "assistant"}), more, chunk({}, "stop"))
+    assert not is_whole(chunk({"content": "H"}), more, chunk({"content": "!"}))

@@ -72,7 +72,7 @@ _WHOLE: dict[str, dict[str, Any]] = {
             },
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a"}]},
         ],
-        "temperature": 0.5,
+        "temperature": 1,
         "thinking": {"type": "enabled", "budget_tokens": 1024},
         "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": _SCHEMA}},
         "tools": [{"name": "f", "input_schema": _SCHEMA, "strict": True}],

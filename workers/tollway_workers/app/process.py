@@ -72,6 +72,11 @@ from tollway_workers.worker.worker import Worker
 
 log = structlog.get_logger(__name__)
 
+#: What becomes of records for topics that take none, and that hold up no other.
+_REPLIES_INSTEAD = "replies for it go to our reply topic, and each is a dead letter"
+_MARKS_INSTEAD = (
+    "dead letters are not told how their redriven jobs ended, which are answered as ever"
+)
 #: Allocations between collections of the youngest generation, against Python's 700: at 5,000 calls
 #: in flight the default halves throughput. A backlog of 4,000 jobs and 1,500 calls in flight are
 #: 300,000 objects and no garbage; to walk them stops the loop for a tenth of a second. Jobs leave
@@ -238,7 +243,10 @@ class WorkerApp:
         )
         kafka = self._settings.kafka
         # What marks say is a courtesy: without it outcomes are written all the same.
-        isolated = (*kafka.reply_topics, TopicNames(kafka.prefix).marks)
+        isolated = {
+            **dict.fromkeys(kafka.reply_topics, _REPLIES_INSTEAD),
+            TopicNames(kafka.prefix).marks: _MARKS_INSTEAD,
+        }
         topics = dict.fromkeys((*needed_topics(self._settings), *isolated))
         return KafkaSink(settings, self._clock, topics, isolated)
 

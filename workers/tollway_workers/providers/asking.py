@@ -42,6 +42,30 @@ def own_extras(request: ChatRequest, protocol: str, reserved: tuple[str, ...]) -
     return dict(extras)
 
 
+def take_tools(extras: dict[str, Any], protocol: str) -> list[Any]:
+    """Take the provider's own tools out of a protocol's extras: they stand beside those of the job.
+
+    Raises ProviderError where they are no list.
+    """
+    own = extras.pop("tools", None)
+    if own is not None and not isinstance(own, list):
+        raise invalid(f"extras.{protocol}.tools must be a list: they stand beside request.tools")
+    return own or []
+
+
+def join_tools(body: dict[str, Any], extras: dict[str, Any], protocol: str) -> None:
+    """Add the provider's own tools, taken out of the extras, to those of a body."""
+    if own := take_tools(extras, protocol):
+        body["tools"] = [*body.get("tools", ()), *own]
+
+
+def join_fields(body: dict[str, Any], extras: dict[str, Any]) -> None:
+    """Add a protocol's extras to a body: of an object in both, each field that either has."""
+    for name, value in extras.items():
+        both = isinstance(value, dict) and isinstance(body.get(name), dict)
+        body[name] = {**body[name], **value} if both else value
+
+
 def invalid(message: str) -> ProviderError:
     """A request that cannot be expressed."""
     return ProviderError(

@@ -8,6 +8,10 @@ import re
 from base64 import b64decode
 from typing import Any, NamedTuple
 
+import orjson
+import pydantic_core
+
+from tollway_schemas.no_json import has_long_number
 from tollway_schemas.request import ContentPart, ImagePart, OtherPart, TextPart
 
 #: https://developer.mozilla.org/docs/Web/URI/Reference/Schemes/data
@@ -102,6 +106,18 @@ def images_in(content: "str | tuple[ContentPart, ...] | None") -> list[ImagePart
     if content is None or isinstance(content, str):
         return []
     return [part for part in content if isinstance(part, ImagePart)]
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """The object that a text is, where it can be sent as one without losing a digit."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        said = orjson.loads(text)
+        exact = said if not has_long_number(text.encode()) else pydantic_core.from_json(text)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and said == exact else None
 
 
 def _text(fields: dict[str, Any], name: str) -> str | None:

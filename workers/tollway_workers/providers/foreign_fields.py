@@ -7,6 +7,8 @@ protocol too says so by extras of its own for it, which may be empty.
 
 from collections.abc import Iterator
 
+from pydantic.types import JsonValue
+
 from tollway_schemas.request import ChatRequest
 
 #: Fields of requests that change what a call costs, or who keeps what of it, and no answer.
@@ -35,13 +37,15 @@ def foreign_fields(request: ChatRequest, *protocols: str) -> Iterator[str]:
         return
     for protocol, fields in request.extras.items():
         for name, value in fields.items():
-            if name not in _HARMLESS and value is not None and not _is_said(request, name):
+            if name not in _HARMLESS and value is not None and not _is_said(request, name, value):
                 yield (
                     f"request.extras.{protocol}.{name}: is said for protocol {protocol} alone (say "
                     f"it in request.extras.{protocols[0]}, which may be empty, to leave it out)"
                 )
 
 
-def _is_said(request: ChatRequest, name: str) -> bool:
+def _is_said(request: ChatRequest, name: str, value: JsonValue) -> bool:
     own = _SAID_TWICE.get(name)
+    if name == "output_config" and isinstance(value, dict) and value.keys() == {"effort"}:
+        own = "reasoning_effort"
     return own is not None and getattr(request, own) is not None

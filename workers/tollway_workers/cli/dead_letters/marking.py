@@ -67,7 +67,9 @@ def _marked(chosen: Chosen, mark: Mark, does: str, *, dry_run: bool, yes: bool) 
     """What was done, or with `dry_run` would be."""
 
     def work(only_count: bool) -> MarkReport:
-        return run(chosen, lambda letters, show: mark(letters, show, only_count))
+        return run(
+            chosen, lambda letters, show: mark(letters, show, only_count), changes=not only_count
+        )
 
     return consented(work, does, lambda report: report.marked, dry_run=dry_run, yes=yes)
 

@@ -114,4 +114,8 @@ class Redriving:
 
     def _run(self, *, dry_run: bool) -> RedriveReport:
         wanted = self._wanted
-        return run(wanted.chosen, lambda letters, show: wanted.run(letters, show, dry_run=dry_run))
+        return run(
+            wanted.chosen,
+            lambda letters, show: wanted.run(letters, show, dry_run=dry_run),
+            changes=not dry_run,
+        )

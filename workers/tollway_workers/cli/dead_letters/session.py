@@ -19,10 +19,23 @@ from tollway_workers.kafka.connect import quieten_client_logs
 T = TypeVar("T")
 
 
-def run(chosen: Chosen, work: Callable[[DeadLetters, OnProgress], Awaitable[T]]) -> T:
+#: What Ctrl-C has left, of a command that looks and of one that changes something.
+_LOOKED = "interrupted: nothing was changed, and nothing was written"
+_CHANGED = (
+    "interrupted: what was done is marked; the same command again goes on, and does nothing twice"
+)
+
+
+def run(
+    chosen: Chosen,
+    work: Callable[[DeadLetters, OnProgress], Awaitable[T]],
+    *,
+    changes: bool = False,
+) -> T:
     """What `work` comes to, with its progress shown. Raises ProducerError.
 
-    Ctrl-C ends it between two transactions, with a word on how to go on.
+    Ctrl-C ends it between two transactions, with a word on how to go on. `changes`: whether `work`
+    redrives or marks, and does not only look.
     """
 
     # What goes wrong is said once, by what is raised.
@@ -43,9 +56,5 @@ def run(chosen: Chosen, work: Callable[[DeadLetters, OnProgress], Awaitable[T]])
     try:
         return asyncio.run(session())
     except KeyboardInterrupt:
-        say(
-            "interrupted: what was done is marked; the same command again goes on, and does "
-            "nothing twice",
-            to_stderr=True,
-        )
+        say(_CHANGED if changes else _LOOKED, to_stderr=True)
         raise typer.Exit(INTERRUPTED) from None

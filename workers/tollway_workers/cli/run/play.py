@@ -109,7 +109,7 @@ def _show_estimate(options: RunOptions, plan: FleetPlan, screen: Screen) -> None
         _write(estimate_json(options, found))
     else:
         show_estimate(screen, found)
-    if found.bad_lines:
+    if found.bad_lines or found.inexpressible:
         raise typer.Exit(1)
 
 

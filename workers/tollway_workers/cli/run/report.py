@@ -1,6 +1,7 @@
 """The summary of a run, for people and for machines."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import orjson
 
 from tollway_schemas.usage import PICO_PER_USD
+from tollway_workers.cli.batch.line import BadLine
 from tollway_workers.cli.run.dry_run import Estimate
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.session import Result
@@ -87,9 +89,16 @@ def show_estimate(screen: Screen, found: Estimate) -> None:
     screen.tell(f"input tokens   {found.input_tokens:,} (estimated)")
     screen.tell(f"output tokens  {_at_most(found)}")
     screen.tell(f"cost           {_cost(found)}, for one call a job")
-    for bad in found.bad_lines[:_MOST_SHOWN]:
+    _show_lines(screen, found.bad_lines)
+    if found.inexpressible:
+        screen.tell(f"no lane of their route can say {len(found.inexpressible):,} to its provider:")
+        _show_lines(screen, found.inexpressible)
+
+
+def _show_lines(screen: Screen, lines: Sequence[BadLine]) -> None:
+    for bad in lines[:_MOST_SHOWN]:
         screen.tell(f"line {bad.line}: {bad.message}")
-    if (rest := len(found.bad_lines) - _MOST_SHOWN) > 0:
+    if (rest := len(lines) - _MOST_SHOWN) > 0:
         screen.tell(f"and {rest:,} more")
 
 
@@ -101,12 +110,17 @@ def estimate_json(options: RunOptions, found: Estimate) -> bytes:
             "simulated": options.simulate,
             "input": str(options.source),
             "jobs": found.jobs,
-            "bad_lines": [{"line": bad.line, "message": bad.message} for bad in found.bad_lines],
+            "bad_lines": _said_of(found.bad_lines),
+            "inexpressible_lines": _said_of(found.inexpressible),
             "input_tokens": found.input_tokens,
             "most_output_tokens": found.output_tokens,
             "most_cost_usd": None if found.cost is None else _usd(found.cost),
         }
     )
+
+
+def _said_of(lines: Sequence[BadLine]) -> list[dict[str, object]]:
+    return [{"line": bad.line, "message": bad.message} for bad in lines]
 
 
 def _show_causes(screen: Screen, options: RunOptions, result: Result, before: str) -> None:

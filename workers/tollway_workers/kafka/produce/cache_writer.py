@@ -163,4 +163,4 @@ def cache_topic(name: str, client: dict[str, Any], most_bytes: int, clock: Clock
         await limits.ask([name])
         return await new_producer(limits, clock)
 
-    return IsolatedTopic(name, client, clock, opened, quiet=True)
+    return IsolatedTopic(name, client, clock, opened)

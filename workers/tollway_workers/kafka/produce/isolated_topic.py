@@ -81,17 +81,18 @@ class IsolatedTopic:
         open_producer: Callable[[], Awaitable[Producing]],
         ours_written: Callable[[], float] = lambda: -inf,
         *,
-        quiet: bool = False,
+        instead: str | None = None,
     ) -> None:
-        """`ours_written`: when our own topics last took something, in monotonic seconds; `quiet`:
-        who writes says itself what it means that the topic takes nothing.
+        """`ours_written`: when our own topics last took something, in monotonic seconds; `instead`:
+        what becomes of its records where the topic takes none, for the operator; None where who
+        writes says that itself.
         """
         self._name = name
         self._client = client
         self._clock = clock
         self._open_producer = open_producer
         self._ours_written = ours_written
-        self._quiet = quiet
+        self._instead = instead
         self._producing: Producing | None = None
         #: The last of each partition.
         self._deliveries: dict[int, Delivery] = {}
@@ -229,10 +230,9 @@ class IsolatedTopic:
         self._found = _Found(state, "", self._clock.monotonic() + _BELIEVED)
 
     def _unavailable(self, why: str) -> None:
-        if not self._quiet and (self._found is None or self._found.why != why):
+        if self._instead and (self._found is None or self._found.why != why):
             log.warning(
-                "a topic takes no records, and holds up no other: replies for it go to our reply "
-                "topic, and each is a dead letter",
+                f"a topic takes no records, and holds up no other: {self._instead}",
                 topic=self._name,
                 why=why,
             )

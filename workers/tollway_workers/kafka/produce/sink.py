@@ -1,8 +1,9 @@
 """Outcomes to Kafka: one idempotent producer, acknowledged by all in-sync replicas."""
 
 import asyncio
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -41,11 +42,12 @@ class KafkaSink:
         settings: SinkSettings,
         clock: Clock,
         topics: Collection[str] = (),
-        isolated: Collection[str] = (),
+        isolated: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """`topics`: those that will be written; others are met one by one.
 
-        `isolated`: those whose trouble must not touch the others.
+        `isolated`: those whose trouble must not touch the others, with what becomes of the records
+        of each where it takes none.
         """
         self._settings = settings
         self._topics = topics
@@ -56,8 +58,15 @@ class KafkaSink:
         self._producing: Producing | None = None
         self._renewing = asyncio.Lock()
         self._isolated = {
-            name: IsolatedTopic(name, settings.client, clock, self._new_producer, self._written_at)
-            for name in isolated
+            name: IsolatedTopic(
+                name,
+                settings.client,
+                clock,
+                self._new_producer,
+                self._written_at,
+                instead=instead,
+            )
+            for name, instead in isolated.items()
         }
         #: Producers that were replaced, by the task that waits for what is on its way.
         self._retired: dict[asyncio.Task[None], Producing] = {}

@@ -4,6 +4,7 @@ https://platform.claude.com/docs/en/api/errors: `error.details.error_code` says 
 `error.type`, which says more than the sentence.
 """
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -28,6 +29,10 @@ _SPENT_PHRASES = (
     "you have reached your specified workspace api usage limits",
     "credit balance is too low",
 )
+#: A thing that a request names; where nothing is served, some servers say `File Not Found` alone.
+_NOT_THERE = re.compile(
+    r"\b(?:file|container|skill)s?\b.{0,40}not found: ?\S|\b(?:file|container|skill)_\w{4,}"
+)
 #: The status that each type comes with; in a stream it comes without.
 _STATUSES = {
     "invalid_request_error": 400,
@@ -48,6 +53,8 @@ def _class_of(status: int, detail: ErrorDetail, headers: Mapping[str, str]) -> F
     message = detail.message.lower()
     if not _SPENT.isdisjoint(detail.words) or any(each in message for each in _SPENT_PHRASES):
         return FailureClass.QUOTA_EXHAUSTED
+    if status == 404 and "not_found_error" in detail.words and _NOT_THERE.search(message):
+        return FailureClass.INVALID_REQUEST
     if status == 429 and "rate_limit_error" in detail.words:
         return _rate_limit(detail, headers)
     return shared.class_of(status, detail, headers)

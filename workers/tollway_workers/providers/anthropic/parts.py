@@ -42,7 +42,7 @@ def block_of(part: ContentPart) -> JsonObject | None:
         return with_own({"type": "image", "source": _source_of(part.image_url.url)}, part)
     found = file_of(part)
     if found is not None:
-        return _document(found)
+        return with_own(_document(found), part)
     return {"type": part.type, **(part.__pydantic_extra__ or {})}
 
 

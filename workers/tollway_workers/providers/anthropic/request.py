@@ -13,7 +13,7 @@ from tollway_workers.providers.anthropic.output import add_output
 from tollway_workers.providers.anthropic.parts import with_own
 from tollway_workers.providers.anthropic.thinking import add_thinking
 from tollway_workers.providers.anthropic.turns import conversation_of
-from tollway_workers.providers.asking import invalid, own_extras
+from tollway_workers.providers.asking import NOT_JSON, invalid, join_fields, own_extras, take_tools
 from tollway_workers.providers.streaming import wants_stream
 
 JsonObject = dict[str, Any]
@@ -30,8 +30,6 @@ _RESERVED = ("model", "messages", "system", "stream")
 _ASSUMED_LIMIT, _ASSUMED_THINKING_LIMIT = 4_096, 32_000
 _CHOICES = {"none": "none", "auto": "auto", "required": "any"}
 _NO_REASONING = (None, "none", "minimal")
-
-_NOT_JSON = "the request holds a number beyond 64 bits, or more than 254 levels of nesting"
 
 
 def build(
@@ -55,18 +53,16 @@ def build(
         body["system"] = conversation.system
     _add_sampling(body, request)
     _add_tools(body, request, extras)
-    if request.reasoning_effort is not None:
-        may_think = not conversation.in_tool_loop
-        add_thinking(body, request.reasoning_effort, refused, may_think=may_think)
+    _add_thinking(body, request, extras, refused, may_think=not conversation.in_tool_loop)
     if output is not None:
         add_output(body, output, request, lane, refused)
-    _add_extras(body, extras)
+    join_fields(body, extras)
     if streams(request, lane, refused):
         body["stream"] = True
     try:
         return orjson.dumps(body)
     except (orjson.JSONEncodeError, RecursionError):
-        raise invalid(_NOT_JSON) from None
+        raise invalid(NOT_JSON) from None
 
 
 def streams(request: ChatRequest, lane: LaneConfig, refused: frozenset[str] = frozenset()) -> bool:
@@ -93,9 +89,8 @@ def _add_sampling(body: JsonObject, request: ChatRequest) -> None:
 
 
 def _add_tools(body: JsonObject, request: ChatRequest, extras: JsonObject) -> None:
-    own = extras.pop("tools", None)
     tools = [_tool(tool) for tool in request.tools or ()]
-    tools += own if isinstance(own, list) else []
+    tools += take_tools(extras, PROTOCOL)
     if not tools:
         return
     body["tools"] = tools
@@ -126,7 +121,20 @@ def _tool(tool: Tool) -> JsonObject:
     return with_own(with_own(said, tool), function)
 
 
-def _add_extras(body: JsonObject, extras: JsonObject) -> None:
-    for name, value in extras.items():
-        both = isinstance(value, dict) and isinstance(body.get(name), dict)
-        body[name] = {**body[name], **value} if both else value
+def _add_thinking(
+    body: JsonObject,
+    request: ChatRequest,
+    extras: JsonObject,
+    refused: frozenset[str],
+    *,
+    may_think: bool,
+) -> None:
+    """As the request says, in Anthropic's own words where it has those: an effort beside a number
+    of tokens would change more than how long is thought.
+    """
+    own = extras.pop("thinking", None)
+    counted = isinstance(own, dict) and own.get("type") == "enabled"
+    if request.reasoning_effort is not None and not counted:
+        add_thinking(body, request.reasoning_effort, refused, may_think=may_think)
+    if own is not None:
+        join_fields(body, {"thinking": own})

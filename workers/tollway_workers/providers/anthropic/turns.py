@@ -8,14 +8,13 @@ as Anthropic's own server for OpenAI's protocol has it.
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from tollway_schemas.request import ContentPart, Message, ToolCall
-from tollway_workers.providers.anthropic.parts import JsonObject, block_of, problem_of
+from tollway_workers.providers.anthropic.parts import JsonObject, block_of, problem_of, with_own
 from tollway_workers.providers.asking import invalid
-from tollway_workers.providers.unknown_fields import unknown_fields
+from tollway_workers.providers.content import object_of
+from tollway_workers.providers.unknown_fields import unknown_fields, unknown_in_part
 
 _SYSTEM = ("system", "developer")
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -46,7 +45,7 @@ def conversation_of(messages: Iterable[Message]) -> Conversation:
     turns: list[JsonObject] = []
     for message in messages:
         if message.role in _SYSTEM:
-            system += _blocks(message.content)
+            system += _marked(_blocks(message.content), message)
             continue
         role, blocks = _turn(message, names)
         if turns and turns[-1]["role"] == role:
@@ -56,6 +55,9 @@ def conversation_of(messages: Iterable[Message]) -> Conversation:
     for turn in turns:
         # Results come first: Anthropic asks for that.
         turn["content"].sort(key=_is_no_result)
+    if not turns and system:
+        # There is at least one.
+        return Conversation([], [{"role": "user", "content": system}])
     return Conversation(system, turns)
 
 
@@ -72,13 +74,15 @@ def problems_in(messages: Iterable[Message]) -> Iterator[str]:
         for place, call in enumerate(message.tool_calls or ()):
             if _arguments(call) is None:
                 yield (
-                    f"{at}.tool_calls.{place}.function.arguments: is no JSON object, which "
-                    "Anthropic asks for"
+                    f"{at}.tool_calls.{place}.function.arguments: is no JSON object with numbers "
+                    "of 64 bits, which Anthropic asks for"
                 )
 
 
 def _part_problems(message: Message, at: str) -> Iterator[str]:
     for place, part in enumerate(_parts(message.content)):
+        for name in unknown_in_part(part):
+            yield f"{at}.content.{place}.{name}: Anthropic has no such field"
         if (problem := problem_of(part)) is not None:
             yield f"{at}.content.{place}: {problem}"
         elif message.role in _SYSTEM and part.type != "text":
@@ -123,14 +127,22 @@ def _turn(message: Message, names: _CallNames) -> tuple[str, list[JsonObject]]:
         }
         if _failed(message):
             result["is_error"] = True
-        return "user", [result | ({"content": blocks} if blocks else {})]
+        return "user", _marked([result | ({"content": blocks} if blocks else {})], message)
     for call in message.tool_calls or ():
         arguments = _arguments(call)
         if arguments is None:
-            raise invalid("the arguments of a tool call in a message are no JSON object")
+            raise invalid(
+                "the arguments of a tool call in a message are no JSON object with numbers of 64 "
+                "bits"
+            )
         use = {"type": "tool_use", "id": names.of_call(call.id), "name": call.function.name}
-        blocks.append({**use, "input": arguments})
-    return message.role, blocks
+        blocks.append(with_own({**use, "input": arguments}, call))
+    return message.role, _marked(blocks, message)
+
+
+def _marked(blocks: list[JsonObject], message: Message) -> list[JsonObject]:
+    """The blocks of a message, the last one with what the message says for all of them."""
+    return [*blocks[:-1], with_own(blocks[-1], message)] if blocks else blocks
 
 
 def _failed(message: Message) -> bool:
@@ -148,12 +160,11 @@ def _parts(content: str | tuple[ContentPart, ...] | None) -> tuple[ContentPart, 
 
 
 def _arguments(call: ToolCall) -> JsonObject | None:
-    """A call's arguments; None where they are no object. No text at all is no arguments."""
-    try:
-        found: Any = orjson.loads(call.function.arguments.strip() or "{}")
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
+    """A call's arguments; None where they are no object, or one that would lose a digit.
+
+    No text at all is no arguments.
+    """
+    return object_of(call.function.arguments.strip() or "{}")
 
 
 def _is_no_result(block: JsonObject) -> bool:

@@ -8,12 +8,8 @@ signature, which Gemini 3 wants back: https://ai.google.dev/gemini-api/docs/thou
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-import pydantic_core
-
-from tollway_schemas.no_json import has_long_number
 from tollway_schemas.request import ContentPart, Message, ToolCall, ToolCallFunction
-from tollway_workers.providers.content import text_of
+from tollway_workers.providers.content import object_of, text_of
 from tollway_workers.providers.gemini.model import is_before_3
 from tollway_workers.providers.gemini.parts import part_of
 from tollway_workers.providers.refused import takes_value
@@ -127,7 +123,7 @@ def _parts(message: Message) -> list[JsonObject]:
 def _response(content: str | tuple[ContentPart, ...] | None) -> JsonObject:
     """What a function answered: its object, or its text under the word that means all of it."""
     text = text_of(content)
-    said = _object(text)
+    said = object_of(text)
     if said is None:
         return {"output": text}
     return {"output": said} if _RESULT_WORDS & said.keys() else said
@@ -135,16 +131,4 @@ def _response(content: str | tuple[ContentPart, ...] | None) -> JsonObject:
 
 def args_of(call: ToolCall) -> JsonObject | None:
     """The arguments of a call; None where they are no object, or one that would lose a digit."""
-    return _object(call.function.arguments.strip() or "{}")
-
-
-def _object(text: str) -> JsonObject | None:
-    """The object that a text is, where it can be sent as one without losing a digit."""
-    if not text.lstrip().startswith("{"):
-        return None
-    try:
-        said = orjson.loads(text)
-        exact = said if not has_long_number(text.encode()) else pydantic_core.from_json(text)
-    except ValueError:
-        return None
-    return said if isinstance(said, dict) and said == exact else None
+    return object_of(call.function.arguments.strip() or "{}")

@@ -10,7 +10,14 @@ import orjson
 
 from tollway_schemas.request import ChatRequest, OutputSchema, Tool, ToolChoiceFunction
 from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, own_extras
+from tollway_workers.providers.asking import (
+    NOT_JSON,
+    ask_for_json,
+    invalid,
+    join_fields,
+    join_tools,
+    own_extras,
+)
 from tollway_workers.providers.gemini.contents import Conversation
 from tollway_workers.providers.gemini.model import is_before_3, thinking
 from tollway_workers.providers.gemini.unsupported import PROTOCOL, detail_of, unsupported
@@ -132,12 +139,21 @@ def _declaration(tool: Tool) -> JsonObject:
         declared["description"] = function.description
     parameters = gemini_schema(function.parameters) if function.parameters else None
     # An object without properties is refused; a function without parameters is not.
-    if parameters is not None and (parameters.get("properties") or parameters.keys() - _NO_OBJECT):
+    if parameters is not None and _says_something(parameters):
         declared["parametersJsonSchema"] = parameters
     return declared
 
 
 _NO_OBJECT = frozenset(("type", "properties", "required", "additionalProperties", "title"))
+
+
+def _says_something(parameters: JsonObject) -> bool:
+    """Whether a function has arguments: by name, of free names, or in any other way."""
+    return (
+        bool(parameters.get("properties"))
+        or isinstance(parameters.get("additionalProperties"), dict)
+        or bool(parameters.keys() - _NO_OBJECT)
+    )
 
 
 def _calling(request: ChatRequest) -> JsonObject | None:
@@ -157,9 +173,10 @@ def _add_extras(body: JsonObject, config: JsonObject, request: ChatRequest) -> N
         raise invalid("extras.gemini.generationConfig must be an object")
     if "candidateCount" in own:
         raise invalid("extras.gemini may not set candidateCount: a job has one answer")
+    join_tools(body, extras, PROTOCOL)
     limit = config.get("maxOutputTokens")
-    config.update(own)
+    join_fields(config, own)
     if limit is not None:
         # The request's may have been raised since.
         config["maxOutputTokens"] = limit
-    body.update(extras)
+    join_fields(body, extras)

@@ -85,14 +85,15 @@ class ContentStream:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the model has said why it stopped, and nothing after that.
+        """Whether the model has said why it stopped, which it had not before, and nothing after.
 
-        A server that gives the reason in every chunk tells nothing by it.
+        A server that gives the reason in every chunk tells nothing by it, nor may a first chunk
+        that has one: there only the end of the response tells that the answer is whole.
         """
         first = self._first
         if self._error is not None:
             return False
-        return self._is_blocked if first is None else first.is_whole and not first.went_on
+        return self._is_blocked if first is None else first.has_stopped
 
     def text(self) -> str:
         """All that the model has said so far: answer, thoughts, arguments."""
@@ -149,14 +150,16 @@ def join_chunks(chunks: Iterable[Any]) -> ReadJson:
 
 class _Candidate:
     """One answer as far as its chunks have come. State: `_parts`, where the text of one that still
-    grows is a list, and `went_on` (something was said after a reason to stop).
+    grows is a list, `_began_open` (its first chunk gave no reason to stop), and `_went_on`
+    (something was said after one).
     """
 
     def __init__(self) -> None:
         self._fields: JsonObject = {}
         self._role: Any = "model"
         self._parts: list[JsonObject] = []
-        self.went_on = False
+        self._began_open: bool | None = None
+        self._went_on = False
 
     def add(self, candidate: JsonObject) -> bool:
         """Join the candidate of one chunk; whether anything was said in it."""
@@ -168,7 +171,9 @@ class _Candidate:
                 if isinstance(part, dict) and _says_something(part):
                     self._add_part(part)
                     spoke = True
-        self.went_on |= spoke and self.is_whole
+        self._went_on |= spoke and self.is_whole
+        if self._began_open is None:
+            self._began_open = not candidate.get("finishReason")
         for name, value in candidate.items():
             if value not in (None, "") and name not in ("content", "index"):
                 self._fields[name] = value
@@ -188,6 +193,11 @@ class _Candidate:
     @property
     def is_whole(self) -> bool:
         return bool(self._fields.get("finishReason"))
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether its reason to stop came in time: once, and last."""
+        return self.is_whole and bool(self._began_open) and not self._went_on
 
     def pieces(self) -> Iterator[str]:
         """The texts so far."""

@@ -21,7 +21,7 @@ from tollway_schemas.request import (
 )
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.profiles import UNKNOWN, Profile
-from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, own_extras
+from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, join_tools, own_extras
 from tollway_workers.providers.openai.dialect import (
     DEFAULT_LIMIT_FIELD,
     LIMIT_FIELDS,
@@ -64,7 +64,9 @@ def build(
     _add_tools(body, request, profile)
     if output is not None:
         _add_output(body, output, lane, refused)
-    body.update(own_extras(request, PROTOCOL, _RESERVED))
+    extras = own_extras(request, PROTOCOL, _RESERVED)
+    join_tools(body, extras, PROTOCOL)
+    body.update(extras)
     _add_limit(body, request, lane, refused)
     if streams(request, lane, refused):
         body["stream"] = True
@@ -170,7 +172,7 @@ def _message(message: Message, profile: Profile) -> JsonObject:
 
 def _tool_call(call: ToolCall, profile: Profile) -> JsonObject:
     """A call; Google's signature of it goes to unknown servers only, as others refuse it."""
-    without = None if profile is UNKNOWN else {"extra_content"}
+    without = _marks(profile) | (set() if profile is UNKNOWN else {"extra_content"})
     return call.model_dump(exclude_none=True, exclude=without)
 
 

@@ -64,8 +64,12 @@ class ChunkStream:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the model has said why it stopped: then at most its usage is missing."""
-        return self._error is None and bool(self._choices) and self._first.is_whole
+        """Whether the model has said why it stopped, which it had not before, and nothing after:
+        then at most its usage is missing.
+
+        A server that gives the reason in every chunk tells nothing by it.
+        """
+        return self._error is None and bool(self._choices) and self._first.has_stopped
 
     def text(self) -> str:
         """All that the model has said so far: answer, reasoning, arguments."""
@@ -127,13 +131,19 @@ class _Choice:
         self._calls: list[JsonObject] = []
         #: What a server says beside its deltas, or instead of them.
         self._said: JsonObject = {}
+        #: Whether its first chunk gave no reason to stop, and whether anything was said after one.
+        self._began_open: bool | None = None
+        self._went_on = False
 
     def add(self, choice: JsonObject) -> bool:
         """Join the choice of one chunk to what came before; whether anything was said in it."""
         spoke = False
+        if self._began_open is None:
+            self._began_open = not choice.get("finish_reason") or bool(choice.get("message"))
+        self._went_on |= self.is_whole and _says_something(choice.get("delta"))
         for name, value in choice.items():
             if name == "delta" and isinstance(value, dict):
-                spoke |= any(said for part, said in value.items() if part != "role")
+                spoke |= _says_something(value)
                 if "tool_calls" in value:
                     self._add_calls(value["tool_calls"])
                     value = {part: said for part, said in value.items() if part != "tool_calls"}
@@ -160,6 +170,11 @@ class _Choice:
     @property
     def is_whole(self) -> bool:
         return bool(self._fields.get("finish_reason") or self._fields.get("error"))
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether its reason to stop came in time: once, and last."""
+        return self.is_whole and bool(self._began_open) and not self._went_on
 
     def pieces(self) -> Iterator[str]:
         """The texts that have grown so far."""
@@ -191,6 +206,10 @@ class _Choice:
                 return call
         self._calls.append({} if index is None else {"index": index})
         return self._calls[-1]
+
+
+def _says_something(delta: Any) -> bool:
+    return isinstance(delta, dict) and any(said for part, said in delta.items() if part != "role")
 
 
 def _join(into: JsonObject, piece: JsonObject, level: int = 0) -> None:

@@ -10,7 +10,13 @@ import orjson
 
 from tollway_schemas.request import ChatRequest, OutputSchema, Tool, ToolChoiceFunction
 from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.providers.asking import NOT_JSON, ask_for_json, invalid, own_extras
+from tollway_workers.providers.asking import (
+    NOT_JSON,
+    ask_for_json,
+    invalid,
+    join_tools,
+    own_extras,
+)
 from tollway_workers.providers.openai.dialect import takes, takes_form
 from tollway_workers.providers.openai.output_form import ANY_OBJECT, named, wire_schema
 from tollway_workers.providers.responses.items import items_of
@@ -135,6 +141,7 @@ def _add_instruction(items: list[JsonObject], text: str) -> None:
 
 def _add_extras(body: JsonObject, request: ChatRequest) -> None:
     extras = own_extras(request, PROTOCOL, _RESERVED)
+    join_tools(body, extras, PROTOCOL)
     for name in _JOINED:
         own = extras.get(name)
         if isinstance(own, dict):

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from tollway_schemas.request import ChatRequest, ImagePart, Message, OutputSchema, TextPart
+from tollway_schemas.request import ChatRequest, Message, OutputSchema
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.providers.foreign_fields import foreign_fields
 from tollway_workers.providers.responses.items import part_of
-from tollway_workers.providers.unknown_fields import unknown_fields
+from tollway_workers.providers.unknown_fields import unknown_fields, unknown_in_part
 
 #: The key of `ChatRequest.extras` that this protocol reads.
 PROTOCOL = "responses"
@@ -41,7 +41,7 @@ def _of_messages(request: ChatRequest) -> Iterator[str]:
 
 def _of_parts(message: Message, at: str) -> Iterator[str]:
     for index, part in enumerate(message.content if isinstance(message.content, tuple) else ()):
-        for name in unknown_fields(part) if isinstance(part, TextPart | ImagePart) else ():
+        for name in unknown_in_part(part):
             yield f"{at}.content.{index}.{name}: Responses have no such field"
         if part_of(part, message.role) is None:
             yield f"{at}.content.{index}: Responses have no such part in a turn of this role"

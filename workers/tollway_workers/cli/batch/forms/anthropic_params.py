@@ -15,6 +15,7 @@ from tollway_workers.cli.batch.forms.body import (
     list_at,
     model_of,
     object_at,
+    only_known,
     record_of,
     text_at,
 )
@@ -29,6 +30,11 @@ _READ = frozenset(
         "tools", "tool_choice", "stream", "output_config", "output_format", "thinking",
     }
 )  # fmt: skip
+_TURN = frozenset(("role", "content"))
+_OF_RESULT = frozenset(("type", "tool_use_id", "content", "is_error", "cache_control"))
+#: `caller` says which of Anthropic's own tools has called.
+_OF_CALL = frozenset(("type", "id", "name", "input", "cache_control", "caller"))
+_OF_CHOICE = frozenset(("type", "name", "disable_parallel_tool_use"))
 _NAMES = {"max_output_tokens": "max_tokens", "stop": "stop_sequences", "messages": "messages"}
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 #: Efforts that are as long as a number of tokens of thinking.
@@ -67,8 +73,7 @@ def _messages(messages: Any) -> Iterator[JsonObject]:
     for index, message in enumerate(list_at(messages, "params.messages")):
         where = f"params.messages.{index}"
         turn = object_at(message, where)
-        if unknown := turn.keys() - {"role", "content"}:
-            raise InvalidValue(f"{where}: has a field that is unknown: {sorted(unknown)[0][:40]!r}")
+        only_known(turn, _TURN, where)
         content = turn.get("content")
         if isinstance(content, str):
             yield {"role": turn.get("role"), "content": content}
@@ -82,14 +87,15 @@ def _messages(messages: Any) -> Iterator[JsonObject]:
 
 def _turns(role: Any, blocks: list[JsonObject], where: str) -> Iterator[JsonObject]:
     """A turn of blocks: results of tools are turns of their own, calls a field of theirs."""
+    calls: list[JsonObject] = []
     for place, block in enumerate(blocks):
+        at = f"{where}.content.{place}"
         if block.get("type") == "tool_result":
-            yield _result(block, f"{where}.content.{place}")
-    calls = [
-        _call(block, f"{where}.content.{place}")
-        for place, block in enumerate(blocks)
-        if role == "assistant" and block.get("type") == "tool_use"
-    ]
+            _require_role(role, "user", at)
+            yield _result(block, at)
+        elif block.get("type") == "tool_use":
+            _require_role(role, "assistant", at)
+            calls.append(_call(block, at))
     parts = [_part(block) for block in blocks if block.get("type") not in _OF_TOOLS]
     if parts or calls:
         turn: JsonObject = {"role": role, "content": parts or None}
@@ -99,7 +105,13 @@ def _turns(role: Any, blocks: list[JsonObject], where: str) -> Iterator[JsonObje
 _OF_TOOLS = ("tool_result", "tool_use")
 
 
+def _require_role(role: Any, wanted: str, where: str) -> None:
+    if role != wanted:
+        raise InvalidValue(f"{where}: a block of this type stands in a turn of role {wanted}")
+
+
 def _result(block: JsonObject, where: str) -> JsonObject:
+    only_known(block, _OF_RESULT, where)
     content = block.get("content")
     said = (
         content
@@ -113,21 +125,33 @@ def _result(block: JsonObject, where: str) -> JsonObject:
         "role": "tool",
         "tool_call_id": text_at(block.get("tool_use_id"), f"{where}.tool_use_id"),
         "content": said,
+        **_cached(block),
     }
     return turn | ({"is_error": True} if block.get("is_error") else {})
 
 
 def _call(block: JsonObject, where: str) -> JsonObject:
-    arguments = orjson.dumps(object_at(block.get("input"), f"{where}.input")).decode()
+    only_known(block, _OF_CALL, where)
+    try:
+        arguments = orjson.dumps(object_at(block.get("input"), f"{where}.input")).decode()
+    except orjson.JSONEncodeError:
+        # JSON that was read can be written, unless it is too deep.
+        raise InvalidValue(f"{where}.input: is nested too deep") from None
     function = {"name": text_at(block.get("name"), f"{where}.name"), "arguments": arguments}
-    return {"id": text_at(block.get("id"), f"{where}.id"), "type": "function", "function": function}
+    call_id = text_at(block.get("id"), f"{where}.id")
+    return {"id": call_id, "type": "function", "function": function, **_cached(block)}
+
+
+def _cached(block: JsonObject) -> JsonObject:
+    """Where the prompt may be cached, as the block says it."""
+    return {name: block[name] for name in ("cache_control",) if block.get(name) is not None}
 
 
 def _part(block: JsonObject) -> JsonObject:
     """A block as a part that all protocols know, or as it is."""
     source = block.get("source")
     source = source if isinstance(source, dict) else {}
-    cached = {name: block[name] for name in ("cache_control",) if name in block}
+    cached = _cached(block)
     url = _url(source)
     if url is None or block.keys() - {"type", "source", "title", "cache_control"}:
         return block
@@ -175,9 +199,11 @@ def _tool(tool: JsonObject) -> JsonObject:
 
 
 def _choice(choice: JsonObject) -> Any:
+    only_known(choice, _OF_CHOICE, "params.tool_choice")
     if choice.get("type") == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}
-    kind = _CHOICES.get(choice.get("type", ""))
+    said = choice.get("type")
+    kind = _CHOICES.get(said) if isinstance(said, str) else None
     if kind is None:
         raise InvalidValue("params.tool_choice.type: must be auto, any, tool or none")
     return kind
@@ -211,7 +237,11 @@ def _effort(params: Mapping[str, Any], extras: JsonObject) -> str | None:
 def _output(params: Mapping[str, Any], extras: JsonObject) -> OutputSchema | None:
     config = params.get("output_config")
     config = {} if config is None else object_at(config, "params.output_config")
-    if rest := {name: each for name, each in config.items() if name not in ("effort", "format")}:
+    thinking = params.get("thinking")
+    counted = isinstance(thinking, dict) and thinking.get("type") == "enabled"
+    # Beside a number of tokens an effort is said as it is.
+    read = ("format",) if counted else ("effort", "format")
+    if rest := {name: each for name, each in config.items() if name not in read}:
         extras["output_config"] = rest
     form, where = config.get("format"), "params.output_config.format"
     if form is None:

@@ -51,6 +51,12 @@ def text_at(value: Any, where: str) -> str:
     return value
 
 
+def only_known(fields: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    """Raise InvalidValue at a field that would be left out."""
+    if unknown := fields.keys() - known:
+        raise InvalidValue(f"{where}: has a field that is unknown: {sorted(unknown)[0][:40]!r}")
+
+
 def record_of(
     model: type[R], fields: Mapping[str, Any], where: tuple[str, ...], names: Mapping[str, str]
 ) -> R:

@@ -74,8 +74,18 @@ def _usage(counted: Usage | None, said: Any) -> JsonObject | None:
     return {
         **said,
         "input_tokens": counted.input_total,
-        "input_tokens_details": {"cached_tokens": counted.input_cached_read},
+        "input_tokens_details": {
+            **_object(said.get("input_tokens_details")),
+            "cached_tokens": counted.input_cached_read,
+        },
         "output_tokens": counted.output_total,
-        "output_tokens_details": {"reasoning_tokens": counted.reasoning},
+        "output_tokens_details": {
+            **_object(said.get("output_tokens_details")),
+            "reasoning_tokens": counted.reasoning,
+        },
         "total_tokens": counted.input_total + counted.output_total,
     }
+
+
+def _object(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}

@@ -13,6 +13,7 @@ from tollway_workers.cli.batch.forms.body import (
     list_at,
     model_of,
     object_at,
+    only_known,
     record_of,
     text_at,
 )
@@ -26,6 +27,13 @@ _READ = frozenset(
     {*_SAME, "model", "input", "instructions", "tools", "tool_choice", "reasoning", "text"}
     | {"stream", "stream_options", "background"}
 )
+#: Fields of items, those of an earlier answer's items among them, which say nothing more.
+_OF_ANSWER = frozenset(("type", "id", "status", "phase"))
+_OF_MESSAGE = _OF_ANSWER | {"role", "content"}
+_OF_CALL = _OF_ANSWER | {"call_id", "name", "arguments"}
+_OF_OUTPUT = _OF_ANSWER | {"call_id", "output"}
+_OF_TEXT = frozenset(("type", "text", "annotations", "logprobs"))
+_OF_IMAGE = frozenset(("type", "image_url", "detail"))
 #: What an answer depends on that is kept at the provider: a job is asked by whoever can.
 _KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
 
@@ -85,12 +93,15 @@ def _input(given: Any) -> Iterator[JsonObject]:
 def _turn(item: JsonObject, where: str) -> JsonObject:
     match item.get("type", "message"):
         case "message":
+            only_known(item, _OF_MESSAGE, where)
             return {"role": item.get("role"), "content": _content(item.get("content"), where)}
         case "function_call":
+            only_known(item, _OF_CALL, where)
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
             call = {"id": item.get("call_id"), "type": "function", "function": function}
             return {"role": "assistant", "content": None, "tool_calls": [call]}
         case "function_call_output":
+            only_known(item, _OF_OUTPUT, where)
             output = item.get("output")
             said = output if isinstance(output, str) else _content(output, f"{where}.output")
             return {"role": "tool", "tool_call_id": item.get("call_id"), "content": said}
@@ -114,9 +125,9 @@ def _content(content: Any, where: str) -> Any:
 def _part(part: JsonObject) -> JsonObject:
     """A part as all protocols know it, or as it is."""
     match part:
-        case {"type": "input_text" | "output_text", "text": str(text)}:
+        case {"type": "input_text" | "output_text", "text": str(text)} if part.keys() <= _OF_TEXT:
             return {"type": "text", "text": text}
-        case {"type": "input_image", "image_url": str(url)}:
+        case {"type": "input_image", "image_url": str(url)} if _is_usual_image(part):
             detail = part.get("detail")
             image = {"url": url} | ({} if detail is None else {"detail": detail})
             return {"type": "image_url", "image_url": image}
@@ -124,6 +135,11 @@ def _part(part: JsonObject) -> JsonObject:
             return {"type": "file", "file": {n: v for n, v in part.items() if n != "type"}}
         case _:
             return part
+
+
+def _is_usual_image(part: JsonObject) -> bool:
+    said = {name for name, value in part.items() if value is not None}
+    return said <= _OF_IMAGE and part.get("detail") in (None, "auto", "low", "high")
 
 
 def _tools(body: Mapping[str, Any], extras: JsonObject) -> JsonObject:
@@ -139,8 +155,7 @@ def _tools(body: Mapping[str, Any], extras: JsonObject) -> JsonObject:
             for tool in own
         ] or None
         if others := [tool for tool in given if tool.get("type") != "function"]:
-            # Those of the job's own are said by the lane, so all of them are said here.
-            extras["tools"] = given if own else others
+            extras["tools"] = others
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "function":
         fields["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}

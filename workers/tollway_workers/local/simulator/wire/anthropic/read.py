@@ -89,6 +89,21 @@ def _check_fields(fields: dict[str, Any], version: str | None) -> None:
     temperature = fields.get("temperature")
     if isinstance(temperature, int | float) and not 0 <= temperature <= 1:
         raise BadRequest("temperature: range: 0..1")
+    thinking = fields.get("thinking")
+    thinks = isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
+    if thinks and temperature not in (None, 1):
+        raise BadRequest(
+            "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode."
+        )
+    _check_stops(fields)
+
+
+def _check_stops(fields: dict[str, Any]) -> None:
+    stops = fields.get("stop_sequences") or []
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+        raise BadRequest("stop_sequences: Input should be a valid list of strings")
+    if not all(stop.strip() for stop in stops):
+        raise BadRequest("stop_sequences: each stop sequence must contain non-whitespace")
 
 
 def _model(fields: dict[str, Any]) -> str:
