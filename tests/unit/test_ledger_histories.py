@@ -182,8 +182,6 @@ def test_nobody_is_stuck_while_money_is_left() -> None:
 
 def served_within(told: History, asker: Process, rounds: int) -> bool:
     """Whether an asker gets what is left, while the others ask for nothing and only go on."""
-    for each in told.processes:
-        each.purse.wanted = 0
     for _ in range(rounds):
         told.now += 0.1
         for each in told.rng.sample(told.processes, len(told.processes)):

@@ -58,7 +58,10 @@ class Purse:
     _taken_at: float = -inf
     _granted_at: float = -inf
     _written_at: float = -inf
+    #: What its last record says; None: it is not known whether the log has that.
     _written: tuple[int, int, int, int, bool] | None = None
+    #: The number of its last record that was read back.
+    _read: int = 0
     _again_at: float = -inf
     _wait: float = _FIRST_WAIT
 
@@ -71,6 +74,15 @@ class Purse:
     def block(self) -> int:
         """What is fetched ahead at least."""
         return max(1, self.limit // _BLOCK_PART, self._call)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will become of it, and the log says so."""
+        return self.closed and not self.held and self._read >= self.number and self._has_left
+
+    @property
+    def _has_left(self) -> bool:
+        return self.left or not self.number
 
     def lacks(self, amount: int) -> bool:
         """Whether there is too little for a claim."""
@@ -93,6 +105,26 @@ class Purse:
         # A provider that counts more than the most it may: the ledger says what is true.
         self.granted = max(self.granted, self.settled + self.held)
 
+    def resume(self, last: LedgerEntry) -> None:
+        """Go on from its last record, which is in the log."""
+        self.number = self._read = last.number
+        self.granted = self.settled = last.settled
+
+    def reopen(self, limit: int) -> None:
+        """It is drawn from again, under a limit that may be another."""
+        self.closed = False
+        self.restrict(limit)
+
+    def restrict(self, limit: int) -> None:
+        """Its budget was set anew: what is spare of a larger one is asked for again."""
+        if limit < self.limit:
+            self.granted = self.settled + self.held
+        self.limit = limit
+
+    def doubt_written(self) -> None:
+        """Its last record may not be in the log: it is said again."""
+        self._written = None
+
     @property
     def runs_low(self) -> bool:
         """Whether it is time to fetch more, or to say what became of what was asked for."""
@@ -100,6 +132,7 @@ class Purse:
 
     def read_back(self, entry: LedgerEntry, view: PotView, now: float) -> None:
         """Its own record stands in the log: judge it by what stands before it."""
+        self._read = max(self._read, entry.number)
         if entry.number != self.number or not self.asking:
             return
         in_time = now - self._asked_at <= JUDGED_WITHIN
@@ -126,7 +159,7 @@ class Purse:
         if self.asking:
             self.asking = 0
             self._refused()
-        self._give_back(now)
+        self._give_back(view, now)
         size = self._size(view, now)
         if size:
             self.asking, self._asked_at = size, now
@@ -143,15 +176,18 @@ class Purse:
             return 0
         left = view.limit(self.process, self.limit) - view.others(self.process) - self.granted
         if need > left:
-            # It would be refused: whoever gives something back is read before long.
+            # It would be refused, and hide who needs less: who needs it asks again.
+            self.wanted = 0
             return 0
         ahead = min(block, left // _PART_OF_REST)
         # Less than a block ahead would be of no use to this process, and may be to another.
         return max(need, ahead) if ahead >= self.block else need
 
-    def _give_back(self, now: float) -> None:
+    def _give_back(self, view: PotView, now: float) -> None:
         idle = now - max(self._taken_at, self._granted_at) > _IDLE
-        if self.closed or (idle and not self.wanted):
+        # The budget was lowered, by whoever is here: nothing goes on being spent of the larger one.
+        passed = view.others(self.process) + self.granted > view.limit(self.process, self.limit)
+        if self.closed or passed or (idle and not self.wanted):
             self.granted = self.settled + self.held
             self._blocks = 1
 
@@ -188,7 +224,7 @@ class Purse:
         """
         before = self._written
         if before is None:
-            return any(says[:3])
+            return self.number > 0 or any(says[:3])
         if says == before:
             return False
         at_once = before[1] or says[0] < before[0] or says[3:] != before[3:]

@@ -194,7 +194,7 @@ class Spending:
         if waiting is not None:
             if pot.budget == RUN_BUDGET:
                 waiting.limit = self.ledger.pot(pot).first_limit() or waiting.limit
-            if waiting.wanted:
+            if waiting.wanted or record.limit < waiting.limit:
                 self.touch(waiting)
 
     def due(self, *, everything: bool = False) -> list[LedgerEntry]:
@@ -206,7 +206,7 @@ class Spending:
             entry = purse.due(self.ledger.pot(purse.pot), now, self._dice.random)
             if entry is not None:
                 found.append(entry)
-            elif purse.closed and not purse.held and (purse.left or not purse.number):
+            elif purse.is_over:
                 self._purses.pop((purse.pot, purse.process), None)
         return found
 
@@ -230,6 +230,8 @@ class Spending:
         What it was granted is lost to it; calls in flight settle under it.
         """
         self._close(self._purses.values())
+        for purse in self._purses.values():
+            purse.doubt_written()
         self.process = self._new_process()
 
     def leave(self) -> None:
@@ -247,7 +249,7 @@ class Spending:
             if (old.tokens, old.per) == (budget.tokens, budget.per):
                 budget.window, budget.purses = old.window, old.purses
                 for purse in budget.purses.values():
-                    purse.limit = budget.settings.limit
+                    purse.restrict(budget.settings.limit)
                     self.touch(purse)
             else:
                 self._close(old.purses.values())
@@ -305,12 +307,16 @@ class Spending:
         return purse
 
     def _open(self, pot: Pot, limit: int, *, tokens: bool, ends: float) -> Purse:
+        known = self._purses.get((pot, self.process))
+        if known is not None:
+            # Calls of it may be in flight, and its last record unread.
+            known.reopen(limit)
+            return known
         ends_at = None if ends == inf else datetime.fromtimestamp(ends, UTC)
         purse = Purse(pot, self.process, limit, tokens, ends_at)
         before = self.ledger.pot(pot).parts.get(self.process)
         if before is not None:
-            purse.number, purse.settled = before.entry.number, before.entry.settled
-            purse.granted = purse.settled
+            purse.resume(before.entry)
         self._purses[pot, self.process] = purse
         return purse
 

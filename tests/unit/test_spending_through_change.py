@@ -1,0 +1,139 @@
+"""Budgets while things change: configurations that come back, limits that sink, names that end."""
+
+from typing import Any
+
+from spending_fleet import CLAIM, Fleet, answered, of, usd
+
+from tollway_schemas.codec import encode
+from tollway_schemas.ledger import LedgerEntry, Pot
+from tollway_workers.budgets.lack import Lack, Short
+from tollway_workers.budgets.ledger import PotView, Standing, key_of
+from tollway_workers.budgets.purse import Purse
+from tollway_workers.budgets.spending import Money, Spending
+from tollway_workers.config.shape.budget import BudgetSettings
+
+POT = Pot("all", None, "total")
+
+
+def settings(calls: int, **fields: Any) -> dict[str, BudgetSettings]:
+    return {"all": BudgetSettings(usd=usd(calls * CLAIM), per="total", **fields)}
+
+
+def counted(fleet: Fleet) -> tuple[int, int]:
+    """What one that joins in a while reads: what counts, and what is settled."""
+    fleet.clock._elapsed += 2.0
+    fleet.ledger.settle_down()
+    view = fleet.process().ledger.pot(POT)
+    return view.counted, sum(part.settled for part in view.parts.values())
+
+
+def test_a_claim_that_there_was_enough_for_once_does_not_keep_smaller_ones_waiting() -> None:
+    purse, view = Purse(POT, "me", 100), PotView()
+    take(view, 50)
+    purse.want(50)
+    take(view, 60)
+
+    for turn in range(5):
+        record = purse.due(view, float(turn), lambda: 0.0)
+        if record is not None:
+            break
+        purse.want(5)
+
+    assert record is not None
+    assert record.asking == 5
+
+
+def take(view: PotView, granted: int) -> None:
+    other = LedgerEntry(
+        budget="all", window="total", limit=100, process="other", number=granted, granted=granted
+    )
+    view.put("other", Standing(other, 0.0))
+
+
+def test_a_budget_that_is_taken_out_and_put_back_knows_the_calls_in_flight() -> None:
+    fleet = Fleet(all={"usd": usd(2 * CLAIM), "per": "total"})
+    spending = fleet.process()
+    under_way = fleet.claim(spending, of())
+    assert isinstance(under_way, Money)
+
+    spending.configure({})
+    fleet.ledger.settle_down()
+    spending.configure(settings(2))
+    fleet.paid(spending, of(), CLAIM)
+    under_way.pay(answered(CLAIM))
+    fleet.ledger.settle_down()
+
+    assert isinstance(fleet.claim(spending, of()), Lack)
+    assert counted(fleet) == (2 * CLAIM, 2 * CLAIM)
+
+
+def test_a_budget_that_is_put_back_before_its_last_record_is_read_goes_on_from_it() -> None:
+    fleet = Fleet(all={"usd": usd(2 * CLAIM), "per": "total"})
+    spending = fleet.process()
+    fleet.paid(spending, of(), CLAIM)
+
+    spending.configure({})
+    for _ in range(3):
+        fleet.ledger.write(spending)
+        spending.touch(*spending._purses.values())
+    spending.configure(settings(2))
+    fleet.paid(spending, of(), CLAIM)
+    fleet.ledger.settle_down()
+
+    assert isinstance(fleet.claim(spending, of()), Lack)
+    assert counted(fleet) == (2 * CLAIM, 2 * CLAIM)
+
+
+def fetched_ahead() -> tuple[Fleet, Spending, Spending]:
+    """Two processes, the first of which has money of a large budget to spare."""
+    fleet = Fleet(all={"usd": usd(1_000 * CLAIM), "per": "total"})
+    one, other = fleet.process(), fleet.process()
+    calls = [fleet.claim(one, of()) for _ in range(4)]
+    for call in calls:
+        assert isinstance(call, Money)
+        call.pay(answered(CLAIM // 2))
+    fleet.ledger.settle_down()
+    return fleet, one, other
+
+
+def test_a_budget_that_is_lowered_below_what_is_spent_ends_what_was_fetched_ahead() -> None:
+    _, one, _ = fetched_ahead()
+
+    one.configure(settings(2))
+
+    assert isinstance(one.claim(of(), "main"), Lack)
+
+
+def test_another_s_lower_limit_ends_what_was_fetched_ahead() -> None:
+    fleet, one, other = fetched_ahead()
+
+    fleet.ledger.append(*lowered(other))
+    fleet.ledger.read(one)
+    fleet.ledger.settle_down()
+
+    lack = one.claim(of(), "main")
+    assert isinstance(lack, Lack)
+    assert lack.short is Short.SPENT
+
+
+def lowered(spending: Spending) -> tuple[bytes, bytes]:
+    entry = LedgerEntry(
+        budget="all", window="total", limit=2 * CLAIM, process=spending.process, number=1, granted=0
+    )
+    return key_of(entry), encode(entry)
+
+
+def test_what_a_lost_record_said_is_said_again() -> None:
+    fleet = Fleet(all={"usd": usd(100 * CLAIM), "per": "total"})
+    spending = fleet.process()
+    under_way = fleet.claim(spending, of())
+    assert isinstance(under_way, Money)
+    spending.start_anew()
+    under_way.pay(answered(7))
+
+    assert spending.due(everything=True), "what is lost with its connection"
+    spending.start_anew()
+    fleet.ledger.settle_down()
+
+    assert counted(fleet) == (7, 7)
+    assert not spending._purses
