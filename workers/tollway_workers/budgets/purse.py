@@ -24,6 +24,8 @@ JUDGED_WITHIN = 30.0
 _SETTLED_EVERY = 1.0
 #: Seconds without a claim after which what is spare is given back.
 _IDLE = 2.0
+#: Seconds without a claim after which a purse that is one of many is closed.
+_RESTS = 60.0
 #: Seconds until what was refused may be asked for again: doubled each time in a row.
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 
@@ -104,6 +106,11 @@ class Purse:
         self.settled += cost
         # A provider that counts more than the most it may: the ledger says what is true.
         self.granted = max(self.granted, self.settled + self.held)
+
+    def rests(self, now: float) -> bool:
+        """Whether nobody has drawn from it for a while, nor asks for it."""
+        since = max(self._taken_at, self._granted_at, self._asked_at, self._written_at)
+        return not self.held and not self.wanted and now - since > _RESTS
 
     def resume(self, last: LedgerEntry) -> None:
         """Go on from its last record, which is in the log."""

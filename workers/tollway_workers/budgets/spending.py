@@ -199,8 +199,11 @@ class Spending:
 
     def due(self, *, everything: bool = False) -> list[LedgerEntry]:
         """The records that are to be written now; `everything`: also what has changed slowly."""
-        touched, self._touched = self._touched, {}
         now = self._clock.boottime()
+        if everything:
+            rests = [each for each in self._purses.values() if each.rests(now)]
+            self._close(each for each in rests if not each.closed and self._is_run(each.pot))
+        touched, self._touched = self._touched, {}
         found = []
         for purse in list(self._purses.values()) if everything else list(touched):
             entry = purse.due(self.ledger.pot(purse.pot), now, self._dice.random)
@@ -213,7 +216,12 @@ class Spending:
     def folded(self) -> list[tuple[bytes, bytes | None]]:
         """What becomes of windows that turned long ago, by key and value."""
         bounds = self.time.at(self._clock.boottime())
-        return [] if bounds is None else fold(self.ledger, bounds[0])
+        return [] if bounds is None else fold(self.ledger, bounds[0], self._is_run)
+
+    def _is_run(self, pot: Pot) -> bool:
+        """Whether a pot is of one run: there may be any number of them."""
+        budget = self._cover.budgets.get(pot.budget)
+        return pot.budget == RUN_BUDGET or (budget is not None and budget.per == "run")
 
     def touch(self, purse: Purse) -> None:
         """A purse may have something to say."""

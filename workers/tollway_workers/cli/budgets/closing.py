@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from tollway_schemas.ledger import LedgerClosing
-from tollway_schemas.usage import PICO_PER_USD
+from tollway_schemas.usage import MOST_PICO_USD, PICO_PER_USD
 from tollway_workers.cli.budgets.page import amount, pot_text
 from tollway_workers.cli.budgets.view import PartLine
 from tollway_workers.errors import InputError
@@ -63,7 +63,7 @@ def closings(
             process=line.process,
             number=line.standing.entry.number,
             settled=_spent(line, spent),
-            granted=line.standing.entry.counts,
+            granted=min(line.standing.entry.counts, MOST_PICO_USD),
             at=at,
             by=by,
             why=why,
@@ -77,7 +77,7 @@ def _spent(line: PartLine, spent: str) -> int:
     if spent == SETTLED:
         return entry.settled
     if spent == GRANTED:
-        return entry.counts
+        return min(entry.counts, MOST_PICO_USD)
     figure = _figure(spent, tokens=line.tokens)
     if not entry.settled <= figure <= entry.counts:
         least, most = (amount(each, tokens=line.tokens) for each in (entry.settled, entry.counts))
