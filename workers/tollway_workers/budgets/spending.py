@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tollway_schemas.attempt import Attempt, Billed
 from tollway_schemas.ledger import FOR_EVER, RUN_BUDGET, LedgerEntry, LedgerPresence, Pot
 from tollway_schemas.usage import pico_usd
-from tollway_workers.budgets.claims import claim_of
+from tollway_workers.budgets.claims import claim_of, unbounded_extra
 from tollway_workers.budgets.covers import Budget, Cover, run_of
 from tollway_workers.budgets.fold import fold
 from tollway_workers.budgets.lack import PENDING, Lack, Short, amount, dollars, spent_words
@@ -125,7 +125,7 @@ class Spending:
             job.claim = claim_of(job.request, job.job.output, self._lanes[lane], job.schema)
         claim = job.claim
         if claim is None:
-            return _unbounded(lane)
+            return _unbounded(job, self._lanes[lane])
         if about.max_cost_usd is not None and (own := _beyond_own(job, claim, lane)) is not None:
             return own
         draws = self._draws(job, claim, budgets, run)
@@ -419,9 +419,12 @@ def _unpriced(lane: str) -> Lack:
     return Lack(Short.OWN, said)
 
 
-def _unbounded(lane: str) -> Lack:
+def _unbounded(job: JobProgress, lane: LaneConfig) -> Lack:
+    extra = unbounded_extra(job.request, lane.protocol)
     said = (
-        f"nothing bounds the answer, nor what it costs: give lane {lane} max_output_tokens, or the "
-        "job request.max_output_tokens"
+        f"nothing bounds the answer, nor what it costs: give lane {lane.name} max_output_tokens, "
+        "or the job request.max_output_tokens"
+        if extra is None
+        else f"nothing bounds what a call with {extra} costs: leave it out where budgets hold"
     )
     return Lack(Short.OWN, said)

@@ -118,7 +118,7 @@ class JobExecutor:
         try:
             if job.output and self._validator.compiles_elsewhere(job.output, progress.schema):
                 await self._validator.compile(job.output, progress.schema)
-            request = bounded(progress.request, lane.config.max_output_tokens)
+            request = bounded(progress.request, lane.config)
             body = lane.provider.build(request, job.output)
             stream = lane.provider.streams(request)
         except BaseException:
