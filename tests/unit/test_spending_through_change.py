@@ -137,3 +137,24 @@ def test_what_a_lost_record_said_is_said_again() -> None:
 
     assert counted(fleet) == (7, 7)
     assert not spending._purses
+
+
+def test_no_name_of_a_run_is_that_of_another_tenant_s() -> None:
+    fleet = Fleet(run={"usd": usd(CLAIM), "per": "run"})
+    spending = fleet.process()
+
+    for bound, run in (("a", "b/c"), ("a/b", "c"), (None, "a/b/c"), ("x" * 400, "c")):
+        fleet.paid(spending, of(bound, run=run), CLAIM)
+        fleet.ledger.settle_down()
+
+    assert isinstance(fleet.claim(spending, of("a", run="b/c")), Lack)
+
+
+def test_a_tenant_of_any_length_has_a_part_of_its_own() -> None:
+    fleet = Fleet(each={"usd": usd(CLAIM), "per": "total", "each": "tenant"})
+    spending = fleet.process()
+
+    fleet.paid(spending, of("x" * 400), CLAIM)
+    fleet.paid(spending, of("x" * 401), CLAIM)
+
+    assert isinstance(fleet.claim(spending, of("x" * 400)), Lack)
