@@ -1,16 +1,23 @@
 """Budgets while things change: configurations that come back, limits that sink, names that end."""
 
+from decimal import Decimal
 from typing import Any
 
-from spending_fleet import CLAIM, Fleet, answered, of, usd
+import pytest
+from manual_clock import ManualClock
+from samples import attempt, lane
+from spending_fleet import CLAIM, LANES, Fleet, answered, of, usd
 
+from tollway_schemas.attempt import Billed
 from tollway_schemas.codec import encode
 from tollway_schemas.ledger import LedgerEntry, Pot
+from tollway_schemas.usage import Usage
 from tollway_workers.budgets.lack import Lack, Short
 from tollway_workers.budgets.ledger import PotView, Standing, key_of
 from tollway_workers.budgets.purse import Purse
 from tollway_workers.budgets.spending import Money, Spending
 from tollway_workers.config.shape.budget import BudgetSettings
+from tollway_workers.config.shape.price import Price
 
 POT = Pot("all", None, "total")
 
@@ -158,3 +165,27 @@ def test_a_tenant_of_any_length_has_a_part_of_its_own() -> None:
     fleet.paid(spending, of("x" * 401), CLAIM)
 
     assert isinstance(fleet.claim(spending, of("x" * 400)), Lack)
+
+
+@pytest.mark.parametrize(
+    ("billed", "usage"),
+    [
+        (Billed.UNKNOWN, None),
+        (Billed.YES, None),
+        (Billed.YES, Usage(input_total=1, output_total=1, estimated=True)),
+    ],
+)
+def test_a_call_on_a_dearer_lane_that_did_not_say_counts_by_that_lane_s_price(
+    billed: Billed, usage: Usage | None
+) -> None:
+    dear = Price(input=Decimal(9), output=Decimal(9), cache_write_5m=Decimal(9))
+    lanes = {**LANES, "dear": lane("dear", price=dear, max_output_tokens=64)}
+    spending = Spending({}, lanes, "w", ManualClock())
+    limited = of(max_cost_usd=usd(9 * CLAIM))
+    cost = 2 if usage else None
+    limited.note(attempt(1, lane="dear", cost=cost, billed=billed, usage=usage))
+
+    lack = spending.claim(limited, "main")
+
+    assert isinstance(lack, Lack)
+    assert "max_cost_usd" in lack.said

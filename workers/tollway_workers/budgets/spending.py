@@ -53,7 +53,7 @@ class Money:
         usage = attempt.usage
         if attempt.billed is Billed.NO:
             self._settle(0, 0)
-        elif attempt.billed is Billed.YES and usage is not None and not usage.estimated:
+        elif usage is not None and is_counted(attempt):
             self._settle(attempt.cost, usage.input_total + usage.output_total)
         else:
             self._settle(None, None)
@@ -126,7 +126,10 @@ class Spending:
         claim = job.claim
         if claim is None:
             return _unbounded(job, self._lanes[lane])
-        if about.max_cost_usd is not None and (own := _beyond_own(job, claim, lane)) is not None:
+        if (
+            about.max_cost_usd is not None
+            and (own := self._beyond_own(job, claim, lane)) is not None
+        ):
             return own
         draws = self._draws(job, claim, budgets, run)
         return draws if isinstance(draws, Lack) else self._take(draws)
@@ -388,30 +391,42 @@ class Spending:
     def _limit(purse: Purse, view: PotView) -> int:
         return view.limit(purse.process, purse.limit)
 
+    # What the job itself allows.
+
+    def _beyond_own(self, job: JobProgress, claim: Claim, lane: str) -> Lack | None:
+        """Why the job's own limit lets no further call through; None where it does."""
+        most = job.job.max_cost_usd
+        if most is None:
+            return None
+        if claim.money is None:
+            return _unpriced(lane)
+        spent = sum(self._most_cost(each, job, claim.money) for each in job.attempts)
+        if spent + claim.money <= pico_usd(most):
+            return None
+        said = (
+            f"the job's max_cost_usd of {dollars(pico_usd(most))} might be passed: {dollars(spent)}"
+            f" is spent, and the next call costs up to {dollars(claim.money)}"
+        )
+        return Lack(Short.OWN, said)
+
+    def _most_cost(self, attempt: Attempt, job: JobProgress, next_claim: int) -> int:
+        """What a call may have cost: one that did not say, the most that it or the next one may."""
+        if attempt.billed is Billed.NO:
+            return 0
+        if is_counted(attempt) and attempt.cost is not None:
+            return attempt.cost
+        own = self._lanes.get(attempt.lane)
+        claim = None if own is None else claim_of(job.job.request, job.job.output, own, job.schema)
+        return max(attempt.cost or 0, next_claim, (claim and claim.money) or 0)
+
     def _new_process(self) -> str:
         return f"{self._instance}@{self._dice.getrandbits(48):012x}"
 
 
-def _beyond_own(job: JobProgress, claim: Claim, lane: str) -> Lack | None:
-    """Why the job's own limit lets no further call through; None where it does."""
-    most = job.job.max_cost_usd
-    if most is None:
-        return None
-    if claim.money is None:
-        return _unpriced(lane)
-    # What a call may have cost that did not say is the most that the next one may.
-    spent = sum(
-        max(each.cost or 0, claim.money) if each.billed is Billed.UNKNOWN else each.cost or 0
-        for each in job.attempts
-        if each.billed is not Billed.NO
-    )
-    if spent + claim.money <= pico_usd(most):
-        return None
-    said = (
-        f"the job's max_cost_usd of {dollars(pico_usd(most))} might be passed: {dollars(spent)} is "
-        f"spent, and the next call costs up to {dollars(claim.money)}"
-    )
-    return Lack(Short.OWN, said)
+def is_counted(attempt: Attempt) -> bool:
+    """Whether the provider said what it charges for."""
+    usage = attempt.usage
+    return attempt.billed is Billed.YES and usage is not None and not usage.estimated
 
 
 def _unpriced(lane: str) -> Lack:
