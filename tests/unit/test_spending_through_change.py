@@ -10,6 +10,7 @@ from spending_fleet import CLAIM, LANES, Fleet, answered, of, usd
 
 from tollway_schemas.attempt import Billed
 from tollway_schemas.codec import encode
+from tollway_schemas.failure import FailureClass
 from tollway_schemas.ledger import LedgerEntry, Pot
 from tollway_schemas.usage import Usage
 from tollway_workers.budgets.lack import Lack, Short
@@ -189,3 +190,18 @@ def test_a_call_on_a_dearer_lane_that_did_not_say_counts_by_that_lane_s_price(
 
     assert isinstance(lack, Lack)
     assert "max_cost_usd" in lack.said
+
+
+def test_calls_that_are_listed_no_more_count_in_what_a_job_has_spent() -> None:
+    spending = Spending({}, LANES, "w", ManualClock())
+    limited = of(max_cost_usd=usd(50 * CLAIM))
+    for number in range(1, 50):
+        assert isinstance(spending.claim(limited, "main"), Money)
+        timed_out = attempt(
+            number, FailureClass.TIMEOUT_TOTAL, charged=False, billed=Billed.UNKNOWN
+        )
+        limited.note(timed_out)
+    limited.note(attempt(50, cost=CLAIM, billed=Billed.YES))
+
+    assert len(limited.attempts) < 20
+    assert isinstance(spending.claim(limited, "main"), Lack)

@@ -11,6 +11,7 @@ from random import Random, SystemRandom
 from typing import NamedTuple
 
 from tollway_schemas.attempt import Attempt, Billed
+from tollway_schemas.failure import FailureClass
 from tollway_schemas.ledger import FOR_EVER, RUN_BUDGET, LedgerEntry, LedgerPresence, Pot
 from tollway_schemas.usage import pico_usd
 from tollway_workers.budgets.claims import claim_of, unbounded_extra
@@ -24,10 +25,20 @@ from tollway_workers.clock import Clock
 from tollway_workers.config.shape.budget import BudgetSettings
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.job.refusals import counted
 from tollway_workers.limits.call_cost import Claim
 
 #: Seconds that a pot may be short, although not spent, before jobs wait for it elsewhere.
 _TIGHT_AFTER = 5.0
+#: Failures of calls that may have been answered all the same.
+_MAYBE_BILLED = frozenset(
+    {
+        FailureClass.TIMEOUT_FIRST_TOKEN,
+        FailureClass.TIMEOUT_IDLE,
+        FailureClass.TIMEOUT_TOTAL,
+        FailureClass.NO_COMPLETION,
+    }
+)
 
 
 class _Draw(NamedTuple):
@@ -401,6 +412,7 @@ class Spending:
         if claim.money is None:
             return _unpriced(lane)
         spent = sum(self._most_cost(each, job, claim.money) for each in job.attempts)
+        spent += _left_out(job) * claim.money
         if spent + claim.money <= pico_usd(most):
             return None
         said = (
@@ -421,6 +433,16 @@ class Spending:
 
     def _new_process(self) -> str:
         return f"{self._instance}@{self._dice.getrandbits(48):012x}"
+
+
+def _left_out(job: JobProgress) -> int:
+    """Calls that are no longer listed, and may have been billed."""
+    listed = counted(job.attempts)
+    return sum(
+        count - listed.get(kind, 0)
+        for kind, count in job.uncharged.items()
+        if kind in _MAYBE_BILLED and count > listed.get(kind, 0)
+    )
 
 
 def is_counted(attempt: Attempt) -> bool:
