@@ -249,6 +249,22 @@ def test_what_is_closed_by_hand_is_spent_and_the_rest_is_free_and_who_did_it_is_
     assert "it burned" in part_sheet(desk.view.parts(NOW, turned=False)).rows[0][-1]
 
 
+def test_the_limit_of_a_process_that_is_gone_with_all_settled_is_ended_by_closing_it() -> None:
+    desk = Desk()
+    desk.entry("dead", NOW - 500, granted=USD, settled=USD, limit=2 * USD)
+    desk.entry("alive", granted=USD)
+    (line,) = Choice(process="dead").of(desk.view.parts(NOW, turned=False))
+
+    assert line.condition == "gone"
+    assert desk.line().state.limit == 2 * USD
+
+    (record,) = closings([line], "settled", at=datetime.now(UTC), by="me", why="it is gone")
+    desk.write(record, NOW)
+
+    assert desk.line().state.limit == 10 * USD
+    assert desk.line().state.settled == USD
+
+
 def test_a_process_that_comes_back_after_all_counts_again() -> None:
     desk = dead_desk()
     (record,) = close(desk, "settled")

@@ -32,6 +32,8 @@ class Choice:
             )
         fits = [line for line in own if self._fits(line)]
         doubtful = [line for line in fits if line.doubt]
+        # All is settled of one that is gone, and yet the limit that it knew of holds for others.
+        doubtful = doubtful or [line for line in fits if line.condition == "gone"]
         if doubtful:
             return doubtful
         alive = [line for line in fits if line.condition == "spending"]
