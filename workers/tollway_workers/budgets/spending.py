@@ -111,6 +111,8 @@ class Spending:
         self.ledger = Ledger()
         self.time = KafkaTime()
         self.ready = False
+        #: Whether there is no ledger, and nothing that needs one.
+        self.absent = False
         self.process = self._new_process()
         #: Called when there is something to write.
         self.wake: Callable[[], None] = lambda: None
@@ -127,7 +129,7 @@ class Spending:
         of none. None: it falls under none.
         """
         budgets, about = self._cover.of(job, lane), job.job
-        if about.run is not None and not self.ready:
+        if about.run is not None and not self.ready and not self._knows_no_runs(job):
             return PENDING
         run = None if about.run is None else self._run_purse(job)
         if not budgets and run is None and about.max_cost_usd is None:
@@ -144,6 +146,9 @@ class Spending:
             return own
         draws = self._draws(job, claim, budgets, run)
         return draws if isinstance(draws, Lack) else self._take(draws)
+
+    def _knows_no_runs(self, job: JobProgress) -> bool:
+        return self.absent and job.job.run_budget_usd is None
 
     def could_pay(self, job: JobProgress, lane: str) -> bool:
         """Whether what is left would do for a call of the job on another lane."""

@@ -42,6 +42,8 @@ _CLOCK_EVERY = 15.0
 _FIRST = 30.0
 #: Seconds without an acknowledgement after which it is looked why.
 _SILENT = 10.0
+#: Seconds between two looks for a topic that nothing needs yet.
+_LOOK_AGAIN = 10.0
 #: Seconds that the last records may take at the end.
 _LAST = 5.0
 
@@ -80,8 +82,28 @@ class LedgerLog:
 
     async def start(self) -> None:
         """Read all of the ledger, and Kafka's clock by a record of our own. Raises
-        BrokerUnavailable.
+        BrokerUnavailable where something is budgeted; else jobs of a run that may have one wait.
         """
+        spending = self._spending
+        try:
+            spending.absent = not spending.budgets and not await self._exists()
+            if not spending.absent:
+                await self._begin()
+                return
+            problem = "its topic does not exist: make it with `tollway topics apply`"
+        except (BrokerUnavailable, KafkaError, OSError) as error:
+            if spending.budgets:
+                raise
+            problem = str(error) or type(error).__name__
+            await self._close_reader()
+        log.warning(
+            "the ledger cannot be read or written: jobs of a run that may have a budget wait, all "
+            "others go on",
+            topic=self._topic,
+            problem=problem,
+        )
+
+    async def _begin(self) -> None:
         await self._open_reader()
         await self._open_producer()
         await self._say_present()
@@ -94,10 +116,13 @@ class LedgerLog:
                 f"a record written to {self._topic} does not come back: see whether Kafka's "
                 "brokers are in sync"
             ) from None
-        self._spending.ready = True
 
     async def run(self) -> None:
         """Read and write until cancelled; `start` comes before it."""
+        while self._spending.absent:
+            await self._clock.sleep(_LOOK_AGAIN)
+            with contextlib.suppress(BrokerUnavailable, KafkaError, OSError):
+                self._spending.absent = not await self._exists()
         async with asyncio.TaskGroup() as both:
             both.create_task(self._keep(self._read_on, "read"), name="ledger reader")
             both.create_task(self._keep(self._write_on, "write"), name="ledger writer")
@@ -112,11 +137,17 @@ class LedgerLog:
                     await self._send(presence_key(self._spending.process), None)
                     await asyncio.gather(*self._sent)
         producer, self._producer = self._producer, None
-        reader, self._reader = self._reader, None
         if producer is not None:
             await stopped(producer, STOP_TIMEOUT, "the writer of the ledger")
+        await self._close_reader()
+
+    async def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
         if reader is not None:
             await reader.stop()
+
+    async def _exists(self) -> bool:
+        return self._topic in await existing_topics(self._client)
 
     # Reading.
 
@@ -184,6 +215,8 @@ class LedgerLog:
         sent = None if said is None else self._asked.pop(said.number, None)
         if sent is not None:
             self._spending.time.observe(sent, record.timestamp, self._clock.boottime())
+            # All that stands before this record in the log was read before it.
+            self._spending.ready = True
 
     # Writing.
 
@@ -221,7 +254,7 @@ class LedgerLog:
             return
         self._said_silent = True
         try:
-            is_there = self._topic in await existing_topics(self._client)
+            is_there = await self._exists()
         except (BrokerUnavailable, KafkaError, OSError):
             return
         log.error(
@@ -288,9 +321,8 @@ class LedgerLog:
                     topic=self._topic,
                     **error_fields(error),
                 )
-            if what == "read" and self._reader is not None:
-                reader, self._reader = self._reader, None
-                await reader.stop()
+            if what == "read":
+                await self._close_reader()
             await self._clock.sleep(_AGAIN)
 
 
