@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from spending_fleet import CLAIM, Fleet, of
@@ -17,7 +18,7 @@ TURNED = datetime(2026, 11, 29, tzinfo=UTC)
 POT = Pot("all", None, "total")
 
 
-def entry(process: str = "a", window: str = "2026-11-28", **fields: object) -> LedgerEntry:
+def entry(process: str = "a", window: str = "2026-11-28", **fields: Any) -> LedgerEntry:
     given = {"budget": "all", "window": window, "limit": 100, "process": process, "number": 1}
     return LedgerEntry.model_validate(given | {"granted": 10, "ends_at": TURNED} | fields)
 

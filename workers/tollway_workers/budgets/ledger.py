@@ -215,12 +215,12 @@ _LENGTHS = {"entry": 5, "closing": 5, "sum": 4, "presence": 2}
 def _parts_of(key: bytes | None) -> list[str | None]:
     """The elements of a key. Raises SchemaError where it is none of ours."""
     try:
-        parts = orjson.loads(key or b"")
+        said = orjson.loads(key or b"")
     except orjson.JSONDecodeError:
-        parts = None
-    if not isinstance(parts, list) or not all(isinstance(each, str | None) for each in parts):
-        parts = None
-    if not parts or len(parts) != _LENGTHS.get(parts[0] or ""):
+        said = None
+    parts: list[str | None] = said if isinstance(said, list) else []
+    texts = all(isinstance(each, str | None) for each in parts)
+    if not parts or not texts or len(parts) != _LENGTHS.get(parts[0] or ""):
         raise SchemaError("its key is none of the ledger's")
     return parts
 
