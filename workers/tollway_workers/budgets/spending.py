@@ -10,8 +10,15 @@ from math import inf
 from random import Random, SystemRandom
 from typing import NamedTuple
 
-from tollway_schemas.attempt import Attempt, Billed
-from tollway_schemas.ledger import FOR_EVER, RUN_BUDGET, LedgerEntry, LedgerPresence, Pot
+from tollway_schemas.attempt import Attempt, Billed, Draw
+from tollway_schemas.ledger import (
+    FOR_EVER,
+    RUN_BUDGET,
+    LedgerClosing,
+    LedgerEntry,
+    LedgerPresence,
+    Pot,
+)
 from tollway_schemas.usage import pico_usd
 from tollway_workers.budgets.claims import claim_of
 from tollway_workers.budgets.covers import Budget, Cover, run_of
@@ -26,6 +33,9 @@ from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Claim
 
+#: Seconds for which what was read of the ledger holds without a record of this process's own. Less
+#: than after which doubt about a silent process can be ended: one that was silent reads that first.
+_HEARD_WITHIN = 60.0
 #: Seconds that a pot may be short, although not spent, before jobs wait for it elsewhere.
 _TIGHT_AFTER = 5.0
 
@@ -48,15 +58,16 @@ class Money:
         self._spending = spending
         self._draws = draws
 
-    def pay(self, attempt: Attempt) -> None:
-        """The call is over: where its cost is known that is paid, else the whole claim."""
+    def pay(self, attempt: Attempt) -> tuple[Draw, ...]:
+        """The call is over: where its cost is known that is paid, else the whole claim. What was
+        drawn from each budget, for the journal.
+        """
         usage = attempt.usage
         if attempt.billed is Billed.NO:
-            self._settle(0, 0)
-        elif attempt.billed is Billed.YES and usage is not None and not usage.estimated:
-            self._settle(attempt.cost, usage.input_total + usage.output_total)
-        else:
-            self._settle(None, None)
+            return self._settle(0, 0)
+        if attempt.billed is Billed.YES and usage is not None and not usage.estimated:
+            return self._settle(attempt.cost, usage.input_total + usage.output_total)
+        return self._settle(None, None)
 
     def withdraw(self) -> None:
         """Nothing was sent."""
@@ -66,13 +77,29 @@ class Money:
         """Nothing is known of the call, which may be billed: all that it claimed is paid."""
         self._settle(None, None)
 
-    def _settle(self, cost: int | None, tokens: int | None) -> None:
+    def _settle(self, cost: int | None, tokens: int | None) -> tuple[Draw, ...]:
         draws, self._draws = self._draws, []
+        made = []
         for purse, claimed in draws:
-            paid = tokens if purse.tokens else cost
-            purse.settle(claimed, claimed if paid is None else paid)
+            known = tokens if purse.tokens else cost
+            paid = claimed if known is None else known
+            purse.settle(claimed, paid)
+            made.append(_draw(purse, paid))
             if purse.closed:
                 self._spending.touch(purse)
+        return tuple(made)
+
+
+def _draw(purse: Purse, paid: int) -> Draw:
+    budget, whose, window = purse.pot
+    return Draw.trusted(
+        process=purse.process,
+        budget=budget,
+        whose=whose,
+        window=window,
+        amount=paid,
+        settled=purse.settled,
+    )
 
 
 class Spending:
@@ -128,6 +155,9 @@ class Spending:
             return _unbounded(lane)
         if about.max_cost_usd is not None and (own := _beyond_own(job, claim, lane)) is not None:
             return own
+        lately = self.time.known_within(_HEARD_WITHIN, self._clock.boottime())
+        if not lately and (budgets or run is not None):
+            return PENDING
         draws = self._draws(job, claim, budgets, run)
         return draws if isinstance(draws, Lack) else self._take(draws)
 
@@ -182,6 +212,9 @@ class Spending:
         SchemaError where it is none.
         """
         record = self.ledger.apply(key, value, at)
+        if isinstance(record, LedgerClosing) and record.process == self.process:
+            # This process was silent for so long that it was taken for dead.
+            self.start_anew()
         if not isinstance(record, LedgerEntry):
             return
         pot = record.pot
@@ -351,7 +384,7 @@ class Spending:
             return Short.SPENT
         view, now = self.ledger.pot(purse.pot), self._clock.boottime()
         left = self._limit(purse, view) - view.others(purse.process) - purse.granted
-        if left >= needed - purse.spare:
+        if purse.spare >= needed or left >= needed - purse.spare:
             # Never more than there is: it would be refused, and with it what less would do for.
             purse.want(needed)
             self.touch(purse)
