@@ -97,6 +97,10 @@ class History:
                 process.purse.read_back(entry, process.view, self.now)
 
     def die(self, process: Process) -> None:
+        purse = process.purse
+        said = [entry for entry in self.log if entry.process == purse.process]
+        # Whatever it had read back: its last record bounds what it may have spent.
+        assert purse.settled + purse.held <= (said[-1].most if said else 0)
         self.dead += process.purse.settled + process.purse.held
         self.processes.remove(process)
 

@@ -51,7 +51,9 @@ class Standing:
     @property
     def counts(self) -> int:
         """What every other process counts for it."""
-        return self.closing.settled if self.closing and self.closed else self.entry.counts
+        if self.closing and self.closed:
+            return self.closing.settled + self.closing.doubt
+        return self.entry.counts
 
     @property
     def settled(self) -> int:

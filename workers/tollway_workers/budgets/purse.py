@@ -14,6 +14,9 @@ from tollway_workers.budgets.ledger import PotView, is_granted
 
 #: A block is this part of a budget, or one call where that is dearer.
 _BLOCK_PART = 1_000
+#: Blocks, or this part of what is in flight, that calls may claim before another record of this
+#: process stands in the log: what stays in doubt after a kill beside the calls in flight.
+_BLOCKS_AHEAD, _PART_AHEAD = 2, 2
 #: Blocks that are fetched at once, at most, and the part of what is left that they may be: what a
 #: process has spare when it is killed stays in doubt.
 _MOST_BLOCKS, _PART_OF_REST = 16, 8
@@ -45,6 +48,8 @@ class Purse:
     settled: int = 0
     held: int = 0
     asking: int = 0
+    #: What `settled + held` stays within: no record of its own in the log says less.
+    reach: int = 0
     number: int = 0
     wanted: int = 0
     #: Whether nothing new is to be asked for: its window has turned, or its process starts anew.
@@ -64,6 +69,8 @@ class Purse:
     _written: tuple[int, int, int, int, bool] | None = None
     #: The number of its last record that was read back.
     _read: int = 0
+    #: The reach of its last record.
+    _told: int = 0
     _again_at: float = -inf
     _wait: float = _FIRST_WAIT
 
@@ -87,8 +94,8 @@ class Purse:
         return self.left or not self.number
 
     def lacks(self, amount: int) -> bool:
-        """Whether there is too little for a claim."""
-        return self.granted - self.settled - self.held < amount
+        """Whether there is too little for a claim, or it was not said yet."""
+        return min(self.granted, self.reach) - self.settled - self.held < amount
 
     def want(self, amount: int) -> None:
         """A call needs so much, and there was too little."""
@@ -106,6 +113,7 @@ class Purse:
         self.settled += cost
         # A provider that counts more than the most it may: the ledger says what is true.
         self.granted = max(self.granted, self.settled + self.held)
+        self.reach = max(self.reach, self.settled + self.held)
 
     def rests(self, now: float) -> bool:
         """Whether nobody has drawn from it for a while, nor asks for it."""
@@ -135,12 +143,33 @@ class Purse:
     @property
     def runs_low(self) -> bool:
         """Whether it is time to fetch more, or to say what became of what was asked for."""
-        return not self.asking and not self.closed and self.spare < self.block * self._blocks
+        if self.asking or self.closed:
+            return False
+        return self.spare < self.block * self._blocks or self._must_reach_on
+
+    @property
+    def _ahead(self) -> int:
+        return max(self.block * _BLOCKS_AHEAD, self.held // _PART_AHEAD, self.wanted)
+
+    @property
+    def _next_reach(self) -> int:
+        return min(self.granted + self.asking, self.settled + self.held + self._ahead)
+
+    @property
+    def _must_reach_on(self) -> bool:
+        """Whether it is time to say that more of what was granted will be claimed."""
+        rest = self._told - self.settled - self.held
+        return rest < max(self.wanted, self._ahead // 2) and self._next_reach > self._told
 
     def read_back(self, entry: LedgerEntry, view: PotView, now: float) -> None:
         """Its own record stands in the log: judge it by what stands before it."""
         self._read = max(self._read, entry.number)
-        if entry.number != self.number or not self.asking:
+        if entry.number != self.number:
+            return
+        if not self.closed:
+            self.reach = max(self._told, self.settled + self.held)
+        if not self.asking:
+            self.wanted = 0
             return
         in_time = now - self._asked_at <= JUDGED_WITHIN
         if in_time and not self.closed and is_granted(view, entry, self.limit):
@@ -210,6 +239,8 @@ class Purse:
         # A new number even where it says the same again: what was too late stays void.
         self.number += 1
         self._written, self._written_at, self.left = says, now, leaves
+        self._told = self._next_reach
+        self.reach = min(self.reach, self._told)
         return LedgerEntry(
             budget=self.pot.budget,
             whose=self.pot.whose,
@@ -222,6 +253,7 @@ class Purse:
             granted=self.granted,
             asking=self.asking,
             settled=self.settled,
+            reach=self._told,
             left=leaves,
         )
 
@@ -232,6 +264,8 @@ class Purse:
         before = self._written
         if before is None:
             return self.number > 0 or any(says[:3])
+        if self._must_reach_on and not self.closed:
+            return True
         if says == before:
             return False
         at_once = before[1] or says[0] < before[0] or says[3:] != before[3:]

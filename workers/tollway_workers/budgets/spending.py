@@ -10,35 +10,35 @@ from math import inf
 from random import Random, SystemRandom
 from typing import NamedTuple
 
-from tollway_schemas.attempt import Attempt, Billed
-from tollway_schemas.failure import FailureClass
-from tollway_schemas.ledger import FOR_EVER, RUN_BUDGET, LedgerEntry, LedgerPresence, Pot
+from tollway_schemas.attempt import Attempt, Billed, Draw
+from tollway_schemas.ledger import (
+    FOR_EVER,
+    RUN_BUDGET,
+    LedgerClosing,
+    LedgerEntry,
+    LedgerPresence,
+    Pot,
+)
 from tollway_schemas.usage import pico_usd
-from tollway_workers.budgets.claims import claim_of, unbounded_extra
+from tollway_workers.budgets.claims import claim_of
 from tollway_workers.budgets.covers import Budget, Cover, run_of
 from tollway_workers.budgets.fold import fold
-from tollway_workers.budgets.lack import PENDING, Lack, Short, amount, dollars, spent_words
+from tollway_workers.budgets.lack import PENDING, Lack, Short, amount, spent_words
 from tollway_workers.budgets.ledger import Ledger, PotView
+from tollway_workers.budgets.own_limit import beyond_own, is_counted, unbounded, unpriced
 from tollway_workers.budgets.purse import Purse
 from tollway_workers.budgets.windows import KafkaTime, Window, window_at
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.budget import BudgetSettings
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.job.refusals import counted
 from tollway_workers.limits.call_cost import Claim
 
+#: Seconds for which what was read of the ledger holds without a record of this process's own. Less
+#: than after which doubt about a silent process can be ended: one that was silent reads that first.
+_HEARD_WITHIN = 60.0
 #: Seconds that a pot may be short, although not spent, before jobs wait for it elsewhere.
 _TIGHT_AFTER = 5.0
-#: Failures of calls that may have been answered all the same.
-_MAYBE_BILLED = frozenset(
-    {
-        FailureClass.TIMEOUT_FIRST_TOKEN,
-        FailureClass.TIMEOUT_IDLE,
-        FailureClass.TIMEOUT_TOTAL,
-        FailureClass.NO_COMPLETION,
-    }
-)
 
 
 class _Draw(NamedTuple):
@@ -59,15 +59,16 @@ class Money:
         self._spending = spending
         self._draws = draws
 
-    def pay(self, attempt: Attempt) -> None:
-        """The call is over: where its cost is known that is paid, else the whole claim."""
+    def pay(self, attempt: Attempt) -> tuple[Draw, ...]:
+        """The call is over: where its cost is known that is paid, else the whole claim. What was
+        drawn from each budget, for the journal.
+        """
         usage = attempt.usage
         if attempt.billed is Billed.NO:
-            self._settle(0, 0)
-        elif usage is not None and is_counted(attempt):
-            self._settle(attempt.cost, usage.input_total + usage.output_total)
-        else:
-            self._settle(None, None)
+            return self._settle(0, 0)
+        if usage is not None and is_counted(attempt):
+            return self._settle(attempt.cost, usage.input_total + usage.output_total)
+        return self._settle(None, None)
 
     def withdraw(self) -> None:
         """Nothing was sent."""
@@ -77,13 +78,29 @@ class Money:
         """Nothing is known of the call, which may be billed: all that it claimed is paid."""
         self._settle(None, None)
 
-    def _settle(self, cost: int | None, tokens: int | None) -> None:
+    def _settle(self, cost: int | None, tokens: int | None) -> tuple[Draw, ...]:
         draws, self._draws = self._draws, []
+        made = []
         for purse, claimed in draws:
-            paid = tokens if purse.tokens else cost
-            purse.settle(claimed, claimed if paid is None else paid)
+            known = tokens if purse.tokens else cost
+            paid = claimed if known is None else known
+            purse.settle(claimed, paid)
+            made.append(_draw(purse, paid))
             if purse.closed:
                 self._spending.touch(purse)
+        return tuple(made)
+
+
+def _draw(purse: Purse, paid: int) -> Draw:
+    budget, whose, window = purse.pot
+    return Draw.trusted(
+        process=purse.process,
+        budget=budget,
+        whose=whose,
+        window=window,
+        amount=paid,
+        settled=purse.settled,
+    )
 
 
 class Spending:
@@ -138,12 +155,15 @@ class Spending:
             job.claim = claim_of(job.request, job.job.output, self._lanes[lane], job.schema)
         claim = job.claim
         if claim is None:
-            return _unbounded(job, self._lanes[lane])
+            return unbounded(job, self._lanes[lane])
         if (
             about.max_cost_usd is not None
-            and (own := self._beyond_own(job, claim, lane)) is not None
+            and (own := beyond_own(job, claim, self._lanes, lane)) is not None
         ):
             return own
+        lately = self.time.known_within(_HEARD_WITHIN, self._clock.boottime())
+        if not lately and (budgets or run is not None):
+            return PENDING
         draws = self._draws(job, claim, budgets, run)
         return draws if isinstance(draws, Lack) else self._take(draws)
 
@@ -186,11 +206,11 @@ class Spending:
                 return PENDING
             needed = claim.tokens if budget.tokens else claim.money
             if needed is None:
-                return _unpriced(job.lane)
+                return unpriced(job.lane)
             draws.append(_Draw(purse, needed, budget))
         if run is not None:
             if claim.money is None:
-                return _unpriced(job.lane)
+                return unpriced(job.lane)
             draws.append(_Draw(run, claim.money))
         return draws
 
@@ -201,6 +221,9 @@ class Spending:
         SchemaError where it is none.
         """
         record = self.ledger.apply(key, value, at)
+        if isinstance(record, LedgerClosing) and record.process == self.process:
+            # This process was silent for so long that it was taken for dead.
+            self.start_anew()
         if not isinstance(record, LedgerEntry):
             return
         pot = record.pot
@@ -384,7 +407,7 @@ class Spending:
             return Short.SPENT
         view, now = self.ledger.pot(purse.pot), self._clock.boottime()
         left = self._limit(purse, view) - view.others(purse.process) - purse.granted
-        if left >= needed - purse.spare:
+        if purse.spare >= needed or left >= needed - purse.spare:
             # Never more than there is: it would be refused, and with it what less would do for.
             purse.want(needed)
             self.touch(purse)
@@ -407,66 +430,5 @@ class Spending:
     def _limit(purse: Purse, view: PotView) -> int:
         return view.limit(purse.process, purse.limit)
 
-    # What the job itself allows.
-
-    def _beyond_own(self, job: JobProgress, claim: Claim, lane: str) -> Lack | None:
-        """Why the job's own limit lets no further call through; None where it does."""
-        most = job.job.max_cost_usd
-        if most is None:
-            return None
-        if claim.money is None:
-            return _unpriced(lane)
-        spent = sum(self._most_cost(each, job, claim.money) for each in job.attempts)
-        spent += _left_out(job) * claim.money
-        if spent + claim.money <= pico_usd(most):
-            return None
-        said = (
-            f"the job's max_cost_usd of {dollars(pico_usd(most))} might be passed: {dollars(spent)}"
-            f" is spent, and the next call costs up to {dollars(claim.money)}"
-        )
-        return Lack(Short.OWN, said)
-
-    def _most_cost(self, attempt: Attempt, job: JobProgress, next_claim: int) -> int:
-        """What a call may have cost: one that did not say, the most that it or the next one may."""
-        if attempt.billed is Billed.NO:
-            return 0
-        if is_counted(attempt) and attempt.cost is not None:
-            return attempt.cost
-        own = self._lanes.get(attempt.lane)
-        claim = None if own is None else claim_of(job.job.request, job.job.output, own, job.schema)
-        return max(attempt.cost or 0, next_claim, (claim and claim.money) or 0)
-
     def _new_process(self) -> str:
         return f"{self._instance}@{self._dice.getrandbits(48):012x}"
-
-
-def _left_out(job: JobProgress) -> int:
-    """Calls that are no longer listed, and may have been billed."""
-    listed = counted(job.attempts)
-    return sum(
-        count - listed.get(kind, 0)
-        for kind, count in job.uncharged.items()
-        if kind in _MAYBE_BILLED and count > listed.get(kind, 0)
-    )
-
-
-def is_counted(attempt: Attempt) -> bool:
-    """Whether the provider said what it charges for."""
-    usage = attempt.usage
-    return attempt.billed is Billed.YES and usage is not None and not usage.estimated
-
-
-def _unpriced(lane: str) -> Lack:
-    said = f"lane {lane} has no price, so that nothing bounds what a call costs: give it one"
-    return Lack(Short.OWN, said)
-
-
-def _unbounded(job: JobProgress, lane: LaneConfig) -> Lack:
-    extra = unbounded_extra(job.request, lane.protocol)
-    said = (
-        f"nothing bounds the answer, nor what it costs: give lane {lane.name} max_output_tokens, "
-        "or the job request.max_output_tokens"
-        if extra is None
-        else f"nothing bounds what a call with {extra} costs: leave it out where budgets hold"
-    )
-    return Lack(Short.OWN, said)

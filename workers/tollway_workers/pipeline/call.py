@@ -221,6 +221,7 @@ class JobExecutor:
 
 def _paid(permit: Permit, exchange: Exchange | None) -> Exchange | None:
     """The exchange; what its call has cost is taken from the budgets that it claimed from."""
-    if exchange is not None:
-        permit.pay(exchange.attempt)
-    return exchange
+    if exchange is None:
+        return None
+    draws = permit.pay(exchange.attempt)
+    return exchange._replace(draws=draws) if draws else exchange

@@ -234,11 +234,15 @@ class LedgerLog:
         if self._producer is None:
             await self._open_producer()
         await self._say_present()
-        told = self._clock.monotonic()
+        told = last = self._clock.monotonic()
         while not self._broken:
-            ticked = not await self._is_woken()
-            if ticked and self._clock.monotonic() - told >= _CLOCK_EVERY:
-                told = self._clock.monotonic()
+            await self._until_woken()
+            now = self._clock.monotonic()
+            # By the clock: a process whose calls want something all the time is woken all the time.
+            ticked = now - last >= _TICK
+            last = now if ticked else last
+            if now - told >= _CLOCK_EVERY:
+                told = now
                 await self._say_present()
                 for key, value in self._spending.folded():
                     await self._send(key, value)
@@ -254,8 +258,14 @@ class LedgerLog:
             return
         self._said_silent = True
         try:
-            is_there = await self._exists()
+            async with asyncio.timeout(_LAST):
+                is_there = await self._exists()
         except (BrokerUnavailable, KafkaError, OSError):
+            log.warning(
+                "Kafka takes no records of the ledger: budgeted calls go on with what is granted, "
+                "and then wait until it is back",
+                topic=self._topic,
+            )
             return
         log.error(
             "the ledger takes no records: budgeted calls go on with what is granted, and then wait"
@@ -265,12 +275,9 @@ class LedgerLog:
             topic=self._topic,
         )
 
-    async def _is_woken(self) -> bool:
-        try:
+    async def _until_woken(self) -> None:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._awake.wait(), _TICK)
-        except TimeoutError:
-            return False
-        return True
 
     async def _write_due(self, *, everything: bool) -> None:
         self._awake.clear()
@@ -296,9 +303,10 @@ class LedgerLog:
 
     def _acknowledged(self, sent: "asyncio.Future[Any]") -> None:
         del self._sent[sent]
-        self._said_silent = False
         if sent.cancelled() or sent.exception() is not None:
             self._fail()
+        else:
+            self._said_silent = False
 
     def _fail(self) -> None:
         """Whether a record was written is not known: it may come into the log later than what
@@ -315,7 +323,9 @@ class LedgerLog:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 calls go on with what was granted
-                log.warning(
+                # Why nothing is acknowledged was said in one sentence.
+                tell = log.debug if self._said_silent else log.warning
+                tell(
                     f"cannot {what} the ledger: budgeted calls go on with what is granted, and "
                     f"then wait; trying again in {_AGAIN:g} s",
                     topic=self._topic,
