@@ -69,7 +69,7 @@ def test_one_that_says_that_a_window_has_turned_folds_nobody_else_s() -> None:
 
 
 def test_amounts_beyond_all_money_do_not_keep_a_window_from_being_folded() -> None:
-    most: dict[str, Any] = {"granted": MOST_PICO_USD, "asking": MOST_PICO_USD, "settled": MOST_PICO_USD}
+    most: dict[str, Any] = dict.fromkeys(("granted", "asking", "settled"), MOST_PICO_USD)
     ledger = read(entry("a", **most), entry("b", **most))
 
     fold_all(ledger, TURNED.timestamp() + 7_200.0)
