@@ -23,7 +23,6 @@ from tollway_workers.budgets.spending import Money, Spending
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.budget import BudgetSettings
 from tollway_workers.config.shape.price import Price
-from tollway_workers.kafka.talk import ledger_log
 from tollway_workers.kafka.talk.ledger_log import LedgerLog
 
 pytestmark = pytest.mark.kafka
@@ -155,29 +154,3 @@ async def test_a_deleted_ledger_grants_nothing_and_made_anew_forgets_nothing_of_
     await process.paid()
     # What it had settled under its first name stands in the new one.
     await eventually(lambda: process.spending.ledger.pots[POT].counted >= (6 + calls) * CLAIM)
-
-
-async def test_where_nothing_is_budgeted_a_missing_ledger_stops_nobody_and_is_used_once_it_is_there(
-    bootstrap_servers: str, topic_prefix: str, logs: Logs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger_log, "_LOOK_AGAIN", 0.2)
-    clock = SystemClock()
-    spending = Spending({}, {"main": LANE}, "w", clock)
-    log = LedgerLog({"bootstrap_servers": bootstrap_servers}, topic_prefix, spending, clock)
-    stating = progress(job(run="r", run_budget_usd=Decimal(1)))
-    await log.start()
-    running = asyncio.create_task(log.run())
-    try:
-        assert len(said(logs, "the ledger cannot be read or written")) == 1
-        assert spending.claim(progress(job(run="r")), "main") is None
-        assert isinstance(spending.claim(stating, "main"), Lack)
-
-        async with contextlib.AsyncExitStack() as stack:
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-            await admin.start()
-            stack.push_async_callback(admin.close)
-            await admin.create_topics([NewTopic(topic_prefix, 1, 1, topic_configs=COMPACTED)])
-        await eventually(lambda: isinstance(spending.claim(stating, "main"), Money))
-    finally:
-        await ended(running)
-        await log.stop()
