@@ -5,7 +5,6 @@ trouble is one sentence.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,14 +12,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from eventually import eventually
-from ledger_process import CLAIM, LANE, POT, Process
-from samples import job, progress
+from ledger_process import CLAIM, POT, Process
 
 from tollway_workers.budgets.lack import Lack, Short
-from tollway_workers.budgets.spending import Money, Spending
-from tollway_workers.clock import SystemClock
-from tollway_workers.kafka.talk import ledger_log
-from tollway_workers.kafka.talk.ledger_log import LedgerLog
 
 pytestmark = pytest.mark.kafka
 
@@ -116,29 +110,3 @@ async def test_a_deleted_ledger_grants_nothing_and_made_anew_forgets_nothing_of_
     await process.paid()
     # What it had settled under its first name stands in the new one.
     await eventually(lambda: process.spending.ledger.pots[POT].counted >= (6 + calls) * CLAIM)
-
-
-async def test_where_nothing_is_budgeted_a_missing_ledger_stops_nobody_and_is_used_once_it_is_there(
-    bootstrap_servers: str, topic_prefix: str, logs: Logs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger_log, "_LOOK_AGAIN", 0.2)
-    clock = SystemClock()
-    spending = Spending({}, {"main": LANE}, "w", clock)
-    log = LedgerLog({"bootstrap_servers": bootstrap_servers}, topic_prefix, spending, clock)
-    stating = progress(job(run="r", run_budget_usd=Decimal(1)))
-    await log.start()
-    running = asyncio.create_task(log.run())
-    try:
-        assert len(said(logs, "the ledger cannot be read or written")) == 1
-        assert spending.claim(progress(job(run="r")), "main") is None
-        assert isinstance(spending.claim(stating, "main"), Lack)
-
-        async with contextlib.AsyncExitStack() as stack:
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-            await admin.start()
-            stack.push_async_callback(admin.close)
-            await admin.create_topics([NewTopic(topic_prefix, 1, 1, topic_configs=COMPACTED)])
-        await eventually(lambda: isinstance(spending.claim(stating, "main"), Money))
-    finally:
-        await ended(running)
-        await log.stop()
