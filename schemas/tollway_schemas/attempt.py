@@ -8,6 +8,7 @@ from pydantic.types import JsonValue
 
 from tollway_schemas.bounds import MOST, SCHEMA_VERSION
 from tollway_schemas.failure import FailureClass
+from tollway_schemas.ledger import Amount, BudgetName, Pot, ProcessName, Whose, WindowName
 from tollway_schemas.model import Record
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.redrive import LetterName
@@ -66,6 +67,29 @@ class Attempt(Record):
     """Whether the provider charges for it."""
 
 
+class Draw(Record):
+    """What a call has drawn from one budget, as the ledger's process counted it."""
+
+    process: ProcessName
+    """The process, as the ledger names it."""
+    budget: BudgetName
+    """The budget; `@run` where jobs stated it for their run."""
+    whose: Whose | None = None
+    """Whose part of it."""
+    window: WindowName
+    """The window that the call counts in."""
+    amount: Amount
+    """What the call was settled to: pico-USD, or tokens."""
+    settled: Amount
+    """What the process had settled there in all by then, this call included: what a process that
+    died had settled is the most that its calls say here."""
+
+    @property
+    def pot(self) -> Pot:
+        """What was drawn from."""
+        return Pot(self.budget, self.whose, self.window)
+
+
 class JournalRecord(Record):
     """One attempt with its prompt and its answer, or an answer that no call was made for: a record
     of `<prefix>.journal`.
@@ -87,6 +111,8 @@ class JournalRecord(Record):
     """The worker that called, or answered: its instance id."""
     attempt: Attempt | None = None
     """How the call went; absent where none was made for the answer."""
+    draws: tuple[Draw, ...] = ()
+    """What it has drawn from each budget that it falls under."""
     provenance: Provenance | None = None
     """What answered in place of a call, such as the route's rule; absent beside an attempt."""
     revalidated: bool = False

@@ -69,6 +69,9 @@ class LedgerEntry(Record):
     """What it asks for besides; its next record says what became of it."""
     settled: Amount = 0
     """What its finished calls have cost, of `granted`. The rest of that is in flight, or spare."""
+    reach: Amount | None = None
+    """The most of `granted + asking` that its calls come to before its next record stands in the
+    log; absent: all of it."""
     left: bool = False
     """Whether it has settled all that it ever spent, and is gone: its `limit` binds nobody."""
 
@@ -82,13 +85,19 @@ class LedgerEntry(Record):
         """What others count for it."""
         return self.granted + self.asking
 
+    @property
+    def most(self) -> int:
+        """What it has spent at most, if this was its last record."""
+        return self.counts if self.reach is None else max(self.settled, self.reach)
+
 
 class LedgerClosing(Record):
     """An operator, or what the journal shows, ends the doubt about a process that died: a record of
     `<prefix>.ledger`, under `closing_key`. Kept: it says who did it and why.
 
-    From it on the process counts with `settled` in that pot, and its `limit` binds nobody. A later
-    record of the process itself, if it lives after all, counts again.
+    From it on the process counts with `settled + doubt` in that pot, and its `limit` binds nobody.
+    One that lives after all, and reads this, takes another name; what it settles under this one
+    then counts again.
     """
 
     version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
@@ -105,6 +114,8 @@ class LedgerClosing(Record):
     """The number of its record that this closes; a later record of it counts again."""
     settled: Amount
     """What it has spent, as far as is known: counted from now on."""
+    doubt: Amount = 0
+    """What its calls in flight may have cost besides: counted too."""
     granted: Amount
     """What had counted until now, for the record."""
     at: Moment

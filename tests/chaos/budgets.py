@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
@@ -22,11 +22,18 @@ from report import Figure
 from schedule import Act, Step
 from traffic import Traffic, job
 
+from tollway_schemas.codec import encode
 from tollway_schemas.job import Job
-from tollway_schemas.ledger import RUN_BUDGET, Pot
+from tollway_schemas.ledger import RUN_BUDGET, Pot, closing_key
 from tollway_schemas.topics import TopicNames
 from tollway_workers.budgets.ledger import Ledger
+from tollway_workers.budgets.standings import GONE_AFTER
+from tollway_workers.cli.budgets.closing import BY_JOURNAL, closings
+from tollway_workers.cli.budgets.reading import reading
+from tollway_workers.cli.shared.topic_scan import Place
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.read.log_reader import LogReader
+from tollway_workers.kafka.talk.command_log import send
 
 #: Tokens of an answer at most; it has half of them.
 _ANSWER = 24
@@ -171,6 +178,7 @@ async def _play(
             continue
         await here.fleet.kill(step.worker)
         kills += 1
+        await _close_by_journal(here, step.worker)
         outside += not await _holds_the_truth(here, step.worker)
         await here.fleet.start(step.worker)
     await asyncio.gather(*running)
@@ -182,8 +190,27 @@ async def _play(
     ]
 
 
+async def _close_by_journal(here: Ground, worker: str) -> None:
+    """As `tollway ledger close --by-journal` for all that a worker had, but at once: it is dead."""
+    kafka = KafkaSettings(bootstrap_servers=here.servers, prefix=PREFIX)
+    at = datetime.now(UTC)
+    async with reading(Place(kafka), spenders=False) as found:
+        lines = [
+            line
+            for line in found.view.parts(time.time() + GONE_AFTER + 1.0, turned=False)
+            if line.process.rpartition("@")[0] == worker and line.doubt
+        ]
+        journaled = await found.journaled(lines)
+    records = closings(lines, BY_JOURNAL, journaled, at=at, by="chaos", why="killed")
+    written = [(closing_key(each.pot, each.process), encode(each)) for each in records]
+    client = {"bootstrap_servers": here.servers}
+    await send(client, TopicNames(PREFIX).ledger, written)
+
+
 async def _holds_the_truth(here: Ground, worker: str) -> bool:
-    """Whether what a worker's processes were billed lies between what they settled and had."""
+    """Whether what a worker's processes were billed lies between what they settled, by ledger and
+    journal, and what counts for them once the journal has closed their doubt.
+    """
     calls = [each for each in await _billed(here) if each["source"] == worker]
     billed = sum(int(str(each["cost_pico_usd"])) for each in calls if _of_tenant(each))
     parts = (await _ledger(here)).pots.get(Pot("tenant", "a", "total"))
@@ -217,23 +244,34 @@ def _judged(
         figures.append(_part(f"{name}: bill of its budget", billed, limits[name]))
         figures.append(
             Figure(
-                name=f"{name}: used of what no crash left in doubt",
+                name=f"{name}: used of what calls in flight at a kill left",
                 value=billed / max(1, limits[name] - _doubt(ledger, pot)),
                 bound=0.9,
                 kind="least",
             )
         )
         figures.append(
-            Figure(name=f"{name}: left in doubt", value=_doubt(ledger, pot) / limits[name])
+            Figure(
+                name=f"{name}: left in doubt by the journal",
+                value=_doubt(ledger, pot) / limits[name],
+                note=f"{_granted(ledger, pot) / limits[name]:.4f} by the ledger alone",
+            )
         )
     return figures
 
 
 def _doubt(ledger: Ledger, pot: Pot) -> int:
-    """What died with processes: granted, and neither settled nor given back."""
+    """What calls may have cost that were in flight when their processes died."""
     view = ledger.pots.get(pot)
     parts = [] if view is None else view.parts.values()
     return sum(each.counts - each.settled for each in parts)
+
+
+def _granted(ledger: Ledger, pot: Pot) -> int:
+    """What died with processes: granted, and neither settled by the ledger nor given back."""
+    view = ledger.pots.get(pot)
+    parts = [] if view is None else view.parts.values()
+    return sum(each.entry.counts - each.entry.settled for each in parts)
 
 
 def _part(name: str, billed: int, limit: int) -> Figure:

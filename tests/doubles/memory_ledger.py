@@ -38,7 +38,10 @@ class MemoryLedger:
         return len(due)
 
     def read(self, spending: Spending) -> None:
-        """A process reads on to the end."""
+        """A process reads on to the end, and Kafka's clock."""
+        if spending.ready:
+            now = self.clock.boottime()
+            spending.time.observe(now, self.clock.now(), now)
         at = self._read[spending]
         self._read[spending] = len(self.records)
         for key, value, when in self.records[at:]:

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from eventually import eventually
+from freezing_broker import Broker
 from live_fleet import LiveFleet, Process, by_job, fleet_table, fresh_jobs
 
 from tollway_workers.kafka.probe import ProbeSettings, kafka_is_well
@@ -30,28 +29,6 @@ _CONCURRENCY, _LATENCY = 16, 0.5
 #: Seconds that calls may start after the broker went: its last answer was under way.
 _SLACK = 1.0
 _DRAIN = 3.0
-
-
-class Broker:
-    """A local Kafka of these tests alone, which may be frozen."""
-
-    def __init__(self, kafka: LocalKafka, servers: str) -> None:
-        self._kafka = kafka
-        self.servers = servers
-        self.frozen = False
-
-    def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
-        self.frozen = True
-
-    def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-        self.frozen = False
-
-    def _signal(self, number: int) -> None:
-        broker = self._kafka.status()
-        assert broker is not None
-        os.kill(broker.pid, number)
 
 
 class Away(LiveFleet):

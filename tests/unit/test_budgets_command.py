@@ -21,6 +21,7 @@ from tollway_schemas.ledger import (
     Pot,
 )
 from tollway_workers.budgets.ledger import key_of
+from tollway_workers.budgets.shown import Journaled
 from tollway_workers.cli.budgets.closing import Choice, closings
 from tollway_workers.cli.budgets.command import live_page
 from tollway_workers.cli.budgets.page import (
@@ -223,7 +224,12 @@ def dead_desk() -> Desk:
 def close(desk: Desk, spent: str, process: str = "dead", **where: str) -> list[LedgerClosing]:
     lines = Choice(process=process, **where).of(desk.view.parts(NOW, turned=False))
     return closings(
-        lines, spent, at=datetime.fromtimestamp(NOW, UTC), by="me@here", why="it burned"
+        lines,
+        spent,
+        Journaled(),
+        at=datetime.fromtimestamp(NOW, UTC),
+        by="me@here",
+        why="it burned",
     )
 
 
@@ -247,6 +253,21 @@ def test_what_is_closed_by_hand_is_spent_and_the_rest_is_free_and_who_did_it_is_
     assert facts["state"] == "closed"
     assert facts["closed"]["by"] == "me@here"
     assert "it burned" in part_sheet(desk.view.parts(NOW, turned=False)).rows[0][-1]
+
+
+def test_the_limit_of_a_process_that_is_gone_with_all_settled_is_ended_by_closing_it() -> None:
+    desk = Desk()
+    desk.entry("dead", NOW - 500, granted=USD, settled=USD, limit=2 * USD)
+    desk.entry("alive", granted=USD)
+    (line,) = Choice(process="dead").of(desk.view.parts(NOW, turned=False))
+    assert line.condition == "gone"
+    assert desk.line().state.limit == 2 * USD
+
+    (record,) = close(desk, "settled")
+    desk.write(record, NOW)
+
+    assert desk.line().state.limit == 10 * USD
+    assert desk.line().state.settled == USD
 
 
 def test_a_process_that_comes_back_after_all_counts_again() -> None:
@@ -293,11 +314,19 @@ def test_an_amount_is_for_one_budget_alone() -> None:
     assert len(close(desk, "granted")) == 2
 
 
-def test_closing_says_how_much_and_why() -> None:
-    result = CliRunner().invoke(app, ["ledger", "close", "p"], env={"COLUMNS": "200"})
+@pytest.mark.parametrize(
+    ("said", "missing"),
+    [
+        ((), "--why"),
+        (("--why", "x"), "either --by-journal or --spent"),
+        (("--why", "x", "--by-journal", "--spent", "settled"), "either --by-journal or --spent"),
+    ],
+)
+def test_closing_says_how_much_and_why(said: tuple[str, ...], missing: str) -> None:
+    result = CliRunner().invoke(app, ["ledger", "close", "p", *said], env={"COLUMNS": "200"})
 
-    assert result.exit_code == 2
-    assert "--spent" in result.output
+    assert result.exit_code != 0
+    assert missing in f"{result.output}{result.exception}"
 
 
 def test_the_live_page_shows_every_budget_and_what_is_no_record_of_the_ledger() -> None:

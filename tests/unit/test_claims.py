@@ -48,10 +48,10 @@ def test_the_lane_s_answer_limit_is_sent_and_claimed_where_a_request_names_none(
     claim = claim_of(asked(), None, config)
 
     assert claim is not None
-    assert bounded(asked(), 64).max_output_tokens == 64
-    assert bounded(asked(max_output_tokens=9), 64).max_output_tokens == 9
+    assert bounded(asked(), config).max_output_tokens == 64
+    assert bounded(asked(max_output_tokens=9), config).max_output_tokens == 9
     own = asked(extras={"openai": {"max_tokens": 500}})
-    assert bounded(own, 64) is own
+    assert bounded(own, config) is own
     claimed = claim_of(own, None, config)
     assert claimed is not None
     assert claimed.tokens >= 500
@@ -84,3 +84,79 @@ def test_a_lane_without_a_price_has_no_claim_of_money() -> None:
 
     assert claim is not None
     assert claim.money is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "extras"),
+    [
+        ("openai", {"anthropic": {"max_tokens": 5}, "openai": {}}),
+        ("anthropic", {"anthropic": {"max_completion_tokens": 5}}),
+        ("responses", {"responses": {"max_tokens": 5, "max_output_tokens": 99_999}}),
+        ("gemini", {"gemini": {"max_tokens": 5, "generationConfig": {"maxOutputTokens": 99_999}}}),
+    ],
+)
+def test_a_limit_that_the_lane_s_protocol_does_not_send_bounds_nothing(
+    protocol: str, extras: Any
+) -> None:
+    config = lane(price=PRICE, max_output_tokens=64, protocol=protocol)
+    request = asked(extras=extras)
+
+    assert bounded(request, config).max_output_tokens == 64
+    claim = claim_of(request, None, config)
+    assert claim is not None
+    assert claim.tokens - most_prompt_tokens(request, None, config) == 64
+
+
+@pytest.mark.parametrize(
+    ("protocol", "extras"),
+    [
+        ("responses", {"previous_response_id": "resp_1"}),
+        ("responses", {"tools": [{"type": "web_search"}]}),
+        ("anthropic", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
+        ("gemini", {"tools": [{"googleSearch": {}}]}),
+        ("gemini", {"cachedContent": "cachedContents/1"}),
+        ("openai", {"web_search_options": {}}),
+        ("openai", {"service_tier": "priority"}),
+    ],
+)
+def test_an_extra_by_which_a_call_may_cost_anything_has_no_claim(
+    protocol: str, extras: Any
+) -> None:
+    config = lane(price=PRICE, max_output_tokens=64, protocol=protocol)
+
+    assert claim_of(asked(extras={protocol: extras}), None, config) is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "extras"),
+    [
+        ("anthropic", {"tools": [{"name": "f", "input_schema": {}}]}),
+        ("openai", {"tools": [{"type": "function", "function": {"name": "f"}}]}),
+        ("gemini", {"tools": [{"functionDeclarations": [{"name": "f"}]}]}),
+        ("openai", {"service_tier": "flex", "prediction": None}),
+    ],
+)
+def test_tools_that_the_caller_runs_and_cheaper_service_are_bounded(
+    protocol: str, extras: Any
+) -> None:
+    config = lane(price=PRICE, max_output_tokens=64, protocol=protocol)
+
+    assert claim_of(asked(extras={protocol: extras}), None, config) is not None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "hi", "reasoning_content": "x" * 1_000},
+        {"role": "user", "content": [{"type": "text", "text": "hi", "citations": "x" * 1_000}]},
+        {"role": "tool", "content": "hi", "tool_call_id": "x" * 1_000},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "x" * 1_000, "function": {"name": "f", "arguments": "{}"}}],
+        },
+    ],
+)
+def test_all_that_is_sent_of_a_message_counts(message: Any) -> None:
+    request = ChatRequest.model_validate({"messages": [message]})
+
+    assert most_prompt_tokens(request, None, lane()) >= 1_000

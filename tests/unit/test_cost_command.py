@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from tollway_schemas import Attempt, Billed, JournalRecord, Usage
 from tollway_schemas.codec import encode
 from tollway_schemas.usage import MOST_PICO_USD
-from tollway_workers.cli.cost.lines import DIMENSIONS, Figures, Line, LineReader, Unreadable
+from tollway_workers.cli.cost.lines import DIMENSIONS, Figures, Line, LineReader, Seen, Unreadable
 from tollway_workers.cli.cost.page import Question, Reading, show, write_csv, write_facts
 from tollway_workers.cli.cost.sums import Group, Sums
 from tollway_workers.cli.main import app
@@ -122,6 +122,23 @@ def test_calls_sent_before_since_or_from_until_on_are_left_out() -> None:
     assert LineReader((), since=NOON).read(record)
     assert LineReader((), until=NOON).read(record) is None
     assert LineReader((), since=NOON + timedelta(microseconds=1)).read(record) is None
+
+
+def test_a_line_that_was_written_again_is_summed_once_and_another_try_of_its_job_too() -> None:
+    reader = LineReader(())
+    first, second = journalled(a_call(number=1)), journalled(a_call(number=2))
+
+    found = [reader.read(each) for each in (first, second, first, second)]
+
+    assert [each is not None for each in found] == [True, True, False, False]
+
+
+def test_what_is_remembered_of_lines_is_bounded() -> None:
+    seen = Seen(2)
+
+    assert [seen.add(line) for line in (1, 2, 1, 3, 2, 4, 5, 1)] == [
+        *(True, True, False, True, False, True, True, True)
+    ]
 
 
 def test_a_call_of_unknown_cost_is_priced_by_its_instant_where_that_is_asked_for() -> None:

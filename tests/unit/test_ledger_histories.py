@@ -97,6 +97,10 @@ class History:
                 process.purse.read_back(entry, process.view, self.now)
 
     def die(self, process: Process) -> None:
+        purse = process.purse
+        said = [entry for entry in self.log if entry.process == purse.process]
+        # Whatever it had read back: its last record bounds what it may have spent.
+        assert purse.settled + purse.held <= (said[-1].most if said else 0)
         self.dead += process.purse.settled + process.purse.held
         self.processes.remove(process)
 
@@ -182,8 +186,6 @@ def test_nobody_is_stuck_while_money_is_left() -> None:
 
 def served_within(told: History, asker: Process, rounds: int) -> bool:
     """Whether an asker gets what is left, while the others ask for nothing and only go on."""
-    for each in told.processes:
-        each.purse.wanted = 0
     for _ in range(rounds):
         told.now += 0.1
         for each in told.rng.sample(told.processes, len(told.processes)):

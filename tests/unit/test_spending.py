@@ -1,81 +1,26 @@
 """What calls draw from budgets: all or none, settled to what they cost, by whom and until when."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
-from random import Random
 from typing import Any
 
 import pytest
-from manual_clock import ManualClock
-from memory_ledger import MemoryLedger
-from samples import attempt, job, lane, progress
+from samples import attempt, job, progress
+from spending_fleet import CLAIM, Fleet, answered, of, usd
 
-from tollway_schemas.attempt import Billed
+from tollway_schemas.attempt import Billed, Draw
 from tollway_schemas.codec import encode
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.ledger import LedgerClosing, Pot, closing_key
 from tollway_schemas.usage import Usage
-from tollway_workers.budgets.lack import Lack, Short
+from tollway_workers.budgets.lack import PENDING, Lack, Short
+from tollway_workers.budgets.shown import Journaled
 from tollway_workers.budgets.spending import Money, Spending
 from tollway_workers.config.shape.budget import BudgetSettings
-from tollway_workers.config.shape.price import Price
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.outcome import Failed, Forwarded, StandIn
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.pipeline.unpaid import Wait, without_money
-
-#: Whatever becomes of a token, it costs the same: a claim of money is one of tokens.
-PRICE = Price(input=Decimal(1), output=Decimal(1), cache_write_5m=Decimal(1))
-#: Of the request "hello": 53 tokens of prompt and 64 of answer.
-CLAIM = 117 * 10**6
-LANES = {name: lane(name, price=PRICE, max_output_tokens=64) for name in ("main", "other")}
-
-
-class Fleet:
-    """Processes that share a ledger in memory."""
-
-    def __init__(self, **budgets: dict[str, Any]) -> None:
-        self.clock = ManualClock()
-        self.ledger = MemoryLedger(self.clock)
-        self.budgets = {name: BudgetSettings(**each) for name, each in budgets.items()}
-        self.started = 0
-
-    def process(self) -> Spending:
-        self.started += 1
-        rng = Random(self.started)
-        spending = Spending(self.budgets, LANES, f"w{self.started}", self.clock, rng)
-        self.ledger.join(spending)
-        return spending
-
-    def claim(self, spending: Spending, job: JobProgress) -> Money | Lack | None:
-        """What comes of a claim once the ledger has come to rest."""
-        found: Money | Lack | None = None
-        for _ in range(20):
-            found = spending.claim(job, job.lane)
-            if not isinstance(found, Lack) or found.short is not Short.PENDING:
-                return found
-            self.ledger.settle_down()
-            self.clock._elapsed += 0.6
-        return found
-
-    def paid(self, spending: Spending, job: JobProgress, cost: int = 10) -> Money:
-        money = self.claim(spending, job)
-        assert isinstance(money, Money)
-        money.pay(answered(cost))
-        return money
-
-
-def answered(cost: int, tokens: int = 3) -> Any:
-    usage = Usage(input_total=tokens - 1, output_total=1)
-    return attempt(usage=usage, cost=cost, billed=Billed.YES)
-
-
-def of(bound: str | None = None, /, **fields: Any) -> JobProgress:
-    """A job; of a route that is bound to a tenant where one is given."""
-    return progress(job(**fields), route=RouteSettings(lanes=("main", "other"), tenant=bound))
-
-
-def usd(pico: int) -> Decimal:
-    return Decimal(pico) / 10**12
 
 
 def test_a_call_that_falls_under_no_budget_claims_nothing() -> None:
@@ -230,6 +175,7 @@ def test_a_planned_leave_settles_exactly_and_leaves_all_else_to_others() -> None
     one.leave()
     fleet.ledger.write(one, everything=True)
     fleet.ledger.read(two)
+    fleet.ledger.read(one)
     fleet.ledger.write(one, everything=True)
 
     assert not pots(one)
@@ -263,6 +209,65 @@ def test_doubt_about_a_dead_process_counts_until_it_is_closed() -> None:
     fleet.ledger.read(lives)
 
     assert isinstance(fleet.claim(lives, of()), Money)
+
+
+def test_a_process_whose_doubt_was_ended_reads_that_before_it_spends_and_takes_another_name() -> (
+    None
+):
+    fleet = Fleet(all={"usd": usd(20 * CLAIM), "per": "total"})
+    frozen, other = fleet.process(), fleet.process()
+    in_flight = fleet.claim(frozen, of())
+    assert isinstance(in_flight, Money)
+    name, pot = frozen.process, Pot("all", None, "total")
+    fleet.ledger.settle_down()
+    entry = frozen.ledger.pots[pot].parts[name].entry
+    shown = Journaled({name}).of(entry)
+    assert shown.doubt >= CLAIM
+
+    # Frozen: it reads nothing, and its clock goes on.
+    fleet.clock._elapsed += 101.0
+    closing = LedgerClosing(
+        **pot._asdict(),
+        process=name,
+        number=entry.number,
+        settled=shown.settled,
+        doubt=shown.doubt,
+        granted=entry.counts,
+        at=datetime.fromtimestamp(fleet.clock.now(), UTC),
+        by="me@here",
+        why="silent",
+    )
+    fleet.ledger.append(closing_key(pot, name), encode(closing))
+    assert frozen.claim(of(), "main") == PENDING
+    fleet.ledger.read(frozen)
+    assert frozen.process != name
+    in_flight.pay(answered(CLAIM))
+    calls = 1
+    while isinstance(found := fleet.claim(other, of()), Money):
+        found.pay(answered(CLAIM))
+        calls += 1
+    assert calls == 20
+    assert other.ledger.pots[pot].parts[name].counts == CLAIM
+
+
+def test_a_call_says_what_it_has_drawn_and_what_its_process_has_settled_there_by_then() -> None:
+    fleet = Fleet(
+        all={"usd": usd(90 * CLAIM), "per": "total"}, some={"tokens": 90_000, "per": "total"}
+    )
+    spending = fleet.process()
+    fleet.paid(spending, of(), cost=7)
+    second = fleet.claim(spending, of())
+    assert isinstance(second, Money)
+
+    draws = second.pay(answered(5, tokens=4))
+
+    assert [(each.pot, each.amount) for each in draws] == [
+        (Pot("all", None, "total"), 5),
+        (Pot("some", None, "total:tokens"), 4),
+    ]
+    assert draws[0].settled == 12
+    assert {each.process for each in draws} == {spending.process}
+    assert [Draw.model_validate(each.model_dump()) for each in draws] == list(draws)
 
 
 def test_the_lowest_limit_of_all_who_are_here_holds() -> None:

@@ -28,6 +28,8 @@ from tollway_workers.pipeline.unpaid import Wait
 from tollway_workers.providers.openai import response as openai_response
 from tollway_workers.providers.protocols import wire_format
 
+#: A larger number is read as one that is no whole number.
+MOST_READ = 2**64
 LIES = [2**63 - 1, 2**64 - 1, 10**9, 10**30, MOST_TOKENS]
 LIMITS: list[dict[str, Any]] = [
     {"tokens_per_minute": 60_000},
@@ -107,6 +109,8 @@ def test_no_protocol_reads_tokens_that_no_record_can_hold(protocol: str, tokens:
     assert checked == usage
     assert usage.input_cached_read <= usage.input_total
     assert usage.output_total >= 1
+    # The half of it that is no number is not known to be nought, and may have been billed.
+    assert usage.estimated == (tokens not in LIES or tokens > MOST_READ)
 
 
 def permit_of(admission: Admission) -> Permit:

@@ -7,12 +7,12 @@ from tollway_workers.topics.specs import wanted_topics
 
 
 def needed_topics(settings: FleetSettings) -> list[str]:
-    """Our own topics that are read or written: those of services may be missing, and the cache's.
-
-    Without that every job is called.
+    """Our own topics that are read or written: those of services may be missing, the cache's,
+    without which every job is called, and the ledger where nothing is budgeted.
     """
-    cache = TopicNames(settings.kafka.prefix).cache
-    return [spec.name for spec in wanted_topics(settings) if spec.name != cache]
+    names = TopicNames(settings.kafka.prefix)
+    optional = (names.cache,) if settings.budgets else (names.cache, names.ledger)
+    return [spec.name for spec in wanted_topics(settings) if spec.name not in optional]
 
 
 def topics_apart(settings: FleetSettings) -> tuple[str, ...]:

@@ -4,20 +4,30 @@ No encoder makes more tokens of a text than it has bytes; what a provider's own 
 messages, tools and images is bounded by figures of ours and of the lane's.
 """
 
-from typing import get_args
-
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from tollway_schemas.codec import encode
 from tollway_schemas.request import ChatRequest, ImagePart, Message, OutputSchema, TextPart
 from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.config.shape.profiles import LimitField
 from tollway_workers.limits.call_cost import Claim
 
 #: Tokens that a template adds to a message at most: its marks, who speaks, its end.
 _PER_MESSAGE = 16
-#: What bodies call the answer's limit.
-LIMIT_FIELDS: tuple[str, ...] = get_args(LimitField)
+#: What extras of a protocol may call the answer's limit, which is sent then; those of the others
+#: yield to the request's own.
+_LIMIT_FIELDS = {"openai": ("max_completion_tokens", "max_tokens"), "anthropic": ("max_tokens",)}
+#: Extras by which a call costs what no limit and no byte of the request bounds: a conversation or
+#: a prompt that the provider keeps, what its own searches read and charge, another model or pace.
+_UNBOUNDED = frozenset(
+    {
+        "previous_response_id", "conversation", "prompt", "cachedContent", "cached_content",
+        "container", "mcp_servers", "data_sources", "plugins", "web_search_options",
+        "search_parameters", "prediction", "models", "speed", "inference_geo",
+    }
+)  # fmt: skip
+#: Pace of the service at the price of all calls, or below it.
+_USUAL_TIERS = ("auto", "default", "standard", "standard_only", "on_demand", "flex", "batch")
 #: What bodies call the number of answers, each of which is billed.
 _ANSWERS = ("n", "best_of")
 #: Tokens that one adds to a conversation.
@@ -31,8 +41,8 @@ def claim_of(
 
     `schema` is that of `output` as JSON, where it exists already.
     """
-    answer = most_answer_tokens(request, lane.max_output_tokens)
-    if answer is None:
+    answer = most_answer_tokens(request, lane.max_output_tokens, lane.protocol)
+    if answer is None or unbounded_extra(request, lane.protocol):
         return None
     prompt = most_prompt_tokens(request, output, lane, schema)
     money = lane.prices.bound(
@@ -49,14 +59,14 @@ def _may_keep(request: ChatRequest) -> bool:
     )
 
 
-def most_answer_tokens(request: ChatRequest, usual: int | None) -> int | None:
+def most_answer_tokens(request: ChatRequest, usual: int | None, protocol: str) -> int | None:
     """Tokens that all answers to one call can have; None where nothing bounds them.
 
     `usual`: the lane's answer limit, for requests that name none.
     """
     answers, limits = 1, [request.max_output_tokens or 0]
+    limits += [_whole(value) for value in _own_limits(request, protocol)]
     for body in request.extras.values():
-        limits += [_whole(body[name]) for name in LIMIT_FIELDS if body.get(name) is not None]
         answers = max(answers, *(_whole(body.get(name) or 1) for name in _ANSWERS))
     if -1 in limits or answers < 1:
         return None
@@ -64,11 +74,42 @@ def most_answer_tokens(request: ChatRequest, usual: int | None) -> int | None:
     return None if most is None else most * answers
 
 
-def bounded(request: ChatRequest, usual: int | None) -> ChatRequest:
+def _own_limits(request: ChatRequest, protocol: str) -> list[object]:
+    own = request.extras.get(protocol, {})
+    names = _LIMIT_FIELDS.get(protocol, ())
+    return [own[name] for name in names if own.get(name) is not None]
+
+
+def unbounded_extra(request: ChatRequest, protocol: str) -> str | None:
+    """The extra by which a call may cost anything; None: there is none."""
+    for name, value in request.extras.get(protocol, {}).items():
+        unusual = name == "service_tier" and value not in _USUAL_TIERS
+        own_tools = name == "tools" and not _are_functions(value)
+        if value is not None and (name in _UNBOUNDED or unusual or own_tools):
+            return f"request.extras.{protocol}.{name}"
+    return None
+
+
+def _are_functions(tools: object) -> bool:
+    """Whether the caller runs all of these tools itself, and no provider."""
+    return isinstance(tools, list) and all(map(_is_function, tools))
+
+
+def _is_function(tool: object) -> bool:
+    if not isinstance(tool, dict):
+        return False
+    if tool.keys() <= {"functionDeclarations", "function_declarations"}:
+        return True
+    named = "name" in tool or "function" in tool
+    return named and tool.get("type", "custom") in ("function", "custom")
+
+
+def bounded(request: ChatRequest, lane: LaneConfig) -> ChatRequest:
     """The request as it is sent: with the lane's answer limit where it names none."""
+    usual = lane.max_output_tokens
     if usual is None or request.max_output_tokens is not None:
         return request
-    if any(body.get(name) is not None for body in request.extras.values() for name in LIMIT_FIELDS):
+    if _own_limits(request, lane.protocol):
         return request
     return request.model_copy(update={"max_output_tokens": usual})
 
@@ -89,7 +130,7 @@ def most_prompt_tokens(
         content = message.content
         if isinstance(content, str):
             tokens += len(content) if content.isascii() else _bytes(content)
-        if message.tool_calls or message.name or not isinstance(content, str):
+        if not isinstance(content, str) or _says_more(message):
             tokens += _rest_of(message, lane.image_tokens)
     if request.tools or output is not None:
         tokens += lane.tool_tokens
@@ -102,20 +143,32 @@ def most_prompt_tokens(
     return tokens
 
 
+def _says_more(message: Message) -> bool:
+    return bool(
+        message.tool_calls or message.name or message.tool_call_id or message.__pydantic_extra__
+    )
+
+
 def _rest_of(message: Message, image_tokens: int) -> int:
-    tokens = _bytes(message.name or "")
+    tokens = _bytes(message.name or "") + _bytes(message.tool_call_id or "") + _more(message)
     for call in message.tool_calls or ():
-        tokens += _PER_MESSAGE + _bytes(call.function.name) + _bytes(call.function.arguments)
+        tokens += _PER_MESSAGE + len(encode(call))
     if isinstance(message.content, str):
         return tokens
     for part in message.content or ():
         if isinstance(part, TextPart):
-            tokens += _bytes(part.text)
+            tokens += _bytes(part.text) + _more(part)
         elif isinstance(part, ImagePart):
-            tokens += image_tokens
+            tokens += image_tokens + _more(part)
         else:
             tokens += image_tokens + len(encode(part))
     return tokens
+
+
+def _more(record: BaseModel) -> int:
+    """Bytes of the fields that this release does not know, which providers are sent too."""
+    more = record.__pydantic_extra__
+    return len(to_json(more)) if more else 0
 
 
 def _bytes(text: str) -> int:

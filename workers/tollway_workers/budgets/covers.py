@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from tollway_workers.budgets.purse import Purse
 from tollway_workers.budgets.windows import Window
@@ -39,7 +40,7 @@ class Budget:
         """Whose part of it a job draws from; None: that which all share."""
         if self.settings.each is not None:
             # What a job says of itself is not believed: it would have a budget for each name.
-            return job.route.tenant
+            return own_part(job.route.tenant)
         if self.settings.per == "run":
             return run_of(job)
         return None
@@ -54,12 +55,33 @@ class Budget:
         )
 
 
+def own_part(tenant: str | None) -> str | None:
+    """What the part of a tenant is called: a longer name has no room in the ledger."""
+    if tenant is None or len(tenant) <= _LONGEST_WHOSE:
+        return tenant
+    return _short(tenant)
+
+
+def _short(name: str) -> str:
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def run_of(job: JobProgress) -> str | None:
     """The run of a job, which only jobs of the same tenant share where that can be trusted."""
     run = job.job.run
-    if run is None or job.route.tenant is None:
-        return run
-    return f"{job.route.tenant}/{run}"
+    return None if run is None else run_name(job.route.tenant, run)
+
+
+def run_name(tenant: str | None, run: str) -> str:
+    """What a run is called in the ledger; `tenant`: that which its route is bound to, if any.
+
+    Whatever services call their runs, none is that of another tenant.
+    """
+    if tenant is None:
+        return f"/{run}" if "/" in run else run
+    if "/" in tenant or len(tenant) > _LONGEST_TENANT:
+        tenant = _short(tenant)
+    return f"{tenant}/{run}"
 
 
 class Cover:
@@ -81,5 +103,9 @@ class Cover:
         return found
 
 
+#: Characters of a tenant's name that fit beside a run's.
+_LONGEST_TENANT = 128
+#: Of one that stands alone.
+_LONGEST_WHOSE = 300
 #: Combinations that are remembered: tenants have any names.
 _MOST_REMEMBERED = 10_000

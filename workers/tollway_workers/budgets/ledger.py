@@ -51,7 +51,9 @@ class Standing:
     @property
     def counts(self) -> int:
         """What every other process counts for it."""
-        return self.closing.settled if self.closing and self.closed else self.entry.counts
+        if self.closing and self.closed:
+            return self.closing.settled + self.closing.doubt
+        return self.entry.counts
 
     @property
     def settled(self) -> int:
@@ -172,16 +174,25 @@ class Ledger:
         kind, *rest = _parts_of(key)
         if kind == "presence":
             self.present.pop(str(rest[0]), None)
-        elif kind == "entry":
-            pot, process = Pot(rest[0], rest[1], rest[2]), str(rest[3])
-            if pot in self.pots:
-                self.pots[pot].put(process, None)
+            self.heard.pop(str(rest[0]), None)
+            return
+        pot = Pot(str(rest[0]), rest[1], str(rest[2]))
+        view = self.pots.get(pot)
+        if view is None:
+            return
+        if kind == "entry":
+            view.put(str(rest[3]), None)
+            self._closings.pop((pot, str(rest[3])), None)
+        elif kind == "sum":
+            view.total = None
+        if not view.parts and view.total is None:
+            del self.pots[pot]
 
 
 def read_record(key: bytes | None, value: bytes) -> LedgerRecord:
     """A record of the ledger. Raises SchemaError where it is none, or its key is another's."""
     kind = _parts_of(key)[0]
-    record = decode(LEDGER_RECORDS[kind], value)
+    record = decode(LEDGER_RECORDS[str(kind)], value)
     if key != key_of(record):
         raise SchemaError("its key is that of another record")
     return record
@@ -203,13 +214,15 @@ def key_of(record: LedgerRecord) -> bytes:
 _LENGTHS = {"entry": 5, "closing": 5, "sum": 4, "presence": 2}
 
 
-def _parts_of(key: bytes | None) -> list[str]:
+def _parts_of(key: bytes | None) -> list[str | None]:
     """The elements of a key. Raises SchemaError where it is none of ours."""
     try:
-        parts = orjson.loads(key or b"")
+        said = orjson.loads(key or b"")
     except orjson.JSONDecodeError:
-        parts = None
-    if not isinstance(parts, list) or not parts or len(parts) != _LENGTHS.get(str(parts[0])):
+        said = None
+    parts: list[str | None] = said if isinstance(said, list) else []
+    texts = all(isinstance(each, str | None) for each in parts)
+    if not parts or not texts or len(parts) != _LENGTHS.get(parts[0] or ""):
         raise SchemaError("its key is none of the ledger's")
     return parts
 

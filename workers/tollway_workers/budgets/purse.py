@@ -14,6 +14,9 @@ from tollway_workers.budgets.ledger import PotView, is_granted
 
 #: A block is this part of a budget, or one call where that is dearer.
 _BLOCK_PART = 1_000
+#: Blocks, or this part of what is in flight, that calls may claim before another record of this
+#: process stands in the log: what stays in doubt after a kill beside the calls in flight.
+_BLOCKS_AHEAD, _PART_AHEAD = 2, 2
 #: Blocks that are fetched at once, at most, and the part of what is left that they may be: what a
 #: process has spare when it is killed stays in doubt.
 _MOST_BLOCKS, _PART_OF_REST = 16, 8
@@ -24,6 +27,8 @@ JUDGED_WITHIN = 30.0
 _SETTLED_EVERY = 1.0
 #: Seconds without a claim after which what is spare is given back.
 _IDLE = 2.0
+#: Seconds without a claim after which a purse that is one of many is closed.
+_RESTS = 60.0
 #: Seconds until what was refused may be asked for again: doubled each time in a row.
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 
@@ -43,6 +48,8 @@ class Purse:
     settled: int = 0
     held: int = 0
     asking: int = 0
+    #: What `settled + held` stays within: no record of its own in the log says less.
+    reach: int = 0
     number: int = 0
     wanted: int = 0
     #: Whether nothing new is to be asked for: its window has turned, or its process starts anew.
@@ -58,7 +65,12 @@ class Purse:
     _taken_at: float = -inf
     _granted_at: float = -inf
     _written_at: float = -inf
+    #: What its last record says; None: it is not known whether the log has that.
     _written: tuple[int, int, int, int, bool] | None = None
+    #: The number of its last record that was read back.
+    _read: int = 0
+    #: The reach of its last record.
+    _told: int = 0
     _again_at: float = -inf
     _wait: float = _FIRST_WAIT
 
@@ -72,9 +84,18 @@ class Purse:
         """What is fetched ahead at least."""
         return max(1, self.limit // _BLOCK_PART, self._call)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will become of it, and the log says so."""
+        return self.closed and not self.held and self._read >= self.number and self._has_left
+
+    @property
+    def _has_left(self) -> bool:
+        return self.left or not self.number
+
     def lacks(self, amount: int) -> bool:
-        """Whether there is too little for a claim."""
-        return self.granted - self.settled - self.held < amount
+        """Whether there is too little for a claim, or it was not said yet."""
+        return min(self.granted, self.reach) - self.settled - self.held < amount
 
     def want(self, amount: int) -> None:
         """A call needs so much, and there was too little."""
@@ -92,15 +113,63 @@ class Purse:
         self.settled += cost
         # A provider that counts more than the most it may: the ledger says what is true.
         self.granted = max(self.granted, self.settled + self.held)
+        self.reach = max(self.reach, self.settled + self.held)
+
+    def rests(self, now: float) -> bool:
+        """Whether nobody has drawn from it for a while, nor asks for it."""
+        since = max(self._taken_at, self._granted_at, self._asked_at, self._written_at)
+        return not self.held and not self.wanted and now - since > _RESTS
+
+    def resume(self, last: LedgerEntry) -> None:
+        """Go on from its last record, which is in the log."""
+        self.number = self._read = last.number
+        self.granted = self.settled = last.settled
+
+    def reopen(self, limit: int) -> None:
+        """It is drawn from again, under a limit that may be another."""
+        self.closed = False
+        self.restrict(limit)
+
+    def restrict(self, limit: int) -> None:
+        """Its budget was set anew: what is spare of a larger one is asked for again."""
+        if limit < self.limit:
+            self.granted = self.settled + self.held
+        self.limit = limit
+
+    def doubt_written(self) -> None:
+        """Its last record may not be in the log: it is said again."""
+        self._written = None
 
     @property
     def runs_low(self) -> bool:
         """Whether it is time to fetch more, or to say what became of what was asked for."""
-        return not self.asking and not self.closed and self.spare < self.block * self._blocks
+        if self.asking or self.closed:
+            return False
+        return self.spare < self.block * self._blocks or self._must_reach_on
+
+    @property
+    def _ahead(self) -> int:
+        return max(self.block * _BLOCKS_AHEAD, self.held // _PART_AHEAD, self.wanted)
+
+    @property
+    def _next_reach(self) -> int:
+        return min(self.granted + self.asking, self.settled + self.held + self._ahead)
+
+    @property
+    def _must_reach_on(self) -> bool:
+        """Whether it is time to say that more of what was granted will be claimed."""
+        rest = self._told - self.settled - self.held
+        return rest < max(self.wanted, self._ahead // 2) and self._next_reach > self._told
 
     def read_back(self, entry: LedgerEntry, view: PotView, now: float) -> None:
         """Its own record stands in the log: judge it by what stands before it."""
-        if entry.number != self.number or not self.asking:
+        self._read = max(self._read, entry.number)
+        if entry.number != self.number:
+            return
+        if not self.closed:
+            self.reach = max(self._told, self.settled + self.held)
+        if not self.asking:
+            self.wanted = 0
             return
         in_time = now - self._asked_at <= JUDGED_WITHIN
         if in_time and not self.closed and is_granted(view, entry, self.limit):
@@ -126,7 +195,7 @@ class Purse:
         if self.asking:
             self.asking = 0
             self._refused()
-        self._give_back(now)
+        self._give_back(view, now)
         size = self._size(view, now)
         if size:
             self.asking, self._asked_at = size, now
@@ -143,15 +212,18 @@ class Purse:
             return 0
         left = view.limit(self.process, self.limit) - view.others(self.process) - self.granted
         if need > left:
-            # It would be refused: whoever gives something back is read before long.
+            # It would be refused, and hide who needs less: who needs it asks again.
+            self.wanted = 0
             return 0
         ahead = min(block, left // _PART_OF_REST)
         # Less than a block ahead would be of no use to this process, and may be to another.
         return max(need, ahead) if ahead >= self.block else need
 
-    def _give_back(self, now: float) -> None:
+    def _give_back(self, view: PotView, now: float) -> None:
         idle = now - max(self._taken_at, self._granted_at) > _IDLE
-        if self.closed or (idle and not self.wanted):
+        # The budget was lowered, by whoever is here: nothing goes on being spent of the larger one.
+        passed = view.others(self.process) + self.granted > view.limit(self.process, self.limit)
+        if self.closed or passed or (idle and not self.wanted):
             self.granted = self.settled + self.held
             self._blocks = 1
 
@@ -167,6 +239,8 @@ class Purse:
         # A new number even where it says the same again: what was too late stays void.
         self.number += 1
         self._written, self._written_at, self.left = says, now, leaves
+        self._told = self._next_reach
+        self.reach = min(self.reach, self._told)
         return LedgerEntry(
             budget=self.pot.budget,
             whose=self.pot.whose,
@@ -179,6 +253,7 @@ class Purse:
             granted=self.granted,
             asking=self.asking,
             settled=self.settled,
+            reach=self._told,
             left=leaves,
         )
 
@@ -188,7 +263,9 @@ class Purse:
         """
         before = self._written
         if before is None:
-            return any(says[:3])
+            return self.number > 0 or any(says[:3])
+        if self._must_reach_on and not self.closed:
+            return True
         if says == before:
             return False
         at_once = before[1] or says[0] < before[0] or says[3:] != before[3:]

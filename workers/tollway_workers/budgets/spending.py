@@ -10,14 +10,22 @@ from math import inf
 from random import Random, SystemRandom
 from typing import NamedTuple
 
-from tollway_schemas.attempt import Attempt, Billed
-from tollway_schemas.ledger import FOR_EVER, RUN_BUDGET, LedgerEntry, LedgerPresence, Pot
+from tollway_schemas.attempt import Attempt, Billed, Draw
+from tollway_schemas.ledger import (
+    FOR_EVER,
+    RUN_BUDGET,
+    LedgerClosing,
+    LedgerEntry,
+    LedgerPresence,
+    Pot,
+)
 from tollway_schemas.usage import pico_usd
 from tollway_workers.budgets.claims import claim_of
 from tollway_workers.budgets.covers import Budget, Cover, run_of
 from tollway_workers.budgets.fold import fold
-from tollway_workers.budgets.lack import PENDING, Lack, Short, amount, dollars, spent_words
+from tollway_workers.budgets.lack import PENDING, Lack, Short, amount, spent_words
 from tollway_workers.budgets.ledger import Ledger, PotView
+from tollway_workers.budgets.own_limit import beyond_own, is_counted, unbounded, unpriced
 from tollway_workers.budgets.purse import Purse
 from tollway_workers.budgets.windows import KafkaTime, Window, window_at
 from tollway_workers.clock import Clock
@@ -26,6 +34,9 @@ from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.call_cost import Claim
 
+#: Seconds for which what was read of the ledger holds without a record of this process's own. Less
+#: than after which doubt about a silent process can be ended: one that was silent reads that first.
+_HEARD_WITHIN = 60.0
 #: Seconds that a pot may be short, although not spent, before jobs wait for it elsewhere.
 _TIGHT_AFTER = 5.0
 
@@ -48,15 +59,16 @@ class Money:
         self._spending = spending
         self._draws = draws
 
-    def pay(self, attempt: Attempt) -> None:
-        """The call is over: where its cost is known that is paid, else the whole claim."""
+    def pay(self, attempt: Attempt) -> tuple[Draw, ...]:
+        """The call is over: where its cost is known that is paid, else the whole claim. What was
+        drawn from each budget, for the journal.
+        """
         usage = attempt.usage
         if attempt.billed is Billed.NO:
-            self._settle(0, 0)
-        elif attempt.billed is Billed.YES and usage is not None and not usage.estimated:
-            self._settle(attempt.cost, usage.input_total + usage.output_total)
-        else:
-            self._settle(None, None)
+            return self._settle(0, 0)
+        if usage is not None and is_counted(attempt):
+            return self._settle(attempt.cost, usage.input_total + usage.output_total)
+        return self._settle(None, None)
 
     def withdraw(self) -> None:
         """Nothing was sent."""
@@ -66,13 +78,29 @@ class Money:
         """Nothing is known of the call, which may be billed: all that it claimed is paid."""
         self._settle(None, None)
 
-    def _settle(self, cost: int | None, tokens: int | None) -> None:
+    def _settle(self, cost: int | None, tokens: int | None) -> tuple[Draw, ...]:
         draws, self._draws = self._draws, []
+        made = []
         for purse, claimed in draws:
-            paid = tokens if purse.tokens else cost
-            purse.settle(claimed, claimed if paid is None else paid)
+            known = tokens if purse.tokens else cost
+            paid = claimed if known is None else known
+            purse.settle(claimed, paid)
+            made.append(_draw(purse, paid))
             if purse.closed:
                 self._spending.touch(purse)
+        return tuple(made)
+
+
+def _draw(purse: Purse, paid: int) -> Draw:
+    budget, whose, window = purse.pot
+    return Draw.trusted(
+        process=purse.process,
+        budget=budget,
+        whose=whose,
+        window=window,
+        amount=paid,
+        settled=purse.settled,
+    )
 
 
 class Spending:
@@ -100,6 +128,8 @@ class Spending:
         self.ledger = Ledger()
         self.time = KafkaTime()
         self.ready = False
+        #: Whether there is no ledger, and nothing that needs one.
+        self.absent = False
         self.process = self._new_process()
         #: Called when there is something to write.
         self.wake: Callable[[], None] = lambda: None
@@ -116,7 +146,7 @@ class Spending:
         of none. None: it falls under none.
         """
         budgets, about = self._cover.of(job, lane), job.job
-        if about.run is not None and not self.ready:
+        if about.run is not None and not self.ready and not self._knows_no_runs(job):
             return PENDING
         run = None if about.run is None else self._run_purse(job)
         if not budgets and run is None and about.max_cost_usd is None:
@@ -125,11 +155,20 @@ class Spending:
             job.claim = claim_of(job.request, job.job.output, self._lanes[lane], job.schema)
         claim = job.claim
         if claim is None:
-            return _unbounded(lane)
-        if about.max_cost_usd is not None and (own := _beyond_own(job, claim, lane)) is not None:
+            return unbounded(job, self._lanes[lane])
+        if (
+            about.max_cost_usd is not None
+            and (own := beyond_own(job, claim, self._lanes, lane)) is not None
+        ):
             return own
+        lately = self.time.known_within(_HEARD_WITHIN, self._clock.boottime())
+        if not lately and (budgets or run is not None):
+            return PENDING
         draws = self._draws(job, claim, budgets, run)
         return draws if isinstance(draws, Lack) else self._take(draws)
+
+    def _knows_no_runs(self, job: JobProgress) -> bool:
+        return self.absent and job.job.run_budget_usd is None
 
     def could_pay(self, job: JobProgress, lane: str) -> bool:
         """Whether what is left would do for a call of the job on another lane."""
@@ -167,11 +206,11 @@ class Spending:
                 return PENDING
             needed = claim.tokens if budget.tokens else claim.money
             if needed is None:
-                return _unpriced(job.lane)
+                return unpriced(job.lane)
             draws.append(_Draw(purse, needed, budget))
         if run is not None:
             if claim.money is None:
-                return _unpriced(job.lane)
+                return unpriced(job.lane)
             draws.append(_Draw(run, claim.money))
         return draws
 
@@ -182,6 +221,9 @@ class Spending:
         SchemaError where it is none.
         """
         record = self.ledger.apply(key, value, at)
+        if isinstance(record, LedgerClosing) and record.process == self.process:
+            # This process was silent for so long that it was taken for dead.
+            self.start_anew()
         if not isinstance(record, LedgerEntry):
             return
         pot = record.pot
@@ -194,26 +236,34 @@ class Spending:
         if waiting is not None:
             if pot.budget == RUN_BUDGET:
                 waiting.limit = self.ledger.pot(pot).first_limit() or waiting.limit
-            if waiting.wanted:
+            if waiting.wanted or record.limit < waiting.limit:
                 self.touch(waiting)
 
     def due(self, *, everything: bool = False) -> list[LedgerEntry]:
         """The records that are to be written now; `everything`: also what has changed slowly."""
-        touched, self._touched = self._touched, {}
         now = self._clock.boottime()
+        if everything:
+            rests = [each for each in self._purses.values() if each.rests(now)]
+            self._close(each for each in rests if not each.closed and self._is_run(each.pot))
+        touched, self._touched = self._touched, {}
         found = []
         for purse in list(self._purses.values()) if everything else list(touched):
             entry = purse.due(self.ledger.pot(purse.pot), now, self._dice.random)
             if entry is not None:
                 found.append(entry)
-            elif purse.closed and not purse.held and (purse.left or not purse.number):
+            elif purse.is_over:
                 self._purses.pop((purse.pot, purse.process), None)
         return found
 
     def folded(self) -> list[tuple[bytes, bytes | None]]:
         """What becomes of windows that turned long ago, by key and value."""
         bounds = self.time.at(self._clock.boottime())
-        return [] if bounds is None else fold(self.ledger, bounds[0])
+        return [] if bounds is None else fold(self.ledger, bounds[0], self._is_run)
+
+    def _is_run(self, pot: Pot) -> bool:
+        """Whether a pot is of one run: there may be any number of them."""
+        budget = self._cover.budgets.get(pot.budget)
+        return pot.budget == RUN_BUDGET or (budget is not None and budget.per == "run")
 
     def touch(self, purse: Purse) -> None:
         """A purse may have something to say."""
@@ -230,6 +280,8 @@ class Spending:
         What it was granted is lost to it; calls in flight settle under it.
         """
         self._close(self._purses.values())
+        for purse in self._purses.values():
+            purse.doubt_written()
         self.process = self._new_process()
 
     def leave(self) -> None:
@@ -247,7 +299,7 @@ class Spending:
             if (old.tokens, old.per) == (budget.tokens, budget.per):
                 budget.window, budget.purses = old.window, old.purses
                 for purse in budget.purses.values():
-                    purse.limit = budget.settings.limit
+                    purse.restrict(budget.settings.limit)
                     self.touch(purse)
             else:
                 self._close(old.purses.values())
@@ -305,12 +357,16 @@ class Spending:
         return purse
 
     def _open(self, pot: Pot, limit: int, *, tokens: bool, ends: float) -> Purse:
+        known = self._purses.get((pot, self.process))
+        if known is not None:
+            # Calls of it may be in flight, and its last record unread.
+            known.reopen(limit)
+            return known
         ends_at = None if ends == inf else datetime.fromtimestamp(ends, UTC)
         purse = Purse(pot, self.process, limit, tokens, ends_at)
         before = self.ledger.pot(pot).parts.get(self.process)
         if before is not None:
-            purse.number, purse.settled = before.entry.number, before.entry.settled
-            purse.granted = purse.settled
+            purse.resume(before.entry)
         self._purses[pot, self.process] = purse
         return purse
 
@@ -351,7 +407,7 @@ class Spending:
             return Short.SPENT
         view, now = self.ledger.pot(purse.pot), self._clock.boottime()
         left = self._limit(purse, view) - view.others(purse.process) - purse.granted
-        if left >= needed - purse.spare:
+        if purse.spare >= needed or left >= needed - purse.spare:
             # Never more than there is: it would be refused, and with it what less would do for.
             purse.want(needed)
             self.touch(purse)
@@ -376,38 +432,3 @@ class Spending:
 
     def _new_process(self) -> str:
         return f"{self._instance}@{self._dice.getrandbits(48):012x}"
-
-
-def _beyond_own(job: JobProgress, claim: Claim, lane: str) -> Lack | None:
-    """Why the job's own limit lets no further call through; None where it does."""
-    most = job.job.max_cost_usd
-    if most is None:
-        return None
-    if claim.money is None:
-        return _unpriced(lane)
-    # What a call may have cost that did not say is the most that the next one may.
-    spent = sum(
-        max(each.cost or 0, claim.money) if each.billed is Billed.UNKNOWN else each.cost or 0
-        for each in job.attempts
-        if each.billed is not Billed.NO
-    )
-    if spent + claim.money <= pico_usd(most):
-        return None
-    said = (
-        f"the job's max_cost_usd of {dollars(pico_usd(most))} might be passed: {dollars(spent)} is "
-        f"spent, and the next call costs up to {dollars(claim.money)}"
-    )
-    return Lack(Short.OWN, said)
-
-
-def _unpriced(lane: str) -> Lack:
-    said = f"lane {lane} has no price, so that nothing bounds what a call costs: give it one"
-    return Lack(Short.OWN, said)
-
-
-def _unbounded(lane: str) -> Lack:
-    said = (
-        f"nothing bounds the answer, nor what it costs: give lane {lane} max_output_tokens, or the "
-        "job request.max_output_tokens"
-    )
-    return Lack(Short.OWN, said)

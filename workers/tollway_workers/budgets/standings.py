@@ -44,7 +44,7 @@ def in_doubt(part: Standing, heard: float, now: float) -> bool:
     `heard`: when its last record of any kind was written; `now` by the same clock.
     """
     unsettled = part.counts > part.settled and not part.entry.left
-    return unsettled and not part.closed and now - heard > GONE_AFTER
+    return unsettled and (part.closed or now - heard > GONE_AFTER)
 
 
 def pot_state(view: PotView, heard: Mapping[str, float], now: float, *, of_run: bool) -> PotState:

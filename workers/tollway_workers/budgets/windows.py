@@ -80,6 +80,10 @@ class KafkaTime:
         drift = (now - self._since) * _DRIFT
         return now + self._low - drift, now + self._high + drift
 
+    def known_within(self, seconds: float, now: float) -> bool:
+        """Whether it was measured so lately, at our `now`."""
+        return now - self._since <= seconds
+
     @property
     def known(self) -> bool:
         """Whether it was measured."""

@@ -12,7 +12,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 import orjson
 
-from tollway_schemas.attempt import Attempt
+from tollway_schemas.attempt import Attempt, Draw
 from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.dead_letter import LONGEST_KEPT, DeadLetter, StoredElsewhere
@@ -66,6 +66,7 @@ class Exchange(NamedTuple):
     response: bytes
     #: Whether the response was read as JSON already, and need not be again.
     parsed: bool = False
+    draws: tuple[Draw, ...] = ()
 
 
 class Unbuildable(Exception):
@@ -162,6 +163,8 @@ def journal_record(
     attempt = progress.encoded(exchange.attempt)
     fields = _journaled(progress, worker)
     fields["attempt"] = orjson.Fragment(attempt)
+    if exchange.draws:
+        fields["draws"] = [orjson.Fragment(encode(each)) for each in exchange.draws]
     if progress.route.journal == "full":
         room = most_bytes - len(attempt) - _MARGIN
         for name, body, part, is_json in (

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import structlog
 
-from tollway_schemas.attempt import Attempt
+from tollway_schemas.attempt import Attempt, Draw
 from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_schemas.request import ChatRequest
 from tollway_schemas.usage import Usage
@@ -82,10 +82,11 @@ class Permit:
         """Correct the reservation by what the provider counted."""
         self.admission.correct(self.cost, usage)
 
-    def pay(self, attempt: Attempt) -> None:
-        """The call is on record: what it claimed of budgets becomes what it has cost."""
-        if self.money is not None:
-            self.money.pay(attempt)
+    def pay(self, attempt: Attempt) -> tuple[Draw, ...]:
+        """The call is on record: what it claimed of budgets becomes what it has cost, which comes
+        back for the journal.
+        """
+        return () if self.money is None else self.money.pay(attempt)
 
     def withdraw(self) -> None:
         """Nothing was sent: give back what was reserved, and the slot."""

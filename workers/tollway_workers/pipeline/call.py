@@ -118,7 +118,7 @@ class JobExecutor:
         try:
             if job.output and self._validator.compiles_elsewhere(job.output, progress.schema):
                 await self._validator.compile(job.output, progress.schema)
-            request = bounded(progress.request, lane.config.max_output_tokens)
+            request = bounded(progress.request, lane.config)
             body = lane.provider.build(request, job.output)
             stream = lane.provider.streams(request)
         except BaseException:
@@ -221,6 +221,7 @@ class JobExecutor:
 
 def _paid(permit: Permit, exchange: Exchange | None) -> Exchange | None:
     """The exchange; what its call has cost is taken from the budgets that it claimed from."""
-    if exchange is not None:
-        permit.pay(exchange.attempt)
-    return exchange
+    if exchange is None:
+        return None
+    draws = permit.pay(exchange.attempt)
+    return exchange._replace(draws=draws) if draws else exchange

@@ -83,6 +83,11 @@ def count(value: Any) -> int:
     return value if value < MOST_TOKENS else MOST_TOKENS
 
 
+def are_counts(*values: Any) -> bool:
+    """Whether all are numbers of tokens: where one is not, the cost of the call is not known."""
+    return all(type(value) is int and value >= 0 for value in values)
+
+
 def word(value: Any) -> str | None:
     """A word of the envelope; the answer itself is never cut."""
     return value[:_LONGEST_WORD] if isinstance(value, str) and value else None

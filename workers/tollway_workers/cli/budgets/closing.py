@@ -6,13 +6,16 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from tollway_schemas.ledger import LedgerClosing
-from tollway_schemas.usage import PICO_PER_USD
+from tollway_schemas.usage import MOST_PICO_USD, PICO_PER_USD
+from tollway_workers.budgets.shown import Journaled
 from tollway_workers.cli.budgets.page import amount, pot_text
 from tollway_workers.cli.budgets.view import PartLine
 from tollway_workers.errors import InputError
 
 #: What `--spent` may say besides an amount.
 SETTLED, GRANTED = "settled", "granted"
+#: What `--by-journal` stands for.
+BY_JOURNAL = "by-journal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,8 @@ class Choice:
             )
         fits = [line for line in own if self._fits(line)]
         doubtful = [line for line in fits if line.doubt]
+        # All is settled of one that is gone, and yet the limit that it knew of holds for others.
+        doubtful = doubtful or [line for line in fits if line.condition == "gone"]
         if doubtful:
             return doubtful
         alive = [line for line in fits if line.condition == "spending"]
@@ -47,10 +52,12 @@ class Choice:
 
 
 def closings(
-    lines: list[PartLine], spent: str, *, at: datetime, by: str, why: str
+    lines: list[PartLine], spent: str, journaled: Journaled, *, at: datetime, by: str, why: str
 ) -> list[LedgerClosing]:
-    """The records that end the doubt. Raises InputError for an amount that cannot be true."""
-    if spent not in (SETTLED, GRANTED) and len(lines) > 1:
+    """The records that end the doubt, by `journaled` all but that about calls in flight. Raises
+    InputError for an amount that cannot be true.
+    """
+    if spent not in (SETTLED, GRANTED, BY_JOURNAL) and len(lines) > 1:
         raise InputError(
             f"{len(lines)} budgets are in doubt: name one with --budget and --window, or give "
             f"--spent {SETTLED} or {GRANTED} for all"
@@ -62,25 +69,46 @@ def closings(
             window=line.pot.window,
             process=line.process,
             number=line.standing.entry.number,
-            settled=_spent(line, spent),
-            granted=line.standing.entry.counts,
+            settled=settled,
+            doubt=doubt,
+            granted=min(line.standing.counts, MOST_PICO_USD),
             at=at,
             by=by,
             why=why,
         )
         for line in lines
+        for settled, doubt in [_ended(line, spent, journaled)]
     ]
 
 
+def journal_words(line: PartLine, journaled: Journaled) -> str:
+    """What the journal shows of it, in a sentence."""
+    shown = journaled.of(line.standing.entry)
+    settled, doubt = (amount(each, tokens=line.tokens) for each in (shown.settled, shown.doubt))
+    return (
+        f"{pot_text(line.pot)} ({line.pot.window}): by the journal {line.process} has spent "
+        f"{settled} (calls since its last record in the ledger: {shown.calls}), and calls in "
+        f"flight {doubt} at most"
+    )
+
+
+def _ended(line: PartLine, spent: str, journaled: Journaled) -> tuple[int, int]:
+    """What is spent, and what stays in doubt."""
+    if spent != BY_JOURNAL:
+        return _spent(line, spent), 0
+    shown = journaled.of(line.standing.entry)
+    return shown.settled, shown.doubt
+
+
 def _spent(line: PartLine, spent: str) -> int:
-    entry = line.standing.entry
+    part = line.standing
     if spent == SETTLED:
-        return entry.settled
+        return part.settled
     if spent == GRANTED:
-        return entry.counts
+        return min(part.counts, MOST_PICO_USD)
     figure = _figure(spent, tokens=line.tokens)
-    if not entry.settled <= figure <= entry.counts:
-        least, most = (amount(each, tokens=line.tokens) for each in (entry.settled, entry.counts))
+    if not part.settled <= figure <= part.counts:
+        least, most = (amount(each, tokens=line.tokens) for each in (part.settled, part.counts))
         raise InputError(
             f"--spent: of {pot_text(line.pot)} the process had settled {least} itself and could "
             f"spend {most} at most"

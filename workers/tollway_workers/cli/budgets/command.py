@@ -15,7 +15,8 @@ from tollway_schemas import TopicNames
 from tollway_schemas.codec import encode
 from tollway_schemas.ledger import LedgerClosing, closing_key
 from tollway_workers.app.connection import client_options
-from tollway_workers.cli.budgets.closing import Choice, closings
+from tollway_workers.budgets.shown import Journaled
+from tollway_workers.cli.budgets.closing import BY_JOURNAL, Choice, closings, journal_words
 from tollway_workers.cli.budgets.page import (
     amount,
     budget_facts,
@@ -52,10 +53,18 @@ All = Annotated[bool, typer.Option("--all", help="Of windows that have turned to
 Budget = Annotated[str | None, typer.Option(help="In this budget only.")]
 Window = Annotated[str | None, typer.Option(help="In this window only, as the table names it.")]
 Spent = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="What it has spent: dollars (or tokens), `settled` (what it said itself) or `granted` "
         "(all that it may have spent)."
+    ),
+]
+ByJournal = Annotated[
+    bool,
+    typer.Option(
+        "--by-journal",
+        help="It has spent what the journal shows; what its calls in flight may have cost stays in "
+        "doubt.",
     ),
 ]
 Why = Annotated[
@@ -78,7 +87,8 @@ def register(app: typer.Typer) -> None:
     group.callback()(ledger)
     group.command(
         "close",
-        epilog='Example: tollway ledger close host-1@5f0c --spent 1.25 --why "its log says so"',
+        epilog='Examples:\n\ntollway ledger close host-1@5f0c --by-journal --why "it burned"\n\n'
+        'tollway ledger close host-1@5f0c --spent 1.25 --why "the provider says so"',
     )(close)
     app.add_typer(group, name="ledger")
 
@@ -131,8 +141,9 @@ def ledger(
 
 def close(
     process: Annotated[str, typer.Argument(metavar="PROCESS", help="As `tollway ledger` says.")],
-    spent: Spent,
     why: Why,
+    spent: Spent = None,
+    by_journal: ByJournal = False,
     config: Config = None,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
@@ -143,14 +154,20 @@ def close(
 ) -> None:
     """End the doubt about a process that is gone: from now on it counts with what it has spent.
 
-    The record says who did it, when and why, and is kept. A process that is alive is refused; one
-    that comes back after all counts again with its next record.
+    What the journal shows of that is said first. The record says who did it, when and why, and is
+    kept. A process that is alive is refused; one that comes back after all takes another name.
     """
+    if by_journal == (spent is not None):
+        raise InputError("say what it has spent: either --by-journal or --spent")
     place = place_of(config, bootstrap_servers, prefix)
-    lines = Choice(process=process, budget=budget, window=window).of(
-        asyncio.run(_parts(place, turned=False))
+    choice = Choice(process=process, budget=budget, window=window)
+    lines, journaled = asyncio.run(_doubtful(place, choice))
+    records = closings(
+        lines, spent or BY_JOURNAL, journaled, at=datetime.now(UTC), by=who(), why=why
     )
-    records = closings(lines, spent, at=datetime.now(UTC), by=who(), why=why)
+    if not as_json:
+        for line in lines:
+            say(on_one_line(journal_words(line, journaled)), to_stderr=True)
     if not yes:
         _ask(lines, records)
     topic = TopicNames(place.kafka.prefix).ledger
@@ -179,10 +196,11 @@ def _both(
 
 
 def _closed_words(record: LedgerClosing, line: PartLine) -> str:
-    free = record.granted - record.settled
+    free = record.granted - record.settled - record.doubt
+    doubt = f"{amount(record.doubt, tokens=line.tokens)} stays in doubt, " if record.doubt else ""
     return (
         f"{on_one_line(pot_text(line.pot))} ({line.pot.window}): {on_one_line(line.process)} has "
-        f"spent {amount(record.settled, tokens=line.tokens)}, "
+        f"spent {amount(record.settled, tokens=line.tokens)}, {doubt}"
         f"{amount(free, tokens=line.tokens)} is free again"
     )
 
@@ -195,10 +213,17 @@ def _closed(record: LedgerClosing, line: PartLine) -> dict[str, Any]:
         "process": record.process,
         "unit": "tokens" if line.tokens else "pico_usd",
         "settled": str(record.settled),
-        "freed": str(record.granted - record.settled),
+        "in_doubt": str(record.doubt),
+        "freed": str(record.granted - record.settled - record.doubt),
         "by": record.by,
         "why": record.why,
     }
+
+
+async def _doubtful(place: Place, choice: Choice) -> tuple[list[PartLine], Journaled]:
+    async with reading(place, spenders=False) as found:
+        lines = choice.of(found.view.parts(time.time(), turned=False))
+        return lines, await found.journaled(lines)
 
 
 async def _parts(place: Place, *, turned: bool) -> list[PartLine]:

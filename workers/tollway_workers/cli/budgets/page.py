@@ -16,6 +16,7 @@ _COLOURS = {
     "spending": "green",
     "in": "bold red",
     "left": "dim",
+    "gone": "dim",
     "closed": "dim",
 }
 _BUDGETS = (

@@ -1,19 +1,23 @@
 """Reads the ledger, and the journal's last minutes, for as long as somebody looks."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from tollway_schemas import SchemaError, TopicNames
 from tollway_workers.app.connection import client_options
+from tollway_workers.budgets.shown import Journaled
 from tollway_workers.cli.budgets.spenders import SPAN, Spenders
-from tollway_workers.cli.budgets.view import LedgerView
+from tollway_workers.cli.budgets.view import LedgerView, PartLine
 from tollway_workers.cli.shared.topic_scan import Place
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.connect import quieten_client_logs
 from tollway_workers.kafka.read.log_reader import LoggedRecord, LogReader
 from tollway_workers.kafka.talk.ledger_log import PARTITION
 from tollway_workers.ownership.partition import Partition
+
+#: Seconds by which a journal line's time may lie before that of an earlier record of the ledger.
+_SLACK = 600.0
 
 
 class LedgerReader:
@@ -41,6 +45,20 @@ class LedgerReader:
         """Take in what came since."""
         for record in await self._reader.read():
             self._apply(record)
+
+    async def journaled(self, lines: Iterable[PartLine]) -> Journaled:
+        """What the journal shows of processes since their last records in the ledger."""
+        found = Journaled({line.process for line in lines})
+        since = min((line.standing.at for line in lines), default=time.time()) - _SLACK
+        try:
+            ends = await self._reader.ends([self._names.journal])
+        except BrokerUnavailable:
+            # There is no journal: nothing is shown.
+            return found
+        starts = await self._reader.starts(ends, since)
+        async for record in self._reader.between(starts, ends):
+            found.hear(record.value)
+        return found
 
     async def _add_journal(self, starts: dict[Partition, int], ends: dict[Partition, int]) -> None:
         try:

@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 
 from tollway_schemas.ledger import RUN_BUDGET, Pot
-from tollway_workers.budgets.covers import Budget
+from tollway_workers.budgets.covers import Budget, own_part, run_name
 from tollway_workers.cli.cost.lines import LineReader, Unreadable
 from tollway_workers.config.shape.budget import BudgetSettings
 
@@ -57,13 +57,13 @@ class Spenders:
     def _draws(self, pot: Pot, key: _Key) -> bool:
         route, lane, tenant, run = key
         if pot.budget == RUN_BUDGET:
-            return run is not None and pot.whose in (run, f"{tenant}/{run}")
+            return run is not None and _is_of(pot, tenant, run)
         budget = self._budgets.get(pot.budget)
         if budget is None or not budget.covers(route or "", lane or "", tenant):
             return False
         if budget.settings.per == "run":
-            return pot.whose == run or pot.whose == f"{tenant}/{run}"
-        return pot.whose is None or pot.whose == tenant
+            return pot.whose == run or (run is not None and _is_of(pot, tenant, run))
+        return pot.whose is None or pot.whose == own_part(tenant)
 
     def _forget(self, now: float) -> None:
         oldest = int((now - SPAN) // 60)
@@ -72,3 +72,7 @@ class Spenders:
 
     def _old(self, oldest: int) -> Iterator[int]:
         return (minute for minute in self._minutes if minute < oldest)
+
+
+def _is_of(pot: Pot, tenant: str | None, run: str) -> bool:
+    return pot.whose in (run_name(None, run), run_name(tenant, run))

@@ -11,6 +11,7 @@ from math import inf
 from tollway_schemas.ledger import LedgerClosing, LedgerEntry, LedgerSum, Pot
 from tollway_workers.budgets.ledger import Ledger, Standing
 from tollway_workers.budgets.standings import (
+    GONE_AFTER,
     PotState,
     in_doubt,
     is_tokens,
@@ -67,7 +68,9 @@ class PartLine:
             return "closed"
         if self.standing.entry.left:
             return "left"
-        return "in doubt" if self.doubt else "spending"
+        if self.doubt:
+            return "in doubt"
+        return "gone" if self.silent > GONE_AFTER else "spending"
 
 
 class LedgerView:

@@ -97,8 +97,34 @@ DIMENSIONS: Mapping[str, Callable[[_Read], Any]] = {
 }
 
 
+#: Records that are remembered at least: a line that is written again, because Kafka did not say
+#: that it had it, stands within moments behind the first.
+_MOST_SEEN = 200_000
+
+
+class Seen:
+    """Which lines were read lately, in bounded memory: by their numbers in two sets, the older of
+    which is forgotten.
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most`: how many are remembered at least."""
+        self._most = most
+        self._newer: set[int] = set()
+        self._older: set[int] = set()
+
+    def add(self, line: int) -> bool:
+        """Whether it is new."""
+        if line in self._newer or line in self._older:
+            return False
+        if len(self._newer) >= self._most:
+            self._newer, self._older = set(), self._newer
+        self._newer.add(line)
+        return True
+
+
 class LineReader:
-    """Reads records for one question: apart by what, between when."""
+    """Reads records for one question: apart by what, between when. State: what was read lately."""
 
     def __init__(
         self,
@@ -112,16 +138,20 @@ class LineReader:
         self._dimensions = [DIMENSIONS[name] for name in by]
         self._since, self._until = since, until
         self._pricing = pricing
+        self._seen = Seen(_MOST_SEEN)
 
     def read(self, value: bytes | None) -> Line | None:
-        """What a record says; None where it is of another time. Raises Unreadable."""
+        """What a record says; None where it is of another time, or was read before. Raises
+        Unreadable.
+        """
         read = _read(value)
         if (self._since and read.at < self._since) or (self._until and read.at >= self._until):
             return None
         key = tuple([dimension(read) for dimension in self._dimensions])
         if not all([part is None or type(part) is str for part in key]):
             raise Unreadable
-        return Line(key, self._figures(read) if read.attempt else _UNCALLED)
+        line = Line(key, self._figures(read) if read.attempt else _UNCALLED)
+        return line if self._seen.add(hash(value)) else None
 
     def _figures(self, read: _Read) -> Figures:
         attempt = read.attempt

@@ -42,6 +42,8 @@ _CLOCK_EVERY = 15.0
 _FIRST = 30.0
 #: Seconds without an acknowledgement after which it is looked why.
 _SILENT = 10.0
+#: Seconds between two looks for a topic that nothing needs yet.
+_LOOK_AGAIN = 10.0
 #: Seconds that the last records may take at the end.
 _LAST = 5.0
 
@@ -80,8 +82,28 @@ class LedgerLog:
 
     async def start(self) -> None:
         """Read all of the ledger, and Kafka's clock by a record of our own. Raises
-        BrokerUnavailable.
+        BrokerUnavailable where something is budgeted; else jobs of a run that may have one wait.
         """
+        spending = self._spending
+        try:
+            spending.absent = not spending.budgets and not await self._exists()
+            if not spending.absent:
+                await self._begin()
+                return
+            problem = "its topic does not exist: make it with `tollway topics apply`"
+        except (BrokerUnavailable, KafkaError, OSError) as error:
+            if spending.budgets:
+                raise
+            problem = str(error) or type(error).__name__
+            await self._close_reader()
+        log.warning(
+            "the ledger cannot be read or written: jobs of a run that may have a budget wait, all "
+            "others go on",
+            topic=self._topic,
+            problem=problem,
+        )
+
+    async def _begin(self) -> None:
         await self._open_reader()
         await self._open_producer()
         await self._say_present()
@@ -94,10 +116,13 @@ class LedgerLog:
                 f"a record written to {self._topic} does not come back: see whether Kafka's "
                 "brokers are in sync"
             ) from None
-        self._spending.ready = True
 
     async def run(self) -> None:
         """Read and write until cancelled; `start` comes before it."""
+        while self._spending.absent:
+            await self._clock.sleep(_LOOK_AGAIN)
+            with contextlib.suppress(BrokerUnavailable, KafkaError, OSError):
+                self._spending.absent = not await self._exists()
         async with asyncio.TaskGroup() as both:
             both.create_task(self._keep(self._read_on, "read"), name="ledger reader")
             both.create_task(self._keep(self._write_on, "write"), name="ledger writer")
@@ -112,11 +137,17 @@ class LedgerLog:
                     await self._send(presence_key(self._spending.process), None)
                     await asyncio.gather(*self._sent)
         producer, self._producer = self._producer, None
-        reader, self._reader = self._reader, None
         if producer is not None:
             await stopped(producer, STOP_TIMEOUT, "the writer of the ledger")
+        await self._close_reader()
+
+    async def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
         if reader is not None:
             await reader.stop()
+
+    async def _exists(self) -> bool:
+        return self._topic in await existing_topics(self._client)
 
     # Reading.
 
@@ -184,6 +215,8 @@ class LedgerLog:
         sent = None if said is None else self._asked.pop(said.number, None)
         if sent is not None:
             self._spending.time.observe(sent, record.timestamp, self._clock.boottime())
+            # All that stands before this record in the log was read before it.
+            self._spending.ready = True
 
     # Writing.
 
@@ -201,11 +234,15 @@ class LedgerLog:
         if self._producer is None:
             await self._open_producer()
         await self._say_present()
-        told = self._clock.monotonic()
+        told = last = self._clock.monotonic()
         while not self._broken:
-            ticked = not await self._is_woken()
-            if ticked and self._clock.monotonic() - told >= _CLOCK_EVERY:
-                told = self._clock.monotonic()
+            await self._until_woken()
+            now = self._clock.monotonic()
+            # By the clock: a process whose calls want something all the time is woken all the time.
+            ticked = now - last >= _TICK
+            last = now if ticked else last
+            if now - told >= _CLOCK_EVERY:
+                told = now
                 await self._say_present()
                 for key, value in self._spending.folded():
                     await self._send(key, value)
@@ -221,8 +258,14 @@ class LedgerLog:
             return
         self._said_silent = True
         try:
-            is_there = self._topic in await existing_topics(self._client)
+            async with asyncio.timeout(_LAST):
+                is_there = await self._exists()
         except (BrokerUnavailable, KafkaError, OSError):
+            log.warning(
+                "Kafka takes no records of the ledger: budgeted calls go on with what is granted, "
+                "and then wait until it is back",
+                topic=self._topic,
+            )
             return
         log.error(
             "the ledger takes no records: budgeted calls go on with what is granted, and then wait"
@@ -232,12 +275,9 @@ class LedgerLog:
             topic=self._topic,
         )
 
-    async def _is_woken(self) -> bool:
-        try:
+    async def _until_woken(self) -> None:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._awake.wait(), _TICK)
-        except TimeoutError:
-            return False
-        return True
 
     async def _write_due(self, *, everything: bool) -> None:
         self._awake.clear()
@@ -263,9 +303,10 @@ class LedgerLog:
 
     def _acknowledged(self, sent: "asyncio.Future[Any]") -> None:
         del self._sent[sent]
-        self._said_silent = False
         if sent.cancelled() or sent.exception() is not None:
             self._fail()
+        else:
+            self._said_silent = False
 
     def _fail(self) -> None:
         """Whether a record was written is not known: it may come into the log later than what
@@ -282,15 +323,16 @@ class LedgerLog:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 calls go on with what was granted
-                log.warning(
+                # Why nothing is acknowledged was said in one sentence.
+                tell = log.debug if self._said_silent else log.warning
+                tell(
                     f"cannot {what} the ledger: budgeted calls go on with what is granted, and "
                     f"then wait; trying again in {_AGAIN:g} s",
                     topic=self._topic,
                     **error_fields(error),
                 )
-            if what == "read" and self._reader is not None:
-                reader, self._reader = self._reader, None
-                await reader.stop()
+            if what == "read":
+                await self._close_reader()
             await self._clock.sleep(_AGAIN)
 
 

@@ -13,6 +13,7 @@ from tollway_schemas.usage import MOST_TOKENS, Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, is_too_deep
 from tollway_workers.providers.answer_body import (
+    are_counts,
     arguments_text,
     count,
     error_in,
@@ -154,5 +155,5 @@ def _usage(said: Any) -> Usage | None:
         reasoning=min(reasoning, output),
         cost_reported=None,
         service_tier=word(said.get("service_tier")),
-        estimated=False,
+        estimated=not are_counts(said.get("input_tokens"), said.get("output_tokens")),
     )

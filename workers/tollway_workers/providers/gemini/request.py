@@ -27,7 +27,14 @@ from tollway_workers.providers.streaming import wants_stream
 
 #: What belongs to the lane, or is said by the request itself: an extra of this name would change
 #: another's call.
-_RESERVED = ("model", "contents", "systemInstruction", "system_instruction")
+_RESERVED = (
+    "model",
+    "contents",
+    "systemInstruction",
+    "system_instruction",
+    # A second name for what is joined below.
+    "generation_config",
+)
 
 #: What a server has `refused` to give: JSON, beside the tools that a request has.
 JSON_WITH_TOOLS = "json_with_tools"
@@ -171,12 +178,13 @@ def _add_extras(body: JsonObject, config: JsonObject, request: ChatRequest) -> N
     own = extras.pop("generationConfig", {})
     if not isinstance(own, dict):
         raise invalid("extras.gemini.generationConfig must be an object")
-    if "candidateCount" in own:
+    if "candidateCount" in own or "candidate_count" in own:
         raise invalid("extras.gemini may not set candidateCount: a job has one answer")
     join_tools(body, extras, PROTOCOL)
     limit = config.get("maxOutputTokens")
     join_fields(config, own)
     if limit is not None:
         # The request's may have been raised since.
+        config.pop("max_output_tokens", None)
         config["maxOutputTokens"] = limit
     join_fields(body, extras)

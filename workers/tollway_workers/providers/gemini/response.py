@@ -14,6 +14,7 @@ from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError
 from tollway_workers.job.readable_json import ReadJson, is_too_deep
 from tollway_workers.providers.answer_body import (
+    are_counts,
     arguments_text,
     count,
     error_in,
@@ -166,6 +167,7 @@ def _usage(parsed: JsonObject) -> Usage | None:
     if said.get("candidatesTokenCount") is None:
         # Left out where it is nought, or by an older server: the total is not.
         answer = max(thoughts, count(said.get("totalTokenCount")) - prompt)
+    known = said.get("candidatesTokenCount", said.get("totalTokenCount"))
     input_total, output_total = count(prompt), count(answer)
     return Usage.trusted(
         input_total=input_total,
@@ -177,5 +179,6 @@ def _usage(parsed: JsonObject) -> Usage | None:
         reasoning=thoughts,
         cost_reported=None,
         service_tier=word(said.get("serviceTier")) or word(said.get("trafficType")),
-        estimated=False,
+        # An answer of nought is left out.
+        estimated=not are_counts(said.get("promptTokenCount"), known),
     )

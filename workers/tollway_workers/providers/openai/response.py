@@ -12,6 +12,7 @@ from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, is_too_deep
 from tollway_workers.providers.answer_body import (
+    are_counts,
     count,
     error_in,
     malformed,
@@ -133,5 +134,5 @@ def _usage(parsed: JsonObject) -> Usage | None:
         reasoning=count(answer_details.get("reasoning_tokens")),
         cost_reported=reported_cost(usage.get("cost")),
         service_tier=word(parsed.get("service_tier")),
-        estimated=False,
+        estimated=not are_counts(prompt, answer),
     )

@@ -13,6 +13,7 @@ from tollway_schemas.usage import Usage
 from tollway_workers.errors import ProviderError
 from tollway_workers.job.readable_json import ReadJson, is_too_deep
 from tollway_workers.providers.answer_body import (
+    are_counts,
     arguments_text,
     count,
     error_in,
@@ -162,7 +163,7 @@ def _usage(parsed: JsonObject) -> Usage | None:
         reasoning=count(of_output.get("reasoning_tokens")),
         cost_reported=reported_cost(said.get("cost")),
         service_tier=word(parsed.get("service_tier")),
-        estimated=False,
+        estimated=not are_counts(prompt, answer),
     )
 
 
