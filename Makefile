@@ -9,7 +9,7 @@ ROOMS := schemas producers workers tests deploy
 # Without it each of hundreds of processes compiles what it imports, and pytest all tests.
 unexport PYTHONDONTWRITEBYTECODE
 # Tests on Kafka wait for most of their time: one process more than two cores have.
-PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 40 --durations-min 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-llm test test-slow test-llm check unit format bench chaos fuzz schemas wheel pythons lowest clean

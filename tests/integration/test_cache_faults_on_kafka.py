@@ -22,7 +22,8 @@ from live_fleet import OpenFleet, Process
 from tollway_schemas.codec import encode
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
 
-pytestmark = pytest.mark.kafka
+#: Slow: `test_cache_on_kafka.py` has the short form.
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 #: Bytes of a disk that is too small, and of one that is not.
 _SMALL, _LARGE = 4 * 2**20, 64 * 2**20

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from live_fleet import LiveFleet, OpenFleet, by_job, fresh_jobs
 from pydantic.types import JsonValue
+from size import sized
 
 from tollway_schemas import ChatRequest, Job, OutputSchema, Reply
 from tollway_schemas.usage import Usage
@@ -16,7 +17,7 @@ from tollway_workers.local.simulator.prompt_cache import LEAST_TOKENS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
-_JOBS = 200
+_JOBS = sized(40, 200)
 _PROTOCOLS = ("openai", "responses", "anthropic", "gemini")
 _DOLLARS = {
     "input": "1.10",
