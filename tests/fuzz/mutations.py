@@ -103,10 +103,13 @@ def _document(document: list[Any], other: list[Any] | None, dice: Random) -> byt
 
 
 def _places(node: Any) -> Iterator[tuple[list[Any], int]]:
-    if isinstance(node, list):
-        for at, each in enumerate(node):
-            yield node, at
-            yield from _places(each[1] if isinstance(node, _Object) else each)
+    todo = [node]
+    while todo:
+        inner = todo.pop()
+        if isinstance(inner, list):
+            for at, each in enumerate(inner):
+                yield inner, at
+                todo.append(each[1] if isinstance(inner, _Object) else each)
 
 
 def _values(node: list[Any]) -> Iterator[Any]:

@@ -24,8 +24,8 @@ COMPACTED = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTi
 @pytest.fixture
 def broker(tmp_path: Path, kafka_jars: tuple[Path, ...]) -> Iterator[Broker]:
     kafka = LocalKafka(tmp_path / "kafka")
+    found = Broker(kafka, kafka.start().bootstrap_servers)
     try:
-        found = Broker(kafka, kafka.start().bootstrap_servers)
         yield found
     finally:
         if found.frozen:

@@ -218,6 +218,21 @@ def _reaches_the_world(node: ast.ImportFrom) -> bool:
     return node.module in {*_WORLD, "tollway_workers.clock"}
 
 
+def test_no_loop_waits_for_an_event_in_a_way_that_loses_a_cancellation() -> None:
+    # On Python 3.11 `wait_for` returns as if nothing were where both come at once: a task that is
+    # cancelled then goes on for ever. `asyncio.timeout` does not.
+    losing = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in PRODUCT
+        for node in nodes(path)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "asyncio.wait_for"
+        and ast.unparse(node.args[0]).endswith(".wait()")
+    ]
+
+    assert losing == []
+
+
 def test_no_room_names_a_room_above_it_in_a_text() -> None:
     # A module that is started by its name is a dependency, which the import linter cannot see.
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -265,7 +265,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def _wait_for_room(self) -> bool:
         self._room.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._room.wait(), _FULL_WAIT)
+            async with asyncio.timeout(_FULL_WAIT):
+                await self._room.wait()
         return self._room.is_set()
 
     async def _claim(self) -> None:

@@ -277,7 +277,8 @@ class LedgerLog:
 
     async def _until_woken(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._awake.wait(), _TICK)
+            async with asyncio.timeout(_TICK):
+                await self._awake.wait()
 
     async def _write_due(self, *, everything: bool) -> None:
         self._awake.clear()
