@@ -73,6 +73,7 @@ async def test_two_workers_never_pass_a_budget_and_settle_to_the_bill_when_they_
     assert all(each.left and each.granted == each.settled for each in entries)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_a_killed_worker_s_bill_lies_between_what_it_settled_and_what_it_was_granted(
     live_fleet: OpenFleet, simulator: Simulator

@@ -22,7 +22,7 @@ from live_fleet import OpenFleet, Process
 from tollway_schemas.codec import encode
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
 
-#: Slow: `test_cache_on_kafka.py` has the short form.
+#: Slow: `test_cache_store.py` and `test_cache_copy.py` have the short forms.
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 #: Bytes of a disk that is too small, and of one that is not.

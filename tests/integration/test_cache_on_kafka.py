@@ -117,6 +117,7 @@ async def test_what_one_worker_learns_all_find_and_what_is_forgotten_none(ground
         ]
 
 
+@pytest.mark.slow
 async def test_a_topic_that_is_deleted_gives_misses_and_made_again_it_serves(
     ground: Ground, make_topics: MakeTopics
 ) -> None:

@@ -22,7 +22,7 @@ from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.kafka.talk.command_log import send
 from tollway_workers.local.simulator import LatencyProfile, Simulator, SimulatorOptions
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 PRICE = {"input": 0.15, "output": 0.60}
 CONCURRENCY = 8

@@ -84,6 +84,7 @@ async def test_identical_jobs_are_one_call_and_another_tenant_has_its_own(
         assert each.cached_from is None or each.cached_from.tenant == each.tenant
 
 
+@pytest.mark.slow
 async def test_a_worker_that_is_killed_pays_for_what_was_in_flight_and_for_nothing_else(
     fleet: LiveFleet, simulator: Simulator
 ) -> None:

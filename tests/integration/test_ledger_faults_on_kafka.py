@@ -33,7 +33,8 @@ OpenProcess = Callable[..., Any]
 
 
 @pytest.fixture
-async def opened(bootstrap_servers: str) -> AsyncIterator[OpenProcess]:
+async def opened(bootstrap_servers: str, make_topic: MakeTopic) -> AsyncIterator[OpenProcess]:
+    del make_topic  # Its topics go after the processes: who leaves writes its last record.
     async with contextlib.AsyncExitStack() as stack:
 
         async def open_process(topic: str, calls: int = 20) -> Process:

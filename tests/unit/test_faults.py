@@ -264,6 +264,7 @@ WHOLE: dict[str, Any] = {
     "settled": 0,
     "why": "w",
     "processes": 1,
+    "amount": 0,
 }
 
 

@@ -88,7 +88,7 @@ class Means(_Part):
     tool_calls: tuple[Call, ...] | None = None
     finish: Finish | None = None
     finish_reason: str | None = None
-    usage: dict[str, int | str | None] | None = None
+    usage: dict[str, bool | int | str | None] | None = None
     """Fields of `Usage`; those that are not named have their default."""
     model_served: str | None = None
     request_id: str | None = None
