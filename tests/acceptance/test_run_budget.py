@@ -10,7 +10,7 @@ from run_command import Start, good_line, results
 from tollway_schemas.usage import pico_usd
 from tollway_workers.local.simulator.server import Simulator
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 BUDGET = Decimal("0.0006")
 LINES = 400

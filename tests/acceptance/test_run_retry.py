@@ -12,7 +12,7 @@ from run_command import Start, Tollway, good_line, results
 
 from tollway_workers.local.simulator import Fault, FaultKind, Simulator, SimulatorOptions
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 #: They fail once. Another one fails always, so that the run's topics are kept.
 FAILING = ("job-1", "job-3")

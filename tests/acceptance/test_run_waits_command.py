@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from run_command import FLEET
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 Tollway = Callable[..., "subprocess.CompletedProcess[bytes]"]
 

@@ -13,7 +13,7 @@ from tollway_schemas.job import Priority
 from tollway_schemas.keys import job_key
 from tollway_workers.local.simulator import Simulator
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 _BAD = 200
 

@@ -23,7 +23,7 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.kafka.consume.open_transactions import OpenTransactions
 from tollway_workers.local.simulator import Simulator
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tollway_workers.limits.quota import Quota
 from tollway_workers.ownership.owned_partition import LEASE
 from tollway_workers.ownership.sharding import ShardGroup
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 _SHARDS = 4
 #: The least that a broker allows.

@@ -14,7 +14,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_workers.local.simulator import Simulator, SimulatorOptions
 from tollway_workers.local.simulator.faults import Fault, FaultKind
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 _JOBS = 20
 _TEXT = {"type": "string"}

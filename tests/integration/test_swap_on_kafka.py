@@ -15,7 +15,7 @@ from tollway_schemas.usage import Usage
 from tollway_workers.local.simulator import Fault, FaultKind, ListPrice, Simulator, SimulatorOptions
 from tollway_workers.local.simulator.prompt_cache import LEAST_TOKENS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 
 _JOBS = sized(40, 200)
 _PROTOCOLS = ("openai", "responses", "anthropic", "gemini")
