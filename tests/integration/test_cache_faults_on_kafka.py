@@ -113,7 +113,8 @@ async def test_an_open_copy_that_is_damaged_gives_misses_and_never_another_answe
         await fleet.serves()
         await fleet.ask()
         # More than SQLite keeps in memory: else it would not read what is on the disk.
-        await _fill(fleet, 32 * 2**20)
+        # What is written goes there in steps of 16 MiB.
+        await _fill(fleet, 56 * 2**20)
         await eventually(lambda: fleet.file.stat().st_size > 24 * 2**20, 60)
         for file in fleet.file.parent.iterdir():
             damage(file)

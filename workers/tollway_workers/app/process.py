@@ -163,10 +163,9 @@ class WorkerApp:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            if self._cache is not None:
-                await self._cache.stop()
-            await self._ledger.stop()
-            await self._contact.stop()
+            # At once: while Kafka is away each takes as long as it may.
+            cached = [] if self._cache is None else [self._cache.stop()]
+            await asyncio.gather(self._ledger.stop(), self._contact.stop(), *cached)
             await self._telemetry.stop()
         log.info("worker has left the group", worker=self._options.instance_id)
         if mistake is not None:

@@ -44,8 +44,11 @@ _FIRST = 30.0
 _SILENT = 10.0
 #: Seconds between two looks for a topic that nothing needs yet.
 _LOOK_AGAIN = 10.0
-#: Seconds that the last records may take at the end.
-_LAST = 5.0
+#: Seconds that such a look may take.
+_LOOK = 5.0
+#: Seconds that the last records may take at the end, and that a Kafka which did not take them has
+#: to let us go.
+_LAST_WORDS, _GIVEN_UP = 1.5, 0.5
 
 
 class LedgerLog:
@@ -130,16 +133,28 @@ class LedgerLog:
     async def stop(self) -> None:
         """Give back what is spare, say that we leave, and disconnect; idempotent."""
         self._spending.leave()
-        if self._producer is not None and not self._broken:
-            with contextlib.suppress(TimeoutError, KafkaError, OSError):
-                async with asyncio.timeout(_LAST):
-                    await self._write_due(everything=True)
-                    await self._send(presence_key(self._spending.process), None)
-                    await asyncio.gather(*self._sent)
+        await asyncio.gather(self._close_writer(), self._close_reader())
+
+    async def _close_writer(self) -> None:
+        said = await self._say_last()
         producer, self._producer = self._producer, None
         if producer is not None:
-            await stopped(producer, STOP_TIMEOUT, "the writer of the ledger")
-        await self._close_reader()
+            # A Kafka that did not take them takes nothing else.
+            patience = STOP_TIMEOUT if said else _GIVEN_UP
+            await stopped(producer, patience, "the writer of the ledger")
+
+    async def _say_last(self) -> bool:
+        """Whether Kafka has our last records."""
+        if self._producer is None or self._broken:
+            return False
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._write_due(everything=True)
+                await self._send(presence_key(self._spending.process), None)
+                await asyncio.gather(*self._sent)
+        except (TimeoutError, KafkaError, OSError):
+            return False
+        return True
 
     async def _close_reader(self) -> None:
         reader, self._reader = self._reader, None
@@ -258,7 +273,7 @@ class LedgerLog:
             return
         self._said_silent = True
         try:
-            async with asyncio.timeout(_LAST):
+            async with asyncio.timeout(_LOOK):
                 is_there = await self._exists()
         except (BrokerUnavailable, KafkaError, OSError):
             log.warning(
