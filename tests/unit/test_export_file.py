@@ -4,6 +4,7 @@ import base64
 import json
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -177,13 +178,12 @@ def test_an_export_is_open_to_nobody_else_whatever_lies_beside_it(tmp_path: Path
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
-def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(
-    tmp_path: Path, size: int, small_files: None
-) -> None:
+def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(tmp_path: Path, size: int) -> None:
     path = tmp_path / "f.jsonl"
 
     # What is short is written when the file is closed.
     with (
+        small_files(),
         pytest.raises(InvalidSettings, match=r"f\.jsonl: cannot be written \(File too large\)"),
         ExportFile(path) as file,
     ):
@@ -192,12 +192,15 @@ def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
+    """Of this process, so no longer than needed: pytest may write its report to a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_directory_or_a_device_is_not_replaced_by_an_export(tmp_path: Path) -> None:
