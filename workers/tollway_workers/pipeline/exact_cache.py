@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from tollway_schemas.cache import CacheEntry
 from tollway_schemas.provenance import Provenance
 from tollway_workers.cache.entry import given, kept_of, suits
 from tollway_workers.cache.kept import Kept
@@ -71,13 +70,13 @@ class ExactCache:
     def forget(self, job: JobProgress) -> None:
         """Nothing: it has no answer."""
 
-    def entry_of(self, job: JobProgress, outcome: Completed) -> CacheEntry | None:
-        """What others may be given of an answer; None where it is this job's alone, or where it was
+    def told_others(self, job: JobProgress, outcome: Completed) -> Completed | None:
+        """What others are given of an answer; None where it is this job's alone, or where it was
         forgotten while it was on its way.
         """
         try:
             kept = self._kept(job, outcome)
-            return kept and kept.entry()
+            return kept and given(kept.entry(), Provenance.CACHED, self._clock.now())
         except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
             _said(_NOT_REMEMBERED, job, error)
             return None
