@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cache_samples import AT, HOUR, cache_entry, cache_key, entry_record, forget_record
+from cache_samples import AT, HOUR, cache_entry, cache_key, entry_record, forget_record, kept
 from samples import NOW
 
 from tollway_workers.cache.database import NAME
@@ -201,6 +201,16 @@ def test_data_and_offset_are_taken_in_together_or_not_at_all(store: CacheStore) 
     assert position.reached == {0: Reach(1, 0)}
     assert texts(store, "a", "b") == ["the answer of a", None]
     assert store.entries == 1
+
+
+def test_an_own_answer_that_cannot_be_read_is_none_and_no_damage(store: CacheStore) -> None:
+    bad = kept(cache_entry("bad"))._replace(value=b'{"written":"by another release"}')
+    known = CacheRecord(0, 0, bad.key.encode(), bad.value, bad)
+
+    apply(store, known, entry_record(cache_entry("a"), 1))
+
+    assert texts(store, "bad", "a") == [None, "the answer of a"]
+    assert store.damage is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise", "bits"])

@@ -97,7 +97,7 @@ async def test_what_was_asked_before_is_answered_without_a_call() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"seed":12345678901234567890123}',
+        b'{"seed":12345678901234567890123,"unit":"NaN"}',
         b'{"a":' * 180 + b"-" + b"9" * 300 + b"}" * 180,
         b'{"a":1,"a":{"body":{}},"answer":{},"key":"\\u0000"}',
     ],
