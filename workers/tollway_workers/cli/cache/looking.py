@@ -68,14 +68,14 @@ async def look_up(
 
     Raises InputError, and BrokerUnavailable.
     """
-    jobs = list(_jobs(file, usual))
-    keys = {job.id: _key(job, fleet) for job in jobs}
-    wanted = {key for key in keys.values() if key is not None}
+    # Ids may repeat: another route or tenant may use the same.
+    asked = [(job.id, _key(job, fleet)) for job in _jobs(file, usual)]
+    wanted = {key for _, key in asked if key is not None}
     found: Mapping[bytes, CacheEntry] = {}
     if wanted:
         async with scanning(kafka, TopicNames(kafka.prefix).cache) as scan:
             found = await stored(scan.records, wanted)
-    return [judged(job.id, keys[job.id], found, time.time()) for job in jobs]
+    return [judged(job, key, found, time.time()) for job, key in asked]
 
 
 async def stored(
