@@ -132,6 +132,19 @@ async def test_an_answer_is_known_here_before_it_is_read_back_from_its_topic() -
     assert desk.calls == 1
 
 
+async def test_a_newer_answer_takes_the_place_of_the_known_one_before_it_is_read_back() -> None:
+    desk = Desk(completion("old"), completion("new"), answers=MemoryAnswers(late=True))
+    async with desk.fleet as fleet:
+        await desk.answer(job("a"))
+        desk.answers.deliver()
+        fleet.clock.advance(100.0)
+        await desk.answer(*(job(name, max_age=60.0) for name in ("b", "c")), job("d"))
+
+    texts = {name: each.answer and each.answer.text for name, each in fleet.replies.items()}
+    assert texts == {"a": "old", "b": "new", "c": "new", "d": "new"}
+    assert desk.calls == 2
+
+
 async def test_a_job_in_line_is_answered_by_what_came_while_it_waited() -> None:
     desk = Desk()
     desk.provider.hold.clear()

@@ -1,4 +1,4 @@
-"""The answers that this worker has published and has not read back yet. Bounded; no clock."""
+"""The answers that this worker has published last, until they are read back. Bounded; no clock."""
 
 from collections import OrderedDict
 
@@ -28,6 +28,12 @@ class RecentAnswers:
     def get(self, key: bytes) -> Kept | None:
         """The answer under a key, however old."""
         return self._kept.get(key)
+
+    def take(self, key: bytes) -> Kept | None:
+        """The same, and it is forgotten."""
+        known = self.get(key)
+        self.drop(key)
+        return known
 
     def drop(self, key: bytes) -> None:
         """Forget it; nothing where it is not known."""

@@ -132,10 +132,7 @@ class ExactCache:
     def _known(self, job: JobProgress, key: bytes, now: float) -> Found | None:
         """What is kept under a job's key, if the job takes it."""
         found = self._looked_up(job, key, now)
-        if found is None or found.stale:
-            found = self._newer(key, now) or found
-        else:
-            self._recent.drop(key)
+        found = self._newer(key, found, now) or found
         if found is None or not suits(found.entry, job, now):
             return None
         entry = found.entry
@@ -159,12 +156,13 @@ class ExactCache:
         job.missed_at = changes if found is None else None
         return found
 
-    def _newer(self, key: bytes, now: float) -> Found | None:
-        """What is on its way to the topic."""
+    def _newer(self, key: bytes, found: Found | None, now: float) -> Found | None:
+        """What is on its way to the topic, where that is newer than what was found."""
         kept = self._recent.get(key)
         if kept is None or not self._answers.serves:
             return None
-        if kept.expires_at.timestamp() <= now or self._answers.forgotten(kept):
+        is_back = found is not None and kept.answered_at <= found.entry.answered_at
+        if is_back or kept.expires_at.timestamp() <= now or self._answers.forgotten(kept):
             self._recent.drop(key)
             return None
         return Found(kept.entry(), stale=False)

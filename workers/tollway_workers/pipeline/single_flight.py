@@ -71,7 +71,7 @@ class SingleFlight:
         if isinstance(outcome, Completed) and self._cache.serves:
             # Not by the cache: what is too large to be kept is given to those that wait for it.
             told = self._cache.told_others(job, outcome)
-        entry, now = told and told.cached, self._clock.now()
+        entry, now = None if told is None else told.cached, self._clock.now()
         for follower in followers:
             if told is None or entry is None or not suits(entry, follower, now):
                 self._following.resume(follower)
