@@ -19,11 +19,11 @@ class RecentAnswers:
 
     def put(self, key: bytes, kept: Kept) -> None:
         """Remember an answer, and lose the oldest where there is no room."""
-        self.drop(key)
+        self.take(key)
         self._kept[key] = kept
         self.bytes += kept.size
         while self.bytes > MOST_BYTES or len(self._kept) > MOST_ENTRIES:
-            self.drop(next(iter(self._kept)))
+            self.take(next(iter(self._kept)))
 
     def get(self, key: bytes) -> Kept | None:
         """The answer under a key, however old."""
@@ -31,15 +31,10 @@ class RecentAnswers:
 
     def take(self, key: bytes) -> Kept | None:
         """The same, and it is forgotten."""
-        known = self.get(key)
-        self.drop(key)
-        return known
-
-    def drop(self, key: bytes) -> None:
-        """Forget it; nothing where it is not known."""
         known = self._kept.pop(key, None)
         if known is not None:
             self.bytes -= known.size
+        return known
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -163,7 +163,7 @@ class ExactCache:
             return None
         is_back = found is not None and kept.answered_at <= found.entry.answered_at
         if is_back or kept.expires_at.timestamp() <= now or self._answers.forgotten(kept):
-            self._recent.drop(key)
+            self._recent.take(key)
             return None
         return Found(kept.entry(), stale=False)
 
