@@ -61,6 +61,7 @@ def test_other_processes_other_pots_and_what_is_no_line_say_nothing_of_it() -> N
         b"[]",
         b'{"draws": 7}',
         b'{"draws": [{"process": "w@1"}]}',
+        b'{"draws": [{"process": ["w@1"]}, {"process": {}}]}',
         b'{"draws": ["w@1"]}',
     ]
 
