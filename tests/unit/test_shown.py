@@ -72,6 +72,15 @@ def test_what_a_provider_counted_beyond_every_bound_is_spent_all_the_same() -> N
     assert shown(entry(40, 10, 25), line(60)) == Shown(settled=60, doubt=0, calls=1)
 
 
+@pytest.mark.parametrize("lines", [(), (12,), (25,), (26, 11), (10**15,)])
+def test_whatever_lines_there_are_no_less_counts_than_the_ledger_says(
+    lines: tuple[int, ...],
+) -> None:
+    found = shown(entry(40, 10, 25), *map(line, lines))
+
+    assert found.settled + found.doubt == max(25, *lines, 0)
+
+
 class Life:
     """A process until it is killed. State: its records in the ledger, and what it read of them."""
 
