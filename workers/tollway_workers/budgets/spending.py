@@ -139,6 +139,11 @@ class Spending:
         """The budgets of the configuration."""
         return {name: budget.settings for name, budget in self._cover.budgets.items()}
 
+    @property
+    def unsaid(self) -> list[str]:
+        """The names under which this process has more to say in the ledger."""
+        return sorted({each.process for each in self._purses.values() if not each.is_over})
+
     # Before and after a call.
 
     def claim(self, job: JobProgress, lane: str) -> Money | Lack | None:

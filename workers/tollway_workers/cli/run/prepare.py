@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 
 from tollway_schemas import OutputSchema
 from tollway_workers.cli.batch.batch import (
@@ -93,7 +92,7 @@ def batch_reader(options: RunOptions, plan: FleetPlan, file: BatchFile) -> Batch
         max_job_bytes=plan.settings.kafka.max_job_bytes,
         limit=options.limit,
         form=options.form,
-        run_budget_usd=None if options.budget is None else Decimal(str(options.budget)),
+        run_budget_usd=options.budget,
     )
     return BatchReader(file, rules, judge)
 
