@@ -13,6 +13,8 @@ from tollway_workers.providers.http.sse import EventTooLarge, events, is_event_s
 from tollway_workers.providers.wire_format import AnswerStream, BrokenStream
 
 _LONGEST_WORD = 256
+#: Beyond it a number is no server's count of tokens.
+_MOST_COUNTED = 2**64 - 1
 
 NewStream = Callable[[], AnswerStream]
 
@@ -51,8 +53,7 @@ def read_stream(new_stream: NewStream, body: bytes) -> ReadJson:
             stream.take(event)
     except EventTooLarge as error:
         raise BrokenStream(str(error)) from None
-    joined = stream.body()
-    return ReadJson(read_body(joined, {}).value, joined)
+    return read_body(stream.body(), {})
 
 
 def error_in(new_stream: NewStream, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -78,14 +79,12 @@ def malformed(message: str, status: int, body: bytes) -> NoReturn:
 
 def count(value: Any) -> int:
     """A number of tokens; 0 for what is none."""
-    if type(value) is not int or value <= 0:
-        return 0
-    return value if value < MOST_TOKENS else MOST_TOKENS
+    return min(value, MOST_TOKENS) if are_counts(value) else 0
 
 
 def are_counts(*values: Any) -> bool:
     """Whether all are numbers of tokens: where one is not, the cost of the call is not known."""
-    return all(type(value) is int and value >= 0 for value in values)
+    return all(type(value) is int and 0 <= value <= _MOST_COUNTED for value in values)
 
 
 def word(value: Any) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tollway_workers.job.readable_json import encoded
+from tollway_workers.job.readable_json import encoded, exact_value
 from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.json_events import JsonEvents
 from tollway_workers.providers.wire_format import BrokenStream
@@ -196,7 +196,7 @@ def _read(text: str) -> Any:
     if not text.strip():
         return {}
     try:
-        found = orjson.loads(text)
+        found = exact_value(text)
     except orjson.JSONDecodeError:
         return text
     return found if isinstance(found, dict) else text

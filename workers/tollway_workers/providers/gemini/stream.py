@@ -8,9 +8,7 @@ https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
-
-from tollway_workers.job.readable_json import ReadJson, encoded
+from tollway_workers.job.readable_json import ReadJson, encoded, read_body
 from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.json_events import JsonEvents
 from tollway_workers.providers.wire_format import BrokenStream
@@ -145,7 +143,7 @@ def join_chunks(chunks: Iterable[Any]) -> ReadJson:
         if not stream.ended:
             stream.add(chunk, 0)
     joined = stream.body()
-    return ReadJson(orjson.loads(joined), joined)
+    return read_body(joined, {})
 
 
 class _Candidate:
