@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tollway_workers.job.readable_json import exact_value
+from tollway_workers.job.readable_json import exact_value, is_too_deep
 from tollway_workers.providers.json_events import JsonObject, JsonStream
 from tollway_workers.providers.wire_format import BrokenStream
 
@@ -146,7 +146,7 @@ class _Block:
                 yield from pieces
 
     def whole(self) -> JsonObject:
-        """The block as if it had not been streamed; arguments that are no JSON stay a text."""
+        """The block as if it had not been streamed; arguments that nobody reads stay a text."""
         block = dict(self._fields)
         if self._citations:
             block["citations"] = self._citations
@@ -171,7 +171,8 @@ def _read(text: str) -> Any:
         found = exact_value(text)
     except orjson.JSONDecodeError:
         return text
-    return found if isinstance(found, dict) else text
+    # So deep, it is no reader's: the text is a bad answer of the model's, and no broken stream.
+    return found if isinstance(found, dict) and not is_too_deep(text.encode()) else text
 
 
 def _beginning(delta: JsonObject) -> JsonObject:

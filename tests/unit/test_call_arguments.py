@@ -1,5 +1,6 @@
-"""A call's arguments that come as an object keep each digit, whatever the protocol."""
+"""A call's arguments are what the model wrote, whatever the protocol and however they came."""
 
+import orjson
 import pytest
 
 from tollway_workers.providers.protocols import wire_format
@@ -11,6 +12,17 @@ PLAIN, STREAM = {"content-type": "application/json"}, {"content-type": "text/eve
 
 def _events(*events: bytes) -> bytes:
     return b"".join(b"data: %b\n\n" % each for each in events)
+
+
+def _anthropic_stream(arguments: str) -> bytes:
+    delta = {"type": "input_json_delta", "partial_json": arguments}
+    return _events(
+        b'{"type":"message_start","message":{"content":[]}}',
+        b'{"type":"content_block_start","index":0,"content_block":'
+        b'{"type":"tool_use","name":"f","input":{}}}',
+        b'{"type":"content_block_delta","index":0,"delta":%b}' % orjson.dumps(delta),
+        b'{"type":"message_delta","delta":{"stop_reason":"tool_use"}}',
+    )
 
 
 _GEMINI = (
@@ -35,14 +47,7 @@ ANSWERS = {
     "anthropic": (
         b'{"type":"message","content":[{"type":"tool_use","name":"f","input":{"id":%b}}],'
         b'"stop_reason":"tool_use"}' % NUMBER,
-        _events(
-            b'{"type":"message_start","message":{"content":[]}}',
-            b'{"type":"content_block_start","index":0,"content_block":'
-            b'{"type":"tool_use","name":"f","input":{}}}',
-            b'{"type":"content_block_delta","index":0,"delta":'
-            b'{"type":"input_json_delta","partial_json":"{\\"id\\":%b}"}}' % NUMBER,
-            b'{"type":"message_delta","delta":{"stop_reason":"tool_use"}}',
-        ),
+        _anthropic_stream(ARGUMENTS),
     ),
     "gemini": (_GEMINI, _events(_GEMINI)),
 }
@@ -63,3 +68,11 @@ def test_so_do_those_of_a_stream_that_came_as_a_list() -> None:
     completion = wire_format("gemini").parse(200, PLAIN, b"[%b]" % _GEMINI, b"{}")
 
     assert completion.tool_calls[0].function.arguments == ARGUMENTS
+
+
+def test_partial_json_that_is_too_deep_is_a_bad_answer_and_no_broken_stream() -> None:
+    arguments = '{"a":' * 300 + "1" + "}" * 300
+
+    completion = wire_format("anthropic").parse(200, STREAM, _anthropic_stream(arguments), b"{}")
+
+    assert completion.tool_calls[0].function.arguments == arguments
