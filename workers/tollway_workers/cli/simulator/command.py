@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 
+from tollway_workers.cli.shared.output import printable
 from tollway_workers.errors import FleetError
 from tollway_workers.local.simulator import (
     PROFILES,
@@ -203,7 +204,7 @@ def _clear_failure() -> Iterator[None]:
     try:
         yield
     except FleetError as error:
-        Console(stderr=True).print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        Console(stderr=True).print(f"[red]{escape(printable(str(error)))}[/red]", soft_wrap=True)
         raise typer.Exit(2) from error
 
 
