@@ -21,6 +21,7 @@ from tollway_schemas import (
 )
 from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.no_json import no_json_of
+from tollway_schemas.usage import MOST_USD
 
 #: A pico-USD is the least that anything costs.
 _DECIMALS = 12
@@ -169,7 +170,7 @@ def _usd(name: str, given: Decimal | float | str | None) -> Decimal | None:
         usd = Decimal(str(round(given, _DECIMALS) if isinstance(given, float) else given))
     except ArithmeticError:
         usd = Decimal("NaN")
-    if not usd.is_finite() or usd < 0:
+    if not usd.is_finite() or not 0 <= usd <= MOST_USD:
         raise InvalidNewJob(f"{name}: must be an amount of US dollars, such as 2.50")
     return usd
 

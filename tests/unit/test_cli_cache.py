@@ -140,6 +140,19 @@ def test_what_cannot_be_forgotten_is_refused(words: tuple[str, ...], problem: st
         call("cache", "forget", *words)
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"", "is empty"), (b"\n\n", "is empty"), (b"\x89PNG\xff\x00", "is not UTF-8 text")],
+)
+def test_a_file_without_jobs_is_no_lookup(content: bytes, problem: str, tmp_path: Path) -> None:
+    file, config = tmp_path / "jobs.jsonl", tmp_path / "tollway.toml"
+    file.write_bytes(content)
+    config.write_text("")
+
+    with pytest.raises(InputError, match=rf"jobs\.jsonl {problem}"):
+        call("cache", "lookup", str(file), "--config", str(config))
+
+
 def test_a_lookup_without_a_configuration_says_why_it_needs_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

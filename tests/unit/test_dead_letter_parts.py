@@ -7,6 +7,7 @@ import pytest
 from bench_of_letters import letter
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import attempt
 
 from tollway import DeadLetters
 from tollway.dead_letters.entry import Entry, name_of, open_record
@@ -21,10 +22,11 @@ from tollway.dead_letters.redrive.change import change_of
 from tollway.dead_letters.redrive.merge_patch import merged
 from tollway.dead_letters.redrive.run import _said as named
 from tollway.errors import InvalidSettings
-from tollway_schemas import FailureClass, Fate, LetterName, Mark, OutputSchema, headers
+from tollway_schemas import Billed, FailureClass, Fate, LetterName, Mark, OutputSchema, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import ending_key, mark_key
 from tollway_schemas.no_json import no_json_in
+from tollway_workers.cli.shared.attempt_table import attempt_row
 
 NAME = LetterName(route="extract", tenant="acme", job_id="job-1")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -184,6 +186,17 @@ def test_a_filter_since_the_first_instant_there_is_means_all(offset: int) -> Non
     assert wanted.first_written is not None
     assert wanted.first_written < 0
     assert wanted.match(entry(dead_at=NOW))
+
+
+def test_a_call_that_was_refused_leaves_no_cost_of_a_dead_letter_unknown() -> None:
+    refused = attempt(1, FailureClass.UNSUPPORTED_FIELD, billed=Billed.NO)
+    paid = attempt(2, FailureClass.BAD_OUTPUT, billed=Billed.YES, cost=7)
+    broken_off = attempt(3, FailureClass.TIMEOUT_TOTAL, billed=Billed.UNKNOWN)
+
+    assert entry(attempts=(refused, paid)).cost == 7
+    assert entry(attempts=(refused, paid, broken_off)).cost is None
+    assert "$0.000000" in attempt_row(refused)
+    assert "unknown" in attempt_row(broken_off)
 
 
 def test_groups_tell_what_was_paid_and_since_when() -> None:

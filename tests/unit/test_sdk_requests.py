@@ -75,6 +75,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "the job is not valid: request.max_tokens: unknown field; the limit is "
         "request.max_output_tokens",
     ),
+    ({"request": "hi", "run": "r", "run_budget_usd": 1e300}, "run_budget_usd: must be an amount"),
+    ({"request": "hi", "max_cost_usd": "inf"}, "max_cost_usd: must be an amount of US dollars"),
     ({"request": {"messages": []}}, "the job is not valid: request.messages: must not be empty"),
     ({"request": 5}, "the job is not valid: request: must be an object, not a number"),
     ({"request": None}, "the job is not valid: request: is missing"),

@@ -120,7 +120,7 @@ def judged(job: str, key: bytes | None, found: Mapping[bytes, CacheEntry], now: 
 def _key(job: Job, fleet: FleetSettings) -> bytes | None:
     route = fleet.routes.get(job.route)
     if route is None:
-        known = ", ".join(sorted(fleet.routes))
+        known = ", ".join(sorted(fleet.routes)) or "none"
         raise InputError(f"job {job.id}: there is no route {job.route!r}; there are: {known}")
     if job.no_cache:
         return None
@@ -134,10 +134,22 @@ def _jobs(file: Path, usual: tuple[str | None, str | None]) -> Iterator[Job]:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     if raw is None:
         raise InputError(f"{file} is larger than {_LARGEST // 2**20} MiB: look up a part of it")
+    if not raw.strip():
+        raise InputError(f"{file} is empty: there is no job to look up")
+    if not _is_text(raw):
+        raise InputError(f"{file} is not UTF-8 text: give a file of jobs as JSON")
     lines = [raw] if _is_one_object(raw) else raw.splitlines()
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _job(number, line, usual)
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_one_object(raw: bytes) -> bool:

@@ -141,7 +141,7 @@ def _details(report: RedriveReport, wanted: Wanted) -> Iterable[str]:
     if report.canary_answered or report.canary_failed:
         yield f"canary: {report.canary_answered:,} answered, {report.canary_failed:,} failed again"
     if report.dry_run and (report.cost_before or report.cost_unknown):
-        unknown = f", and {report.cost_unknown:,} jobs of unknown cost"
+        unknown = f", and {count(report.cost_unknown, 'job')} of unknown cost"
         more = unknown if report.cost_unknown else ""
         yield f"what they cost so far: {dollars(report.cost_before)}{more}"
 

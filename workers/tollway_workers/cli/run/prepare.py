@@ -23,6 +23,7 @@ from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan
+from tollway_workers.cli.shared.output import count
 from tollway_workers.errors import InvalidSchema
 from tollway_workers.validation.validator import ResultValidator
 
@@ -107,5 +108,6 @@ def _judged(
 
 def _first_words(options: RunOptions, batch: Batch, state: RunState | None) -> str:
     bad = f", {len(batch.bad_lines):,} of them invalid" if batch.bad_lines else ""
+    lines = count(batch.lines, "line")
     again = f", going on with run {batch.run_id}" if state else f", run {batch.run_id}"
-    return f"{options.source}: {batch.lines:,} lines{bad}{again}"
+    return f"{options.source}: {lines}{bad}{again}"
