@@ -94,21 +94,13 @@ def invalid() -> RedriveReport:
     return report
 
 
-def test_a_canary_that_stops_tells_how_many_were_meant_in_all(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("canary", [None, Canary(count=2)])
+def test_a_redrive_that_may_begin_is_not_counted_first(
+    monkeypatch: pytest.MonkeyPatch, canary: Canary | None
 ) -> None:
-    survey = RedriveReport(dry_run=True, matched=50, redriven=50)
-    runs = Runs(survey, RedriveReport(matched=2, redriven=2, stopped="2 failed again"))
-
-    report = redriving(monkeypatch, runs, canary=Canary(count=2)).work(False)
-
-    assert (report.matched, report.redriven, runs.are_dry) == (50, 2, [True, False])
-
-
-def test_a_redrive_without_canary_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs(RedriveReport(matched=50, redriven=50))
 
-    redriving(monkeypatch, runs).work(False)
+    redriving(monkeypatch, runs, canary=canary).work(False)
 
     assert runs.are_dry == [False]
 

@@ -82,7 +82,11 @@ class RedriveRun:
             await writers.take(sorted(self._routes))
             self._marks = MarkTable()
             ends = await read_marks(self._connection, self._terms.names, self._marks)
-            return await self._publish(writers, survey.redriven, ends)
+            report = await self._publish(writers, survey.redriven, ends)
+        if report.stopped is not None:
+            # It has looked at no more than the canary's own.
+            report.matched = survey.matched
+        return report
 
     async def _survey(self, *, dry_run: bool) -> RedriveReport:
         """What would be done, without doing it."""

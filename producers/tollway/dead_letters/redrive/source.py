@@ -144,26 +144,27 @@ class FileSource:
         self._scan = scan
         self._file = file
         self._learned = False
-        self._seen: set[bytes] = set()
+        self._there: set[bytes] = set()
 
     async def meant(
         self, marks: MarkTable, stage: str | None, *, whole: bool
     ) -> AsyncIterator[Meant]:
         """Each dead letter that the file names."""
-        seen = self._seen = set()
+        seen = set[bytes]()
         async for letter in self._scan.letters(marks, stage):
             key = letter_digest(letter.name)
             if key in seen or key not in self._file:
                 continue
             seen.add(key)
+            self._there.add(key)
             if letter.entry.fate is not None:
                 yield Meant(letter.entry, letter.name, None, Skip.MARKED)
             else:
                 yield _mended(letter, self._file.read(key))
 
     def unknown(self) -> Iterator[LetterName]:
-        """Those of the file that are not in the topic."""
-        return (self._file.read(key).letter for key in self._file if key not in self._seen)
+        """Those of the file that no pass has found in the topic."""
+        return (self._file.read(key).letter for key in self._file if key not in self._there)
 
     def is_superseded(self, name: LetterName) -> bool:
         """Whether a later generation of its job is a dead letter too, as far as was seen."""
