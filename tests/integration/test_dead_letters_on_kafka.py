@@ -329,6 +329,7 @@ async def test_what_is_discarded_is_redriven_only_after_its_mark_was_taken_back(
     assert (found.entry.fate, found.mark.fate, found.mark.by) == (None, Fate.UNMARKED, "me@here")
     await bench.letters.discard(Filter(job_id="b"), why="again")
     await bench.letters.unmark(Filter(job_id="b"))
+    assert (await bench.letters.unmark(Filter())).skipped == {Skip.NOT_MARKED: 2}
     assert (await bench.letters.redrive()).redriven == 2
     generations = {job["id"]: job["generation"] for job in await bench.job_values("extract")}
     # That of b was 2 before: readers would drop a second reply to it.

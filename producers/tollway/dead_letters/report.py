@@ -11,9 +11,10 @@ MOST_NAMED = 1_000
 
 
 class Skip(StrEnum):
-    """Why a dead letter that was meant was not redriven."""
+    """Why a dead letter that was meant was left as it was."""
 
     MARKED = "something became of it before"
+    NOT_MARKED = "it has no mark: nothing became of it yet"
     SUPERSEDED = "a later generation of its job is a dead letter too, which alone can be redriven"
     NO_JOB = "it holds no job: export it, mend it, and redrive it from the file"
     UNREADABLE = "it was written by a newer release, or is damaged"

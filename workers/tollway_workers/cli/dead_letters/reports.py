@@ -21,8 +21,6 @@ from tollway_workers.topics.run_names import is_run_name
 
 #: Dead letters that are named one by one.
 _MOST_NAMED = 20
-#: Why a dead letter is not unmarked: for machines, and for people.
-_NOT_MARKED = "not_marked", "it has no mark: nothing became of it yet"
 
 
 def show_redrive(report: RedriveReport, wanted: Wanted, bound: CostBound | None = None) -> None:
@@ -64,16 +62,15 @@ def show_invalid(found: RedriveReport, corrections: Corrections | None = None) -
     say(f"{jobs} would be invalid: none was published; {advice}", to_stderr=True)
 
 
-def show_marks(report: MarkReport, done: str, would: str, *, takes_back: bool = False) -> None:
-    """What a discard or an unmark came to; `takes_back`: it was the latter."""
+def show_marks(report: MarkReport, done: str, would: str) -> None:
+    """What a discard or an unmark came to."""
     say(
         f"{would if report.dry_run else done} {report.marked:,} of "
         f"{count(report.matched, 'dead letter')}",
         style="bold",
     )
     for why, number in report.skipped.items():
-        said = _NOT_MARKED[1] if takes_back and why is Skip.MARKED else why.value
-        say(f"  {number:,} not: {said}")
+        say(f"  {number:,} not: {why.value}")
 
 
 def redrive_facts(report: RedriveReport, bound: CostBound | None = None) -> dict[str, Any]:
@@ -102,12 +99,9 @@ def invalid_facts(found: RedriveReport, corrections: Corrections | None = None) 
     return {"invalid": found.invalid, "invalid_jobs": jobs}
 
 
-def marks_facts(report: MarkReport, *, takes_back: bool = False) -> dict[str, Any]:
+def marks_facts(report: MarkReport) -> dict[str, Any]:
     """The same for machines."""
-    skipped = _by_reason(report.skipped)
-    if takes_back and (number := skipped.pop(Skip.MARKED.name.lower(), 0)):
-        skipped[_NOT_MARKED[0]] = number
-    return asdict(report) | {"skipped": skipped}
+    return asdict(report) | {"skipped": _by_reason(report.skipped)}
 
 
 def name_text(letter: LetterName) -> str:
