@@ -20,6 +20,7 @@ from tollway.dead_letters.reading.scan import Generations
 from tollway.dead_letters.redrive.change import change_of
 from tollway.dead_letters.redrive.merge_patch import merged
 from tollway.dead_letters.redrive.run import _said as named
+from tollway.dead_letters.report import Skip, Skipped
 from tollway.errors import InvalidSettings
 from tollway_schemas import FailureClass, Fate, LetterName, Mark, OutputSchema, headers
 from tollway_schemas.codec import encode
@@ -412,5 +413,6 @@ def test_what_a_stranger_calls_a_route_or_a_field_moves_no_cursor() -> None:
     name = LetterName(route="a\x1b[2J\u202e", tenant="acme", job_id="b\x1b[2J")
     value = b'{"a": 1, "\\u001b[2J": 1e999}'
 
-    assert named(name) == r"'b\x1b[2J' (route 'a\x1b[2J\u202e')"
+    said = named(Skipped(name, Skip.INVALID, line=3))
+    assert said == r"'b\x1b[2J' (route 'a\x1b[2J\u202e'), line 3"
     assert no_json_in(value) == r'"\x1b[2J": is an infinite number, which is no JSON'

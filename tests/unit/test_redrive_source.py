@@ -82,6 +82,7 @@ async def found(folder: Path, record: TopicRecord, job: Mapping[str, Any]) -> tu
     with CorrectionFile(file_of(folder, scan, job)) as file:
         source = FileSource(cast(LetterScan, scan), file)
         (meant,) = [each async for each in source.meant(MarkTable(), None, whole=True)]
+    assert meant.line == 1
     return meant, scan.all[0]
 
 

@@ -32,6 +32,8 @@ class Skipped:
     why: Skip
     detail: str = ""
     """What is wrong with its job, by field, without values."""
+    line: int | None = None
+    """The line of the file that its job was read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,11 @@ class RedriveReport:
         if why is not Skip.MARKED and len(self.examples) < MOST_NAMED:
             self.examples.append(Skipped(letter, why, detail))
 
-    def refuse(self, letter: LetterName, detail: str) -> None:
+    def refuse(self, letter: LetterName, detail: str, line: int | None = None) -> None:
         """Count one whose job the edit makes invalid."""
         self.invalid += 1
         if len(self.invalid_jobs) < MOST_NAMED:
-            self.invalid_jobs.append(Skipped(letter, Skip.INVALID, detail))
+            self.invalid_jobs.append(Skipped(letter, Skip.INVALID, detail, line))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

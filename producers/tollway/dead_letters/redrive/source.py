@@ -1,7 +1,7 @@
 """Where a redrive takes its jobs from: the dead letters of a topic, or a file of mended ones."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -34,6 +34,8 @@ class Meant:
     detail: str = ""
     lacks_answers: bool = False
     """Whether an answer of it is cut, and found nowhere."""
+    line: int | None = None
+    """The line of the file that holds its job."""
 
 
 class Source(Protocol):
@@ -160,7 +162,8 @@ class FileSource:
             if letter.entry.fate is not None:
                 yield Meant(letter.entry, letter.name, None, Skip.MARKED)
             else:
-                yield _mended(letter, self._file.read(key))
+                mended = _mended(letter, self._file.read(key))
+                yield replace(mended, line=self._file.line_of(key))
 
     def unknown(self) -> Iterator[LetterName]:
         """Those of the file that no pass has found in the topic."""
