@@ -100,7 +100,10 @@ def test_an_edit_that_cannot_be_used_is_one_sentence(edit: Any, why: str) -> Non
         change_of(edit, None, revalidate=False, only_revalidate=False, deadline=None)
 
 
-@pytest.mark.parametrize("schema", ["text", ["a"], 5, {"type": object()}, {"minimum": 2**70}])
+@pytest.mark.parametrize(
+    "schema",
+    ["text", ["a"], 5, {}, {"properly": {}}, {"type": object()}, {"minimum": 2**70}],
+)
 def test_a_schema_that_is_none_is_one_sentence(schema: Any) -> None:
     with pytest.raises(InvalidSettings, match=r"^schema: "):
         _change(schema)
@@ -114,6 +117,7 @@ def test_a_corrected_schema_takes_the_place_of_the_old_one_alone() -> None:
 
     assert plain["output"] == {**job["output"], "json_schema": {"type": "object"}}
     assert (whole["output"]["name"], whole["output"]["mode"]) == ("new", "json_schema")
+    assert _change(OutputSchema()).edited(job)["output"]["json_schema"] is True
     assert _change({"type": "object"}).edited({})["output"] == {"json_schema": {"type": "object"}}
 
 
