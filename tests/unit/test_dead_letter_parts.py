@@ -129,6 +129,14 @@ def test_a_deadline_that_cannot_be_kept_is_refused(days: int) -> None:
         )
 
 
+async def test_an_option_that_is_none_is_refused_and_nothing_is_published() -> None:
+    misspelt: Any = {"dryrun": True}
+
+    async with DeadLetters("127.0.0.1:1") as letters:
+        with pytest.raises(TypeError, match="unexpected keyword argument 'dryrun'"):
+            await letters.redrive(**misspelt)
+
+
 def _change(schema: Any) -> Any:
     return change_of(None, schema, revalidate=False, only_revalidate=False, deadline=None)
 
