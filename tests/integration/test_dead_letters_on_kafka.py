@@ -152,7 +152,7 @@ async def test_an_answer_that_was_cut_is_taken_from_the_journal_or_said_to_be_go
         letter("kept", bad=[answer('{"n": ', cut=True)]),
         letter("gone", bad=[answer('{"n": ', cut=True)]),
     )
-    body: Any = {"choices": [{"message": {"content": '{"n": 17}'}}]}
+    body: Any = {"type": "message", "content": [{"type": "text", "text": '{"n": 17}'}]}
     other: Any = {"choices": [{"message": {"content": "no"}}]}
     for tenant, said in (("acme", body), ("thief", other)):
         call = JournalRecord(
