@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cache_samples import AT, HOUR, cache_entry, cache_key, entry_record, forget_record, kept
 from samples import NOW
+from size import sized
 
 from tollway_workers.cache.database import NAME
 from tollway_workers.cache.records import CacheRecord
@@ -219,7 +220,8 @@ def test_a_file_damaged_while_it_is_open_gives_misses_and_never_another_answer(
 ) -> None:
     store = CacheStore(tmp_path, 64 * MIB)
     store.begin(ORIGIN, NOW)
-    entries = {f"{n}": cache_entry(f"{n}", answer={"text": f"{n}" * 900}) for n in range(9_999)}
+    names = [f"{n}" for n in range(sized(quick=3_000, thorough=9_999))]
+    entries = {name: cache_entry(name, answer={"text": name * 900}) for name in names}
     apply(store, *(entry_record(each, at) for at, each in enumerate(entries.values())))
     for path in tmp_path.iterdir():
         harm(path, damage)
@@ -260,7 +262,9 @@ def test_a_copy_is_one_process_s_own_and_maps_nothing_into_memory(
     opening = f"""
 import sys
 from pathlib import Path
+from tollway_workers.cache import database
 from tollway_workers.cache.store import CacheStore
+database._PATIENCE = 0.1
 CacheStore(Path({str(tmp_path)!r}), 1)
 """
 

@@ -21,6 +21,7 @@ from tollway.dead_letters.reading.scan import Generations
 from tollway.dead_letters.redrive.change import change_of
 from tollway.dead_letters.redrive.merge_patch import merged
 from tollway.dead_letters.redrive.run import _said as named
+from tollway.dead_letters.report import Skip, Skipped
 from tollway.errors import InvalidSettings
 from tollway_schemas import Billed, FailureClass, Fate, LetterName, Mark, OutputSchema, headers
 from tollway_schemas.codec import encode
@@ -101,7 +102,10 @@ def test_an_edit_that_cannot_be_used_is_one_sentence(edit: Any, why: str) -> Non
         change_of(edit, None, revalidate=False, only_revalidate=False, deadline=None)
 
 
-@pytest.mark.parametrize("schema", ["text", ["a"], 5, {"type": object()}, {"minimum": 2**70}])
+@pytest.mark.parametrize(
+    "schema",
+    ["text", ["a"], 5, {}, {"properly": {}}, {"type": object()}, {"minimum": 2**70}],
+)
 def test_a_schema_that_is_none_is_one_sentence(schema: Any) -> None:
     with pytest.raises(InvalidSettings, match=r"^schema: "):
         _change(schema)
@@ -115,6 +119,7 @@ def test_a_corrected_schema_takes_the_place_of_the_old_one_alone() -> None:
 
     assert plain["output"] == {**job["output"], "json_schema": {"type": "object"}}
     assert (whole["output"]["name"], whole["output"]["mode"]) == ("new", "json_schema")
+    assert _change(OutputSchema()).edited(job)["output"]["json_schema"] is True
     assert _change({"type": "object"}).edited({})["output"] == {"json_schema": {"type": "object"}}
 
 
@@ -124,6 +129,14 @@ def test_a_deadline_that_cannot_be_kept_is_refused(days: int) -> None:
         change_of(
             None, None, revalidate=False, only_revalidate=False, deadline=timedelta(days=days)
         )
+
+
+async def test_an_option_that_is_none_is_refused_and_nothing_is_published() -> None:
+    misspelt: Any = {"dryrun": True}
+
+    async with DeadLetters("127.0.0.1:1") as letters:
+        with pytest.raises(TypeError, match="unexpected keyword argument 'dryrun'"):
+            await letters.redrive(**misspelt)
 
 
 def _change(schema: Any) -> Any:
@@ -425,5 +438,6 @@ def test_what_a_stranger_calls_a_route_or_a_field_moves_no_cursor() -> None:
     name = LetterName(route="a\x1b[2J\u202e", tenant="acme", job_id="b\x1b[2J")
     value = b'{"a": 1, "\\u001b[2J": 1e999}'
 
-    assert named(name) == r"'b\x1b[2J' (route 'a\x1b[2J\u202e')"
+    said = named(Skipped(name, Skip.INVALID, line=3))
+    assert said == r"'b\x1b[2J' (route 'a\x1b[2J\u202e'), line 3"
     assert no_json_in(value) == r'"\x1b[2J": is an infinite number, which is no JSON'
