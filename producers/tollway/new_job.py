@@ -170,8 +170,10 @@ def _usd(name: str, given: Decimal | float | str | None) -> Decimal | None:
         usd = Decimal(str(round(given, _DECIMALS) if isinstance(given, float) else given))
     except ArithmeticError:
         usd = Decimal("NaN")
-    if not usd.is_finite() or not 0 <= usd <= MOST_USD:
+    if not usd.is_finite() or usd < 0:
         raise InvalidNewJob(f"{name}: must be an amount of US dollars, such as 2.50")
+    if usd > MOST_USD:
+        raise InvalidNewJob(f"{name}: must be at most {MOST_USD:,} US dollars")
     return usd
 
 

@@ -75,7 +75,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "the job is not valid: request.max_tokens: unknown field; the limit is "
         "request.max_output_tokens",
     ),
-    ({"request": "hi", "run": "r", "run_budget_usd": 1e300}, "run_budget_usd: must be an amount"),
+    ({"request": "hi", "run": "r", "run_budget_usd": 1e300}, "run_budget_usd: must be at most"),
     ({"request": "hi", "max_cost_usd": "inf"}, "max_cost_usd: must be an amount of US dollars"),
     ({"request": {"messages": []}}, "the job is not valid: request.messages: must not be empty"),
     ({"request": 5}, "the job is not valid: request: must be an object, not a number"),
@@ -96,7 +96,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"request": "hi", "max_cost_usd": 1e16},
-        "the job is not valid: max_cost_usd: must have at most 15 digits before the point",
+        "max_cost_usd: must be at most 1,000,000,000,000,000 US dollars",
     ),
     (
         {"request": "hi", "max_cost_usd": "0.0000000000001"},
