@@ -308,6 +308,7 @@ async def test_a_job_that_is_edited_in_a_file_stays_the_job_of_its_letter(
     assert jobs["b"]["generation"] == 2
 
 
+@pytest.mark.slow
 async def test_what_is_discarded_is_redriven_only_after_its_mark_was_taken_back(
     bench: Bench,
 ) -> None:
