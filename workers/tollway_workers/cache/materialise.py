@@ -5,6 +5,7 @@ It fails open: where Kafka, the folder or the file fails, nothing is found, and 
 
 import asyncio
 import sqlite3
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -291,8 +292,10 @@ class Materialiser:
             raise sqlite3.DatabaseError("the copy cannot be read")
         found = await self._read(reader, partitions)
         self._require_answers(reader, partitions)
-        positions = {at[1]: await reader.position(at) for at in partitions}
-        reached = {number: self._now_at(number, positions[number], found) for number in positions}
+        of: defaultdict[Partition, list[LoggedRecord]] = defaultdict(list)
+        for each in found:
+            of[each.partition].append(each)
+        reached = {at[1]: self._now_at(at, await reader.position(at), of[at]) for at in partitions}
         behind = [await reader.behind(at) for at in partitions]
         complete = not any(each is None or each > 0 for each in behind)
         now = self._clock.now()
@@ -341,15 +344,14 @@ class Materialiser:
             found += more
         return found
 
-    def _now_at(self, number: int, position: int, found: Sequence[LoggedRecord]) -> Reach:
-        """How far a partition is after these records. Raises _Remade."""
-        before = self._reached[number]
-        own = [each for each in found if each.partition[1] == number]
-        if position < before.last or any(_differs(each, before) for each in own):
+    def _now_at(self, at: Partition, position: int, found: Sequence[LoggedRecord]) -> Reach:
+        """How far a partition is after these records of it. Raises _Remade."""
+        before = self._reached[at[1]]
+        if position < before.last or (found and _differs(found[0], before)):
             raise _Remade
-        if not own:
+        if not found:
             return before._replace(next=max(position, before.next))
-        return Reach(max(position, before.next), own[-1].offset, own[-1].timestamp)
+        return Reach(max(position, before.next), found[-1].offset, found[-1].timestamp)
 
     def _require_answers(self, reader: CacheLog, partitions: Sequence[Partition]) -> None:
         """Raise _Silent where Kafka has not answered about a partition for long."""
