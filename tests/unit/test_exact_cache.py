@@ -423,6 +423,20 @@ def test_an_entry_is_what_its_schema_says() -> None:
     assert made.answer.body == {"id": "x"}
 
 
+def test_an_answer_is_made_json_once_for_the_reply_and_the_cache() -> None:
+    subject, made = progress(job("a")), []
+    one = Completed(Answer(text="yes"), Provenance.LIVE, "main", "served")
+    other = Completed(Answer(text="no"), Provenance.LIVE, "main", "served")
+
+    def to_json(part: Completed) -> bytes:
+        made.append(part)
+        return encode(part.answer)
+
+    assert subject.encoded(one, to_json) == subject.encoded(one, to_json) == encode(one.answer)
+    assert subject.encoded(other, to_json) == encode(other.answer)
+    assert made == [one, other]
+
+
 def test_an_entry_that_is_shared_says_not_whose_it_was() -> None:
     made = entry(scope="shared")
 
