@@ -333,6 +333,9 @@ class Broken:
     def get(self, key: bytes, now: float) -> Found | None:
         raise RuntimeError("secret")
 
+    def own(self, key: bytes) -> Kept | None:
+        raise RuntimeError("secret")
+
     def came(self, key: bytes, since: int) -> bool:
         return True
 

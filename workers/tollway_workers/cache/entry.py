@@ -42,10 +42,10 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
     expires = answered + timedelta(seconds=lives)
     stale_until = expires + timedelta(seconds=cache.stale_for)
     tenant = None if cache.scope == "shared" else job.tenant
-    key, answer = keyed.key.hex(), job.encoded(outcome, encoded_answer)
+    answer = job.encoded(outcome, encoded_answer)
     said: dict[str, object] = {
         "version": SCHEMA_VERSION,
-        "key": key,
+        "key": keyed.key.hex(),
         "tenant": tenant,
         "answer": orjson.Fragment(answer),
         "read_at": read,
@@ -55,7 +55,7 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
         "stale_until": stale_until,
     }
     return Kept(
-        key=key,
+        digest=keyed.key,
         value=as_json(said | _about(job, outcome, tenant)),
         size=len(answer),
         route=job.job.route,

@@ -225,7 +225,7 @@ class CacheStore:
             elif isinstance(said, TakenBack):
                 rows[said.key] = None
             elif said is not None:
-                key = bytes.fromhex(said.key)
+                key = said.digest if isinstance(said, Kept) else bytes.fromhex(said.key)
                 hidden = self._forgotten.hides(said, record.partition, record.offset)
                 rows[key] = None if hidden else _row(key, said, record)
         self._write(rows)

@@ -80,19 +80,18 @@ class CacheWriter:
         #: Answers that were not written.
         self.dropped = 0
 
-    def put(self, kept: Kept, partition: int | None) -> bool:
-        """Write it; False where it is dropped: also where its partition is not known, as an answer
-        has one place. Returns at once, raises nothing.
+    def put(self, kept: Kept, partition: int | None) -> None:
+        """Write it, or drop it: also where its partition is not known, as an answer has one place.
+        Returns at once, raises nothing.
         """
         value = kept.value
         has_room = len(value) <= self._most_bytes and self._bytes + len(value) <= MOST_WAITING
         if partition is None or not has_room:
             self.dropped += 1
-            return False
+            return
         self._waiting.append(_Waiting(kept.key.encode(), value, partition))
         self._bytes += len(value)
         self._woken.set()
-        return True
 
     async def run(self) -> None:
         """Write until cancelled."""
