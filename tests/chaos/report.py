@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from rich.console import Console
@@ -79,7 +80,7 @@ def _cells(figure: Figure) -> tuple[str, str, str, str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+    return f"{value:,.0f}" if value in (inf, -inf) or value == int(value) else f"{value:,.2f}"
 
 
 class Progress:
