@@ -270,4 +270,4 @@ class _Life:
         elif what == "fail":
             self.subject.failed(call, _SICK, f"job-{which}", self.now)
         else:
-            self.subject.ignored(call)
+            self.subject.ignored(call, self.now)

@@ -15,7 +15,14 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.history import LaneTally
 from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.lanes.breaker import Breaker, BreakerCall, BreakerState
-from tollway_workers.lanes.evidence import LaneEvidence, accuse, doubt_after, is_poison, is_suspect
+from tollway_workers.lanes.evidence import (
+    LaneEvidence,
+    accuse,
+    doubt_after,
+    is_poison,
+    is_suspect,
+    patience,
+)
 
 _ATTEMPTS = 4
 #: Seconds at most before the calls after the first, then what a retry tier takes.
@@ -73,8 +80,8 @@ class _Lane:
 
     def _start(self, job: _Job, now: float) -> None:
         wait = self._breaker.wait(now)
-        if wait == 0.0 and is_suspect(cast("Any", job)):
-            wait = self._breaker.others_first(now)
+        if wait == 0.0 and (left_to := patience(cast("Any", job))):
+            wait = self._breaker.others_first(now, left_to)
         if wait == 0.0:
             call = self._breaker.start(now)
             self.come(job, now + self._dice.uniform(0.3, 3.0), call)
@@ -90,7 +97,7 @@ class _Lane:
         down = self._breaker.state(now) in (BreakerState.OPEN, BreakerState.HALF_OPEN)
         accuse(cast("Any", job), self._evidence.failed(), lane_down=down)
         if is_suspect(cast("Any", job)):
-            self._breaker.ignored(call)
+            self._breaker.ignored(call, now)
         else:
             self._breaker.failed(call, FailureClass.TRANSIENT, job.name, now)
         if job.lane_failures < _ATTEMPTS:

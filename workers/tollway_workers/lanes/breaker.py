@@ -28,7 +28,7 @@ _RAMP = (0.1, 0.25, 0.5)
 #: Failed probes beyond as many as were answered that say nothing yet: where a third of all calls
 #: fail throughout, two of five recoveries would end at the first one, for twice as long.
 _FLUKES = 1
-#: Seconds of probing in which suspects leave the probes to others.
+#: Seconds without a probe in which suspects leave the next to others, and others a part of that.
 _OTHERS_FIRST = 2.0
 #: Seconds without an answer after which few failures in a row say enough.
 _SILENT_FOR = 3.0
@@ -71,9 +71,9 @@ class Breaker:
 
     State: the window's buckets, failures in a row and their jobs, `_valid_from` (calls that started
     before it say nothing), `_state` and since when it is so, how often in a row it opened, probes
-    in flight and what they brought, the calls in flight and the most there were (what is usual),
-    since when it is not closed, the last answer, how often it opened and nobody was told, and
-    `reason`, why it opened last.
+    in flight, when the last one ended and what they brought, the calls in flight and the most there
+    were (what is usual), since when it is not closed, the last answer, how often it opened and
+    nobody was told, and `reason`, why it opened last.
     """
 
     def __init__(self, settings: BreakerSettings, rng: Random) -> None:
@@ -86,7 +86,7 @@ class Breaker:
         self._since = self._valid_from = -inf
         self._until = 0.0
         self._opened = 0
-        self._broke_at = self._answered_at = -inf
+        self._broke_at = self._answered_at = self._probed_at = -inf
         self._probing = self._answered = self._failed = 0
         self._in_flight = 0
         self._usual = 0.0
@@ -125,11 +125,13 @@ class Breaker:
         """Calls that may be in flight while it is ramping; at least one."""
         return max(1.0, ceil(self._share(now) * self._usual))
 
-    def others_first(self, now: float) -> float:
-        """Seconds for which a job that may itself be at fault leaves the probes to others."""
+    def others_first(self, now: float, patience: float = 1.0) -> float:
+        """Seconds for which a job that may itself be at fault leaves the probes to others, as long
+        as others come; `patience`: the part of the time that it does.
+        """
         if self.state(now) is not BreakerState.HALF_OPEN:
             return 0.0
-        return max(0.0, self._since + _OTHERS_FIRST - now)
+        return max(0.0, max(self._since, self._probed_at) + patience * _OTHERS_FIRST - now)
 
     def hold(self, now: float) -> Hold | None:
         """Why it lets nothing or little through; None while it is closed."""
@@ -164,7 +166,7 @@ class Breaker:
 
     def answered(self, call: BreakerCall, now: float) -> None:
         """A call brought an answer, whatever that is worth."""
-        if not self._end(call) or call.started < self._valid_from:
+        if not self._end(call, now) or call.started < self._valid_from:
             return
         if not call.slow:
             self._bucket(now).calls += 1
@@ -185,7 +187,7 @@ class Breaker:
         retry_after: float | None = None,
     ) -> None:
         """A call failed by the lane's fault. `retry_after`: what the provider asks for, seconds."""
-        if not self._end(call) or not self._speaks(call):
+        if not self._end(call, now) or not self._speaks(call):
             return
         bucket = self._bucket(now)
         if not call.slow:
@@ -202,10 +204,10 @@ class Breaker:
         else:
             self._judge(now, retry_after)
 
-    def ignored(self, call: BreakerCall) -> None:
+    def ignored(self, call: BreakerCall, now: float) -> None:
         """A call ended in a way that says nothing of the lane, or was never sent."""
         if not call.ended:
-            self._end(call)
+            self._end(call, now)
 
     def force_open(self, seconds: float, now: float) -> None:
         """An operator breaks the lane for so long, whatever its calls say."""
@@ -217,13 +219,14 @@ class Breaker:
         self._reset(now)
         self._state, self._since, self._opened = BreakerState.CLOSED, now, 0
 
-    def _end(self, call: BreakerCall) -> bool:
+    def _end(self, call: BreakerCall, now: float) -> bool:
         if call.ended:
             return False
         call.ended = True
         self._in_flight -= 1
         if call.probe and call.started >= self._since:
             self._probing -= 1
+            self._probed_at = now
         return True
 
     def _speaks(self, call: BreakerCall) -> bool:

@@ -71,6 +71,18 @@ def is_suspect(progress: JobProgress) -> bool:
     return progress.doubt < _SUSPECT
 
 
+def patience(progress: JobProgress) -> float:
+    """How long a job leaves a broken lane's probes to others, from 0 to 1.
+
+    Nothing is learned of a job while its lane is down, and a retry goes before who was never
+    called: what has failed more often waits longer, else two that always fail would be the probes
+    each time, and the lane would stay broken for ever.
+    """
+    if is_suspect(progress):
+        return 1.0
+    return min(1.0, max(0, progress.lane_failures - 1) / _MOST_FAILURES)
+
+
 def is_poison(doubt: float, failures: int) -> bool:
     """Whether a job with no attempts left ends: chance does not explain what it met."""
     return doubt < _BEYOND_CHANCE or (doubt < _SUSPECT and failures >= _MOST_FAILURES)

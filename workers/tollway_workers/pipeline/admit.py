@@ -23,7 +23,7 @@ from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.address import wrong_address
 from tollway_workers.lanes.breaker import Breaker, BreakerCall, BreakerState
-from tollway_workers.lanes.evidence import LaneEvidence, accuse, is_suspect
+from tollway_workers.lanes.evidence import LaneEvidence, accuse, is_suspect, patience
 from tollway_workers.lanes.gate import LONGEST_PROBE, LaneGate
 from tollway_workers.lanes.lane_wait import Hold
 from tollway_workers.lanes.pace import Pace
@@ -174,7 +174,8 @@ class Admission:
         self.quota.group_binds = False
         if (wait := self._lane_wait(now)) != 0.0:
             return Wait(wait)
-        if is_suspect(progress) and (others := self.breaker.others_first(now)) > 0.0:
+        left_to = patience(progress)
+        if left_to and (others := self.breaker.others_first(now, left_to)) > 0.0:
             return Wait(others, passed_over=True)
         if self._slowed:
             self._recover(now)
@@ -201,7 +202,7 @@ class Admission:
         """A call has ended, however it did."""
         self.in_flight -= 1
         self.quota.free()
-        self.breaker.ignored(call)
+        self.breaker.ignored(call, self._clock.monotonic())
 
     def answered(self, call: BreakerCall, started: float) -> None:
         """A call that was sent at `started` (monotonic seconds) is answered now."""
