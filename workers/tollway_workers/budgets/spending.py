@@ -391,7 +391,7 @@ class Spending:
         purse, needed, budget = draw
         short = self._short(purse, needed)
         if short is Short.PENDING:
-            return PENDING
+            return PENDING._replace(pot=purse.pot)
         turns_at = inf if purse.ends_at is None else purse.ends_at.timestamp()
         limit = amount(purse.limit, tokens=purse.tokens)
         if budget is None:
