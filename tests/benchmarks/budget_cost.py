@@ -16,9 +16,6 @@ from tollway_workers.config.shape.fleet import FleetSettings
 #: Microseconds of a job, at most.
 BOUND = 30.0
 BUDGETED = "budgeted"
-#: Segments are so many times as long: each begins with money that has to be fetched, as nothing was
-#: drawn for longer than spare money is kept, and jobs that come meanwhile are tried more than once.
-_LONGER = 3
 
 
 def _settings(plain: FleetSettings) -> FleetSettings:
@@ -36,5 +33,5 @@ def _settings(plain: FleetSettings) -> FleetSettings:
 
 async def measure(servers: str, console: Console, *, rounds: int, jobs: int) -> dict[str, float]:
     """Its figures."""
-    sides = await compare(servers, Pair(route=BUDGETED, settings=_settings), rounds, _LONGER * jobs)
+    sides = await compare(servers, Pair(route=BUDGETED, settings=_settings), rounds, jobs)
     return report(console, sides, what="that one budget covers", bound=BOUND)
