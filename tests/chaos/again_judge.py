@@ -93,7 +93,8 @@ class _Seen:
     def __init__(self, told: Told) -> None:
         self._told = told
         self._stored = {id(call) for call, _ in stored_calls(told)}
-        written = [(each.job_id, each) for each in told.endings if not each.given]
+        called = (each for each in told.endings if each.status == "completed" and not each.given)
+        written = [(each.job_id, each) for each in called]
         self._replies = {
             id(call): reply for call, reply in _matched(told, written, lambda each: each.at)
         }

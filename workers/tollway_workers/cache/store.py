@@ -73,7 +73,8 @@ class _Row(NamedTuple):
 
 
 _DELETE = "DELETE FROM answers WHERE key IN"
-_INSERT = f"INSERT INTO answers ({', '.join(_Row._fields)}) VALUES"
+#: Where a statement of many rows could fail alone, SQLite keeps each page as it was before it.
+_INSERT = f"INSERT OR ROLLBACK INTO answers ({', '.join(_Row._fields)}) VALUES"
 
 
 class CacheStore:
