@@ -76,10 +76,10 @@ async def figures(records: AsyncIterator[LoggedRecord], now: float) -> TopicFigu
             facts.pop(said.key, None)
         elif said is None:
             unreadable += 1
-        elif forgotten.hides(said, place.partition, place.offset):
+        elif isinstance(said, CacheEntry):
             facts.pop(bytes.fromhex(said.key), None)
-        else:
-            facts[bytes.fromhex(said.key)] = _fact(said, place)
+            if not forgotten.hides(said, place.partition, place.offset):
+                facts[bytes.fromhex(said.key)] = _fact(said, place)
     routes: dict[str, RouteFigures] = defaultdict(RouteFigures)
     for fact in facts.values():
         if fact.stale_until > now:
