@@ -1,4 +1,4 @@
-"""The prompts of stored answers in a worker's file, and what was observed of them: they go when
+"""The prompts of stored answers in a worker's file, and what was observed of them: both go where
 their answers go.
 """
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from tollway_schemas.cache import CacheEntry
-from tollway_schemas.codec import decode
+from tollway_schemas.codec import decode, encode
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.semantic import Observations
 from tollway_workers.cache.kept import Kept
@@ -27,7 +27,6 @@ PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE gone (key BLOB);
 CREATE TEMP TRIGGER prompt_gone AFTER DELETE ON main.answers WHEN OLD.scope IS NOT NULL BEGIN
     DELETE FROM prompts WHERE key = OLD.key;
-    DELETE FROM observed WHERE key = OLD.key;
     INSERT INTO gone VALUES (OLD.key);
 END;
 """
@@ -83,8 +82,8 @@ class PromptTable:
     def observe(self, observed: Iterable[Observations]) -> None:
         """Keep what was observed of answers that are here; of others it says nothing any more."""
         for each in observed:
-            key = bytes.fromhex(each.entry)
-            row = (key, each.worker, each.model_dump_json().encode(), key)
+            key = bytes.fromhex(each.key)
+            row = (key, each.worker, encode(each), key)
             kept = self._writer.execute(
                 "INSERT OR REPLACE INTO observed SELECT ?, ?, ?"
                 " WHERE EXISTS (SELECT 1 FROM prompts WHERE key = ?)",
@@ -95,10 +94,15 @@ class PromptTable:
 
     def take(self) -> Changes:
         """What has changed in this transaction, which is to end."""
-        gone = [key for (key,) in self._writer.execute("SELECT key FROM gone")]
+        gone = [key for (key,) in self._writer.execute("SELECT DISTINCT key FROM gone")]
         if gone:
             self._writer.execute("DELETE FROM gone")
+            # What was written anew under its key is not gone, and what was observed of it stays.
+            gone = [key for key in gone if not self._has(key)]
             self._prompts = [each for each in self._prompts if self._has(each.key)]
+            self._observed = [each for each in self._observed if self._has(bytes.fromhex(each.key))]
+            rows = [(key,) for key in gone]
+            self._writer.executemany("DELETE FROM observed WHERE key = ?", rows)
         changes = Changes(gone, tuple(self._prompts), tuple(self._observed))
         self.undo()
         return changes
