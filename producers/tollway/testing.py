@@ -85,8 +85,8 @@ class FakeFleet:
         """Make the route exist and answer each of its jobs at once.
 
         `provenance`: what the replies say of the answers, such as `"rule"`; with `"cached"`,
-        `"semantic"` or `"stale"` they say their age and a job named `earlier`, too. An error that a function raises
-        comes out of `enqueue`.
+        `"semantic"` or `"stale"` they say their age and a job named `earlier`, too. An error that a
+        function raises comes out of `enqueue`.
         """
         self._scripts[route] = script, Provenance(provenance)
 

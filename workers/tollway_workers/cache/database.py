@@ -106,7 +106,9 @@ class Connections:
         writer.execute("PRAGMA secure_delete = ON")
         layout = writer.execute("PRAGMA user_version").fetchone()[0]
         if layout == 0:
-            writer.executescript(f"BEGIN; {_TABLES}{PROMPT_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;")
+            writer.executescript(
+                f"BEGIN; {_TABLES}{PROMPT_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;"
+            )
         elif layout != LAYOUT:
             raise sqlite3.DatabaseError(f"its tables are of layout {layout}, not {LAYOUT}")
 

@@ -16,7 +16,7 @@ from tollway_workers.cache.forgotten import Forgotten, Spoken
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord, TakenBack, read
-from tollway_workers.cache.semantic.table import Changes, PromptTable, StoredPrompt
+from tollway_workers.cache.semantic.table import Changes, PromptTable, StoredPrompt, observed_of
 
 #: Answers that are deleted at once where there is no room.
 _EVICTED = 256
@@ -126,6 +126,17 @@ class CacheStore:
             self.damage = "an answer stands under the key of another"
             return None
         return Found(entry, stale=entry.expires_at.timestamp() <= now)
+
+    def observed(self, key: bytes) -> list[Observations]:
+        """What workers observed of the answer of a key; raises nothing."""
+        if self.damage is not None:
+            return []
+        try:
+            return list(observed_of(self._db.reader, key))
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                self.damage = reason(error)
+            return []
 
     def hides(self, entry: Spoken, partition: int, offset: int) -> bool:
         """Whether a mark that was taken in speaks of an answer that would stand there."""
@@ -311,9 +322,7 @@ def reason(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", None) or type(error).__name__
 
 
-def _row(
-    key: bytes, entry: CacheEntry | Kept, record: CacheRecord, scope: bytes | None
-) -> _Row:
+def _row(key: bytes, entry: CacheEntry | Kept, record: CacheRecord, scope: bytes | None) -> _Row:
     value = record.value or b""
     return _Row(
         key,

@@ -103,7 +103,7 @@ class PromptTable:
             self._observed = [each for each in self._observed if self._has(bytes.fromhex(each.key))]
             rows = [(key,) for key in gone]
             self._writer.executemany("DELETE FROM observed WHERE key = ?", rows)
-        changes = Changes(gone, tuple(self._prompts), tuple(self._observed))
+        changes = Changes(tuple(gone), tuple(self._prompts), tuple(self._observed))
         self.undo()
         return changes
 
@@ -119,14 +119,15 @@ class PromptTable:
         )
         return (StoredPrompt(*row) for row in rows)
 
-    def observed(self) -> Iterator[Observations]:
-        """All that this release can read."""
-        for (value,) in self._writer.execute("SELECT value FROM observed"):
-            try:
-                yield decode(Observations, value)
-            except SchemaError:
-                continue
-
     def _has(self, key: bytes) -> bool:
         row = self._writer.execute("SELECT 1 FROM prompts WHERE key = ?", (key,)).fetchone()
         return row is not None
+
+
+def observed_of(reader: sqlite3.Connection, key: bytes) -> Iterator[Observations]:
+    """What workers observed of the answer of a key, as far as this release can read it."""
+    for (value,) in reader.execute("SELECT value FROM observed WHERE key = ?", (key,)):
+        try:
+            yield decode(Observations, value)
+        except SchemaError:
+            continue
