@@ -127,7 +127,7 @@ async def test_a_prompt_is_answered_by_a_similar_ones_answer_once_that_has_prove
     assert last.cached_from is not None
     assert last.cached_from.job_id == first.job_id
     assert last.answer == first.answer
-    assert (last.attempts, last.cost) == ((), None)
+    assert (last.attempts, last.cost) == ((), 0)
     assert desk.seen.looks == ["none", *["explored"] * explored, "served"]
     (line,) = (each for each in desk.fleet.journal if each.attempt is None)
     assert (line.provenance, line.similarity) == (Provenance.SEMANTIC, last.similarity)
