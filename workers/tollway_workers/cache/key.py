@@ -12,6 +12,7 @@ import orjson
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, ContentPart, ImagePart, Message, TextPart
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.shape.protocols import EMBEDDINGS
 from tollway_workers.config.shape.route import RouteSettings
 
 #: What stands in a key, and how. Another number leaves all answers so far behind.
@@ -89,6 +90,9 @@ def digest(said: object, size: int) -> bytes | None:
 
 def _is_too_random(request: ChatRequest, most: float | None) -> bool:
     # The provider's own default is not known, and rarely low.
+    if EMBEDDINGS in request.extras:
+        # A text has one vector.
+        return False
     return most is not None and (request.temperature is None or request.temperature > most)
 
 
