@@ -236,8 +236,8 @@ class SemanticCache:
         """What the rule says of an answer."""
         cache, prompt = job.route.cache, entry.prompt
         assert prompt is not None  # noqa: S101 only such are candidates
-        fit = self._parts.prompts.fits.fit(entry, prompt, self._clock.monotonic())
-        chance = 1.0 if fit is None else fit.chance_to_explore(similarity, cache.error_bound)
+        learned = self._parts.prompts.experience.learned(entry, prompt)
+        chance = learned.chance_to_explore(similarity, cache.error_bound)
         gives = similar.draw >= chance
         return Candidate(entry, similarity, gives, gives and similar.recheck_draw < cache.recheck)
 
@@ -280,7 +280,7 @@ class SemanticCache:
         entry, mode = candidate.entry, job.route.cache.semantic
         if entry.prompt is None or mode == "off":
             return
-        record = self._parts.prompts.fits.note(
+        record = self._parts.prompts.experience.note(
             entry, entry.prompt, self._asked(mode, candidate, agreed)
         )
         self._parts.observations.observe(record)

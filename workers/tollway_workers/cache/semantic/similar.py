@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from tollway_workers.cache.semantic.fits import Fits
+from tollway_workers.cache.semantic.experience import Experience
 from tollway_workers.cache.semantic.table import Changes, StoredPrompt
 
 
@@ -48,9 +48,9 @@ class Places(Protocol):
 class SimilarPrompts:
     """Follows this worker's copy of stored answers."""
 
-    def __init__(self, places: Places, fits: Fits) -> None:
+    def __init__(self, places: Places, experience: Experience) -> None:
         self.places = places
-        self.fits = fits
+        self.experience = experience
 
     def load(self, prompts: Iterable[StoredPrompt]) -> None:
         """Begin anew with these, the oldest first; in a thread, while nobody asks."""
@@ -59,12 +59,12 @@ class SimilarPrompts:
     def clear(self) -> None:
         """Nothing is known."""
         self.places.clear()
-        self.fits.clear()
+        self.experience.clear()
 
     def apply(self, changes: Changes) -> None:
         """Follow what became of stored answers."""
         for key in changes.gone:
-            self.fits.gone(key)
+            self.experience.gone(key)
         for each in changes.observed:
-            self.fits.changed(each)
+            self.experience.changed(each)
         self.places.apply(changes)
