@@ -10,6 +10,7 @@ from memory_fleet import MemoryFleet
 from samples import job, lane
 from scripted_provider import ScriptedProvider, Turn, completion
 
+from tollway_schemas.codec import encode
 from tollway_schemas.job import Job
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.reply import Reply
@@ -35,16 +36,12 @@ class Seen:
     def __init__(self) -> None:
         self.looks: list[str] = []
         self.compared: list[bool | None] = []
-        self.calls: list[bool] = []
 
     def similar_looked(self, route: str, found: str) -> None:
         self.looks.append(found)
 
     def similar_compared(self, route: str, *, agreed: bool | None) -> None:
         self.compared.append(agreed)
-
-    def embedded(self, embedder: str, texts: int, seconds: float, *, well: bool) -> None:
-        self.calls.append(well)
 
 
 class Desk:
@@ -303,7 +300,6 @@ async def test_without_the_embedder_every_job_is_called_and_none_fails() -> None
 
     assert {each.provenance for each in replies} == {Provenance.LIVE}
     assert desk.seen.looks == ["no_vector"] * 4
-    assert desk.seen.calls == [False] * 4
     assert len(desk.prompts.places) == 0
 
 
@@ -361,15 +357,26 @@ async def test_a_copy_that_does_not_serve_gives_nothing_and_asks_for_no_vector()
     assert len(desk.embedder.calls) == calls
 
 
-async def test_jobs_that_come_together_are_embedded_together_and_called_in_their_order() -> None:
+async def test_jobs_that_come_together_are_called_in_their_order() -> None:
     desk = Desk()
-    texts = [f"question {n} of many" for n in range(20)]
-    await desk.fleet.publish(*(asking(f"j{n:02}", text) for n, text in enumerate(texts)))
+    ids = [f"job-{n:02}" for n in range(40)]
+    for each in ids:
+        await desk.fleet.publish_raw(encode(asking(each, f"question of {each}")), "extract")
     async with desk.fleet:
-        await desk.fleet.until(lambda: len(desk.fleet.replies) == 20)
+        await desk.fleet.until(lambda: len(desk.fleet.replies) == len(ids))
 
-    assert len(desk.embedder.calls) <= 3
-    assert sorted(desk.embedder.calls[0])[0] in texts
+    asked = [each.request.messages[-1].content for each in desk.provider.calls]
+    assert asked == [f"question of {each}" for each in ids]
+
+
+async def test_one_text_is_asked_for_once() -> None:
+    desk = Desk()
+    twice = asking("a", CAPITAL, tenant="acme"), asking("b", CAPITAL, tenant="bolt")
+    await desk.fleet.publish(*twice)
+    async with desk.fleet:
+        await desk.fleet.until(lambda: len(desk.fleet.replies) == 2)
+
+    assert desk.embedder.calls == [(CAPITAL,)]
 
 
 async def test_what_is_served_is_counted_for_the_report() -> None:

@@ -29,12 +29,7 @@ from tollway_workers.pipeline.agreements import Agreements
 from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.lookup import FOLLOWS, Following, FollowingJobs
 from tollway_workers.pipeline.publish import Written
-from tollway_workers.pipeline.text_vectors import (
-    EmbeddingEvents,
-    NamedEmbedder,
-    Pack,
-    TextVectors,
-)
+from tollway_workers.pipeline.text_vectors import NamedEmbedder, Pack, TextVectors
 from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
@@ -47,7 +42,7 @@ _MOST_COMPARED = 1_000
 _JUST_READ = 1.0
 
 
-class SemanticEvents(EmbeddingEvents, Protocol):
+class SemanticEvents(Protocol):
     """Called synchronously; must be quick and must not raise."""
 
     def similar_looked(self, route: str, found: str) -> None:
@@ -73,7 +68,7 @@ class SemanticParts:
 
     prompts: SimilarPrompts
     observations: AllObservations
-    #: By the names of the configuration.
+    #: By the names of the configuration; what cannot be used is not among them.
     embedders: Mapping[str, NamedEmbedder]
     pack: Pack
     #: The `lane_identity` of each lane.
@@ -107,7 +102,7 @@ class SemanticCache:
         self._clock = clock
         self._go = go
         self._vectors = {
-            name: TextVectors(named, parts.pack, parts.events, clock, go=go)
+            name: TextVectors(named, parts.pack, clock, go=go)
             for name, named in parts.embedders.items()
         }
         self._waiting: dict[JobProgress, Similar] = {}
@@ -162,7 +157,9 @@ class SemanticCache:
             return None
         if not self._cache.serves or job.not_before > self._clock.now():
             return None
-        vectors, lane = self._vectors[job.route.cache.embedder or ""], job.route.lanes[0]
+        vectors, lane = self._vectors.get(job.route.cache.embedder or ""), job.route.lanes[0]
+        if vectors is None:
+            return None
         scoped = scope_of(job.job, self._parts.lanes[lane], job.route, vectors.id)
         dice = self._parts.dice
         job.similar = similar = Similar(

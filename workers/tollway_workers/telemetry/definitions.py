@@ -125,8 +125,8 @@ SIMILAR_LOOKS = Metric(
     "answer was given), `rechecked` (it was not, to compare), `explored` (called, as too little is "
     "known of it), `none`, `guard_...` (a guard refused the nearest), `unfit` (no user text, or "
     "longer than the embedder's window), `no_vector` (the embedder is away or too slow).",
-    "no_vector rises: see tollway_embedder_calls_total. Mostly unfit: the route's prompts are no "
-    "case for it, turn `semantic` off.",
+    "no_vector rises: the embedder's own metrics and the log say why. Mostly unfit: the route's "
+    "prompts are no case for it, turn `semantic` off.",
     ("route", "found"),
 )
 SIMILAR_COMPARED = Metric(
@@ -148,21 +148,6 @@ SIMILAR_VECTOR_BYTES = Metric(
     "gauge",
     "Bytes of these vectors in memory.",
     "At 134,217,728 the oldest go, and are found by who asks exactly the same alone.",
-)
-EMBEDDER_CALLS = Metric(
-    "tollway_embedder_calls_total",
-    "counter",
-    "How often an embedder was asked for vectors of some texts.",
-    "Where failed rises, jobs are called that similar answers would do for: the log says why.",
-    ("embedder", "ending"),
-)
-EMBEDDER_SECONDS = Metric(
-    "tollway_embedder_seconds",
-    "histogram",
-    "How long an embedder took for the vectors of some texts.",
-    "Near its `timeout`: jobs are called without looking for similar ones.",
-    ("embedder",),
-    _SECONDS,
 )
 REPAIRS = Metric(
     "tollway_answer_repairs_total",
