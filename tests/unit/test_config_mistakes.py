@@ -78,7 +78,12 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("providers.p", "https://api.example/v1", "providers.p", "write [providers.p]"),
     ("providers.Bad Name.base_url", "https://x", 'providers."Bad Name"', "lower-case letters"),
     ("providers.q.protocol", "openai", "providers.q.base_url", "is missing"),
-    ("providers.p.protocol", "grpc", "providers.p.protocol", "anthropic, gemini, openai"),
+    (
+        "providers.p.protocol",
+        "grpc",
+        "providers.p.protocol",
+        "anthropic, embeddings, gemini, openai",
+    ),
     ("providers.p.protocol", "antropic", "providers.p.protocol", "did you mean anthropic?"),
     ("providers.p.profile", "gemini", "providers.p.profile", 'set protocol = "gemini"'),
     ("lanes.l.structured_output", "tool", "lanes.l.structured_output", '"json_object"'),

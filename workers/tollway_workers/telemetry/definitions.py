@@ -412,6 +412,50 @@ CACHE_DROPPED = Metric(
     "Answers that were not published for the cache: too large, or Kafka too slow.",
     "The same is called for again: see whether Kafka takes records of the cache's topic.",
 )
+EMBEDDER_CALLS = Metric(
+    "tollway_embedder_calls_total",
+    "counter",
+    "Calls for vectors of prompts, by how they ended: `ok`, `timeout`, `failed`, or the class of a "
+    "provider's failure.",
+    "No job fails by it: similar prompts are called as if none were there. The log says why.",
+    ("embedder", "ending"),
+)
+EMBEDDER_TEXTS = Metric(
+    "tollway_embedder_texts_total",
+    "counter",
+    "Texts that these calls were for; several go in one call to a provider.",
+    "See tollway_embedder_calls_total.",
+    ("embedder",),
+)
+EMBEDDER_SECONDS = Metric(
+    "tollway_embedder_duration_seconds",
+    "histogram",
+    "How long a call for vectors took.",
+    "Near the embedder's `timeout`: take a smaller model, or look for similar prompts less often.",
+    ("embedder",),
+    _SECONDS,
+)
+EMBEDDER_TOKENS = Metric(
+    "tollway_embedder_tokens_total",
+    "counter",
+    "Tokens that a provider has counted for vectors.",
+    "Compare tollway_cache_saved_tokens_total: what is saved should be more.",
+    ("embedder",),
+)
+EMBEDDER_COST = Metric(
+    "tollway_embedder_cost_usd_total",
+    "counter",
+    "US dollars of calls for vectors, as far as known. No budget holds them.",
+    "Compare tollway_cache_saved_usd_total: what is saved should be more.",
+    ("embedder",),
+)
+EMBEDDER_UNPRICED = Metric(
+    "tollway_embedder_unpriced_calls_total",
+    "counter",
+    "Calls for vectors whose cost is unknown.",
+    "Give the embedder a `price`.",
+    ("embedder",),
+)
 LOOP_LAG = Metric(
     "tollway_event_loop_lag_seconds",
     "gauge",

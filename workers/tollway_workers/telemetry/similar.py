@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry import definitions as d
-from tollway_workers.telemetry.instruments import counter
+from tollway_workers.telemetry.instruments import counter, gauge
 
 log = structlog.get_logger(__name__)
 
@@ -16,6 +16,8 @@ class SimilarMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.looks = counter(d.SIMILAR_LOOKS, registry)
         self.compared = counter(d.SIMILAR_COMPARED, registry)
+        self.vectors = gauge(d.SIMILAR_VECTORS, registry)
+        self.vector_bytes = gauge(d.SIMILAR_VECTOR_BYTES, registry)
 
     def similar_looked(self, route: str, found: str) -> None:
         """What was found of a job, or why nothing was looked for."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tollway_workers.config.check.budgets_fit import budget_errors, budget_warnings
+from tollway_workers.config.check.embedders_fit import embedder_errors, endpoint_errors
 from tollway_workers.config.check.groups_fit import group_errors, group_warnings
 from tollway_workers.config.check.kafka_fits import kafka_errors, kafka_warnings
 from tollway_workers.config.check.lanes_fit import lane_errors, lane_warnings
@@ -26,6 +27,7 @@ def errors_in(
         *kafka_errors(settings.kafka),
         *_telemetry_errors(settings.telemetry),
         *_references(settings, broken),
+        *_providers_of_embedders(settings, broken),
     ]
     for name, provider in settings.providers.items():
         mistakes += provider_errors(name, provider)
@@ -33,6 +35,10 @@ def errors_in(
         mistakes += lane_errors(name, settings)
     for name, route in settings.routes.items():
         mistakes += route_errors(name, route)
+    for name, embedder in settings.embedders.items():
+        mistakes += embedder_errors(name, embedder)
+        if (account := settings.providers.get(embedder.provider or "")) is not None:
+            mistakes += endpoint_errors(name, embedder, account)
     mistakes += group_errors(settings)
     if not broken:
         for name in settings.budgets:
@@ -79,6 +85,16 @@ def _references(settings: FleetSettings, broken: frozenset[str]) -> Iterator[Con
                 yield _no_such("lane", ("routes", name, "lanes", index), lane_name, known)
 
 
+def _providers_of_embedders(
+    settings: FleetSettings, broken: frozenset[str]
+) -> Iterator[ConfigMistake]:
+    known = _known("providers", settings.providers, broken)
+    for name, embedder in settings.embedders.items():
+        wanted = embedder.provider
+        if wanted is not None and wanted not in known and "providers" not in broken:
+            yield _no_such("provider", ("embedders", name, "provider"), wanted, known)
+
+
 def _known(table: str, entries: object, broken: frozenset[str]) -> frozenset[str]:
     sound = frozenset(entries) if isinstance(entries, dict) else frozenset()
     return sound | {n.removeprefix(f"{table}.") for n in broken if n.startswith(f"{table}.")}
@@ -104,10 +120,11 @@ def _unused(settings: FleetSettings) -> Iterator[ConfigMistake]:
                 key=f"lanes.{name}", problem="is in no route", remedy="name it in one or remove it"
             )
     paid = {lane.provider for lane in settings.lanes.values()}
+    paid |= {each.provider for each in settings.embedders.values() if each.provider is not None}
     for name in settings.providers:
         if name not in paid:
             yield ConfigMistake(
                 key=f"providers.{name}",
-                problem="is in no lane",
+                problem="is in no lane and no embedder",
                 remedy="name it in one or remove it",
             )
