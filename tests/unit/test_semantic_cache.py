@@ -11,6 +11,7 @@ from samples import job, lane
 from scripted_provider import ScriptedProvider, Turn, completion
 
 from tollway_schemas.codec import encode
+from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Job
 from tollway_schemas.provenance import Provenance
 from tollway_schemas.reply import Reply
@@ -21,10 +22,12 @@ from tollway_workers.cache.semantic.index import PromptIndex, packed
 from tollway_workers.cache.semantic.similar import SimilarPrompts
 from tollway_workers.config.shape.cache import CacheSettings
 from tollway_workers.config.shape.route import RouteSettings
+from tollway_workers.errors import ProviderFailure
 from tollway_workers.pipeline.agreements import Agreements, RouteAgreement
 from tollway_workers.pipeline.semantic_cache import SemanticParts
 from tollway_workers.pipeline.text_vectors import NamedEmbedder
 
+REFUSED = ProviderFailure(failure_class=FailureClass.CONTEXT_LENGTH, message="no", status=400)
 CAPITAL = "What is the capital of France?"
 #: Prompts that ask the same, whatever a guard reads in them.
 ALIKE = [CAPITAL + "".join(" \t"[int(bit)] for bit in f"{n:06b}") for n in range(60)]
@@ -388,6 +391,50 @@ async def test_what_is_served_is_counted_for_the_report() -> None:
     assert serve is not None
     assert (serve.asked, serve.served, serve.checked) == (explored + 1, 1, 0)
     assert found_out(record) == explored
+
+
+async def test_a_job_that_takes_a_similar_answer_alone_has_one_or_ends_without_a_call() -> None:
+    desk = Desk(error_bound=0.5)
+    only = {"accept": (Provenance.SEMANTIC,)}
+    async with desk.fleet:
+        before = await desk.ask(CAPITAL, **only)
+        await desk.teach()
+        calls = desk.calls
+        desk.embedder.alike(CAPITAL, ALIKE[-1], 0.99)
+        after = [await desk.ask(ALIKE[-1], **only) for _ in range(4)]
+
+    assert before.failure is not None
+    assert before.failure.failure_class is FailureClass.INVALID_JOB
+    assert {each.provenance for each in after} >= {Provenance.SEMANTIC}
+    assert desk.calls == calls
+
+
+async def test_a_job_that_is_called_to_compare_has_the_answer_where_its_call_fails() -> None:
+    up = [True]
+    desk = Desk(lambda _: completion("Paris") if up[0] else REFUSED, error_bound=0.5, recheck=1.0)
+    async with desk.fleet:
+        await desk.ask(CAPITAL)
+        for text in ALIKE:
+            desk.embedder.alike(CAPITAL, text, 0.99)
+            up[0] = "rechecked" not in desk.seen.looks
+            reply = await desk.ask(text)
+            if not up[0] and desk.seen.looks[-1] == "rechecked":
+                break
+            up[0] = True
+
+    assert reply.provenance is Provenance.SEMANTIC
+    assert len(reply.attempts) == 1
+
+
+async def test_a_job_that_is_explored_and_whose_call_fails_has_no_answer() -> None:
+    desk = Desk(completion("Paris"), REFUSED)
+    async with desk.fleet:
+        await desk.ask(CAPITAL)
+        desk.embedder.alike(CAPITAL, ALIKE[0], 0.99)
+        reply = await desk.ask(ALIKE[0])
+
+    assert desk.seen.looks == ["none", "explored"]
+    assert reply.status == "failed"
 
 
 async def test_a_worker_without_a_semantic_route_has_no_part_in_it() -> None:

@@ -58,10 +58,11 @@ from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
-from tollway_workers.pipeline.semantic_cache import SemanticParts
+from tollway_workers.pipeline.semantic_cache import SemanticCache
 from tollway_workers.pipeline.stand_in import StandIns
 from tollway_workers.pipeline.stand_ins.known import KnownAnswers
 from tollway_workers.pipeline.stand_ins.rule import RuleAnswers, load_rules
+from tollway_workers.pipeline.stand_ins.similar import SimilarAnswers
 from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.registry import ProviderRegistry
@@ -287,6 +288,7 @@ class WorkerApp:
         self._lanes = self._new_lanes(configs)
         self._introduce_siblings()
         self._exact = self._new_exact_cache()
+        self._semantic = self._new_semantic_cache()
         validator = ResultValidator()
         publisher = OutcomePublisher(
             self._sink,
@@ -319,7 +321,7 @@ class WorkerApp:
             publisher=publisher,
             stored=StoredAnswers(validator, self._answer_checks),
             cache=self._exact,
-            semantic=self._semantic(),
+            semantic=self._semantic,
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
@@ -361,12 +363,13 @@ class WorkerApp:
         """How many share the limits of an embedder; 0: not known yet."""
         return 0 if self._others is None else len(self._others.live() or ())
 
-    def _semantic(self) -> SemanticParts | None:
+    def _new_semantic_cache(self) -> SemanticCache | None:
         events = self.metrics.state.similar
         agreements = Agreements(load_agreements(self._settings.routes), events.agree_failed)
         if self._similar is None or self._cache is None:
             return None
-        return self._similar.parts(self._settings, self._cache, events, agreements)
+        parts = self._similar.parts(self._settings, self._cache, events, agreements)
+        return SemanticCache(self._exact, parts, self._clock)
 
     def _new_follower(self) -> HeartbeatFollower | None:
         """Follows the other workers' heartbeats, where jobs may leave for another lane, or limits
@@ -404,7 +407,8 @@ class WorkerApp:
         """The rungs below the lanes, the strongest first."""
         checks, unanswered = self._answer_checks, self.metrics.rule_had_none
         rule = RuleAnswers(self._rules, validator, checks, self._clock, unanswered)
-        return StandIns((KnownAnswers(self._exact), rule))
+        similar = [] if self._semantic is None else [SimilarAnswers(self._semantic)]
+        return StandIns((KnownAnswers(self._exact), *similar, rule))
 
     def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> Checks:
         return checks_in_order(

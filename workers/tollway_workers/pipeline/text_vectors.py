@@ -1,5 +1,6 @@
 """Vectors of prompts: each asked for once, on time or not at all."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
@@ -93,6 +94,17 @@ class TextVectors:
             self._unsent[text] = None
         known.askings.append(asking)
         self._send()
+
+    async def of(self, text: str) -> bytes | None:
+        """The text's vector, or None, soon."""
+        placed: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def then(vector: bytes | None) -> None:
+            if not placed.done():
+                placed.set_result(vector)
+
+        self.ask(text, then)
+        return await placed
 
     def __repr__(self) -> str:
         return (
