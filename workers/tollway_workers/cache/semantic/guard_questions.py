@@ -30,23 +30,23 @@ _CAUSES = words("makes made causes caused cause explains")
 _MEASURES = words(
     "long tall high old big large far deep wide heavy fast often early late hot cold thick"
 )
-#: What may be said the one way or the other.
-_SAME: frozenset[frozenset[Asks]] = frozenset(
-    frozenset(each)
-    for each in (
-        *(("what", other) for other in ("person", "time", "place", "reason", "quantity", "manner")),
-        *(("what", other) for other in ("how far", "do")),
-        *(("quantity", "how far"), ("time", "how far")),
-        *(("do", other) for other in ("reason", "quantity", "person", "time", "place", "how far")),
-        ("manner", "place"),
-    )
-)
+#: What may be asked for in the words of another.
+_ALSO: dict[Asks, frozenset[Asks]] = {
+    "what": frozenset(("person", "time", "place", "reason", "quantity", "manner", "how far", "do")),
+    "do": frozenset(("reason", "quantity", "person", "time", "place", "how far")),
+    "how far": frozenset(("quantity", "time")),
+    "manner": frozenset(("place",)),
+}
 
 
 def same_question(one: Prompt, other: Prompt) -> bool:
     """Whether both may ask for the same kind of answer."""
     first, second = asks_for(one), asks_for(other)
-    return first == second or frozenset((first[0], second[0])) in _SAME
+    return (
+        first == second
+        or second[0] in _ALSO.get(first[0], ())
+        or first[0] in _ALSO.get(second[0], ())
+    )
 
 
 def asks_for(prompt: Prompt) -> tuple[Asks, str]:

@@ -101,8 +101,11 @@ _IRREGULAR = {
     **{"feet": "foot", "men": "man", "women": "woman", "children": "child", "teeth": "tooth"},
     **{"mice": "mouse", "geese": "goose", "wives": "wife", "lives": "life"},
 }
-_ENDINGS = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ied", "y"), ("ed", ""), ("es", ""))
-_ENDINGS = (*_ENDINGS, ("ss", "ss"), ("us", "us"), ("is", "is"), ("s", ""))
+#: What stands at the end of a form, and what its stem has instead; the first that fits.
+_ENDINGS = (
+    *(("ies", "y"), ("sses", "ss"), ("ing", ""), ("ied", "y"), ("ed", ""), ("es", "")),
+    *(("ss", "ss"), ("us", "us"), ("is", "is"), ("s", "")),
+)
 
 
 def _tokens_in(chunk: str, begins: bool, before: list[Token]) -> list[Token]:
