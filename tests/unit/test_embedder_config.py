@@ -1,5 +1,6 @@
 """`[embedders.*]`: what is wrong with them is said at once, and stops no worker."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -109,7 +110,7 @@ def test_a_folder_that_holds_a_model_is_good(tmp_path: Path) -> None:
 def test_an_extra_that_is_missing_is_said_with_how_to_install_it(
     given: dict[str, Any], missing: list[str], setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = opening.find_spec
+    found = find_spec
     monkeypatch.setattr(opening, "find_spec", lambda name: None if name in missing else found(name))
 
     (line,) = _checked(_settings(**given))
