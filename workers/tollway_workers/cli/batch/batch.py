@@ -11,9 +11,17 @@ from tollway.new_job import NewJob, ReadyJob, ready
 from tollway_schemas import FailureClass, OutputSchema, Priority, ReplyAddress, codec
 from tollway_workers.cli.batch.file import BatchFile
 from tollway_workers.cli.batch.job_ids import job_id
-from tollway_workers.cli.batch.labels import CUSTOM_ID_LABEL, FORM_LABEL, MODEL_LABEL, LineForm
+from tollway_workers.cli.batch.labels import (
+    CUSTOM_ID_LABEL,
+    ENCODING_LABEL,
+    FORM_LABEL,
+    MODEL_LABEL,
+    LineForm,
+)
 from tollway_workers.cli.batch.line import BadLine, BatchJob, read_line
+from tollway_workers.config.shape.protocols import EMBEDDINGS
 from tollway_workers.errors import InputError
+from tollway_workers.providers.embeddings.request import ENCODING
 
 #: JSON may write one byte as six (`\u0000`): a line this long cannot become a job small enough.
 LINE_BYTES_PER_JOB_BYTE = 6
@@ -100,6 +108,9 @@ class BatchReader:
             labels[MODEL_LABEL] = item.model
         if item.form is not LineForm.CHAT:
             labels[FORM_LABEL] = item.form.value
+        encoding = item.request.extras.get(EMBEDDINGS, {}).get(ENCODING)
+        if isinstance(encoding, str):
+            labels[ENCODING_LABEL] = encoding
         return NewJob(
             id=job_id(run_id, item.custom_id),
             route=self.topic_route(route),

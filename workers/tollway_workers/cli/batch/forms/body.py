@@ -11,6 +11,7 @@ from tollway_schemas.faults import Fault, sentence
 from tollway_schemas.model import Record
 
 R = TypeVar("R", bound=Record)
+JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
