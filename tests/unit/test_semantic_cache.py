@@ -191,7 +191,8 @@ async def test_a_guard_refuses_what_the_vectors_do_not_see() -> None:
         desk.embedder.alike("Is 10 mg of aspirin safe?", "Is 100 mg of aspirin safe?", 0.999)
         await desk.ask("Is 100 mg of aspirin safe?")
 
-    assert desk.seen.looks == ["none", "guard_numbers"]
+    assert desk.seen.looks[0] == "none"
+    assert desk.seen.looks[1].startswith("guard_")
     assert desk.answers.records == {}
     assert len(desk.prompts.places) == 2
 

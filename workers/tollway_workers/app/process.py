@@ -123,13 +123,7 @@ class WorkerApp:
         self._source = self._new_source()
         self._sink = self._new_sink()
         self._similar = self._new_similar()
-        self._cache = open_cache(
-            self._client,
-            settings,
-            options.instance_id,
-            self._clock,
-            None if self._similar is None else self._similar.prompts,
-        )
+        self._cache = self._new_cache()
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
         self._others = self._new_follower()
@@ -355,6 +349,11 @@ class WorkerApp:
         )
         worker = self._options.instance_id
         return open_similar(self._settings, worker, surroundings, self._observed)
+
+    def _new_cache(self) -> SharedCache | None:
+        settings, similar = self._settings, self._similar
+        prompts = None if similar is None else similar.prompts
+        return open_cache(self._client, settings, self._options.instance_id, self._clock, prompts)
 
     def _observed(self, key: bytes) -> list[Observations]:
         return [] if self._cache is None else self._cache.observed(key)

@@ -231,6 +231,7 @@ def _facts(found: TopicFigures) -> dict[str, Any]:
             name: {
                 "fresh": each.fresh,
                 "stale": each.stale,
+                "similar": each.similar,
                 "bytes": each.bytes,
                 "tenants": len(each.tenants),
                 "tokens": each.tokens,
@@ -247,7 +248,7 @@ def _show(found: TopicFigures) -> None:
     if not found.routes:
         say("no answer is stored that may be given")
     else:
-        titles = ("route", "fresh", "stale", "MiB", "tenants", "tokens", "cost")
+        titles = ("route", "fresh", "stale", "similar", "MiB", "tenants", "tokens", "cost")
         show_table(
             [Column(title) for title in titles],
             [
@@ -255,6 +256,7 @@ def _show(found: TopicFigures) -> None:
                     name,
                     str(each.fresh),
                     str(each.stale),
+                    str(each.similar),
                     f"{each.bytes / 2**20:.1f}",
                     str(len(each.tenants)),
                     str(each.tokens),
