@@ -284,6 +284,13 @@ async def test_vectors_of_another_length_than_before_are_none() -> None:
             await on.embed("a")
 
 
+async def test_large_answers_are_read_aside_and_mean_the_same() -> None:
+    async with stage(batch=2_048, timeout=10.0, window=2_048) as on:
+        vectors = await on.embed(*("a" * (1 + number % 7) for number in range(2_048)))
+
+    assert [round(float(v[0] / v[1])) for v in vectors[:8]] == [1, 2, 3, 4, 5, 6, 7, 1]
+
+
 async def test_a_fault_of_ours_holds_up_nobody_and_quotes_no_text() -> None:
     def broken(texts: Texts) -> list[float]:
         raise RuntimeError(f"secret {texts}")
