@@ -41,7 +41,7 @@ _MOST_WAITING = 1_024
 _MOST_CALLS = 8
 #: Seconds that a 429 without its own wait is taken to ask for.
 _USUAL_WAIT = 1.0
-#: How often a refused batch is halved: one bad text of 64 costs 7 calls, and 7 others their vectors.
+#: How often a refused batch is halved: one bad text of 64 costs 7 calls, and 7 others theirs.
 _MOST_HALVINGS = 3
 #: Characters of an answer that are read in the event loop.
 _LARGEST_INLINE = 64 * 1024
