@@ -25,6 +25,7 @@ from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.network import is_loopback, split_address
 from tollway_workers.embedding.opening import check_embedders
 from tollway_workers.errors import ConfigError, ConfigMistake
+from tollway_workers.pipeline.agreements import load_agreements
 from tollway_workers.pipeline.stand_ins.rule import load_rules
 from tollway_workers.providers.protocols import check_protocols
 from tollway_workers.providers.registry import ProviderRegistry
@@ -197,7 +198,7 @@ def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:
 
 
 def _open_what_is_named(settings: FleetSettings, file: Path, *, as_json: bool) -> None:
-    """Protocols and tokenizers, checks and rules of routes, as a worker would at its start."""
+    """What it names, as a worker would at its start: protocols, models, code of routes."""
     mistakes: list[ConfigMistake] = []
     for open_them in (
         lambda: check_protocols(settings.providers),
@@ -205,6 +206,7 @@ def _open_what_is_named(settings: FleetSettings, file: Path, *, as_json: bool) -
         lambda: check_embedders(settings),
         lambda: load_checks(settings.routes),
         lambda: load_rules(settings.routes),
+        lambda: load_agreements(settings.routes),
     ):
         try:
             open_them()

@@ -9,6 +9,7 @@ from tollway_workers.config.check.kafka_fits import kafka_errors, kafka_warnings
 from tollway_workers.config.check.lanes_fit import lane_errors, lane_warnings
 from tollway_workers.config.check.providers_fit import provider_errors, provider_warnings
 from tollway_workers.config.check.routes_fit import route_errors
+from tollway_workers.config.check.semantic_fits import semantic_errors
 from tollway_workers.config.say.explain import did_you_mean
 from tollway_workers.config.say.fields import dotted, shown
 from tollway_workers.config.shape.fleet import FleetSettings, TelemetrySettings
@@ -35,6 +36,7 @@ def errors_in(
         mistakes += lane_errors(name, settings)
     for name, route in settings.routes.items():
         mistakes += route_errors(name, route)
+        mistakes += semantic_errors(name, settings)
     for name, embedder in settings.embedders.items():
         mistakes += embedder_errors(name, embedder)
         if (account := settings.providers.get(embedder.provider or "")) is not None:
@@ -83,6 +85,10 @@ def _references(settings: FleetSettings, broken: frozenset[str]) -> Iterator[Con
         for index, lane_name in enumerate(route.lanes):
             if lane_name not in known and "lanes" not in broken:
                 yield _no_such("lane", ("routes", name, "lanes", index), lane_name, known)
+        known = _known("embedders", settings.embedders, broken)
+        embedder = route.cache.embedder
+        if embedder is not None and embedder not in known and "embedders" not in broken:
+            yield _no_such("embedder", ("routes", name, "cache", "embedder"), embedder, known)
 
 
 def _providers_of_embedders(
@@ -118,6 +124,14 @@ def _unused(settings: FleetSettings) -> Iterator[ConfigMistake]:
         if name not in called:
             yield ConfigMistake(
                 key=f"lanes.{name}", problem="is in no route", remedy="name it in one or remove it"
+            )
+    asked = {route.cache.embedder for route in settings.routes.values()}
+    for name in settings.embedders:
+        if name not in asked:
+            yield ConfigMistake(
+                key=f"embedders.{name}",
+                problem="is in no route's cache",
+                remedy="name it in one or remove it",
             )
     paid = {lane.provider for lane in settings.lanes.values()}
     paid |= {each.provider for each in settings.embedders.values() if each.provider is not None}
