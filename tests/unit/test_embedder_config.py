@@ -69,7 +69,8 @@ def test_a_provider_that_only_an_embedder_names_is_in_use() -> None:
     document = _document(provider="p", model="m") | {"providers": {"p": _PROVIDERS["p"]}}
     document["providers"]["own"] = {"base_url": "http://127.0.0.1/v1"}
     document["lanes"] = {"l": {"provider": "own", "model": "m", "concurrency": 1}}
-    document["routes"] = {"r": {"lanes": ["l"]}}
+    cache = {"exact": True, "semantic": "shadow", "embedder": "e"}
+    document["routes"] = {"r": {"lanes": ["l"], "cache": cache}}
 
     settings = build_fleet(document, source="f", environ={})
 
