@@ -3,7 +3,8 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tollway_workers.cache.semantic.agreement import answer_digest
 from tollway_workers.cache.semantic.experience import Experience
 from tollway_workers.cache.semantic.index import PromptIndex
 from tollway_workers.cache.semantic.similar import SimilarPrompts
+from tollway_workers.cache.semantic.table import StoredPrompt
 
 SCOPE = b"\x0a" * 16
 VECTOR = b"\x00\x3c\x00\x00"
@@ -68,7 +70,7 @@ class Bench:
         )
         task = asyncio.create_task(copies[0].run())
         try:
-            await eventually(lambda: copies[0].serves)
+            await eventually(lambda: copies[0].serves and similar.loaded)
             yield copies[0], similar
         finally:
             task.cancel()
@@ -105,6 +107,25 @@ async def test_prompts_are_found_as_they_come_and_after_a_restart(bench: Bench) 
         assert taught(similar, "a") == taught(similar, "b") == 3
     # It has read on, and not from the beginning.
     assert bench.topic.begun[-1] == {0: 4}
+
+
+async def test_what_changes_while_prompts_are_loaded_is_not_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, load = threading.Event(), PromptIndex.load
+
+    def slow(index: PromptIndex, prompts: Iterable[StoredPrompt]) -> None:
+        assert go_on.wait(10)
+        load(index, prompts)
+
+    bench.topic.write(*(entry_record(asked(name), 0) for name in ("a", "b")))
+    async with bench.copy():
+        pass
+    monkeypatch.setattr(PromptIndex, "load", slow)
+    bench.topic.write(entry_record(asked("c"), 0), CacheRecord(0, 0, asked("a").key.encode(), None))
+    threading.Timer(0.5, go_on.set).start()
+    async with bench.copy() as (_, similar):
+        await eventually(lambda: set(near(similar)) == {cache_key("b"), cache_key("c")})
 
 
 async def test_what_is_forgotten_is_gone_from_memory_and_from_the_file(bench: Bench) -> None:

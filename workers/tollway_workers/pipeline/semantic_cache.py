@@ -216,7 +216,7 @@ class SemanticCache:
 
     def _look(self, job: JobProgress, similar: Similar) -> Completed | None:
         """Look for the nearest prompt whose answer may be given, where more is known since."""
-        if not self._cache.serves:
+        if not self._cache.serves or not self._parts.prompts.loaded:
             return None
         changes = self._parts.prompts.places.changes(similar.scope)
         if changes == similar.looked_at:
