@@ -61,8 +61,7 @@ class PromptIndex:
         self.bytes = 0
 
     def load(self, prompts: Iterable[StoredPrompt]) -> None:
-        """Begin anew with these, the oldest first."""
-        self.clear()
+        """Add these, the oldest first."""
         for prompt in prompts:
             self._add(prompt)
 
@@ -212,7 +211,7 @@ class _Many:
 
     def put(self, key: bytes, vector: Vector) -> None:
         """Add a prompt that is not here."""
-        self._graph.add(self._next, vector)
+        self._graph.add(self._next, vector, threads=1)
         self._keys[self._next], self._numbers[key] = key, self._next
         self._next += 1
 
@@ -225,7 +224,7 @@ class _Many:
 
     def nearest(self, vector: Vector, most: int) -> list[Neighbour]:
         """The nearest first."""
-        found = self._graph.search(vector, most)
+        found = self._graph.search(vector, most, threads=1)
         return [
             Neighbour(self._keys[number], _cosine(1.0 - distance))
             for number, distance in zip(found.keys.tolist(), found.distances.tolist(), strict=True)
