@@ -26,6 +26,8 @@ OTHER_QUESTIONS = [
     ("code", "What is 5 - 3?", "What is 5 + 3?"),
     ("quoted", "How do you spell 'affect'?", "How do you spell 'effect'?"),
     ("quoted", "Translate \u201egood morning\u201c.", "Translate \u201egood evening\u201c."),
+    ("matter", "Is this correct: He go home.", "Is this correct: He goes home."),
+    ("matter", "Sentiment?\nI love it.", "Sentiment?\nI really love it."),
     ("negation", "Which countries are in the EU?", "Which countries are not in the EU?"),
     ("negation", "Can I travel with a visa?", "Can I travel without a visa?"),
     ("negation", "Ist das Haus teuer?", "Ist das Haus nicht teuer?"),
@@ -63,6 +65,12 @@ OTHER_QUESTIONS = [
     ("order", "Did Ajax beat Porto?", "Was Ajax beaten by Porto?"),
     ("word", "Can I fly if I am pregnant?", "Can I fly if I am sick?"),
     ("word", "Explain photosynthesis.", "Explain photosynthesis to beginners."),
+    ("word", "Pack apples, pears, plums and figs.", "Pack apples, limes, plums and dates."),
+    (
+        "word",
+        "Should I take the new drug of my doctor with food?",
+        "Should I take the new drug of my doctor on an empty stomach?",
+    ),
     ("word", "List the planets.", "List the planets as a table."),
     ("word", "How many calories has an apple?", "How many calories has an apple pie?"),
     ("word", "\u6cd5\u56fd\u7684\u9996\u90fd", "\u5fb7\u56fd\u7684\u9996\u90fd"),
@@ -86,6 +94,7 @@ SAME_QUESTIONS = [
     ("Is 1,000 enough?", "Is 1000 enough?"),
     ("Is 20% much?", "Is 20 percent much?"),
     ("Do you ship to Canada?", "Is shipping to Canada available?"),
+    ("Translate into French: I am tired", "Please translate to French: I am tired"),
     ("Can you explain photosynthesis?", "What is photosynthesis?"),
 ]
 

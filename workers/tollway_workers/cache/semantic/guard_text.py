@@ -23,6 +23,7 @@ _CODE = re.compile(r"[@\\/_#~^|]|::|->|=>|\w\.\w|\(\)|[a-z][A-Z]|[=<>*+]")
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 #: Scripts that put no space between words: each character counts.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3\u0e00-\u0eff]")
+_MATTER = re.compile(r":\s|\n")
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
 _DASHES = "-\u2014"
 
@@ -41,12 +42,10 @@ class Token(NamedTuple):
 class Prompt:
     """What was read."""
 
-    #: As long as it is, in characters.
-    length: int
     tokens: tuple[Token, ...]
     quoted: tuple[str, ...]
-    #: Whether it ends as a question does.
-    asks: bool
+    #: What follows the first colon or line: what something is to be done with, to the letter.
+    matter: tuple[str, ...]
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -80,7 +79,8 @@ def read(text: str) -> Prompt:
         begins = chunk.rstrip("\"')]").endswith((".", "!", "?", ":"))
     if _is_title(tokens):
         tokens = [each._replace(is_name=False) for each in tokens]
-    return Prompt(len(plain.strip()), tuple(tokens), quoted, plain.rstrip("\"') \n").endswith("?"))
+    matter = tuple(_MATTER.split(plain.strip(), maxsplit=1)[-1].split())
+    return Prompt(tuple(tokens), quoted, matter if len(matter) < len(plain.split()) else ())
 
 
 def stem(word: str) -> str:

@@ -64,6 +64,12 @@ def _quoted(both: Both) -> bool:
     return Counter(both.asked.quoted) != Counter(both.kept.quoted)
 
 
+def _matter(both: Both) -> bool:
+    """Where both say first what is to be done, and then with what: it must be the same text."""
+    asked, kept = both.asked.matter, both.kept.matter
+    return bool(asked and kept) and asked != kept
+
+
 def _names(both: Both) -> bool:
     """A name of one that the other does not have at all, written as a name or not."""
     return _has_names_beyond(both.asked, both.kept) or _has_names_beyond(both.kept, both.asked)
@@ -143,6 +149,7 @@ GUARDS: dict[str, Guard] = {
     "number": _numbers,
     "code": _code,
     "quoted": _quoted,
+    "matter": _matter,
     "negation": _negation,
     "opposite": are_opposite,
     "kind": _kinds,
