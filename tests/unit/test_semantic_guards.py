@@ -71,6 +71,9 @@ OTHER_QUESTIONS = [
         "Should I take the new drug of my doctor with food?",
         "Should I take the new drug of my doctor on an empty stomach?",
     ),
+    ("word", "How do I make batter?", "How do I make butter?"),
+    ("word", "What is nitrate used for?", "What is nitrite used for?"),
+    ("question", "Thanks, that was it.", "Thanks, was that it?"),
     ("word", "List the planets.", "List the planets as a table."),
     ("word", "How many calories has an apple?", "How many calories has an apple pie?"),
     ("word", "\u6cd5\u56fd\u7684\u9996\u90fd", "\u5fb7\u56fd\u7684\u9996\u90fd"),
@@ -95,6 +98,12 @@ SAME_QUESTIONS = [
     ("Is 20% much?", "Is 20 percent much?"),
     ("Do you ship to Canada?", "Is shipping to Canada available?"),
     ("Translate into French: I am tired", "Please translate to French: I am tired"),
+    ("How do I reset my password?", "Hi there, how do i reset my password thanks"),
+    ("How do I reset my password?", "Quick question: how do I reset my pasword?"),
+    ("Do you ship to Canada?", "Good morning! do u ship to canada. Thank you very much"),
+    ("How do I sort a list in Python?", "Hello, how do i sort a lsit in pyhton"),
+    ("My order hasn't arrived yet.", "my order hasnt arrived yet pls"),
+    ("Could you tell me if it is free?", "Is it free?"),
     ("Can you explain photosynthesis?", "What is photosynthesis?"),
 ]
 

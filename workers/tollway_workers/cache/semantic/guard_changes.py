@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise, permutations
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tollway_workers.cache.semantic.guard_text import Prompt, stem
+from tollway_workers.cache.semantic.guard_typing import mistyped
 from tollway_workers.cache.semantic.guard_words import (
     ASKED_FOR,
     FILLERS,
     FORM,
+    KNOWN,
     OPPOSITES,
     PREFIXES,
     ROLES,
@@ -31,6 +33,13 @@ class Both(NamedTuple):
 
     asked: Prompt
     kept: Prompt
+
+    @classmethod
+    def of(cls, asked: Prompt, kept: Prompt) -> Self:
+        """These, without what is mistyped in one of them."""
+        both = cls(asked, kept)
+        slips = mistyped(*both.only, known=KNOWN, fillers=FILLERS)
+        return cls(asked.mended(slips), kept.mended(slips)) if slips else both
 
     @property
     def only(self) -> tuple[list[str], list[str]]:

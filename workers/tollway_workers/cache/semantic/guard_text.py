@@ -2,10 +2,12 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from tollway_workers.cache.semantic.guard_numbers import number_in, number_of_word, roman
+from tollway_workers.cache.semantic.guard_typing import as_written, without_courtesy
 from tollway_workers.cache.semantic.guard_words import FILLERS
 
 Kind = Literal["word", "number", "code", "sign"]
@@ -47,6 +49,11 @@ class Prompt:
     #: What follows the first colon or line: what something is to be done with, to the letter.
     matter: tuple[str, ...]
 
+    def mended(self, slips: Mapping[str, str]) -> "Prompt":
+        """The same with other words in the place of some."""
+        tokens = (each._replace(text=slips.get(each.text, each.text)) for each in self.tokens)
+        return Prompt(tuple(tokens), self.quoted, self.matter)
+
     @property
     def words(self) -> tuple[str, ...]:
         """Its words, in their order."""
@@ -69,6 +76,7 @@ class Prompt:
 def read(text: str) -> Prompt:
     """Read a prompt."""
     plain = unicodedata.normalize("NFKC", text.translate(_PLAIN)).translate(_PLAIN)
+    plain = without_courtesy(plain)
     quoted = tuple(
         " ".join(next(filter(None, found.groups())).split()) for found in _QUOTED.finditer(plain)
     )
@@ -79,7 +87,7 @@ def read(text: str) -> Prompt:
         begins = chunk.rstrip("\"')]").endswith((".", "!", "?", ":"))
     if _is_title(tokens):
         tokens = [each._replace(is_name=False) for each in tokens]
-    matter = tuple(_MATTER.split(plain.strip(), maxsplit=1)[-1].split())
+    matter = tuple(_MATTER.split(plain.strip(), maxsplit=1)[-1].rstrip(" .?!").casefold().split())
     return Prompt(tuple(tokens), quoted, matter if len(matter) < len(plain.split()) else ())
 
 
@@ -137,7 +145,7 @@ def _numbered(inner: str) -> list[Token]:
 
 
 def _word(word: str, begins: bool) -> Token:
-    lower = word.lower()
+    lower = as_written(word.lower())
     value = number_of_word(lower) or (None if begins else roman(word))
     if value is not None:
         return Token("number", value)

@@ -34,6 +34,9 @@ _LONGEST, _MOST_WORDS = 4_000, 400
 #: Months and the like that are words, too: only names count.
 _NAMES_ALONE = frozenset(("may", "march", "august", "us", "turkey", "mercury", "polish", "swift"))
 
+#: Begin a sentence of their own, with or without a full stop before it.
+_POLITE = frozenset(("thank", "thanks", "please", "cheers", "hi", "hello"))
+
 Guard = Callable[[Both], bool]
 
 
@@ -41,7 +44,7 @@ def refusal(asked: str, kept: str) -> str | None:
     """The guard that refuses to give `asked` the answer to `kept`; None: they may be the same."""
     if max(len(asked), len(kept)) > _LONGEST:
         return "length"
-    both = Both(read(asked), read(kept))
+    both = Both.of(read(asked), read(kept))
     if both.asked == both.kept:
         return None
     return next((name for name, refuses in GUARDS.items() if refuses(both)), None)
@@ -77,7 +80,10 @@ def _names(both: Both) -> bool:
 
 def _has_names_beyond(one: Prompt, other: Prompt) -> bool:
     there = {stem(each) for each in other.words}
-    return any(each.is_name and stem(each.text) not in there for each in one.tokens)
+    return any(
+        each.is_name and each.text not in _POLITE and stem(each.text) not in there
+        for each in one.tokens
+    )
 
 
 def _negation(both: Both) -> bool:
