@@ -70,9 +70,9 @@ class Asked:
 
     async def serve(self, *workers: str) -> None:
         """Wait until these workers have caught up."""
-        for worker in workers:
-            log = self.fleet.log(worker)
-            await eventually(lambda log=log: "stored answers are served" in log.read_text())
+        logs = [self.fleet.log(worker) for worker in workers]
+        said = "stored answers are served"
+        await eventually(lambda: all(said in log.read_text() for log in logs))
 
     async def known(self, prompts: int = 1) -> None:
         """Wait until so many answers are in the topic."""

@@ -1,5 +1,6 @@
 """`[embedders.*]`: what is wrong with them is said at once, and stops no worker."""
 
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ from tiny_onnx import write_model
 from tollway_workers.config.check.fleet_fits import warnings_in
 from tollway_workers.config.load.keys import embedder_keys_of
 from tollway_workers.config.load.layers import build_fleet
+from tollway_workers.config.say.render import resolved_toml
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.embedding import opening
 from tollway_workers.embedding.opening import Surroundings, check_embedders, open_embedders
@@ -69,11 +71,23 @@ def test_a_provider_that_only_an_embedder_names_is_in_use() -> None:
     document = _document(provider="p", model="m") | {"providers": {"p": _PROVIDERS["p"]}}
     document["providers"]["own"] = {"base_url": "http://127.0.0.1/v1"}
     document["lanes"] = {"l": {"provider": "own", "model": "m", "concurrency": 1}}
-    document["routes"] = {"r": {"lanes": ["l"]}}
+    cache = {"exact": True, "semantic": "shadow", "embedder": "e"}
+    document["routes"] = {"r": {"lanes": ["l"], "cache": cache}}
 
     settings = build_fleet(document, source="f", environ={})
 
     assert [each.key for each in warnings_in(settings)] == []
+
+
+@pytest.mark.parametrize(
+    "embedder", [{"folder": "m", "window": 64}, {"provider": "p", "model": "m", "price": 0.02}]
+)
+def test_what_is_shown_of_an_embedder_can_be_loaded_again(embedder: dict[str, Any]) -> None:
+    settings = build_fleet(_document(**embedder), source="f", environ={})
+
+    shown = tomllib.loads(resolved_toml(settings))
+
+    assert build_fleet(shown, source="f", environ={}).embedders == settings.embedders
 
 
 def _settings(**embedder: Any) -> FleetSettings:

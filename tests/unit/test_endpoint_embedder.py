@@ -247,13 +247,28 @@ async def test_a_text_that_is_refused_leaves_the_others_their_vectors() -> None:
     assert len(on.provider.calls) == 5
 
 
+async def test_one_bad_text_among_many_costs_few_calls_and_few_others_their_vectors() -> None:
+    def refuses(texts: Texts) -> list[float] | ProviderFailure:
+        if "17" in texts:
+            return ProviderFailure(failure_class=FailureClass.INVALID_REQUEST, message="bad")
+        return _one_each(texts)
+
+    async with stage(refuses) as on:
+        asking = [on.ask(str(number)) for number in range(64)]
+        await on.gathered()
+        said = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert len(on.provider.calls) == 7
+    assert sum(isinstance(each, EmbedderError) for each in said) == 8
+
+
 async def test_where_every_text_is_refused_a_batch_costs_few_calls() -> None:
     async with stage(_failing(FailureClass.INVALID_REQUEST)) as on:
         with pytest.raises(EmbedderError):
             await on.embed(*map(str, range(64)))
         await eventually(lambda: "[0 calls" in repr(on.embedder))
 
-    assert len(on.provider.calls) <= 15
+    assert len(on.provider.calls) <= 5
 
 
 async def test_a_refused_word_of_ours_costs_nobody_a_vector() -> None:
@@ -282,6 +297,13 @@ async def test_vectors_of_another_length_than_before_are_none() -> None:
     async with stage(dimensions=3) as on:
         with pytest.raises(EmbedderError, match="another length"):
             await on.embed("a")
+
+
+async def test_large_answers_are_read_aside_and_mean_the_same() -> None:
+    async with stage(batch=2_048, timeout=10.0, window=2_048) as on:
+        vectors = await on.embed(*("a" * (1 + number % 7) for number in range(2_048)))
+
+    assert [round(float(v[0] / v[1])) for v in vectors[:8]] == [1, 2, 3, 4, 5, 6, 7, 1]
 
 
 async def test_a_fault_of_ours_holds_up_nobody_and_quotes_no_text() -> None:

@@ -382,6 +382,26 @@ async def test_one_text_is_asked_for_once() -> None:
     assert desk.embedder.calls == [(CAPITAL,)]
 
 
+async def test_a_similar_prompts_answer_needs_no_lane() -> None:
+    desk = Desk(error_bound=0.5)
+    async with desk.fleet:
+        await desk.teach()
+        desk.provider.hold.clear()
+        calls = desk.calls
+        others = [asking(f"other-{n}", f"What is {n} and {n}?") for n in range(6)]
+        await desk.fleet.publish(*others)
+        await desk.fleet.until(lambda: desk.calls == calls + 4)
+        for text in ALIKE[-3:]:
+            desk.embedder.alike(CAPITAL, text, 0.99)
+        alike = [asking(f"alike-{n}", text) for n, text in enumerate(ALIKE[-3:])]
+        await desk.fleet.publish(*alike)
+        await desk.fleet.until(lambda: any(each.id in desk.fleet.replies for each in alike))
+        found = [desk.fleet.replies[each.id] for each in alike if each.id in desk.fleet.replies]
+        desk.provider.hold.set()
+
+    assert {each.provenance for each in found} == {Provenance.SEMANTIC}
+
+
 async def test_what_is_served_is_counted_for_the_report() -> None:
     desk = Desk()
     async with desk.fleet:

@@ -27,6 +27,7 @@ from tollway_workers.job.vectors import BadVector, vectors_in
 from tollway_workers.lanes.breaker import Breaker, BreakerCall
 from tollway_workers.limits.estimate import text_tokens
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
+from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.telemetry.embedder_events import EmbedderCall, EmbedderEvents
 
 #: Tokens of the longest text, where nobody says: what most models take.
@@ -40,8 +41,10 @@ _MOST_WAITING = 1_024
 _MOST_CALLS = 8
 #: Seconds that a 429 without its own wait is taken to ask for.
 _USUAL_WAIT = 1.0
-#: How often a refused batch is halved: to 15 calls at most, where each text is refused.
+#: How often a refused batch is halved: one bad text of 64 costs 7 calls, and 7 others theirs.
 _MOST_HALVINGS = 3
+#: Characters of an answer that are read in the event loop.
+_LARGEST_INLINE = 64 * 1024
 #: Calls for one batch: again only where the server refuses a word of ours.
 _MOST_WORDINGS = 2
 
@@ -195,8 +198,12 @@ class EndpointEmbedder:
         tokens = float(sum(map(text_tokens, texts)))
         await self._wait_for_share(tokens)
         completion = await self._call(_request(texts, self._at.settings), len(texts), tokens)
+        said = completion.text or ""
         try:
-            vectors = [unit_of_packed(each) for each in vectors_in(completion.text or "")]
+            if len(said) > _LARGEST_INLINE:
+                vectors = await read_aside(_units, said)
+            else:
+                vectors = _units(said)
         except (BadVector, NoVector) as error:
             raise EmbedderError(f"the embedder answers something else: {error}") from None
         self._length = self._length or len(vectors[0])
@@ -279,6 +286,10 @@ class EndpointEmbedder:
     def __repr__(self) -> str:
         calls, waiting = len(self._calls), len(self._waiting)
         return f"<EndpointEmbedder {self._at.name} [{calls} calls | {waiting} texts wait]>"
+
+
+def _units(said: str) -> list[Vector]:
+    return [unit_of_packed(each) for each in vectors_in(said)]
 
 
 class _BadText(EmbedderError):

@@ -27,7 +27,7 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.similar import Candidate, Similar
 from tollway_workers.pipeline.agreements import Agreements
 from tollway_workers.pipeline.exact_cache import ExactCache
-from tollway_workers.pipeline.lookup import FOLLOWS, Following, FollowingJobs
+from tollway_workers.pipeline.lookup import FOLLOWS, EndJob, Following, FollowingJobs
 from tollway_workers.pipeline.publish import Written
 from tollway_workers.pipeline.text_vectors import NamedEmbedder, Pack, TextVectors
 from tollway_workers.safe_traceback import error_fields
@@ -99,9 +99,11 @@ class SemanticCache:
         self._waiting: dict[JobProgress, Similar] = {}
         self._comparing = 0
 
-    def attach(self, following: FollowingJobs, *, go: Go) -> None:
-        """The worker whose jobs these are; `go` runs a task."""
-        parts, self._following, self._go = self._parts, following, go
+    def attach(self, following: FollowingJobs, *, go: Go, end: EndJob) -> None:
+        """The worker whose jobs these are; `go` runs a task, `end` begins to write the outcome of a
+        job that was not called.
+        """
+        parts, self._following, self._go, self._end = self._parts, following, go, end
         self._vectors = {
             name: TextVectors(named, parts.pack, self._clock, go=go)
             for name, named in parts.embedders.items()
@@ -199,18 +201,22 @@ class SemanticCache:
 
     def _placed(self, job: JobProgress, vector: bytes | None, *, behind: bool) -> None:
         """A job's prompt has a vector, or will have none."""
-        similar = self._waiting.pop(job, None)
-        if similar is None:
+        similar, following = self._waiting.pop(job, None), self._following
+        if similar is None or following is None:
             return
         similar.vector = vector
         if vector is None:
             self._events.similar_looked(job.job.route, "no_vector")
-        if self._following is not None:
-            self._following.resume(job, behind=behind)
+        # At once: where its lane is full, nobody looks at who waits there.
+        found = self.find(job)
+        if not isinstance(found, Completed):
+            following.resume(job, behind=behind)
+        elif following.take_following(job):
+            self._end(job, found)
 
     def _look(self, job: JobProgress, similar: Similar) -> Completed | None:
         """Look for the nearest prompt whose answer may be given, where more is known since."""
-        if not self._cache.serves:
+        if not self._cache.serves or not self._parts.prompts.loaded:
             return None
         changes = self._parts.prompts.places.changes(similar.scope)
         if changes == similar.looked_at:

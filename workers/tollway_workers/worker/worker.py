@@ -117,7 +117,7 @@ class Worker:
         semantic = self._parts.semantic
         if semantic is None:
             return ()
-        semantic.attach(self.dispatcher, go=self._tasks.go)
+        semantic.attach(self.dispatcher, go=self._tasks.go, end=self._exits.end)
         return (semantic,)
 
     async def run(self, drain_timeout: float) -> None:

@@ -19,9 +19,7 @@ from tollway_workers.cli.batch.labels import (
     LineForm,
 )
 from tollway_workers.cli.batch.line import BadLine, BatchJob, read_line
-from tollway_workers.config.shape.protocols import EMBEDDINGS
 from tollway_workers.errors import InputError
-from tollway_workers.providers.embeddings.request import ENCODING
 
 #: JSON may write one byte as six (`\u0000`): a line this long cannot become a job small enough.
 LINE_BYTES_PER_JOB_BYTE = 6
@@ -108,9 +106,8 @@ class BatchReader:
             labels[MODEL_LABEL] = item.model
         if item.form is not LineForm.CHAT:
             labels[FORM_LABEL] = item.form.value
-        encoding = item.request.extras.get(EMBEDDINGS, {}).get(ENCODING)
-        if isinstance(encoding, str):
-            labels[ENCODING_LABEL] = encoding
+        if item.encoding is not None:
+            labels[ENCODING_LABEL] = item.encoding
         return NewJob(
             id=job_id(run_id, item.custom_id),
             route=self.topic_route(route),

@@ -44,6 +44,8 @@ class BatchJob:
     request: ChatRequest
     output: OutputSchema | None
     form: LineForm = LineForm.CHAT
+    #: How it wants the numbers of vectors: `float` or `base64`.
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ def read_line(number: int, raw: bytes, wanted: LineForm | None = None) -> BatchJ
         request=body.request,
         output=body.output,
         form=form,
+        encoding=body.encoding,
     )
 
 

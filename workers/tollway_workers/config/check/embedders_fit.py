@@ -30,9 +30,9 @@ def embedder_errors(name: str, embedder: EmbedderSettings) -> Iterator[ConfigMis
         yield ConfigMistake(
             key=f"{key}.model", problem="is missing", remedy="give the provider's word for it"
         )
-    given = embedder.model_fields_set
     for field in _OF_PROVIDER if embedder.folder is not None else _OF_FOLDER:
-        if field in given:
+        # `config show` says every default.
+        if getattr(embedder, field) != EmbedderSettings.model_fields[field].default:
             other = "folder" if embedder.folder is not None else "provider"
             yield ConfigMistake(
                 key=f"{key}.{field}", problem=f"has no effect beside {other}", remedy="remove it"

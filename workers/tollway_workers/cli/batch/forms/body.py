@@ -21,6 +21,8 @@ class Body:
     model: str | None
     request: ChatRequest
     output: OutputSchema | None
+    #: How the line wants the numbers of vectors.
+    encoding: str | None = None
 
 
 def model_of(body: Mapping[str, Any], where: str) -> str | None:

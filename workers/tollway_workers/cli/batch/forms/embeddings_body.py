@@ -12,14 +12,15 @@ from tollway_workers.cli.batch.forms.body import Body, JsonObject, model_of, rec
 from tollway_workers.config.shape.protocols import EMBEDDINGS
 from tollway_workers.providers.embeddings.request import ENCODING, TOKENS
 
-_READ = frozenset(("model", "input"))
+_READ = frozenset(("model", "input", ENCODING))
 _ENCODINGS = (None, "float", "base64")
 
 
 def read_embeddings_body(body: Mapping[str, Any]) -> Body:
     """The request in `body`. Raises InvalidValue, which names the field and quotes no value."""
     model = model_of(body, "body")
-    if body.get(ENCODING) not in _ENCODINGS:
+    encoding = body.get(ENCODING)
+    if encoding not in _ENCODINGS:
         raise InvalidValue(f"body.{ENCODING}: must be float or base64")
     dimensions = body.get("dimensions")
     if dimensions is not None and (type(dimensions) is not int or dimensions < 1):
@@ -31,7 +32,9 @@ def read_embeddings_body(body: Mapping[str, Any]) -> Body:
         "messages": [{"role": "user", "content": each} for each in _contents(body.get("input"))],
         "extras": {EMBEDDINGS: extras},
     }
-    return Body(model, record_of(ChatRequest, fields, ("body",), {"messages": "input"}), None)
+    request = record_of(ChatRequest, fields, ("body",), {"messages": "input"})
+    # How they are written down makes no difference to what is asked.
+    return Body(model, request, None, encoding)
 
 
 def _contents(given: Any) -> list[Any]:
