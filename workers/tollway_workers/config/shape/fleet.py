@@ -7,6 +7,7 @@ from pydantic import Field
 
 from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.config.shape.budget import BudgetSettings
+from tollway_workers.config.shape.embedder import EmbedderSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.config.shape.model import Name, Section
 from tollway_workers.config.shape.price import PriceList, price_list
@@ -92,6 +93,7 @@ class FleetSettings(Section):
     tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
     budgets: dict[Name, BudgetSettings] = Field(default_factory=dict)
+    embedders: dict[Name, EmbedderSettings] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
