@@ -206,7 +206,7 @@ class CacheStore:
                 marks += 1
             elif isinstance(said, TakenBack):
                 rows[said.key] = None
-            elif said is not None:
+            elif isinstance(said, CacheEntry | Kept):
                 key = bytes.fromhex(said.key)
                 hidden = self._forgotten.hides(said, record.partition, record.offset)
                 rows[key] = None if hidden else _row(key, said, record)

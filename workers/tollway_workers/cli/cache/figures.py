@@ -76,15 +76,22 @@ async def figures(records: AsyncIterator[LoggedRecord], now: float) -> TopicFigu
             facts.pop(said.key, None)
         elif said is None:
             unreadable += 1
-        elif forgotten.hides(said, place.partition, place.offset):
-            facts.pop(bytes.fromhex(said.key), None)
-        else:
-            facts[bytes.fromhex(said.key)] = _fact(said, place)
+        elif isinstance(said, CacheEntry):
+            hidden = forgotten.hides(said, place.partition, place.offset)
+            _take_in(facts, said, place, hidden)
     routes: dict[str, RouteFigures] = defaultdict(RouteFigures)
     for fact in facts.values():
         if fact.stale_until > now:
             routes[fact.route].add(fact, now)
     return TopicFigures(dict(routes), marks, unreadable)
+
+
+def _take_in(
+    facts: dict[bytes, _Fact], entry: CacheEntry, place: CacheRecord, hidden: bool
+) -> None:
+    facts.pop(bytes.fromhex(entry.key), None)
+    if not hidden:
+        facts[bytes.fromhex(entry.key)] = _fact(entry, place)
 
 
 def _hide(facts: dict[bytes, _Fact], mark: Forget, partition: int) -> None:
