@@ -1,7 +1,7 @@
 """What the semantic cache learned of one stored answer, as `<prefix>.cache` holds it.
 
 Another prompt is similar to the one that was answered: is its answer the same? Each time that this
-was found out is an observation; how often an answer may be wrong is learned from them.
+is found out is an observation; how often the answer may be given is learned from them.
 """
 
 from datetime import date
@@ -16,8 +16,8 @@ from tollway_schemas.model import Moment, Record
 from tollway_schemas.redrive import Name, Who
 from tollway_schemas.usage import MOST_PICO_USD, MOST_TOKENS, PicoUsd, TokenCount
 
-#: Observations of one answer that one worker keeps: the last ones.
-MOST_OBSERVED = 64
+#: Bands of similarity.
+MOST_BANDS = 32
 #: Days that one worker's counts of one answer go back.
 MOST_DAYS = 16
 
@@ -25,15 +25,15 @@ MOST_DAYS = 16
 _OBSERVED = "observed/"
 
 
-class Observed(Record):
-    """A prompt that was similar, and was answered anew."""
+class Band(Record):
+    """What was found out about prompts of one band of similarity: they were answered anew."""
 
-    similarity: Annotated[float, Field(ge=-1, le=1)]
-    """The cosine of the two prompts' vectors."""
-    agreed: bool
-    """Whether the new answer agreed with the stored one."""
-    at: Moment
-    """When it was answered."""
+    least: Annotated[float, Field(ge=-1, le=1)]
+    """Where the band begins: the cosine of the two prompts' vectors."""
+    agreed: Count = 0
+    """Prompts whose new answer agreed with the stored one."""
+    differed: Count = 0
+    """Prompts whose new answer did not."""
 
 
 class Tally(Record):
@@ -93,8 +93,8 @@ class Observations(Record):
     another answer under the same key."""
     embedder: Annotated[str, Field(max_length=512)]
     """What made the vectors. Similarities of different embedders cannot be compared."""
-    recent: Annotated[tuple[Observed, ...], Field(max_length=MOST_OBSERVED)] = ()
-    """The last ones, oldest first."""
+    bands: Annotated[tuple[Band, ...], Field(max_length=MOST_BANDS)] = ()
+    """All that was found out, by similarity."""
     days: Annotated[tuple[Day, ...], Field(max_length=MOST_DAYS)] = ()
     """Counts, oldest first: whatever answer stood under the key."""
     written_at: Moment

@@ -1,18 +1,11 @@
 """What a worker adds to its own record of one answer. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, get_args
 
-from tollway_schemas.semantic import (
-    MOST_DAYS,
-    MOST_OBSERVED,
-    Day,
-    Observations,
-    Observed,
-    Tally,
-)
+from tollway_schemas.semantic import MOST_DAYS, Band, Day, Observations, Tally
+from tollway_workers.cache.semantic.rule import BANDS, band_of
 
 Mode = Literal["shadow", "serve"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -39,12 +32,32 @@ class Asked:
 
 def with_asked(before: Observations, asked: Asked) -> Observations:
     """The record with one job more."""
-    recent: Sequence[Observed] = before.recent
-    if asked.teaches and asked.agreed is not None:
-        seen = Observed(similarity=asked.similarity, agreed=asked.agreed, at=asked.at)
-        recent = (*recent, seen)[-MOST_OBSERVED:]
+    bands = before.bands
+    number = band_of(asked.similarity)
+    if asked.teaches and asked.agreed is not None and number is not None:
+        bands = _observed(bands, BANDS[number], asked.agreed)
     days = _counted(before.days, asked)
-    return before.model_copy(update={"recent": tuple(recent), "days": days, "written_at": asked.at})
+    return before.model_copy(update={"bands": bands, "days": days, "written_at": asked.at})
+
+
+def about(before: Observations, answer: str, embedder: str) -> Observations:
+    """The record for the answer that stands under the key now: what was found out about another
+    one, or with another embedder, is dropped; counts stay.
+    """
+    if before.answer == answer and before.embedder == embedder:
+        return before
+    return before.model_copy(update={"answer": answer, "embedder": embedder, "bands": ()})
+
+
+def _observed(bands: tuple[Band, ...], least: float, agreed: bool) -> tuple[Band, ...]:
+    known = {each.least: each for each in bands}
+    band = known.get(least) or Band(least=least)
+    known[least] = Band(
+        least=least,
+        agreed=band.agreed + agreed,
+        differed=band.differed + (not agreed),
+    )
+    return tuple(known[each] for each in sorted(known))
 
 
 def _counted(days: tuple[Day, ...], asked: Asked) -> tuple[Day, ...]:

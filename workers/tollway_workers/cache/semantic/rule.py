@@ -1,30 +1,33 @@
 """Whether a stored answer is given for a similar prompt, or the job is called to find out. Pure.
 
-The rule of vCache (arXiv:2502.03771), from its equations. For each stored answer the chance that
-it is right is a logistic function of the similarity, fitted to what was observed of this answer
-alone; how sure that is follows from the fit's information. The job is called with the least chance
-that keeps wrong answers within the bound: no threshold is set by hand, none holds for two answers.
+vCache's question (arXiv:2502.03771): with which chance must a job be called, so that of all jobs
+that have this answer as their candidate at most so many are given a wrong one? It is asked of each
+stored answer alone, and of each band of similarity alone: what is most similar may well be wrong
+(a swapped order) where what is less so is right (other words).
+
+Nothing is assumed of how that depends on similarity. Say a part `q` of the candidates of a band is
+wrong, and of `n` that were found out about `k` were. Given with the chance `bound * (n+1) / (k+1)`,
+a part `q * bound * E[(n+1) / (k+1)]` of all is wrong: at most `bound`, whatever `q` and `n` are.
+What stands below is the same, bolder where nothing was wrong yet and shyer elsewhere; a test holds
+it to the bound over whole histories. (An answer that was lucky is explored less, and stays so.)
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import exp, sqrt
-from statistics import NormalDist
+from bisect import bisect_right
+from collections.abc import Iterable
 from typing import NamedTuple
 
-#: Below this similarity nothing is a candidate: it is neither given nor compared.
-FLOOR = 0.80
-#: Observations without which nothing is given.
-LEAST_OBSERVATIONS = 6
-#: Observations that are fitted at most: the last ones.
-MOST_FITTED = 256
+#: Where each band of similarity begins. Below the first nothing is a candidate: it is neither given
+#: nor compared. The last one is the same text, or as good as that.
+BANDS = (0.7, 0.8, 0.9, 0.97, 0.999)
+FLOOR = BANDS[0]
+#: The least chance with which a job is called: what turns wrong later is found out.
+LEAST_EXPLORED = 0.02
+#: Nothing is given of a band of which more seems to be wrong than this, or twice the bound: that
+#: would stay within the bound, but most of the little that is saved would be.
+_MOST_WRONG = 0.1
 
-#: How sure the threshold is taken to be: every level is tried, the best one counts.
-_LEVELS = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
-_QUANTILES = tuple((level, NormalDist().inv_cdf(1.0 - level)) for level in _LEVELS)
-#: Keeps a fit finite where one similarity divides right from wrong.
-_RIDGE = 1e-3
-_ROUNDS, _CLOSE, _LONGEST_STEP = 25, 1e-6, 20.0
+#: What one wrong answer weighs, and what stands for those that were not met yet.
+_WRONG, _UNSEEN = 1.4, 0.7
 
 
 class Observation(NamedTuple):
@@ -35,98 +38,69 @@ class Observation(NamedTuple):
     agreed: bool
 
 
-#: What holds of every answer: nothing is like it and right, and it is right for its own prompt.
-_CERTAIN = (Observation(0.0, agreed=False), Observation(1.0, agreed=True))
+class Band(NamedTuple):
+    """What was found out about candidates of one band."""
+
+    agreed: int = 0
+    differed: int = 0
+
+    def __add__(self, other: tuple[int, ...]) -> "Band":  # type: ignore[override] # both are counts
+        agreed, differed = other
+        return Band(self.agreed + agreed, self.differed + differed)
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """What is known of one answer. It holds until the next observation: keep it beside them."""
+class Learned(NamedTuple):
+    """What is known of one stored answer, in the order of BANDS."""
 
-    #: The similarity at which it is right every other time.
-    threshold: float
-    #: How steep the chance rises there.
-    steepness: float
-    #: The standard error of `threshold`.
-    error: float
+    bands: tuple[Band, ...] = (Band(),) * len(BANDS)
+
+    @classmethod
+    def of(cls, observations: Iterable[Observation]) -> "Learned":
+        """What these say."""
+        learned = cls()
+        for each in observations:
+            learned = learned.having_seen(each)
+        return learned
+
+    def having_seen(self, observation: Observation) -> "Learned":
+        """The same with one more; below FLOOR it says nothing."""
+        number = band_of(observation.similarity)
+        if number is None:
+            return self
+        seen = Band(1, 0) if observation.agreed else Band(0, 1)
+        return self.with_band(number, seen)
+
+    def with_band(self, number: int, seen: Band) -> "Learned":
+        """The same with more in one band."""
+        bands = list(self.bands)
+        bands[number] += seen
+        return Learned(tuple(bands))
 
     def chance_to_explore(self, similarity: float, error_bound: float) -> float:
         """See `chance_to_explore`."""
-        right = max(
-            (1.0 - level) * _logistic(self.steepness * (similarity - self._at_most(quantile)))
-            for level, quantile in _QUANTILES
-        )
-        return min(1.0, max(0.0, 1.0 - error_bound / max(1.0 - right, 1e-12)))
+        number = band_of(similarity)
+        if number is None:
+            return 1.0
+        agreed, differed = self.bands[number]
+        if differed + 0.5 > max(_MOST_WRONG, 2.0 * error_bound) * (agreed + differed + 1):
+            return 1.0
+        given = error_bound * (agreed + differed) / (_WRONG * differed + _UNSEEN)
+        return max(LEAST_EXPLORED, 1.0 - given)
 
-    def _at_most(self, quantile: float) -> float:
-        return min(1.0, self.threshold + quantile * self.error)
+
+def band_of(similarity: float) -> int | None:
+    """The number of its band; None below FLOOR."""
+    number = bisect_right(BANDS, similarity) - 1
+    return number if number >= 0 else None
 
 
 def chance_to_explore(
-    similarity: float, observations: Sequence[Observation], error_bound: float
+    similarity: float, observations: Iterable[Observation], error_bound: float
 ) -> float:
-    """The chance with which the job must be called although a candidate is there.
+    """The chance with which a job must be called although it has a candidate.
 
     Draw a number below 1: the answer is given where it is at least this. `error_bound`: the part of
-    such jobs that may be given a wrong answer.
+    such jobs that may be given a wrong answer. Keep a `Learned` where the same answer is asked for
+    again: it takes one more observation at a time.
     """
-    fit = fitted(observations)
-    if fit is None or similarity < FLOOR:
-        return 1.0
-    return fit.chance_to_explore(similarity, error_bound)
-
-
-def fitted(observations: Sequence[Observation]) -> Fit | None:
-    """What they say, the newest last; None where that is too little, or nothing: always explore."""
-    if len(observations) < LEAST_OBSERVATIONS:
-        return None
-    found = (*_CERTAIN, *observations[-MOST_FITTED:])
-    offset, slope = _most_likely(found)
-    if slope <= 0.0:
-        return None
-    (a, b), c = _information(found, offset, slope)
-    determinant = a * c - b * b
-    if determinant <= 0.0:
-        return None
-    # How the threshold -offset/slope varies, by the delta method.
-    by_offset, by_slope = -1.0 / slope, offset / slope**2
-    variance = (by_offset**2 * c - 2.0 * by_offset * by_slope * b + by_slope**2 * a) / determinant
-    return Fit(-offset / slope, slope, sqrt(max(variance, 1e-12)))
-
-
-def _most_likely(found: Sequence[Observation]) -> tuple[float, float]:
-    """Offset and slope of the logit, by Newton's method."""
-    offset, slope = -4.0, 5.0
-    for _ in range(_ROUNDS):
-        misses = [
-            (float(each.agreed) - _logistic(offset + slope * each.similarity), each.similarity)
-            for each in found
-        ]
-        up = sum(miss for miss, _ in misses) - _RIDGE * offset
-        turn = sum(miss * similarity for miss, similarity in misses) - _RIDGE * slope
-        (a, b), c = _information(found, offset, slope)
-        determinant = a * c - b * b
-        steps = ((c * up - b * turn) / determinant, (a * turn - b * up) / determinant)
-        by_offset, by_slope = (max(-_LONGEST_STEP, min(_LONGEST_STEP, step)) for step in steps)
-        offset, slope = offset + by_offset, slope + by_slope
-        if max(abs(by_offset), abs(by_slope)) < _CLOSE:
-            break
-    return offset, slope
-
-
-def _information(
-    found: Sequence[Observation], offset: float, slope: float
-) -> tuple[tuple[float, float], float]:
-    """The Fisher information: of the offset, of both, and of the slope."""
-    a, b, c = _RIDGE, 0.0, _RIDGE
-    for each in found:
-        right = _logistic(offset + slope * each.similarity)
-        weight = right * (1.0 - right)
-        a += weight
-        b += weight * each.similarity
-        c += weight * each.similarity**2
-    return (a, b), c
-
-
-def _logistic(value: float) -> float:
-    return 1.0 / (1.0 + exp(-max(-30.0, min(30.0, value))))
+    return Learned.of(observations).chance_to_explore(similarity, error_bound)
