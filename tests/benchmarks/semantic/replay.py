@@ -19,7 +19,7 @@ from tollway_schemas.semantic import Observations
 from tollway_workers.cache.semantic.guards import refusal
 from tollway_workers.cache.semantic.merged import merged
 from tollway_workers.cache.semantic.observing import Asked, Mode, with_asked
-from tollway_workers.cache.semantic.rule import FLOOR, Fit, fitted
+from tollway_workers.cache.semantic.rule import FLOOR, Learned
 
 Vectors = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class Kept:
     text: str
     answer: str
     observations: Observations
-    fit: Fit | None = None
+    learned: Learned = Learned()
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ class Replay:
             return
         kept, similarity = found
         self.counts.candidates += 1
-        chance = 1.0 if kept.fit is None else kept.fit.chance_to_explore(similarity, self._error_bound)
+        chance = kept.learned.chance_to_explore(similarity, self._error_bound)
         explored = self._rng.random() < chance or self._rng.random() < self.recheck
         agreed = kept.answer == request.answer
         if not explored:
@@ -158,8 +158,7 @@ class Replay:
         )
         kept.observations = with_asked(kept.observations, asked)
         if explored:
-            records = merged([kept.observations], kept.observations.answer, EMBEDDER)
-            kept.fit = fitted(records)
+            kept.learned = merged([kept.observations], kept.observations.answer, EMBEDDER)
             if not agreed:
                 self._keep(request, vector)
 
