@@ -41,6 +41,7 @@ from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
+from tollway_workers.pipeline.semantic_cache import SemanticParts
 from tollway_workers.pipeline.stand_in import Rung, StandIns
 from tollway_workers.pipeline.stand_ins.known import KnownAnswers
 from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
@@ -97,6 +98,8 @@ class MemoryFleet:
     rules: ClassVar[Mapping[str, RouteRule]] = {}
     #: What every worker knows of answers.
     answers: ClassVar[AnswerCache] = NoCache()
+    #: What similar prompts are found by.
+    semantic: ClassVar[SemanticParts | None] = None
     #: What decides of a job whose call failed.
     policy: ClassVar[type[RetryPolicy]] = RetryPolicy
 
@@ -335,6 +338,7 @@ class MemoryFleet:
             surroundings=Surroundings(beats=self.beats, outstanding=self.outstanding),
             stand_ins=StandIns((KnownAnswers(self.cache), self._rule_answers())),
             cache=self.cache,
+            semantic=self.semantic,
             lanes=self.lanes,
             executor=self.executor,
             publisher=self.publisher,

@@ -12,12 +12,15 @@ from typing import Any
 
 import structlog
 
+from tollway_schemas.codec import encode
+from tollway_schemas.semantic import Observations
 from tollway_schemas.topics import TopicNames
 from tollway_workers.cache.database import remove_unused
 from tollway_workers.cache.forgotten import Spoken
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.materialise import CopySettings, CopyState, Materialiser
 from tollway_workers.cache.ports import Found
+from tollway_workers.cache.semantic.similar import SimilarPrompts
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.produce.cache_writer import CacheWriter, cache_topic
@@ -40,9 +43,14 @@ class SharedCache:
     """Answers of all workers, as far as this one has read them. Runs beside the worker."""
 
     def __init__(
-        self, client: dict[str, Any], settings: FleetSettings, folder: Path, clock: Clock
+        self,
+        client: dict[str, Any],
+        settings: FleetSettings,
+        folder: Path,
+        clock: Clock,
+        similar: SimilarPrompts | None = None,
     ) -> None:
-        """`folder`: this worker's alone."""
+        """`folder`: this worker's alone; `similar` follows the copy."""
         topic = TopicNames(settings.kafka.prefix).cache
         copy = CopySettings(
             topic=topic,
@@ -52,7 +60,7 @@ class SharedCache:
             longest_gap=CACHE_DELETES_KEPT / 2,
         )
         new_log = partial(LogReader, client, _FETCHED)
-        self._copy = Materialiser(copy, new_log, partial(cluster_id, client), clock)
+        self._copy = Materialiser(copy, new_log, partial(cluster_id, client), clock, similar)
         apart = cache_topic(topic, client, largest_record(settings.kafka), clock)
         self._writer = CacheWriter(topic, apart, settings.kafka.max_job_bytes, clock)
 
@@ -86,8 +94,18 @@ class SharedCache:
 
     def put(self, kept: Kept) -> None:
         """See `AnswerCache`."""
-        if self._writer.put(kept, self._partition(int(kept.key[:8], 16))):
+        partition = self._partition(int(kept.key[:8], 16))
+        if self._writer.put(kept, partition):
             self._copy.wrote(kept)
+
+    def observe(self, record: Observations) -> None:
+        """See `AllObservations`: behind the answer that it is about."""
+        partition = self._partition(int(record.key[:8], 16))
+        self._writer.put_record(record.record_key, encode(record), partition)
+
+    def observed(self, key: bytes) -> list[Observations]:
+        """What workers observed of the answer of a key, as far as this one has read it."""
+        return self._copy.observed(key)
 
     @property
     def told(self) -> tuple[int, ...] | None:

@@ -5,8 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from tollway_workers.cache.semantic.table import TABLES as PROMPT_TABLES
+
 #: Of this file's tables; another number is another release's, and the copy is made anew.
-LAYOUT = 1
+LAYOUT = 2
 NAME = "cache.sqlite3"
 #: Kibibytes of pages that each of the two connections keeps in memory.
 _READER_KIB, _WRITER_KIB = 8_192, 8_192
@@ -36,7 +38,8 @@ CREATE TABLE answers (
     answered_at REAL NOT NULL,
     stale_until REAL NOT NULL,
     checksum INTEGER NOT NULL,
-    value BLOB NOT NULL
+    value BLOB NOT NULL,
+    scope BLOB
 );
 CREATE UNIQUE INDEX answers_key ON answers (key);
 CREATE INDEX answers_stale_until ON answers (stale_until);
@@ -103,7 +106,9 @@ class Connections:
         writer.execute("PRAGMA secure_delete = ON")
         layout = writer.execute("PRAGMA user_version").fetchone()[0]
         if layout == 0:
-            writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;")
+            writer.executescript(
+                f"BEGIN; {_TABLES}{PROMPT_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;"
+            )
         elif layout != LAYOUT:
             raise sqlite3.DatabaseError(f"its tables are of layout {layout}, not {LAYOUT}")
 

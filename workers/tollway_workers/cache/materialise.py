@@ -14,6 +14,7 @@ from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 import structlog
 
+from tollway_schemas.semantic import Observations
 from tollway_workers.cache.arrivals import Arrivals
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
@@ -22,6 +23,7 @@ from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.own import OwnAnswers
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord
+from tollway_workers.cache.semantic.similar import SimilarPrompts
 from tollway_workers.cache.store import CacheStore, Origin, Reach, reason
 from tollway_workers.clock import Clock
 from tollway_workers.errors import FleetError
@@ -154,12 +156,14 @@ class Materialiser:
         new_log: Callable[[], CacheLog],
         cluster: Callable[[], Awaitable[str]],
         clock: Clock,
+        similar: SimilarPrompts | None = None,
     ) -> None:
-        """`cluster`: asks Kafka for the cluster's own name."""
+        """`cluster`: asks Kafka for the cluster's own name; `similar` is told of all prompts."""
         self._settings = settings
         self._new_log = new_log
         self._cluster = cluster
         self._clock = clock
+        self._similar = similar
         # One thread: writes come one after the other, and closing behind them.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cache")
         self._store: CacheStore | None = None
@@ -178,6 +182,10 @@ class Materialiser:
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache.get`."""
         return self._store.get(key, now) if self._serves and self._store is not None else None
+
+    def observed(self, key: bytes) -> list[Observations]:
+        """What workers observed of the answer of a key."""
+        return [] if self._store is None else self._store.observed(key)
 
     def forgotten(self, entry: Spoken, partition: int) -> bool:
         """See `AnswerCache.forgotten`: it will stand behind all that is applied."""
@@ -277,6 +285,8 @@ class Materialiser:
         begin = {
             at: each.next if each.last < 0 else each.last for at, each in self._numbered(topic)
         }
+        if self._similar is not None:
+            await self._in_thread(self._similar.load, store.prompts.prompts())
         reader.follow(begin)
         self._polled = dict.fromkeys(begin, (None, self._clock.monotonic()))
         return sorted(ends)
@@ -308,7 +318,10 @@ class Materialiser:
                 for each in found
                 if each.offset >= self._reached[each.partition[1]].next
             ]
-            await self._in_thread(store.apply, records, reached, now if complete else None)
+            known_at = now if complete else None
+            changes = await self._in_thread(store.apply, records, reached, known_at)
+            if self._similar is not None:
+                self._similar.apply(changes)
             self.arrivals.add(each.key for each in records)
             self._noted = now if complete else self._noted
         # Only now: who reads it relies on what is in the copy.
@@ -396,6 +409,8 @@ class Materialiser:
         """Nothing is found from here on; the file is closed behind what is being written."""
         store, self._store = self._store, None
         self._serves, self._reached, self._lag = False, {}, 0
+        if self._similar is not None:
+            self._similar.clear()
         if store is not None:
             store.shut()
             self._thread.submit(store.close)

@@ -30,6 +30,14 @@ def may_ask_cache(progress: JobProgress) -> bool:
     return wants and Provenance.CACHED in accepted(progress)
 
 
+def may_ask_similar(progress: JobProgress) -> bool:
+    """Whether similar prompts are looked for, to give the job the answer of one or to compare."""
+    cache = progress.route.cache
+    if not cache.is_semantic or progress.job.no_cache:
+        return False
+    return not cache.serves_similar or Provenance.SEMANTIC in accepted(progress)
+
+
 def may_ask_stale(progress: JobProgress) -> bool:
     """Whether one past its age may stand in where no lane answers the job."""
     wants = progress.route.cache.has_stale and not progress.job.no_cache

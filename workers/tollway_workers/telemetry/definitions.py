@@ -98,8 +98,8 @@ ANSWERS = Metric(
     "tollway_answers_total",
     "counter",
     "Jobs that were answered, by what made their answer: `live` (as it came), `reasked`, "
-    "`repaired`, `cached` (given again), `fallback` (another lane), `stale` (given again past its "
-    "time), `rule`.",
+    "`repaired`, `cached` (given again), `fallback` (another lane), `semantic` (that of a similar "
+    "prompt), `stale` (given again past its time), `rule`.",
     "Where reasked or repaired rises, the model has changed, or its schema asks too much of it; "
     "where fallback, stale or rule does, a lane is in trouble.",
     ("route", "provenance"),
@@ -117,6 +117,52 @@ SAVED_USD = Metric(
     "US dollars of the calls that known answers were given instead of, as far as known.",
     "Where it stands still and tokens rise, the lane has no price.",
     ("route",),
+)
+SIMILAR_LOOKS = Metric(
+    "tollway_similar_looks_total",
+    "counter",
+    "Jobs for which similar prompts were looked for, by what was found at first: `served` (one's "
+    "answer was given), `rechecked` (it was not, to compare), `explored` (called, as too little is "
+    "known of it), `none`, `guard_...` (a guard refused the nearest), `unfit` (no user text, or "
+    "longer than the embedder's window), `no_vector` (the embedder is away or too slow).",
+    "no_vector rises: see tollway_embedder_calls_total. Mostly unfit: the route's prompts are no "
+    "case for it, turn `semantic` off.",
+    ("route", "found"),
+)
+SIMILAR_COMPARED = Metric(
+    "tollway_similar_compared_total",
+    "counter",
+    "Answers that were compared with those of similar prompts: they agree (`true`), or not "
+    "(`false`), or nobody could say (`unknown`: the route's `agree` failed).",
+    "See `tollway cache report ROUTE`; where unknown rises, the log says why `agree` fails.",
+    ("route", "agreed"),
+)
+SIMILAR_VECTORS = Metric(
+    "tollway_similar_vectors",
+    "gauge",
+    "Prompts of stored answers whose vectors this worker holds.",
+    "See tollway_similar_vector_bytes.",
+)
+SIMILAR_VECTOR_BYTES = Metric(
+    "tollway_similar_vector_bytes",
+    "gauge",
+    "Bytes of these vectors in memory.",
+    "At 134,217,728 the oldest go, and are found by who asks exactly the same alone.",
+)
+EMBEDDER_CALLS = Metric(
+    "tollway_embedder_calls_total",
+    "counter",
+    "How often an embedder was asked for vectors of some texts.",
+    "Where failed rises, jobs are called that similar answers would do for: the log says why.",
+    ("embedder", "ending"),
+)
+EMBEDDER_SECONDS = Metric(
+    "tollway_embedder_seconds",
+    "histogram",
+    "How long an embedder took for the vectors of some texts.",
+    "Near its `timeout`: jobs are called without looking for similar ones.",
+    ("embedder",),
+    _SECONDS,
 )
 REPAIRS = Metric(
     "tollway_answer_repairs_total",

@@ -36,3 +36,5 @@ class StateGauges:
         self.cache_lag = gauge(d.CACHE_LAG, registry)
         self.cache_evicted = gauge(d.CACHE_EVICTED, registry)
         self.cache_dropped = counter(d.CACHE_DROPPED, registry)
+        self.similar_vectors = gauge(d.SIMILAR_VECTORS, registry)
+        self.similar_vector_bytes = gauge(d.SIMILAR_VECTOR_BYTES, registry)

@@ -255,6 +255,7 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "provenance": reply.provenance.value if reply.provenance else None,
         "age": reply.age,
         "cached_from": None if reply.cached_from is None else reply.cached_from.job_id,
+        "similarity": reply.similarity,
         "scripted": reply.scripted,
         "revalidated": reply.revalidated,
         "waited": reply.waited,
