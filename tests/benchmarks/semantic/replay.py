@@ -1,6 +1,7 @@
-"""One run: requests one after another through guards, rule and records as a worker has them.
+"""One run: requests one after another through index, guards, rule and records of a worker.
 
-Here an answer is its label, so that wrong ones are counted however few of them a fleet would check.
+Here an answer is its label, so that every wrong one is counted, also those that a fleet would never
+compare. One scope, one worker; nothing expires.
 """
 
 import random
@@ -17,18 +18,18 @@ from traffic import Request
 
 from tollway_schemas.semantic import Observations
 from tollway_workers.cache.semantic.guards import refusal
+from tollway_workers.cache.semantic.index import PromptIndex, packed
 from tollway_workers.cache.semantic.merged import merged
 from tollway_workers.cache.semantic.observing import Asked, Mode, with_asked
 from tollway_workers.cache.semantic.rule import FLOOR, Learned
+from tollway_workers.cache.semantic.table import Changes, StoredPrompt
 
 Vectors = NDArray[np.float32]
 
-#: Prompts that the guards look at for one request, the most similar first.
-CANDIDATES = 8
-ROUTE, WORKER, EMBEDDER = "judged", "judge", "judged"
-#: The first day of every run, and the days that it lasts.
+#: Prompts that are looked at for one request, as a worker does, the most similar first.
+NEAREST = 8
+ROUTE, WORKER, EMBEDDER, SCOPE = "judged", "judge", "judged", b"judged"
 _BEGAN = datetime(2030, 1, 1, tzinfo=UTC)
-DAYS = 10
 
 
 class Places(Protocol):
@@ -38,162 +39,155 @@ class Places(Protocol):
 
 
 @dataclass(slots=True)
-class Kept:
-    """A stored answer with what was observed of it."""
-
-    text: str
-    answer: str
-    observations: Observations
-    learned: Learned = Learned()
-
-
-@dataclass(slots=True)
 class Counts:
     """What became of the requests."""
 
     asked: int = 0
     #: Requests with a candidate: similar enough, and refused by no guard.
     candidates: int = 0
+    #: Those that the rule gives the candidate's answer, and of these the wrong ones.
+    given: int = 0
+    given_wrong: int = 0
+    #: Those that got it: not those that were called all the same, to compare.
     served: int = 0
     wrong: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     wrong_by_kind: Counter[str] = field(default_factory=Counter)
-    #: The same of each of `DAYS`.
-    served_by_day: Counter[int] = field(default_factory=Counter)
-    wrong_by_day: Counter[int] = field(default_factory=Counter)
-
-    @property
-    def wrong_of_all(self) -> float:
-        """The share that `error_bound` bounds."""
-        return self.wrong / max(self.asked, 1)
-
-    @property
-    def wrong_of_served(self) -> float:
-        """The share of the served ones."""
-        return self.wrong / max(self.served, 1)
 
     @property
     def served_share(self) -> float:
         """Of all requests."""
         return self.served / max(self.asked, 1)
 
+    @property
+    def wrong_share(self) -> float:
+        """Of all requests: what `error_bound` bounds."""
+        return self.wrong / max(self.asked, 1)
+
+    @property
+    def wrong_of_served(self) -> float:
+        """Of those that were served."""
+        return self.wrong / max(self.served, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A stored answer to a similar prompt."""
+
+    number: int
+    similarity: float
+
 
 class Prompts:
-    """Vectors of the prompts that were answered; exact search.
+    """Requests that were answered, and their vectors. State: both."""
 
-    State: the vectors.
-    """
+    def __init__(self) -> None:
+        self._index = PromptIndex([EMBEDDER])
+        self.kept: list[Request] = []
 
-    def __init__(self, most: int, dimensions: int) -> None:
-        self._vectors: Vectors = np.empty((most, dimensions), np.float32)
-        self._filled = 0
-
-    def add(self, vector: Vectors) -> None:
+    def add(self, request: Request, vector: Vectors) -> None:
         """One more, with the next number."""
-        self._vectors[self._filled] = vector
-        self._filled += 1
+        key = len(self.kept).to_bytes(8)
+        stored = StoredPrompt(key, SCOPE, EMBEDDER, packed(vector))
+        self._index.apply(Changes(prompts=(stored,)))
+        self.kept.append(request)
 
-    def nearest(self, vector: Vectors, most: int, floor: float) -> list[tuple[int, float]]:
-        """Numbers and similarities of the most similar ones, from a similarity on."""
-        similarities = self._vectors[: self._filled] @ vector
-        if self._filled > most:
-            found = np.argpartition(similarities, -most)[-most:]
-        else:
-            found = np.arange(self._filled)
-        found = found[np.argsort(-similarities[found])]
-        return [(int(at), float(similarities[at])) for at in found if similarities[at] >= floor]
+    def nearest(self, vector: Vectors, most: int, floor: float) -> list[Candidate]:
+        """The most similar ones, from a similarity on."""
+        return [
+            Candidate(int.from_bytes(near.key), near.similarity)
+            for near in self._index.nearest(SCOPE, packed(vector), most)
+            if near.similarity >= floor
+        ]
 
 
 class Replay:
     """A semantic cache that starts empty.
 
-    State: prompts and what was observed of their answers; `counts`.
+    State: prompts, and what was learned of their answers; `counts` since `run`.
     """
 
-    def __init__(self, places: Places, most: int, *, error_bound: float, seed: int) -> None:
-        """`most`: requests that it is asked at most."""
+    def __init__(self, places: Places, *, error_bound: float, recheck: float, seed: int) -> None:
         self._places = places
-        self._most = most
         self._error_bound = error_bound
+        self._recheck = recheck
         self._rng = random.Random(f"semantic replay {seed}")
-        self._kept: list[Kept] = []
-        self._prompts: Prompts | None = None
-        self.recheck = 0.0
+        self._prompts = Prompts()
+        self._learned: list[Learned] = []
+        self.observations: list[Observations] = []
         self.counts = Counts()
+        self._day = -1
 
     def run(self, requests: Iterable[Request], mode: Mode) -> Counts:
-        """Ask them all. What was learned before stays; counts begin anew."""
+        """Ask them all on one day. What was learned before stays; counts begin anew."""
         self.counts = Counts()
+        self._day += 1
         for request in requests:
             self._ask(request, mode)
         return self.counts
 
-    def observations(self) -> list[Observations]:
-        """The records that a worker would have written."""
-        return [kept.observations for kept in self._kept]
-
     def _ask(self, request: Request, mode: Mode) -> None:
-        day = self.counts.asked * DAYS // self._most
         self.counts.asked += 1
         vector = self._places[request.text]
-        found = self._candidate(request.text, vector)
-        if found is None:
+        candidate = self._candidate(request.text, vector)
+        if candidate is None:
             self._keep(request, vector)
             return
-        kept, similarity = found
-        self.counts.candidates += 1
-        chance = kept.learned.chance_to_explore(similarity, self._error_bound)
-        explored = self._rng.random() < chance or self._rng.random() < self.recheck
-        agreed = kept.answer == request.answer
-        if not explored:
-            self._count_served(request, agreed, day)
-        called = explored or mode == "shadow"
+        learned = self._learned[candidate.number]
+        chance = learned.chance_to_explore(candidate.similarity, self._error_bound)
+        given = self._rng.random() >= chance
+        explored = not given or self._rng.random() < self._recheck
+        agreed = self._prompts.kept[candidate.number].answer == request.answer
+        self._count(request, given=given, explored=explored, agreed=agreed)
         asked = Asked(
             mode=mode,
-            similarity=min(similarity, 1.0),
-            served=not explored,
-            agreed=agreed if called else None,
+            similarity=candidate.similarity,
+            served=given,
+            agreed=agreed if explored or mode == "shadow" else None,
             teaches=explored,
-            at=_BEGAN + timedelta(days=day, microseconds=self.counts.asked),
+            at=_BEGAN + timedelta(days=self._day, milliseconds=self.counts.asked),
         )
-        kept.observations = with_asked(kept.observations, asked)
-        if explored:
-            kept.learned = merged([kept.observations], kept.observations.answer, EMBEDDER)
-            if not agreed:
-                self._keep(request, vector)
+        self._observe(candidate.number, asked)
+        if explored and not agreed:
+            self._keep(request, vector)
 
-    def _candidate(self, text: str, vector: Vectors) -> tuple[Kept, float] | None:
-        if self._prompts is None:
-            return None
-        for number, similarity in self._prompts.nearest(vector, CANDIDATES, FLOOR):
-            kept = self._kept[number]
-            refused = refusal(text, kept.text)
+    def _candidate(self, text: str, vector: Vectors) -> Candidate | None:
+        for near in self._prompts.nearest(vector, NEAREST, FLOOR):
+            refused = refusal(text, self._prompts.kept[near.number].text)
             if refused is None:
-                return kept, similarity
+                return near
             self.counts.refused[refused] += 1
         return None
 
-    def _count_served(self, request: Request, agreed: bool, day: int) -> None:
-        self.counts.served += 1
-        self.counts.served_by_day[day] += 1
-        if not agreed:
-            self.counts.wrong += 1
-            self.counts.wrong_by_day[day] += 1
-            self.counts.wrong_by_kind[request.kind] += 1
+    def _count(self, request: Request, *, given: bool, explored: bool, agreed: bool) -> None:
+        counts = self.counts
+        counts.candidates += 1
+        counts.given += given
+        counts.given_wrong += given and not agreed
+        if not explored:
+            counts.served += 1
+            if not agreed:
+                counts.wrong += 1
+                counts.wrong_by_kind[request.kind] += 1
+
+    def _observe(self, number: int, asked: Asked) -> None:
+        record = self.observations[number] = with_asked(self.observations[number], asked)
+        if asked.teaches:
+            self._learned[number] = merged([record], record.answer, EMBEDDER)
 
     def _keep(self, request: Request, vector: Vectors) -> None:
-        if self._prompts is None:
-            self._prompts = Prompts(2 * self._most, len(vector))
-        self._prompts.add(vector)
-        observations = Observations(
-            key=_digest(request.text),
-            worker=WORKER,
-            route=ROUTE,
-            answer=_digest(request.answer),
-            embedder=EMBEDDER,
-            written_at=_BEGAN,
+        self._prompts.add(request, vector)
+        self._learned.append(Learned())
+        self.observations.append(
+            Observations(
+                key=_digest(request.text),
+                worker=WORKER,
+                route=ROUTE,
+                answer=_digest(request.answer),
+                embedder=EMBEDDER,
+                written_at=_BEGAN,
+            )
         )
-        self._kept.append(Kept(request.text, request.answer, observations))
 
 
 def _digest(text: str) -> str:

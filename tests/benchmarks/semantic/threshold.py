@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replay import CANDIDATES, Places, Prompts
+from replay import NEAREST, Places, Prompts
 from traffic import Request
 
 from tollway_workers.cache.semantic.guards import refusal
@@ -45,23 +45,18 @@ def at_threshold(
     places: Places, requests: Sequence[Request], threshold: float, *, guarded: bool
 ) -> AtThreshold:
     """A cache that starts empty, asked all of them."""
-    kept: list[Request] = []
-    prompts = Prompts(len(requests), len(places[requests[0].text]))
+    prompts = Prompts()
     served = wrong = 0
     for request in requests:
         vector = places[request.text]
-        near = prompts.nearest(vector, CANDIDATES if guarded else 1, threshold)
+        near = prompts.nearest(vector, NEAREST if guarded else 1, threshold)
+        kept = (prompts.kept[each.number] for each in near)
         found = next(
-            (
-                kept[number]
-                for number, _ in near
-                if not guarded or refusal(request.text, kept[number].text) is None
-            ),
+            (each for each in kept if not guarded or refusal(request.text, each.text) is None),
             None,
         )
         if found is None:
-            prompts.add(vector)
-            kept.append(request)
+            prompts.add(request, vector)
             continue
         served += 1
         wrong += found.answer != request.answer
