@@ -3,6 +3,8 @@
 How often a question is asked falls with its rank as Zipf's law says. Who asks it words it in one of
 its ways, and greets, thanks, forgets the question mark or mistypes. What was asked letter for
 letter before is no request here: the exact cache answers it.
+
+The first wording of a text is the same in all runs, and so is the second: vectors take the longest.
 """
 
 import random
@@ -84,11 +86,12 @@ def draw(families: Sequence[Family], shape: Shape, seed: int) -> Traffic:
     rng.shuffle(ranked)
     weights = [*accumulate(1.0 / rank**shape.exponent for rank in range(1, len(ranked) + 1))]
     requests: list[Request] = []
+    wordings = _Wordings()
     seen: set[str] = set()
     repeated = 0
     while len(requests) < shape.requests:
         family = ranked[bisect(weights, rng.random() * weights[-1])]
-        request = _asked(rng, family, trap=rng.random() < shape.traps)
+        request = _asked(rng, wordings, family, trap=rng.random() < shape.traps)
         if request.text in seen:
             repeated += 1
             continue
@@ -97,12 +100,26 @@ def draw(families: Sequence[Family], shape: Shape, seed: int) -> Traffic:
     return Traffic(requests, repeated)
 
 
-def _asked(rng: random.Random, family: Family, *, trap: bool) -> Request:
+class _Wordings:
+    """The ways in which each text is typed. State: where each text's are."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, random.Random] = {}
+
+    def next(self, text: str) -> str:
+        """The next one; it may have come before."""
+        rng = self._of.get(text)
+        if rng is None:
+            rng = self._of[text] = random.Random(f"wordings of {text}")
+        return _worded(rng, text)
+
+
+def _asked(rng: random.Random, wordings: _Wordings, family: Family, *, trap: bool) -> Request:
     if trap:
         number = rng.randrange(len(family.traps))
         drawn = family.traps[number]
-        return Request(_worded(rng, drawn.text), family.answer(number), drawn.kind)
-    return Request(_worded(rng, rng.choice(family.same)), family.answer(), "same")
+        return Request(wordings.next(drawn.text), family.answer(number), drawn.kind)
+    return Request(wordings.next(rng.choice(family.same)), family.answer(), "same")
 
 
 def _worded(rng: random.Random, text: str) -> str:
