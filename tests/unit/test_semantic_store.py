@@ -53,7 +53,7 @@ def observed(name: str, offset: int, worker: str = "w") -> CacheRecord:
 
 
 def kept(store: CacheStore) -> tuple[set[bytes], list[str]]:
-    prompts = {each.key for each in store.prompts.prompts()}
+    prompts = {each.key for each in store.prompts.after(0, 1_000)[1]}
     return prompts, sorted(each.worker for each in store.observed(cache_key("a")))
 
 
@@ -63,7 +63,7 @@ def test_a_prompt_comes_with_its_answer_and_what_was_observed_of_it(store: Cache
     prompt = StoredPrompt(cache_key("a"), bytes.fromhex(SCOPE), "e", b"\x00\x3c\x00\x00")
     assert changes.prompts == (prompt,)
     assert [each.worker for each in changes.observed] == ["w"]
-    assert list(store.prompts.prompts()) == [prompt]
+    assert store.prompts.after(0, 10) == (1, [prompt])
     assert kept(store)[1] == ["w"]
 
 

@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that a worker waits for its copy before it takes jobs, at most.
 _CATCHES_UP = 5.0
+#: Seconds for which what is observed of one answer is gathered: others use it within two.
+_OBSERVED = 0.3
 #: Bytes that are fetched of each partition at once: a copy is to cost little memory.
 _FETCHED = 262_144
 #: Of one copy, room for a million answers of 1 KB, unless it would be more than this part of the
@@ -40,7 +42,10 @@ _USUAL_BYTES, _PART = 2_560 * 2**20, 4
 
 
 class SharedCache:
-    """Answers of all workers, as far as this one has read them. Runs beside the worker."""
+    """Answers of all workers, as far as this one has read them. Runs beside the worker.
+
+    State: `_observed`, what is to be written of answers.
+    """
 
     def __init__(
         self,
@@ -62,6 +67,8 @@ class SharedCache:
         new_log = partial(LogReader, client, _FETCHED)
         self._copy = Materialiser(copy, new_log, partial(cluster_id, client), clock, similar)
         apart = cache_topic(topic, client, largest_record(settings.kafka), clock)
+        self._similar = similar
+        self._observed: dict[bytes, Observations] = {}
         self._writer = CacheWriter(topic, apart, settings.kafka.max_job_bytes, clock)
 
     def get(self, key: bytes, now: float) -> Found | None:
@@ -99,9 +106,8 @@ class SharedCache:
             self._copy.wrote(kept)
 
     def observe(self, record: Observations) -> None:
-        """See `AllObservations`: behind the answer that it is about."""
-        partition = self._partition(int(record.key[:8], 16))
-        self._writer.put_record(record.record_key, encode(record), partition)
+        """See `AllObservations`: behind the answer that it is about, soon."""
+        self._observed[record.record_key] = record
 
     def observed(self, key: bytes) -> list[Observations]:
         """What workers observed of the answer of a key, as far as this one has read it."""
@@ -132,13 +138,27 @@ class SharedCache:
 
     async def run(self) -> None:
         """Follow the topic and write to it until cancelled."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._copy.run(), name="cache copy")
-            both.create_task(self._writer.run(), name="cache writer")
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(self._copy.run(), name="cache copy")
+            beside.create_task(self._writer.run(), name="cache writer")
+            if self._similar is not None:
+                beside.create_task(self._write_observed(), name="what was observed")
 
     async def stop(self) -> None:
         """Write what waits, within a moment; idempotent. `run` is cancelled before."""
+        self._put_observed()
         await self._writer.stop()
+
+    async def _write_observed(self) -> None:
+        """Each record holds all that is known: of several only the last need be written."""
+        while True:
+            await asyncio.sleep(_OBSERVED)
+            self._put_observed()
+
+    def _put_observed(self) -> None:
+        while self._observed:
+            key, record = self._observed.popitem()
+            self._writer.put_record(key, encode(record), self._partition(int(record.key[:8], 16)))
 
     def _partition(self, begin: int) -> int | None:
         """By how a key begins, which is a digest; None while nobody knows how many there are.
@@ -150,16 +170,22 @@ class SharedCache:
 
 
 def open_cache(
-    client: dict[str, Any], settings: FleetSettings, instance_id: str, clock: Clock
+    client: dict[str, Any],
+    settings: FleetSettings,
+    instance_id: str,
+    clock: Clock,
+    similar: SimilarPrompts | None = None,
 ) -> SharedCache | None:
-    """The cache of a worker; None where no route caches, or no folder can be written."""
+    """The cache of a worker; None where no route caches, or no folder can be written. `similar`
+    follows it.
+    """
     if not caches(settings):
         return None
     for root in _roots(settings.worker.cache_folder):
         folder = root / plain_name(settings.kafka.prefix) / plain_name(instance_id)
         if _can_be_written(folder):
             remove_unused(folder.parent, clock.now() - CACHE_DELETES_KEPT)
-            return SharedCache(client, settings, folder, clock)
+            return SharedCache(client, settings, folder, clock, similar)
     log.warning(
         "no folder for stored answers can be written, every job is called: set [worker] "
         "cache_folder to a folder of this worker, or mount one in its container"

@@ -133,8 +133,8 @@ class Gauges:
         self._dropped = cache.dropped
         similar = self._watched.similar
         if similar is not None:
-            state.similar_vectors.set(len(similar.places))
-            state.similar_vector_bytes.set(similar.places.bytes)
+            state.similar.vectors.set(len(similar.places))
+            state.similar.vector_bytes.set(similar.places.bytes)
 
     def _work(self) -> None:
         """Outstanding work."""

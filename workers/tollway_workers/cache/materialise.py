@@ -39,6 +39,8 @@ _AT_ONCE = 8 * 2**20
 #: Seconds for which answers are gathered: each transaction writes whole pages, and each has jobs
 #: in line looked for again.
 _GATHERED = 0.2
+#: Prompts that are loaded at once: some hundredths of a second.
+_LOADED = 100
 #: Seconds between two notes of the time, while nothing comes.
 _NOTE = 10.0
 #: Seconds without an answer about a partition after which Kafka is asked what is wrong.
@@ -146,8 +148,8 @@ class Materialiser:
     State: `_store` (None where there is none to read from), `_serves`, `_reached` (what is in the
     copy, by partition), `_lag`, `_noted` (when `known_at` was last written), `_polled` (Kafka's
     last answer about each partition, and when it came, in monotonic seconds), `_own` answers that
-    will come back, how many `_partitions` there are (0: unknown), `arrivals`, and `_said`, the
-    trouble that was logged last.
+    will come back, how many `_partitions` there are (0: unknown), `arrivals`, `_loading` (the task
+    that brings prompts into memory), and `_said`, the trouble that was logged last.
     """
 
     def __init__(
@@ -164,6 +166,7 @@ class Materialiser:
         self._cluster = cluster
         self._clock = clock
         self._similar = similar
+        self._loading: asyncio.Task[None] | None = None
         # One thread: writes come one after the other, and closing behind them.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cache")
         self._store: CacheStore | None = None
@@ -286,7 +289,8 @@ class Materialiser:
             at: each.next if each.last < 0 else each.last for at, each in self._numbered(topic)
         }
         if self._similar is not None:
-            await self._in_thread(self._similar.load, store.prompts.prompts())
+            # Beside it: answers to the same question need none of it.
+            self._loading = asyncio.create_task(self._load(store, self._similar))
         reader.follow(begin)
         self._polled = dict.fromkeys(begin, (None, self._clock.monotonic()))
         return sorted(ends)
@@ -332,6 +336,19 @@ class Materialiser:
             self.arrivals.add_all()
             self._settled.set()
             log.info("stored answers are served from the copy", answers=store.entries)
+
+    async def _load(self, store: CacheStore, similar: SimilarPrompts) -> None:
+        """Bring all prompts into memory, some at a time: what comes is to be taken in meanwhile."""
+        try:
+            await self._in_thread(similar.places.clear)
+            last, prompts = await self._in_thread(store.prompts.after, 0, _LOADED)
+            while prompts:
+                await self._in_thread(similar.places.load, prompts)
+                last, prompts = await self._in_thread(store.prompts.after, last, _LOADED)
+            similar.finish()
+        except sqlite3.Error as error:
+            # Who takes records in meets it too, and has the copy made anew.
+            log.warning("similar prompts are not found: the copy cannot be read", why=reason(error))
 
     async def _read(
         self, reader: CacheLog, partitions: Sequence[Partition]
@@ -409,8 +426,10 @@ class Materialiser:
         """Nothing is found from here on; the file is closed behind what is being written."""
         store, self._store = self._store, None
         self._serves, self._reached, self._lag = False, {}, 0
+        if self._loading is not None:
+            self._loading.cancel()
         if self._similar is not None:
-            self._similar.clear()
+            self._similar.stop()
         if store is not None:
             store.shut()
             self._thread.submit(store.close)

@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tollway_workers.embedding.model_folder import UnusableModel
 from tollway_workers.embedding.onnx_model import OnnxModel
 from tollway_workers.errors import EmbedderError
 from tollway_workers.job.ports import Vector
+from tollway_workers.telemetry.embedder_events import EmbedderCall, EmbedderEvents, Unheard
 
 #: Texts that may wait for the thread: some seconds of it. Who comes then has no vector.
 _MOST_WAITING = 256
@@ -20,8 +21,19 @@ class OnnxEmbedder:
     State: `_waiting`, texts that are computed or will be; `_closed`.
     """
 
-    def __init__(self, model: OnnxModel, *, timeout: float) -> None:
-        """`timeout`: seconds for a call, waiting for the thread included."""
+    def __init__(
+        self,
+        model: OnnxModel,
+        *,
+        timeout: float,
+        name: str = "",
+        events: EmbedderEvents | None = None,
+    ) -> None:
+        """`timeout`: seconds for a call, waiting for the thread included; `events` are told under
+        its `name`.
+        """
+        self._name = name
+        self._events = events or Unheard()
         self._model = model
         self._timeout = timeout
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder")
@@ -44,6 +56,7 @@ class OnnxEmbedder:
         if self._waiting + len(texts) > max(_MOST_WAITING, len(texts)):
             raise EmbedderError(f"{self._waiting} texts wait for the embedder already")
         given_up = threading.Event()
+        began, ending = time.monotonic(), "given_up"
         self._waiting += len(texts)
         work = self._thread.submit(self._vectors, tuple(texts), given_up)
         # Counted until the thread is done with them, whether or not anybody waits for them still.
@@ -51,11 +64,19 @@ class OnnxEmbedder:
         work.add_done_callback(lambda _: self._told(loop, len(texts)))
         try:
             async with asyncio.timeout(self._timeout):
-                return await asyncio.wrap_future(work)
+                vectors = await asyncio.wrap_future(work)
+            ending = "ok"
+        except EmbedderError:
+            ending = "failed"
+            raise
         except TimeoutError:
+            ending = "timeout"
             raise EmbedderError(f"no vectors within {self._timeout:g} s") from None
         finally:
             given_up.set()
+            seconds = time.monotonic() - began
+            self._events.embedder_called(EmbedderCall(self._name, ending, seconds, len(texts)))
+        return vectors
 
     async def aclose(self) -> None:
         """End the thread once its text is computed, without waiting for it; idempotent."""
@@ -71,8 +92,6 @@ class OnnxEmbedder:
                 raise EmbedderError("a text is longer than the model's window, or not of its words")
             try:
                 vectors.append(self._model.vector(text))
-            except UnusableModel as error:
-                raise EmbedderError(f"the model {error}") from None
             except Exception as error:  # noqa: BLE001 the library raises nothing more special
                 # Its own words may quote the text.
                 raise EmbedderError(f"the model failed ({type(error).__name__})") from None

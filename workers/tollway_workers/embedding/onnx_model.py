@@ -10,6 +10,7 @@ import orjson
 from tokenizers import Tokenizer
 
 from tollway_workers.embedding.model_folder import ModelFolder, Pooling, UnusableModel
+from tollway_workers.embedding.unit import unit
 from tollway_workers.job.ports import Vector
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ class OnnxModel:
         self._output = _output(self._session)
         try:
             self.dimensions = len(self.vector(_PROBE))
-        except UnusableModel:
-            raise
         except Exception:  # noqa: BLE001 the libraries raise nothing more special
             raise UnusableModel("makes no vector of plain text") from None
         self.id = f"onnx:{folder.digest}:{self.dimensions}"
@@ -88,15 +87,6 @@ def pooled(said: "NDArray[np.float32]", pooling: Pooling) -> Vector:
     else:
         vector = said.mean(axis=0)
     return vector
-
-
-def unit(vector: Vector) -> Vector:
-    """The same direction at length 1. Raises UnusableModel where it has none."""
-    vector = np.ascontiguousarray(vector, np.float32)
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if vector.ndim != 1 or not np.isfinite(length) or length == 0.0:
-        raise UnusableModel("makes no vector of plain text")
-    return (vector / np.float32(length)).astype(np.float32)
 
 
 def _tokenizer(text: str) -> Tokenizer:

@@ -55,4 +55,6 @@ def may_stand_in_at_last(progress: JobProgress) -> bool:
     """The same of a job that would end without an answer: a rung whose answers change may be asked
     again.
     """
-    return may_ask_rule(progress) or may_ask_stale(progress) or may_ask_cache(progress)
+    similar = progress.route.cache.serves_similar and may_ask_similar(progress)
+    known = may_ask_cache(progress) or similar or may_ask_stale(progress)
+    return known or may_ask_rule(progress)

@@ -27,14 +27,9 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.similar import Candidate, Similar
 from tollway_workers.pipeline.agreements import Agreements
 from tollway_workers.pipeline.exact_cache import ExactCache
-from tollway_workers.pipeline.lookup import FOLLOWS, Following, FollowingJobs
+from tollway_workers.pipeline.lookup import FOLLOWS, EndJob, Following, FollowingJobs
 from tollway_workers.pipeline.publish import Written
-from tollway_workers.pipeline.text_vectors import (
-    EmbeddingEvents,
-    NamedEmbedder,
-    Pack,
-    TextVectors,
-)
+from tollway_workers.pipeline.text_vectors import NamedEmbedder, Pack, TextVectors
 from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
@@ -47,7 +42,10 @@ _MOST_COMPARED = 1_000
 _JUST_READ = 1.0
 
 
-class SemanticEvents(EmbeddingEvents, Protocol):
+Go = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class SemanticEvents(Protocol):
     """Called synchronously; must be quick and must not raise."""
 
     def similar_looked(self, route: str, found: str) -> None:
@@ -73,7 +71,7 @@ class SemanticParts:
 
     prompts: SimilarPrompts
     observations: AllObservations
-    #: By the names of the configuration.
+    #: By the names of the configuration; what cannot be used is not among them.
     embedders: Mapping[str, NamedEmbedder]
     pack: Pack
     #: The `lane_identity` of each lane.
@@ -86,32 +84,30 @@ class SemanticParts:
 class SemanticCache:
     """A `Lookup`. It fails open: whatever is wrong with it, a job is called as if it were not.
 
-    State: the vectors that are waited for, the jobs that wait for one (`_waiting`), and how many
-    answers are being compared.
+    State: `_vectors` that are waited for, by embedder, the jobs that wait for one (`_waiting`), and
+    how many answers are being compared.
     """
 
-    def __init__(
-        self,
-        cache: ExactCache,
-        parts: SemanticParts,
-        following: FollowingJobs,
-        clock: Clock,
-        *,
-        go: Callable[[Coroutine[Any, Any, None]], object],
-    ) -> None:
-        """`go` runs a task."""
+    def __init__(self, cache: ExactCache, parts: SemanticParts, clock: Clock) -> None:
+        """`attach` comes next, before any job."""
         self._cache = cache
         self._parts = parts
-        self._following = following
         self._events = parts.events
         self._clock = clock
-        self._go = go
-        self._vectors = {
-            name: TextVectors(named, parts.pack, parts.events, clock, go=go)
-            for name, named in parts.embedders.items()
-        }
+        self._vectors: dict[str, TextVectors] = {}
+        self._following: FollowingJobs | None = None
         self._waiting: dict[JobProgress, Similar] = {}
         self._comparing = 0
+
+    def attach(self, following: FollowingJobs, *, go: Go, end: EndJob) -> None:
+        """The worker whose jobs these are; `go` runs a task, `end` begins to write the outcome of a
+        job that was not called.
+        """
+        parts, self._following, self._go, self._end = self._parts, following, go, end
+        self._vectors = {
+            name: TextVectors(named, parts.pack, self._clock, go=go)
+            for name, named in parts.embedders.items()
+        }
 
     def find(self, job: JobProgress) -> Completed | Following | None:
         """A similar prompt's answer where the rule gives it; the job follows until its own prompt
@@ -155,14 +151,44 @@ class SemanticCache:
             return FOLLOWS
         return self._look(job, similar) if similar.vector is not None else None
 
+    async def answer(self, job: JobProgress) -> Completed | None:
+        """The same for a job that nothing else answers: it is waited for here. It may be cancelled,
+        and raises nothing else.
+        """
+        if not job.route.cache.serves_similar:
+            return None
+        try:
+            similar = job.similar
+            if similar is None and (begun := self._scoped(job)) is not None:
+                vectors, similar = begun
+                similar.vector = await vectors.of(similar.text)
+            if similar is None or similar.vector is None or not may_ask_similar(job):
+                return None
+            return self._look(job, similar) or self._spared(job, similar)
+        except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
+            self._said("unexpected exception while looking for similar prompts", job, error)
+            return None
+
     def _begin(self, job: JobProgress) -> Following | None:
         """Ask for the vector of a job's prompt."""
+        if job.not_before > self._clock.now() or (begun := self._scoped(job)) is None:
+            return None
+        vectors, similar = begun
+        # Its place among others, while it has not been passed over for them.
+        came = self._clock.monotonic() - job.came
+        behind = came < _JUST_READ and not job.attempts and not job.not_before
+        self._waiting[job] = similar
+        vectors.ask(similar.text, lambda vector: self._placed(job, vector, behind=behind))
+        return FOLLOWS
+
+    def _scoped(self, job: JobProgress) -> tuple[TextVectors, Similar] | None:
+        """Where a job's prompt is to be looked for; None where it is not."""
         keyed = job.keyed
         if keyed is None or keyed.key is None or not may_ask_similar(job):
             return None
-        if not self._cache.serves or job.not_before > self._clock.now():
+        vectors, lane = self._vectors.get(job.route.cache.embedder or ""), job.route.lanes[0]
+        if vectors is None or not self._cache.serves:
             return None
-        vectors, lane = self._vectors[job.route.cache.embedder or ""], job.route.lanes[0]
         scoped = scope_of(job.job, self._parts.lanes[lane], job.route, vectors.id)
         dice = self._parts.dice
         job.similar = similar = Similar(
@@ -171,26 +197,26 @@ class SemanticCache:
         if scoped is None or not vectors.fits(scoped.text):
             self._events.similar_looked(job.job.route, "unfit")
             return None
-        # Its place among others, while it has not been passed over for them.
-        came = self._clock.monotonic() - job.came
-        behind = came < _JUST_READ and not job.attempts and not job.not_before
-        self._waiting[job] = similar
-        vectors.ask(scoped.text, lambda vector: self._placed(job, vector, behind=behind))
-        return FOLLOWS
+        return vectors, similar
 
     def _placed(self, job: JobProgress, vector: bytes | None, *, behind: bool) -> None:
         """A job's prompt has a vector, or will have none."""
-        similar = self._waiting.pop(job, None)
-        if similar is None:
+        similar, following = self._waiting.pop(job, None), self._following
+        if similar is None or following is None:
             return
         similar.vector = vector
         if vector is None:
             self._events.similar_looked(job.job.route, "no_vector")
-        self._following.resume(job, behind=behind)
+        # At once: where its lane is full, nobody looks at who waits there.
+        found = self.find(job)
+        if not isinstance(found, Completed):
+            following.resume(job, behind=behind)
+        elif following.take_following(job):
+            self._end(job, found)
 
     def _look(self, job: JobProgress, similar: Similar) -> Completed | None:
         """Look for the nearest prompt whose answer may be given, where more is known since."""
-        if not self._cache.serves:
+        if not self._cache.serves or not self._parts.prompts.loaded:
             return None
         changes = self._parts.prompts.places.changes(similar.scope)
         if changes == similar.looked_at:
@@ -210,6 +236,17 @@ class SemanticCache:
         if first:
             self._events.similar_looked(route, "rechecked" if candidate.given else "explored")
         return None
+
+    def _spared(self, job: JobProgress, similar: Similar) -> Completed | None:
+        """What the job was not given so that its own answer could be compared: it has none."""
+        candidate = similar.candidate
+        if candidate is None or not candidate.given:
+            return None
+        # It may be forgotten since.
+        entry = self._cache.entry_at(bytes.fromhex(candidate.entry.key), job)
+        if entry is None or entry.answered_at != candidate.entry.answered_at:
+            return None
+        return given(entry, Provenance.SEMANTIC, self._clock.now(), candidate.similarity)
 
     def _candidate(self, job: JobProgress, similar: Similar) -> tuple[Candidate | None, str | None]:
         """The nearest that may be; else the guard that refused the nearest one of all."""
@@ -236,8 +273,8 @@ class SemanticCache:
         """What the rule says of an answer."""
         cache, prompt = job.route.cache, entry.prompt
         assert prompt is not None  # noqa: S101 only such are candidates
-        fit = self._parts.prompts.fits.fit(entry, prompt, self._clock.monotonic())
-        chance = 1.0 if fit is None else fit.chance_to_explore(similarity, cache.error_bound)
+        learned = self._parts.prompts.experience.learned(entry, prompt)
+        chance = learned.chance_to_explore(similarity, cache.error_bound)
         gives = similar.draw >= chance
         return Candidate(entry, similarity, gives, gives and similar.recheck_draw < cache.recheck)
 
@@ -280,7 +317,7 @@ class SemanticCache:
         entry, mode = candidate.entry, job.route.cache.semantic
         if entry.prompt is None or mode == "off":
             return
-        record = self._parts.prompts.fits.note(
+        record = self._parts.prompts.experience.note(
             entry, entry.prompt, self._asked(mode, candidate, agreed)
         )
         self._parts.observations.observe(record)

@@ -1,10 +1,10 @@
-"""Vectors of prompts: asked for together, on time or not at all."""
+"""Vectors of prompts: each asked for once, on time or not at all."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -15,19 +15,12 @@ from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
-#: Texts that an embedder is asked for at once, and how often it is asked before it answers.
-_AT_ONCE, _UNDER_WAY = 32, 4
+#: Texts that an embedder is asked for before it answers: it gathers them as it likes, and is left
+#: alone with what it can do in its time.
+_UNDER_WAY = 64
 
 Pack = Callable[[Vector], bytes]
 Then = Callable[[bytes | None], None]
-
-
-class EmbeddingEvents(Protocol):
-    """Called synchronously; must be quick and must not raise."""
-
-    def embedded(self, embedder: str, texts: int, seconds: float, *, well: bool) -> None:
-        """An embedder was asked for the vectors of some texts."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +51,14 @@ class _Text:
 class TextVectors:
     """One embedder's vectors.
 
-    State: `_texts` that are waited for, `_unsent` of them in their order, `_under_way` calls,
-    `_called`, whether the next are asked for at the end of this turn of the event loop, and
-    `_failing`, which is logged once.
+    State: `_texts` that are waited for, `_unsent` of them in their order, `_under_way`, how many
+    the embedder was asked for, and `_failing`, which is logged once.
     """
 
     def __init__(
         self,
         named: NamedEmbedder,
         pack: Pack,
-        events: EmbeddingEvents,
         clock: Clock,
         *,
         go: Callable[[Coroutine[Any, Any, None]], object],
@@ -76,13 +67,11 @@ class TextVectors:
         self._named = named
         self._embedder = named.embedder
         self._pack = pack
-        self._events = events
         self._clock = clock
         self._go = go
         self._texts: dict[str, _Text] = {}
         self._unsent: dict[str, None] = {}
         self._under_way = 0
-        self._called = False
         self._failing = False
 
     @property
@@ -104,46 +93,46 @@ class TextVectors:
             known = self._texts[text] = _Text()
             self._unsent[text] = None
         known.askings.append(asking)
-        if not self._called:
-            # What is asked for in this turn is asked for together.
-            self._called = True
-            asyncio.get_running_loop().call_soon(self._send)
+        self._send()
+
+    async def of(self, text: str) -> bytes | None:
+        """The text's vector, or None, soon."""
+        placed: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def then(vector: bytes | None) -> None:
+            if not placed.done():
+                placed.set_result(vector)
+
+        self.ask(text, then)
+        return await placed
 
     def __repr__(self) -> str:
         return (
             f"<TextVectors {self._named.name} [{len(self._unsent)} texts wait | "
-            f"{self._under_way} calls under way]>"
+            f"{self._under_way} under way]>"
         )
 
     def _send(self) -> None:
-        self._called = False
         while self._unsent and self._under_way < _UNDER_WAY:
-            texts = list(self._unsent)[:_AT_ONCE]
-            for text in texts:
-                del self._unsent[text]
-                self._texts[text].sent = True
+            text = next(iter(self._unsent))
+            del self._unsent[text]
+            self._texts[text].sent = True
             self._under_way += 1
-            self._go(self._ask_embedder(texts))
+            self._go(self._ask_embedder(text))
 
-    async def _ask_embedder(self, texts: Sequence[str]) -> None:
-        began = self._clock.monotonic()
-        vectors: Sequence[bytes | None] = [None] * len(texts)
+    async def _ask_embedder(self, text: str) -> None:
+        vector: bytes | None = None
         error: Exception | None = None
         try:
-            found = await self._embedder.embed(texts)
-            if len(found) != len(texts):
-                raise EmbedderError(f"it has {len(found)} vectors for {len(texts)} texts")
-            vectors = [self._pack(vector) for vector in found]
+            (found,) = await self._embedder.embed([text])
+            vector = self._pack(found)
         except Exception as raised:  # noqa: BLE001 without a vector a job is called as without a cache
             error = raised
         finally:
             self._under_way -= 1
         self._say(error)
-        seconds = self._clock.monotonic() - began
-        self._events.embedded(self._named.name, len(texts), seconds, well=error is None)
-        for text, vector in zip(texts, vectors, strict=True):
-            for asking in self._texts.pop(text).askings:
-                _settle(asking, vector)
+        for asking in self._texts.pop(text).askings:
+            _settle(asking, vector)
         self._send()
 
     def _too_late(self, text: str, asking: _Asking) -> None:

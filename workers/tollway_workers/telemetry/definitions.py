@@ -125,8 +125,8 @@ SIMILAR_LOOKS = Metric(
     "answer was given), `rechecked` (it was not, to compare), `explored` (called, as too little is "
     "known of it), `none`, `guard_...` (a guard refused the nearest), `unfit` (no user text, or "
     "longer than the embedder's window), `no_vector` (the embedder is away or too slow).",
-    "no_vector rises: see tollway_embedder_calls_total. Mostly unfit: the route's prompts are no "
-    "case for it, turn `semantic` off.",
+    "no_vector rises: the embedder's own metrics and the log say why. Mostly unfit: the route's "
+    "prompts are no case for it, turn `semantic` off.",
     ("route", "found"),
 )
 SIMILAR_COMPARED = Metric(
@@ -148,21 +148,6 @@ SIMILAR_VECTOR_BYTES = Metric(
     "gauge",
     "Bytes of these vectors in memory.",
     "At 134,217,728 the oldest go, and are found by who asks exactly the same alone.",
-)
-EMBEDDER_CALLS = Metric(
-    "tollway_embedder_calls_total",
-    "counter",
-    "How often an embedder was asked for vectors of some texts.",
-    "Where failed rises, jobs are called that similar answers would do for: the log says why.",
-    ("embedder", "ending"),
-)
-EMBEDDER_SECONDS = Metric(
-    "tollway_embedder_seconds",
-    "histogram",
-    "How long an embedder took for the vectors of some texts.",
-    "Near its `timeout`: jobs are called without looking for similar ones.",
-    ("embedder",),
-    _SECONDS,
 )
 REPAIRS = Metric(
     "tollway_answer_repairs_total",
@@ -426,6 +411,50 @@ CACHE_DROPPED = Metric(
     "counter",
     "Answers that were not published for the cache: too large, or Kafka too slow.",
     "The same is called for again: see whether Kafka takes records of the cache's topic.",
+)
+EMBEDDER_CALLS = Metric(
+    "tollway_embedder_calls_total",
+    "counter",
+    "Calls for vectors of prompts, by how they ended: `ok`, `timeout`, `failed`, or the class of a "
+    "provider's failure.",
+    "No job fails by it: similar prompts are called as if none were there. The log says why.",
+    ("embedder", "ending"),
+)
+EMBEDDER_TEXTS = Metric(
+    "tollway_embedder_texts_total",
+    "counter",
+    "Texts that these calls were for; several go in one call to a provider.",
+    "See tollway_embedder_calls_total.",
+    ("embedder",),
+)
+EMBEDDER_SECONDS = Metric(
+    "tollway_embedder_duration_seconds",
+    "histogram",
+    "How long a call for vectors took.",
+    "Near the embedder's `timeout`: take a smaller model, or look for similar prompts less often.",
+    ("embedder",),
+    _SECONDS,
+)
+EMBEDDER_TOKENS = Metric(
+    "tollway_embedder_tokens_total",
+    "counter",
+    "Tokens that a provider has counted for vectors.",
+    "Compare tollway_cache_saved_tokens_total: what is saved should be more.",
+    ("embedder",),
+)
+EMBEDDER_COST = Metric(
+    "tollway_embedder_cost_usd_total",
+    "counter",
+    "US dollars of calls for vectors, as far as known. No budget holds them.",
+    "Compare tollway_cache_saved_usd_total: what is saved should be more.",
+    ("embedder",),
+)
+EMBEDDER_UNPRICED = Metric(
+    "tollway_embedder_unpriced_calls_total",
+    "counter",
+    "Calls for vectors whose cost is unknown.",
+    "Give the embedder a `price`.",
+    ("embedder",),
 )
 LOOP_LAG = Metric(
     "tollway_event_loop_lag_seconds",

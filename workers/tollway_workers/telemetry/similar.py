@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.telemetry import definitions as d
-from tollway_workers.telemetry.instruments import counter, histogram
+from tollway_workers.telemetry.instruments import counter, gauge
 
 log = structlog.get_logger(__name__)
 
@@ -16,8 +16,8 @@ class SimilarMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.looks = counter(d.SIMILAR_LOOKS, registry)
         self.compared = counter(d.SIMILAR_COMPARED, registry)
-        self.calls = counter(d.EMBEDDER_CALLS, registry)
-        self.seconds = histogram(d.EMBEDDER_SECONDS, registry)
+        self.vectors = gauge(d.SIMILAR_VECTORS, registry)
+        self.vector_bytes = gauge(d.SIMILAR_VECTOR_BYTES, registry)
 
     def similar_looked(self, route: str, found: str) -> None:
         """What was found of a job, or why nothing was looked for."""
@@ -27,12 +27,6 @@ class SimilarMetrics:
         """The answer of a job was compared with that of a similar prompt."""
         said = "unknown" if agreed is None else str(agreed).lower()
         self.compared.labels(route, said).inc()
-
-    def embedded(self, embedder: str, texts: int, seconds: float, *, well: bool) -> None:
-        """An embedder was asked for the vectors of some texts."""
-        del texts
-        self.calls.labels(embedder, "ok" if well else "failed").inc()
-        self.seconds.labels(embedder).observe(seconds)
 
     def agree_failed(self, route: str, error: Exception) -> None:
         """The callable of a route did not say whether two answers are as good as each other."""

@@ -114,14 +114,11 @@ class Worker:
 
     def _new_semantic(self) -> tuple[SemanticCache, ...]:
         """Of a worker none of whose routes looks for similar prompts, nothing."""
-        parts = self._parts
-        if parts.semantic is None:
+        semantic = self._parts.semantic
+        if semantic is None:
             return ()
-        return (
-            SemanticCache(
-                parts.cache, parts.semantic, self.dispatcher, parts.clock, go=self._tasks.go
-            ),
-        )
+        semantic.attach(self.dispatcher, go=self._tasks.go, end=self._exits.end)
+        return (semantic,)
 
     async def run(self, drain_timeout: float) -> None:
         """Work until `drain` is called, then finish what is begun, commit and leave.

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from tollway_schemas.job import Job
 from tollway_workers.cache.key import asked_of, digest
+from tollway_workers.config.shape.protocols import EMBEDDINGS
 from tollway_workers.config.shape.route import RouteSettings
 
 #: Where in `asked_of` the request stands.
@@ -20,11 +21,14 @@ class Scoped(NamedTuple):
 
 
 def scope_of(job: Job, lane: str, route: RouteSettings, embedder: str) -> Scoped | None:
-    """None where it holds no user text, or none that could be told from others.
+    """None where it holds no user text, or none that could be told from others; and where vectors
+    are its answer: those of a similar text are others.
 
     `lane`: the `lane_identity` of the route's first lane; `embedder`: what made the vectors, as
     those of another say nothing of them. It is asked only for a job that has a cache key.
     """
+    if EMBEDDINGS in job.request.extras:
+        return None
     said = list(asked_of(job, lane, route))
     request = said[_REQUEST]
     text = _take_text(request["messages"]) if isinstance(request, dict) else None

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from tollway_workers.cache.semantic.fits import Fits
+from tollway_workers.cache.semantic.experience import Experience
 from tollway_workers.cache.semantic.table import Changes, StoredPrompt
 
 
 class Near(NamedTuple):
-    """See `Neighbour` in `index.py`, which only a worker with a semantic route imports."""
+    """A prompt near another."""
 
+    #: Of its answer.
     key: bytes
+    #: The cosine of both.
     similarity: float
 
 
@@ -18,7 +20,7 @@ class Places(Protocol):
     """Where prompts lie."""
 
     def load(self, prompts: Iterable[StoredPrompt], /) -> None:
-        """Begin anew with these."""
+        """Add these, the oldest first."""
         ...
 
     def clear(self) -> None:
@@ -46,25 +48,38 @@ class Places(Protocol):
 
 
 class SimilarPrompts:
-    """Follows this worker's copy of stored answers."""
+    """Follows this worker's copy of stored answers.
 
-    def __init__(self, places: Places, fits: Fits) -> None:
+    State: `loaded`, whether all of it is here, and `_behind`, what has changed meanwhile. Until
+    then only the thread of the copy touches `places`.
+    """
+
+    def __init__(self, places: Places, experience: Experience) -> None:
         self.places = places
-        self.fits = fits
+        self.experience = experience
+        self.loaded = False
+        self._behind: list[Changes] = []
 
-    def load(self, prompts: Iterable[StoredPrompt]) -> None:
-        """Begin anew with these, the oldest first; in a thread, while nobody asks."""
-        self.places.load(prompts)
-
-    def clear(self) -> None:
-        """Nothing is known."""
-        self.places.clear()
-        self.fits.clear()
+    def stop(self) -> None:
+        """Nothing is known any more, until all is loaded anew."""
+        self.loaded = False
+        self._behind.clear()
+        self.experience.clear()
 
     def apply(self, changes: Changes) -> None:
         """Follow what became of stored answers."""
+        if not self.loaded:
+            self._behind.append(changes)
+            return
         for key in changes.gone:
-            self.fits.gone(key)
+            self.experience.gone(key)
         for each in changes.observed:
-            self.fits.changed(each)
+            self.experience.changed(each)
         self.places.apply(changes)
+
+    def finish(self) -> None:
+        """All that was there is loaded."""
+        self.loaded = True
+        behind, self._behind = self._behind, []
+        for changes in behind:
+            self.apply(changes)

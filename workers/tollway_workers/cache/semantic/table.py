@@ -15,8 +15,13 @@ from tollway_workers.cache.semantic.vectors import from_base64
 
 TABLES = """
 CREATE TABLE prompts (
-    key BLOB PRIMARY KEY, scope BLOB NOT NULL, embedder TEXT NOT NULL, vector BLOB NOT NULL
-) WITHOUT ROWID;
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL,
+    scope BLOB NOT NULL,
+    embedder TEXT NOT NULL,
+    vector BLOB NOT NULL
+);
+CREATE UNIQUE INDEX prompts_key ON prompts (key);
 CREATE TABLE observed (
     key BLOB NOT NULL, worker TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (key, worker)
 ) WITHOUT ROWID;
@@ -76,7 +81,10 @@ class PromptTable:
         """Of answers that were just written."""
         new = list(prompts)
         if new:
-            self._writer.executemany("INSERT OR REPLACE INTO prompts VALUES (?, ?, ?, ?)", new)
+            self._writer.executemany(
+                "INSERT OR REPLACE INTO prompts (key, scope, embedder, vector) VALUES (?, ?, ?, ?)",
+                new,
+            )
             self._prompts += new
 
     def observe(self, observed: Iterable[Observations]) -> None:
@@ -111,13 +119,13 @@ class PromptTable:
         """Nothing of it was written."""
         self._prompts, self._observed = [], []
 
-    def prompts(self) -> Iterator[StoredPrompt]:
-        """All, the oldest first."""
+    def after(self, number: int, most: int) -> tuple[int, list[StoredPrompt]]:
+        """The next ones behind that number, the oldest first, and the number of the last."""
         rows = self._writer.execute(
-            "SELECT prompts.* FROM prompts JOIN answers ON answers.key = prompts.key"
-            " ORDER BY answers.id"
-        )
-        return (StoredPrompt(*row) for row in rows)
+            "SELECT key, scope, embedder, vector, id FROM prompts WHERE id > ? ORDER BY id LIMIT ?",
+            (number, most),
+        ).fetchall()
+        return (rows[-1][4] if rows else number), [StoredPrompt(*row[:4]) for row in rows]
 
     def _has(self, key: bytes) -> bool:
         row = self._writer.execute("SELECT 1 FROM prompts WHERE key = ?", (key,)).fetchone()

@@ -25,6 +25,7 @@ class _Fact(NamedTuple):
     bytes: int
     tokens: int
     cost: int
+    similar: bool
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class RouteFigures:
     fresh: int = 0
     #: Past their age, given in place of a failure.
     stale: int = 0
+    #: Of all, those that similar prompts may be given or are compared with.
+    similar: int = 0
     bytes: int = 0
     #: Tokens and pico-USD that giving each once more saves.
     tokens: int = 0
@@ -46,6 +49,7 @@ class RouteFigures:
             self.fresh += 1
         else:
             self.stale += 1
+        self.similar += fact.similar
         self.bytes += fact.bytes
         self.tenants.add(fact.tenant)
         self.tokens += fact.tokens
@@ -123,4 +127,5 @@ def _fact(entry: CacheEntry, place: CacheRecord) -> _Fact:
         bytes=len(place.value or b""),
         tokens=0 if usage is None else usage.input_total + usage.output_total,
         cost=entry.cost or 0,
+        similar=entry.prompt is not None,
     )

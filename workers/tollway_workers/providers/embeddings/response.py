@@ -138,7 +138,7 @@ def _check_lengths(
         # The same would come again.
         raise ProviderError(
             ProviderFailure(
-                failure_class=FailureClass.BAD_OUTPUT,
+                failure_class=FailureClass.INVALID_REQUEST,
                 message=f"the vectors have {length} dimensions, and {wanted} were asked for",
                 status=status,
                 usage=usage,

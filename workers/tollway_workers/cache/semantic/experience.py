@@ -1,24 +1,22 @@
-"""What is learned of each stored answer: a fit, made anew where more was observed. Bounded.
+"""What is learned of each stored answer, from what all workers observed of it. Bounded; no clock.
 
-Pure but for `read`, which looks into this worker's copy of what all workers observed.
+Pure but for `read`, which looks into this worker's copy of what was observed.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf
 
 from tollway_schemas.cache import CacheEntry, KeptPrompt
 from tollway_schemas.semantic import Observations
 from tollway_workers.cache.semantic.agreement import answer_digest
 from tollway_workers.cache.semantic.merged import merged
-from tollway_workers.cache.semantic.observing import Asked, with_asked
-from tollway_workers.cache.semantic.rule import Fit, fitted
+from tollway_workers.cache.semantic.observing import Asked, about, with_asked
+from tollway_workers.cache.semantic.rule import Learned
 
-#: Answers whose fits are kept, and that this worker has observed and not read back yet.
-_MOST_FITS, _MOST_OWN = 10_000, 1_000
-#: Seconds until what a busy answer has taught since is fitted again: a fit takes milliseconds.
-_FITTED_AGAIN = 0.5
+#: Answers of which it is kept what is learned, and those that this worker has observed and not read
+#: back yet.
+_MOST_KNOWN, _MOST_OWN = 20_000, 1_000
 
 
 @dataclass(slots=True)
@@ -26,13 +24,11 @@ class _Known:
     #: Of the entry that the rest is about.
     answered_at: float
     digest: str
-    fit: Fit | None = None
-    fitted_at: float = -inf
-    #: Whether nothing was observed since.
-    up_to_date: bool = False
+    #: None: more was observed since.
+    learned: Learned | None = None
 
 
-class Fits:
+class Experience:
     """State: `_known` of each answer, and `_own`, what this worker has observed and not read back,
     by key; of both the last used ones.
     """
@@ -44,15 +40,13 @@ class Fits:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._own: OrderedDict[bytes, Observations] = OrderedDict()
 
-    def fit(self, entry: CacheEntry, prompt: KeptPrompt, now: float) -> Fit | None:
-        """What is learned of an answer; None: too little. `now`: monotonic seconds."""
+    def learned(self, entry: CacheEntry, prompt: KeptPrompt) -> Learned:
+        """What all workers have found out about an answer."""
         key = bytes.fromhex(entry.key)
         known = self._of(key, entry)
-        if not known.up_to_date and now - known.fitted_at >= _FITTED_AGAIN:
-            records = self._records(key)
-            known.fit = fitted(merged(records, known.digest, prompt.embedder))
-            known.fitted_at, known.up_to_date = now, True
-        return known.fit
+        if known.learned is None:
+            known.learned = merged(self._records(key), known.digest, prompt.embedder)
+        return known.learned
 
     def note(self, entry: CacheEntry, prompt: KeptPrompt, asked: Asked) -> Observations:
         """What this worker knows of an answer from now on, for all."""
@@ -61,14 +55,12 @@ class Fits:
         before = next((each for each in self._records(key) if each.worker == self._worker), None)
         if before is None:
             before = self._nothing(entry, prompt, known.digest, asked)
-        elif (before.answer, before.embedder) != (known.digest, prompt.embedder):
-            about = {"answer": known.digest, "embedder": prompt.embedder, "recent": ()}
-            before = before.model_copy(update=about)
-        own = self._own[key] = with_asked(before, asked)
+        own = with_asked(about(before, known.digest, prompt.embedder), asked)
+        self._own[key] = own
         self._own.move_to_end(key)
         if len(self._own) > _MOST_OWN:
             self._own.popitem(last=False)
-        known.up_to_date = known.up_to_date and not asked.teaches
+        known.learned = None
         return own
 
     def changed(self, observed: Observations) -> None:
@@ -81,7 +73,7 @@ class Fits:
             return
         known = self._known.get(key)
         if known is not None:
-            known.up_to_date = False
+            known.learned = None
 
     def gone(self, key: bytes) -> None:
         """An answer is not stored any more."""
@@ -97,7 +89,7 @@ class Fits:
         known, answered_at = self._known.get(key), entry.answered_at.timestamp()
         if known is None or known.answered_at != answered_at:
             known = self._known[key] = _Known(answered_at, answer_digest(entry.answer))
-            if len(self._known) > _MOST_FITS:
+            if len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return known
