@@ -46,6 +46,7 @@ def _vectors(item: dict[str, Any]) -> list[Any]:
     return [each["embedding"] for each in data]
 
 
+@pytest.mark.slow
 async def test_vectors_come_through_limits_retries_budget_and_cache_in_openai_s_form(
     start: Start, tollway: Tollway, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ async def test_vectors_come_through_limits_retries_budget_and_cache_in_openai_s_
     assert 0 < told <= billed
 
 
+@pytest.mark.slow
 async def test_equal_texts_are_asked_for_once(
     start: Start, tollway: Tollway, tmp_path: Path
 ) -> None:
