@@ -6,7 +6,7 @@ compare. One scope, one worker; nothing expires.
 
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -27,7 +27,7 @@ from tollway_workers.cache.semantic.table import Changes, StoredPrompt
 Vectors = NDArray[np.float32]
 
 #: Prompts that are looked at for one request, as a worker does, the most similar first.
-NEAREST = 8
+NEAREST, GUARDED = 16, 8
 ROUTE, WORKER, EMBEDDER, SCOPE = "judged", "judge", "judged", b"judged"
 _BEGAN = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -129,11 +129,12 @@ class Replay:
     def _ask(self, request: Request, mode: Mode) -> None:
         self.counts.asked += 1
         vector = self._places[request.text]
-        candidate = self._candidate(request.text, vector)
+        near = self._prompts.nearest(vector, NEAREST, FLOOR)
+        candidate = self._candidate(request.text, near)
         if candidate is None:
             self._keep(request, vector)
             return
-        learned = self._learned[candidate.number]
+        learned = self._learned_among(candidate, near)
         chance = learned.chance_to_explore(candidate.similarity, self._error_bound)
         given = self._rng.random() >= chance
         explored = not given or self._rng.random() < self._recheck
@@ -151,8 +152,14 @@ class Replay:
         if explored and not agreed:
             self._keep(request, vector)
 
-    def _candidate(self, text: str, vector: Vectors) -> Candidate | None:
-        for near in self._prompts.nearest(vector, NEAREST, FLOOR):
+    def _learned_among(self, candidate: Candidate, near: Sequence[Candidate]) -> Learned:
+        """What is known of its answer: of all prompts nearby that have it."""
+        answer = self._prompts.kept[candidate.number].answer
+        same = (each.number for each in near if self._prompts.kept[each.number].answer == answer)
+        return Learned.together(self._learned[number] for number in same)
+
+    def _candidate(self, text: str, nearest: Sequence[Candidate]) -> Candidate | None:
+        for near in nearest[:GUARDED]:
             refused = refusal(text, self._prompts.kept[near.number].text)
             if refused is None:
                 return near

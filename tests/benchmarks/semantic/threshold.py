@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replay import NEAREST, Places, Prompts
+from replay import GUARDED, Places, Prompts
 from traffic import Request
 
 from tollway_workers.cache.semantic.guards import refusal
@@ -49,7 +49,7 @@ def at_threshold(
     served = wrong = 0
     for request in requests:
         vector = places[request.text]
-        near = prompts.nearest(vector, NEAREST if guarded else 1, threshold)
+        near = prompts.nearest(vector, GUARDED if guarded else 1, threshold)
         kept = (prompts.kept[each.number] for each in near)
         found = next(
             (each for each in kept if not guarded or refusal(request.text, each.text) is None),
