@@ -53,7 +53,7 @@ bench: $(VENV)/.dev ## What a job costs against a bare loop, and a crowd beside 
 	@$(BIN)/python tests/benchmarks/bench.py
 
 semantic: $(VENV)/.minilm ## The semantic cache against labelled questions; ARGS="--traps 0.1", first run 10 minutes
-	@$(BIN)/python tests/benchmarks/semantic/judge.py $(ARGS)
+	@$(BIN)/python tests/benchmarks/semantic/similar_judge.py $(ARGS)
 
 chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits|outages, ONLY=churn,outage-503, SEED=7, SEEDS=5
 	@PYTHONPATH=tests/contract:tests/shared $(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \

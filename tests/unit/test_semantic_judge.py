@@ -8,8 +8,8 @@ import pytest
 from labelled import BadLine, Family, Trap, pairs, read_families
 from numpy.typing import NDArray
 from replay import Replay
+from similar_traffic import Request, Shape, draw
 from threshold import at_the_same_share, at_threshold
-from traffic import Request, Shape, draw
 
 FAMILIES = read_families()
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from traffic import Request
+from similar_traffic import Request
 
 from tollway_schemas.semantic import Observations
 from tollway_workers.cache.semantic.guards import refusal

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replay import GUARDED, Places, Prompts
-from traffic import Request
+from similar_traffic import Request
 
 from tollway_workers.cache.semantic.guards import refusal
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from labelled import pairs, read_families
 from placed import NoModel, Placed, read_model
 from replay import ROUTE, Counts, Replay
+from similar_traffic import Request, Shape, Traffic, draw
 from threshold import at_the_same_share
-from traffic import Request, Shape, Traffic, draw
 
 from tollway_workers.cache.semantic.report import ModeReport, report
 
