@@ -34,8 +34,8 @@ from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
-#: Prompts that are looked at, the nearest first, and those of them that guards read. What is
-#: learned of an answer is learned of all of the former that have it.
+#: Prompts that are looked at, the nearest first, and those of them that guards read. An answer is
+#: learned of with all that have it.
 _NEAREST, _MOST_GUARDED = 16, 8
 #: Answers that wait to be compared; those that come then teach nothing.
 _MOST_COMPARED = 1_000

@@ -23,14 +23,20 @@ _ORDINALS = (
     "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
     "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
 )
-_TENS = "thirty forty fifty sixty seventy eighty ninety"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _WORDS = {
-    **{word: str(number) for number, word in enumerate(_CARDINALS.split())},
+    # "One" is a pronoun as well; where two is meant instead, the two is seen.
+    **{word: str(number) for number, word in enumerate(_CARDINALS.split()) if word != "one"},
     **{word: f"#{number}" for number, word in enumerate(_ORDINALS.split())},
-    **{word: str(number * 10) for number, word in enumerate(_TENS.split(), 3)},
+    **{word: str(number * 10) for number, word in enumerate(_TENS.split(), 2)},
     **{"hundred": "100", "thousand": "1000", "million": "1000000", "billion": "1000000000"},
     **{"trillion": "1000000000000", "dozen": "12", "dozens": "12", "couple": "2", "pair": "2"},
-    **{"once": "1", "twice": "2", "thrice": "3", "double": "2", "triple": "3", "quadruple": "4"},
+    **{"twice": "2", "thrice": "3", "double": "2", "triple": "3", "quadruple": "4"},
+    **{
+        f"{tens}-{word}": str(number * 10 + ones)
+        for number, tens in enumerate(_TENS.split(), 2)
+        for ones, word in enumerate(_CARDINALS.split()[1:10], 1)
+    },
 }
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _ROMAN = re.compile(r"(?=.)C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")

@@ -3,10 +3,20 @@
 from typing import Literal
 
 from tollway_workers.cache.semantic.guard_text import Prompt
-from tollway_workers.cache.semantic.guard_words import words
+from tollway_workers.cache.semantic.guard_words import OPEN, words
 
 Asks = Literal[
-    "yes or no", "person", "time", "place", "reason", "quantity", "manner", "what", "do", "how far"
+    "yes or no",
+    "person",
+    "time",
+    "place",
+    "reason",
+    "quantity",
+    "manner",
+    "what",
+    "do",
+    "how far",
+    "any",
 ]
 
 _AUXILIARIES = words(
@@ -44,6 +54,7 @@ def same_question(one: Prompt, other: Prompt) -> bool:
     first, second = asks_for(one), asks_for(other)
     return (
         first == second
+        or "any" in (first[0], second[0])
         or second[0] in _ALSO.get(first[0], ())
         or first[0] in _ALSO.get(second[0], ())
     )
@@ -65,7 +76,9 @@ def asks_for(prompt: Prompt) -> tuple[Asks, str]:
         if found is not None:
             return found
     # "Explain how": the word stands above. "Explain the tides" asks what they are.
-    return ("what", "") if leads else ("do", "")
+    if leads:
+        return "what", ""
+    return ("do", "") if OPEN.isdisjoint(said) else ("any", "")
 
 
 def _asked_by(word: str, behind: list[str]) -> tuple[Asks, str] | None:

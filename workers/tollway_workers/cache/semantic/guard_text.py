@@ -27,6 +27,10 @@ _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3\u0e00-\u0eff]")
 _MATTER = re.compile(r":\s|\n")
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
+#: Either word: no path.
+_EITHER = re.compile(r"[^\W\d_]+(?:/[^\W\d_]+)+")
+#: A number that is part of a word: a 5-year-old.
+_COMPOUND = re.compile(r"(\d[\d.,]*)-([^\W\d_]+(?:-[^\W\d_]+)+)")
 _DASHES = "-\u2014"
 
 
@@ -124,18 +128,23 @@ def _tokens_in(chunk: str, begins: bool, before: list[Token]) -> list[Token]:
         return [Token("word", inner.replace(".", "").lower(), is_name=inner[0].isupper())]
     if any(each.isdigit() for each in inner):
         return _numbered(inner)
+    if (number := number_of_word(inner.lower())) is not None:
+        return [Token("number", number)]
     if not any(each.isalpha() for each in inner):
         if inner == "&":
             return [Token("word", "and")]
         # A dash between words is punctuation; between numbers it takes one from the other.
         is_dash = inner.strip(_DASHES) == "" and not (before and before[-1].kind == "number")
         return [] if is_dash else [Token("sign", inner)]
-    if _CODE.search(inner):
+    if _CODE.search(inner) and not _EITHER.fullmatch(inner):
         return [Token("code", inner)]
     return [_word(each, begins and not number) for number, each in enumerate(_WORD.findall(inner))]
 
 
 def _numbered(inner: str) -> list[Token]:
+    if (compound := _COMPOUND.fullmatch(inner)) is not None:
+        words = [Token("word", each) for each in compound[2].lower().split("-")]
+        return [*_numbered(compound[1]), *words]
     found = number_in(inner)
     if found is None:
         return [Token("code", inner)]

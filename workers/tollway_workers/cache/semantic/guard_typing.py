@@ -9,16 +9,21 @@ from collections.abc import Collection, Sequence
 #: Before and behind what is asked. Behind, only where a sentence ends before it.
 _GREETING = re.compile(
     r"^(?:(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|greetings)"
-    r"(?: (?:there|all|everyone|everybody|team|folks|guys|sir|madam))?[,.!:\s-]+)+"
-    r"|^(?:sorry[,.!]? |excuse me[,.!]? )|^(?:a )?(?:quick|short|simple|small) question[,.:!\s-]+",
+    r"(?: (?:there|all|everyone|everybody|team|folks|guys|sir|madam))?[,.!:\s-]+"
+    r"|sorry[,.!]? |excuse me[,.!]? |(?:ok|okay|so|well|um)[,.]? "
+    r"|(?:[\w']{1,15} ){0,5}?(?:question|wondering|help|friend|curious|asking|urgent|bother you)"
+    r"[.:!,]\s+)+",
     re.IGNORECASE,
 )
 _THANKS = re.compile(
     r"(?:(?<=[.,;!?])\s*(?:many thanks|thank you|thanks|thx|ty|cheers|please|regards|best)"
     r"(?: (?:so much|very much|a lot|in advance|again|all|everyone))*"
-    r"|\s(?:thank you|thanks) (?:so much|very much|a lot|in advance))[\s.,!]*$",
+    r"|\s(?:(?:thank you|thanks) (?:so much|very much|a lot|in advance)|(?:many|best) thanks"
+    r"|(?:many thanks|thank you|thanks|cheers|regards|best)(?=, ?[^\W\d_]{2,20}[.!]?$)))"
+    r"(?:, ?[^\W\d_]{2,20})?[\s.,!]*$",
     re.IGNORECASE,
 )
+_SMILE = re.compile("\\s*(?:[:;]-?[)(DP]|[\U0001f300-\U0001faff\u2600-\u27bf\ufe0f])+$")
 #: Written as they are spoken.
 _SPOKEN = {
     **{word.replace("'", ""): word for word in (
@@ -37,7 +42,7 @@ _MOST_MENDED = 16
 
 def without_courtesy(text: str) -> str:
     """What is asked, without greeting and thanks; never nothing."""
-    rest = _THANKS.sub("", _GREETING.sub("", text.strip()))
+    rest = _THANKS.sub("", _SMILE.sub("", _GREETING.sub("", text.strip())))
     return rest if rest.strip() else text
 
 

@@ -27,15 +27,10 @@ NEGATIONS = words(
 #: What limits or extends what is asked: both prompts must have the same.
 LIMITS = _named(
     """
-    only just solely merely exclusively
+    only solely merely exclusively
     except excluding besides unless apart
-    least minimum
-    most maximum
     both
     half
-    except
-    always
-    also too additionally
     """
 )
 #: How much of a whole: prompts that say different things are different.
@@ -55,15 +50,16 @@ PAST = words("was were did had wasn't weren't didn't hadn't")
 PRESENT = words("is are am do does has have isn't aren't don't doesn't hasn't haven't")
 FUTURE = words("will shall won't 'll gonna")
 
-#: Of each kind both prompts must name the same.
+#: Of whom: both prompts must say the same.
+PERSONS = words("he him his himself she her hers herself")
+
+#: Of each kind both prompts must name the same, where both name any.
 SAME_KINDS: dict[str, frozenset[str]] = {
     "day": words("monday tuesday wednesday thursday friday saturday sunday weekend weekday"),
     "month": words(
         "january february march april may june july august september october november december"
     ),
     "season": words("spring summer autumn fall winter easter christmas"),
-    "he": words("he him his himself"),
-    "she": words("she her hers herself"),
     "language": words(
         "english french german spanish italian portuguese dutch russian chinese mandarin "
         "cantonese japanese korean arabic hebrew hindi urdu bengali turkish polish czech greek "
@@ -368,6 +364,12 @@ SYNONYMS = _named(
     """
 )
 
+#: What is asked for with them is said by the rest.
+OPEN = words(
+    "way ways step steps method process procedure instructions guide tutorial tips advice recipe "
+    "need want trying try help possible wondering looking ok okay any anyone anybody safe allowed "
+    "legal bad good normal worth tell about"
+)
 #: Words that say little of what is asked: how it is asked, or that it is.
 FILLERS = words(
     "a an the this that these those of in on at to for from by with about into onto as than then "

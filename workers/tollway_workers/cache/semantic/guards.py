@@ -25,6 +25,7 @@ from tollway_workers.cache.semantic.guard_words import (
     NEGATIONS,
     OTHER_KINDS,
     PAST,
+    PERSONS,
     PRESENT,
     SAME_KINDS,
 )
@@ -56,7 +57,7 @@ def _length(both: Both) -> bool:
 
 
 def _numbers(both: Both) -> bool:
-    return both.asked.of("number") != both.kept.of("number")
+    return Counter(both.asked.of("number")) != Counter(both.kept.of("number"))
 
 
 def _code(both: Both) -> bool:
@@ -108,9 +109,10 @@ def _amounts(both: Both) -> bool:
 def _kinds(both: Both) -> bool:
     """Days, countries, currencies, units: another one is another question."""
     words = [_unambiguous(each) for each in both]
-    if any(words[0] & kind != words[1] & kind for kind in SAME_KINDS.values()):
+    if words[0] & PERSONS != words[1] & PERSONS:
         return True
-    named = [[_found(each, kind) for each in both] for kind in OTHER_KINDS.values()]
+    named = [(words[0] & kind, words[1] & kind) for kind in SAME_KINDS.values()]
+    named += [(_found(both.asked, kind), _found(both.kept, kind)) for kind in OTHER_KINDS.values()]
     return any(asked and kept and asked != kept for asked, kept in named)
 
 
