@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelled import BadLine, Family, Trap, pairs, read_families
+from labelled import HELD_OUT, BadLine, Family, Trap, pairs, read_families
 from numpy.typing import NDArray
 from replay import Replay
 from similar_traffic import Request, Shape, draw
@@ -41,8 +41,9 @@ def test_the_set_has_hundreds_of_questions_each_with_paraphrases_and_traps() -> 
 
 
 def test_no_text_of_the_set_stands_twice() -> None:
-    texts = [text for family in FAMILIES for text in family.same]
-    texts += [trap.text for family in FAMILIES for trap in family.traps]
+    families = [*FAMILIES, *read_families(HELD_OUT)]
+    texts = [text for family in families for text in family.same]
+    texts += [trap.text for family in families for trap in family.traps]
 
     assert [text for text, count in Counter(map(str.casefold, texts)).items() if count > 1] == []
 

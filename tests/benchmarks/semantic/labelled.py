@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "questions"
+#: Written when the guards had been tried with the others.
+HELD_OUT = Path(__file__).parent / "held_out"
 
 
 @dataclass(frozen=True, slots=True)

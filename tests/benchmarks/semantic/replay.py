@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol
 
@@ -125,6 +125,11 @@ class Replay:
         for request in requests:
             self._ask(request, mode)
         return self.counts
+
+    @property
+    def today(self) -> date:
+        """The day of the last run."""
+        return (_BEGAN + timedelta(days=self._day)).date()
 
     def _ask(self, request: Request, mode: Mode) -> None:
         self.counts.asked += 1

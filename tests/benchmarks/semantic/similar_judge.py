@@ -5,20 +5,23 @@ Labelled questions, drawn as people ask them, through the real embedder, index, 
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelled import pairs, read_families
+from labelled import HELD_OUT, Family, pairs, read_families
 from placed import NoModel, Placed, read_model
 from replay import ROUTE, Counts, Replay
 from similar_traffic import Request, Shape, Traffic, draw
 from threshold import at_the_same_share
 
-from tollway_workers.cache.semantic.report import ModeReport, report
+from tollway_workers.cache.semantic.guards import refusal
+from tollway_workers.cache.semantic.report import RouteReport, report
 
 #: What at least has to be served, of all requests.
 LEAST_SERVED = 0.15
+#: Days that a run is taken to last, where its days are looked at, and those of them in `shadow`.
+DAYS, SHADOW_DAYS = 10, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,8 @@ def main() -> int:
         shape, range(options.seeds), options.bound, options.recheck, beside=not options.alone
     )
     families = read_families()
-    labelled = [*pairs(families)]
-    same = sum(pair.same for pair in labelled)
-    print(
-        f"{len(families)} questions in {len(labelled)} labelled pairs: {same} paraphrases, "
-        f"{len(labelled) - same} traps"
-    )
+    _say_labelled("questions", families)
+    _say_labelled("held-out questions", read_families(HELD_OUT))
     print(
         f"a run: {shape.requests:,} requests, none twice; Zipf's exponent {shape.exponent:g}; "
         f"{shape.traps:.0%} ask a trap; error_bound = {judged.error_bound:g}"
@@ -56,16 +55,33 @@ def main() -> int:
     except NoModel as error:
         print(f"cannot judge: {error}; `make semantic` installs it", file=sys.stderr)
         return 2
-    runs = {seed: draw(families, shape, seed) for seed in judged.seeds}
-    _place(placed, runs.values())
-    kept = [_judge(placed, judged, seed, traffic) for seed, traffic in runs.items()]
+    kept = []
+    for seed in judged.seeds:
+        traffic = draw(families, shape, seed)
+        _place(placed, traffic)
+        kept.append(_judge(placed, judged, seed, traffic))
     print("every bound held" if all(kept) else "NOT every bound held")
     return 0 if all(kept) else 1
 
 
+def _say_labelled(what: str, families: Sequence[Family]) -> None:
+    labelled = [*pairs(families)]
+    refused = {
+        same: [refusal(pair.other, pair.text) for pair in labelled if pair.same is same]
+        for same in (True, False)
+    }
+    said = {
+        same: f"{sum(each is not None for each in found) / len(found):.0%} of {len(found)}"
+        for same, found in refused.items()
+    }
+    print(
+        f"{len(families)} {what} in {len(labelled)} labelled pairs: guards refuse {said[False]} "
+        f"traps and {said[True]} paraphrases"
+    )
+
+
 def _judge(placed: Placed, judged: Judged, seed: int, traffic: Traffic) -> bool:
-    replay = Replay(placed, error_bound=judged.error_bound, recheck=judged.recheck, seed=seed)
-    counts = replay.run(traffic.requests, "serve")
+    counts = _replay(placed, judged, seed).run(traffic.requests, "serve")
     _say_served(seed, traffic, counts)
     kept = [
         _holds("wrong of all", counts.wrong_share, 0.0, judged.error_bound),
@@ -86,27 +102,36 @@ def _judge(placed: Placed, judged: Judged, seed: int, traffic: Traffic) -> bool:
 
 
 def _forecast(placed: Placed, judged: Judged, seed: int, requests: Sequence[Request]) -> list[bool]:
-    """What `shadow` says of one half of the requests that `serve` would do, and what `serve` does
-    with the other half: once as empty as that was at first, once with what it had learned.
+    """What `shadow` says that `serve` would do, and what `serve` does: with other requests of the
+    same kind from the first day on; and on the day after, as of shadow's last day: until then it
+    had less to go by.
     """
-    first, second = requests[: len(requests) // 2], requests[len(requests) // 2 :]
-    learned = Replay(placed, error_bound=judged.error_bound, recheck=judged.recheck, seed=seed)
-    learned.run(first, "shadow")
-    said = report(learned.observations, ROUTE).modes["shadow"]
-    fresh = Replay(placed, error_bound=judged.error_bound, recheck=judged.recheck, seed=~seed)
+    kept: list[bool] = []
+    shadow, serve = _replay(placed, judged, seed), _replay(placed, judged, ~seed)
+    shadow.run(requests[::2], "shadow")
     print("  shadow's forecast, and what serve does instead:")
-    kept = _within(said, fresh.run(second, "serve"))
-    print("  the same forecast, and what serve does after it:")
-    return [*kept, *_within(said, learned.run(second, "serve"))]
+    kept += _within(report(shadow.observations, ROUTE), serve.run(requests[1::2], "serve"))
+    replay, day = _replay(placed, judged, seed), len(requests) // DAYS
+    for begin in range(0, SHADOW_DAYS * day, day):
+        replay.run(requests[begin : begin + day], "shadow")
+    said = report(replay.observations, ROUTE, since=replay.today)
+    print("  its forecast of the last day, and what serve does on the next:")
+    then = requests[SHADOW_DAYS * day : (SHADOW_DAYS + 1) * day]
+    return kept + _within(said, replay.run(then, "serve"))
 
 
-def _within(said: ModeReport, did: Counts) -> list[bool]:
+def _replay(placed: Placed, judged: Judged, seed: int) -> Replay:
+    return Replay(placed, error_bound=judged.error_bound, recheck=judged.recheck, seed=seed)
+
+
+def _within(forecast: RouteReport, did: Counts) -> list[bool]:
+    said = forecast.modes["shadow"]
     served, wrong = said.served, said.wrong
     assert said.wrong_of_all is not None
     _, least, most = said.wrong_of_all
     return [
         _holds("served of candidates", did.given / did.candidates, served.least, served.most),
-        _holds("wrong of served", did.given_wrong / did.given, wrong.least, wrong.most),
+        _holds("wrong of served", did.given_wrong / max(did.given, 1), wrong.least, wrong.most),
         _holds("wrong of candidates", did.given_wrong / did.candidates, least, most),
     ]
 
@@ -128,9 +153,8 @@ def _say_served(seed: int, traffic: Traffic, counts: Counts) -> None:
     print(f"  refused by guards: {refused or 'none'}")
 
 
-def _place(placed: Placed, runs: Iterable[Traffic]) -> None:
-    texts = [request.text for traffic in runs for request in traffic.requests]
-    seconds = placed.add(texts)
+def _place(placed: Placed, traffic: Traffic) -> None:
+    seconds = placed.add(request.text for request in traffic.requests)
     placed.save()
     if seconds:
         print(f"a vector takes {1_000 * seconds:.1f} ms")

@@ -164,7 +164,8 @@ class _Scope:
         """The nearest first."""
         if vector.size != self.dimensions:
             return []
-        scores = self._rows[: len(self._keys)] @ vector
+        # Not by `@`: of many rows BLAS takes threads, which on busy cores wait for each other.
+        scores: Vector = np.einsum("ij,j->i", self._rows[: len(self._keys)], vector)
         best = np.argsort(scores) if len(scores) <= most else np.argpartition(scores, -most)
         found = [Near(self._keys[at], _cosine(scores[at])) for at in best[-most:].tolist()]
         if self._many is not None:
