@@ -328,8 +328,9 @@ class MemoryFleet:
         return Relay(self.tiers, self.sink, targets, self.clock, give_up, self.metrics)
 
     def _parts(self, memory_bytes: int) -> Parts:
-        found_by = self.semantic
-        semantic = found_by and SemanticCache(self.cache, found_by, self.clock)
+        semantic = None
+        if self.semantic is not None:
+            semantic = SemanticCache(self.cache, self.semantic, self.clock)
         similar = [] if semantic is None else [SimilarAnswers(semantic)]
         return Parts(
             source=self.source,

@@ -24,6 +24,7 @@ from tollway_workers.cache.records import CacheRecord
 from tollway_workers.cache.semantic.agreement import answer_digest
 from tollway_workers.cache.semantic.experience import Experience
 from tollway_workers.cache.semantic.index import PromptIndex
+from tollway_workers.cache.semantic.rule import BANDS
 from tollway_workers.cache.semantic.similar import SimilarPrompts
 from tollway_workers.cache.semantic.table import StoredPrompt
 
@@ -45,7 +46,7 @@ def observed(name: str) -> CacheRecord:
         tenant=entry.tenant,
         answer=answer_digest(entry.answer),
         embedder="e",
-        bands=(Band(least=0.9, agreed=3),),
+        bands=(Band(least=BANDS[1], agreed=3),),
         written_at=AT,
     )
     return CacheRecord(0, 0, record.record_key, encode(record))

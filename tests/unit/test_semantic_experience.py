@@ -117,3 +117,20 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [seen(one, entry(f"{n}")) for n in range(7, 10)] == [(1, 0)] * 3
     assert seen(one, entry("0")) == (0, 0)
+
+
+def test_prompts_nearby_that_were_given_the_same_answer_are_one() -> None:
+    topic = Topic()
+    one = Experience("one", topic.read)
+    said = {"answer": {"text": "the same"}}
+    first, second, other = entry("a", **said), entry("b", **said), entry("c")
+    for about, agreed in ((first, True), (second, True), (second, False), (other, False)):
+        topic.write(one.note(about, PROMPT, asked(agreed=agreed)), one)
+
+    def together(about: CacheEntry, *near: CacheEntry) -> tuple[int, int]:
+        bands = one.learned_among(about, near).bands
+        return sum(band.agreed for band in bands), sum(band.differed for band in bands)
+
+    assert together(first, first, second, other) == together(second, first) == (2, 1)
+    assert together(first) == (1, 0)
+    assert together(other, first, second) == (0, 1)

@@ -77,7 +77,7 @@ def test_what_was_found_out_is_counted_by_band_and_what_was_not_is_no_observatio
     )
 
     assert [(each.least, each.agreed, each.differed) for each in record.bands] == [
-        (0.9, 1, 1),
+        (0.85, 1, 1),
         (0.97, 1, 0),
     ]
 
@@ -126,15 +126,15 @@ def test_workers_learn_from_each_other() -> None:
     learned = merged([one, two, renewed, elsewhere, newer], ANSWER, "minilm")
 
     by_band = dict(zip(BANDS, learned.bands, strict=True))
-    assert by_band[0.9] == Band(agreed=2, differed=1)
+    assert by_band[0.85] == Band(agreed=2, differed=1)
     assert by_band[0.97] == Band(agreed=1)
     assert sum(map(sum, learned.bands)) == 4
     assert merged([], ANSWER, "minilm") == Learned()
 
 
 def test_a_similarity_belongs_to_the_band_that_it_begins() -> None:
-    assert [band_of(each) for each in (-1.0, 0.69, 0.7, 0.9, 0.9989, 0.999, 1.0)] == [
-        *(None, None, 0, 2, 3, 4, 4)
+    assert [band_of(each) for each in (-1.0, 0.69, 0.7, 0.85, 0.96, 0.97, 1.0)] == [
+        *(None, None, 0, 1, 1, 2, 2)
     ]
 
 

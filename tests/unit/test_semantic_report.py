@@ -93,7 +93,7 @@ def test_nothing_was_counted_means_that_anything_may_be() -> None:
 
 def one_answer(jobs: int, q: float, rng: Random) -> tuple[int, int, int]:
     """Jobs of one answer, those that were given it, and of them the wrong ones."""
-    band, number, done, served, wrong = Band(), BANDS.index(0.9), 0, 0, 0
+    band, number, done, served, wrong = Band(), BANDS.index(0.85), 0, 0, 0
     while done < jobs:
         explored = Learned().with_band(number, band).chance_to_explore(0.93, 0.02)
         given = 0 if explored >= 1.0 else int(math.log(1 - rng.random()) / math.log(1 - explored))

@@ -28,7 +28,7 @@ def wrong_share(q: float, error_bound: float, jobs: int, rng: Random) -> float:
     Between two that are explored the rule knows the same: how many are given is drawn at once.
     """
     band, done, wrong = Band(), 0, 0.0
-    number = BANDS.index(0.9)
+    number = BANDS.index(0.85)
     while done < jobs:
         learned = Learned().with_band(number, band)
         explored = learned.chance_to_explore(SIMILAR, error_bound)
@@ -85,8 +85,8 @@ def test_a_right_answer_never_makes_it_shyer_and_a_wrong_one_never_bolder(
 
 
 def test_where_much_is_wrong_nothing_is_given() -> None:
-    often = Learned().with_band(BANDS.index(0.9), Band(agreed=80, differed=20))
-    never = Learned().with_band(BANDS.index(0.9), Band(differed=500))
+    often = Learned().with_band(BANDS.index(0.85), Band(agreed=80, differed=20))
+    never = Learned().with_band(BANDS.index(0.85), Band(differed=500))
 
     assert often.chance_to_explore(SIMILAR, 0.01) == 1.0
     assert never.chance_to_explore(SIMILAR, 0.01) == 1.0

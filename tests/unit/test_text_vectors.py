@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,7 +31,10 @@ class Desk:
 
     def ask(self, *texts: str) -> None:
         for text in texts:
-            self.vectors.ask(text, lambda vector, text=text: self.came.append((text, vector)))
+            self.vectors.ask(text, partial(self._note, text))
+
+    def _note(self, text: str, vector: bytes | None) -> None:
+        self.came.append((text, vector))
 
     async def until(self, count: int) -> None:
         await eventually(lambda: len(self.came) >= count)

@@ -20,8 +20,8 @@ from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
 from tollway_workers.cache.forgotten import Spoken
 from tollway_workers.cache.kept import Kept
-from tollway_workers.cache.own import OwnAnswers
 from tollway_workers.cache.ports import Found
+from tollway_workers.cache.recent import RecentAnswers
 from tollway_workers.cache.records import CacheRecord
 from tollway_workers.cache.semantic.similar import SimilarPrompts
 from tollway_workers.cache.store import CacheStore, Origin, Reach, reason
@@ -174,7 +174,7 @@ class Materialiser:
         self._settled = asyncio.Event()
         self._reached: dict[int, Reach] = {}
         self._polled: dict[Partition, tuple[int | None, float]] = {}
-        self._own = OwnAnswers()
+        self._own = RecentAnswers()
         self._partitions = 0
         #: What has come lately.
         self.arrivals = Arrivals()
@@ -197,7 +197,7 @@ class Materialiser:
 
     def wrote(self, kept: Kept) -> None:
         """This worker has written it to the topic."""
-        self._own.add(kept)
+        self._own.put(kept.key.encode(), kept)
 
     def applied(self, partition: int) -> int:
         """The offset before which everything of a partition is applied; 0 where that is unknown."""
@@ -317,7 +317,7 @@ class Materialiser:
                     each.offset,
                     each.key,
                     each.value,
-                    self._own.take(each.key, each.value),
+                    self._own_answer(each),
                 )
                 for each in found
                 if each.offset >= self._reached[each.partition[1]].next
@@ -349,6 +349,11 @@ class Materialiser:
         except sqlite3.Error as error:
             # Who takes records in meets it too, and has the copy made anew.
             log.warning("similar prompts are not found: the copy cannot be read", why=reason(error))
+
+    def _own_answer(self, record: LoggedRecord) -> Kept | None:
+        """What a record holds that is exactly what this worker wrote: it is not read again."""
+        own = None if record.key is None else self._own.take(record.key)
+        return own if own is not None and own.value == record.value else None
 
     async def _read(
         self, reader: CacheLog, partitions: Sequence[Partition]

@@ -2,7 +2,7 @@
 answer, as often as its route's `error_bound` allows; else its own answer is compared with it.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any, Protocol
@@ -34,8 +34,9 @@ from tollway_workers.safe_traceback import error_fields
 
 log = structlog.get_logger(__name__)
 
-#: Prompts that are looked at, the nearest first: guards and ages leave some of them out.
-_NEAREST = 8
+#: Prompts that are looked at, the nearest first, and those of them that guards read. What is
+#: learned of an answer is learned of all of the former that have it.
+_NEAREST, _MOST_GUARDED = 16, 8
 #: Answers that wait to be compared; those that come then teach nothing.
 _MOST_COMPARED = 1_000
 #: Seconds within which a job has been read just now, and nobody was passed over for it.
@@ -250,30 +251,42 @@ class SemanticCache:
 
     def _candidate(self, job: JobProgress, similar: Similar) -> tuple[Candidate | None, str | None]:
         """The nearest that may be; else the guard that refused the nearest one of all."""
-        assert similar.vector is not None  # noqa: S101 it is looked for with one only
         refused: str | None = None
+        near = self._near(job, similar)
+        for entry, similarity in near[:_MOST_GUARDED]:
+            assert entry.prompt is not None  # noqa: S101 only such are near
+            guard = refusal(similar.text, entry.prompt.text)
+            if guard is None:
+                said = [each for each, _ in near]
+                return self._judged(job, similar, entry, similarity, said), None
+            refused = refused or f"guard_{guard}"
+        return None, refused
+
+    def _near(self, job: JobProgress, similar: Similar) -> list[tuple[CacheEntry, float]]:
+        """Answers to the nearest prompts, the nearest first."""
+        assert similar.vector is not None  # noqa: S101 it is looked for with one only
         own = job.keyed and job.keyed.key
-        places = self._parts.prompts.places
-        for near in places.nearest(similar.scope, similar.vector, _NEAREST):
+        found: list[tuple[CacheEntry, float]] = []
+        for near in self._parts.prompts.places.nearest(similar.scope, similar.vector, _NEAREST):
             if near.similarity < FLOOR:
                 break
             # What stands under its own key is past its time, or not for it.
             entry = None if near.key == own else self._cache.entry_at(near.key, job)
-            if entry is None or entry.prompt is None:
-                continue
-            guard = refusal(similar.text, entry.prompt.text)
-            if guard is None:
-                return self._judged(job, similar, entry, near.similarity), None
-            refused = refused or f"guard_{guard}"
-        return None, refused
+            if entry is not None and entry.prompt is not None:
+                found.append((entry, near.similarity))
+        return found
 
     def _judged(
-        self, job: JobProgress, similar: Similar, entry: CacheEntry, similarity: float
+        self,
+        job: JobProgress,
+        similar: Similar,
+        entry: CacheEntry,
+        similarity: float,
+        near: Sequence[CacheEntry],
     ) -> Candidate:
         """What the rule says of an answer."""
-        cache, prompt = job.route.cache, entry.prompt
-        assert prompt is not None  # noqa: S101 only such are candidates
-        learned = self._parts.prompts.experience.learned(entry, prompt)
+        cache = job.route.cache
+        learned = self._parts.prompts.experience.learned_among(entry, near)
         chance = learned.chance_to_explore(similarity, cache.error_bound)
         gives = similar.draw >= chance
         return Candidate(entry, similarity, gives, gives and similar.recheck_draw < cache.recheck)

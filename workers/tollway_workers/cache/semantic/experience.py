@@ -4,7 +4,7 @@ Pure but for `read`, which looks into this worker's copy of what was observed.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tollway_schemas.cache import CacheEntry, KeptPrompt
@@ -47,6 +47,18 @@ class Experience:
         if known.learned is None:
             known.learned = merged(self._records(key), known.digest, prompt.embedder)
         return known.learned
+
+    def learned_among(self, entry: CacheEntry, near: Iterable[CacheEntry]) -> Learned:
+        """The same, together with those of `near` that say the same: one answer to prompts in
+        several wordings. `entry` counts once, whether it is among them or not.
+        """
+        digest = self._of(bytes.fromhex(entry.key), entry).digest
+        same = {each.key: each for each in (*near, entry)}.values()
+        return Learned.together(
+            self.learned(each, each.prompt)
+            for each in same
+            if each.prompt is not None and self._of(bytes.fromhex(each.key), each).digest == digest
+        )
 
     def note(self, entry: CacheEntry, prompt: KeptPrompt, asked: Asked) -> Observations:
         """What this worker knows of an answer from now on, for all."""

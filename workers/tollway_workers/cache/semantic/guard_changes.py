@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise, permutations
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tollway_workers.cache.semantic.guard_text import Prompt, stem
+from tollway_workers.cache.semantic.guard_typing import mistyped
 from tollway_workers.cache.semantic.guard_words import (
     ASKED_FOR,
     FILLERS,
     FORM,
+    KNOWN,
     OPPOSITES,
     PREFIXES,
     ROLES,
@@ -19,6 +21,10 @@ from tollway_workers.cache.semantic.guard_words import (
 
 #: Letters that a word has beside its prefix or suffix.
 _LEAST_ROOT = 3
+#: Places in which words stand for others, of prompts that are the same else.
+_MOST_CHANGES = 4
+#: Words that are the same around a single place where all is different.
+_MUCH = 4
 _BEING = frozenset(("is", "are", "was", "were", "be", "been", "being", "get", "got"))
 
 
@@ -27,6 +33,13 @@ class Both(NamedTuple):
 
     asked: Prompt
     kept: Prompt
+
+    @classmethod
+    def of(cls, asked: Prompt, kept: Prompt) -> Self:
+        """These, without what is mistyped in one of them."""
+        both = cls(asked, kept)
+        slips = mistyped(*both.only, known=KNOWN, fillers=FILLERS)
+        return cls(asked.mended(slips), kept.mended(slips)) if slips else both
 
     @property
     def only(self) -> tuple[list[str], list[str]]:
@@ -66,13 +79,17 @@ def _is_word_changed(asked: Sequence[str], kept: Sequence[str]) -> bool:
         for tag, a, b, c, d in SequenceMatcher(None, asked, kept, autojunk=False).get_opcodes()
         if tag != "equal"
     ]
-    if not changes or len(changes) > 2:
-        return False
     kinds = {_kind(*change) for change in changes}
-    if kinds == {"synonym"}:
+    if kinds <= {"synonym"}:
         return False
-    # Much is said in other words: the rule finds out whether it is the same.
-    return "other" not in kinds and not ({"added", "missing"} <= kinds)
+    if kinds <= {"synonym", "changed"}:
+        return len(changes) <= _MOST_CHANGES
+    if len(changes) == 1:
+        # Much is said in other words; where all around it is the same, something else is said.
+        (before, _), same = changes[0], len(asked)
+        return "other" not in kinds or same - len(before) >= _MUCH
+    # The rule finds out whether it is the same.
+    return len(changes) == 2 and "other" not in kinds and not {"added", "missing"} <= kinds
 
 
 def is_order_changed(both: Both) -> bool:

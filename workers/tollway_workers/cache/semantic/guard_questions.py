@@ -14,7 +14,7 @@ _AUXILIARIES = words(
     "isn't aren't wasn't weren't don't doesn't didn't hasn't haven't hadn't can't couldn't won't "
     "wouldn't shouldn't"
 )
-_POLITE = words("please kindly hi hello hey so and but ok okay now")
+_POLITE = words("please kindly thanks thank hi hello hey so and but ok okay now")
 _REQUESTS = words("can could will would")
 #: "Could you tell me why" asks why.
 _ASKING = words("tell explain show describe know wonder wondering say clarify help")
@@ -58,6 +58,8 @@ def asks_for(prompt: Prompt) -> tuple[Asks, str]:
     if said[0] in _AUXILIARIES and not leads:
         # "Could you cancel it" asks to do so.
         return ("do", "") if said[1:2] == ["you"] and said[0] in _REQUESTS else ("yes or no", "")
+    if leads and ("if" in said or "whether" in said):
+        return "yes or no", ""
     for number, word in enumerate(said):
         found = _asked_by(word, said[number + 1 : number + 3])
         if found is not None:

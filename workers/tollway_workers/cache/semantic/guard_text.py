@@ -2,10 +2,12 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from tollway_workers.cache.semantic.guard_numbers import number_in, number_of_word, roman
+from tollway_workers.cache.semantic.guard_typing import as_written, without_courtesy
 from tollway_workers.cache.semantic.guard_words import FILLERS
 
 Kind = Literal["word", "number", "code", "sign"]
@@ -23,6 +25,7 @@ _CODE = re.compile(r"[@\\/_#~^|]|::|->|=>|\w\.\w|\(\)|[a-z][A-Z]|[=<>*+]")
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 #: Scripts that put no space between words: each character counts.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3\u0e00-\u0eff]")
+_MATTER = re.compile(r":\s|\n")
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
 _DASHES = "-\u2014"
 
@@ -41,12 +44,15 @@ class Token(NamedTuple):
 class Prompt:
     """What was read."""
 
-    #: As long as it is, in characters.
-    length: int
     tokens: tuple[Token, ...]
     quoted: tuple[str, ...]
-    #: Whether it ends as a question does.
-    asks: bool
+    #: What follows the first colon or line: what something is to be done with, to the letter.
+    matter: tuple[str, ...]
+
+    def mended(self, slips: Mapping[str, str]) -> "Prompt":
+        """The same with other words in the place of some."""
+        tokens = (each._replace(text=slips.get(each.text, each.text)) for each in self.tokens)
+        return Prompt(tuple(tokens), self.quoted, self.matter)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -70,6 +76,7 @@ class Prompt:
 def read(text: str) -> Prompt:
     """Read a prompt."""
     plain = unicodedata.normalize("NFKC", text.translate(_PLAIN)).translate(_PLAIN)
+    plain = without_courtesy(plain)
     quoted = tuple(
         " ".join(next(filter(None, found.groups())).split()) for found in _QUOTED.finditer(plain)
     )
@@ -80,7 +87,8 @@ def read(text: str) -> Prompt:
         begins = chunk.rstrip("\"')]").endswith((".", "!", "?", ":"))
     if _is_title(tokens):
         tokens = [each._replace(is_name=False) for each in tokens]
-    return Prompt(len(plain.strip()), tuple(tokens), quoted, plain.rstrip("\"') \n").endswith("?"))
+    matter = tuple(_MATTER.split(plain.strip(), maxsplit=1)[-1].rstrip(" .?!").casefold().split())
+    return Prompt(tuple(tokens), quoted, matter if len(matter) < len(plain.split()) else ())
 
 
 def stem(word: str) -> str:
@@ -137,7 +145,7 @@ def _numbered(inner: str) -> list[Token]:
 
 
 def _word(word: str, begins: bool) -> Token:
-    lower = word.lower()
+    lower = as_written(word.lower())
     value = number_of_word(lower) or (None if begins else roman(word))
     if value is not None:
         return Token("number", value)

@@ -395,3 +395,11 @@ ASKED_FOR = words(
     "city country year time date day month name number amount reason person people place company "
     "team artist word type kind address price age"
 )
+
+#: All of them: none is another one, mistyped.
+KNOWN = frozenset().union(
+    *(NEGATIONS, LIMITS, AMOUNTS, DUTIES, LEAVES, PAST, PRESENT, FUTURE, SYNONYMS, FILLERS, ROLES),
+    *SAME_KINDS.values(),
+    *OTHER_KINDS.values(),
+    *OPPOSITES,
+)

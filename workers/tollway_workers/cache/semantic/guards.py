@@ -34,6 +34,9 @@ _LONGEST, _MOST_WORDS = 4_000, 400
 #: Months and the like that are words, too: only names count.
 _NAMES_ALONE = frozenset(("may", "march", "august", "us", "turkey", "mercury", "polish", "swift"))
 
+#: Begin a sentence of their own, with or without a full stop before it.
+_POLITE = frozenset(("thank", "thanks", "please", "cheers", "hi", "hello"))
+
 Guard = Callable[[Both], bool]
 
 
@@ -41,7 +44,7 @@ def refusal(asked: str, kept: str) -> str | None:
     """The guard that refuses to give `asked` the answer to `kept`; None: they may be the same."""
     if max(len(asked), len(kept)) > _LONGEST:
         return "length"
-    both = Both(read(asked), read(kept))
+    both = Both.of(read(asked), read(kept))
     if both.asked == both.kept:
         return None
     return next((name for name, refuses in GUARDS.items() if refuses(both)), None)
@@ -64,6 +67,12 @@ def _quoted(both: Both) -> bool:
     return Counter(both.asked.quoted) != Counter(both.kept.quoted)
 
 
+def _matter(both: Both) -> bool:
+    """Where both say first what is to be done, and then with what: it must be the same text."""
+    asked, kept = both.asked.matter, both.kept.matter
+    return bool(asked and kept) and asked != kept
+
+
 def _names(both: Both) -> bool:
     """A name of one that the other does not have at all, written as a name or not."""
     return _has_names_beyond(both.asked, both.kept) or _has_names_beyond(both.kept, both.asked)
@@ -71,7 +80,10 @@ def _names(both: Both) -> bool:
 
 def _has_names_beyond(one: Prompt, other: Prompt) -> bool:
     there = {stem(each) for each in other.words}
-    return any(each.is_name and stem(each.text) not in there for each in one.tokens)
+    return any(
+        each.is_name and each.text not in _POLITE and stem(each.text) not in there
+        for each in one.tokens
+    )
 
 
 def _negation(both: Both) -> bool:
@@ -143,6 +155,7 @@ GUARDS: dict[str, Guard] = {
     "number": _numbers,
     "code": _code,
     "quoted": _quoted,
+    "matter": _matter,
     "negation": _negation,
     "opposite": are_opposite,
     "kind": _kinds,

@@ -9,10 +9,11 @@ Only a worker with a semantic route imports this.
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from tollway_workers.cache.semantic.similar import Near
 from tollway_workers.cache.semantic.table import Changes, StoredPrompt
 from tollway_workers.job.ports import Vector
 
@@ -21,15 +22,6 @@ MOST_BYTES = 128 * 2**20
 #: Prompts of one scope that are searched exactly.
 MOST_EXACT = 5_000
 _FLOAT = np.dtype(np.float32).itemsize
-
-
-class Neighbour(NamedTuple):
-    """A prompt near another."""
-
-    #: Of its answer.
-    key: bytes
-    #: The cosine of both.
-    similarity: float
 
 
 def packed(vector: Vector) -> bytes:
@@ -89,7 +81,7 @@ class PromptIndex:
         """
         return self._changes.get(scope, 0)
 
-    def nearest(self, scope: bytes, vector: bytes, most: int) -> list[Neighbour]:
+    def nearest(self, scope: bytes, vector: bytes, most: int) -> list[Near]:
         """The nearest prompts of a scope, the nearest first."""
         found = self._scopes.get(scope)
         return [] if found is None else found.nearest(unpacked(vector), most)
@@ -168,13 +160,13 @@ class _Scope:
         elif self._many is not None:
             self._many.drop(key)
 
-    def nearest(self, vector: Vector, most: int) -> list[Neighbour]:
+    def nearest(self, vector: Vector, most: int) -> list[Near]:
         """The nearest first."""
         if vector.size != self.dimensions:
             return []
         scores = self._rows[: len(self._keys)] @ vector
         best = np.argsort(scores) if len(scores) <= most else np.argpartition(scores, -most)
-        found = [Neighbour(self._keys[at], _cosine(scores[at])) for at in best[-most:].tolist()]
+        found = [Near(self._keys[at], _cosine(scores[at])) for at in best[-most:].tolist()]
         if self._many is not None:
             found += self._many.nearest(vector, most)
         return sorted(found, key=lambda each: -each.similarity)[:most]
@@ -222,11 +214,11 @@ class _Many:
             del self._keys[number]
             self._graph.remove(number)
 
-    def nearest(self, vector: Vector, most: int) -> list[Neighbour]:
+    def nearest(self, vector: Vector, most: int) -> list[Near]:
         """The nearest first."""
         found = self._graph.search(vector, most, threads=1)
         return [
-            Neighbour(self._keys[number], _cosine(1.0 - distance))
+            Near(self._keys[number], _cosine(1.0 - distance))
             for number, distance in zip(found.keys.tolist(), found.distances.tolist(), strict=True)
             if number in self._keys
         ]

@@ -77,7 +77,9 @@ def report(records: Iterable[Observations], route: str, since: date | None = Non
                     # One answer of all workers and days together.
                     known = counts[mode].get(record.key)
                     counts[mode][record.key] = tally if known is None else known + tally
-    modes = {mode: _mode([*found.values()]) for mode, found in counts.items() if found}
+    modes: dict[Mode, ModeReport] = {
+        mode: _mode([*found.values()]) for mode, found in counts.items() if found
+    }
     return RouteReport(route=route, days=(min(days), max(days)) if days else None, modes=modes)
 
 

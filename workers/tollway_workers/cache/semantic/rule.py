@@ -2,8 +2,9 @@
 
 vCache's question (arXiv:2502.03771): with which chance must a job be called, so that of all jobs
 that have this answer as their candidate at most so many are given a wrong one? It is asked of each
-stored answer alone, and of each band of similarity alone: what is most similar may well be wrong
-(a swapped order) where what is less so is right (other words).
+answer alone, and of each band of similarity alone: what is most similar may well be wrong (a
+swapped order) where what is less so is right (other words). Prompts nearby that were given the same
+answer are one: else each wording that a guard refused would have to be asked for as often.
 
 Nothing is assumed of how that depends on similarity. Say a part `q` of the candidates of a band is
 wrong, and of `n` that were found out about `k` were. Given with the chance `bound * (n+1) / (k+1)`,
@@ -17,8 +18,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 #: Where each band of similarity begins. Below the first nothing is a candidate: it is neither given
-#: nor compared. The last one is the same text, or as good as that.
-BANDS = (0.7, 0.8, 0.9, 0.97, 0.999)
+#: nor compared. What differs in the order of words alone, or in one, is in the last.
+BANDS = (0.7, 0.85, 0.97)
 FLOOR = BANDS[0]
 #: The least chance with which a job is called: what turns wrong later is found out.
 LEAST_EXPLORED = 0.02
@@ -61,6 +62,13 @@ class Learned(NamedTuple):
         for each in observations:
             learned = learned.having_seen(each)
         return learned
+
+    @classmethod
+    def together(cls, known: "Iterable[Learned]") -> "Learned":
+        """What is known of several stored answers that say the same."""
+        columns = zip(*(each.bands for each in known), strict=True)
+        bands = tuple(Band(*map(sum, zip(*column, strict=True))) for column in columns)
+        return cls(bands) if bands else cls()
 
     def having_seen(self, observation: Observation) -> "Learned":
         """The same with one more; below FLOOR it says nothing."""

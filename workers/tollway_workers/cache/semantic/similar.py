@@ -8,9 +8,11 @@ from tollway_workers.cache.semantic.table import Changes, StoredPrompt
 
 
 class Near(NamedTuple):
-    """See `Neighbour` in `index.py`, which only a worker with a semantic route imports."""
+    """A prompt near another."""
 
+    #: Of its answer.
     key: bytes
+    #: The cosine of both.
     similarity: float
 
 

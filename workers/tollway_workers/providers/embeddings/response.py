@@ -6,7 +6,6 @@ message, in base64 of float32, little-endian (`tollway_workers.job.vectors`).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -18,7 +17,6 @@ from tollway_workers.job.vectors import BadVector, encoded_vectors, packed, pack
 from tollway_workers.providers.answer_body import (
     are_counts,
     count,
-    error_in,
     malformed,
     read_answer,
     reported_cost,
@@ -28,7 +26,6 @@ from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.openai.errors import (
     RULES,
-    classify,
     classify_in_answer,
     no_completion,
     request_id,
@@ -65,10 +62,7 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
 
     Raises ProviderError, and nothing else whatever the body holds, if there are none.
     """
-    if not 200 <= status < 300:
-        failure = classify(status, headers, error_in(NoStream, headers, body), sent)
-        raise ProviderError(replace(failure, body=body))
-    read = read_answer(RULES, NoStream, status, headers, body)
+    read = read_answer(RULES, NoStream, status, headers, body, sent)
     parsed = read.value
     data = parsed.get("data") if isinstance(parsed, dict) else None
     if not isinstance(data, list) or (not data and says_error(parsed)):

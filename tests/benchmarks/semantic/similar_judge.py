@@ -1,0 +1,154 @@
+"""Whether the semantic cache keeps to its bound on wrong answers, and what it is worth.
+
+Labelled questions, drawn as people ask them, through the real embedder, index, guards and rule.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelled import pairs, read_families
+from placed import NoModel, Placed, read_model
+from replay import ROUTE, Counts, Replay
+from similar_traffic import Request, Shape, Traffic, draw
+from threshold import at_the_same_share
+
+from tollway_workers.cache.semantic.report import ModeReport, report
+
+#: What at least has to be served, of all requests.
+LEAST_SERVED = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is asked of the cache."""
+
+    shape: Shape
+    seeds: Sequence[int]
+    error_bound: float
+    recheck: float
+    #: Whether thresholds stand beside it.
+    beside: bool
+
+
+def main() -> int:
+    """0: every bound held; 1: one did not; 2: there is no model."""
+    options = _options()
+    shape = Shape(options.requests, options.exponent, options.traps)
+    judged = Judged(
+        shape, range(options.seeds), options.bound, options.recheck, beside=not options.alone
+    )
+    families = read_families()
+    labelled = [*pairs(families)]
+    same = sum(pair.same for pair in labelled)
+    print(
+        f"{len(families)} questions in {len(labelled)} labelled pairs: {same} paraphrases, "
+        f"{len(labelled) - same} traps"
+    )
+    print(
+        f"a run: {shape.requests:,} requests, none twice; Zipf's exponent {shape.exponent:g}; "
+        f"{shape.traps:.0%} ask a trap; error_bound = {judged.error_bound:g}"
+    )
+    try:
+        placed = Placed(read_model(), options.vectors)
+    except NoModel as error:
+        print(f"cannot judge: {error}; `make semantic` installs it", file=sys.stderr)
+        return 2
+    runs = {seed: draw(families, shape, seed) for seed in judged.seeds}
+    _place(placed, runs.values())
+    kept = [_judge(placed, judged, seed, traffic) for seed, traffic in runs.items()]
+    print("every bound held" if all(kept) else "NOT every bound held")
+    return 0 if all(kept) else 1
+
+
+def _judge(placed: Placed, judged: Judged, seed: int, traffic: Traffic) -> bool:
+    replay = Replay(placed, error_bound=judged.error_bound, recheck=judged.recheck, seed=seed)
+    counts = replay.run(traffic.requests, "serve")
+    _say_served(seed, traffic, counts)
+    kept = [
+        _holds("wrong of all", counts.wrong_share, 0.0, judged.error_bound),
+        _holds("served of all", counts.served_share, LEAST_SERVED, 1.0),
+    ]
+    if judged.beside:
+        for guarded in (True, False):
+            beside = at_the_same_share(
+                placed, traffic.requests, counts.served_share, guarded=guarded
+            )
+            print(
+                f"  one threshold {'behind our guards' if guarded else 'alone'}: "
+                f"{beside.threshold:.3f} serves {beside.served:.1%}, wrong {beside.wrong:.2%} "
+                f"of all, {beside.wrong_of_served:.1%} of served"
+            )
+    kept += _forecast(placed, judged, seed, traffic.requests)
+    return all(kept)
+
+
+def _forecast(placed: Placed, judged: Judged, seed: int, requests: Sequence[Request]) -> list[bool]:
+    """What `shadow` says of one half of the requests that `serve` would do, and what `serve` does
+    with the other half: once as empty as that was at first, once with what it had learned.
+    """
+    first, second = requests[: len(requests) // 2], requests[len(requests) // 2 :]
+    learned = Replay(placed, error_bound=judged.error_bound, recheck=judged.recheck, seed=seed)
+    learned.run(first, "shadow")
+    said = report(learned.observations, ROUTE).modes["shadow"]
+    fresh = Replay(placed, error_bound=judged.error_bound, recheck=judged.recheck, seed=~seed)
+    print("  shadow's forecast, and what serve does instead:")
+    kept = _within(said, fresh.run(second, "serve"))
+    print("  the same forecast, and what serve does after it:")
+    return [*kept, *_within(said, learned.run(second, "serve"))]
+
+
+def _within(said: ModeReport, did: Counts) -> list[bool]:
+    served, wrong = said.served, said.wrong
+    assert said.wrong_of_all is not None
+    _, least, most = said.wrong_of_all
+    return [
+        _holds("served of candidates", did.given / did.candidates, served.least, served.most),
+        _holds("wrong of served", did.given_wrong / did.given, wrong.least, wrong.most),
+        _holds("wrong of candidates", did.given_wrong / did.candidates, least, most),
+    ]
+
+
+def _holds(what: str, value: float, least: float, most: float) -> bool:
+    held = least <= value <= most
+    print(f"  {what}: {value:.2%}, bounds {least:.2%} to {most:.2%}{'' if held else ': NOT HELD'}")
+    return held
+
+
+def _say_served(seed: int, traffic: Traffic, counts: Counts) -> None:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in counts.wrong_by_kind.most_common())
+    refused = ", ".join(f"{guard} {count:,}" for guard, count in counts.refused.most_common())
+    print(
+        f"seed {seed}: {traffic.repeated:,} repeats answered exactly; {counts.candidates:,} with "
+        f"a candidate; served {counts.served:,}, wrong {counts.wrong} "
+        f"({counts.wrong_of_served:.2%} of served{': ' + kinds if kinds else ''})"
+    )
+    print(f"  refused by guards: {refused or 'none'}")
+
+
+def _place(placed: Placed, runs: Iterable[Traffic]) -> None:
+    texts = [request.text for traffic in runs for request in traffic.requests]
+    seconds = placed.add(texts)
+    placed.save()
+    if seconds:
+        print(f"a vector takes {1_000 * seconds:.1f} ms")
+
+
+def _options() -> argparse.Namespace:
+    shape = Shape()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=shape.requests)
+    parser.add_argument("--seeds", type=int, default=5, help="runs, each with another traffic")
+    parser.add_argument("--bound", type=float, default=0.01, help="the route's error_bound")
+    parser.add_argument("--exponent", type=float, default=shape.exponent, help="Zipf's")
+    parser.add_argument("--traps", type=float, default=shape.traps, help="the part that asks one")
+    parser.add_argument("--recheck", type=float, default=0.02, help="the route's recheck")
+    parser.add_argument("--alone", action="store_true", help="no thresholds beside it")
+    parser.add_argument("--vectors", type=Path, default=Path(".semantic"), help="kept here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
