@@ -50,7 +50,7 @@ class HashedEmbedder:
             counts[digest % self._dimensions] += 1.0 if digest & 0x8000_0000 else -1.0
         if not counts.any():
             counts[0] = 1.0
-        return counts / np.linalg.norm(counts)
+        return (counts / np.linalg.norm(counts)).astype(np.float32)
 
     def fits(self, text: str) -> bool:
         """Whether it is no longer than the window."""

@@ -45,8 +45,6 @@ _USUAL_WAIT = 1.0
 _MOST_HALVINGS = 3
 #: Characters of an answer that are read in the event loop.
 _LARGEST_INLINE = 64 * 1024
-#: Calls for one batch: again only where the server refuses a word of ours.
-_MOST_WORDINGS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,28 +218,31 @@ class EndpointEmbedder:
         share.take(tokens)
 
     async def _call(self, request: ChatRequest, texts: int, tokens: float) -> Completion:
-        """One call, and another in the server's own words where it refuses ours."""
+        """One call: told to the breaker, the limits and who counts."""
         call, began = self._begin(), self._at.clock.monotonic()
-        for wording in range(1, _MOST_WORDINGS + 1):
-            try:
-                completion = await self._at.provider.complete(self._said(request))
-            except ProviderError as error:
-                failure = error.failure
-                reworded = failure.failure_class is FailureClass.UNSUPPORTED_FIELD
-                if reworded and wording < _MOST_WORDINGS:
-                    continue
-                self._note_failure(call, failure)
-                self._tell(failure.failure_class.value, began, texts, failure.usage)
-                raise _error_of(failure) from None
-            except BaseException:
-                self._at.breaker.ignored(call)
-                raise
-            break
+        try:
+            completion = await self._completion(request)
+        except ProviderError as error:
+            self._note_failure(call, error.failure)
+            self._tell(error.failure.failure_class.value, began, texts, error.failure.usage)
+            raise _error_of(error.failure) from None
+        except BaseException:
+            self._at.breaker.ignored(call)
+            raise
         self._at.breaker.answered(call, self._at.clock.monotonic())
         self._tell("ok", began, texts, completion.usage)
         if completion.usage is not None:
             self._at.share.correct(tokens, float(completion.usage.input_total))
         return completion
+
+    async def _completion(self, request: ChatRequest) -> Completion:
+        """One call, and another in the server's own words where it refuses ours."""
+        try:
+            return await self._at.provider.complete(self._said(request))
+        except ProviderError as error:
+            if error.failure.failure_class is not FailureClass.UNSUPPORTED_FIELD:
+                raise
+        return await self._at.provider.complete(self._said(request))
 
     def _begin(self) -> BreakerCall:
         now = self._at.clock.monotonic()

@@ -67,13 +67,13 @@ def dimensions_of(fields: dict[str, Any]) -> int:
 def inputs_of(fields: dict[str, Any]) -> list[Input]:
     """What is to have a vector each. Raises BadRequest."""
     given = fields.get("input")
-    if isinstance(given, str) or _is_tokens(given):
-        given = [given]
-    if not isinstance(given, list) or not given or len(given) > _MOST_INPUTS:
+    alone = isinstance(given, str) or _is_tokens(given)
+    inputs: list[Any] = [given] if alone else given if isinstance(given, list) else []
+    if not inputs or len(inputs) > _MOST_INPUTS:
         raise _invalid()
-    if not all((isinstance(each, str) and each) or _is_tokens(each) for each in given):
+    if not all((isinstance(each, str) and each) or _is_tokens(each) for each in inputs):
         raise _invalid()
-    return given
+    return inputs
 
 
 def _is_tokens(value: object) -> bool:
