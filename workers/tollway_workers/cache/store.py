@@ -1,10 +1,11 @@
 """A worker's copy of the cache's topic: answers by key, in a file. Memory does not grow with it."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zlib import crc32
 
 from tollway_schemas.cache import CacheEntry, Forget
@@ -22,6 +23,14 @@ from tollway_workers.cache.semantic.table import Changes, PromptTable, StoredPro
 _EVICTED = 256
 #: Answers past their time that one transaction deletes: a million at once would hold up marks.
 _EXPIRED = 1_000
+#: Rows of one statement: each gives up the interpreter's lock, and waits for the event loop to give
+#: it back. With ten values each, and older releases of SQLite take 999.
+_TOGETHER = 99
+
+#: Seconds. An index of hours grows at few places: one of moments has a page to write for almost
+#: every answer, as each lives for a time of its own.
+_HOUR = 3_600
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ class _Row(NamedTuple):
     tenant: str | None
     answered_at: float
     stale_until: float
+    #: The hour in which it goes: at its end at the latest.
+    gone_hour: int
     checksum: int
     value: bytes
     scope: bytes | None
@@ -71,6 +82,10 @@ class _Taken(NamedTuple):
     rows: dict[bytes, _Row | None]
     prompts: dict[bytes, StoredPrompt]
     observed: list[Observations]
+
+
+_DELETE = "DELETE FROM answers WHERE key IN"
+_INSERT = f"INSERT INTO answers ({', '.join(_Row._fields)}) VALUES"
 
 
 class CacheStore:
@@ -251,7 +266,7 @@ class CacheStore:
         return marks
 
     def _take(self, entry: CacheEntry | Kept, record: CacheRecord, taken: _Taken) -> None:
-        key = bytes.fromhex(entry.key)
+        key = entry.digest if isinstance(entry, Kept) else bytes.fromhex(entry.key)
         if self._forgotten.hides(entry, record.partition, record.offset):
             taken.rows[key] = None
             return
@@ -262,20 +277,16 @@ class CacheStore:
 
     def _write(self, taken: _Taken) -> None:
         writer = self._db.writer
-        if taken.rows:
-            gone = writer.executemany(
-                "DELETE FROM answers WHERE key = ?", [(key,) for key in taken.rows]
-            )
+        for keys in _parts([*taken.rows]):
+            gone = writer.execute(f"{_DELETE} ({_placeholders(keys)})", keys)
             self.entries -= gone.rowcount
-            new = [row for row in taken.rows.values() if row is not None]
-            writer.executemany(
-                "INSERT INTO answers (key, partition, route, tenant, answered_at, stale_until,"
-                " checksum, value, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                new,
-            )
+        for new in _parts([row for row in taken.rows.values() if row is not None]):
+            every = ", ".join([f"({_placeholders(_Row._fields)})"] * len(new))
+            writer.execute(f"{_INSERT} {every}", [*chain.from_iterable(new)])
             self.entries += len(new)
-            with_prompt = (row.key for row in new if row.scope is not None)
-            self._prompts.add(taken.prompts[key] for key in with_prompt)
+        # The last of each key has counted: one without a prompt is found by its key alone.
+        rows = (row for row in taken.rows.values() if row is not None and row.scope is not None)
+        self._prompts.add(taken.prompts[row.key] for row in rows)
         self._prompts.observe(taken.observed)
 
     def _forget(self, mark: Forget, record: CacheRecord) -> None:
@@ -301,9 +312,8 @@ class CacheStore:
 
     def _expire(self, now: float) -> None:
         gone = self._db.writer.execute(
-            "DELETE FROM answers WHERE id IN"
-            " (SELECT id FROM answers WHERE stale_until <= ? LIMIT ?)",
-            (now, _EXPIRED),
+            "DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE gone_hour < ? LIMIT ?)",
+            (now // _HOUR, _EXPIRED),
         )
         self.entries -= gone.rowcount
 
@@ -325,15 +335,24 @@ def reason(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", None) or type(error).__name__
 
 
+def _parts(rows: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (rows[begin : begin + _TOGETHER] for begin in range(0, len(rows), _TOGETHER))
+
+
+def _placeholders(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
 def _row(key: bytes, entry: CacheEntry | Kept, record: CacheRecord, scope: bytes | None) -> _Row:
-    value = record.value or b""
+    value, stale_until = record.value or b"", entry.stale_until.timestamp()
     return _Row(
         key,
         record.partition,
         entry.route,
         entry.tenant,
         entry.answered_at.timestamp(),
-        entry.stale_until.timestamp(),
+        stale_until,
+        int(stale_until // _HOUR),
         crc32(value),
         value,
         scope,
