@@ -21,7 +21,7 @@ from tollway_workers.cache.semantic.report import RouteReport, report
 #: What at least has to be served, of all requests.
 LEAST_SERVED = 0.15
 #: Days that a run is taken to last, where its days are looked at, and those of them in `shadow`.
-DAYS, SHADOW_DAYS = 10, 5
+DAYS, SHADOW_DAYS = 10, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +102,16 @@ def _judge(placed: Placed, judged: Judged, seed: int, traffic: Traffic) -> bool:
 
 
 def _forecast(placed: Placed, judged: Judged, seed: int, requests: Sequence[Request]) -> list[bool]:
-    """What `shadow` says that `serve` would do, and what `serve` does: with other requests of the
-    same kind from the first day on; and on the day after, as of shadow's last day: until then it
-    had less to go by.
+    """What `shadow` says of its last day that `serve` would have done, and what `serve` then does
+    on the next: on the days before, it had less to go by.
     """
-    kept: list[bool] = []
-    shadow, serve = _replay(placed, judged, seed), _replay(placed, judged, ~seed)
-    shadow.run(requests[::2], "shadow")
-    print("  shadow's forecast, and what serve does instead:")
-    kept += _within(report(shadow.observations, ROUTE), serve.run(requests[1::2], "serve"))
     replay, day = _replay(placed, judged, seed), len(requests) // DAYS
     for begin in range(0, SHADOW_DAYS * day, day):
         replay.run(requests[begin : begin + day], "shadow")
     said = report(replay.observations, ROUTE, since=replay.today)
-    print("  its forecast of the last day, and what serve does on the next:")
+    print("  shadow's forecast, and what serve does on the day after:")
     then = requests[SHADOW_DAYS * day : (SHADOW_DAYS + 1) * day]
-    return kept + _within(said, replay.run(then, "serve"))
+    return _within(said, replay.run(then, "serve"))
 
 
 def _replay(placed: Placed, judged: Judged, seed: int) -> Replay:
