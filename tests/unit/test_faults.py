@@ -265,6 +265,8 @@ WHOLE: dict[str, Any] = {
     "why": "w",
     "processes": 1,
     "amount": 0,
+    "day": "2026-11-29",
+    "least": 0.9,
 }
 
 
