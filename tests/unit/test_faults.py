@@ -267,6 +267,7 @@ WHOLE: dict[str, Any] = {
     "amount": 0,
     "day": "2026-11-29",
     "least": 0.9,
+    "embedder": "onnx:0:8",
 }
 
 
