@@ -268,6 +268,7 @@ WHOLE: dict[str, Any] = {
     "day": "2026-11-29",
     "least": 0.9,
     "embedder": "onnx:0:8",
+    "written_at": NOW,
 }
 
 
@@ -281,6 +282,9 @@ def _needed(model: type[Record]) -> dict[str, Any]:
         }
     if model.__name__ == "Command":
         found["run"] = "r"
+    if model.__name__ == "Observations":
+        # A digest, and not the answer itself.
+        found["answer"] = "0" * 32
     if model.__name__ == "Forget":
         found |= {"id": "0" * 32, "route": "r", "tenant": "t"}
     return found
