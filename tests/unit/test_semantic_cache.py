@@ -434,7 +434,7 @@ async def test_a_job_that_is_called_to_compare_has_the_answer_where_its_call_fai
     up = [True]
     desk = Desk(lambda _: completion("Paris") if up[0] else REFUSED, error_bound=0.5, recheck=1.0)
     async with desk.fleet:
-        await desk.ask(CAPITAL)
+        reply = await desk.ask(CAPITAL)
         for text in ALIKE:
             desk.embedder.alike(CAPITAL, text, 0.99)
             up[0] = "rechecked" not in desk.seen.looks

@@ -15,7 +15,7 @@ RANDOM = np.random.default_rng(7)
 
 def vector(*numbers: float) -> bytes:
     wide = np.array(numbers, np.float32)
-    return packed(wide / np.linalg.norm(wide))
+    return packed((wide / np.linalg.norm(wide)).astype(np.float32))
 
 
 def prompt(name: str, at: bytes, *, scope: bytes = SCOPE, embedder: str = "e") -> StoredPrompt:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tollway_schemas.cache import Forget
 from tollway_schemas.codec import encode
 from tollway_schemas.semantic import Observations
-from tollway_workers.cache.semantic.bounds import beta_below, bounds, clopper_pearson
+from tollway_workers.cache.semantic.bounds import beta_below, bounds, clopper_pearson, forecast
 from tollway_workers.cache.semantic.report import report
 from tollway_workers.cache.semantic.rule import BANDS, Band, Learned
 from tollway_workers.cli.cache.reporting import facts, observed, sentences, show
@@ -86,9 +86,25 @@ def test_a_share_lies_within_its_bounds_and_groups_make_them_no_narrower(
 
 
 def test_nothing_was_counted_means_that_anything_may_be() -> None:
-    assert bounds([]) == bounds([(0, 0)]) == (0.0, 1.0)
+    assert bounds([]) == bounds([(0, 0)]) == forecast([]) == (0.0, 1.0)
     assert beta_below(0.0, 2.0, 3.0) == 0.0
     assert beta_below(1.0, 2.0, 3.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("part", "least", "most"),
+    # Of Poisson counts: the next y where x of x + y by a fair coin is no surprise.
+    [(0, 0.0, 5.32), (1, 0.0, 7.45), (5, 0.0, 14.1), (6, 0.3, 15.7), (30, 16.4, 48.8)],
+)
+def test_where_few_were_wrong_none_or_several_may_be_next_time(
+    part: int, least: float, most: float
+) -> None:
+    whole = 10_000
+    bound = forecast([(part, whole)])
+
+    assert (bound[0] * whole, bound[1] * whole) == pytest.approx((least, most), abs=0.6)
+    mirrored = forecast([(whole - part, whole)])
+    assert mirrored == pytest.approx((1.0 - bound[1], 1.0 - bound[0]))
 
 
 def one_answer(jobs: int, q: float, rng: Random) -> tuple[int, int, int]:
@@ -115,7 +131,8 @@ def test_what_shadow_forecasts_is_what_serve_then_does_within_the_bounds() -> No
             sum(each[part] for each in run) / sum(each[whole] for each in run) for run in runs
         ]
         for run in runs:
-            least, most = bounds([(each[part], each[whole]) for each in run])
+            bounded = bounds if part == 1 else forecast
+            least, most = bounded([(each[part], each[whole]) for each in run])
             inside += sum(least <= share <= most for share in shares)
             total += len(shares)
 

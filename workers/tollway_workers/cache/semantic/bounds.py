@@ -5,7 +5,7 @@ not independent: where it is wrong once, it is wrong again. Korn and Graubard co
 the fewer independent ones that would vary as much.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, lgamma, log, log1p
 
 #: Outside of the bounds on either side.
@@ -28,6 +28,38 @@ def bounds(parts: Sequence[tuple[int, int]]) -> tuple[float, float]:
     return clopper_pearson(part / whole * independent, independent)
 
 
+def forecast(parts: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """The least and the most that the share of the next as many will be, with a confidence of 95 %.
+
+    Of few, chance makes more or fewer: where one was counted, none may be next time. Of two counts
+    of the same rate each draw is in either with the same chance, which bounds one by the other.
+    """
+    part, whole = sum(part for part, _ in parts), sum(whole for _, whole in parts)
+    if whole == 0:
+        return 0.0, 1.0
+    independent = _independent(parts, part / whole)
+    rare = min(part, whole - part) / whole * independent
+    least, most = (min(1.0, each / independent) for each in _next_counts(rare))
+    return (least, most) if part <= whole - part else (1.0 - most, 1.0 - least)
+
+
+def _next_counts(count: float) -> tuple[float, float]:
+    """Between which numbers the next count is."""
+    least, most = 0.0, count
+    if count > 0.0 and beta_below(0.5, count, 1.0) <= _OUTSIDE:
+        least = _root(lambda each: beta_below(0.5, count, each + 1.0) - _OUTSIDE, 0.0, count)
+    high = 2.0 * count + 20.0
+    most = _root(lambda each: _OUTSIDE - beta_below(0.5, each, count + 1.0), most, high)
+    return least, most
+
+
+def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < 0.0 else (low, middle)
+    return (low + high) / 2
+
+
 def clopper_pearson(part: float, whole: float) -> tuple[float, float]:
     """The bounds of a share of independent draws; they need not be whole numbers."""
     least = 0.0 if part <= 0.0 else _quantile(_OUTSIDE, part, whole - part + 1.0)
@@ -47,11 +79,7 @@ def _independent(parts: Sequence[tuple[int, int]], share: float) -> float:
 
 def _quantile(chance: float, a: float, b: float) -> float:
     """Where the beta distribution has that much below."""
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if beta_below(middle, a, b) < chance else (low, middle)
-    return (low + high) / 2
+    return _root(lambda each: beta_below(each, a, b) - chance, 0.0, 1.0)
 
 
 def beta_below(at: float, a: float, b: float) -> float:

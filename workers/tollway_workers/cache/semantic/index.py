@@ -167,7 +167,7 @@ class _Scope:
         # Not by `@`: of many rows BLAS takes threads, which on busy cores wait for each other.
         scores: Vector = np.einsum("ij,j->i", self._rows[: len(self._keys)], vector)
         best = np.argsort(scores) if len(scores) <= most else np.argpartition(scores, -most)
-        found = [Near(self._keys[at], _cosine(scores[at])) for at in best[-most:].tolist()]
+        found = [Near(self._keys[at], _cosine(scores.item(at))) for at in best[-most:].tolist()]
         if self._many is not None:
             found += self._many.nearest(vector, most)
         return sorted(found, key=lambda each: -each.similarity)[:most]

@@ -1,17 +1,22 @@
 """What the semantic cache of a route saved, or would have, and how often it was wrong. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
 from tollway_schemas.semantic import Observations, Tally
-from tollway_workers.cache.semantic.bounds import bounds
+from tollway_workers.cache.semantic.bounds import bounds, forecast
 from tollway_workers.cache.semantic.observing import MODES, Mode
+
+Bounds = Callable[[Sequence[tuple[int, int]]], tuple[float, float]]
 
 
 class Share(NamedTuple):
-    """A part of a whole, and the bounds in which it lies with a confidence of 95 %."""
+    """A part of a whole, and the bounds in which it lies with a confidence of 95 %.
+
+    Wrong answers are few: their bounds are those of the next as many.
+    """
 
     part: int
     whole: int
@@ -86,13 +91,13 @@ def report(records: Iterable[Observations], route: str, since: date | None = Non
 def _mode(tallies: Sequence[Tally]) -> ModeReport:
     return ModeReport(
         answers=len(tallies),
-        served=_share([(each.served, each.asked) for each in tallies]),
-        wrong=_share([(each.wrong, each.checked) for each in tallies]),
+        served=_share([(each.served, each.asked) for each in tallies], bounds),
+        wrong=_share([(each.wrong, each.checked) for each in tallies], forecast),
         tokens=sum(each.tokens for each in tallies),
         cost=sum(each.cost for each in tallies),
     )
 
 
-def _share(parts: Sequence[tuple[int, int]]) -> Share:
-    least, most = bounds(parts)
+def _share(parts: Sequence[tuple[int, int]], bounded: Bounds) -> Share:
+    least, most = bounded(parts)
     return Share(sum(part for part, _ in parts), sum(whole for _, whole in parts), least, most)

@@ -173,7 +173,11 @@ def _rung(ours: dict[str, Any]) -> str | None:
             lane = str(ours.get("lane"))[:_MOST_WORD]
             return sys.intern(f"by fallback lane {lane}")
         case (
-            Provenance.REASKED | Provenance.REPAIRED | Provenance.CACHED | Provenance.STALE as made
+            Provenance.REASKED
+            | Provenance.REPAIRED
+            | Provenance.CACHED
+            | Provenance.SEMANTIC
+            | Provenance.STALE as made
         ):
             return sys.intern(str(made))
         case other:
