@@ -7,7 +7,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from labelled import HELD_OUT, Family, pairs, read_families
@@ -21,9 +20,8 @@ from tollway_workers.cache.semantic.report import report
 
 #: What at least has to be served, of all requests.
 LEAST_SERVED = 0.15
-#: Days that a run is taken to last, where its days are looked at; those of them in `shadow`, and
-#: the last ones of these, of which the forecast is.
-DAYS, SHADOW_DAYS, FORECAST_DAYS = 10, 8, 3
+#: Days that a run is taken to last, where its days are looked at, and those of them in `shadow`.
+DAYS, SHADOW_DAYS = 20, 18
 #: Figures of a forecast that lie outside of its bounds by chance: they are bounds of 95 %, and less
 #: than one time in twenty three of ten do.
 MISSED_BY_CHANCE = 0.2
@@ -111,15 +109,15 @@ def _judge(placed: Placed, judged: Judged, seed: int, traffic: Traffic) -> list[
 
 
 def _forecast(placed: Placed, judged: Judged, seed: int, requests: Sequence[Request]) -> list[bool]:
-    """What `shadow` says of its last days that `serve` would have done, and what `serve` then does:
-    on the days before these, it had less to go by.
+    """What `shadow` says of its last day that `serve` would have done, and what `serve` then does
+    on the next: on the days before, it had less to go by.
     """
     replay, day = _replay(placed, judged, seed), len(requests) // DAYS
     for begin in range(0, SHADOW_DAYS * day, day):
         replay.run(requests[begin : begin + day], "shadow")
-    since = replay.today - timedelta(days=FORECAST_DAYS - 1)
-    said = report(replay.observations, ROUTE, since=since).modes["shadow"]
-    did = replay.run(requests[SHADOW_DAYS * day :], "serve")
+    said = report(replay.observations, ROUTE, since=replay.today).modes["shadow"]
+    then = requests[SHADOW_DAYS * day : (SHADOW_DAYS + 1) * day]
+    did = replay.run(then, "serve")
     print("  shadow's forecast, and what serve then does:")
     return [
         _holds("served of candidates", did.given / did.candidates, *said.served[2:]),
