@@ -21,7 +21,8 @@ from tollway_workers.cache.semantic.guards import refusal
 from tollway_workers.cache.semantic.index import PromptIndex, packed
 from tollway_workers.cache.semantic.merged import merged
 from tollway_workers.cache.semantic.observing import Asked, Mode, with_asked
-from tollway_workers.cache.semantic.rule import FLOOR, Learned
+from tollway_workers.cache.semantic.prior import Prior
+from tollway_workers.cache.semantic.rule import FLOOR, Learned, Observation
 from tollway_workers.cache.semantic.table import Changes, StoredPrompt
 
 Vectors = NDArray[np.float32]
@@ -114,6 +115,7 @@ class Replay:
         self._rng = random.Random(f"semantic replay {seed}")
         self._prompts = Prompts()
         self._learned: list[Learned] = []
+        self._prior = Prior()
         self.observations: list[Observations] = []
         self.counts = Counts()
         self._day = -1
@@ -140,7 +142,8 @@ class Replay:
             self._keep(request, vector)
             return
         learned = self._learned_among(candidate, near)
-        chance = learned.chance_to_explore(candidate.similarity, self._error_bound)
+        expected = self._prior.expected_wrong(learned, candidate.similarity)
+        chance = learned.chance_to_explore(candidate.similarity, self._error_bound, expected)
         given = self._rng.random() >= chance
         explored = not given or self._rng.random() < self._recheck
         agreed = self._prompts.kept[candidate.number].answer == request.answer
@@ -184,7 +187,9 @@ class Replay:
 
     def _observe(self, number: int, asked: Asked) -> None:
         record = self.observations[number] = with_asked(self.observations[number], asked)
-        if asked.teaches:
+        if asked.teaches and asked.agreed is not None:
+            observation = Observation(asked.similarity, asked.agreed)
+            self._prior.add(self._learned[number], observation)
             self._learned[number] = merged([record], record.answer, EMBEDDER)
 
     def _keep(self, request: Request, vector: Vectors) -> None:

@@ -286,8 +286,9 @@ class SemanticCache:
     ) -> Candidate:
         """What the rule says of an answer."""
         cache = job.route.cache
-        learned = self._parts.prompts.experience.learned_among(entry, near)
-        chance = learned.chance_to_explore(similarity, cache.error_bound)
+        chance = self._parts.prompts.experience.chance_to_explore(
+            entry, near, similarity, cache.error_bound
+        )
         gives = similar.draw >= chance
         return Candidate(entry, similarity, gives, gives and similar.recheck_draw < cache.recheck)
 

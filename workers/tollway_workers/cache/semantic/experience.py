@@ -12,7 +12,8 @@ from tollway_schemas.semantic import Observations
 from tollway_workers.cache.semantic.agreement import answer_digest
 from tollway_workers.cache.semantic.merged import merged
 from tollway_workers.cache.semantic.observing import Asked, about, with_asked
-from tollway_workers.cache.semantic.rule import Learned
+from tollway_workers.cache.semantic.prior import Prior
+from tollway_workers.cache.semantic.rule import Learned, Observation
 
 #: Answers of which it is kept what is learned, and those that this worker has observed and not read
 #: back yet.
@@ -30,7 +31,8 @@ class _Known:
 
 class Experience:
     """State: `_known` of each answer, and `_own`, what this worker has observed and not read back,
-    by key; of both the last used ones.
+    by key; of both the last used ones. `_priors`, by route and embedder, from what this worker has
+    observed since it began.
     """
 
     def __init__(self, worker: str, read: Callable[[bytes], Sequence[Observations]]) -> None:
@@ -39,6 +41,21 @@ class Experience:
         self._read = read
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._own: OrderedDict[bytes, Observations] = OrderedDict()
+        self._priors: dict[tuple[str, str], Prior] = {}
+
+    def chance_to_explore(
+        self,
+        entry: CacheEntry,
+        near: Iterable[CacheEntry],
+        similarity: float,
+        error_bound: float,
+    ) -> float:
+        """The rule's chance for a candidate, by what is learned of its answer and of others."""
+        learned = self.learned_among(entry, near)
+        embedder = "" if entry.prompt is None else entry.prompt.embedder
+        prior = self._priors.get((entry.route, embedder))
+        expected = None if prior is None else prior.expected_wrong(learned, similarity)
+        return learned.chance_to_explore(similarity, error_bound, expected)
 
     def learned(self, entry: CacheEntry, prompt: KeptPrompt) -> Learned:
         """What all workers have found out about an answer."""
@@ -67,6 +84,9 @@ class Experience:
         before = next((each for each in self._records(key) if each.worker == self._worker), None)
         if before is None:
             before = self._nothing(entry, prompt, known.digest, asked)
+        if asked.teaches and asked.agreed is not None:
+            prior = self._priors.setdefault((entry.route, prompt.embedder), Prior())
+            prior.add(self.learned(entry, prompt), Observation(asked.similarity, asked.agreed))
         own = with_asked(about(before, known.digest, prompt.embedder), asked)
         self._own[key] = own
         self._own.move_to_end(key)
@@ -96,6 +116,7 @@ class Experience:
         """Nothing is known."""
         self._known.clear()
         self._own.clear()
+        self._priors.clear()
 
     def _of(self, key: bytes, entry: CacheEntry) -> _Known:
         known, answered_at = self._known.get(key), entry.answered_at.timestamp()

@@ -11,6 +11,10 @@ wrong, and of `n` that were found out about `k` were. Given with the chance `bou
 a part `q * bound * E[(n+1) / (k+1)]` of all is wrong: at most `bound`, whatever `q` and `n` are.
 What stands below is the same, bolder where nothing was wrong yet and shyer elsewhere; a test holds
 it to the bound over whole histories. (An answer that was lucky is explored less, and stays so.)
+
+So an answer has to be asked for dozens of times before it is given, whatever is true of all others.
+Where that is known (`prior.py`) it is given, once it was right, with the chance that keeps to the
+bound if the part that is wrong were twice what is to be expected.
 """
 
 from bisect import bisect_right
@@ -29,6 +33,8 @@ _MOST_WRONG = 0.1
 
 #: What one wrong answer weighs, and what stands for those that were not met yet.
 _WRONG, _UNSEEN = 1.4, 0.7
+#: How much more than expected may be wrong.
+_WORSE = 2.0
 
 
 class Observation(NamedTuple):
@@ -84,15 +90,22 @@ class Learned(NamedTuple):
         bands[number] += seen
         return Learned(tuple(bands))
 
-    def chance_to_explore(self, similarity: float, error_bound: float) -> float:
-        """See `chance_to_explore`."""
+    def chance_to_explore(
+        self, similarity: float, error_bound: float, expected_wrong: float | None = None
+    ) -> float:
+        """See `chance_to_explore`. `expected_wrong`: the part of its candidates, by `Prior`."""
         number = band_of(similarity)
         if number is None:
             return 1.0
         agreed, differed = self.bands[number]
-        if differed + 0.5 > max(_MOST_WRONG, 2.0 * error_bound) * (agreed + differed + 1):
-            return 1.0
+        expected = expected_wrong if agreed else None
+        if differed or expected is None:
+            seems = (differed + 0.5) / (agreed + differed + 1)
+            if seems > max(_MOST_WRONG, 2.0 * error_bound):
+                return 1.0
         given = error_bound * (agreed + differed) / (_WRONG * differed + _UNSEEN)
+        if expected is not None:
+            given = max(given, error_bound / (_WORSE * expected))
         return max(LEAST_EXPLORED, 1.0 - given)
 
 
