@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from labelled import HELD_OUT, Family, pairs, read_families
@@ -16,12 +17,16 @@ from similar_traffic import Request, Shape, Traffic, draw
 from threshold import at_the_same_share
 
 from tollway_workers.cache.semantic.guards import refusal
-from tollway_workers.cache.semantic.report import RouteReport, report
+from tollway_workers.cache.semantic.report import report
 
 #: What at least has to be served, of all requests.
 LEAST_SERVED = 0.15
-#: Days that a run is taken to last, where its days are looked at, and those of them in `shadow`.
-DAYS, SHADOW_DAYS = 10, 5
+#: Days that a run is taken to last, where its days are looked at; those of them in `shadow`, and
+#: the last ones of these, of which the forecast is.
+DAYS, SHADOW_DAYS, FORECAST_DAYS = 10, 8, 3
+#: Figures of a forecast that lie outside of its bounds by chance: they are bounds of 95 %, and less
+#: than one time in twenty three of ten do.
+MISSED_BY_CHANCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +60,18 @@ def main() -> int:
     except NoModel as error:
         print(f"cannot judge: {error}; `make semantic` installs it", file=sys.stderr)
         return 2
-    kept = []
+    kept: list[bool] = []
+    forecasts: list[bool] = []
     for seed in judged.seeds:
         traffic = draw(families, shape, seed)
         _place(placed, traffic)
-        kept.append(_judge(placed, judged, seed, traffic))
-    print("every bound held" if all(kept) else "NOT every bound held")
-    return 0 if all(kept) else 1
+        kept += _judge(placed, judged, seed, traffic)
+        forecasts += _forecast(placed, judged, seed, traffic.requests)
+    missed = forecasts.count(False)
+    held = all(kept) and missed <= MISSED_BY_CHANCE * len(forecasts)
+    print(f"{missed} of {len(forecasts)} figures were not as shadow forecast")
+    print("every bound held" if held else "NOT every bound held")
+    return 0 if held else 1
 
 
 def _say_labelled(what: str, families: Sequence[Family]) -> None:
@@ -80,7 +90,7 @@ def _say_labelled(what: str, families: Sequence[Family]) -> None:
     )
 
 
-def _judge(placed: Placed, judged: Judged, seed: int, traffic: Traffic) -> bool:
+def _judge(placed: Placed, judged: Judged, seed: int, traffic: Traffic) -> list[bool]:
     counts = _replay(placed, judged, seed).run(traffic.requests, "serve")
     _say_served(seed, traffic, counts)
     kept = [
@@ -97,43 +107,28 @@ def _judge(placed: Placed, judged: Judged, seed: int, traffic: Traffic) -> bool:
                 f"{beside.threshold:.3f} serves {beside.served:.1%}, wrong {beside.wrong:.2%} "
                 f"of all, {beside.wrong_of_served:.1%} of served"
             )
-    kept += _forecast(placed, judged, seed, traffic.requests)
-    return all(kept)
+    return kept
 
 
 def _forecast(placed: Placed, judged: Judged, seed: int, requests: Sequence[Request]) -> list[bool]:
-    """What `shadow` says that `serve` would do, and what `serve` does: with other requests of the
-    same kind from the first day on; and on the day after, as of shadow's last day: until then it
-    had less to go by.
+    """What `shadow` says of its last days that `serve` would have done, and what `serve` then does:
+    on the days before these, it had less to go by.
     """
-    kept: list[bool] = []
-    shadow, serve = _replay(placed, judged, seed), _replay(placed, judged, ~seed)
-    shadow.run(requests[::2], "shadow")
-    print("  shadow's forecast, and what serve does instead:")
-    kept += _within(report(shadow.observations, ROUTE), serve.run(requests[1::2], "serve"))
     replay, day = _replay(placed, judged, seed), len(requests) // DAYS
     for begin in range(0, SHADOW_DAYS * day, day):
         replay.run(requests[begin : begin + day], "shadow")
-    said = report(replay.observations, ROUTE, since=replay.today)
-    print("  its forecast of the last day, and what serve does on the next:")
-    then = requests[SHADOW_DAYS * day : (SHADOW_DAYS + 1) * day]
-    return kept + _within(said, replay.run(then, "serve"))
+    since = replay.today - timedelta(days=FORECAST_DAYS - 1)
+    said = report(replay.observations, ROUTE, since=since).modes["shadow"]
+    did = replay.run(requests[SHADOW_DAYS * day :], "serve")
+    print("  shadow's forecast, and what serve then does:")
+    return [
+        _holds("served of candidates", did.given / did.candidates, *said.served[2:]),
+        _holds("wrong of served", did.given_wrong / max(did.given, 1), *said.wrong[2:]),
+    ]
 
 
 def _replay(placed: Placed, judged: Judged, seed: int) -> Replay:
     return Replay(placed, error_bound=judged.error_bound, recheck=judged.recheck, seed=seed)
-
-
-def _within(forecast: RouteReport, did: Counts) -> list[bool]:
-    said = forecast.modes["shadow"]
-    served, wrong = said.served, said.wrong
-    assert said.wrong_of_all is not None
-    _, least, most = said.wrong_of_all
-    return [
-        _holds("served of candidates", did.given / did.candidates, served.least, served.most),
-        _holds("wrong of served", did.given_wrong / max(did.given, 1), wrong.least, wrong.most),
-        _holds("wrong of candidates", did.given_wrong / did.candidates, least, most),
-    ]
 
 
 def _holds(what: str, value: float, least: float, most: float) -> bool:

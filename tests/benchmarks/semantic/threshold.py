@@ -8,7 +8,7 @@ from similar_traffic import Request
 
 from tollway_workers.cache.semantic.guards import refusal
 
-_HALVINGS = 7
+_HALVINGS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def at_the_same_share(
     places: Places, requests: Sequence[Request], served: float, *, guarded: bool
 ) -> AtThreshold:
     """The threshold that serves as many. `guarded`: our guards stand before it."""
-    low, high = 0.0, 1.0
+    low, high = 0.5, 1.0
     found = at_threshold(places, requests, high, guarded=guarded)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
