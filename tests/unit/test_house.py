@@ -67,7 +67,7 @@ _PURE = (
         f"cache/semantic/guard_{name}.py"
         for name in ("changes", "numbers", "questions", "text", "typing")
     ),
-    *(f"cache/semantic/{name}.py" for name in ("observing", "report", "rule")),
+    *(f"cache/semantic/{name}.py" for name in ("observing", "prior", "report", "rule")),
     *("budgets/standings.py", "cli/cost/lines.py", "cli/cost/page.py", "local/simulator/bill.py"),
     *(f"cli/budgets/{name}.py" for name in ("closing", "page", "spenders", "view")),
 )
