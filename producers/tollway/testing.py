@@ -58,9 +58,11 @@ Scripted = str | dict[str, Any] | list[Any] | BaseModel | Failure
 #: The same for all jobs, or a function of the job.
 Script = Scripted | Callable[[Job], Scripted]
 
-_GIVEN_AGAIN = (Provenance.CACHED, Provenance.STALE)
+_GIVEN_AGAIN = (Provenance.CACHED, Provenance.SEMANTIC, Provenance.STALE)
 #: Seconds since such an answer was new, unless the job takes only a newer one.
 _AGE = 60.0
+#: And how similar what it was asked is.
+_SIMILARITY = 0.97
 #: The id of the job that it was an answer to.
 _EARLIER = "earlier"
 
@@ -82,9 +84,9 @@ class FakeFleet:
     ) -> None:
         """Make the route exist and answer each of its jobs at once.
 
-        `provenance`: what the replies say of the answers, such as `"rule"`; with `"cached"` or
-        `"stale"` they say their age and a job named `earlier`, too. An error that a function raises
-        comes out of `enqueue`.
+        `provenance`: what the replies say of the answers, such as `"rule"`; with `"cached"`,
+        `"semantic"` or `"stale"` they say their age and a job named `earlier`, too. An error that a
+        function raises comes out of `enqueue`.
         """
         self._scripts[route] = script, Provenance(provenance)
 
@@ -183,7 +185,7 @@ def reply_to(
         provenance=None if failure else made_by,
         # A rule is no model, and no simulator.
         scripted=failure is None and made_by is not Provenance.RULE,
-        **(_given_again(job) if failure is None and made_by in _GIVEN_AGAIN else {}),
+        **(_given_again(job, made_by) if failure is None and made_by in _GIVEN_AGAIN else {}),
         lane="fake",
         model=None if made_by is Provenance.RULE else "fake",
         created_at=job.created_at,
@@ -191,11 +193,12 @@ def reply_to(
     )
 
 
-def _given_again(job: Job) -> dict[str, Any]:
+def _given_again(job: Job, made_by: Provenance) -> dict[str, Any]:
     """What a reply says of an answer that was another job's first."""
     age = _AGE if job.max_age is None else min(_AGE, job.max_age)
     source = LetterName(route=job.route, tenant=job.tenant, job_id=_EARLIER, generation=1)
-    return {"age": age, "cached_from": source}
+    alike = {"similarity": _SIMILARITY} if made_by is Provenance.SEMANTIC else {}
+    return {"age": age, "cached_from": source, **alike}
 
 
 def _answer(job: Job, scripted: str | dict[str, Any] | list[Any] | BaseModel) -> Answer:

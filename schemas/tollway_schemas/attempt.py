@@ -126,9 +126,11 @@ class JournalRecord(Record):
     answered_at: AwareDatetime | None = None
     """When it did."""
     age: Annotated[float, Field(ge=0)] | None = None
-    """Seconds since the answer was new, where it is `cached` or `stale`."""
+    """Seconds since the answer was new, where it is `cached`, `semantic` or `stale`."""
     cached_from: LetterName | None = None
-    """The job that it was an answer to, where it is `cached` or `stale`."""
+    """The job that it was an answer to, where it is `cached`, `semantic` or `stale`."""
+    similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """How similar that job's prompt is to this one's, where it is `semantic`: 1 is the same."""
     waited: str | None = None
     """Why its lane let nothing through while the job waited there."""
     request: JsonValue = None

@@ -15,8 +15,27 @@ from tollway_schemas.usage import PicoUsd, Usage
 CacheKey = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2}){16,64}$")]
 Tenant = Annotated[str, Field(max_length=MOST_TENANT)]
 
+#: Characters of an embedder's name.
+MOST_EMBEDDER = 512
+
 #: What the keys of marks begin with, which no cache key does.
 _MARK = "forget/"
+
+
+class KeptPrompt(Record):
+    """What an answer was asked, so that similar prompts can be found.
+
+    Two are compared only within one scope: that is all that the job asked but its last user text.
+    """
+
+    scope: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    """The digest of everything else that could change the answer, in hex."""
+    embedder: Annotated[str, Field(min_length=1, max_length=MOST_EMBEDDER)]
+    """What made the vector, by model and address: vectors of others say nothing of it."""
+    vector: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=44_000)]
+    """The text's place among others: numbers of 16 bits, the lowest byte first, in base64."""
+    text: str
+    """The last user text."""
 
 
 class CacheEntry(Record):
@@ -61,6 +80,8 @@ class CacheEntry(Record):
     """From when on it is given only in place of a failure, as `stale`."""
     stale_until: Moment
     """From when on it is not given at all."""
+    prompt: KeptPrompt | None = None
+    """What was asked, where similar prompts may be given this answer."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

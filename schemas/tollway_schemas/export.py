@@ -18,6 +18,7 @@ from tollway_schemas.ledger import LedgerClosing, LedgerEntry, LedgerPresence, L
 from tollway_schemas.mark import Mark
 from tollway_schemas.model import Record
 from tollway_schemas.reply import Reply
+from tollway_schemas.semantic import Observations
 
 RECORDS: dict[str, type[Record]] = {
     "job": Job,
@@ -28,6 +29,7 @@ RECORDS: dict[str, type[Record]] = {
     "job-history": JobHistory,
     "cache-entry": CacheEntry,
     "cache-forget": Forget,
+    "cache-observations": Observations,
     "command": Command,
     "heartbeat": Heartbeat,
     "ledger-entry": LedgerEntry,

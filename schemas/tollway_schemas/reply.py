@@ -70,9 +70,11 @@ class Reply(Record):
     provenance: Provenance | None = None
     """What made the answer: the weakest rung that applies."""
     age: Annotated[float, Field(ge=0)] | None = None
-    """Seconds since the answer was new, where it is `cached` or `stale`."""
+    """Seconds since the answer was new, where it is `cached`, `semantic` or `stale`."""
     cached_from: LetterName | None = None
-    """The job that it was an answer to, where it is `cached` or `stale`."""
+    """The job that it was an answer to, where it is `cached`, `semantic` or `stale`."""
+    similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """How similar that job's prompt is to this one's, where it is `semantic`: 1 is the same."""
     scripted: bool = False
     """Whether a simulator answered, and no model."""
     revalidated: bool = False

@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from tiny_onnx import write_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 _COMMAND = "from tollway_workers.cli.config.command import app; app(prog_name='tollway config')"
@@ -201,6 +202,39 @@ def test_a_lanes_tokenizer_is_opened(run: Run, tmp_path: Path) -> None:
     assert (right.returncode, right.stderr) == (0, "")
     assert "main / m, no key asked for, prompts counted by tokenizer.json" in right.stdout
     assert tomllib.loads(shown.stdout)["lanes"]["main"]["tokenizer"] == "tokenizer.json"
+
+
+_SIMILAR = """
+[embedders.local]
+folder = "model"
+[embedders.far]
+provider = "main"
+model = "v"
+"""
+
+
+@pytest.mark.slow
+def test_embedders_have_their_model_opened_and_their_key_looked_for(
+    run: Run, tmp_path: Path
+) -> None:
+    run("init")
+    file = tmp_path / "tollway.toml"
+    file.write_text(file.read_text() + _SIMILAR)
+
+    missing = run("check")
+    write_model(tmp_path / "model")
+    right = run("check")
+    report = json.loads(run("check", "--json", OPENAI_API_KEY=_SECRET).stdout)
+
+    assert missing.returncode == 2
+    assert missing.stderr == (
+        "tollway.toml: embedders.local.folder: is no folder on this machine; give the folder of an "
+        "ONNX model on this machine: nothing is downloaded\n"
+    )
+    assert (right.returncode, right.stderr) == (0, "")
+    assert "embedder local: the model in model" in right.stdout
+    assert "warning: embedder far: its key cannot be found: environment variable" in right.stdout
+    assert [each["missing"] for each in report["embedders"]] == [None]
 
 
 def _bytes_alone() -> Tokenizer:

@@ -27,3 +27,10 @@ class TestGemini(ProtocolContract):
 class TestResponses(ProtocolContract):
     protocol = "responses"
     fixtures = _FIXTURES / "responses"
+
+
+class TestEmbeddings(ProtocolContract):
+    protocol = "embeddings"
+    fixtures = _FIXTURES / "embeddings"
+    #: Vectors come whole, and hold no words.
+    without = frozenset({"stream", "tools", "schema", "refusal", "truncation"})

@@ -133,6 +133,13 @@ def test_it_says_where_each_protocol_is() -> None:
         pass
 
     ends = {name: url.removeprefix(facts["url"]) for name, url in facts["base_urls"].items()}
-    assert ends == {"openai": "/v1", "responses": "/v1", "anthropic": "/v1", "gemini": "/v1beta"}
-    for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages", ":generateContent"):
+    speaking = dict.fromkeys(("openai", "responses", "anthropic", "embeddings"), "/v1")
+    assert ends == {**speaking, "gemini": "/v1beta"}
+    for path in (
+        "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/embeddings",
+        "/v1/messages",
+        ":generateContent",
+    ):
         assert path in help_text

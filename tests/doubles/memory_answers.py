@@ -1,9 +1,15 @@
 """Known answers of several workers in memory: an `AnswerCache` that a test looks into."""
 
+from collections.abc import Iterable
+
 from tollway_schemas.cache import CacheEntry
+from tollway_schemas.codec import decode, encode
+from tollway_schemas.semantic import Observations
 from tollway_workers.cache.forgotten import Spoken
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
+from tollway_workers.cache.semantic.similar import SimilarPrompts
+from tollway_workers.cache.semantic.table import Changes, StoredPrompt
 
 
 class MemoryAnswers:
@@ -13,6 +19,8 @@ class MemoryAnswers:
     """
 
     def __init__(self, *, late: bool = False) -> None:
+        self._similar: list[SimilarPrompts] = []
+        self.records: dict[bytes, Observations] = {}
         self.entries: dict[bytes, CacheEntry] = {}
         self.put_entries: list[CacheEntry] = []
         self.forgets: set[str | None] = set()
@@ -60,3 +68,27 @@ class MemoryAnswers:
         for entry in self.put_entries:
             self.entries[bytes.fromhex(entry.key)] = entry
         self._own.clear()
+        for each in self._similar:
+            each.apply(self._prompts(self.put_entries))
+
+    def observe(self, record: Observations) -> None:
+        """See `AllObservations`."""
+        self.records[record.record_key] = decode(Observations, encode(record))
+        for each in self._similar:
+            each.apply(Changes(observed=[record]))
+
+    def observed(self, key: bytes) -> list[Observations]:
+        """What was observed of the answer of a key."""
+        return [each for each in self.records.values() if each.key == key.hex()]
+
+    def follow(self, similar: SimilarPrompts) -> None:
+        """Another worker's, which knows all that is known here."""
+        similar.finish()
+        similar.apply(self._prompts(self.entries.values()))
+        self._similar.append(similar)
+
+    def _prompts(self, entries: Iterable[CacheEntry]) -> Changes:
+        last = {each.key: each for each in entries}.values()
+        prompts = (StoredPrompt.of(entry) for entry in last)
+        gone = tuple(bytes.fromhex(each.key) for each in last if each.prompt is None)
+        return Changes(gone, [each for each in prompts if each is not None])

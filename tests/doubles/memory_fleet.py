@@ -41,9 +41,11 @@ from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
+from tollway_workers.pipeline.semantic_cache import SemanticCache, SemanticParts
 from tollway_workers.pipeline.stand_in import Rung, StandIns
 from tollway_workers.pipeline.stand_ins.known import KnownAnswers
 from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
+from tollway_workers.pipeline.stand_ins.similar import SimilarAnswers
 from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.base import Provider
@@ -97,6 +99,8 @@ class MemoryFleet:
     rules: ClassVar[Mapping[str, RouteRule]] = {}
     #: What every worker knows of answers.
     answers: ClassVar[AnswerCache] = NoCache()
+    #: What similar prompts are found by.
+    semantic: ClassVar[SemanticParts | None] = None
     #: What decides of a job whose call failed.
     policy: ClassVar[type[RetryPolicy]] = RetryPolicy
 
@@ -324,6 +328,10 @@ class MemoryFleet:
         return Relay(self.tiers, self.sink, targets, self.clock, give_up, self.metrics)
 
     def _parts(self, memory_bytes: int) -> Parts:
+        semantic = None
+        if self.semantic is not None:
+            semantic = SemanticCache(self.cache, self.semantic, self.clock)
+        similar = [] if semantic is None else [SimilarAnswers(semantic)]
         return Parts(
             source=self.source,
             sink=self.sink,
@@ -333,8 +341,9 @@ class MemoryFleet:
             checks=self.checks,
             commands=self.commands,
             surroundings=Surroundings(beats=self.beats, outstanding=self.outstanding),
-            stand_ins=StandIns((KnownAnswers(self.cache), self._rule_answers())),
+            stand_ins=StandIns((KnownAnswers(self.cache), *similar, self._rule_answers())),
             cache=self.cache,
+            semantic=semantic,
             lanes=self.lanes,
             executor=self.executor,
             publisher=self.publisher,

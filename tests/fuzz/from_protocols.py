@@ -23,11 +23,9 @@ def _seeds(protocol: str, *, streamed: bool) -> Iterator[Case]:
 
 def _targets(protocol: str) -> Iterator[Target]:
     for name, opened in (("responses", responses), ("streams", streams)):
-        yield Target(
-            name=f"{name}-{protocol}",
-            seeds=tuple(_seeds(protocol, streamed=opened is streams)),
-            opened=partial(opened, protocol),
-        )
+        # Vectors come in no stream.
+        if seeds := tuple(_seeds(protocol, streamed=opened is streams)):
+            yield Target(name=f"{name}-{protocol}", seeds=seeds, opened=partial(opened, protocol))
 
 
 #: OpenAI's have seeds of their own besides (`from_providers`).

@@ -162,3 +162,15 @@ def test_a_lookup_without_a_configuration_says_why_it_needs_one(
 
     with pytest.raises((InputError, ConfigError), match="--config"):
         call("cache", "lookup", str(file), "--bootstrap-servers", "127.0.0.1:1")
+
+
+def test_a_report_of_a_route_that_there_is_not_names_those_that_there_are(tmp_path: Path) -> None:
+    file = tmp_path / "tollway.toml"
+    file.write_text(
+        '[providers.openai]\nprotocol = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n'
+        '[lanes.mini]\nprovider = "openai"\nmodel = "m"\nconcurrency = 1\n'
+        '[routes.extract]\nlanes = ["mini"]\n'
+    )
+
+    with pytest.raises(InputError, match="there is no route 'extra'; there are: extract"):
+        call("cache", "report", "extra", "--config", str(file))

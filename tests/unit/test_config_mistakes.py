@@ -78,7 +78,12 @@ _BAD: list[tuple[str, Any, str, str]] = [
     ("providers.p", "https://api.example/v1", "providers.p", "write [providers.p]"),
     ("providers.Bad Name.base_url", "https://x", 'providers."Bad Name"', "lower-case letters"),
     ("providers.q.protocol", "openai", "providers.q.base_url", "is missing"),
-    ("providers.p.protocol", "grpc", "providers.p.protocol", "anthropic, gemini, openai"),
+    (
+        "providers.p.protocol",
+        "grpc",
+        "providers.p.protocol",
+        "anthropic, embeddings, gemini, openai",
+    ),
     ("providers.p.protocol", "antropic", "providers.p.protocol", "did you mean anthropic?"),
     ("providers.p.profile", "gemini", "providers.p.profile", 'set protocol = "gemini"'),
     ("lanes.l.structured_output", "tool", "lanes.l.structured_output", '"json_object"'),
@@ -206,6 +211,41 @@ _BAD: list[tuple[str, Any, str, str]] = [
         "routes.r.cache.stale_for",
         'leaves "stale" out',
     ),
+    (
+        "routes.r.cache",
+        {"exact": True, "semantic": "serve"},
+        "routes.r.cache.semantic",
+        "no embedder says how similar",
+    ),
+    (
+        "routes.r.cache",
+        {"exact": True, "semantic": "shadow", "embedder": "mini"},
+        "routes.r.cache.embedder",
+        "there is no embedder mini",
+    ),
+    (
+        "routes.r.cache",
+        {"exact": True, "error_bound": 0.1},
+        "routes.r.cache.error_bound",
+        "no effect without semantic",
+    ),
+    (
+        "routes.r.cache",
+        {"exact": True, "semantic": "serve", "error_bound": 0},
+        "routes.r.cache.error_bound",
+        "more than 0",
+    ),
+    ("routes.r.cache", {"exact": True, "semantic": "on"}, "routes.r.cache.semantic", '"serve"'),
+    (
+        "routes.r",
+        {
+            "lanes": ["l"],
+            "accept": ["live", "cached"],
+            "cache": {"exact": True, "semantic": "serve", "embedder": "e"},
+        },
+        "routes.r.cache.semantic",
+        'leaves "semantic" out',
+    ),
     ("routes.r.lane", "l", "routes.r.lane", "did you mean lanes?"),
     ("routes.r.journal", "all", "routes.r.journal", '"full", "metadata" or "off"'),
     ("routes.r.reasks", 9, "routes.r.reasks", "at most 2"),
@@ -250,6 +290,15 @@ def test_a_mistake_names_its_setting_and_a_remedy(
     assert any(line.startswith(f"fleet.toml: {key}: ") and words in line for line in lines), lines
     assert _SECRET not in str(caught.value)
     assert all(mistake.problem and mistake.remedy for mistake in caught.value.mistakes)
+
+
+def test_a_route_that_makes_vectors_has_no_similar_ones() -> None:
+    document = _changed("providers.p.protocol", "embeddings")
+    document["routes"]["r"]["cache"] = {"exact": True, "semantic": "serve", "embedder": "e"}
+    document["embedders"] = {"e": {"provider": "p", "model": "m"}}
+
+    with pytest.raises(ConfigError, match="the route makes vectors"):
+        build_fleet(document, source="f", environ={})
 
 
 _NOT_TOML: list[tuple[bytes, str]] = [

@@ -40,7 +40,7 @@ def _shown() -> dict[tuple[str, str], Shown]:
     for line in _EXAMPLE.read_text(encoding="utf-8").splitlines():
         if header := _HEADER.match(line):
             # The chosen name of a provider, lane, group or route is any.
-            named = r"^(providers|lanes|limit_groups|tenants|routes|budgets)\.[a-z]+"
+            named = r"^(providers|lanes|limit_groups|tenants|routes|budgets|embedders)\.[a-z]+"
             table, comment = re.sub(named, r"\1.*", header[1]), ""
         elif match := _SETTING.match(line):
             value = tomllib.loads(f"x = {match['value']}")["x"]

@@ -265,6 +265,10 @@ WHOLE: dict[str, Any] = {
     "why": "w",
     "processes": 1,
     "amount": 0,
+    "embedder": "e",
+    "day": "2026-11-29",
+    "least": 0.7,
+    "written_at": NOW,
 }
 
 
@@ -278,6 +282,8 @@ def _needed(model: type[Record]) -> dict[str, Any]:
         }
     if model.__name__ == "Command":
         found["run"] = "r"
+    if model.__name__ == "Observations":
+        found["answer"] = "0" * 32
     if model.__name__ == "Forget":
         found |= {"id": "0" * 32, "route": "r", "tenant": "t"}
     return found

@@ -62,6 +62,12 @@ _PURE = (
     *("config/shape", "config/say", "job", "limits", "lanes", "forwarding", "ownership", "topics"),
     *("health", "operators", "pipeline/checks", "pipeline/decide.py", "pipeline/decode.py"),
     *("cache/key.py", "cache/entry.py", "cache/recent.py", "cache/forgotten.py"),
+    *(f"cache/semantic/{name}.py" for name in ("agreement", "bounds", "guards", "merged")),
+    *(
+        f"cache/semantic/guard_{name}.py"
+        for name in ("changes", "numbers", "questions", "text", "typing")
+    ),
+    *(f"cache/semantic/{name}.py" for name in ("observing", "prior", "report", "rule")),
     *("budgets/standings.py", "cli/cost/lines.py", "cli/cost/page.py", "local/simulator/bill.py"),
     *(f"cli/budgets/{name}.py" for name in ("closing", "page", "spenders", "view")),
 )

@@ -15,6 +15,7 @@ from tollway_workers.job.envelopes import instant
 from tollway_workers.job.outcome import Completed, Failed
 from tollway_workers.telemetry import definitions
 from tollway_workers.telemetry.definitions import Metric
+from tollway_workers.telemetry.embedder_events import EmbedderCall
 from tollway_workers.telemetry.metrics import Metrics
 
 ALL = [each for each in vars(definitions).values() if isinstance(each, Metric)]
@@ -72,6 +73,22 @@ def test_a_call_is_counted_by_its_ending_tokens_and_money() -> None:
     assert value(subject, "tollway_attempts_total", lane="main", ending="transient") == 1
     assert value(subject, "tollway_cost_usd_total", lane="main") == 1
     assert value(subject, "tollway_unpriced_calls_total", lane="main") == 0
+
+
+def test_what_vectors_take_is_counted_by_embedder() -> None:
+    subject = metrics()
+    embedders = subject.state.embedders
+
+    embedders.embedder_called(EmbedderCall("e", "ok", 0.2, 3, 40, PICO_PER_USD))
+    embedders.embedder_called(EmbedderCall("e", "ok", 0.2, 1, 10, None))
+    embedders.embedder_called(EmbedderCall("e", "transient", 0.2, 1))
+
+    assert value(subject, "tollway_embedder_calls_total", embedder="e", ending="ok") == 2
+    assert value(subject, "tollway_embedder_calls_total", embedder="e", ending="transient") == 1
+    assert value(subject, "tollway_embedder_texts_total", embedder="e") == 5
+    assert value(subject, "tollway_embedder_tokens_total", embedder="e") == 50
+    assert value(subject, "tollway_embedder_cost_usd_total", embedder="e") == 1
+    assert value(subject, "tollway_embedder_unpriced_calls_total", embedder="e") == 1
 
 
 def test_a_slow_call_and_a_first_token_are_counted() -> None:

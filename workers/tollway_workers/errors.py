@@ -10,7 +10,8 @@ TollwayError
     ├── InvalidSchema       a job's output schema that cannot be used
     ├── CallNotSent         a call was not made after all: it is no longer ours to make
     ├── ProviderError       a call failed: its class decides (job/failure_table.py)
-    └── InvalidResult       an answer that does not satisfy the job's output schema
+    ├── InvalidResult       an answer that does not satisfy the job's output schema
+    └── EmbedderError       there are no vectors for some texts; nothing fails by it
 """
 
 from dataclasses import dataclass, field
@@ -117,3 +118,7 @@ class InvalidResult(FleetError):
         self.problems = problems
         self.answer = answer
         super().__init__(f"the answer breaks its schema in {len(problems)} place(s)")
+
+
+class EmbedderError(FleetError):
+    """There are no vectors for some texts; the text says why and quotes none of them."""

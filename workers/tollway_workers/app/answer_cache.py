@@ -12,12 +12,15 @@ from typing import Any
 
 import structlog
 
+from tollway_schemas.codec import encode
+from tollway_schemas.semantic import Observations
 from tollway_schemas.topics import TopicNames
 from tollway_workers.cache.database import remove_unused
 from tollway_workers.cache.forgotten import Spoken
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.materialise import CopySettings, CopyState, Materialiser
 from tollway_workers.cache.ports import Found
+from tollway_workers.cache.semantic.similar import SimilarPrompts
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.produce.cache_writer import CacheWriter, cache_topic
@@ -29,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that a worker waits for its copy before it takes jobs, at most.
 _CATCHES_UP = 5.0
+#: Seconds for which what is observed of one answer is gathered: others use it within two.
+_OBSERVED = 0.3
 #: Bytes that are fetched of each partition at once: a copy is to cost little memory.
 _FETCHED = 262_144
 #: Of one copy, room for a million answers of 1 KB, unless it would be more than this part of the
@@ -37,12 +42,20 @@ _USUAL_BYTES, _PART = 2_560 * 2**20, 4
 
 
 class SharedCache:
-    """Answers of all workers, as far as this one has read them. Runs beside the worker."""
+    """Answers of all workers, as far as this one has read them. Runs beside the worker.
+
+    State: `_observed`, what is to be written of answers.
+    """
 
     def __init__(
-        self, client: dict[str, Any], settings: FleetSettings, folder: Path, clock: Clock
+        self,
+        client: dict[str, Any],
+        settings: FleetSettings,
+        folder: Path,
+        clock: Clock,
+        similar: SimilarPrompts | None = None,
     ) -> None:
-        """`folder`: this worker's alone."""
+        """`folder`: this worker's alone; `similar` follows the copy."""
         topic = TopicNames(settings.kafka.prefix).cache
         copy = CopySettings(
             topic=topic,
@@ -52,8 +65,10 @@ class SharedCache:
             longest_gap=CACHE_DELETES_KEPT / 2,
         )
         new_log = partial(LogReader, client, _FETCHED)
-        self._copy = Materialiser(copy, new_log, partial(cluster_id, client), clock)
+        self._copy = Materialiser(copy, new_log, partial(cluster_id, client), clock, similar)
         apart = cache_topic(topic, client, largest_record(settings.kafka), clock)
+        self._similar = similar
+        self._observed: dict[bytes, Observations] = {}
         self._writer = CacheWriter(topic, apart, settings.kafka.max_job_bytes, clock)
 
     def get(self, key: bytes, now: float) -> Found | None:
@@ -93,6 +108,14 @@ class SharedCache:
         self._copy.remember(kept)
         self._writer.put(kept, self._partition(kept.digest))
 
+    def observe(self, record: Observations) -> None:
+        """See `AllObservations`: behind the answer that it is about, soon."""
+        self._observed[record.record_key] = record
+
+    def observed(self, key: bytes) -> list[Observations]:
+        """What workers observed of the answer of a key, as far as this one has read it."""
+        return self._copy.observed(key)
+
     @property
     def told(self) -> tuple[int, ...] | None:
         """For heartbeats: see `Heartbeat.cache`."""
@@ -118,13 +141,27 @@ class SharedCache:
 
     async def run(self) -> None:
         """Follow the topic and write to it until cancelled."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._copy.run(), name="cache copy")
-            both.create_task(self._writer.run(), name="cache writer")
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(self._copy.run(), name="cache copy")
+            beside.create_task(self._writer.run(), name="cache writer")
+            if self._similar is not None:
+                beside.create_task(self._write_observed(), name="what was observed")
 
     async def stop(self) -> None:
         """Write what waits, within a moment; idempotent. `run` is cancelled before."""
+        self._put_observed()
         await self._writer.stop()
+
+    async def _write_observed(self) -> None:
+        """Each record holds all that is known: of several only the last need be written."""
+        while True:
+            await asyncio.sleep(_OBSERVED)
+            self._put_observed()
+
+    def _put_observed(self) -> None:
+        while self._observed:
+            key, record = self._observed.popitem()
+            self._writer.put_record(key, encode(record), self._partition(bytes.fromhex(record.key)))
 
     def _partition(self, key: bytes) -> int | None:
         """By how a key begins, which is a digest; None while nobody knows how many there are.
@@ -136,16 +173,22 @@ class SharedCache:
 
 
 def open_cache(
-    client: dict[str, Any], settings: FleetSettings, instance_id: str, clock: Clock
+    client: dict[str, Any],
+    settings: FleetSettings,
+    instance_id: str,
+    clock: Clock,
+    similar: SimilarPrompts | None = None,
 ) -> SharedCache | None:
-    """The cache of a worker; None where no route caches, or no folder can be written."""
+    """The cache of a worker; None where no route caches, or no folder can be written. `similar`
+    follows it.
+    """
     if not caches(settings):
         return None
     for root in _roots(settings.worker.cache_folder):
         folder = _made(root / plain_name(settings.kafka.prefix) / plain_name(instance_id))
         if folder is not None:
             remove_unused(folder.parent, clock.now() - CACHE_DELETES_KEPT)
-            return SharedCache(client, settings, folder, clock)
+            return SharedCache(client, settings, folder, clock, similar)
     log.warning(
         "no folder for stored answers can be written, every job is called: set [worker] "
         "cache_folder to a folder of this worker, or mount one in its container"

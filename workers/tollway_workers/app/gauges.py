@@ -9,6 +9,7 @@ from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.work import Work, work_by_topic
 from tollway_workers.budgets.spending import Spending
 from tollway_workers.budgets.standings import states
+from tollway_workers.cache.semantic.similar import SimilarPrompts
 from tollway_workers.clock import Clock
 from tollway_workers.kafka.consume.backlog import Backlog
 from tollway_workers.kafka.consume.source import KafkaSource
@@ -35,6 +36,8 @@ class Watched:
     configuration: Callable[[], str | None] = lambda: None
     #: Where a route gives stored answers.
     cache: SharedCache | None = None
+    #: Where a route looks for similar prompts.
+    similar: SimilarPrompts | None = None
     #: What calls may spend; None: nothing is budgeted.
     spending: Spending | None = None
 
@@ -128,6 +131,10 @@ class Gauges:
         state.cache_evicted.set(now.evicted)
         state.cache_dropped.inc(cache.dropped - self._dropped)
         self._dropped = cache.dropped
+        similar = self._watched.similar
+        if similar is not None:
+            state.similar.vectors.set(len(similar.places))
+            state.similar.vector_bytes.set(similar.places.bytes)
 
     def _work(self) -> None:
         """Outstanding work."""

@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import disable_created_metrics
 
 from tollway_schemas.heartbeat import Heartbeat
+from tollway_schemas.semantic import Observations
 from tollway_schemas.topics import TopicNames
 from tollway_workers.app.answer_cache import SharedCache, open_cache
 from tollway_workers.app.connection import client_options
@@ -20,6 +21,7 @@ from tollway_workers.app.contact import Contact, describe_lanes
 from tollway_workers.app.gauges import Gauges, Watched
 from tollway_workers.app.liveness import Liveness
 from tollway_workers.app.reads import jobs_topics, lane_topics, needed_topics, used_lanes
+from tollway_workers.app.similar import OpenSimilar, open_similar, used_embedders
 from tollway_workers.app.topic_setup import require_topics
 from tollway_workers.app.work import work_by_topic
 from tollway_workers.budgets.spending import Spending
@@ -29,6 +31,7 @@ from tollway_workers.clock import SystemClock
 from tollway_workers.config.say.render import settings_digest
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolve_lane
 from tollway_workers.config.shape.groups import contract_of, limit_groups, without_limits
+from tollway_workers.embedding.opening import Surroundings as Embedding
 from tollway_workers.errors import ConfigError, FleetError, LocalError
 from tollway_workers.forwarding.relay import RelayTargets
 from tollway_workers.kafka.client_settings import SinkSettings, SourceSettings
@@ -46,6 +49,7 @@ from tollway_workers.limits.quota import Quota
 from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.sharding import shard_groups
 from tollway_workers.pipeline.admit import Admission
+from tollway_workers.pipeline.agreements import Agreements, load_agreements
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.check import Checks
 from tollway_workers.pipeline.checks.order import checks_in_order
@@ -54,9 +58,11 @@ from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher, PublisherSettings
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader, ReadSettings
+from tollway_workers.pipeline.semantic_cache import SemanticCache
 from tollway_workers.pipeline.stand_in import StandIns
 from tollway_workers.pipeline.stand_ins.known import KnownAnswers
 from tollway_workers.pipeline.stand_ins.rule import RuleAnswers, load_rules
+from tollway_workers.pipeline.stand_ins.similar import SimilarAnswers
 from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
 from tollway_workers.providers.registry import ProviderRegistry
@@ -113,9 +119,11 @@ class WorkerApp:
         self._answer_checks = RouteChecks(answer_checks, self.metrics.check_failed)
         self._commands = Commands()
         self._spending = Spending(settings.budgets, lanes, options.instance_id, self._clock)
+        self._others: HeartbeatFollower | None = None
         self._source = self._new_source()
         self._sink = self._new_sink()
-        self._cache = open_cache(self._client, settings, options.instance_id, self._clock)
+        self._similar = self._new_similar()
+        self._cache = self._new_cache()
         self.worker = self._new_worker(lanes)
         self._liveness = self._new_liveness()
         self._others = self._new_follower()
@@ -132,6 +140,7 @@ class WorkerApp:
             retired=sorted(settings.lanes.keys() - lanes.keys()),
             configuration=lambda: self._digest,
             cache=self._cache,
+            similar=None if self._similar is None else self._similar.prompts,
             spending=self._spending,
         )
         descriptions = describe_lanes(settings, settings.lanes, self._reader.topics_of)
@@ -165,7 +174,8 @@ class WorkerApp:
             await asyncio.gather(*background, return_exceptions=True)
             # At once: while Kafka is away each takes as long as it may.
             cached = [] if self._cache is None else [self._cache.stop()]
-            await asyncio.gather(self._ledger.stop(), self._contact.stop(), *cached)
+            similar = [] if self._similar is None else [self._similar.aclose()]
+            await asyncio.gather(self._ledger.stop(), self._contact.stop(), *cached, *similar)
             await self._telemetry.stop()
         log.info("worker has left the group", worker=self._options.instance_id)
         if mistake is not None:
@@ -272,6 +282,7 @@ class WorkerApp:
         self._lanes = self._new_lanes(configs)
         self._introduce_siblings()
         self._exact = self._new_exact_cache()
+        self._semantic = self._new_semantic_cache()
         validator = ResultValidator()
         publisher = OutcomePublisher(
             self._sink,
@@ -304,6 +315,7 @@ class WorkerApp:
             publisher=publisher,
             stored=StoredAnswers(validator, self._answer_checks),
             cache=self._exact,
+            semantic=self._semantic,
             events=self.metrics,
             clock=clock,
             memory_bytes=settings.worker.memory_mib * 2**20,
@@ -327,10 +339,46 @@ class WorkerApp:
         lanes = {lane: lane_identity(lane, settings) for lane in firsts}
         return ExactCache(self._cache or NoCache(), lanes, self._clock)
 
+    def _new_similar(self) -> OpenSimilar | None:
+        """Opens the embedders of the routes that look for similar prompts."""
+        surroundings = Embedding(
+            clock=self._clock,
+            workers=self._live_workers,
+            events=self.metrics.state.embedders,
+            rng=SystemRandom(),
+        )
+        worker = self._options.instance_id
+        return open_similar(self._settings, worker, surroundings, self._observed)
+
+    def _new_cache(self) -> SharedCache | None:
+        settings, similar = self._settings, self._similar
+        prompts = None if similar is None else similar.prompts
+        return open_cache(self._client, settings, self._options.instance_id, self._clock, prompts)
+
+    def _observed(self, key: bytes) -> list[Observations]:
+        return [] if self._cache is None else self._cache.observed(key)
+
+    def _live_workers(self) -> int:
+        """How many share the limits of an embedder; 0: not known yet."""
+        return 0 if self._others is None else len(self._others.live() or ())
+
+    def _new_semantic_cache(self) -> SemanticCache | None:
+        events = self.metrics.state.similar
+        agreements = Agreements(load_agreements(self._settings.routes), events.agree_failed)
+        if self._similar is None or self._cache is None:
+            return None
+        parts = self._similar.parts(self._settings, self._cache, events, agreements)
+        return SemanticCache(self._exact, parts, self._clock)
+
     def _new_follower(self) -> HeartbeatFollower | None:
-        """Follows the other workers' heartbeats, where jobs may leave for another lane."""
+        """Follows the other workers' heartbeats, where jobs may leave for another lane, or limits
+        of an embedder are shared.
+        """
         settings = self._settings
-        if all(len(route.lanes) == 1 for route in settings.routes.values()):
+        alone = all(len(route.lanes) == 1 for route in settings.routes.values())
+        if alone and not any(
+            settings.embedders[each].provider for each in used_embedders(settings)
+        ):
             return None
         topic = TopicNames(settings.kafka.prefix).heartbeats
         return HeartbeatFollower(self._client, topic, self._clock)
@@ -358,7 +406,8 @@ class WorkerApp:
         """The rungs below the lanes, the strongest first."""
         checks, unanswered = self._answer_checks, self.metrics.rule_had_none
         rule = RuleAnswers(self._rules, validator, checks, self._clock, unanswered)
-        return StandIns((KnownAnswers(self._exact), rule))
+        similar = [] if self._semantic is None else [SimilarAnswers(self._semantic)]
+        return StandIns((KnownAnswers(self._exact), *similar, rule))
 
     def _checks(self, publisher: OutcomePublisher, validator: ResultValidator) -> Checks:
         return checks_in_order(

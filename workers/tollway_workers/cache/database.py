@@ -5,8 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from tollway_workers.cache.semantic.table import TABLES as PROMPT_TABLES
+
 #: Of this file's tables; another number is another release's, and the copy is made anew.
-LAYOUT = 2
+LAYOUT = 3
 NAME = "cache.sqlite3"
 #: Kibibytes of pages that each of the two connections keeps in memory.
 _READER_KIB, _WRITER_KIB = 8_192, 8_192
@@ -37,7 +39,8 @@ CREATE TABLE answers (
     stale_until REAL NOT NULL,
     gone_hour INTEGER NOT NULL,
     checksum INTEGER NOT NULL,
-    value BLOB NOT NULL
+    value BLOB NOT NULL,
+    scope BLOB
 );
 CREATE UNIQUE INDEX answers_key ON answers (key);
 CREATE INDEX answers_gone_hour ON answers (gone_hour);
@@ -104,7 +107,9 @@ class Connections:
         writer.execute("PRAGMA secure_delete = ON")
         layout = writer.execute("PRAGMA user_version").fetchone()[0]
         if layout == 0:
-            writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;")
+            writer.executescript(
+                f"BEGIN; {_TABLES}{PROMPT_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;"
+            )
         elif layout != LAYOUT:
             raise sqlite3.DatabaseError(f"its tables are of layout {layout}, not {LAYOUT}")
 

@@ -6,14 +6,16 @@ import orjson
 from pydantic_core import to_json
 
 from tollway_schemas.bounds import SCHEMA_VERSION
-from tollway_schemas.cache import CacheEntry
+from tollway_schemas.cache import CacheEntry, KeptPrompt
 from tollway_schemas.codec import encode
 from tollway_schemas.provenance import Provenance
 from tollway_workers.cache.kept import Kept
+from tollway_workers.cache.semantic.vectors import to_base64
 from tollway_workers.job.accepted import accepted
 from tollway_workers.job.envelopes import as_json, encoded_answer, instant
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
+from tollway_workers.job.similar import Similar
 
 #: The part of `ttl` by which entries differ.
 _JITTER = 0.1
@@ -31,7 +33,7 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
     keyed = job.keyed
     if keyed is None or keyed.key is None or job.job.no_store:
         return None
-    if not isinstance(outcome, Completed) or not _is_of_the_first_lane(job, outcome):
+    if not isinstance(outcome, Completed) or not is_of_the_first_lane(job, outcome):
         return None
     if (outcome.body and not outcome.whole) or len(job.tenant or "") > _MOST_TENANT:
         return None
@@ -42,6 +44,7 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
     expires = answered + timedelta(seconds=lives)
     stale_until = expires + timedelta(seconds=cache.stale_for)
     tenant = None if cache.scope == "shared" else job.tenant
+    prompt = None if job.similar is None else _prompt(job.similar)
     answer = job.encoded(outcome, encoded_answer)
     said: dict[str, object] = {
         "version": SCHEMA_VERSION,
@@ -53,6 +56,7 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
         "answered_at": answered,
         "expires_at": expires,
         "stale_until": stale_until,
+        "prompt": prompt and orjson.Fragment(encode(prompt)),
     }
     return Kept(
         digest=keyed.key,
@@ -67,6 +71,7 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
         answered_at=answered,
         expires_at=expires,
         stale_until=stale_until,
+        prompt=prompt,
     )
 
 
@@ -84,7 +89,9 @@ def age_of(entry: CacheEntry, now: float) -> float:
     return max(0.0, now - entry.answered_at.timestamp())
 
 
-def given(entry: CacheEntry, rung: Provenance, now: float) -> Completed:
+def given(
+    entry: CacheEntry, rung: Provenance, now: float, similarity: float | None = None
+) -> Completed:
     """The outcome of a job that is given an entry.
 
     The provider's own answer stands apart, as it does after a call: where a reply has no room for
@@ -104,10 +111,27 @@ def given(entry: CacheEntry, rung: Provenance, now: float) -> Completed:
         body,
         cached=entry,
         age=age_of(entry, now),
+        similarity=similarity,
     )
 
 
-def _is_of_the_first_lane(job: JobProgress, outcome: Completed) -> bool:
+def _prompt(similar: Similar) -> KeptPrompt | None:
+    """What makes an answer known to similar prompts; None where another one is known to them that
+    says the same.
+    """
+    if similar.vector is None or (similar.candidate is not None and not similar.differs):
+        return None
+    # By hand, and right already: see `Similar`.
+    return KeptPrompt.trusted(
+        scope=similar.scope.hex(),
+        embedder=similar.embedder,
+        vector=to_base64(similar.vector),
+        text=similar.text,
+    )
+
+
+def is_of_the_first_lane(job: JobProgress, outcome: Completed) -> bool:
+    """Whether a call of it made the answer."""
     called = outcome.stored is None and outcome.provenance in _OF_THE_FIRST
     return called and outcome.lane == job.route.lanes[0]
 

@@ -7,7 +7,7 @@ It is read as a `CacheEntry` only where it is given to somebody: most are not.
 from datetime import datetime
 from typing import NamedTuple
 
-from tollway_schemas.cache import CacheEntry
+from tollway_schemas.cache import CacheEntry, KeptPrompt
 from tollway_schemas.codec import decode
 
 
@@ -28,6 +28,7 @@ class Kept(NamedTuple):
     answered_at: datetime
     expires_at: datetime
     stale_until: datetime
+    prompt: KeptPrompt | None = None
 
     @property
     def key(self) -> str:

@@ -12,6 +12,7 @@ import orjson
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, ContentPart, ImagePart, Message, TextPart
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.shape.protocols import EMBEDDINGS
 from tollway_workers.config.shape.route import RouteSettings
 
 #: What stands in a key, and how. Another number leaves all answers so far behind.
@@ -53,31 +54,45 @@ def cache_key(job: Job, lane: str, route: RouteSettings) -> bytes | None:
 
     `lane`: the `lane_identity` of the route's first lane.
     """
-    cache, request, output = route.cache, job.request, job.output
+    cache, request = route.cache, job.request
     if not cache.exact or _is_too_random(request, cache.max_temperature):
         return None
     if _looks_elsewhere(request):
         return None
+    return digest(asked_of(job, lane, route), 32)
+
+
+def asked_of(job: Job, lane: str, route: RouteSettings) -> tuple[object, ...]:
+    """All that could change the answer, as plain values; the request is the last but one."""
+    cache, request, output = route.cache, job.request, job.output
     tenant = None if cache.scope == "shared" else route.tenant or job.tenant
     # By hand: a schema is plain JSON, which pydantic would only walk through.
     held_to = output and (
         *(output.mode, output.json_schema, output.name, output.description, output.strict),
         *(route.repair, route.coercions),
     )
-    asked = (
+    return (
         *(_FORM, lane, job.route, route.check, cache.scope, tenant, cache.cache_version),
         *(request.__pydantic_serializer__.to_python(request), held_to),
     )
+
+
+def digest(said: object, size: int) -> bytes | None:
+    """Of so many bytes, equal for equal values; None where no two may look alike: a number beyond
+    64 bits, half a character, JSON that is too deep.
+    """
     try:
-        encoded = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+        encoded = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, RecursionError):
-        # A number beyond 64 bits, half a character, JSON that is too deep: no two may look alike.
         return None
-    return hashlib.blake2b(encoded, digest_size=32).digest()
+    return hashlib.blake2b(encoded, digest_size=size).digest()
 
 
 def _is_too_random(request: ChatRequest, most: float | None) -> bool:
     # The provider's own default is not known, and rarely low.
+    if EMBEDDINGS in request.extras:
+        # A text has one vector.
+        return False
     return most is not None and (request.temperature is None or request.temperature > most)
 
 

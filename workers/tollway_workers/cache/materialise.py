@@ -15,6 +15,7 @@ from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 import structlog
 
+from tollway_schemas.semantic import Observations
 from tollway_workers.cache.arrivals import Arrivals
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
@@ -23,6 +24,7 @@ from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.recent import RecentAnswers
 from tollway_workers.cache.records import CacheRecord
+from tollway_workers.cache.semantic.similar import SimilarPrompts
 from tollway_workers.cache.store import CacheStore, Origin, Reach, reason
 from tollway_workers.clock import Clock
 from tollway_workers.errors import FleetError
@@ -38,6 +40,8 @@ _AT_ONCE = 8 * 2**20
 #: Seconds for which answers are gathered: each transaction writes whole pages, and each has jobs
 #: in line looked for again.
 _GATHERED = 0.2
+#: Prompts that are loaded at once: some hundredths of a second.
+_LOADED = 100
 #: Seconds between two notes of the time, while nothing comes.
 _NOTE = 10.0
 #: Seconds without an answer about a partition after which Kafka is asked what is wrong.
@@ -145,8 +149,8 @@ class Materialiser:
     State: `_store` (None where there is none to read from), `_serves`, `_reached` (what is in the
     copy, by partition), `_lag`, `_noted` (when `known_at` was last written), `_polled` (Kafka's
     last answer about each partition, and when it came, in monotonic seconds), `_own` answers that
-    will come back, how many `_partitions` there are (0: unknown), `arrivals`, and `_said`, the
-    trouble that was logged last.
+    will come back, how many `_partitions` there are (0: unknown), `arrivals`, `_loading` (the task
+    that brings prompts into memory), and `_said`, the trouble that was logged last.
     """
 
     def __init__(
@@ -155,12 +159,15 @@ class Materialiser:
         new_log: Callable[[], CacheLog],
         cluster: Callable[[], Awaitable[str]],
         clock: Clock,
+        similar: SimilarPrompts | None = None,
     ) -> None:
-        """`cluster`: asks Kafka for the cluster's own name."""
+        """`cluster`: asks Kafka for the cluster's own name; `similar` is told of all prompts."""
         self._settings = settings
         self._new_log = new_log
         self._cluster = cluster
         self._clock = clock
+        self._similar = similar
+        self._loading: asyncio.Task[None] | None = None
         # One thread: writes come one after the other, and closing behind them.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cache")
         self._store: CacheStore | None = None
@@ -179,6 +186,10 @@ class Materialiser:
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache.get`."""
         return self._store.get(key, now) if self._serves and self._store is not None else None
+
+    def observed(self, key: bytes) -> list[Observations]:
+        """What workers observed of the answer of a key."""
+        return [] if self._store is None else self._store.observed(key)
 
     def forgotten(self, entry: Spoken, partition: int) -> bool:
         """See `AnswerCache.forgotten`: it will stand behind all that is applied."""
@@ -282,6 +293,9 @@ class Materialiser:
         begin = {
             at: each.next if each.last < 0 else each.last for at, each in self._numbered(topic)
         }
+        if self._similar is not None:
+            # Beside it: answers to the same question need none of it.
+            self._loading = asyncio.create_task(self._load(store, self._similar))
         reader.follow(begin)
         self._polled = dict.fromkeys(begin, (None, self._clock.monotonic()))
         return sorted(ends)
@@ -311,7 +325,10 @@ class Materialiser:
                 for each in found
                 if each.offset >= self._reached[each.partition[1]].next
             ]
-            await self._in_thread(store.apply, records, reached, now if complete else None)
+            known_at = now if complete else None
+            changes = await self._in_thread(store.apply, records, reached, known_at)
+            if self._similar is not None:
+                self._similar.apply(changes)
             self._came(records)
             self._noted = now if complete else self._noted
         # Only now: who reads it relies on what is in the copy.
@@ -322,6 +339,19 @@ class Materialiser:
             self.arrivals.add_all()
             self._settled.set()
             log.info("stored answers are served from the copy", answers=store.entries)
+
+    async def _load(self, store: CacheStore, similar: SimilarPrompts) -> None:
+        """Bring all prompts into memory, some at a time: what comes is to be taken in meanwhile."""
+        try:
+            await self._in_thread(similar.places.clear)
+            last, prompts = await self._in_thread(store.prompts.after, 0, _LOADED)
+            while prompts:
+                await self._in_thread(similar.places.load, prompts)
+                last, prompts = await self._in_thread(store.prompts.after, last, _LOADED)
+            similar.finish()
+        except sqlite3.Error as error:
+            # Who takes records in meets it too, and has the copy made anew.
+            log.warning("similar prompts are not found: the copy cannot be read", why=reason(error))
 
     def _own_answer(self, record: LoggedRecord) -> Kept | None:
         """What a record holds that is exactly what this worker wrote: it is not read again."""
@@ -410,6 +440,10 @@ class Materialiser:
         """Nothing is found from here on; the file is closed behind what is being written."""
         store, self._store = self._store, None
         self._serves, self._reached, self._lag = False, {}, 0
+        if self._loading is not None:
+            self._loading.cancel()
+        if self._similar is not None:
+            self._similar.stop()
         if store is not None:
             store.shut()
             self._thread.submit(store.close)

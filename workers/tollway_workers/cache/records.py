@@ -5,6 +5,7 @@ from typing import NamedTuple
 from tollway_schemas.cache import CacheEntry, Forget, is_mark
 from tollway_schemas.codec import decode
 from tollway_schemas.errors import SchemaError
+from tollway_schemas.semantic import Observations, is_observations
 from tollway_workers.cache.kept import Kept
 
 
@@ -25,7 +26,7 @@ class TakenBack(NamedTuple):
     key: bytes
 
 
-def read(record: CacheRecord) -> CacheEntry | Forget | TakenBack | None:
+def read(record: CacheRecord) -> CacheEntry | Forget | TakenBack | Observations | None:
     """What a record says; None where it is none of ours: then it changes nothing.
 
     An answer under a key that is not its own would be given for another prompt: it is none.
@@ -36,6 +37,9 @@ def read(record: CacheRecord) -> CacheEntry | Forget | TakenBack | None:
         if is_mark(record.key):
             # A mark is never taken back: what it hid may be anywhere.
             return decode(Forget, record.value) if record.value else None
+        if is_observations(record.key):
+            observed = decode(Observations, record.value)
+            return observed if observed.record_key == record.key else None
         if not record.value:
             return TakenBack(bytes.fromhex(record.key.decode("ascii")))
         entry = decode(CacheEntry, record.value)

@@ -11,19 +11,21 @@ from zlib import crc32
 from tollway_schemas.cache import CacheEntry, Forget
 from tollway_schemas.codec import decode
 from tollway_schemas.errors import SchemaError
+from tollway_schemas.semantic import Observations
 from tollway_workers.cache.database import Connections
 from tollway_workers.cache.forgotten import Forgotten, Spoken
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord, TakenBack, read
+from tollway_workers.cache.semantic.table import Changes, PromptTable, StoredPrompt, observed_of
 
 #: Answers that are deleted at once where there is no room.
 _EVICTED = 256
 #: Answers past their time that one transaction deletes: a million at once would hold up marks.
 _EXPIRED = 1_000
 #: Rows of one statement: each gives up the interpreter's lock, and waits for the event loop to give
-#: it back.
-_TOGETHER = 100
+#: it back. With ten values each, and older releases of SQLite take 999.
+_TOGETHER = 99
 
 #: Seconds. An index of hours grows at few places: one of moments has a page to write for almost
 #: every answer, as each lives for a time of its own.
@@ -70,6 +72,16 @@ class _Row(NamedTuple):
     gone_hour: int
     checksum: int
     value: bytes
+    scope: bytes | None
+
+
+class _Taken(NamedTuple):
+    """What was read and is to be written together."""
+
+    #: None: the answer of the key is gone.
+    rows: dict[bytes, _Row | None]
+    prompts: dict[bytes, StoredPrompt]
+    observed: list[Observations]
 
 
 _DELETE = "DELETE FROM answers WHERE key IN"
@@ -99,9 +111,15 @@ class CacheStore:
         self._begun = False
         try:
             self._load()
+            self._prompts = PromptTable(self._db.writer)
         except BaseException:
             self._db.close()
             raise
+
+    @property
+    def prompts(self) -> PromptTable:
+        """What stored answers were asked."""
+        return self._prompts
 
     def get(self, key: bytes, now: float) -> Found | None:
         """The answer under a key, if it may be given at `now`, in seconds since 1970; raises
@@ -127,6 +145,17 @@ class CacheStore:
             self.damage = "an answer stands under the key of another"
             return None
         return Found(entry, stale=entry.expires_at.timestamp() <= now)
+
+    def observed(self, key: bytes) -> list[Observations]:
+        """What workers observed of the answer of a key; raises nothing."""
+        if self.damage is not None:
+            return []
+        try:
+            return list(observed_of(self._db.reader, key))
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                self.damage = reason(error)
+            return []
 
     def hides(self, entry: Spoken, partition: int, offset: int) -> bool:
         """Whether a mark that was taken in speaks of an answer that would stand there."""
@@ -156,8 +185,10 @@ class CacheStore:
 
     def apply(
         self, records: Iterable[CacheRecord], reached: Mapping[int, Reach], known_at: float | None
-    ) -> None:
+    ) -> Changes:
         """Take in records in their order, and how far that is, together or not at all.
+
+        Returns what became of prompts.
 
         `known_at`: given where nothing more was to be read then. Raises sqlite3.Error: nothing of
         it is taken in then.
@@ -175,17 +206,20 @@ class CacheStore:
                 self._expire(known_at)
             self._make_room()
             writer.execute("INSERT OR REPLACE INTO meta VALUES ('entries', ?)", (self.entries,))
+            changes = self._prompts.take()
             writer.execute("COMMIT")
             self._begun = True
             self.used = self._db.used_bytes()
         except BaseException:
             self.entries = before
+            self._prompts.undo()
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
             raise
         if marks:
             # What is forgotten stands in the write-ahead log, too.
             writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return changes
 
     def shut(self) -> None:
         """Find nothing any more: on the event loop, before `close` in the thread."""
@@ -213,34 +247,48 @@ class CacheStore:
 
     def _take_in(self, records: Iterable[CacheRecord]) -> int:
         """How many marks were among them."""
-        rows: dict[bytes, _Row | None] = {}
+        taken = _Taken({}, {}, [])
         marks = 0
         for record in records:
             said = record.known or read(record)
             if isinstance(said, Forget):
                 # It speaks of what stands before it.
-                self._write(rows)
-                rows.clear()
+                self._write(taken)
+                taken = _Taken({}, {}, [])
                 self._forget(said, record)
                 marks += 1
+            elif isinstance(said, Observations):
+                taken.observed.append(said)
             elif isinstance(said, TakenBack):
-                rows[said.key] = None
+                taken.rows[said.key] = None
             elif said is not None:
-                key = said.digest if isinstance(said, Kept) else bytes.fromhex(said.key)
-                hidden = self._forgotten.hides(said, record.partition, record.offset)
-                rows[key] = None if hidden else _row(key, said, record)
-        self._write(rows)
+                self._take(said, record, taken)
+        self._write(taken)
         return marks
 
-    def _write(self, rows: Mapping[bytes, _Row | None]) -> None:
+    def _take(self, entry: CacheEntry | Kept, record: CacheRecord, taken: _Taken) -> None:
+        key = entry.digest if isinstance(entry, Kept) else bytes.fromhex(entry.key)
+        if self._forgotten.hides(entry, record.partition, record.offset):
+            taken.rows[key] = None
+            return
+        prompt = None if entry.prompt is None else StoredPrompt.of(entry)
+        taken.rows[key] = _row(key, entry, record, None if prompt is None else prompt.scope)
+        if prompt is not None:
+            taken.prompts[key] = prompt
+
+    def _write(self, taken: _Taken) -> None:
         writer = self._db.writer
-        for keys in _parts([*rows]):
+        for keys in _parts([*taken.rows]):
             gone = writer.execute(f"{_DELETE} ({_placeholders(keys)})", keys)
             self.entries -= gone.rowcount
-        for new in _parts([row for row in rows.values() if row is not None]):
+        for new in _parts([row for row in taken.rows.values() if row is not None]):
             every = ", ".join([f"({_placeholders(_Row._fields)})"] * len(new))
             writer.execute(f"{_INSERT} {every}", [*chain.from_iterable(new)])
             self.entries += len(new)
+        # The last of each key has counted: one without a prompt is found by its key alone.
+        rows = (row for row in taken.rows.values() if row is not None and row.scope is not None)
+        self._prompts.add(taken.prompts[row.key] for row in rows)
+        self._prompts.observe(taken.observed)
 
     def _forget(self, mark: Forget, record: CacheRecord) -> None:
         """Delete what it speaks of: all of it stands before it, as partitions are read in order."""
@@ -296,7 +344,7 @@ def _placeholders(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _row(key: bytes, entry: CacheEntry | Kept, record: CacheRecord) -> _Row:
+def _row(key: bytes, entry: CacheEntry | Kept, record: CacheRecord, scope: bytes | None) -> _Row:
     value, stale_until = record.value or b"", entry.stale_until.timestamp()
     return _Row(
         key,
@@ -308,6 +356,7 @@ def _row(key: bytes, entry: CacheEntry | Kept, record: CacheRecord) -> _Row:
         int(stale_until // _HOUR),
         crc32(value),
         value,
+        scope,
     )
 
 

@@ -30,6 +30,14 @@ def may_ask_cache(progress: JobProgress) -> bool:
     return wants and Provenance.CACHED in accepted(progress)
 
 
+def may_ask_similar(progress: JobProgress) -> bool:
+    """Whether similar prompts are looked for, to give the job the answer of one or to compare."""
+    cache = progress.route.cache
+    if not cache.is_semantic or progress.job.no_cache:
+        return False
+    return not cache.serves_similar or Provenance.SEMANTIC in accepted(progress)
+
+
 def may_ask_stale(progress: JobProgress) -> bool:
     """Whether one past its age may stand in where no lane answers the job."""
     wants = progress.route.cache.has_stale and not progress.job.no_cache
@@ -47,4 +55,6 @@ def may_stand_in_at_last(progress: JobProgress) -> bool:
     """The same of a job that would end without an answer: a rung whose answers change may be asked
     again.
     """
-    return may_ask_rule(progress) or may_ask_stale(progress) or may_ask_cache(progress)
+    similar = progress.route.cache.serves_similar and may_ask_similar(progress)
+    known = may_ask_cache(progress) or similar or may_ask_stale(progress)
+    return known or may_ask_rule(progress)

@@ -121,9 +121,7 @@ def reply(
         # An answer whose own topic takes nothing is a dead letter too.
         fields["dead_letter"] = dead or None
         fields["revalidated"] = True if ending.stored else None
-        if ending.cached is not None:
-            fields["age"] = round(ending.age, 3)
-            fields["cached_from"] = orjson.Fragment(encode(ending.cached.source))
+        fields |= _given_again(ending)
     else:
         cancelled = ending.failure_class is FailureClass.CANCELLED
         fields["status"] = "cancelled" if cancelled else "failed"
@@ -188,15 +186,24 @@ def journal_answer(
     fields["provenance"] = answered.provenance
     fields["answered_at"] = instant(now)
     fields["revalidated"] = True if answered.stored else None
-    if answered.cached is not None:
-        fields["age"] = round(answered.age, 3)
-        fields["cached_from"] = orjson.Fragment(encode(answered.cached.source))
+    fields |= _given_again(answered)
     text = answered.answer.text or _calls_of(answered.answer)
     if progress.route.journal == "full" and text:
         fields["response"] = orjson.Fragment(
             _body(text.encode(), most_bytes - _MARGIN, is_json=False)
         )
     return as_json(fields)
+
+
+def _given_again(answered: Completed) -> dict[str, object]:
+    """What is said of an answer that was another job's first."""
+    if answered.cached is None:
+        return {}
+    return {
+        "age": round(answered.age, 3),
+        "cached_from": orjson.Fragment(encode(answered.cached.source)),
+        "similarity": answered.similarity and round(answered.similarity, 4),
+    }
 
 
 def dead_letter(

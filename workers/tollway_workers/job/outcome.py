@@ -29,6 +29,8 @@ class Completed:
     #: The known answer that it was given instead of a call, and its age in seconds.
     cached: CacheEntry | None = None
     age: float = 0.0
+    #: How similar the prompt of that answer is to the job's, where it is not the same.
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,18 @@
-"""The seams to Kafka, owned by the worker that calls them; MemoryBroker has the same contract."""
+"""The seams to Kafka, owned by the worker that calls them; MemoryBroker has the same contract. And
+the seam to what makes vectors of texts.
+"""
 
-from collections.abc import Awaitable, Collection
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from tollway_workers.ownership.record import ReceivedRecord
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+
+#: Where a text lies among others: of unit length, so that the product of two is their cosine.
+Vector: TypeAlias = "NDArray[float32]"
 
 
 class OutgoingRecord(NamedTuple):
@@ -120,4 +129,33 @@ class RecordSink(Protocol):
 
     async def stop(self) -> None:
         """Write what was handed over, then disconnect; idempotent."""
+        ...
+
+
+class Embedder(Protocol):
+    """What makes vectors of texts. Equal texts have equal vectors, whatever they are asked with."""
+
+    @property
+    def id(self) -> str:
+        """Names the model, its files or address, and the number of dimensions: vectors of embedders
+        with other ids say nothing of each other.
+        """
+        ...
+
+    def fits(self, text: str) -> bool:
+        """Whether a vector says something of all of the text: what is behind a model's window, or
+        in no vocabulary of it, would be ignored. Quick, and raises nothing.
+        """
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """A vector for each text, in their order, soon or not at all.
+
+        Raises EmbedderError: it is away, slow, full, or answers something else. Cancellation asks
+        for none of them any more.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back threads and connections; idempotent."""
         ...

@@ -16,6 +16,7 @@ from tollway_schemas.request import ChatRequest
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.duplicates import Identity, job_digest
 from tollway_workers.job.refusals import listed
+from tollway_workers.job.similar import Similar
 from tollway_workers.ownership.record import ReceivedRecord
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class JobProgress:
     keyed: Keyed | None = None
     #: What `AnswerCache.changes` was when its key was looked for in vain.
     missed_at: int | None = None
+    #: What is known of similar prompts, on routes where they are looked for.
+    similar: Similar | None = None
     #: Whether an answer past its age was looked for while it could wait.
     stale_asked: bool = False
     #: What `encoded` made last, by kind; none while nothing is written.

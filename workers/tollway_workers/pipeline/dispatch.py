@@ -100,11 +100,17 @@ class Dispatcher:
         lane.leave(job)
         return True
 
-    def resume(self, job: JobProgress) -> None:
-        """Queue a job that followed before the others of its tenant, if it is still there."""
-        if self.take_following(job):
+    def resume(self, job: JobProgress, *, behind: bool = False) -> None:
+        """Queue a job that followed before the others of its tenant, if it is still there; or
+        `behind` them.
+        """
+        if not self.take_following(job):
+            return
+        if behind:
+            self.offer(job)
+        else:
             self.retry(job, 0.0)
-            self.pump(job.lane)
+        self.pump(job.lane)
 
     def pump(self, lane_name: str) -> None:
         """Start whatever is admitted now; called when a job came, a call ended, time passed.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from tollway_schemas.cache import CacheEntry
 from tollway_schemas.provenance import Provenance
 from tollway_workers.cache.entry import given, kept_of, suits
 from tollway_workers.cache.kept import Kept
@@ -78,6 +79,19 @@ class ExactCache:
             _said(_NOT_REMEMBERED, job, error)
             return None
 
+    def remember(self, job: JobProgress, outcome: Completed) -> None:
+        """Remember an answer again, of which more is known."""
+        kept = self._kept(job, outcome)
+        if kept is not None:
+            self._remember(job, kept)
+
+    def entry_at(self, key: bytes, job: JobProgress) -> CacheEntry | None:
+        """What is kept under another key, while it is fresh and if the job takes it."""
+        now = self._clock.now()
+        found = self._answers.get(key, now)
+        fresh = found is not None and not found.stale and suits(found.entry, job, now)
+        return found.entry if found and fresh and self._is_of_its_kind(found.entry) else None
+
     def _kept(self, job: JobProgress, outcome: Completed) -> Kept | None:
         kept = kept_of(job, outcome, self._clock.now())
         return None if kept is None or self._answers.forgotten(kept) else kept
@@ -131,10 +145,11 @@ class ExactCache:
         found = self._newer(key, found, now) or found
         if found is None or not suits(found.entry, job, now):
             return None
-        entry = found.entry
-        # A simulator stood, or stands, at the lane's address.
-        same_kind = self._scripted.get(entry.lane, entry.scripted) == entry.scripted
-        return found if same_kind else None
+        return found if self._is_of_its_kind(found.entry) else None
+
+    def _is_of_its_kind(self, entry: CacheEntry) -> bool:
+        """Whether no simulator stood, or stands, at its lane's address alone."""
+        return self._scripted.get(entry.lane, entry.scripted) == entry.scripted
 
     def _is_unchanged(self, job: JobProgress) -> bool:
         """Whether nothing has come since it was looked for in vain: at the head of its queue it is

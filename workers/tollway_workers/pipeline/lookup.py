@@ -48,8 +48,10 @@ class FollowingJobs(Protocol):
         """Remove it, to be ended; False where it has ended otherwise meanwhile."""
         ...
 
-    def resume(self, job: JobProgress, /) -> None:
-        """There was no answer: it is at the head of its queue again, if it is still here."""
+    def resume(self, job: JobProgress, /, *, behind: bool = False) -> None:
+        """There was no answer: it is at the head of its queue again, if it is still here; or
+        `behind` the others of its tenant, as it never stood in line.
+        """
         ...
 
 

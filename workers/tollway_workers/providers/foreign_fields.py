@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pydantic.types import JsonValue
 
 from tollway_schemas.request import ChatRequest
+from tollway_workers.config.shape.protocols import EMBEDDINGS
 
 #: Fields of requests that change what a call costs, or who keeps what of it, and no answer.
 _HARMLESS = frozenset(
@@ -33,6 +34,10 @@ _SAID_TWICE = {
 def foreign_fields(request: ChatRequest, *protocols: str) -> Iterator[str]:
     """A clause for each field of other protocols' that would be left out. `protocols`: those whose
     extras a lane reads."""
+    if EMBEDDINGS in request.extras and EMBEDDINGS not in protocols:
+        # Not what is said for a protocol alone: it is another question.
+        yield f"request.extras.{EMBEDDINGS}: asks for vectors, and protocol {protocols[0]} has none"
+        return
     if not request.extras or any(each in request.extras for each in protocols):
         return
     for protocol, fields in request.extras.items():

@@ -98,8 +98,8 @@ ANSWERS = Metric(
     "tollway_answers_total",
     "counter",
     "Jobs that were answered, by what made their answer: `live` (as it came), `reasked`, "
-    "`repaired`, `cached` (given again), `fallback` (another lane), `stale` (given again past its "
-    "time), `rule`.",
+    "`repaired`, `cached` (given again), `fallback` (another lane), `semantic` (that of a similar "
+    "prompt), `stale` (given again past its time), `rule`.",
     "Where reasked or repaired rises, the model has changed, or its schema asks too much of it; "
     "where fallback, stale or rule does, a lane is in trouble.",
     ("route", "provenance"),
@@ -117,6 +117,37 @@ SAVED_USD = Metric(
     "US dollars of the calls that known answers were given instead of, as far as known.",
     "Where it stands still and tokens rise, the lane has no price.",
     ("route",),
+)
+SIMILAR_LOOKS = Metric(
+    "tollway_similar_looks_total",
+    "counter",
+    "Jobs for which similar prompts were looked for, by what was found at first: `served` (one's "
+    "answer was given), `rechecked` (it was not, to compare), `explored` (called, as too little is "
+    "known of it), `none`, `guard_...` (a guard refused the nearest), `unfit` (no user text, or "
+    "longer than the embedder's window), `no_vector` (the embedder is away or too slow).",
+    "no_vector rises: the embedder's own metrics and the log say why. Mostly unfit: the route's "
+    "prompts are no case for it, turn `semantic` off.",
+    ("route", "found"),
+)
+SIMILAR_COMPARED = Metric(
+    "tollway_similar_compared_total",
+    "counter",
+    "Answers that were compared with those of similar prompts: they agree (`true`), or not "
+    "(`false`), or nobody could say (`unknown`: the route's `agree` failed).",
+    "See `tollway cache report ROUTE`; where unknown rises, the log says why `agree` fails.",
+    ("route", "agreed"),
+)
+SIMILAR_VECTORS = Metric(
+    "tollway_similar_vectors",
+    "gauge",
+    "Prompts of stored answers whose vectors this worker holds.",
+    "See tollway_similar_vector_bytes.",
+)
+SIMILAR_VECTOR_BYTES = Metric(
+    "tollway_similar_vector_bytes",
+    "gauge",
+    "Bytes of these vectors in memory.",
+    "At 134,217,728 the oldest go, and are found by who asks exactly the same alone.",
 )
 REPAIRS = Metric(
     "tollway_answer_repairs_total",
@@ -380,6 +411,50 @@ CACHE_DROPPED = Metric(
     "counter",
     "Answers that were not published for the cache: too large, or Kafka too slow.",
     "The same is called for again: see whether Kafka takes records of the cache's topic.",
+)
+EMBEDDER_CALLS = Metric(
+    "tollway_embedder_calls_total",
+    "counter",
+    "Calls for vectors of prompts, by how they ended: `ok`, `timeout`, `failed`, or the class of a "
+    "provider's failure.",
+    "No job fails by it: similar prompts are called as if none were there. The log says why.",
+    ("embedder", "ending"),
+)
+EMBEDDER_TEXTS = Metric(
+    "tollway_embedder_texts_total",
+    "counter",
+    "Texts that these calls were for; several go in one call to a provider.",
+    "See tollway_embedder_calls_total.",
+    ("embedder",),
+)
+EMBEDDER_SECONDS = Metric(
+    "tollway_embedder_duration_seconds",
+    "histogram",
+    "How long a call for vectors took.",
+    "Near the embedder's `timeout`: take a smaller model, or look for similar prompts less often.",
+    ("embedder",),
+    _SECONDS,
+)
+EMBEDDER_TOKENS = Metric(
+    "tollway_embedder_tokens_total",
+    "counter",
+    "Tokens that a provider has counted for vectors.",
+    "Compare tollway_cache_saved_tokens_total: what is saved should be more.",
+    ("embedder",),
+)
+EMBEDDER_COST = Metric(
+    "tollway_embedder_cost_usd_total",
+    "counter",
+    "US dollars of calls for vectors, as far as known. No budget holds them.",
+    "Compare tollway_cache_saved_usd_total: what is saved should be more.",
+    ("embedder",),
+)
+EMBEDDER_UNPRICED = Metric(
+    "tollway_embedder_unpriced_calls_total",
+    "counter",
+    "Calls for vectors whose cost is unknown.",
+    "Give the embedder a `price`.",
+    ("embedder",),
 )
 LOOP_LAG = Metric(
     "tollway_event_loop_lag_seconds",

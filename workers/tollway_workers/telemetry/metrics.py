@@ -9,6 +9,7 @@ from tollway_schemas.provenance import Provenance
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.fleet import LaneConfig
+from tollway_workers.config.shape.protocols import EMBEDDINGS
 from tollway_workers.job.outcome import (
     Cancelled,
     Completed,
@@ -34,13 +35,18 @@ _OUTCOMES: dict[type, str] = {
 }
 
 
+def _operation(lane: LaneConfig) -> str:
+    """What a lane's calls do, in OpenTelemetry's words."""
+    return EMBEDDINGS if lane.protocol == EMBEDDINGS else "chat"
+
+
 class LaneMetrics:
     """The children of one lane."""
 
     def __init__(self, metrics: "Metrics", lane: LaneConfig) -> None:
         self._metrics = metrics
         self._name = lane.name
-        self._genai = ("chat", lane.provider_name, lane.model)
+        self._genai = (_operation(lane), lane.provider_name, lane.model)
         self.slow = metrics.slow.labels(lane.name)
         self.first_token_seconds = metrics.first_token_seconds.labels(*self._genai)
         self.cost = metrics.cost.labels(lane.name)

@@ -3,11 +3,13 @@
 from prometheus_client import CollectorRegistry
 
 from tollway_workers.telemetry import definitions as d
+from tollway_workers.telemetry.embedders import EmbedderMetrics
 from tollway_workers.telemetry.instruments import counter, gauge
+from tollway_workers.telemetry.similar import SimilarMetrics
 
 
 class StateGauges:
-    """Gauges of a worker's ownership, signs of life and outstanding work."""
+    """Gauges of a worker's ownership, signs of life and outstanding work; and its embedders."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.in_flight = gauge(d.IN_FLIGHT, registry)
@@ -36,3 +38,5 @@ class StateGauges:
         self.cache_lag = gauge(d.CACHE_LAG, registry)
         self.cache_evicted = gauge(d.CACHE_EVICTED, registry)
         self.cache_dropped = counter(d.CACHE_DROPPED, registry)
+        self.similar = SimilarMetrics(registry)
+        self.embedders = EmbedderMetrics(registry)

@@ -14,6 +14,7 @@ from tollway_workers.pipeline.exact_cache import ExactCache
 from tollway_workers.pipeline.publish import OutcomePublisher
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.read import JobReader
+from tollway_workers.pipeline.semantic_cache import SemanticCache
 from tollway_workers.pipeline.stand_in import StandIns
 from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
@@ -38,6 +39,8 @@ class Parts:
     stored: StoredAnswers
     #: The answers that are given again, on the routes that want it.
     cache: ExactCache
+    #: The answers to similar prompts; None: no route looks for them.
+    semantic: SemanticCache | None = None
     events: FleetEvents
     clock: Clock
     #: Bytes of jobs that may be in memory.

@@ -23,6 +23,7 @@ from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
 from tollway_workers.pipeline.lookup import FOLLOWS, Following, Lookup, find_in
 from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.revalidate import Revalidation
+from tollway_workers.pipeline.semantic_cache import SemanticCache
 from tollway_workers.pipeline.single_flight import SingleFlight
 from tollway_workers.pipeline.sweep import Sweep
 from tollway_workers.pipeline.write import OutcomeWriter
@@ -106,8 +107,18 @@ class Worker:
                 end=self._exits.end,
             ),
             parts.cache,
+            # Before the next: what is asked at this moment needs no vector.
             self._flights,
+            *self._new_semantic(),
         )
+
+    def _new_semantic(self) -> tuple[SemanticCache, ...]:
+        """Of a worker none of whose routes looks for similar prompts, nothing."""
+        semantic = self._parts.semantic
+        if semantic is None:
+            return ()
+        semantic.attach(self.dispatcher, go=self._tasks.go, end=self._exits.end)
+        return (semantic,)
 
     async def run(self, drain_timeout: float) -> None:
         """Work until `drain` is called, then finish what is begun, commit and leave.

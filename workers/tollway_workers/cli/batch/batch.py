@@ -10,7 +10,13 @@ from tollway.new_job import NewJob, ReadyJob, ready
 from tollway_schemas import FailureClass, OutputSchema, Priority, ReplyAddress, codec
 from tollway_workers.cli.batch.file import BatchFile
 from tollway_workers.cli.batch.job_ids import job_id
-from tollway_workers.cli.batch.labels import CUSTOM_ID_LABEL, FORM_LABEL, MODEL_LABEL, LineForm
+from tollway_workers.cli.batch.labels import (
+    CUSTOM_ID_LABEL,
+    ENCODING_LABEL,
+    FORM_LABEL,
+    MODEL_LABEL,
+    LineForm,
+)
 from tollway_workers.cli.batch.line import BadLine, BatchJob, read_line
 from tollway_workers.errors import InputError
 
@@ -99,6 +105,8 @@ class BatchReader:
             labels[MODEL_LABEL] = item.model
         if item.form is not LineForm.CHAT:
             labels[FORM_LABEL] = item.form.value
+        if item.encoding is not None:
+            labels[ENCODING_LABEL] = item.encoding
         return NewJob(
             id=job_id(run_id, item.custom_id),
             route=self.topic_route(route),

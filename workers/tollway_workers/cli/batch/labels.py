@@ -6,6 +6,8 @@ CUSTOM_ID_LABEL = "custom_id"
 MODEL_LABEL = "requested_model"
 #: The form of the line, where that is not a chat completion.
 FORM_LABEL = "batch_form"
+#: How a line wants the numbers of vectors, where that is not in digits.
+ENCODING_LABEL = "encoding_format"
 
 
 class LineForm(StrEnum):
@@ -14,3 +16,4 @@ class LineForm(StrEnum):
     CHAT = "chat"
     RESPONSES = "responses"
     ANTHROPIC = "anthropic"
+    EMBEDDINGS = "embeddings"

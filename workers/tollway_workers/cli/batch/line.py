@@ -1,6 +1,6 @@
 """One line of a batch format to a job, or to a sentence that says why not. Pure.
 
-OpenAI's, for chat completions and for responses, and Anthropic's. Formats:
+OpenAI's, for chat completions, responses and embeddings, and Anthropic's. Formats:
 https://platform.openai.com/docs/api-reference/batch/request-input and
 https://platform.claude.com/docs/en/api/creating-message-batches
 """
@@ -16,11 +16,21 @@ from tollway_schemas.no_json import has_long_number, no_json_in
 from tollway_workers.cli.batch.forms.anthropic_params import read_params
 from tollway_workers.cli.batch.forms.body import Body, object_at
 from tollway_workers.cli.batch.forms.chat_body import read_body
+from tollway_workers.cli.batch.forms.embeddings_body import read_embeddings_body
 from tollway_workers.cli.batch.forms.responses_body import read_response_body
 from tollway_workers.cli.batch.labels import LineForm
 
 #: How the paths of the calls that are served end, whatever a server calls what is before them.
-_CALLS = {"/chat/completions": LineForm.CHAT, "/responses": LineForm.RESPONSES}
+_CALLS = {
+    "/chat/completions": LineForm.CHAT,
+    "/responses": LineForm.RESPONSES,
+    "/embeddings": LineForm.EMBEDDINGS,
+}
+#: Those whose bodies are not a chat completion's.
+_READERS = {
+    LineForm.RESPONSES: read_response_body,
+    LineForm.EMBEDDINGS: read_embeddings_body,
+}
 _KEYS = ("custom_id", "method", "url", "body")
 _ANTHROPIC_KEYS = ("custom_id", "params")
 
@@ -35,6 +45,8 @@ class BatchJob:
     request: ChatRequest
     output: OutputSchema | None
     form: LineForm = LineForm.CHAT
+    #: How it wants the numbers of vectors: `float` or `base64`.
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +83,7 @@ def read_line(number: int, raw: bytes, wanted: LineForm | None = None) -> BatchJ
         request=body.request,
         output=body.output,
         form=form,
+        encoding=body.encoding,
     )
 
 
@@ -90,8 +103,7 @@ def _read(
     custom_id, form = _envelope(item)
     if wanted is not None and form is not wanted:
         raise InvalidValue(f"url: is of form {form}, and --format says {wanted}")
-    read = read_response_body if form is LineForm.RESPONSES else read_body
-    return custom_id, form, read(item["body"])
+    return custom_id, form, _READERS.get(form, read_body)(item["body"])
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -130,7 +142,8 @@ def _envelope(item: dict[str, Any]) -> tuple[str, LineForm]:
     form = _form_of(item["url"])
     if form is None:
         raise InvalidValue(
-            "url: must be /v1/chat/completions or /v1/responses, or end so: nothing else is served"
+            "url: must be /v1/chat/completions, /v1/responses or /v1/embeddings, or end so: "
+            "nothing else is served"
         )
     object_at(item["body"], "body")
     return custom_id, form

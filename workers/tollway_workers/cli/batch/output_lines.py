@@ -17,6 +17,7 @@ from tollway_schemas.bounds import MOST
 from tollway_schemas.usage import MOST_PICO_USD, MOST_TOKENS, PICO_PER_USD
 from tollway_workers.cli.batch.forms.anthropic_message import anthropic_error, anthropic_message
 from tollway_workers.cli.batch.forms.chat_completion import beside_the_completion, chat_completion
+from tollway_workers.cli.batch.forms.embedding_list import embedding_list
 from tollway_workers.cli.batch.forms.response_object import response_object
 from tollway_workers.cli.batch.labels import CUSTOM_ID_LABEL, FORM_LABEL, MODEL_LABEL, LineForm
 from tollway_workers.cli.batch.line import BadLine
@@ -27,6 +28,8 @@ _OK = 200
 _MOST_CALLS = 2**40
 #: Characters of a name that is counted by.
 _MOST_WORD = 80
+#: Of forms that are not a chat completion's.
+_BODIES = {LineForm.RESPONSES: response_object, LineForm.EMBEDDINGS: embedding_list}
 #: Error code of an answer that is not the one that was asked for.
 _OTHER = "other_model"
 
@@ -170,7 +173,11 @@ def _rung(ours: dict[str, Any]) -> str | None:
             lane = str(ours.get("lane"))[:_MOST_WORD]
             return sys.intern(f"by fallback lane {lane}")
         case (
-            Provenance.REASKED | Provenance.REPAIRED | Provenance.CACHED | Provenance.STALE as made
+            Provenance.REASKED
+            | Provenance.REPAIRED
+            | Provenance.CACHED
+            | Provenance.SEMANTIC
+            | Provenance.STALE as made
         ):
             return sys.intern(str(made))
         case other:
@@ -236,9 +243,7 @@ def _response(reply: Reply, answer: Answer, form: LineForm) -> dict[str, Any]:
     return {
         "status_code": _OK,
         "request_id": request_id or reply.job_id,
-        "body": response_object(reply, answer)
-        if form is LineForm.RESPONSES
-        else chat_completion(reply, answer),
+        "body": _BODIES.get(form, chat_completion)(reply, answer),
     }
 
 
@@ -255,6 +260,7 @@ def _ours(reply: Reply, line: int, earlier: Ending | None) -> dict[str, Any]:
         "provenance": reply.provenance.value if reply.provenance else None,
         "age": reply.age,
         "cached_from": None if reply.cached_from is None else reply.cached_from.job_id,
+        "similarity": reply.similarity,
         "scripted": reply.scripted,
         "revalidated": reply.revalidated,
         "waited": reply.waited,

@@ -11,11 +11,14 @@ import typer
 
 from tollway_schemas.cache import Forget
 from tollway_schemas.errors import InvalidValue
+from tollway_schemas.semantic import Observations
 from tollway_schemas.topics import TopicNames
+from tollway_workers.cache.semantic.report import report as reported
 from tollway_workers.cli.cache.figures import TopicFigures, figures
 from tollway_workers.cli.cache.forgetting import Forgotten
 from tollway_workers.cli.cache.forgetting import forget as write_and_wait
 from tollway_workers.cli.cache.looking import Looked, look_up
+from tollway_workers.cli.cache.reporting import facts, observed, show
 from tollway_workers.cli.operate.command_sender import who
 from tollway_workers.cli.operate.issue import NoWait, Timeout
 from tollway_workers.cli.shared.output import (
@@ -37,7 +40,9 @@ from tollway_workers.cli.shared.topic_scan import (
     scanning,
 )
 from tollway_workers.cli.times import seconds_in
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
+from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import InputError
 
 #: Exit status where a live worker did not apply a mark in time, or where a job is not stored.
@@ -97,6 +102,36 @@ def lookup(
         )
     if not all(each.found == "cached" for each in looked):
         raise typer.Exit(_NOT_ALL)
+
+
+@app.command(
+    epilog="Examples:\n\ntollway cache report extract\n\ntollway cache report extract --since 7d"
+)
+def report(
+    route: Annotated[str, typer.Argument(metavar="ROUTE", help="The route.")],
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    since: Annotated[
+        float | None,
+        typer.Option(parser=seconds_in, metavar="TIME", help="Days within the last 12h, 7d..."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what answers to similar prompts saved on ROUTE, and how many of them were wrong.
+
+    In the mode `shadow` they would have: every job was called, and compared with what it would have
+    been given. Counts are kept by day (UTC), for 16 days.
+    """
+    place = place_of(config, bootstrap_servers, prefix)
+    settings = None if place.fleet is None else _route(route, place.fleet)
+    bound = None if settings is None else settings.cache.error_bound
+    first = None if since is None else datetime.fromtimestamp(time.time() - since, UTC).date()
+    found = reported(asyncio.run(_observed(place.kafka, route)), route, first)
+    if as_json:
+        write_json(facts(found, bound))
+    else:
+        show(found, bound)
 
 
 @app.command(
@@ -173,6 +208,18 @@ def _report(found: Forgotten, as_json: bool) -> None:
         raise typer.Exit(_NOT_ALL)
 
 
+def _route(name: str, fleet: FleetSettings) -> RouteSettings:
+    if name not in fleet.routes:
+        known = ", ".join(sorted(fleet.routes))
+        raise InputError(f"there is no route {on_one_line(name)!r}; there are: {known}")
+    return fleet.routes[name]
+
+
+async def _observed(kafka: KafkaSettings, route: str) -> list[Observations]:
+    async with scanning(kafka, TopicNames(kafka.prefix).cache) as scan:
+        return await observed(scan.records, route)
+
+
 async def _figures(kafka: KafkaSettings) -> TopicFigures:
     async with scanning(kafka, TopicNames(kafka.prefix).cache) as scan:
         return await figures(scan.records, time.time())
@@ -184,6 +231,7 @@ def _facts(found: TopicFigures) -> dict[str, Any]:
             name: {
                 "fresh": each.fresh,
                 "stale": each.stale,
+                "similar": each.similar,
                 "bytes": each.bytes,
                 "tenants": len(each.tenants),
                 "tokens": each.tokens,
@@ -200,7 +248,7 @@ def _show(found: TopicFigures) -> None:
     if not found.routes:
         say("no answer is stored that may be given")
     else:
-        titles = ("route", "fresh", "stale", "MiB", "tenants", "tokens", "cost")
+        titles = ("route", "fresh", "stale", "similar", "MiB", "tenants", "tokens", "cost")
         show_table(
             [Column(title) for title in titles],
             [
@@ -208,6 +256,7 @@ def _show(found: TopicFigures) -> None:
                     name,
                     str(each.fresh),
                     str(each.stale),
+                    str(each.similar),
                     f"{each.bytes / 2**20:.1f}",
                     str(len(each.tenants)),
                     str(each.tokens),

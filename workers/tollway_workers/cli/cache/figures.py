@@ -25,6 +25,7 @@ class _Fact(NamedTuple):
     bytes: int
     tokens: int
     cost: int
+    similar: bool
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class RouteFigures:
     fresh: int = 0
     #: Past their age, given in place of a failure.
     stale: int = 0
+    #: Of all, those that similar prompts may be given or are compared with.
+    similar: int = 0
     bytes: int = 0
     #: Tokens and pico-USD that giving each once more saves.
     tokens: int = 0
@@ -46,6 +49,7 @@ class RouteFigures:
             self.fresh += 1
         else:
             self.stale += 1
+        self.similar += fact.similar
         self.bytes += fact.bytes
         self.tenants.add(fact.tenant)
         self.tokens += fact.tokens
@@ -76,15 +80,22 @@ async def figures(records: AsyncIterator[LoggedRecord], now: float) -> TopicFigu
             facts.pop(said.key, None)
         elif said is None:
             unreadable += 1
-        elif forgotten.hides(said, place.partition, place.offset):
-            facts.pop(bytes.fromhex(said.key), None)
-        else:
-            facts[bytes.fromhex(said.key)] = _fact(said, place)
+        elif isinstance(said, CacheEntry):
+            hidden = forgotten.hides(said, place.partition, place.offset)
+            _take_in(facts, said, place, hidden)
     routes: dict[str, RouteFigures] = defaultdict(RouteFigures)
     for fact in facts.values():
         if fact.stale_until > now:
             routes[fact.route].add(fact, now)
     return TopicFigures(dict(routes), marks, unreadable)
+
+
+def _take_in(
+    facts: dict[bytes, _Fact], entry: CacheEntry, place: CacheRecord, hidden: bool
+) -> None:
+    facts.pop(bytes.fromhex(entry.key), None)
+    if not hidden:
+        facts[bytes.fromhex(entry.key)] = _fact(entry, place)
 
 
 def _hide(facts: dict[bytes, _Fact], mark: Forget, partition: int) -> None:
@@ -116,4 +127,5 @@ def _fact(entry: CacheEntry, place: CacheRecord) -> _Fact:
         bytes=len(place.value or b""),
         tokens=0 if usage is None else usage.input_total + usage.output_total,
         cost=entry.cost or 0,
+        similar=entry.prompt is not None,
     )

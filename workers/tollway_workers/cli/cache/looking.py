@@ -94,7 +94,7 @@ async def stored(
             forgotten.add(said, place.partition, place.offset)
         elif isinstance(said, TakenBack):
             found.pop(said.key, None)
-        elif said is not None:
+        elif isinstance(said, CacheEntry):
             found[bytes.fromhex(said.key)] = (said, place)
     return {
         key: entry

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 from tollway_workers.cli.shared.output import count, printable, say
 from tollway_workers.config.check.fleet_fits import warnings_in
 from tollway_workers.config.check.key_files import files_that_all_read, files_that_others_write
-from tollway_workers.config.load.keys import LaneKey, keys_of
+from tollway_workers.config.load.keys import EmbedderKey, LaneKey, embedder_keys_of, keys_of
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, find_file, load_fleet
 from tollway_workers.config.load.toml_file import parse_toml
 from tollway_workers.config.say.explain import did_you_mean
@@ -22,7 +23,9 @@ from tollway_workers.config.say.render import resolved_document, resolved_toml
 from tollway_workers.config.say.template import starting_file
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
 from tollway_workers.config.shape.network import is_loopback, split_address
+from tollway_workers.embedding.opening import check_embedders
 from tollway_workers.errors import ConfigError, ConfigMistake
+from tollway_workers.pipeline.agreements import load_agreements
 from tollway_workers.pipeline.stand_ins.rule import load_rules
 from tollway_workers.providers.protocols import check_protocols
 from tollway_workers.providers.registry import ProviderRegistry
@@ -99,8 +102,8 @@ def init(
 def check(config: File = None, as_json: AsJson = False, call: Call = False) -> None:
     """Say everything that is wrong or doubtful, and whether each lane's key can be found.
 
-    Lanes that name a tokenizer have it opened, providers that name a protocol and routes that name
-    a check or a rule have it imported.
+    Lanes that name a tokenizer have it opened, embedders their model; providers that name a
+    protocol and routes that name a check or a rule have it imported.
 
     Calls no provider (but with --call) and no broker. Exit code 0 if the configuration can be
     used, else 2; with --call 1 if a lane's provider does not answer.
@@ -110,11 +113,14 @@ def check(config: File = None, as_json: AsJson = False, call: Call = False) -> N
     exposed = (*files_that_others_write(settings), *files_that_all_read(settings))
     warnings = (*warnings_in(settings), *exposed)
     keys = keys_of(settings, os.environ)
+    embedders = embedder_keys_of(settings, os.environ)
     if not as_json:
         for warning in warnings:
             _say(f"warning: {file}: {warning}")
         for key in keys:
-            _say(_key_line(key) + _counting(settings.lanes[key.lane].tokenizer))
+            _say(_key_line(f"lane {key.lane}", key) + _counting(settings, key.lane))
+        for line in _embedder_lines(settings, embedders):
+            _say(line)
     trials = _called(settings, as_json=as_json) if call else ()
     if as_json:
         report = {
@@ -123,6 +129,7 @@ def check(config: File = None, as_json: AsJson = False, call: Call = False) -> N
             "errors": [],
             "warnings": [asdict(warning) | {"source": str(file)} for warning in warnings],
             "lanes": [asdict(key) for key in keys],
+            "embedders": [asdict(key) for key in embedders],
         }
         if call:
             report["calls"] = [asdict(trial) for trial in trials]
@@ -192,13 +199,15 @@ def _load(config: Path | None, *, as_json: bool) -> tuple[FleetSettings, Path]:
 
 
 def _open_what_is_named(settings: FleetSettings, file: Path, *, as_json: bool) -> None:
-    """Protocols and tokenizers, checks and rules of routes, as a worker would at its start."""
+    """What it names, as a worker would at its start: protocols, models, code of routes."""
     mistakes: list[ConfigMistake] = []
     for open_them in (
         lambda: check_protocols(settings.providers),
         lambda: open_tokenizers(settings, settings.lanes),
+        lambda: check_embedders(settings),
         lambda: load_checks(settings.routes),
         lambda: load_rules(settings.routes),
+        lambda: load_agreements(settings.routes),
     ):
         try:
             open_them()
@@ -216,6 +225,7 @@ def _refused(error: ConfigError, file: Path | None, *, as_json: bool) -> typer.E
             "errors": [asdict(mistake) for mistake in error.mistakes],
             "warnings": [],
             "lanes": [],
+            "embedders": [],
         }
         _say(json.dumps(report, ensure_ascii=False, indent=2))
     else:
@@ -236,15 +246,24 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def _key_line(key: LaneKey) -> str:
+def _key_line(whose: str, key: LaneKey | EmbedderKey) -> str:
     if key.missing is not None:
-        return f"warning: lane {key.lane}: its key cannot be found: {key.missing}"
+        return f"warning: {whose}: its key cannot be found: {key.missing}"
     if key.reference is None:
-        return f"lane {key.lane}: {key.provider} / {key.model}, no key asked for"
-    return f"lane {key.lane}: {key.provider} / {key.model}, key found ({key.reference})"
+        return f"{whose}: {key.provider} / {key.model}, no key asked for"
+    return f"{whose}: {key.provider} / {key.model}, key found ({key.reference})"
 
 
-def _counting(tokenizer: str | None) -> str:
+def _embedder_lines(settings: FleetSettings, keys: Sequence[EmbedderKey]) -> Iterator[str]:
+    for name, embedder in settings.embedders.items():
+        if embedder.folder is not None:
+            yield f"embedder {name}: the model in {embedder.folder}"
+    for key in keys:
+        yield _key_line(f"embedder {key.embedder}", key)
+
+
+def _counting(settings: FleetSettings, lane: str) -> str:
+    tokenizer = settings.lanes[lane].tokenizer
     return "" if tokenizer is None else f", prompts counted by {tokenizer}"
 
 

@@ -165,6 +165,8 @@ def _title(record: JournalRecord) -> str:
         answered += ", revalidated"
     if record.cached_from is not None and record.age is not None:
         answered += f", {record.age:,.0f} s old, of job {on_one_line(record.cached_from.job_id)}"
+    if record.similarity is not None:
+        answered += f", whose prompt is {record.similarity:.3f} alike"
     when = f" at {record.answered_at:%Y-%m-%d %H:%M:%S}" if record.answered_at else ""
     return f"answer without a call ({answered}){when}"
 

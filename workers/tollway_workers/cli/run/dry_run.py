@@ -6,6 +6,7 @@ from functools import cache, partial
 
 from tollway_schemas import Usage
 from tollway_workers.cli.batch.batch import BatchReader
+from tollway_workers.cli.batch.labels import LineForm
 from tollway_workers.cli.batch.line import BadLine, BatchJob
 from tollway_workers.cli.run.settings import FleetPlan
 from tollway_workers.config.shape.fleet import LaneConfig, resolve_lane
@@ -56,7 +57,7 @@ def estimate(reader: BatchReader, plan: FleetPlan, *, now: float) -> Estimate:
             inexpressible.append(BadLine(line=item.line, custom_id=item.custom_id, message=why))
             continue
         tokens = prompt_tokens(item.request, item.output)
-        most = item.request.max_output_tokens
+        most = 0 if item.form is LineForm.EMBEDDINGS else item.request.max_output_tokens
         jobs += 1
         input_tokens += tokens
         output_tokens += most or 0

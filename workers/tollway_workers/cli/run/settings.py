@@ -9,9 +9,11 @@ from typing import Any
 from tollway_workers.cli.run.identity.own_names import own_lane, own_names
 from tollway_workers.cli.run.identity.who import Who, script_of, who_answers
 from tollway_workers.cli.run.options import RunOptions
+from tollway_workers.cli.run.vectors_asked import asks_for_vectors
 from tollway_workers.config.load.environment import settings_from
 from tollway_workers.config.load.layers import DEFAULT_FILE, build_fleet, load_fleet
 from tollway_workers.config.shape.fleet import FleetSettings, resolve_lane
+from tollway_workers.config.shape.protocols import EMBEDDINGS
 from tollway_workers.errors import InputError
 
 #: What a run without a configuration calls its one route.
@@ -204,8 +206,9 @@ def _ad_hoc_document(options: RunOptions) -> dict[str, Any]:
     lane: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
     # The address of a simulator is known once it listens: see `with_simulator`.
     provider: dict[str, Any] = {"base_url": options.base_url or "http://127.0.0.1/v1"}
-    if options.protocol is not None:
-        provider["protocol"] = options.protocol
+    protocol = options.protocol or (EMBEDDINGS if asks_for_vectors(options) else None)
+    if protocol is not None:
+        provider["protocol"] = protocol
     worker: dict[str, Any] = {}
     if options.key_env is not None:
         provider["api_key"] = {"env": options.key_env}

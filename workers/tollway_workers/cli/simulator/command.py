@@ -44,6 +44,8 @@ POST /v1/chat/completions (OpenAI's chat completions)
 
 POST /v1/responses (OpenAI's Responses)
 
+POST /v1/embeddings (OpenAI's embeddings)
+
 POST /v1/messages (Anthropic's Messages)
 
 POST /v1beta/models/MODEL:generateContent and :streamGenerateContent?alt=sse (Gemini)

@@ -114,7 +114,7 @@ def _lane_errors(
     given = settings.lanes[lane]
     if given.provider not in settings.providers:
         return
-    if given.max_output_tokens is None:
+    if resolve_lane(lane, settings).max_output_tokens is None:
         yield ConfigMistake(
             key=f"lanes.{lane}.max_output_tokens",
             problem=f"is missing, but budget {name} covers the lane: what a call may cost at most "

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from tollway_workers.config.check.budgets_fit import budget_errors, budget_warnings
+from tollway_workers.config.check.embedders_fit import embedder_errors, endpoint_errors
 from tollway_workers.config.check.groups_fit import group_errors, group_warnings
 from tollway_workers.config.check.kafka_fits import kafka_errors, kafka_warnings
 from tollway_workers.config.check.lanes_fit import lane_errors, lane_warnings
 from tollway_workers.config.check.providers_fit import provider_errors, provider_warnings
 from tollway_workers.config.check.routes_fit import route_errors
+from tollway_workers.config.check.semantic_fits import semantic_errors
 from tollway_workers.config.say.explain import did_you_mean
 from tollway_workers.config.say.fields import dotted, shown
 from tollway_workers.config.shape.fleet import FleetSettings, TelemetrySettings
@@ -26,6 +28,7 @@ def errors_in(
         *kafka_errors(settings.kafka),
         *_telemetry_errors(settings.telemetry),
         *_references(settings, broken),
+        *_providers_of_embedders(settings, broken),
     ]
     for name, provider in settings.providers.items():
         mistakes += provider_errors(name, provider)
@@ -33,6 +36,11 @@ def errors_in(
         mistakes += lane_errors(name, settings)
     for name, route in settings.routes.items():
         mistakes += route_errors(name, route)
+        mistakes += semantic_errors(name, settings)
+    for name, embedder in settings.embedders.items():
+        mistakes += embedder_errors(name, embedder)
+        if (account := settings.providers.get(embedder.provider or "")) is not None:
+            mistakes += endpoint_errors(name, embedder, account)
     mistakes += group_errors(settings)
     if not broken:
         for name in settings.budgets:
@@ -77,6 +85,20 @@ def _references(settings: FleetSettings, broken: frozenset[str]) -> Iterator[Con
         for index, lane_name in enumerate(route.lanes):
             if lane_name not in known and "lanes" not in broken:
                 yield _no_such("lane", ("routes", name, "lanes", index), lane_name, known)
+        known = _known("embedders", settings.embedders, broken)
+        embedder = route.cache.embedder
+        if embedder is not None and embedder not in known and "embedders" not in broken:
+            yield _no_such("embedder", ("routes", name, "cache", "embedder"), embedder, known)
+
+
+def _providers_of_embedders(
+    settings: FleetSettings, broken: frozenset[str]
+) -> Iterator[ConfigMistake]:
+    known = _known("providers", settings.providers, broken)
+    for name, embedder in settings.embedders.items():
+        wanted = embedder.provider
+        if wanted is not None and wanted not in known and "providers" not in broken:
+            yield _no_such("provider", ("embedders", name, "provider"), wanted, known)
 
 
 def _known(table: str, entries: object, broken: frozenset[str]) -> frozenset[str]:
@@ -103,11 +125,20 @@ def _unused(settings: FleetSettings) -> Iterator[ConfigMistake]:
             yield ConfigMistake(
                 key=f"lanes.{name}", problem="is in no route", remedy="name it in one or remove it"
             )
+    asked = {route.cache.embedder for route in settings.routes.values()}
+    for name in settings.embedders:
+        if name not in asked:
+            yield ConfigMistake(
+                key=f"embedders.{name}",
+                problem="is in no route's cache",
+                remedy="name it in one or remove it",
+            )
     paid = {lane.provider for lane in settings.lanes.values()}
+    paid |= {each.provider for each in settings.embedders.values() if each.provider is not None}
     for name in settings.providers:
         if name not in paid:
             yield ConfigMistake(
                 key=f"providers.{name}",
-                problem="is in no lane",
+                problem="is in no lane and no embedder",
                 remedy="name it in one or remove it",
             )

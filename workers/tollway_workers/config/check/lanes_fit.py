@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tollway_workers.config.check.prices_fit import price_errors, price_warnings
 from tollway_workers.config.shape.fleet import DEFAULT_CONNECT_TIMEOUT, FleetSettings, resolve_lane
-from tollway_workers.config.shape.protocols import BUILT_IN
+from tollway_workers.config.shape.protocols import BUILT_IN, answers_in_tokens
 from tollway_workers.errors import ConfigMistake
 
 
@@ -128,4 +128,8 @@ def lane_warnings(name: str, settings: FleetSettings) -> Iterator[ConfigMistake]
             f"({settings.worker.drain_timeout:g} s), so a worker told to stop may break off calls",
             remedy=f"raise worker.drain_timeout above {lane.call_timeout:g}",
         )
-    yield from price_warnings(f"lanes.{name}", settings.lanes[name])
+    yield from price_warnings(
+        f"lanes.{name}",
+        settings.lanes[name],
+        answers_in_tokens=answers_in_tokens(lane.protocol),
+    )

@@ -27,15 +27,17 @@ def price_errors(key: str, settings: CallSettings) -> Iterator[ConfigMistake]:
             )
 
 
-def price_warnings(key: str, settings: CallSettings) -> Iterator[ConfigMistake]:
+def price_warnings(
+    key: str, settings: CallSettings, *, answers_in_tokens: bool = True
+) -> Iterator[ConfigMistake]:
     """What is allowed for prices but hardly meant; `key` is the table that they stand in."""
     if settings.price is not None:
-        yield from _warnings(f"{key}.price", settings.price)
+        yield from _warnings(f"{key}.price", settings.price, answers_in_tokens)
     for place, price in enumerate(settings.prices):
-        yield from _warnings(f"{key}.prices[{place}]", price)
+        yield from _warnings(f"{key}.prices[{place}]", price, answers_in_tokens)
 
 
-def _warnings(key: str, price: Price) -> Iterator[ConfigMistake]:
+def _warnings(key: str, price: Price, answers_in_tokens: bool) -> Iterator[ConfigMistake]:
     for field in _BY_TOKEN:
         amount = getattr(price, field)
         if amount is not None and amount != 0 and not _CHEAPEST <= amount <= _DEAREST:
@@ -50,10 +52,10 @@ def _warnings(key: str, price: Price) -> Iterator[ConfigMistake]:
             problem="is far from any list price",
             remedy="give US dollars for one call, as in 0.005",
         )
-    yield from _against_each_other(key, price)
+    yield from _against_each_other(key, price, answers_in_tokens)
 
 
-def _against_each_other(key: str, price: Price) -> Iterator[ConfigMistake]:
+def _against_each_other(key: str, price: Price, answers_in_tokens: bool) -> Iterator[ConfigMistake]:
     if price.cached_input is not None and price.cached_input > price.input:
         yield ConfigMistake(
             key=f"{key}.cached_input",
@@ -68,7 +70,7 @@ def _against_each_other(key: str, price: Price) -> Iterator[ConfigMistake]:
                 problem="is less than input",
                 remedy="give the whole price of a token that is written, not what writing adds",
             )
-    if price.output < price.input:
+    if answers_in_tokens and price.output < price.input:
         yield ConfigMistake(
             key=f"{key}.output",
             problem="is less than input",

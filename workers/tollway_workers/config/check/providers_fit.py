@@ -8,7 +8,12 @@ from tollway_workers.config.say.explain import did_you_mean
 from tollway_workers.config.say.fields import dotted, looks_like_key, shown
 from tollway_workers.config.shape.network import is_loopback, split_address
 from tollway_workers.config.shape.profiles import PROFILES
-from tollway_workers.config.shape.protocols import BUILT_IN, GROUP, known_protocols
+from tollway_workers.config.shape.protocols import (
+    BUILT_IN,
+    GROUP,
+    answers_in_tokens,
+    known_protocols,
+)
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import ConfigMistake
 
@@ -43,7 +48,11 @@ def provider_errors(name: str, provider: ProviderSettings) -> Iterator[ConfigMis
 
 def provider_warnings(name: str, provider: ProviderSettings) -> Iterator[ConfigMistake]:
     """What is allowed for a provider but hardly meant."""
-    yield from price_warnings(f"providers.{name}", provider)
+    yield from price_warnings(
+        f"providers.{name}",
+        provider,
+        answers_in_tokens=answers_in_tokens(provider.protocol),
+    )
     for header, value in provider.headers.items():
         if _RANDOM.fullmatch(value):
             yield ConfigMistake(

@@ -77,7 +77,10 @@ def _cache_errors(name: str, route: RouteSettings) -> Iterator[ConfigMistake]:
     if accept is None or not cache.exact:
         return
     stale = cache.has_stale and Provenance.STALE in accept
-    if Provenance.CACHED not in accept and not stale:
+    similar = cache.serves_similar and Provenance.SEMANTIC in accept
+    if cache.serves_similar and not similar:
+        yield _left_out(name, "semantic", Provenance.SEMANTIC)
+    elif Provenance.CACHED not in accept and not stale and not similar:
         yield _left_out(name, "exact", Provenance.CACHED)
     elif cache.has_stale and not stale:
         yield _left_out(name, "stale_for", Provenance.STALE)

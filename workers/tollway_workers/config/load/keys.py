@@ -39,6 +39,34 @@ def keys_of(settings: FleetSettings, environ: Mapping[str, str]) -> tuple[LaneKe
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderKey:
+    """An embedder that is a provider's, and where its key is; the rest as of a lane."""
+
+    embedder: str
+    provider: str
+    model: str
+    reference: str | None
+    missing: str | None
+
+
+def embedder_keys_of(
+    settings: FleetSettings, environ: Mapping[str, str]
+) -> tuple[EmbedderKey, ...]:
+    """Every embedder that is a provider's, with the state of its key."""
+    return tuple(
+        EmbedderKey(
+            embedder=name,
+            provider=provider,
+            model=embedder.model or "",
+            reference=_words(settings.providers[provider].api_key),
+            missing=_missing(settings.providers[provider].api_key, environ),
+        )
+        for name, embedder in settings.embedders.items()
+        if (provider := embedder.provider) is not None
+    )
+
+
 def _words(reference: SecretReference | None) -> str | None:
     return None if reference is None else str(reference)
 

@@ -8,7 +8,7 @@ from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.config.shape.model import Section
 
 #: Tables whose keys are names that the operator chooses.
-NAMED_TABLES = ("providers", "limit_groups", "lanes", "tenants", "routes", "budgets")
+NAMED_TABLES = ("providers", "limit_groups", "lanes", "tenants", "routes", "budgets", "embedders")
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
 #: How well-known providers' keys begin: such a text is never shown, wherever it stands.

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from tollway_workers.config.shape.breaker import BreakerSettings
 from tollway_workers.config.shape.budget import BudgetSettings
+from tollway_workers.config.shape.embedder import EmbedderSettings
 from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.config.shape.model import Name, Section
 from tollway_workers.config.shape.price import PriceList, price_list
@@ -18,6 +19,7 @@ from tollway_workers.config.shape.profiles import (
     TokenRule,
     profile_of,
 )
+from tollway_workers.config.shape.protocols import answers_in_tokens
 from tollway_workers.config.shape.provider import (
     DEFAULT_IMAGE_TOKENS,
     DEFAULT_TOOL_TOKENS,
@@ -39,6 +41,8 @@ DEFAULT_IDLE_TIMEOUT = 30.0
 #: Parts of the call's timeout.
 _FIRST_TOKEN_PART = 0.5
 _SLOW_PART = 0.25
+#: Tokens of an answer that has none, as a limit: it is in no body of a call.
+_NO_ANSWER = 1
 
 
 class WorkerSettings(Section):
@@ -92,6 +96,7 @@ class FleetSettings(Section):
     tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
     budgets: dict[Name, BudgetSettings] = Field(default_factory=dict)
+    embedders: dict[Name, EmbedderSettings] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +143,7 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
     lane = settings.lanes[name]
     provider = settings.providers[lane.provider]
     profile = profile_of(provider.profile, provider.base_url, provider.protocol)
+    in_tokens = answers_in_tokens(provider.protocol)
     priced = lane if lane.price is not None or lane.prices else provider
     call_timeout = lane.call_timeout or provider.call_timeout or DEFAULT_CALL_TIMEOUT
     return LaneConfig(
@@ -145,7 +151,7 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         provider_name=lane.provider,
         model=lane.model,
         limits=LimitSettings(**{name: getattr(lane, name) for name in LimitSettings.model_fields}),
-        token_rule=lane.token_rule or profile.token_rule,
+        token_rule=lane.token_rule or ("input" if not in_tokens else profile.token_rule),
         call_timeout=call_timeout,
         connect_timeout=lane.connect_timeout or provider.connect_timeout or DEFAULT_CONNECT_TIMEOUT,
         max_tokens_field=lane.max_tokens_field or provider.max_tokens_field or profile.limit_field,
@@ -154,7 +160,7 @@ def resolve_lane(name: str, settings: FleetSettings) -> LaneConfig:
         or profile.structured_output,
         # A lane that gives any price of its own has no other.
         prices=price_list(priced.price, priced.prices),
-        max_output_tokens=lane.max_output_tokens,
+        max_output_tokens=lane.max_output_tokens or (None if in_tokens else _NO_ANSWER),
         image_tokens=lane.image_tokens,
         tool_tokens=lane.tool_tokens,
         tokenizer=lane.tokenizer,

@@ -73,7 +73,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
     "openai": Profile(
         hosts=("api.openai.com",),
         cache_marks=False,
-        protocols=("openai", "responses"),
+        protocols=("openai", "responses", "embeddings"),
         limit_field="max_completion_tokens",
         # Padding that hides lengths from who watches the line; it costs a fifth of the bytes.
         stream_options=(("include_obfuscation", False),),
@@ -81,24 +81,24 @@ PROFILES: Mapping[ProfileName, Profile] = {
     "azure": Profile(
         hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
         cache_marks=False,
-        protocols=("openai", "responses"),
+        protocols=("openai", "responses", "embeddings"),
         limit_field="max_completion_tokens",
         token_rule="sum",  # noqa: S106 - as above
         key_header=("api-key", ""),
     ),
     "vllm": Profile(
-        protocols=("openai", "responses", "anthropic"),
+        protocols=("openai", "responses", "anthropic", "embeddings"),
         limit_field="max_tokens",
         developer_role=False,
     ),
     "ollama": Profile(
         hosts=("ollama.com",),
-        protocols=("openai", "responses", "anthropic"),
+        protocols=("openai", "responses", "anthropic", "embeddings"),
         limit_field="max_tokens",
         developer_role=False,
     ),
     "llama.cpp": Profile(
-        protocols=("openai", "responses", "anthropic"),
+        protocols=("openai", "responses", "anthropic", "embeddings"),
         limit_field="max_tokens",
         developer_role=False,
     ),
@@ -112,13 +112,14 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ),
     "together": Profile(
         hosts=("api.together.xyz", "api.together.ai"),
+        protocols=("openai", "embeddings"),
         cache_marks=False,
         limit_field="max_tokens",
         developer_role=False,
     ),
     "openrouter": Profile(
         hosts=("openrouter.ai",),
-        protocols=("openai", "responses", "anthropic"),
+        protocols=("openai", "responses", "anthropic", "embeddings"),
         limit_field="max_tokens",
         developer_role=False,
     ),
@@ -131,6 +132,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
     ),
     "mistral": Profile(
         hosts=("api.mistral.ai",),
+        protocols=("openai", "embeddings"),
         cache_marks=False,
         limit_field="max_tokens",
         # It refuses fields that it does not know.
@@ -139,7 +141,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
         renamed=(("seed", "random_seed"),),
     ),
     "lm-studio": Profile(
-        protocols=("openai", "responses"),
+        protocols=("openai", "responses", "embeddings"),
         limit_field="max_tokens",
         json_object=False,
         developer_role=False,

@@ -6,6 +6,8 @@ from importlib.metadata import entry_points
 
 from tollway_workers.config.shape.profiles import StructuredOutput
 
+#: The protocol of jobs whose answers are vectors: `/embeddings` as OpenAI has it.
+EMBEDDINGS = "embeddings"
 #: Where a third party's protocols are found, each by its name there.
 GROUP = "tollway.protocols"
 
@@ -17,6 +19,8 @@ class ProtocolSettings:
     #: Whether the answer's limit has more than one name, so that `max_tokens_field` chooses.
     limit_names: bool = False
     structured_output: frozenset[StructuredOutput] = frozenset(("json_schema", "none"))
+    #: Whether answers are tokens, that a limit bounds and a price counts.
+    answers_in_tokens: bool = True
 
 
 #: Those that come with Tollway.
@@ -32,7 +36,13 @@ BUILT_IN: Mapping[str, ProtocolSettings] = {
     "responses": ProtocolSettings(
         structured_output=frozenset(("json_schema", "json_object", "none")),
     ),
+    EMBEDDINGS: ProtocolSettings(structured_output=frozenset(("none",)), answers_in_tokens=False),
 }
+
+
+def answers_in_tokens(protocol: str) -> bool:
+    """Whether answers in this protocol are tokens; those of a third party are."""
+    return BUILT_IN.get(protocol, ProtocolSettings()).answers_in_tokens
 
 
 def known_protocols() -> frozenset[str]:

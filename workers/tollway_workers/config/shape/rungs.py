@@ -14,6 +14,8 @@ def rungs_of(route: RouteSettings) -> frozenset[Provenance]:
         found.add(Provenance.FALLBACK)
     if route.cache.exact:
         found.add(Provenance.CACHED)
+    if route.cache.serves_similar:
+        found.add(Provenance.SEMANTIC)
     if route.cache.has_stale:
         found.add(Provenance.STALE)
     if route.rule is not None:

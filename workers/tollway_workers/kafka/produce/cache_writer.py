@@ -81,15 +81,18 @@ class CacheWriter:
         self.dropped = 0
 
     def put(self, kept: Kept, partition: int | None) -> None:
+        """Write an answer; see `put_record`."""
+        self.put_record(kept.key.encode(), kept.value, partition)
+
+    def put_record(self, key: bytes, value: bytes, partition: int | None) -> None:
         """Write it, or drop it: also where its partition is not known, as an answer has one place.
         Returns at once, raises nothing.
         """
-        value = kept.value
         has_room = len(value) <= self._most_bytes and self._bytes + len(value) <= MOST_WAITING
         if partition is None or not has_room:
             self.dropped += 1
             return
-        self._waiting.append(_Waiting(kept.key.encode(), value, partition))
+        self._waiting.append(_Waiting(key, value, partition))
         self._bytes += len(value)
         self._woken.set()
 

@@ -101,7 +101,7 @@ class AnswerBook:
 
         That may take a second, and the loop has other calls to serve.
         """
-        if self._in_key(job_id) is not None:
+        if not ask.speaks or self._in_key(job_id) is not None:
             return
         tools = self._wanted_tools(job_id, ask)
         schemas = [_arguments_schema(tool) for tool in tools]
@@ -116,6 +116,8 @@ class AnswerBook:
 
         Raises Refused (`bad_schema`) if nothing can satisfy a schema of the request.
         """
+        if not ask.speaks:
+            return Draft("")
         known = self._in_key(job_id)
         if known is not None and (calls := _calls_in(known.answer, ask)):
             return Draft("", calls)

@@ -68,6 +68,8 @@ class Ask:
     has_results: bool = False
     #: Tokens of reasoning before the answer; 0 where it asks for none.
     reasoning_tokens: int = 0
+    #: Whether it is answered in words; else by vectors.
+    speaks: bool = True
 
     @property
     def charge(self) -> int:

@@ -93,8 +93,8 @@ def _unknown_path() -> SaidError:
         404,
         "unknown_url",
         "Unknown request URL. The simulator has POST /v1/chat/completions, /v1/responses, "
-        "/v1/messages and /v1beta/models/MODEL:generateContent, GET /v1/models, GET /health, "
-        "GET and DELETE /calls, GET /calls/summary.",
+        "/v1/embeddings, /v1/messages and /v1beta/models/MODEL:generateContent, GET /v1/models, "
+        "GET /health, GET and DELETE /calls, GET /calls/summary.",
     )
 
 

@@ -13,11 +13,14 @@ from tollway_workers.local.simulator.faults import FaultKind
 from tollway_workers.local.simulator.reasoning import thought
 from tollway_workers.local.simulator.tokens import Tokens
 
+_OF_VECTORS = frozenset({FaultKind.EMPTY, FaultKind.WRONG_SHAPE, FaultKind.BROKEN_JSON})
 REFUSAL_TEXT = "I'm sorry, but I can't help with that."
 
 
 def say(draft: Draft, ask: Ask, fault: FaultKind | None) -> Answer:
     """The answer with its reasoning, its faults, and no longer than the client lets it be."""
+    if not ask.speaks:
+        return _without_words(fault)
     thinks = ask.reasoning_tokens
     if ask.max_tokens is not None and thinks >= ask.max_tokens:
         # All of it went into thinking.
@@ -31,6 +34,12 @@ def say(draft: Draft, ask: Ask, fault: FaultKind | None) -> Answer:
         reasoning_tokens=thinks,
         completion_tokens=answer.completion_tokens + thinks,
     )
+
+
+def _without_words(fault: FaultKind | None) -> Answer:
+    """Of what befalls words, vectors know what befalls their form."""
+    spoils = fault is not None and fault in _OF_VECTORS
+    return Answer(content="", ending=fault.value if fault is not None and spoils else "ok")
 
 
 def _cut_off(tokens: int) -> Answer:

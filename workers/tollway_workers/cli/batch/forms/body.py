@@ -11,6 +11,7 @@ from tollway_schemas.faults import Fault, sentence
 from tollway_schemas.model import Record
 
 R = TypeVar("R", bound=Record)
+JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Body:
     model: str | None
     request: ChatRequest
     output: OutputSchema | None
+    #: How the line wants the numbers of vectors.
+    encoding: str | None = None
 
 
 def model_of(body: Mapping[str, Any], where: str) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tollway_workers.local.simulator.wire.anthropic import ANTHROPIC
 from tollway_workers.local.simulator.wire.dialect import Dialect
+from tollway_workers.local.simulator.wire.embeddings import EMBEDDINGS
 from tollway_workers.local.simulator.wire.gemini import GEMINI
 from tollway_workers.local.simulator.wire.openai import OPENAI
 from tollway_workers.local.simulator.wire.responses import RESPONSES
@@ -20,10 +21,11 @@ class Route:
 
 
 #: All protocols that it speaks.
-DIALECTS = (OPENAI, RESPONSES, ANTHROPIC, GEMINI)
+DIALECTS = (OPENAI, RESPONSES, ANTHROPIC, GEMINI, EMBEDDINGS)
 CHAT = Route(dialect=OPENAI)
 _BY_PATH = {
     "/chat/completions": CHAT,
+    "/embeddings": Route(dialect=EMBEDDINGS),
     "/messages": Route(dialect=ANTHROPIC),
     "/responses": Route(dialect=RESPONSES),
 }
