@@ -227,7 +227,7 @@ class EndpointEmbedder:
             self._tell(error.failure.failure_class.value, began, texts, error.failure.usage)
             raise _error_of(error.failure) from None
         except BaseException:
-            self._at.breaker.ignored(call)
+            self._at.breaker.ignored(call, self._at.clock.monotonic())
             raise
         self._at.breaker.answered(call, self._at.clock.monotonic())
         self._tell("ok", began, texts, completion.usage)
@@ -263,7 +263,7 @@ class EndpointEmbedder:
         if row.slows(failure.retry_after):
             self._at.share.pause(failure.retry_after or _USUAL_WAIT, now)
         if failure.failure_class is FailureClass.RATE_LIMIT:
-            breaker.ignored(call)
+            breaker.ignored(call, now)
         else:
             # What is the fault of a text counts too: where one after the other is refused, and none
             # is answered, it is our model, our key or our dimensions that are wrong.
