@@ -39,6 +39,9 @@ _ELSEWHERE = {
     "self._in_thread(": "a route's check that is no coroutine, which has a thread of its own",
     "self._threads[": "the same",
     "checks.py: harmless(": "the same",
+    "pipeline/agreements.py": "answers of similar prompts, compared once the job's own is written",
+    "pipeline/text_vectors.py": "vectors of prompts, on a route that looks for similar ones",
+    "pipeline/semantic_cache.py": "the same",
 }
 #: Wrong runs that are told of at most.
 _TOLD = 5

@@ -86,8 +86,8 @@ _MARKS_INSTEAD = (
 #: Allocations between collections of the youngest generation, against Python's 700: at 5,000 calls
 #: in flight the default halves throughput. A backlog of 4,000 jobs and 1,500 calls in flight are
 #: 300,000 objects and no garbage; to walk them stops the loop for a tenth of a second. An answered
-#: call leaves no cycle behind, and one that is cut off some 70 objects; a million are about 150 MB.
-_GC_THRESHOLD = 1_000_000
+#: call leaves no cycle behind, and one that is cut off some 70 objects; 400,000 are about 60 MB.
+_GC_THRESHOLD = 400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
