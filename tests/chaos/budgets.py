@@ -170,18 +170,20 @@ async def _play(
     for step in steps:
         await asyncio.sleep(max(0.0, began + step.at - time.monotonic()))
         stage.say(f"{len(here.traffic.answered):,} answered, {kills} kills, {step.act} next")
-        if step.worker not in here.fleet.running and step.act is not Act.JOIN:
-            continue
         if step.act is not Act.KILL:
-            running.add(asyncio.create_task(here.fleet.act(step)))
+            if step.worker in here.fleet.running or step.act is Act.JOIN:
+                running.add(asyncio.create_task(here.fleet.act(step)))
             continue
-        if here.fleet[step.worker].frozen:
+        awake = [each for each in here.fleet.running if not here.fleet[each].frozen]
+        if not awake:
             continue
-        await here.fleet.kill(step.worker)
+        # Whoever is meant, or another where that one is away: each kill counts.
+        dies = step.worker if step.worker in awake else rng.choice(sorted(awake))
+        await here.fleet.kill(dies)
         kills += 1
-        await _close_by_journal(here, step.worker)
-        outside += not await _holds_the_truth(here, step.worker)
-        await here.fleet.start(step.worker)
+        await _close_by_journal(here, dies)
+        outside += not await _holds_the_truth(here, dies)
+        await here.fleet.start(dies)
     await asyncio.gather(*running)
     doubts += [
         Figure(name="kills", value=kills),
