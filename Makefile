@@ -29,7 +29,9 @@ test: $(VENV)/.dev check ## Check, and the quick tests on a real Kafka: 6 minute
 	$(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/.dev $(VENV)/.minilm ## What `make test` leaves out or does in small, with coverage; the wheel, other Pythons: 20 minutes
-	$(PYTEST) -m "slow or not kafka" --hypothesis-profile thorough --cov
+	$(PYTEST) -m "slow or not kafka" --hypothesis-profile thorough --cov --ignore tests/simulation
+	@# Alone: being traced doubles what it computes.
+	$(PYTEST) --hypothesis-profile thorough tests/simulation
 	@$(MAKE) wheel pythons
 
 check: $(VENV)/.dev ## Formatting, lint, types, import rules

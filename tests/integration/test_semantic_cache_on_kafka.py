@@ -11,7 +11,9 @@ import pytest
 from eventually import eventually
 from live_fleet import LiveFleet, OpenFleet, by_job, fresh_job
 
+from tollway_schemas.cache import CacheEntry, is_mark
 from tollway_schemas.codec import decode
+from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.job import Job
 from tollway_schemas.keys import job_key
 from tollway_schemas.provenance import Provenance
@@ -74,13 +76,49 @@ class Asked:
         said = "stored answers are served"
         await eventually(lambda: all(said in log.read_text() for log in logs))
 
-    async def known(self, prompts: int = 1) -> None:
-        """Wait until so many answers are in the topic."""
+    async def known(self, *workers: str, of: Iterable[str] = ("capital",)) -> None:
+        """Wait until an answer to each of these questions is in the copies of these workers."""
 
         async def stored() -> bool:
-            return len(await self.fleet.records(self.fleet.names.cache)) >= prompts
+            records = await self.fleet.records(self.fleet.names.cache)
+            entries = [
+                decode(CacheEntry, each.value)
+                for each in records
+                if not is_observations(each.key) and not is_mark(each.key)
+            ]
+            return {each.source.job_id.partition(":")[2] for each in entries} >= {*of}
 
         await eventually(stored)
+        await self.applied(*workers)
+
+    async def learned(self, jobs: int, *workers: str) -> None:
+        """Wait until these workers know what so many jobs taught."""
+
+        async def stored() -> bool:
+            days = [day for each in await self.observations() for day in each.days]
+            return sum(day.serve.asked for day in days if day.serve is not None) >= jobs
+
+        await eventually(stored)
+        await self.applied(*workers)
+
+    async def applied(self, *workers: str) -> None:
+        """Wait until the copies of these workers hold all that is in the topic by now."""
+        names = self.fleet.names
+        ends = {
+            each.partition[1]: each.offset + 1 for each in await self.fleet.records(names.cache)
+        }
+
+        async def told() -> bool:
+            values = await self.fleet.values(names.heartbeats)
+            beats = [decode(Heartbeat, each) for each in values if each]
+            last = {each.worker: each.cache for each in beats}
+            copies = [last.get(worker) for worker in workers]
+            return all(
+                copy is not None and all(copy[number] >= end for number, end in ends.items())
+                for copy in copies
+            )
+
+        await eventually(told)
 
     async def observations(self) -> list[Observations]:
         """The last record of each worker about each answer."""
@@ -119,7 +157,7 @@ async def test_four_workers_explore_serve_and_miss(asked: Asked) -> None:
     async with asked.fleet.workers(*names):
         await asked.serve(*names)
         first = await asked.ask([*asked.jobs(CAPITAL, 1), *asked.jobs(OTHER, 1)])
-        await asked.known(2)
+        await asked.known(*names, of=_ANSWERS)
         replies: list[Reply] = []
         for _ in range(12):
             replies += await asked.ask(asked.jobs(CAPITAL, 20) + asked.jobs(OTHER, 4))
@@ -151,8 +189,9 @@ async def test_what_one_worker_learned_another_goes_by(asked: Asked) -> None:
         owner = await _owners(asked)
         one, two = ([at for at in owner if owner[at] == name] for name in ("one", "two"))
         await asked.ask(asked.jobs(CAPITAL, 1, partitions=one))
-        await asked.known(_PARTITIONS * 2 + 1)
+        await asked.known("one", "two")
         taught = await asked.ask(asked.jobs(CAPITAL, 90, partitions=one))
+        await asked.learned(90, "two")
         others: list[Reply] = []
         # By itself it would give one in five after a dozen, and one in three after twenty.
         while len(others) < 24 and _given(others[-6:]) < 5:
@@ -181,8 +220,9 @@ async def test_a_tenants_answers_are_its_own_and_are_gone_once_forgotten(asked: 
     async with asked.fleet.workers("one"):
         await asked.serve("one")
         await asked.ask(asked.jobs(CAPITAL, 1, tenant="acme"))
-        await asked.known()
+        await asked.known("one")
         await asked.ask(asked.jobs(CAPITAL, 150, tenant="acme"))
+        await asked.learned(150, "one")
         acme = await asked.ask(asked.jobs(CAPITAL, 20, tenant="acme"))
         bolt = await asked.ask(asked.jobs(CAPITAL, 20, tenant="bolt"))
         await asked.fleet.tollway("cache", "forget", "--tenant", "acme")
@@ -234,8 +274,9 @@ async def test_a_copy_that_is_damaged_is_made_anew_with_all_that_was_learned(
     async with asked.fleet.workers("one"):
         await asked.serve("one")
         await asked.ask(asked.jobs(CAPITAL, 1))
-        await asked.known()
+        await asked.known("one")
         await asked.ask(asked.jobs(CAPITAL, 100))
+        await asked.learned(100, "one")
     (file,) = (tmp_path / "copies").rglob("cache.sqlite3")
     file.write_bytes(b"\x5a" * file.stat().st_size)
 

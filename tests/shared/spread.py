@@ -2,8 +2,9 @@
 
 from xdist.scheduler import LoadScopeScheduling
 
-#: Folders whose tests wait for other processes: each test goes to whoever is free.
-_ALONE = ("tests/acceptance/", "tests/contract/", "tests/integration/")
+#: Folders whose tests wait for other processes, or compute for minutes each: each test goes to
+#: whoever is free.
+_ALONE = ("tests/acceptance/", "tests/contract/", "tests/integration/", "tests/simulation/")
 
 
 class Spread(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
