@@ -1,6 +1,6 @@
-"""A call's way through three budgets, alone: found, claimed, taken, settled."""
+"""A call's way through budgets, alone: found, claimed, taken, settled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from tollway_schemas.attempt import Attempt
@@ -12,17 +12,23 @@ from tollway_workers.job.progress import JobProgress
 
 #: More than the benchmark ever claims, so that nothing is ever fetched.
 _PLENTY = 10**30
-_BUDGETS = {
+THREE = {
     "day": BudgetSettings(usd=Decimal(10**9), per="day"),
     "tenant": BudgetSettings(usd=Decimal(10**9), per="month", each="tenant"),
     "tokens": BudgetSettings(tokens=10**12, per="hour", routes=("bench",)),
 }
+ONE = {"day": THREE["day"]}
 
 
-def budget_step(progress: JobProgress, lane: LaneConfig, attempt: Attempt) -> Callable[[], None]:
-    """The step: what three budgets cost each job, its claim included."""
+def budget_step(
+    budgets: Mapping[str, BudgetSettings],
+    progress: JobProgress,
+    lane: LaneConfig,
+    attempt: Attempt,
+) -> Callable[[], None]:
+    """The step: what budgets cost each job, its claim included."""
     clock = SystemClock()
-    spending = Spending(_BUDGETS, {lane.name: lane}, "bench", clock)
+    spending = Spending(budgets, {lane.name: lane}, "bench", clock)
 
     def hear() -> None:
         now = clock.boottime()

@@ -12,7 +12,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import httpx
-from budget_step import budget_step
+from budget_step import ONE, THREE, budget_step
 from fast_server import ANSWER, RESPONSE_HEADERS
 from feeder import job
 from looked_up import Looked
@@ -61,11 +61,11 @@ DECODE = "decode the job"
 #: On a route that caches: twice, when a job is read and right before its call.
 LOOKUP = "look for a known answer"
 #: A claim on three budgets, and what its call cost.
-BUDGETS = "three budgets"
+BUDGET, BUDGETS = "one budget", "three budgets"
 #: Most microseconds of a job that a step may take. Of decoding about 6 are reading; the rest came
 #: with what strangers may send: the numbers, depth and fields that would end or stall a worker are
 #: looked for before a job is one.
-BOUNDS = {DECODE: 25.0, LIMITS: 15.0, BUDGETS: 10.0, LOOKUP: 15.0}
+BOUNDS = {DECODE: 25.0, LIMITS: 15.0, BUDGET: 10.0, LOOKUP: 15.0}
 #: Jobs that wait while the cost of a permit is measured, and whose they are.
 WAITING, TENANTS = 1_000, 8
 #: The same, of ten tenants and of a million: how many were called before these are compared, and
@@ -294,7 +294,8 @@ def _measure(console: Console, folder: Path) -> dict[str, float]:
         LIMITS: Backlog(sample).next_call,
         FEW: few.next_tenant_s_call,
         EACH: each.next_tenant_s_call,
-        BUDGETS: budget_step(sample.progress, sample.budgeted, sample.exchange.attempt),
+        BUDGET: budget_step(ONE, sample.progress, sample.budgeted, sample.exchange.attempt),
+        BUDGETS: budget_step(THREE, sample.progress, sample.budgeted, sample.exchange.attempt),
         LOOKUP: looked.both_times,
         "build the call": sample.build,
         "httpx's request and response": sample.messages,
@@ -312,7 +313,7 @@ def _measure(console: Console, folder: Path) -> dict[str, float]:
     for name, figure in figures.items():
         bound = f" (bound: {BOUNDS[name]:g})" if name in BOUNDS else ""
         table.add_row(name + bound, f"{figure:.1f}")
-    apart = (FEW, EACH, LOOKUP)
+    apart = (FEW, EACH, LOOKUP, BUDGETS)
     once = {name: figure for name, figure in figures.items() if name not in apart}
     table.add_row("sum", f"{sum(once.values()):.1f}", style="bold")
     console.print(table)

@@ -64,6 +64,8 @@ def most_answer_tokens(request: ChatRequest, usual: int | None, protocol: str) -
 
     `usual`: the lane's answer limit, for requests that name none.
     """
+    if not request.extras:
+        return request.max_output_tokens or usual
     answers, limits = 1, [request.max_output_tokens or 0]
     limits += [_whole(value) for value in _own_limits(request, protocol)]
     for body in request.extras.values():

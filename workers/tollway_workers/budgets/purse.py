@@ -111,9 +111,12 @@ class Purse:
         """A claim has come to its cost."""
         self.held -= amount
         self.settled += cost
+        spent = self.settled + self.held
         # A provider that counts more than the most it may: the ledger says what is true.
-        self.granted = max(self.granted, self.settled + self.held)
-        self.reach = max(self.reach, self.settled + self.held)
+        if spent > self.granted:
+            self.granted = spent
+        if spent > self.reach:
+            self.reach = spent
 
     def rests(self, now: float) -> bool:
         """Whether nobody has drawn from it for a while, nor asks for it."""
@@ -145,7 +148,12 @@ class Purse:
         """Whether it is time to fetch more, or to say what became of what was asked for."""
         if self.asking or self.closed:
             return False
-        return self.spare < self.block * self._blocks or self._must_reach_on
+        block, spent = self.block, self.settled + self.held
+        if self.granted - spent < block * self._blocks:
+            return True
+        # Most have far more than that ahead: it is asked after each call.
+        plenty = block * _BLOCKS_AHEAD + self.held + self.wanted
+        return self._told - spent < plenty and self._must_reach_on
 
     @property
     def _ahead(self) -> int:
