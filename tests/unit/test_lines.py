@@ -120,6 +120,26 @@ def test_where_the_one_that_is_tried_is_taken_out_the_next_is(money: Money) -> N
     assert desk.dispatcher.waiting == 0
 
 
+def test_a_line_that_ended_leaves_nothing_behind_for_the_next_one(money: Money) -> None:
+    desk = Desk(lane(concurrency=10))
+    desk.offer(short(0))
+    desk.barred.add("short-0")
+    desk.clock.advance(_MOMENT)
+    # The first is in front and may not start; another comes to stand behind it.
+    desk.offer(short(1, priority=Priority.INTERACTIVE))
+    desk.barred.clear()
+    money.left = 2
+    desk.dispatcher.pump("main")
+    assert desk.order == ["short-0", "short-1"]
+
+    desk.clock.advance(_MOMENT / 2)
+    desk.offer(short(2))
+    for _ in range(10):
+        desk.clock.advance(_MOMENT)
+
+    assert money.tried["short-2"] == 1 + 10
+
+
 def test_they_expire_where_they_stand(money: Money) -> None:
     desk = Desk(lane(concurrency=1))
     desk.offer(*(short(number) for number in range(3)))

@@ -133,6 +133,9 @@ class LaneQueue:
         if line is None or line.front is not None:
             return
         if not len(line.waiting):
+            if line.timer is not None:
+                # Else it would try the next line of that name before its time, for ever.
+                line.timer.cancel()
             del self.lines[key]
             return
         front = line.front = line.waiting.take_head(self.admission.tokens_of, called=False)
