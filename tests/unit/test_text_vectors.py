@@ -55,6 +55,19 @@ async def test_a_text_that_several_wait_for_is_asked_for_once() -> None:
     assert dict(desk.came) == {text: packed(desk.embedder.vector(text)) for text in "ab"}
 
 
+async def test_a_vector_that_no_record_has_room_for_is_none_and_that_is_said() -> None:
+    desk = Desk(HashedEmbedder(dimensions=16_385))
+
+    with structlog.testing.capture_logs() as logs:
+        desk.ask("a")
+        await desk.until(1)
+
+    assert desk.came == [("a", None)]
+    assert [each["why"] for each in logs] == [
+        "the embedder makes vectors of 16385 numbers, and 16384 is the most that is kept"
+    ]
+
+
 async def test_nobody_waits_for_longer_than_the_embedders_timeout() -> None:
     desk = Desk()
     desk.embedder.hold.clear()

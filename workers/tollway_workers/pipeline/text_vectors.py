@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from tollway_workers.cache.semantic.vectors import MOST_NUMBERS, NUMBER_BYTES
 from tollway_workers.clock import Clock, Timer
 from tollway_workers.errors import EmbedderError
 from tollway_workers.job.ports import Embedder, Vector
@@ -125,7 +126,7 @@ class TextVectors:
         error: Exception | None = None
         try:
             (found,) = await self._embedder.embed([text])
-            vector = self._pack(found)
+            vector = _that_can_be_kept(self._pack(found))
         except Exception as raised:  # noqa: BLE001 without a vector a job is called as without a cache
             error = raised
         finally:
@@ -154,6 +155,17 @@ class TextVectors:
                 **({"why": str(error)} if known else error_fields(error)),
             )
         self._failing = error is not None
+
+
+def _that_can_be_kept(vector: bytes) -> bytes:
+    """It. Raises EmbedderError: a record with a longer one is unreadable, its answer included."""
+    numbers = len(vector) // NUMBER_BYTES
+    if numbers > MOST_NUMBERS:
+        raise EmbedderError(
+            f"the embedder makes vectors of {numbers} numbers, and {MOST_NUMBERS} is the most "
+            "that is kept"
+        )
+    return vector
 
 
 def _settle(asking: _Asking, vector: bytes | None) -> None:
