@@ -462,15 +462,16 @@ def test_the_providers_own_answer_stands_apart_so_that_a_reply_may_leave_it_out(
 
 
 def test_a_worker_remembers_no_more_than_it_may() -> None:
-    recent, made = RecentAnswers(), kept()
+    # All of a record counts: a short answer may have a long prompt.
+    recent, half = RecentAnswers(), kept()._replace(value=b"v" * (MOST_BYTES // 2))
 
     for n in range(9):
-        recent.put(bytes([n]), made._replace(size=MOST_BYTES // 4))
-    recent.put(b"x", made._replace(size=2 * MOST_BYTES))
+        recent.put(bytes([n]), half._replace(value=b"v" * (MOST_BYTES // 4)))
+    recent.put(b"x", half._replace(value=b"v" * (2 * MOST_BYTES)))
     assert (len(recent), recent.bytes) == (0, 0)
 
     for n in range(3):
-        recent.put(bytes([n]), made._replace(size=MOST_BYTES // 2))
+        recent.put(bytes([n]), half)
     assert recent.get(bytes([0])) is None
-    assert recent.get(bytes([2])) == made._replace(size=MOST_BYTES // 2)
+    assert recent.get(bytes([2])) == half
     assert (len(recent), recent.bytes) == (2, MOST_BYTES)

@@ -4,13 +4,14 @@ from collections import OrderedDict
 
 from tollway_workers.cache.kept import Kept
 
-#: Entries, and the bytes of their answers, that are remembered at most.
+#: Entries, and the bytes of their records, that are remembered at most: of a short answer to a long
+#: prompt, most is the prompt.
 MOST_ENTRIES = 10_000
 MOST_BYTES = 8 * 2**20
 
 
 class RecentAnswers:
-    """What `put` brought last, the oldest first. State: `_kept`, and `bytes` of their answers."""
+    """What `put` brought last, the oldest first. State: `_kept`, and `bytes` of their records."""
 
     def __init__(self) -> None:
         # A dict finds its first key more slowly the more were removed before it.
@@ -21,7 +22,7 @@ class RecentAnswers:
         """Remember an answer, and lose the oldest where there is no room."""
         self.take(key)
         self._kept[key] = kept
-        self.bytes += kept.size
+        self.bytes += len(kept.value)
         while self.bytes > MOST_BYTES or len(self._kept) > MOST_ENTRIES:
             self.take(next(iter(self._kept)))
 
@@ -33,7 +34,7 @@ class RecentAnswers:
         """The same, and it is forgotten."""
         known = self._kept.pop(key, None)
         if known is not None:
-            self.bytes -= known.size
+            self.bytes -= len(known.value)
         return known
 
     def __len__(self) -> int:
