@@ -1,11 +1,13 @@
 """What a worker knows of similar prompts follows its copy of stored answers, and only that."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ from tollway_workers.cache.semantic.experience import Experience
 from tollway_workers.cache.semantic.index import PromptIndex
 from tollway_workers.cache.semantic.rule import BANDS
 from tollway_workers.cache.semantic.similar import SimilarPrompts
-from tollway_workers.cache.semantic.table import StoredPrompt
+from tollway_workers.cache.semantic.table import PromptTable, StoredPrompt
 
 SCOPE = b"\x0a" * 16
 VECTOR = b"\x00\x3c\x00\x00"
@@ -61,7 +63,9 @@ class Bench:
         self.folder = folder
 
     @asynccontextmanager
-    async def copy(self) -> AsyncIterator[tuple[Materialiser, SimilarPrompts]]:
+    async def copy(
+        self, ready: Callable[[SimilarPrompts], bool] = lambda similar: similar.loaded
+    ) -> AsyncIterator[tuple[Materialiser, SimilarPrompts]]:
         settings = CopySettings(topic=TOPIC, folder=self.folder, most_bytes=2**26, longest_gap=1e5)
         copies: list[Materialiser] = []
         experience = Experience("one", lambda key: copies[0].observed(key))
@@ -71,7 +75,7 @@ class Bench:
         )
         task = asyncio.create_task(copies[0].run())
         try:
-            await eventually(lambda: copies[0].serves and similar.loaded)
+            await eventually(lambda: ready(similar) and copies[0].serves)
             yield copies[0], similar
         finally:
             task.cancel()
@@ -127,6 +131,30 @@ async def test_what_changes_while_prompts_are_loaded_is_not_lost(
     threading.Timer(0.5, go_on.set).start()
     async with bench.copy() as (_, similar):
         await eventually(lambda: set(near(similar)) == {cache_key("b"), cache_key("c")})
+
+
+async def test_prompts_that_cannot_be_read_are_read_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.topic.write(entry_record(asked("a"), 0))
+    async with bench.copy():
+        pass
+    after, tries = PromptTable.after, count()
+
+    def damaged(table: PromptTable, number: int, most: int) -> tuple[int, list[StoredPrompt]]:
+        if next(tries) == 0:
+            raise sqlite3.DatabaseError("malformed")
+        return after(table, number, most)
+
+    monkeypatch.setattr(PromptTable, "after", damaged)
+    # Nothing in what it takes in meets the damage.
+    async with bench.copy(ready=lambda similar: next_try(bench, similar)) as (_, similar):
+        assert near(similar) == [cache_key("a")]
+
+
+def next_try(bench: Bench, similar: SimilarPrompts) -> bool:
+    bench.clock.advance(5)
+    return similar.loaded
 
 
 async def test_what_is_forgotten_is_gone_from_memory_and_from_the_file(bench: Bench) -> None:

@@ -350,7 +350,8 @@ class Materialiser:
                 last, prompts = await self._in_thread(store.prompts.after, last, _LOADED)
             similar.finish()
         except sqlite3.Error as error:
-            # Who takes records in meets it too, and has the copy made anew.
+            # Who takes records in may never meet it: by this the copy is made anew.
+            store.damage = store.damage or reason(error)
             log.warning("similar prompts are not found: the copy cannot be read", why=reason(error))
 
     def _own_answer(self, record: LoggedRecord) -> Kept | None:
