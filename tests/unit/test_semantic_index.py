@@ -1,5 +1,7 @@
 """The nearest prompts of a scope, and only what is known of them at this moment."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from cache_samples import AT, cache_key
@@ -99,6 +101,40 @@ def test_a_scope_says_that_more_is_known_of_it() -> None:
 
     assert seen == sorted(set(seen))
     assert found.changes(OTHER) == 0
+
+
+def test_what_is_gone_takes_its_memory_along() -> None:
+    many = np.random.default_rng(8).standard_normal((2_000, 256), np.float32)
+    wide = [packed(each) for each in many]
+    tracemalloc.start()
+    try:
+        found = index(*(prompt(f"{n}", each) for n, each in enumerate(wide)), most_bytes=2**30)
+        found.apply(Changes(gone=[cache_key(f"{n}") for n in range(1_999)]))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert near(found, wide[-1]) == [cache_key("1999")]
+    assert found.bytes == 1_024
+    # Two megabytes were there.
+    assert kept < 200_000
+
+
+def test_a_scope_that_was_emptied_of_its_last_ones_takes_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_EXACT", 2)
+    names = [f"{n}" for n in range(12)]
+    found = index(*(prompt(name, vector(1, n)) for n, name in enumerate(names)))
+
+    found.apply(Changes(gone=[cache_key(name) for name in names[6:]]))
+    for _ in range(4):
+        found.load([prompt("new", vector(-1, 0))])
+        found.apply(Changes(gone=[cache_key("new")]))
+    found.load([prompt("new", vector(-1, 0))])
+
+    assert near(found, vector(-1, 0), 1) == [cache_key("new")]
+    assert len(near(found, vector(1, 0), 12)) == 7
 
 
 def test_without_room_the_oldest_go() -> None:

@@ -136,7 +136,7 @@ class _Scope:
     def __init__(self, dimensions: int, *, large: bool) -> None:
         self.dimensions = dimensions
         self._large = large
-        self._rows: Vector = np.empty((4, dimensions), np.float32)
+        self._rows: Vector = np.empty((1, dimensions), np.float32)
         self._keys: list[bytes] = []
         self._places: dict[bytes, int] = {}
         self._many: _Many | None = None
@@ -188,6 +188,9 @@ class _Scope:
             at = len(self._keys)
             self._rows[place], self._keys[place] = self._rows[at], last
             self._places[last] = place
+        if 4 * len(self._keys) < len(self._rows):
+            # Scopes come and go: what each had at most once is more than all have together.
+            self._rows = self._rows[: max(1, len(self._rows) // 2)].copy()
         return vector
 
 
