@@ -142,3 +142,6 @@ def test_sums_stay_within_what_readers_can_count_with() -> None:
     most = Tally(asked=2**53 - 1, tokens=MOST_TOKENS, cost=MOST_PICO_USD)
 
     assert most + most == most
+
+    huge = after(observations(), asked(served=True, tokens=2 * MOST_TOKENS))
+    assert huge.days[-1].serve == Tally(asked=1, served=1, checked=1, tokens=MOST_TOKENS, cost=7)

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Literal, get_args
 
 from tollway_schemas.semantic import MOST_DAYS, Band, Day, Observations, Tally
+from tollway_schemas.usage import MOST_TOKENS
 from tollway_workers.cache.semantic.rule import BANDS, band_of
 
 Mode = Literal["shadow", "serve"]
@@ -77,6 +78,7 @@ def _tally(asked: Asked) -> Tally:
         served=int(asked.served),
         checked=int(checked),
         wrong=int(checked and not asked.agreed),
-        tokens=asked.tokens if asked.served else 0,
+        # Each part of a usage may be the most that there is.
+        tokens=min(asked.tokens, MOST_TOKENS) if asked.served else 0,
         cost=asked.cost if asked.served else 0,
     )
