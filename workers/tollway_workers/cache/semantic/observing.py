@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, get_args
 
+from tollway_schemas.heartbeat import MOST_COUNT
 from tollway_schemas.semantic import MOST_DAYS, Band, Day, Observations, Tally
+from tollway_schemas.usage import MOST_TOKENS
 from tollway_workers.cache.semantic.rule import BANDS, band_of
 
 Mode = Literal["shadow", "serve"]
@@ -54,8 +56,8 @@ def _observed(bands: tuple[Band, ...], least: float, agreed: bool) -> tuple[Band
     band = known.get(least) or Band(least=least)
     known[least] = Band(
         least=least,
-        agreed=band.agreed + agreed,
-        differed=band.differed + (not agreed),
+        agreed=min(band.agreed + agreed, MOST_COUNT),
+        differed=min(band.differed + (not agreed), MOST_COUNT),
     )
     return tuple(known[each] for each in sorted(known))
 
@@ -77,6 +79,6 @@ def _tally(asked: Asked) -> Tally:
         served=int(asked.served),
         checked=int(checked),
         wrong=int(checked and not asked.agreed),
-        tokens=asked.tokens if asked.served else 0,
+        tokens=min(asked.tokens, MOST_TOKENS) if asked.served else 0,
         cost=asked.cost if asked.served else 0,
     )
