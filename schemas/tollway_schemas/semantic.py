@@ -5,9 +5,9 @@ is found out is an observation; how often the answer may be given is learned fro
 """
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.cache import CacheKey, Tenant
@@ -51,6 +51,12 @@ class Tally(Record):
     """Tokens of the calls that `served` saved."""
     cost: PicoUsd = 0
     """What these calls would have cost, in pico-USD, as far as that is known."""
+
+    @model_validator(mode="after")
+    def _parts_of_one_another(self) -> Self:
+        if not self.wrong <= self.checked <= self.served <= self.asked:
+            raise ValueError("wrong, checked, served and asked must each be a part of the next")
+        return self
 
     def __add__(self, other: "Tally") -> "Tally":
         """The sum; counts that no reader could count with stay at the most."""

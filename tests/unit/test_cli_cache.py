@@ -174,3 +174,7 @@ def test_a_report_of_a_route_that_there_is_not_names_those_that_there_are(tmp_pa
 
     with pytest.raises(InputError, match="there is no route 'extra'; there are: extract"):
         call("cache", "report", "extra", "--config", str(file))
+
+    file.write_text('[kafka]\nbootstrap_servers = "127.0.0.1:1"\n')
+    with pytest.raises(InputError, match="there is no route 'extra'; there are: none"):
+        call("cache", "report", "extra", "--config", str(file))

@@ -140,11 +140,14 @@ def test_any_texts_can_be_compared_and_it_does_not_matter_which_was_first(
         *("1," * 1_990, "'" * 3_990, "\u201e" * 3_990, "\n" * 3_990, "a'" * 1_990, "a." * 1_990),
         *("\u6cd5" * 390, "ing" * 1_300, "un" * 1_990, "x y " * 200, "\x00" * 3_000, "\ud800"),
         " ".join(f"un{chr(97 + each % 26) * 5}{each}" for each in range(390)),
+        # Read as six characters each; words that another prompt has none of; runs before an end.
+        *("\u3316" * 3_990, "\u30ad" * 3_990, "x" + " " * 3_990 + "y", "\U0001f600" * 3_990 + "y"),
     ],
 )
 def test_no_text_holds_up_the_worker(text: str) -> None:
     began = time.process_time()
 
     refusal(text, text[:-2] + "to y")
+    refusal(text, "\u30da" * 3_990)
 
     assert time.process_time() - began < 0.5

@@ -7,11 +7,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tollway_schemas.cache import Forget
 from tollway_schemas.codec import encode
+from tollway_schemas.heartbeat import MOST_COUNT
 from tollway_schemas.semantic import Observations
 from tollway_workers.cache.semantic.bounds import beta_below, bounds, clopper_pearson, forecast
 from tollway_workers.cache.semantic.report import report
@@ -91,6 +92,17 @@ def test_nothing_was_counted_means_that_anything_may_be() -> None:
     assert beta_below(1.0, 2.0, 3.0) == 1.0
 
 
+@given(st.lists(st.tuples(st.integers(0, MOST_COUNT), st.integers(0, MOST_COUNT)), max_size=9))
+@example([(MOST_COUNT // 2, MOST_COUNT)] * 3)
+@example([(MOST_COUNT // 2, MOST_COUNT)] * 2_000)
+@example([(1, MOST_COUNT)])
+def test_bounds_of_counts_that_nobody_ever_counted_are_bounds(drawn: list[tuple[int, int]]) -> None:
+    parts = [(min(each), max(each)) for each in drawn]
+
+    for least, most in (bounds(parts), forecast(parts)):
+        assert 0.0 <= least <= most <= 1.0
+
+
 @pytest.mark.parametrize(
     ("part", "least", "most"),
     # Of Poisson counts: the next y where x of x + y by a fair coin is no surprise.
@@ -165,6 +177,19 @@ def test_only_days_within_the_time_are_counted() -> None:
 
     assert list(found.modes) == ["serve"]
     assert report(records, "extract", since=date(2026, 12, 1)).days is None
+
+
+@pytest.mark.parametrize("lie", [{"served": 101}, {"checked": 41}, {"wrong": 41}])
+async def test_a_record_whose_counts_cannot_be_is_none(lie: dict[str, int]) -> None:
+    value = encode(record(days=[day("2026-11-29", shadow=SHADOW)])).decode()
+    count, forged = next(iter(lie.items()))
+    value = value.replace(f'"{count}":{SHADOW[count]}', f'"{count}":{forged}')
+
+    async def logged() -> AsyncIterator[LoggedRecord]:
+        yield LoggedRecord(("tollway.cache", 0), 0, record().record_key, value.encode())
+
+    assert f'"{count}":{forged}' in value
+    assert await observed(logged(), "extract") == []
 
 
 async def test_the_last_record_of_each_worker_counts_and_a_mark_hides_what_it_names() -> None:

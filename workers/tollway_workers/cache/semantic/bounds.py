@@ -14,6 +14,8 @@ _HALVINGS = 60
 #: Terms of the continued fraction: it needs about the root of the number of draws.
 _TERMS = 20_000
 _CLOSE, _TINY = 1e-12, 1e-300
+#: Independent draws beyond which bounds come no closer: there rounding would outweigh them.
+_MOST_DRAWS = 1e9
 
 
 def bounds(parts: Sequence[tuple[int, int]]) -> tuple[float, float]:
@@ -70,11 +72,12 @@ def clopper_pearson(part: float, whole: float) -> tuple[float, float]:
 def _independent(parts: Sequence[tuple[int, int]], share: float) -> float:
     """How many independent draws would vary as much; at most as many as there are."""
     whole, groups = sum(each for _, each in parts), sum(1 for _, each in parts if each)
+    most = min(float(whole), _MOST_DRAWS)
     spread = sum((part - share * each) ** 2 for part, each in parts)
     if groups < 2 or spread == 0.0:
-        return float(whole)
+        return most
     variance = spread / whole**2 * groups / (groups - 1)
-    return min(float(whole), max(1.0, share * (1.0 - share) / variance))
+    return min(most, max(1.0, share * (1.0 - share) / variance))
 
 
 def _quantile(chance: float, a: float, b: float) -> float:
@@ -87,7 +90,11 @@ def beta_below(at: float, a: float, b: float) -> float:
     if at <= 0.0 or at >= 1.0:
         return float(at >= 1.0)
     if at > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - beta_below(1.0 - at, b, a)
+        return 1.0 - _by_fraction(1.0 - at, b, a)
+    return _by_fraction(at, a, b)
+
+
+def _by_fraction(at: float, a: float, b: float) -> float:
     front = exp(a * log(at) + b * log1p(-at) - _log_beta(a, b)) / a
     fraction, c, d = 1.0, 1.0, 0.0
     for number in range(_TERMS):

@@ -45,11 +45,12 @@ class Both(NamedTuple):
     def only(self) -> tuple[list[str], list[str]]:
         """Words that one has and the other has not."""
         asked, kept = self.asked.words, self.kept.words
-        stems = ({*map(stem, asked)}, {*map(stem, kept)})
-        return (
-            [each for each in asked if each not in kept and stem(each) not in stems[1]],
-            [each for each in kept if each not in asked and stem(each) not in stems[0]],
-        )
+        return _beyond(asked, kept), _beyond(kept, asked)
+
+
+def _beyond(words: Sequence[str], others: Sequence[str]) -> list[str]:
+    there, stems = frozenset(others), frozenset(map(stem, others))
+    return [each for each in words if each not in there and stem(each) not in stems]
 
 
 def are_opposite(both: Both) -> bool:

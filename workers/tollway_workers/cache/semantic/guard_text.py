@@ -77,10 +77,14 @@ class Prompt:
         )
 
 
+def in_plain_characters(text: str) -> str:
+    """The same in the characters that most people type: of one there may come eighteen."""
+    return unicodedata.normalize("NFKC", text.translate(_PLAIN)).translate(_PLAIN)
+
+
 def read(text: str) -> Prompt:
-    """Read a prompt."""
-    plain = unicodedata.normalize("NFKC", text.translate(_PLAIN)).translate(_PLAIN)
-    plain = without_courtesy(plain)
+    """Read a prompt that is in plain characters."""
+    plain = without_courtesy(text)
     quoted = tuple(
         " ".join(next(filter(None, found.groups())).split()) for found in _QUOTED.finditer(plain)
     )

@@ -23,7 +23,10 @@ _THANKS = re.compile(
     r"(?:, ?[^\W\d_]{2,20})?[\s.,!]*$",
     re.IGNORECASE,
 )
-_SMILE = re.compile("\\s*(?:[:;]-?[)(DP]|[\U0001f300-\U0001faff\u2600-\u27bf\ufe0f])+$")
+#: Bounded, and begun once in a run of spaces, so that a long run of either costs nothing.
+_SMILE = re.compile(
+    "(?<!\\s)\\s*(?:[:;]-?[)(DP]|[\U0001f300-\U0001faff\u2600-\u27bf\ufe0f]){1,50}$"
+)
 #: Written as they are spoken.
 _SPOKEN = {
     **{word.replace("'", ""): word for word in (

@@ -15,7 +15,7 @@ from tollway_workers.cache.semantic.guard_changes import (
     is_word_changed,
 )
 from tollway_workers.cache.semantic.guard_questions import same_question
-from tollway_workers.cache.semantic.guard_text import Prompt, read, stem
+from tollway_workers.cache.semantic.guard_text import Prompt, in_plain_characters, read, stem
 from tollway_workers.cache.semantic.guard_words import (
     AMOUNTS,
     DUTIES,
@@ -43,6 +43,9 @@ Guard = Callable[[Both], bool]
 
 def refusal(asked: str, kept: str) -> str | None:
     """The guard that refuses to give `asked` the answer to `kept`; None: they may be the same."""
+    if max(len(asked), len(kept)) > _LONGEST:
+        return "length"
+    asked, kept = in_plain_characters(asked), in_plain_characters(kept)
     if max(len(asked), len(kept)) > _LONGEST:
         return "length"
     both = Both.of(read(asked), read(kept))

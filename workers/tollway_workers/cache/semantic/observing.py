@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, get_args
 
+from tollway_schemas.heartbeat import MOST_COUNT
 from tollway_schemas.semantic import MOST_DAYS, Band, Day, Observations, Tally
 from tollway_schemas.usage import MOST_TOKENS
 from tollway_workers.cache.semantic.rule import BANDS, band_of
@@ -55,8 +56,8 @@ def _observed(bands: tuple[Band, ...], least: float, agreed: bool) -> tuple[Band
     band = known.get(least) or Band(least=least)
     known[least] = Band(
         least=least,
-        agreed=band.agreed + agreed,
-        differed=band.differed + (not agreed),
+        agreed=min(band.agreed + agreed, MOST_COUNT),
+        differed=min(band.differed + (not agreed), MOST_COUNT),
     )
     return tuple(known[each] for each in sorted(known))
 

@@ -210,7 +210,7 @@ def _report(found: Forgotten, as_json: bool) -> None:
 
 def _route(name: str, fleet: FleetSettings) -> RouteSettings:
     if name not in fleet.routes:
-        known = ", ".join(sorted(fleet.routes))
+        known = ", ".join(sorted(fleet.routes)) or "none"
         raise InputError(f"there is no route {on_one_line(name)!r}; there are: {known}")
     return fleet.routes[name]
 
