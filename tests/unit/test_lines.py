@@ -103,6 +103,25 @@ def test_their_tenants_take_turns_and_interactive_ones_go_first(money: Money) ->
     assert set(desk.order) >= {"short-b-0", "short-c-0"}
 
 
+def test_an_interactive_job_waits_for_no_bulk_job_that_is_tried_before_it(money: Money) -> None:
+    desk = Desk(lane(concurrency=1))
+    desk.offer(short(0))
+    desk.offer(waiting("i0", Priority.INTERACTIVE))
+    # The bulk job is in front, and waits behind whatever is interactive.
+    desk.clock.advance(_MOMENT)
+    desk.offer(short(1, priority=Priority.INTERACTIVE))
+    desk.offer(*(waiting(f"i{number}", Priority.INTERACTIVE) for number in (1, 2, 3)))
+    desk.end()
+
+    money.left = 2
+    desk.clock.advance(_MOMENT)
+    for _ in range(4):
+        desk.end()
+
+    assert sorted(desk.order[:5]) == ["i0", "i1", "i2", "i3", "short-1"]
+    assert desk.order[5:] == ["short-0"]
+
+
 def test_where_the_one_that_is_tried_is_taken_out_the_next_is(money: Money) -> None:
     desk = Desk(lane(concurrency=1))
     desk.offer(waiting("a"), *(short(number) for number in range(3)))

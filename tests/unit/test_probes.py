@@ -32,6 +32,20 @@ def test_jobs_that_always_fail_keep_no_lane_broken_that_is_well_again() -> None:
     assert answered == _GOOD
 
 
+def test_a_suspect_that_is_alone_is_a_probe_two_seconds_later() -> None:
+    desk = Desk(lane(concurrency=4))
+    desk.admission.break_lane(5.0)
+    alone = waiting("alone")
+    alone.doubt, alone.lane_failures = 0.1, 20
+    desk.offer(alone)
+
+    desk.clock.advance(5.0)
+    at_first = list(desk.order)
+    desk.clock.advance(2.0)
+
+    assert (at_first, desk.order) == ([], ["alone"])
+
+
 def _fail(desk: Desk, job: JobProgress, permit: Permit) -> None:
     permit.failed(_SICK, job, desk.clock.monotonic(), "no")
     permit.release()

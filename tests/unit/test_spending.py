@@ -391,6 +391,19 @@ def test_a_turn_behind_the_deadline_ends_the_job_at_once() -> None:
     assert ended.failure.failure_class is FailureClass.BUDGET_EXCEEDED
 
 
+def test_who_waits_for_money_stands_in_line_with_its_own_tenant_s_jobs_alone() -> None:
+    spending = Fleet(each={"usd": Decimal(1), "per": "total", "each": "tenant"}).process()
+
+    def line(asked: JobProgress) -> object:
+        lack = spending.claim(asked, asked.lane)
+        assert isinstance(lack, Lack)
+        wait = without_money(asked, lack, spending, asked.deadline - 3_600.0)
+        assert isinstance(wait, Wait)
+        return wait.line
+
+    assert line(of("a")) == line(of("a")) != line(of("b"))
+
+
 def test_fail_fails() -> None:
     assert isinstance(step(spent("fail", 60.0)), Failed)
 

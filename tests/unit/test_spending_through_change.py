@@ -1,6 +1,7 @@
 """Budgets while things change: configurations that come back, limits that sink, names that end."""
 
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
@@ -63,6 +64,18 @@ def test_who_leaves_takes_back_what_is_asked_for_and_not_read_back_yet() -> None
     assert last is not None
     assert (last.counts, last.left) == (0, True)
     assert (purse.granted, purse.due(view, 0.3, lambda: 0.5)) == (0, None)
+
+
+def test_a_purse_runs_low_exactly_where_a_block_is_missing_or_more_is_to_be_said() -> None:
+    few = range(8)
+    for spare, held, wanted, unclaimed in product(few, few, few, range(-1, 8)):
+        purse = Purse(POT, "me", 100, granted=7 + held + spare, settled=7, held=held, wanted=wanted)
+        for call, blocks in product((1, 2), (1, 2)):
+            purse._told, purse._call, purse._blocks = 7 + held + unclaimed, call, blocks
+
+            lacks_a_block = purse.spare < purse.block * blocks
+
+            assert purse.runs_low == (lacks_a_block or purse._must_reach_on)
 
 
 def take(view: PotView, granted: int) -> None:

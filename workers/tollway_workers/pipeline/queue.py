@@ -130,8 +130,13 @@ class LaneQueue:
     def bring_front(self, key: Hashable) -> None:
         """Have the first of a line wait for a call again, unless one of it does already."""
         line = self.lines.get(key)
-        if line is None or line.front is not None:
+        if line is None:
             return
+        if (tried := line.front) is not None:
+            if tried.interactive or not line.waiting.interactive:
+                return
+            # Behind a bulk job it would wait for all that is interactive and in no line.
+            self._move_back(line, tried)
         if not len(line.waiting):
             if line.timer is not None:
                 # Else it would try the next line of that name before its time, for ever.
@@ -141,6 +146,13 @@ class LaneQueue:
         front = line.front = line.waiting.take_head(self.admission.tokens_of, called=False)
         self.fronts[front] = key
         self.queue(front, first=True)
+
+    def _move_back(self, line: Line, front: JobProgress) -> None:
+        """Have a front stand in its line again, before the others of its tenant."""
+        self.waiting.take(lambda job: job is front)
+        line.front = None
+        del self.fronts[front]
+        line.waiting.add(front, front.tenant, interactive=front.interactive, first=True)
 
     def _left_front(self, job: JobProgress) -> None:
         """Where a job was the front of a line the next one is, and may go at once."""
