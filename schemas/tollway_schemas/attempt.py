@@ -16,6 +16,9 @@ from tollway_schemas.usage import PicoUsd, Usage
 
 #: How many calls. Bounded, because what strangers wrote is summed and shown.
 CallCount = Annotated[int, Field(ge=0, le=MOST)]
+#: The tool that a model is made to call where its answer's form is asked for so: what it is called
+#: with is the answer.
+ANSWER_TOOL = "tollway_answer"
 
 
 class Billed(StrEnum):

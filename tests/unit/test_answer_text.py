@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tollway.dead_letters.reading.answer_text import text_of
 from tollway_workers.job.readable_json import encoded
 from tollway_workers.providers.anthropic import response as anthropic
+from tollway_workers.providers.anthropic.output import FORCED
 from tollway_workers.providers.gemini import response as gemini
 from tollway_workers.providers.openai import response as openai
 from tollway_workers.providers.responses import response as responses
@@ -21,11 +23,23 @@ _PIECES = [part | {"type": "output_text"} for part in _PARTS]
 
 ANSWERS: dict[str, Any] = {
     "openai": {"choices": [{"message": {"content": "".join(_SAID)}, "finish_reason": "stop"}]},
+    "openai in parts": {
+        "choices": [{"message": {"content": [_HIDDEN, *_PARTS]}, "finish_reason": "stop"}]
+    },
     "anthropic": {
         "type": "message",
         "role": "assistant",
         "content": [_HIDDEN, *_PARTS],
         "stop_reason": "end_turn",
+    },
+    "anthropic by its tool": {
+        "type": "message",
+        "role": "assistant",
+        "content": [
+            {"type": "text", "text": "Here it is."},
+            {"type": "tool_use", "id": "t", "name": "tollway_answer", "input": {"n": 2**70}},
+        ],
+        "stop_reason": "tool_use",
     },
     "gemini": {
         "candidates": [
@@ -49,6 +63,11 @@ ANSWERS: dict[str, Any] = {
             {**_SPOKEN, "content": _PIECES},
         ],
     },
+    "responses as text": {
+        "object": "response",
+        "status": "completed",
+        "output": [{**_SPOKEN, "content": "".join(_SAID)}],
+    },
 }
 _READERS: dict[str, Any] = {
     "openai": openai,
@@ -58,12 +77,13 @@ _READERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("protocol", ANSWERS)
-def test_the_text_of_an_answer_is_the_one_that_its_call_came_to(protocol: str) -> None:
-    body = encoded(ANSWERS[protocol])
-    read = _READERS[protocol].parse(200, {"content-type": "application/json"}, body)
+@pytest.mark.parametrize("form", ANSWERS)
+def test_the_text_of_an_answer_is_the_one_that_its_call_came_to(form: str) -> None:
+    reader, headers = _READERS[form.partition(" ")[0]], {"content-type": "application/json"}
+    read = reader.parse(200, headers, encoded(ANSWERS[form]), sent=FORCED)
 
-    assert text_of(ANSWERS[protocol]) == "".join(_SAID) == read.text
+    assert text_of(ANSWERS[form]) == read.text
+    assert (orjson.loads(read.text).keys(), read.tool_calls) == ({"n"}, ())
 
 
 @given(

@@ -3,6 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic_core import to_json
+
+from tollway_schemas.attempt import ANSWER_TOOL
+
 
 def text_of(body: object) -> str | None:
     """The text of an answer, its pieces joined; None where it has none, or the form is unknown."""
@@ -15,13 +19,17 @@ def text_of(body: object) -> str | None:
 def _of_chat(body: Mapping[str, Any]) -> Iterator[str]:
     """OpenAI's chat completions, and who speaks as they do."""
     message = _object(_first(body.get("choices")).get("message"))
-    if isinstance(content := message.get("content"), str):
-        yield content
+    yield from _texts(message.get("content"), "text", "output_text")
 
 
 def _of_messages(body: Mapping[str, Any]) -> Iterator[str]:
-    """Anthropic's."""
-    yield from _texts(body.get("content"), "text")
+    """Anthropic's: where the answer was asked for as the call of a tool, that is it."""
+    blocks = _objects(body.get("content"))
+    for block in blocks:
+        if block.get("type") == "tool_use" and block.get("name") == ANSWER_TOOL:
+            yield _arguments(block.get("input"))
+            return
+    yield from _texts(blocks, "text")
 
 
 def _of_gemini(body: Mapping[str, Any]) -> Iterator[str]:
@@ -39,8 +47,14 @@ def _of_responses(body: Mapping[str, Any]) -> Iterator[str]:
         yield from _texts(message.get("content"), "output_text", "text")
 
 
-def _texts(blocks: object, *kinds: str) -> Iterator[str]:
-    for block in _objects(blocks):
+def _arguments(said: object) -> str:
+    return said if isinstance(said, str) else to_json({} if said is None else said).decode()
+
+
+def _texts(content: object, *kinds: str) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    for block in _objects(content):
         if block.get("type") in kinds and isinstance(text := block.get("text"), str):
             yield text
 

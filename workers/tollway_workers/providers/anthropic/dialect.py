@@ -9,9 +9,10 @@ import re
 
 import orjson
 
+from tollway_schemas.attempt import ANSWER_TOOL
 from tollway_schemas.failure import FailureClass
 from tollway_workers.errors import ProviderFailure
-from tollway_workers.providers.anthropic.output import ANSWER_TOOL, FORMAT, JsonObject
+from tollway_workers.providers.anthropic.output import FORMAT, JsonObject
 from tollway_workers.providers.anthropic.request import STREAM
 from tollway_workers.providers.anthropic.thinking import ADAPTIVE, EFFORT
 from tollway_workers.providers.failures.error_body import read_error

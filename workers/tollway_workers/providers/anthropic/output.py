@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from tollway_schemas.attempt import ANSWER_TOOL
 from tollway_schemas.request import ChatRequest, OutputSchema
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.providers.anthropic.native_schema import native_schema
@@ -13,8 +14,6 @@ from tollway_workers.providers.refused import takes_schema
 
 JsonObject = dict[str, Any]
 
-#: The tool whose call is the answer.
-ANSWER_TOOL = "tollway_answer"
 #: As it stands in the body of a call that is answered so.
 FORCED = orjson.dumps({"tool_choice": {"type": "tool", "name": ANSWER_TOOL}})[1:-1]
 #: The word for `output_config.format`, where a server does not take it.

@@ -7,6 +7,7 @@ vLLM, gateways) make of it: anything may be missing, null or of another type.
 from collections.abc import Mapping
 from typing import Any
 
+from tollway_schemas.attempt import ANSWER_TOOL
 from tollway_schemas.request import ToolCall, ToolCallFunction
 from tollway_schemas.usage import MOST_TOKENS, Usage
 from tollway_workers.errors import ProviderError
@@ -27,7 +28,7 @@ from tollway_workers.providers.anthropic.errors import (
     request_id,
     says_error,
 )
-from tollway_workers.providers.anthropic.output import ANSWER_TOOL, FORCED
+from tollway_workers.providers.anthropic.output import FORCED
 from tollway_workers.providers.anthropic.stream import MessageStream
 from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.finish_reason import read_finish

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import date
 
+from tollway_schemas.attempt import ANSWER_TOOL
 from tollway_schemas.request import ChatRequest, OutputSchema
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.profiles import PROFILES
-from tollway_workers.providers.anthropic.output import ANSWER_TOOL
 from tollway_workers.providers.anthropic.request import PROTOCOL
 from tollway_workers.providers.anthropic.turns import problems_in
 from tollway_workers.providers.foreign_fields import foreign_fields
