@@ -134,3 +134,27 @@ def test_prompts_nearby_that_were_given_the_same_answer_are_one() -> None:
     assert together(first, first, second, other) == together(second, first) == (2, 1)
     assert together(first) == (1, 0)
     assert together(other, first, second) == (0, 1)
+
+
+def test_what_is_expected_of_a_tenant_s_answers_is_learned_of_its_own_alone() -> None:
+    topic = Topic()
+    worker = Experience("one", topic.read)
+    for number in range(150):
+        worker.note(entry(f"a{number}", tenant="acme"), PROMPT, asked())
+
+    def chance(tenant: str) -> float:
+        about = entry("new", tenant=tenant)
+        worker.note(about, PROMPT, asked())
+        return worker.chance_to_explore(about, (), 0.95, 0.01)
+
+    assert chance("acme") < 0.5
+    assert chance("bolt") > 0.9
+
+
+def test_of_tenants_without_number_the_last_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_PRIORS", 3)
+    worker = Experience("one", Topic().read)
+    for number in range(9):
+        worker.note(entry(f"a{number}", tenant=f"t{number}"), PROMPT, asked())
+
+    assert [tenant for _, tenant, _ in worker._priors] == ["t6", "t7", "t8"]

@@ -146,6 +146,7 @@ def test_sums_stay_within_what_readers_can_count_with() -> None:
     huge = after(observations(), asked(served=True, tokens=2 * MOST_TOKENS))
     assert huge.days[-1].serve == Tally(asked=1, served=1, checked=1, tokens=MOST_TOKENS, cost=7)
 
+
 def test_a_count_that_is_at_the_most_stays_there_when_one_more_is_observed() -> None:
     band = {"least": 0.85, "agreed": 2**53 - 1, "differed": 2**53 - 1}
     full = observations(bands=[band])

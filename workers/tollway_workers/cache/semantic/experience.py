@@ -18,6 +18,8 @@ from tollway_workers.cache.semantic.rule import Learned, Observation
 #: Answers of which it is kept what is learned, and those that this worker has observed and not read
 #: back yet.
 _MOST_KNOWN, _MOST_OWN = 20_000, 1_000
+#: Tenants of routes of which it is kept what is expected: a tenant may be an end user.
+_MOST_PRIORS = 1_000
 
 
 @dataclass(slots=True)
@@ -31,8 +33,8 @@ class _Known:
 
 class Experience:
     """State: `_known` of each answer, and `_own`, what this worker has observed and not read back,
-    by key; of both the last used ones. `_priors`, by route and embedder, from what this worker has
-    observed since it began.
+    by key; of both the last used ones. `_priors`, by route, tenant and embedder, from what this
+    worker has observed since it began: nobody's questions decide what others are given.
     """
 
     def __init__(self, worker: str, read: Callable[[bytes], Sequence[Observations]]) -> None:
@@ -41,7 +43,7 @@ class Experience:
         self._read = read
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._own: OrderedDict[bytes, Observations] = OrderedDict()
-        self._priors: dict[tuple[str, str], Prior] = {}
+        self._priors: OrderedDict[tuple[str, str | None, str], Prior] = OrderedDict()
 
     def chance_to_explore(
         self,
@@ -53,7 +55,7 @@ class Experience:
         """The rule's chance for a candidate, by what is learned of its answer and of others."""
         learned = self.learned_among(entry, near)
         embedder = "" if entry.prompt is None else entry.prompt.embedder
-        prior = self._priors.get((entry.route, embedder))
+        prior = self._priors.get((entry.route, entry.tenant, embedder))
         expected = None if prior is None else prior.expected_wrong(learned, similarity)
         return learned.chance_to_explore(similarity, error_bound, expected)
 
@@ -85,7 +87,7 @@ class Experience:
         if before is None:
             before = self._nothing(entry, prompt, known.digest, asked)
         if asked.teaches and asked.agreed is not None:
-            prior = self._priors.setdefault((entry.route, prompt.embedder), Prior())
+            prior = self._prior(entry, prompt)
             prior.add(self.learned(entry, prompt), Observation(asked.similarity, asked.agreed))
         own = with_asked(about(before, known.digest, prompt.embedder), asked)
         self._own[key] = own
@@ -126,6 +128,14 @@ class Experience:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return known
+
+    def _prior(self, entry: CacheEntry, prompt: KeptPrompt) -> Prior:
+        of = entry.route, entry.tenant, prompt.embedder
+        prior = self._priors.setdefault(of, Prior())
+        self._priors.move_to_end(of)
+        if len(self._priors) > _MOST_PRIORS:
+            self._priors.popitem(last=False)
+        return prior
 
     def _records(self, key: bytes) -> list[Observations]:
         """The last record of each worker."""
