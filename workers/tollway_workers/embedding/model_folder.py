@@ -9,14 +9,13 @@ import orjson
 
 from tollway_workers.config.load.files import UnreadableFile, read_small_text
 from tollway_workers.config.shape.embedder import EmbedderSettings
+from tollway_workers.providers.tokenizer_file import MOST_BYTES
 
 Pooling = Literal["mean", "cls", "max"]
 
 #: Where exports put the graph; the first that is there counts.
 _GRAPHS = ("model.onnx", "onnx/model.onnx")
 _TOKENIZER = "tokenizer.json"
-#: The largest vocabularies of 2026 make files of some 35 MB.
-_MOST_TOKENIZER_BYTES = 256 * 1024 * 1024
 _MOST_SETTINGS_BYTES = 1024 * 1024
 #: Tokens, where nobody says how many: what most models take.
 _USUAL_WINDOW = 256
@@ -67,7 +66,7 @@ def read_folder(settings: EmbedderSettings) -> ModelFolder:
     graph = next((folder / name for name in _GRAPHS if (folder / name).is_file()), None)
     if graph is None:
         raise UnusableModel(f"holds no {' and no '.join(_GRAPHS)}")
-    tokenizer = _text(named or folder / _TOKENIZER, _MOST_TOKENIZER_BYTES)
+    tokenizer = _text(named or folder / _TOKENIZER, MOST_BYTES)
     beside = (named or folder / _TOKENIZER).parent
     folders = tuple(dict.fromkeys((folder, beside)))
     pooling = _pooling(folders)
