@@ -165,6 +165,15 @@ def test_a_folder_that_holds_no_model_is_said_in_one_clause(tmp_path: Path, says
     assert str(said.value) == says
 
 
+def test_a_folder_that_the_machine_lets_nobody_look_into_is_said_in_one_clause(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UnusableModel) as said:
+        model(tmp_path / ("x" * 300))
+
+    assert str(said.value) == "cannot be read (File name too long)"
+
+
 @pytest.mark.parametrize(
     ("table", "says"),
     [
