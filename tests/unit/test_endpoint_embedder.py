@@ -232,6 +232,18 @@ async def test_tokens_are_limited_as_the_provider_counts_them() -> None:
     assert on.provider.calls == [["a"], ["b"]]
 
 
+def test_whatever_a_provider_counts_its_limit_is_used_up_for_a_minute_at_most() -> None:
+    share = RateShare(None, 6_000, lambda: 2)
+    assert share.wait(10.0, 0.0) == 0.0
+
+    for _ in range(2):
+        share.take(10.0)
+        share.correct(10.0, 1e15)
+
+    assert 50.0 < share.wait(10.0, 0.0) < 62.0
+    assert share.wait(10.0, 62.0) == 0.0
+
+
 async def test_a_text_that_is_refused_leaves_the_others_their_vectors() -> None:
     def refuses(texts: Texts) -> list[float] | ProviderFailure:
         if "bad" in texts:
