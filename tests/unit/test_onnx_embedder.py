@@ -146,6 +146,7 @@ _DAMAGES: dict[str, Callable[[Path], object]] = {
     "is no model of texts: its inputs are others": lambda folder: write_model(
         folder, inputs=("input_ids", "pixel_values")
     ),
+    "is no model of texts: it answers nothing": lambda folder: write_model(folder, outputs=()),
     "has a config.json that is no JSON": lambda folder: (folder / "config.json").write_text("{"),
     "wants a pooling that is not known here (1_Pooling/config.json)": lambda folder: _pools(
         folder, "lasttoken"

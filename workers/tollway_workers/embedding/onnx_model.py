@@ -143,4 +143,6 @@ def _output(session: Any) -> str:
     for wanted in (*_SENTENCE, *_TOKENS):
         if wanted in names:
             return wanted
+    if not names:
+        raise UnusableModel("is no model of texts: it answers nothing")
     return names[0]
