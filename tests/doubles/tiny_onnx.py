@@ -16,12 +16,17 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 def write_model(
-    folder: Path, *, seed: int = 0, dimensions: int = 8, inputs: tuple[str, ...] = ("input_ids",)
+    folder: Path,
+    *,
+    seed: int = 0,
+    dimensions: int = 8,
+    inputs: tuple[str, ...] = ("input_ids",),
+    outputs: tuple[str, ...] = ("last_hidden_state",),
 ) -> Path:
     """Write one into `folder`; another seed is another model."""
     folder.mkdir(parents=True, exist_ok=True)
     table = np.random.default_rng(seed).normal(size=(len(_SPECIAL) + 26, dimensions))
-    (folder / "model.onnx").write_bytes(_graph(table.astype(np.float32), inputs))
+    (folder / "model.onnx").write_bytes(_graph(table.astype(np.float32), inputs, outputs))
     (folder / "tokenizer.json").write_text(json.dumps(_tokenizer()))
     return folder
 
@@ -75,7 +80,9 @@ def _tokenizer() -> dict[str, object]:
 
 
 def _graph(
-    table: "np.ndarray[tuple[int, int], np.dtype[np.float32]]", inputs: tuple[str, ...]
+    table: "np.ndarray[tuple[int, int], np.dtype[np.float32]]",
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
 ) -> bytes:
     initializer = (
         b"".join(_number(1, size) for size in table.shape)
@@ -94,7 +101,10 @@ def _graph(
         + _text(2, "tiny")
         + _bytes(5, initializer)
         + b"".join(_bytes(11, _value(name, _INT64, ("batch", "sequence"))) for name in inputs)
-        + _bytes(12, _value("last_hidden_state", _FLOAT, ("batch", "sequence", table.shape[1])))
+        + b"".join(
+            _bytes(12, _value(name, _FLOAT, ("batch", "sequence", table.shape[1])))
+            for name in outputs
+        )
     )
     return _number(1, 8) + _bytes(7, graph) + _bytes(8, _number(2, 13))
 

@@ -173,3 +173,13 @@ def test_a_run_without_a_configuration_asks_for_what_its_lines_want(
 
     (lane,) = settings.lanes
     assert resolve_lane(lane, settings).protocol == protocol
+
+
+@pytest.mark.parametrize("name", ["none", "x" * 300])
+def test_a_file_that_cannot_be_looked_at_is_left_to_who_reads_it(name: str, tmp_path: Path) -> None:
+    options = RunOptions(source=tmp_path / name, out=tmp_path / "out.jsonl", simulate=True)
+
+    settings = plan_fleet(options, {}).settings
+
+    (lane,) = settings.lanes
+    assert resolve_lane(lane, settings).protocol == "openai"

@@ -118,6 +118,7 @@ def test_a_folder_that_holds_a_model_is_good(tmp_path: Path) -> None:
     ("given", "missing", "setting"),
     [
         ({"folder": "m"}, ["numpy", "onnxruntime"], "folder"),
+        ({"folder": "m"}, ["numpy"], "folder"),
         ({"provider": "p", "model": "m"}, ["numpy"], "model"),
     ],
 )

@@ -40,10 +40,13 @@ def _failing(failure_class: FailureClass, **fields: Any) -> Answers:
 
 
 class Vectors:
-    """A provider of vectors of two numbers. `calls` are the texts of each call so far."""
+    """A provider of vectors of two numbers, which counts `usage`. `calls` are the texts of each
+    call so far.
+    """
 
     def __init__(self, answers: Answers = _one_each) -> None:
         self.answers = answers
+        self.usage: Usage | None = Usage(input_total=100, output_total=0)
         self.calls: list[Texts] = []
         self.hold = asyncio.Event()
         self.hold.set()
@@ -68,7 +71,7 @@ class Vectors:
             tool_calls=(),
             finish=Finish.STOP,
             finish_reason=None,
-            usage=Usage(input_total=100, output_total=0),
+            usage=self.usage,
             model_served="m",
             provider_request_id=None,
             status=200,
@@ -232,6 +235,18 @@ async def test_tokens_are_limited_as_the_provider_counts_them() -> None:
     assert on.provider.calls == [["a"], ["b"]]
 
 
+def test_whatever_a_provider_counts_its_limit_is_used_up_for_a_minute_at_most() -> None:
+    share = RateShare(None, 6_000, lambda: 2)
+    assert share.wait(10.0, 0.0) == 0.0
+
+    for _ in range(2):
+        share.take(10.0)
+        share.correct(10.0, 1e15)
+
+    assert 50.0 < share.wait(10.0, 0.0) < 62.0
+    assert share.wait(10.0, 62.0) == 0.0
+
+
 async def test_a_text_that_is_refused_leaves_the_others_their_vectors() -> None:
     def refuses(texts: Texts) -> list[float] | ProviderFailure:
         if "bad" in texts:
@@ -284,13 +299,16 @@ async def test_a_refused_word_of_ours_costs_nobody_a_vector() -> None:
 async def test_what_it_took_is_told() -> None:
     async with stage(price=Decimal("0.02")) as on:
         await on.embed("a", "b")
+        on.provider.usage = None
+        await on.embed("b")
         on.provider.answers = _failing(FailureClass.TRANSIENT)
         with pytest.raises(EmbedderError):
             await on.embed("c")
 
     told = [(call.ending, call.texts, call.tokens, call.cost) for call in on.heard.calls]
     # 100 tokens at 0.02 dollars a million are 2 millionths of a dollar.
-    assert told == [("ok", 2, 100, 2_000_000), ("transient", 1, 0, 0)]
+    # What was not counted costs nobody knows what.
+    assert told == [("ok", 2, 100, 2_000_000), ("ok", 1, 0, None), ("transient", 1, 0, None)]
 
 
 async def test_vectors_of_another_length_than_before_are_none() -> None:

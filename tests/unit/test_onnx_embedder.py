@@ -1,6 +1,7 @@
 """Vectors of a model on this machine: which texts have one, when there is none, and why."""
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -125,6 +126,13 @@ def _cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:200])
 
 
+def _normalizes_by(folder: Path, table: str) -> None:
+    """By a damaged table: the tokenizer's Rust code panics."""
+    file = folder / "tokenizer.json"
+    normalizer = {"type": "Precompiled", "precompiled_charsmap": table}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": normalizer}))
+
+
 _DAMAGES: dict[str, Callable[[Path], object]] = {
     "is no folder on this machine": rmtree,
     "holds no model.onnx and no onnx/model.onnx": lambda folder: (folder / "model.onnx").unlink(),
@@ -138,6 +146,7 @@ _DAMAGES: dict[str, Callable[[Path], object]] = {
     "is no model of texts: its inputs are others": lambda folder: write_model(
         folder, inputs=("input_ids", "pixel_values")
     ),
+    "is no model of texts: it answers nothing": lambda folder: write_model(folder, outputs=()),
     "has a config.json that is no JSON": lambda folder: (folder / "config.json").write_text("{"),
     "wants a pooling that is not known here (1_Pooling/config.json)": lambda folder: _pools(
         folder, "lasttoken"
@@ -150,6 +159,34 @@ _DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_a_folder_that_holds_no_model_is_said_in_one_clause(tmp_path: Path, says: str) -> None:
     folder = write_model(tmp_path / "model")
     _DAMAGES[says](folder)
+
+    with pytest.raises(UnusableModel) as said:
+        model(folder)
+
+    assert str(said.value) == says
+
+
+def test_a_folder_that_the_machine_lets_nobody_look_into_is_said_in_one_clause(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UnusableModel) as said:
+        model(tmp_path / ("x" * 300))
+
+    assert str(said.value) == "cannot be read (File name too long)"
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("AAAA", "has a tokenizer.json that is none"),
+        ("BAAAAP////8=", "makes no vector of plain text"),
+    ],
+)
+def test_a_tokenizer_at_which_its_library_panics_is_none(
+    tmp_path: Path, table: str, says: str
+) -> None:
+    folder = write_model(tmp_path / "model")
+    _normalizes_by(folder, table)
 
     with pytest.raises(UnusableModel) as said:
         model(folder)

@@ -171,6 +171,21 @@ def test_a_text_that_the_tokenizer_refuses_is_estimated_and_that_is_said_once() 
     assert "secret" not in str(logs)
 
 
+class PanicException(BaseException):
+    """What the library raises where its Rust code panics."""
+
+
+class Panics(Spy):
+    """A tokenizer whose library meets a bug of its own at every text."""
+
+    def encode_batch_fast(self, texts: list[str], **options: Any) -> Any:
+        raise PanicException("index out of bounds")
+
+
+def test_a_text_at_which_the_library_panics_is_estimated() -> None:
+    assert counted_by(Panics())("Hello, world") == text_tokens("Hello, world")
+
+
 def test_lanes_of_one_file_share_what_was_opened(tmp_path: Path) -> None:
     file, other = tmp_path / "tokenizer.json", tmp_path / "other.json"
     for path in (file, other):
@@ -217,6 +232,12 @@ _REFUSES = json.dumps(
 )
 
 
+def _normalizing_by(table: str) -> bytes:
+    """A damaged table: the library's Rust code panics."""
+    normalizer = {"type": "Precompiled", "precompiled_charsmap": table}
+    return json.dumps(json.loads(_EMPTY) | {"normalizer": normalizer}).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -225,6 +246,8 @@ _REFUSES = json.dumps(
         (b"[" * 100_000, "this file is no tokenizer.json;"),
         (b"\xff\xfe\x00", "this file is not UTF-8 text (line 1);"),
         (_REFUSES.encode(), "this file is no tokenizer.json;"),
+        (_normalizing_by("AAAA"), "this file is no tokenizer.json;"),
+        (_normalizing_by("BAAAAP////8="), "this file is no tokenizer.json;"),
         (_EMPTY.encode(), "this file makes no tokens of plain text;"),
     ],
 )

@@ -276,7 +276,7 @@ class EndpointEmbedder:
         price = self._at.settings.price
         if usage is not None and usage.cost_reported is not None:
             cost = usage.cost_reported
-        elif price is not None:
+        elif usage is not None and price is not None:
             # Dollars a million tokens are pico-dollars a token, a million of them.
             cost = tokens * int(price * 1_000_000)
         seconds = self._at.clock.monotonic() - began

@@ -9,14 +9,13 @@ import orjson
 
 from tollway_workers.config.load.files import UnreadableFile, read_small_text
 from tollway_workers.config.shape.embedder import EmbedderSettings
+from tollway_workers.providers.tokenizer_file import MOST_BYTES
 
 Pooling = Literal["mean", "cls", "max"]
 
 #: Where exports put the graph; the first that is there counts.
 _GRAPHS = ("model.onnx", "onnx/model.onnx")
 _TOKENIZER = "tokenizer.json"
-#: The largest vocabularies of 2026 make files of some 35 MB.
-_MOST_TOKENIZER_BYTES = 256 * 1024 * 1024
 _MOST_SETTINGS_BYTES = 1024 * 1024
 #: Tokens, where nobody says how many: what most models take.
 _USUAL_WINDOW = 256
@@ -62,19 +61,26 @@ def read_folder(settings: EmbedderSettings) -> ModelFolder:
         named = None if settings.tokenizer is None else Path(settings.tokenizer).expanduser()
     except RuntimeError:
         raise UnusableModel("is in the home folder of a user who has none") from None
+    try:
+        return _read(folder, named or folder / _TOKENIZER, settings.window)
+    except OSError as error:
+        raise UnusableModel(f"cannot be read ({error.strerror})") from None
+
+
+def _read(folder: Path, tokenizer_file: Path, window: int | None) -> ModelFolder:
+    """Raises UnusableModel, and OSError where the machine lets nobody look."""
     if not folder.is_dir():
         raise UnusableModel("is no folder on this machine")
     graph = next((folder / name for name in _GRAPHS if (folder / name).is_file()), None)
     if graph is None:
         raise UnusableModel(f"holds no {' and no '.join(_GRAPHS)}")
-    tokenizer = _text(named or folder / _TOKENIZER, _MOST_TOKENIZER_BYTES)
-    beside = (named or folder / _TOKENIZER).parent
-    folders = tuple(dict.fromkeys((folder, beside)))
+    tokenizer = _text(tokenizer_file, MOST_BYTES)
+    folders = tuple(dict.fromkeys((folder, tokenizer_file.parent)))
     pooling = _pooling(folders)
     return ModelFolder(
         graph=graph,
         tokenizer=tokenizer,
-        window=settings.window or _window(folders),
+        window=window or _window(folders),
         pooling=pooling,
         digest=_digest(graph, tokenizer, pooling),
     )
@@ -121,14 +127,11 @@ def _pooling(folders: tuple[Path, ...]) -> Pooling:
 def _digest(graph: Path, tokenizer: str, pooling: Pooling) -> str:
     """Of the graph with what lies in files of its own, of the tokenizer and the pooling."""
     digest = hashlib.blake2b(digest_size=16)
-    try:
-        # Weights beyond 2 GB stand beside the graph: `model.onnx_data`, `model.onnx.data`.
-        for path in sorted(graph.parent.glob(f"{graph.name}*")):
-            with path.open("rb") as file:
-                while block := file.read(_BLOCK_BYTES):
-                    digest.update(block)
-    except OSError as error:
-        raise UnusableModel(f"has a file that cannot be read ({error.strerror})") from None
+    # Weights beyond 2 GB stand beside the graph: `model.onnx_data`, `model.onnx.data`.
+    for path in sorted(graph.parent.glob(f"{graph.name}*")):
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
     digest.update(tokenizer.encode("utf-8", "surrogatepass"))
     digest.update(pooling.encode())
     return digest.hexdigest()

@@ -1,20 +1,25 @@
 """A model of embeddings on this machine: text in, vector out. Blocks while it computes."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 import orjson
-from tokenizers import Tokenizer
 
 from tollway_workers.embedding.model_folder import ModelFolder, Pooling, UnusableModel
 from tollway_workers.embedding.unit import unit
 from tollway_workers.job.ports import Vector
+from tollway_workers.providers.tokenizer_file import (
+    TokenizerError,
+    encoding_of,
+    for_whole_texts,
+    tokenizer_of,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
 #: Characters of the longest text that is looked at, whatever the window: some milliseconds.
 _MOST_CHARACTERS = 16 * 1024
@@ -53,7 +58,7 @@ class OnnxModel:
             return False
         try:
             ids = self._ids(text)
-        except Exception:  # noqa: BLE001 the library raises nothing more special
+        except TokenizerError:
             return False
         return len(ids) <= self._window and self._unknown not in ids
 
@@ -68,11 +73,7 @@ class OnnxModel:
         return unit(pooled(np.asarray(said, np.float32)[0], self._pooling))
 
     def _ids(self, text: str) -> list[int]:
-        if not text.isascii():
-            # Lone surrogates are in no UTF-8, so no model sees them.
-            text = text.encode("utf-8", "replace").decode("utf-8")
-        (encoding,) = self._tokenizer.encode_batch_fast([text])
-        return encoding.ids
+        return encoding_of(self._tokenizer, text, with_special=True).ids
 
 
 def pooled(said: "NDArray[np.float32]", pooling: Pooling) -> Vector:
@@ -89,21 +90,14 @@ def pooled(said: "NDArray[np.float32]", pooling: Pooling) -> Vector:
     return vector
 
 
-def _tokenizer(text: str) -> Tokenizer:
-    # One thread computes: the other cores have workers of their own.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+def _tokenizer(text: str) -> "Tokenizer":
     try:
-        tokenizer = Tokenizer.from_str(text)
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        # What looks like a special token in a prompt is the text that it is.
-        tokenizer.encode_special_tokens = True
-    except Exception:  # noqa: BLE001 the library raises nothing more special
+        return for_whole_texts(tokenizer_of(text))
+    except TokenizerError:
         raise UnusableModel("has a tokenizer.json that is none") from None
-    return tokenizer
 
 
-def _unknown_token(text: str, tokenizer: Tokenizer) -> int | None:
+def _unknown_token(text: str, tokenizer: "Tokenizer") -> int | None:
     """What stands for everything that is in no vocabulary; None where nothing is."""
     model = orjson.loads(text).get("model", {})
     if isinstance(unknown := model.get("unk_id"), int):
@@ -149,4 +143,6 @@ def _output(session: Any) -> str:
     for wanted in (*_SENTENCE, *_TOKENS):
         if wanted in names:
             return wanted
+    if not names:
+        raise UnusableModel("is no model of texts: it answers nothing")
     return names[0]

@@ -86,7 +86,7 @@ def check_embedders(settings: FleetSettings) -> None:
     and reads no key.
     """
     tried = {
-        name: _missing_library(_MODEL if embedder.folder else _VECTORS)
+        name: _missing_library(embedder)
         or (None if embedder.folder is None else _model_or_why(embedder))
         for name, embedder in settings.embedders.items()
     }
@@ -102,7 +102,7 @@ def _mistake(name: str, why: _Unusable) -> ConfigMistake:
 
 def _opened(name: str, settings: FleetSettings, into: Surroundings) -> Embedder | _Unusable:
     embedder = settings.embedders[name]
-    if missing := _missing_library(_MODEL if embedder.folder else _VECTORS):
+    if missing := _missing_library(embedder):
         return missing
     if embedder.folder is None:
         return _endpoint(name, embedder, settings.providers, into)
@@ -114,12 +114,12 @@ def _opened(name: str, settings: FleetSettings, into: Surroundings) -> Embedder 
     return OnnxEmbedder(found, timeout=embedder.timeout, name=name, events=into.events)
 
 
-def _missing_library(libraries: Iterable[str]) -> _Unusable | None:
+def _missing_library(settings: EmbedderSettings) -> _Unusable | None:
+    setting, libraries = ("folder", _MODEL) if settings.folder else ("model", _VECTORS)
     missing = [library for library in libraries if find_spec(library) is None]
     if not missing:
         return None
     problem = f"needs what is not installed ({', '.join(missing)})"
-    setting = "folder" if len(missing) > 1 or missing != ["numpy"] else "model"
     return _Unusable(setting, problem, f"{_EXTRA}, or remove the embedder")
 
 

@@ -11,6 +11,8 @@ from math import inf
 _SHARE = 0.95
 #: Seconds of the rate that may be spent at once; one call may be in any case.
 _BURST = 2.0
+#: Seconds of the rate that may be owed for what a provider counted: it may count anything.
+_MOST_OWED = 60.0
 _MINUTE = 60.0
 
 
@@ -37,6 +39,11 @@ class _Level:
 
     def spend(self, amount: float) -> None:
         self._level -= amount
+
+    def correct(self, amount: float, workers: int) -> None:
+        """Spend so much more, or less where it is negative."""
+        lowest = -_MOST_OWED * self._per_second / workers
+        self._level = max(self._level - amount, min(self._level, lowest))
 
 
 class RateShare:
@@ -69,17 +76,15 @@ class RateShare:
 
     def take(self, tokens: float) -> None:
         """A call of so many tokens starts: `wait` has just answered 0."""
-        self._spend(1.0, tokens)
+        for level, amount in ((self._requests, 1.0), (self._tokens, tokens)):
+            if level is not None:
+                level.spend(amount)
 
     def correct(self, tokens: float, counted: float) -> None:
         """The provider has counted other tokens than were taken."""
-        self._spend(0.0, counted - tokens)
+        if self._tokens is not None:
+            self._tokens.correct(counted - tokens, max(1, self._workers()))
 
     def pause(self, seconds: float, now: float) -> None:
         """The provider asks for a wait."""
         self._until = max(self._until, now + seconds)
-
-    def _spend(self, requests: float, tokens: float) -> None:
-        for level, amount in ((self._requests, requests), (self._tokens, tokens)):
-            if level is not None:
-                level.spend(amount)

@@ -16,10 +16,11 @@ class NoVector(ValueError):
 
 def unit(numbers: "NDArray[np.float32]") -> Vector:
     """The same direction at length 1. Raises NoVector."""
-    length = float(np.linalg.norm(numbers.astype(np.float64)))
+    exact = numbers.astype(np.float64)
+    length = float(np.linalg.norm(exact))
     if numbers.ndim != 1 or not np.isfinite(length) or length == 0.0:
         raise NoVector("a vector has no direction")
-    return (numbers.astype(np.float64) / length).astype(np.float32)
+    return (exact / length).astype(np.float32)
 
 
 def unit_of_packed(numbers: bytes) -> Vector:

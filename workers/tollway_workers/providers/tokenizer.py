@@ -1,6 +1,5 @@
 """Counts tokens as a model does, by the `tokenizer.json` that it comes with. Downloads nothing."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,14 +10,19 @@ from tollway_workers.config.load.files import UnreadableFile, read_small_text
 from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import ConfigError, ConfigMistake
 from tollway_workers.limits.estimate import TokenCount, text_tokens
+from tollway_workers.providers.tokenizer_file import (
+    MOST_BYTES,
+    TokenizerError,
+    encoding_of,
+    for_whole_texts,
+    tokenizer_of,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 log = structlog.get_logger(__name__)
 
-#: The largest vocabularies of 2026 make files of some 35 MB.
-_MOST_BYTES = 256 * 1024 * 1024
 #: Characters of a text that are counted; of a longer one so many parts of so many, evenly spread.
 _MOST_COUNTED = 64 * 1024
 _PARTS = 16
@@ -39,11 +43,7 @@ class ModelTokens:
     """
 
     def __init__(self, tokenizer: "Tokenizer") -> None:
-        # A file that was made for a model of embeddings may cut texts short, or fill them up.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        tokenizer.encode_special_tokens = True
-        self._tokenizer = tokenizer
+        self._tokenizer = for_whole_texts(tokenizer)
         self._known: dict[tuple[int, int], int] = {}
         self._met_refusal = False
 
@@ -58,24 +58,17 @@ class ModelTokens:
         return tokens
 
     def count(self, text: str) -> int:
-        """Tokens of a text. Raises Exception where the tokenizer has none for it."""
-        if not text.isascii():
-            # Lone surrogates are in no UTF-8, so no model sees them.
-            text = text.encode("utf-8", "replace").decode("utf-8")
-        # Alone of all its methods this one lets go of the interpreter, also for one text.
-        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
-        return len(encoding)
+        """Tokens of a text. Raises TokenizerError where the tokenizer has none for it."""
+        return len(encoding_of(self._tokenizer, text, with_special=False))
 
     def _counted(self, text: str) -> int:
         try:
             return self.count(text)
-        except Exception as error:  # noqa: BLE001 the library raises nothing more special
+        except TokenizerError as error:
             if not self._met_refusal:
                 self._met_refusal = True
-                # Its own words may quote the text.
                 log.warning(
-                    "a tokenizer refuses a text: such texts are estimated",
-                    error=type(error).__name__,
+                    "a tokenizer refuses a text: such texts are estimated", error=str(error)
                 )
             return text_tokens(text)
 
@@ -118,25 +111,21 @@ class _Unusable(NamedTuple):
 
 def _opened(path: str) -> TokenCount | _Unusable:
     """What counts by the file at `path`."""
-    # One thread counts for a lane: the other cores have workers of their own.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        return _Unusable(
-            "needs a library that is not installed",
-            "pip install 'tollway[tokenizers]', or remove this setting: then prompts are estimated",
-        )
-    try:
-        text = read_small_text(Path(path).expanduser(), most_bytes=_MOST_BYTES)
+        text = read_small_text(Path(path).expanduser(), most_bytes=MOST_BYTES)
     except UnreadableFile as error:
         return _Unusable(f"this file {error}")
     except RuntimeError:
         return _Unusable("this file is in the home folder of a user who has none")
     try:
-        tokens = ModelTokens(Tokenizer.from_str(text))
+        tokens = ModelTokens(tokenizer_of(text))
         if tokens.count(_PROBE) > 0:
             return tokens
-    except Exception:  # noqa: BLE001 the library raises nothing more special
+    except ImportError:
+        return _Unusable(
+            "needs a library that is not installed",
+            "pip install 'tollway[tokenizers]', or remove this setting: then prompts are estimated",
+        )
+    except TokenizerError:
         return _Unusable("this file is no tokenizer.json")
     return _Unusable("this file makes no tokens of plain text")

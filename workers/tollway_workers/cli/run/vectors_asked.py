@@ -2,6 +2,9 @@
 twice. Who answers is decided by it where no configuration says that.
 """
 
+# Of a path that nobody may look at it says no, where `Path.is_file` raises OSError.
+from os.path import isfile
+
 from tollway_workers.cli.batch.file import BatchFile
 from tollway_workers.cli.batch.labels import LineForm
 from tollway_workers.cli.batch.line import BatchJob, read_line
@@ -18,7 +21,7 @@ def asks_for_vectors(options: RunOptions) -> bool:
     """
     if options.form is not None:
         return options.form is LineForm.EMBEDDINGS
-    if str(options.source) == STANDARD_STREAM or not options.source.is_file():
+    if str(options.source) == STANDARD_STREAM or not isfile(options.source):
         return False
     try:
         with BatchFile.open(options.source, longest_line=_LONGEST_LINE) as file:

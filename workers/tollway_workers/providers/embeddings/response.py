@@ -69,20 +69,20 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
         if isinstance(parsed, dict) and says_error(parsed):
             raise ProviderError(classify_in_answer(headers, parsed, body, sent))
         raise ProviderError(no_completion(status, headers, body))
-    asked = _asked(sent)
+    asked, usage = _asked(sent), _usage(parsed)
     try:
         vectors = [_vector(each) for each in _in_order(data)]
     except BadVector as error:
         malformed(str(error), status, body)
     if len(vectors) != len(asked.get("input", vectors)) or not vectors:
         malformed("the answer has not one vector for each input", status, body)
-    _check_lengths(vectors, asked.get("dimensions"), _usage(parsed), status, body)
+    _check_lengths(vectors, asked.get("dimensions"), usage, status, body)
     return Completion(
         text=encoded_vectors(vectors),
         tool_calls=(),
         finish=Finish.STOP,
         finish_reason=None,
-        usage=_usage(parsed),
+        usage=usage,
         model_served=word(parsed.get("model")),
         provider_request_id=request_id(headers) or word(parsed.get("id")),
         status=status,
