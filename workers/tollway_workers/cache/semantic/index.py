@@ -8,7 +8,6 @@ Only a worker with a semantic route imports this.
 
 from collections.abc import Iterable
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ class PromptIndex:
         """`embedders`: those whose vectors are of use; prompts of others are not here."""
         self._embedders = frozenset(embedders)
         self._most_bytes = most_bytes
-        self._large = find_spec("usearch") is not None
+        self._large = _can_search_graphs()
         self._scopes: dict[bytes, _Scope] = {}
         self._where: dict[bytes, bytes] = {}
         self._changes: dict[bytes, int] = {}
@@ -192,6 +191,17 @@ class _Scope:
             # Scopes come and go: what each had at most once is more than all have together.
             self._rows = self._rows[: max(1, len(self._rows) // 2)].copy()
         return vector
+
+
+def _can_search_graphs() -> bool:
+    """Asked once, at a worker's start: an installed library may lack what it loads itself, and in
+    the middle of a copy's growth nothing could be done about that.
+    """
+    try:
+        import_module("usearch.index")
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 class _Many:

@@ -1,7 +1,8 @@
-"""What is to be expected of an answer of which little is known: what is true of its route's others.
+"""What is to be expected of an answer of which little is known: what is true of the others that
+its tenant has on its route.
 
 Empirical Bayes. That a part `q` of an answer's candidates is wrong varies from answer to answer:
-for most it is nothing, for some it is much. Its mean and variance over a route's answers make a
+for most it is nothing, for some it is much. Its mean and variance over those answers make a
 beta distribution; what was found out about the answer itself makes of that what is to be expected.
 """
 
