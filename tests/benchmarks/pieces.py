@@ -30,7 +30,7 @@ from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.quota import Quota, whole
 from tollway_workers.operators.commands import Commands
 from tollway_workers.ownership.offsets import OffsetTracker
-from tollway_workers.ownership.record import ReceivedRecord
+from tollway_workers.ownership.record import ReceivedRecord, weight_of
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.attempt import Call
 from tollway_workers.pipeline.call import JobExecutor, Lane
@@ -128,7 +128,10 @@ class Sample:
         lane = Lane(self.config, admission, provider)
         self.executor = JobExecutor({"bench": lane}, self.validator, RetryPolicy(Random(1)), clock)
         value = encode(job("bench"))
-        self.record = ReceivedRecord("t", 0, 0, b"k", value, (), time.time(), OffsetTracker(0))
+        tracker, weight = OffsetTracker(0), weight_of(b"k", value)
+        self.record = ReceivedRecord(
+            "t", 0, 0, b"k", value, (), time.time(), tracker, weight=weight
+        )
         self.job = self.decode()
         self.progress = JobProgress(
             job=self.job,
