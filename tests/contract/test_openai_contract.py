@@ -47,7 +47,7 @@ class _Server(httpx.AsyncBaseTransport):
         self.asked_for_a_stream = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.asked_for_a_stream = b'"stream":true' in request.content
+        self.asked_for_a_stream = b'"stream":true' in request.read()
         stream = _Pieces(self._answer.body, self._size)
         return httpx.Response(self._answer.status, headers=self._answer.headers, stream=stream)
 

@@ -80,6 +80,7 @@ class _Server(httpx.AsyncBaseTransport):
         self.pieces = 1
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
         self.requests.append(request)
         return httpx.Response(
             self.answer.status,

@@ -187,7 +187,6 @@ class HttpProvider:
         )
         request.headers["Content-Length"] = str(len(call.body))
         request.headers["X-Client-Request-Id"] = call.call_id
-        request.read()
         return request
 
     async def _exchange(self, call: ProviderCall, request: httpx.Request) -> AnswerReader:
@@ -199,7 +198,7 @@ class HttpProvider:
         wait = TokenWait(call.timeout, first, lane.idle_timeout)
         answer = AnswerReader(self._wire.stream, call.received, wait)
         try:
-            async with wait:
+            async with wait.timeout:
                 response = await self._transport.handle_async_request(request)
                 await answer.read(response, streamed=call.stream)
         except TimeoutError:

@@ -254,7 +254,5 @@ def _extensions(reason: str | None) -> dict[str, object]:
 
 
 def _body(request: httpx.Request) -> Any:
-    try:
-        return request.content or None
-    except httpx.RequestNotRead:
-        return request.stream
+    stream = request.stream
+    return (b"".join(stream) or None) if isinstance(stream, httpx.ByteStream) else stream
