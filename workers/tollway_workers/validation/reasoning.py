@@ -26,10 +26,11 @@ def without_reasoning(text: str, *, wants_json: bool = False) -> str:
 
     Empty where the reasoning has no end. Where JSON is wanted, more marks are known.
     """
-    if (final := _last(_FINAL, text)) is not None:
-        return _END_MARK.sub("", text[final.end() :]).strip()
-    if _OTHER_CHANNEL.match(text):
-        return ""
+    if "<|" in text:
+        if (final := _last(_FINAL, text)) is not None:
+            return _END_MARK.sub("", text[final.end() :]).strip()
+        if _OTHER_CHANNEL.match(text):
+            return ""
     begins, ends = _JSON if wants_json else _TEXT
     begun = 0
     # Each end has a slash in it: most answers need not be searched.

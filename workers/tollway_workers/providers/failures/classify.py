@@ -144,14 +144,10 @@ def _wait(said: _Said, failure_class: FailureClass) -> float | None:
 
 def request_id(rules: ErrorRules, headers: Mapping[str, str]) -> str | None:
     """The provider's own name for a call; what is not ASCII in it could not be written as JSON."""
-    said = next((headers[name] for name in rules.request_ids if headers.get(name)), None)
-    if said is None:
-        return None
-    return (
-        said[:_LONGEST_ID]
-        if said.isascii()
-        else said[:_LONGEST_ID].encode("ascii", "replace").decode()
-    )
+    for name in rules.request_ids:
+        if said := headers.get(name):
+            return said[:_LONGEST_ID].encode("ascii", "replace").decode()
+    return None
 
 
 def classify_in_answer(
