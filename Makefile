@@ -28,8 +28,8 @@ demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this ma
 test: $(VENV)/.dev check ## Check, and the quick tests on a real Kafka: 6 minutes on two cores
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.dev ## All tests at full size with coverage, the wheel, other Pythons: 20 minutes
-	$(PYTEST) --hypothesis-profile thorough --cov
+test-slow: $(VENV)/.dev ## What `make test` leaves out or does in small, with coverage; the wheel, other Pythons: 20 minutes
+	$(PYTEST) -m "slow or not kafka" --hypothesis-profile thorough --cov
 	@$(MAKE) wheel pythons
 
 check: $(VENV)/.dev ## Formatting, lint, types, import rules

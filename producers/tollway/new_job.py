@@ -21,7 +21,10 @@ from tollway_schemas import (
 )
 from tollway_schemas.job import LONGEST_DEADLINE
 from tollway_schemas.no_json import no_json_of
+from tollway_schemas.usage import MOST_USD
 
+#: A pico-USD is the least that anything costs.
+_DECIMALS = 12
 #: How long a job has if it does not say.
 DEFAULT_DEADLINES: Mapping[Priority, timedelta] = {
     Priority.INTERACTIVE: timedelta(minutes=2),
@@ -163,11 +166,14 @@ def _usd(name: str, given: Decimal | float | str | None) -> Decimal | None:
     if given is None:
         return None
     try:
-        usd = Decimal(str(given))
+        # What a float has behind that is no amount of money, and no record takes it.
+        usd = Decimal(str(round(given, _DECIMALS) if isinstance(given, float) else given))
     except ArithmeticError:
         usd = Decimal("NaN")
     if not usd.is_finite() or usd < 0:
         raise InvalidNewJob(f"{name}: must be an amount of US dollars, such as 2.50")
+    if usd > MOST_USD:
+        raise InvalidNewJob(f"{name}: must be at most {MOST_USD:,} US dollars")
     return usd
 
 

@@ -66,6 +66,11 @@ class Attempt(Record):
     billed: Billed = Billed.UNKNOWN
     """Whether the provider charges for it."""
 
+    @property
+    def spent(self) -> int | None:
+        """Pico-USD that it came to: nothing where it was surely not billed, None where unknown."""
+        return 0 if self.billed is Billed.NO else self.cost
+
 
 class Draw(Record):
     """What a call has drawn from one budget, as the ledger's process counted it."""

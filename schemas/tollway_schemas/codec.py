@@ -17,7 +17,7 @@ from tollway_schemas.faults import MISSING, sentence
 from tollway_schemas.job import Job
 from tollway_schemas.mark import Mark
 from tollway_schemas.model import Record
-from tollway_schemas.no_json import no_json_in
+from tollway_schemas.no_json import is_json, no_json_in
 
 R = TypeVar("R", bound=Record)
 _OF_STRANGERS = (Job, DeadLetter, Mark)
@@ -59,10 +59,13 @@ def _check_numbers(model: type[Record], value: bytes) -> None:
     """Raise UndecodableRecord for a number in an open field that nobody behind us can read.
 
     Of a job, any: it is a stranger's. So is what a dead letter holds of one, which is exported and
-    published again. What else we wrote ourselves may quote a provider's.
+    published again. What else we wrote ourselves may quote a provider's long integers.
     """
-    suspicious = issubclass(model, _OF_STRANGERS) or b"NaN" in value or b"Infinity" in value
-    if suspicious and (found := no_json_in(value)) is not None:
+    if not issubclass(model, _OF_STRANGERS):
+        has_words = b"NaN" in value or b"Infinity" in value
+        if not has_words or is_json(value):
+            return
+    if (found := no_json_in(value)) is not None:
         raise UndecodableRecord(found)
 
 

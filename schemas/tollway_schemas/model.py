@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -190,4 +191,6 @@ def _plain(value: object) -> object:
         return dict(value)
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
     raise TypeError(f"an object of the type {type(value).__name__}")

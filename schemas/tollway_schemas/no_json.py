@@ -28,20 +28,24 @@ def no_json_in(value: bytes) -> str | None:
 
     An integer of more than 64 bits is one, too: orjson reads another number.
     """
-    try:
-        orjson.loads(value)
-    except orjson.JSONDecodeError:
-        written = False
-    else:
-        # Most records are looked at no further, and hardly any is walked.
-        if not has_long_number(value):
-            return None
-        written = True
+    written = is_json(value)
+    # Most records are looked at no further, and hardly any is walked.
+    if written and not has_long_number(value):
+        return None
     try:
         parsed = pydantic_core.from_json(value)
     except ValueError:
         return None
     return None if written and _is_written(parsed) else no_json_of(parsed)
+
+
+def is_json(value: bytes) -> bool:
+    """Whether strict readers take it, though they may round its integers."""
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def has_long_number(value: bytes) -> bool:

@@ -30,8 +30,10 @@ PicoUsd = Annotated[
 
 PICO_PER_USD = 10**12
 
+#: Most that one may write.
+MOST_USD = 10**15
 #: US dollars as people and services write them, down to a pico-USD; in records a decimal string.
-Usd = Annotated[Decimal, Field(ge=0, le=10**15, max_digits=27, decimal_places=12)]
+Usd = Annotated[Decimal, Field(ge=0, le=MOST_USD, max_digits=27, decimal_places=12)]
 
 
 def pico_usd(usd: Decimal) -> int:

@@ -146,6 +146,7 @@ lanes = ["main"]
 
 
 @pytest.mark.parametrize(("setting", "parameters"), [("check", "answer, job"), ("rule", "job")])
+@pytest.mark.slow
 def test_what_a_route_names_is_imported(
     run: Run, tmp_path: Path, setting: str, parameters: str
 ) -> None:

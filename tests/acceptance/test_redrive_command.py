@@ -164,6 +164,7 @@ async def test_more_than_a_hundred_need_a_yes(tollway: Tollway, published: Publi
     assert len(await published()) == MANY
 
 
+@pytest.mark.slow
 async def test_an_edit_that_makes_jobs_invalid_names_each_and_publishes_none(
     tollway: Tollway, published: Published, tmp_path: Path
 ) -> None:
@@ -255,6 +256,7 @@ def test_a_file_that_is_not_there_is_one_sentence(tollway: Tollway) -> None:
 
 
 @pytest.mark.usefixtures("names")
+@pytest.mark.slow
 def test_a_filter_that_matches_nothing_is_said(tollway: Tollway) -> None:
     assert letters(tollway, "redrive", "--run", "none", status=1).startswith("no such dead letters")
     assert letters(tollway, "groups", "--run", "none").startswith("no such dead letters")
@@ -262,6 +264,7 @@ def test_a_filter_that_matches_nothing_is_said(tollway: Tollway) -> None:
     assert "before until" in refused(tollway, "list", "--since", "1h", "--until", "2h")
 
 
+@pytest.mark.slow
 async def test_what_is_discarded_is_not_redriven_until_it_is_unmarked(
     tollway: Tollway, published: Published
 ) -> None:
@@ -296,6 +299,7 @@ async def test_a_job_that_was_mended_into_a_schema_that_is_none_is_refused(
 
 
 @pytest.mark.usefixtures("names")
+@pytest.mark.slow
 def test_an_export_leaves_what_is_there_and_no_file_of_nothing(
     tollway: Tollway, tmp_path: Path
 ) -> None:

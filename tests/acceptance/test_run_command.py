@@ -55,6 +55,7 @@ async def test_every_job_is_answered_once(
     assert simulator.summary().calls == JOBS
 
 
+@pytest.mark.slow
 async def test_debug_says_where_the_time_went(start: Start, files: tuple[Path, Path]) -> None:
     source, out = files
 
@@ -88,6 +89,7 @@ async def test_a_killed_run_goes_on_where_it_was(
     assert simulator.summary().extra_billed_calls <= 2 * IN_FLIGHT
 
 
+@pytest.mark.slow
 async def test_a_killed_worker_is_replaced(
     start: Start, files: tuple[Path, Path], simulator: Simulator
 ) -> None:
@@ -131,6 +133,7 @@ async def test_an_interrupted_run_finishes_its_calls_and_says_how_to_go_on(
     assert simulator.summary().calls <= JOBS + IN_FLIGHT
 
 
+@pytest.mark.slow
 async def test_a_second_signal_ends_everything_at_once(
     start: Start, files: tuple[Path, Path]
 ) -> None:
@@ -149,6 +152,7 @@ async def test_a_second_signal_ends_everything_at_once(
     assert not any(worker.is_running() for worker in workers)
 
 
+@pytest.mark.slow
 async def test_two_hundred_bad_lines_end_with_a_sentence_each(
     start: Start, tmp_path: Path, simulator: Simulator
 ) -> None:

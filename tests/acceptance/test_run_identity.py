@@ -57,6 +57,7 @@ async def interrupted(start: Start, source: Path, out: Path, **who: Any) -> str:
     return stdout.partition("run ")[2].split()[0]
 
 
+@pytest.mark.slow
 async def test_what_a_run_left_is_answered_by_its_own_model_or_not_at_all(
     start: Start, tmp_path: Path, admin: AIOKafkaAdminClient, topic_prefix: str
 ) -> None:
@@ -149,6 +150,7 @@ async def failing() -> AsyncIterator[Simulator]:
         yield simulator
 
 
+@pytest.mark.slow
 async def test_only_what_failed_is_asked_again(
     start: Start, tmp_path: Path, failing: Simulator
 ) -> None:

@@ -75,7 +75,7 @@ async def test_a_run_with_a_wrong_key_says_so_gives_up_and_goes_on_once_the_key_
     said = gave_up.stdout.decode()
     assert f"waiting: {_REASON}; " in said
     assert f"{refused} ({refused} refused, not charged)" in said
-    assert "gave up with 1 lines left, after 4 s in which no lane let a call through" in said
+    assert "gave up with 1 line left, after 4 s in which no lane let a call through" in said
     assert "give the same command again" in said
     # Once, not for each try.
     assert logged.count(f"waiting: {_REASON}; next try in 1 s") == logged.count(_REASON) == 1

@@ -23,15 +23,21 @@ def budget_step(progress: JobProgress, lane: LaneConfig, attempt: Attempt) -> Ca
     """The step: what three budgets cost each job, its claim included."""
     clock = SystemClock()
     spending = Spending(_BUDGETS, {lane.name: lane}, "bench", clock)
-    now = clock.boottime()
-    spending.time.observe(now, clock.now(), now)
+
+    def hear() -> None:
+        now = clock.boottime()
+        spending.time.observe(now, clock.now(), now)
+
+    hear()
     spending.ready = True
     spending.claim(progress, lane.name)
     for purse in spending._purses.values():
-        purse.granted = _PLENTY
+        purse.granted = purse.reach = purse._told = _PLENTY
 
     def step() -> None:
         progress.claim = None
+        # Other steps take longer than calls may go on without a word of Kafka's clock.
+        hear()
         money = spending.claim(progress, lane.name)
         assert isinstance(money, Money)
         money.pay(attempt)

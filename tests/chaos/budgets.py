@@ -39,13 +39,14 @@ from tollway_workers.kafka.talk.command_log import send
 _ANSWER = 24
 #: Pico-USD that one call claims: 62 tokens of prompt, and its answer.
 DEAREST = 62 * 150_000 + _ANSWER * 600_000
-#: Seconds of a day here.
-DAY = 30.0
+#: Seconds of a day here: long enough for a slow machine to spend what it may.
+DAY = 90.0
 #: Seconds after a turn in which calls may still have the permit of the window before.
 _LATE = 2.0
 RUN = "loop"
-#: Of a fleet's day, of tenant a, of one run: what each is of the largest.
-_PARTS = {"fleet": 1.0, "tenant": 0.6, "run": 0.5}
+#: Of a fleet's day, of tenant a, of one run, where the smallest is 0.5. The day's is less than what
+#: the others allow, so that it is spent before they are.
+_PARTS = {"fleet": 0.5, "tenant": 0.6, "run": 0.5}
 
 _LANES = """
 [lanes.main]
@@ -71,7 +72,7 @@ each = "tenant"
 routes = ["of-a"]
 on_exceeded = "fail"
 """
-#: A day of half a minute, by the same arithmetic: Python loads this module before any other.
+#: A day of a minute and a half, by the same arithmetic: Python loads this module before any other.
 _SHORT_DAYS = f"""
 from tollway_workers.budgets import windows
 _real = windows.window_at
@@ -227,25 +228,27 @@ def _judged(
 ) -> list[Figure]:
     of_run = {each.id for each in wanted if each.run is not None}
     days: Counter[int] = Counter()
+    late: Counter[int] = Counter()
     tenant = run = 0
     for call in calls:
         cost, started = int(str(call["cost_pico_usd"])), float(str(call["started"]))
-        if started % DAY >= _LATE:
-            days[int(started // DAY)] += cost
+        (late if started % DAY < _LATE else days)[int(started // DAY)] += cost
         tenant += cost if _of_tenant(call) else 0
         run += cost if str(call["job_id"]).partition("/")[0] in of_run else 0
-    fullest = max(days.values(), default=0)
+    day, fullest = max(days.items(), key=lambda each: each[1], default=(0, 0))
     pots = {
-        "tenant": (tenant, Pot("tenant", "a", "total")),
-        "run": (run, Pot(RUN_BUDGET, RUN, "total")),
+        # What begins in its first moments may have the permit of the day before.
+        "fleet": (fullest, fullest + late[day], Pot("fleet", None, f"day-{day}")),
+        "tenant": (tenant, tenant, Pot("tenant", "a", "total")),
+        "run": (run, run, Pot(RUN_BUDGET, RUN, "total")),
     }
-    figures = [_part("fleet's fullest day of its budget", fullest, limits["fleet"])]
-    for name, (billed, pot) in pots.items():
+    figures = []
+    for name, (billed, used, pot) in pots.items():
         figures.append(_part(f"{name}: bill of its budget", billed, limits[name]))
         figures.append(
             Figure(
                 name=f"{name}: used of what calls in flight at a kill left",
-                value=billed / max(1, limits[name] - _doubt(ledger, pot)),
+                value=used / max(1, limits[name] - _doubt(ledger, pot)),
                 bound=0.9,
                 kind="least",
             )

@@ -104,6 +104,10 @@ def test_a_taken_port_is_one_sentence_and_exit_code_2() -> None:
         (["--calls-file", "/nowhere/calls.jsonl"], "cannot be the file of calls"),
         (["--price-in", "free"], "is not a number of dollars"),
         (["--price-in", "-1"], "must be at least 0"),
+        (["--rpm", "inf"], "'--rpm'"),
+        (["--latency-ms", "1e400"], "'--latency-ms'"),
+        (["--prices", sys.executable], "it is not UTF-8 text"),
+        (["--faults", sys.executable], "it is not UTF-8 text"),
     ],
 )
 def test_a_mistake_is_explained_and_exit_code_2(arguments: list[str], said: str) -> None:

@@ -13,7 +13,7 @@ from tollway_schemas import ChatRequest, Job
 from tollway_workers.local.simulator import Fault, FaultKind, ListPrice, Simulator, SimulatorOptions
 from tollway_workers.local.simulator.prompt_cache import LEAST_TOKENS
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 _JOBS = sized(250, 1_000)
 #: A lane, a route and a model of each; where the simulator speaks it.

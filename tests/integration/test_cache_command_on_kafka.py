@@ -47,6 +47,7 @@ async def looked_up(fleet: LiveFleet, file: Path, status: int) -> str:
     return str(found["jobs"][0]["found"])
 
 
+@pytest.mark.slow
 async def test_what_an_operator_forgets_is_given_by_no_worker(
     fleet: LiveFleet, simulator: Simulator, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ async def test_a_paused_lane_calls_nothing_until_it_is_resumed(
     assert {reply.status for reply in replies.values()} == {"completed"}
 
 
+@pytest.mark.slow
 async def test_a_lane_that_is_broken_by_hand_calls_nothing_until_it_is_opened_by_hand(
     fleet: LiveFleet, simulator: Simulator, held: HeldCalls
 ) -> None:

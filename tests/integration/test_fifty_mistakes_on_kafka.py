@@ -24,7 +24,7 @@ from tollway_schemas.job import Job, Priority
 from tollway_schemas.keys import job_key
 from tollway_workers.local.simulator import Simulator
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 _MOST_BYTES = 200_000
 _UNDECODABLE = FailureClass.UNDECODABLE

@@ -76,6 +76,7 @@ async def published(bench: Bench, route: str = "extract") -> Counter[tuple[str, 
     return Counter((job["id"], job["generation"]) for job in await bench.job_values(route))
 
 
+@pytest.mark.slow
 async def test_a_redrive_that_is_killed_again_and_again_publishes_each_job_once(
     bench: Bench,
 ) -> None:

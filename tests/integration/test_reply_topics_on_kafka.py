@@ -58,6 +58,7 @@ async def services(
         yield Services(await live_fleet(simulator.base_url, kafka=kafka), topics)
 
 
+@pytest.mark.slow
 async def test_a_topic_of_a_service_that_is_deleted_costs_nobody_else_anything(
     services: Services,
 ) -> None:

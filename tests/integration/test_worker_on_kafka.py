@@ -134,6 +134,7 @@ async def test_two_workers_share_the_work_and_one_may_leave(fleet: LiveFleet) ->
     assert len({reply.job_id for reply in replies}) == count + 200
 
 
+@pytest.mark.slow
 async def test_of_two_workers_with_one_name_on_two_hosts_the_older_ends_with_a_sentence(
     fleet: LiveFleet,
 ) -> None:

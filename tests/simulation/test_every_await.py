@@ -43,7 +43,7 @@ _ELSEWHERE = {
 #: Wrong runs that are told of at most.
 _TOLD = 5
 #: Of awaits that are met, one in so many has something happen to it in a quick run.
-_EVERY = 7
+_EVERY = 14
 
 
 @cache

@@ -51,6 +51,10 @@ def test_a_custom_id_counts_once() -> None:
     )
 
 
+def test_a_run_s_budget_is_any_float() -> None:
+    assert check(job_line("a"), run_budget_usd=10 / 3).bad_lines == []
+
+
 def test_a_route_must_exist_where_routes_are_known() -> None:
     batch = check(job_line("a", model="nowhere"), routes={"extract": "extract"})
 

@@ -140,6 +140,7 @@ def test_a_response_s_input_is_a_conversation() -> None:
         (_responses(input=[{"type": "reasoning"}]), "body.input.0.type"),
         (_responses(text={"format": {"type": "xml"}}), "body.text.format.type"),
         (_responses(input=7), "body.input: must be a list"),
+        (_responses(seed=7).replace(b"7", b"7" * 30), "body.seed: is an integer of more than 64"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said_in_its_own_words(raw: bytes, said: str) -> None:
@@ -212,6 +213,16 @@ def test_calls_of_tools_are_in_the_form_of_their_line() -> None:
     assert message["stop_reason"] == "tool_use"
     assert chat["choices"][0]["finish_reason"] == "tool_calls"
     assert response["output"][0]["call_id"] == "c1"
+
+
+def test_arguments_that_are_an_object_in_a_form_keep_their_digits() -> None:
+    arguments = '{"x":123456789012345678901234567890}'
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    calls = (ToolCall.model_validate(call),)
+
+    line = reply_line(_reply(LineForm.ANTHROPIC, tool_calls=calls, finish_reason="STOP"), 1)
+
+    assert f'"input":{arguments}'.encode() in line
 
 
 def test_how_a_line_of_anthropic_s_ended_can_be_read_again() -> None:

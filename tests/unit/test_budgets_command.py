@@ -23,7 +23,7 @@ from tollway_schemas.ledger import (
 from tollway_workers.budgets.ledger import key_of
 from tollway_workers.budgets.shown import Journaled
 from tollway_workers.cli.budgets.closing import Choice, closings
-from tollway_workers.cli.budgets.command import live_page
+from tollway_workers.cli.budgets.command import closed_words, live_page
 from tollway_workers.cli.budgets.page import (
     budget_facts,
     budget_sheet,
@@ -290,6 +290,7 @@ def test_a_process_that_comes_back_after_all_counts_again() -> None:
         ("NaN", {}, "is not US dollars"),
         ("-1", {}, "is not US dollars"),
         ("1e-13", {}, "is not US dollars"),
+        ("1e999999", {}, "is not US dollars"),
         ("settled", {"process": "alive"}, "was heard 3 s ago"),
         ("settled", {"process": "nobody"}, "knows no process 'nobody'"),
         ("settled", {"budget": "other"}, "nothing of dead is in doubt there"),
@@ -300,6 +301,20 @@ def test_doubt_that_cannot_be_ended_so_is_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(InputError, match=says.replace("$", r"\$")):
         close(dead_desk(), spent, **where)
+
+
+@pytest.mark.parametrize(
+    ("spent", "says"),
+    [
+        (2, "has spent $2.000000, $2.000000 is free again"),
+        (5, "$5.000000, $1.000000 more than counted until now"),
+    ],
+)
+def test_closing_says_what_becomes_free_or_counts_besides(spent: int, says: str) -> None:
+    (record,), desk = close(dead_desk(), "settled"), dead_desk()
+    (line,) = Choice(process="dead").of(desk.view.parts(NOW, turned=False))
+
+    assert says in closed_words(record.model_copy(update={"settled": spent * USD}), line)
 
 
 def test_an_amount_is_for_one_budget_alone() -> None:

@@ -1,6 +1,7 @@
 """Where a worker's copy of stored answers lies: a folder of its own, or none and it is said."""
 
 import os
+import pwd
 import shutil
 import tempfile
 from pathlib import Path
@@ -58,6 +59,34 @@ async def test_where_the_users_folder_cannot_be_written_the_temporary_one_is_use
 
     (made,) = (tmp_path / "temporary").iterdir()
     assert (made / "tollway" / "one").is_dir()
+
+
+async def test_the_temporary_one_is_used_by_a_user_without_a_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+
+    assert opened(settings(None)) is not None
+
+
+async def test_a_temporary_folder_that_another_user_made_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    mine = os.getuid()
+    (tmp_path / f"tollway-{mine + 1}").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(os, "getuid", lambda: mine + 1)
+
+    assert opened(settings(None)) is None
 
 
 async def test_a_folder_that_cannot_be_written_is_said_and_every_job_is_called(

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cache_samples import AT, HOUR, cache_entry, cache_key, entry_record, forget_record
+from cache_samples import AT, HOUR, cache_entry, cache_key, entry_record, forget_record, kept
 from samples import NOW
+from size import sized
 
 from tollway_workers.cache.database import NAME
 from tollway_workers.cache.records import CacheRecord
@@ -203,13 +204,24 @@ def test_data_and_offset_are_taken_in_together_or_not_at_all(store: CacheStore) 
     assert store.entries == 1
 
 
+def test_an_own_answer_that_cannot_be_read_is_none_and_no_damage(store: CacheStore) -> None:
+    bad = kept(cache_entry("bad"))._replace(value=b'{"written":"by another release"}')
+    known = CacheRecord(0, 0, bad.key.encode(), bad.value, bad)
+
+    apply(store, known, entry_record(cache_entry("a"), 1))
+
+    assert texts(store, "bad", "a") == [None, "the answer of a"]
+    assert store.damage is None
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise", "bits"])
 def test_a_file_damaged_while_it_is_open_gives_misses_and_never_another_answer(
     tmp_path: Path, damage: str
 ) -> None:
     store = CacheStore(tmp_path, 64 * MIB)
     store.begin(ORIGIN, NOW)
-    entries = {f"{n}": cache_entry(f"{n}", answer={"text": f"{n}" * 900}) for n in range(9_999)}
+    names = [f"{n}" for n in range(sized(quick=3_000, thorough=9_999))]
+    entries = {name: cache_entry(name, answer={"text": name * 900}) for name in names}
     apply(store, *(entry_record(each, at) for at, each in enumerate(entries.values())))
     for path in tmp_path.iterdir():
         harm(path, damage)
@@ -250,7 +262,9 @@ def test_a_copy_is_one_process_s_own_and_maps_nothing_into_memory(
     opening = f"""
 import sys
 from pathlib import Path
+from tollway_workers.cache import database
 from tollway_workers.cache.store import CacheStore
+database._PATIENCE = 0.1
 CacheStore(Path({str(tmp_path)!r}), 1)
 """
 

@@ -1,8 +1,10 @@
 """`tollway cache`: what its figures count, when a mark is applied, and what a lookup says."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -15,11 +17,13 @@ from tollway_schemas import Usage
 from tollway_schemas.cache import Forget
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_workers.cache.records import CacheRecord
+from tollway_workers.cli.cache import looking
 from tollway_workers.cli.cache.figures import figures
 from tollway_workers.cli.cache.forgetting import judged
 from tollway_workers.cli.cache.looking import judged as looked
 from tollway_workers.cli.cache.looking import stored
 from tollway_workers.cli.main import app
+from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.errors import ConfigError, InputError
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 from tollway_workers.kafka.talk.cache_marks import WrittenMarks
@@ -99,6 +103,31 @@ async def test_a_lookup_says_what_the_topic_holds() -> None:
     assert looked("x", None, found, NOW).found == "never"
 
 
+async def test_jobs_of_one_id_are_looked_up_each_by_what_it_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def scanned(*_: object) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(records=logged())
+
+    monkeypatch.setattr(looking, "scanning", scanned)
+    fleet = FleetSettings.model_validate(
+        {
+            "providers": {"p": {"base_url": "http://127.0.0.1/v1"}},
+            "lanes": {"main": {"provider": "p", "model": "m", "concurrency": 4}},
+            "routes": {"a": {"lanes": ["main"], "cache": {"exact": True}}},
+        }
+    )
+    file = tmp_path / "jobs.jsonl"
+    asked = [{"messages": [{"role": "user", "content": text}]} for text in ("one", "two")]
+    file.write_bytes(b"\n".join(orjson.dumps({"id": "x", "request": each}) for each in asked))
+
+    first, second = await looking.look_up(fleet, fleet.kafka, file, ("a", None))
+
+    assert (first.found, second.found) == ("missing", "missing")
+    assert first.key != second.key
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
@@ -109,6 +138,19 @@ async def test_a_lookup_says_what_the_topic_holds() -> None:
 def test_what_cannot_be_forgotten_is_refused(words: tuple[str, ...], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         call("cache", "forget", *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"", "is empty"), (b"\n\n", "is empty"), (b"\x89PNG\xff\x00", "is not UTF-8 text")],
+)
+def test_a_file_without_jobs_is_no_lookup(content: bytes, problem: str, tmp_path: Path) -> None:
+    file, config = tmp_path / "jobs.jsonl", tmp_path / "tollway.toml"
+    file.write_bytes(content)
+    config.write_text("")
+
+    with pytest.raises(InputError, match=rf"jobs\.jsonl {problem}"):
+        call("cache", "lookup", str(file), "--config", str(config))
 
 
 def test_a_lookup_without_a_configuration_says_why_it_needs_one(

@@ -13,7 +13,6 @@ from samples import NOW
 from typer.testing import CliRunner
 
 from tollway.dead_letters import Filter, RedriveReport, RouteEstimate, Skip
-from tollway.dead_letters.marks import letter_digest
 from tollway.dead_letters.report import Progress
 from tollway.errors import UnknownTopic
 from tollway_schemas import LetterName, TopicNames
@@ -21,7 +20,6 @@ from tollway_workers.cli.dead_letters import files as files_module
 from tollway_workers.cli.dead_letters.choosing import Chosen, choosing
 from tollway_workers.cli.dead_letters.command import app
 from tollway_workers.cli.dead_letters.consent import ask
-from tollway_workers.cli.dead_letters.corrections import Corrections
 from tollway_workers.cli.dead_letters.cost_bound import CostBound, cost_bound
 from tollway_workers.cli.dead_letters.files import read_patch, read_schema
 from tollway_workers.cli.dead_letters.redrive import _gone as gone
@@ -312,10 +310,12 @@ def test_a_report_is_json_for_machines() -> None:
     assert not {"cost_before", "most_cost"} & facts.keys()
 
 
-def invalid_report(count: int) -> RedriveReport:
+def invalid_report(count: int, *, first_line: int | None = None) -> RedriveReport:
     report = RedriveReport(dry_run=True)
     for number in range(count):
-        report.refuse(LetterName(route="extract", job_id=f"j-{number}"), "route: must be text")
+        name = LetterName(route="extract", job_id=f"j-{number}")
+        line = None if first_line is None else first_line + number
+        report.refuse(name, "route: must be text", line)
     return report
 
 
@@ -334,18 +334,16 @@ def test_each_invalid_job_is_named_on_a_line_of_its_own(
 
 
 def test_an_invalid_job_of_a_file_is_named_by_its_line(capsys: pytest.CaptureFixture[str]) -> None:
-    report = invalid_report(2)
-    lines = {letter_digest(each.letter): 7 + at for at, each in enumerate(report.invalid_jobs)}
-    corrections = Corrections(Path("mended.jsonl"), lines)
+    report = invalid_report(2, first_line=7)
 
-    show_invalid(report, corrections)
+    show_invalid(report, Path("mended.jsonl"))
 
     said = capsys.readouterr().err.splitlines()
     assert said[1] == "mended.jsonl, line 8: j-1 (route extract): route: must be text"
     assert said[-1] == (
         "2 jobs would be invalid: none was published; mend or take out those lines of mended.jsonl"
     )
-    assert [each["line"] for each in invalid_facts(report, corrections)["invalid_jobs"]] == [7, 8]
+    assert [each["line"] for each in invalid_facts(report)["invalid_jobs"]] == [7, 8]
 
 
 def test_invalid_jobs_have_one_shape_for_machines() -> None:

@@ -14,57 +14,11 @@ from tollway_schemas import LetterName
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.command import app
 from tollway_workers.cli.dead_letters.consent import consented
-from tollway_workers.cli.dead_letters.corrections import read_corrections
 from tollway_workers.cli.dead_letters.redriving import NonePublished, Redriving, Wanted
 from tollway_workers.cli.dead_letters.reports import marks_facts, show_marks
 from tollway_workers.config.load.layers import build_fleet
-from tollway_workers.errors import InputError
 
-ONE, TWO = (LetterName(route="extract", job_id=name) for name in ("one", "two"))
-
-
-def line(letter: LetterName = ONE, /, **held: Any) -> str:
-    return json.dumps({"letter": letter.model_dump(mode="json"), **held}) + "\n"
-
-
-def file_of(folder: Path, *lines: str) -> Path:
-    path = folder / "mended.jsonl"
-    path.write_text("".join(lines))
-    return path
-
-
-def test_the_line_of_each_letter_of_a_file_is_known(tmp_path: Path) -> None:
-    found = read_corrections(file_of(tmp_path, line(job={}), "\n", "no JSON\n", line(TWO, job={})))
-
-    assert [found.line_of(ONE), found.line_of(TWO)] == [1, 4]
-    assert found.line_of(LetterName(route="extract", job_id="three")) is None
-
-
-@pytest.mark.parametrize("held", ["job", "text"])
-def test_two_lines_that_differ_about_one_letter_are_refused(tmp_path: Path, held: str) -> None:
-    lines = [line(ONE, **{held: {"id": name}}) for name in "ab"]
-
-    with pytest.raises(InputError, match="lines 2 and 3 hold different jobs for one dead letter"):
-        read_corrections(file_of(tmp_path, line(TWO, job={}), *lines))
-
-
-def test_two_lines_that_say_the_same_of_one_letter_are_one(tmp_path: Path) -> None:
-    same = line(job={"id": "a", "route": "x"}, fate=None), line(job={"route": "x", "id": "a"})
-
-    assert read_corrections(file_of(tmp_path, *same)).line_of(ONE) == 2
-
-
-@pytest.mark.parametrize("lines", [(), ("\n", "  \n")])
-def test_a_file_without_a_line_is_said_to_be_empty(tmp_path: Path, lines: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match=r"mended.jsonl is empty: it names no dead letter"):
-        read_corrections(file_of(tmp_path, *lines))
-
-
-def test_what_is_no_regular_file_is_not_read_from(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no regular file"):
-        read_corrections(tmp_path)
-    with pytest.raises(InputError, match="cannot be read: No such file"):
-        read_corrections(tmp_path / "nowhere")
+ONE = LetterName(route="extract", job_id="one")
 
 
 class Runs:
@@ -90,25 +44,17 @@ def redriving(monkeypatch: pytest.MonkeyPatch, runs: Runs, **fields: Any) -> Red
 
 def invalid() -> RedriveReport:
     report = RedriveReport(dry_run=True, matched=1)
-    report.refuse(ONE, "route: must be text")
+    report.refuse(ONE, "route: must be text", line=2)
     return report
 
 
-def test_a_canary_that_stops_tells_how_many_were_meant_in_all(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("canary", [None, Canary(count=2)])
+def test_a_redrive_that_may_begin_is_not_counted_first(
+    monkeypatch: pytest.MonkeyPatch, canary: Canary | None
 ) -> None:
-    survey = RedriveReport(dry_run=True, matched=50, redriven=50)
-    runs = Runs(survey, RedriveReport(matched=2, redriven=2, stopped="2 failed again"))
-
-    report = redriving(monkeypatch, runs, canary=Canary(count=2)).work(False)
-
-    assert (report.matched, report.redriven, runs.are_dry) == (50, 2, [True, False])
-
-
-def test_a_redrive_without_canary_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs(RedriveReport(matched=50, redriven=50))
 
-    redriving(monkeypatch, runs).work(False)
+    redriving(monkeypatch, runs, canary=canary).work(False)
 
     assert runs.are_dry == [False]
 
@@ -137,7 +83,7 @@ def test_jobs_that_were_mended_meanwhile_are_not_taken_for_published(
 def test_an_invalid_job_of_a_file_is_told_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
-    file = file_of(tmp_path, line(TWO, job={}), line(job={}))
+    file = tmp_path / "mended.jsonl"
     monkeypatch.setenv("TOLLWAY_BOOTSTRAP_SERVERS", "h:1")
 
     def come_to(_: Redriving, *, dry_run: bool) -> RedriveReport:
@@ -176,13 +122,12 @@ def test_what_nobody_said_yes_to_is_counted_first(
 def test_what_has_no_mark_is_not_said_to_have_become_something(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report = MarkReport(dry_run=False, matched=3, marked=1, skipped={Skip.MARKED: 2})
+    report = MarkReport(dry_run=False, matched=3, marked=1, skipped={Skip.NOT_MARKED: 2})
 
-    show_marks(report, "unmarked", "would unmark", takes_back=True)
+    show_marks(report, "unmarked", "would unmark")
 
     assert capsys.readouterr().out.splitlines() == [
         "unmarked 1 of 3 dead letters",
         "  2 not: it has no mark: nothing became of it yet",
     ]
-    assert marks_facts(report, takes_back=True)["skipped"] == {"not_marked": 2}
-    assert marks_facts(report)["skipped"] == {"marked": 2}
+    assert marks_facts(report)["skipped"] == {"not_marked": 2}

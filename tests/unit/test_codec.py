@@ -26,6 +26,7 @@ from tollway_schemas import (
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.export import schema_files
 from tollway_schemas.model import Record
+from tollway_schemas.reply import Answer
 
 SECRET = "the-prompt-itself"
 
@@ -172,3 +173,24 @@ def test_the_json_schemas_in_the_repository_are_those_of_the_models() -> None:
         assert (folder / name).read_text(encoding="utf-8") == text, (
             f"{name}: run `python -m tollway_schemas.export schemas/json`"
         )
+
+
+@pytest.mark.parametrize(
+    ("said", "is_read"),
+    [
+        (b'{"n":12345678901234567890123,"s":"NaN, not a number"}', True),
+        (b'{"n":1,"s":"Infinity"}', True),
+        (b'{"n":NaN,"s":"NaN"}', False),
+        (b'{"n":12345678901234567890123,"s":-Infinity}', False),
+    ],
+)
+def test_an_answer_that_quotes_long_integers_is_read_whatever_words_it_has(
+    said: bytes, is_read: bool
+) -> None:
+    try:
+        answer = decode(Answer, b'{"body":%b}' % said)
+    except UndecodableRecord:
+        assert not is_read
+    else:
+        assert is_read
+        assert answer.body == json.loads(said)

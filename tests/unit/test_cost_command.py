@@ -325,6 +325,7 @@ def test_no_cell_of_a_csv_is_a_formula(text: str, capsys: pytest.CaptureFixture[
         (["--by", "lane,,"], "is none"),
         (["--since", "soon"], "is no time"),
         (["--json", "--csv"], "not both"),
+        (["--since", "1h", "--until", "2h"], "--since must be before --until"),
     ],
 )
 def test_what_cannot_be_asked_is_said_before_anything_is_read(

@@ -7,6 +7,7 @@ import pytest
 from bench_of_letters import letter
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import attempt
 
 from tollway import DeadLetters
 from tollway.dead_letters.entry import Entry, name_of, open_record
@@ -20,11 +21,13 @@ from tollway.dead_letters.reading.scan import Generations
 from tollway.dead_letters.redrive.change import change_of
 from tollway.dead_letters.redrive.merge_patch import merged
 from tollway.dead_letters.redrive.run import _said as named
+from tollway.dead_letters.report import Skip, Skipped
 from tollway.errors import InvalidSettings
-from tollway_schemas import FailureClass, Fate, LetterName, Mark, OutputSchema, headers
+from tollway_schemas import Billed, FailureClass, Fate, LetterName, Mark, OutputSchema, headers
 from tollway_schemas.codec import encode
 from tollway_schemas.keys import ending_key, mark_key
 from tollway_schemas.no_json import no_json_in
+from tollway_workers.cli.shared.attempt_table import attempt_row
 
 NAME = LetterName(route="extract", tenant="acme", job_id="job-1")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -99,7 +102,10 @@ def test_an_edit_that_cannot_be_used_is_one_sentence(edit: Any, why: str) -> Non
         change_of(edit, None, revalidate=False, only_revalidate=False, deadline=None)
 
 
-@pytest.mark.parametrize("schema", ["text", ["a"], 5, {"type": object()}, {"minimum": 2**70}])
+@pytest.mark.parametrize(
+    "schema",
+    ["text", ["a"], 5, {}, {"properly": {}}, {"type": object()}, {"minimum": 2**70}],
+)
 def test_a_schema_that_is_none_is_one_sentence(schema: Any) -> None:
     with pytest.raises(InvalidSettings, match=r"^schema: "):
         _change(schema)
@@ -113,6 +119,7 @@ def test_a_corrected_schema_takes_the_place_of_the_old_one_alone() -> None:
 
     assert plain["output"] == {**job["output"], "json_schema": {"type": "object"}}
     assert (whole["output"]["name"], whole["output"]["mode"]) == ("new", "json_schema")
+    assert _change(OutputSchema()).edited(job)["output"]["json_schema"] is True
     assert _change({"type": "object"}).edited({})["output"] == {"json_schema": {"type": "object"}}
 
 
@@ -122,6 +129,14 @@ def test_a_deadline_that_cannot_be_kept_is_refused(days: int) -> None:
         change_of(
             None, None, revalidate=False, only_revalidate=False, deadline=timedelta(days=days)
         )
+
+
+async def test_an_option_that_is_none_is_refused_and_nothing_is_published() -> None:
+    misspelt: Any = {"dryrun": True}
+
+    async with DeadLetters("127.0.0.1:1") as letters:
+        with pytest.raises(TypeError, match="unexpected keyword argument 'dryrun'"):
+            await letters.redrive(**misspelt)
 
 
 def _change(schema: Any) -> Any:
@@ -184,6 +199,17 @@ def test_a_filter_since_the_first_instant_there_is_means_all(offset: int) -> Non
     assert wanted.first_written is not None
     assert wanted.first_written < 0
     assert wanted.match(entry(dead_at=NOW))
+
+
+def test_a_call_that_was_refused_leaves_no_cost_of_a_dead_letter_unknown() -> None:
+    refused = attempt(1, FailureClass.UNSUPPORTED_FIELD, billed=Billed.NO)
+    paid = attempt(2, FailureClass.BAD_OUTPUT, billed=Billed.YES, cost=7)
+    broken_off = attempt(3, FailureClass.TIMEOUT_TOTAL, billed=Billed.UNKNOWN)
+
+    assert entry(attempts=(refused, paid)).cost == 7
+    assert entry(attempts=(refused, paid, broken_off)).cost is None
+    assert "$0.000000" in attempt_row(refused)
+    assert "unknown" in attempt_row(broken_off)
 
 
 def test_groups_tell_what_was_paid_and_since_when() -> None:
@@ -412,5 +438,6 @@ def test_what_a_stranger_calls_a_route_or_a_field_moves_no_cursor() -> None:
     name = LetterName(route="a\x1b[2J\u202e", tenant="acme", job_id="b\x1b[2J")
     value = b'{"a": 1, "\\u001b[2J": 1e999}'
 
-    assert named(name) == r"'b\x1b[2J' (route 'a\x1b[2J\u202e')"
+    said = named(Skipped(name, Skip.INVALID, line=3))
+    assert said == r"'b\x1b[2J' (route 'a\x1b[2J\u202e'), line 3"
     assert no_json_in(value) == r'"\x1b[2J": is an infinite number, which is no JSON'

@@ -2,76 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
-from job_owner import JobOwnerDouble
-from manual_clock import ManualClock
-from samples import NOW, admission_of, job, lane, progress
+from dispatcher_desk import Desk, waiting
+from samples import NOW, job, lane, progress
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.job import Priority
-from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.job.endings import cancelled
 from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.lanes.fairness import TENANT_BYTES
 from tollway_workers.pipeline.admit import Admission, Permit
-from tollway_workers.pipeline.checks.deadline import has_a_deadline_ahead
-from tollway_workers.pipeline.dispatch import Dispatcher
 from tollway_workers.pipeline.lookup import FOLLOWS
 from tollway_workers.pipeline.queue import Fairness
 from tollway_workers.pipeline.unpaid import Wait
-
-
-@dataclass
-class Desk:
-    """A dispatcher with one lane, and what it did."""
-
-    config: LaneConfig
-    clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
-    barred: set[str] = field(default_factory=set)
-    fairness: Fairness = field(default_factory=Fairness)
-
-    def __post_init__(self) -> None:
-        self.admission = admission_of(self.config, self.clock)
-        self.owner = JobOwnerDouble(
-            may=lambda each: each.job.id not in self.barred,
-            known=lambda each: has_a_deadline_ahead(each, self.clock.now()),
-        )
-        self.dispatcher = Dispatcher(
-            {"main": self.admission},
-            self.clock,
-            self.owner,
-            self.fairness,
-        )
-
-    def offer(self, *waiting: JobProgress) -> None:
-        for each in waiting:
-            self.dispatcher.offer(each)
-        self.dispatcher.pump("main")
-
-    def end(self) -> None:
-        """The oldest call ends."""
-        next(permit for _, permit in self.started if permit._open).release()
-        self.dispatcher.pump("main")
-
-    @property
-    def started(self) -> list[tuple[str, Permit]]:
-        return [(each.job.id, permit) for each, permit in self.owner.started]
-
-    @property
-    def order(self) -> list[str]:
-        return [name for name, _ in self.started]
-
-    @property
-    def forgotten(self) -> list[str]:
-        return [each.job.id for each in self.owner.dropped]
-
-    @property
-    def expired(self) -> list[str]:
-        return [each.job.id for each, _ in self.owner.ended]
 
 
 @pytest.fixture
@@ -79,16 +25,6 @@ def one_at_a_time() -> Iterator[Desk]:
     desk = Desk(lane(concurrency=1))
     yield desk
     assert desk.admission.in_flight == sum(permit._open for _, permit in desk.started)
-
-
-def waiting(
-    name: str,
-    priority: Priority = Priority.BULK,
-    *,
-    seconds: float = 600,
-    tenant: str | None = None,
-) -> JobProgress:
-    return progress(job(name, priority=priority, seconds=seconds, tenant=tenant))
 
 
 def test_interactive_jobs_go_before_bulk_ones_and_each_in_order(one_at_a_time: Desk) -> None:

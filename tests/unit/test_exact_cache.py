@@ -94,6 +94,25 @@ async def test_what_was_asked_before_is_answered_without_a_call() -> None:
     assert (again.attempts, again.cost, again.labels) == ((), 0, {"its": "own"})
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"seed":12345678901234567890123,"unit":"NaN"}',
+        b'{"a":' * 180 + b"-" + b"9" * 300 + b"}" * 180,
+        b'{"a":1,"a":{"body":{}},"answer":{},"key":"\\u0000"}',
+    ],
+    ids=["a long integer", "as deep as bodies go", "names of a record's own"],
+)
+async def test_whatever_json_a_provider_says_is_given_again_as_it_is(body: bytes) -> None:
+    desk = Desk(completion("yes")._replace(body=body, kept=body))
+    async with desk.fleet as fleet:
+        await desk.answer(job("a"), job("b"))
+
+    assert desk.calls == 1
+    assert fleet.replies["b"].provenance is Provenance.CACHED
+    assert fleet.replies["b"].answer == fleet.replies["a"].answer
+
+
 async def test_the_journal_has_a_line_for_an_answer_that_is_given_again() -> None:
     desk = Desk()
     async with desk.fleet as fleet:
@@ -111,6 +130,19 @@ async def test_an_answer_is_known_here_before_it_is_read_back_from_its_topic() -
         await desk.answer(job("a"), job("b"))
 
     assert desk.calls == 1
+
+
+async def test_a_newer_answer_takes_the_place_of_the_known_one_before_it_is_read_back() -> None:
+    desk = Desk(completion("old"), completion("new"), answers=MemoryAnswers(late=True))
+    async with desk.fleet as fleet:
+        await desk.answer(job("a"))
+        desk.answers.deliver()
+        fleet.clock.advance(100.0)
+        await desk.answer(*(job(name, max_age=60.0) for name in ("b", "c")), job("d"))
+
+    texts = {name: each.answer and each.answer.text for name, each in fleet.replies.items()}
+    assert texts == {"a": "old", "b": "new", "c": "new", "d": "new"}
+    assert desk.calls == 2
 
 
 async def test_a_job_in_line_is_answered_by_what_came_while_it_waited() -> None:

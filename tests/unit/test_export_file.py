@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,11 +124,37 @@ def test_a_line_whose_job_cannot_be_read_says_why(
     assert problem == why if why is None else why in str(problem)
 
 
-def test_of_two_lines_for_one_letter_the_last_counts(tmp_path: Path) -> None:
-    one, two = ({"letter": NAMED, "job": {"id": name}} for name in ("one", "two"))
-    with reading(tmp_path / "f.jsonl", one, two) as file:
+@pytest.mark.parametrize("held", ["job", "text"])
+def test_two_lines_that_differ_about_one_letter_are_refused(tmp_path: Path, held: str) -> None:
+    jobs = [{"id": name} for name in "ab"]
+    said = [{held: job if held == "job" else json.dumps(job)} for job in jobs]
+    lines = [{"letter": NAMED, **each} for each in said]
+    other = {"letter": {**NAMED, "job_id": "other"}, "job": {}}
+
+    with (
+        pytest.raises(InvalidSettings, match=r"f.jsonl, lines 2 and 3 hold different jobs for"),
+        reading(tmp_path / "f.jsonl", other, *lines),
+    ):
+        pass
+
+
+def test_two_lines_that_say_the_same_of_one_letter_are_one(tmp_path: Path) -> None:
+    one = {"letter": NAMED, "job": {"id": "a", "route": "x"}, "fate": None}
+    same = {"letter": NAMED, "text": '{"route": "x", "id": "a"}'}
+    with reading(tmp_path / "f.jsonl", one, same) as file:
         assert list(file) == [DIGEST]
-        assert file.read(DIGEST).job == {"id": "two"}
+        assert (file.line_of(DIGEST), file.read(DIGEST).job) == (2, one["job"])
+
+
+@pytest.mark.parametrize("lines", [(), (b"", b"  ")])
+def test_a_file_without_a_line_is_said_to_be_empty(
+    tmp_path: Path, lines: tuple[bytes, ...]
+) -> None:
+    with (
+        pytest.raises(InvalidSettings, match=r"f.jsonl: is empty: it names no dead letter"),
+        reading(tmp_path / "f.jsonl", *lines),
+    ):
+        pass
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_believed(tmp_path: Path) -> None:
@@ -155,6 +182,14 @@ def test_a_file_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
         ExportFile(tmp_path / "nowhere" / "f").__enter__()
     with pytest.raises(InvalidSettings, match=r"f: cannot be read \(No such file"):
         CorrectionFile(tmp_path / "f")
+
+
+def test_what_can_be_read_once_alone_is_no_file_of_mended_jobs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(InvalidSettings, match="is no regular file"):
+            CorrectionFile(path)
 
 
 def test_an_export_is_open_to_nobody_else_whatever_lies_beside_it(tmp_path: Path) -> None:

@@ -40,10 +40,11 @@ class Watch:
 
 
 def _memory(process: psutil.Process) -> int:
-    total = 0
-    for each in (process, *process.children()):
+    total, own = process.memory_info().rss, process.cmdline()
+    for each in process.children():
         try:
-            total += each.memory_info().rss
+            # Between fork and exec a child shows its parent's memory as its own.
+            total += 0 if each.cmdline() == own else each.memory_info().rss
         except psutil.NoSuchProcess:
             continue
     return total

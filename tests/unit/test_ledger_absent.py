@@ -1,4 +1,6 @@
-"""A fleet that budgets nothing needs no ledger topic: one that is upgraded may not have it yet."""
+"""A fleet that budgets nothing needs no ledger topic: one that is upgraded may not have it yet.
+One that leaves a Kafka which takes nothing says what stays in doubt.
+"""
 
 import asyncio
 from decimal import Decimal
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 from manual_clock import ManualClock
 from samples import job, progress
-from spending_fleet import LANES
+from spending_fleet import LANES, Fleet, of
 from structlog.testing import capture_logs
 
 from tollway_workers.app.reads import needed_topics
@@ -90,3 +92,42 @@ async def test_where_something_is_budgeted_no_ledger_is_no_start(
 def test_the_topic_is_needed_where_something_is_budgeted() -> None:
     assert "tollway.ledger" not in needed_topics(FleetSettings())
     assert "tollway.ledger" in needed_topics(FleetSettings(budgets=BUDGETS))
+
+
+class Producer:
+    """One whose Kafka acknowledges all, or nothing."""
+
+    def __init__(self, acknowledges: bool) -> None:
+        self.acknowledges = acknowledges
+
+    async def send(self, *record: Any, partition: int) -> asyncio.Future[None]:
+        sent = asyncio.get_running_loop().create_future()
+        if self.acknowledges:
+            sent.set_result(None)
+        return sent
+
+    async def stop(self) -> None:
+        """It has no connection."""
+
+
+@pytest.mark.parametrize("acknowledges", [True, False])
+async def test_a_worker_that_leaves_says_whether_what_it_was_granted_may_stay_in_doubt(
+    acknowledges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def started(producer: Producer, client: Any) -> None:
+        """It needs no start."""
+
+    monkeypatch.setattr(ledger_log, "_LAST_WORDS", 0.05)
+    monkeypatch.setattr(ledger_log, "started", started)
+    monkeypatch.setattr(ledger_log, "AIOKafkaProducer", lambda **_: Producer(acknowledges))
+    fleet = Fleet(all={"usd": Decimal(1), "per": "total"})
+    spending = fleet.process()
+    fleet.paid(spending, of())
+    name = spending.process
+    ledger = LedgerLog({}, "ledger", spending, fleet.clock)
+    await ledger._open_producer()
+
+    with capture_logs() as logs:
+        await ledger.stop()
+
+    assert [each["processes"] for each in logs] == ([] if acknowledges else [[name]])

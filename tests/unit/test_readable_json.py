@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.reply import Answer
-from tollway_workers.job.readable_json import is_too_deep, read_body, read_text
+from tollway_workers.job.readable_json import encoded, is_too_deep, read_body, read_text
 
 LATIN = {"content-type": "application/json; charset=ISO-8859-1"}
 TEXT = '{"a": "café"}'
@@ -98,6 +98,26 @@ def test_whole_numbers_of_an_answer_keep_their_digits() -> None:
     assert decode(Answer, encode(Answer(parsed=value))).parsed == value
 
 
+def test_whole_numbers_of_a_body_keep_their_digits_and_are_written_with_them() -> None:
+    body = b'{"id":123456789012345678901234567890,"x":0.1,"y":-1e+16}'
+
+    read = read_body(body, {})
+
+    assert read.encoded is body
+    assert read.value == json.loads(body)
+    assert encoded(read.value) == body
+
+
+@pytest.mark.parametrize("innermost", [1, 2**70])
+def test_what_is_too_deep_for_a_writer_is_refused_whatever_is_in_it(innermost: int) -> None:
+    value: Any = innermost
+    for _ in range(1_000):
+        value = [value]
+
+    with pytest.raises(ValueError, match="depth"):
+        encoded(value)
+
+
 @pytest.mark.parametrize(("levels", "deep"), [(180, False), (181, True), (5_000, True)])
 def test_depth_is_counted_outside_of_texts(levels: int, deep: bool) -> None:
     assert is_too_deep(b"[" * levels + b"]" * levels) is deep
@@ -123,5 +143,6 @@ def test_no_body_makes_reading_slow(piece: bytes) -> None:
 def test_any_bytes_are_json_for_everybody_or_refused(body: bytes) -> None:
     with suppress(ValueError):
         read = read_body(b'{"a": "' + body + b'"}', LATIN)
-        assert orjson.loads(read.encoded) == read.value
-        orjson.dumps(read.value)
+        orjson.loads(read.encoded)
+        assert read_body(read.encoded, {}).value == read.value
+        assert read_body(encoded(read.value), {}).value == read.value

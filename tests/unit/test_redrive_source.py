@@ -31,16 +31,17 @@ _NEW: dict[str, Any] = {
 }
 
 
-class OneLetter:
-    """A scan of a topic that holds one dead letter."""
+class SomeLetters:
+    """A scan of a topic that holds these dead letters."""
 
-    def __init__(self, record: TopicRecord) -> None:
-        opened = open_record(record)
-        self.letter = Letter(record, opened, opened.entry.name)
+    def __init__(self, *records: TopicRecord) -> None:
+        opened = [(record, open_record(record)) for record in records]
+        self.all = [Letter(record, one, one.entry.name) for record, one in opened]
         self.generations = Generations()
 
     async def letters(self, marks: MarkTable, stage: str | None = None) -> AsyncIterator[Letter]:
-        yield self.letter
+        for each in self.all:
+            yield each
 
 
 def of_a_job(**fields: Any) -> TopicRecord:
@@ -67,16 +68,22 @@ def of_a_newer_release(generation: int) -> TopicRecord:
     return TopicRecord(("d", 0), 0, b"k", b'{"version": 2}', about)
 
 
+def file_of(folder: Path, scan: SomeLetters, job: Mapping[str, Any]) -> Path:
+    """A file with a line for each letter, and this job in it."""
+    path = folder / "letters.jsonl"
+    lines = [{"letter": orjson.loads(encode(each.name)), "job": job} for each in scan.all]
+    path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    return path
+
+
 async def found(folder: Path, record: TopicRecord, job: Mapping[str, Any]) -> tuple[Meant, Letter]:
     """What a file says of the one letter of a topic, with this job in its line."""
-    scan = OneLetter(record)
-    line = {"letter": orjson.loads(encode(scan.letter.name)), "job": job}
-    path = folder / "letters.jsonl"
-    path.write_bytes(orjson.dumps(line))
-    with CorrectionFile(path) as file:
+    scan = SomeLetters(record)
+    with CorrectionFile(file_of(folder, scan, job)) as file:
         source = FileSource(cast(LetterScan, scan), file)
         (meant,) = [each async for each in source.meant(MarkTable(), None, whole=True)]
-    return meant, scan.letter
+    assert meant.line == 1
+    return meant, scan.all[0]
 
 
 async def published(
@@ -166,3 +173,14 @@ async def test_what_nobody_could_read_is_whose_its_line_says(tmp_path: Path) -> 
     nobodys = await published(tmp_path, record, _NEW)
 
     assert (job.id, job.tenant, nobodys.tenant) == (_ORIGIN, "acme", None)
+
+
+async def test_what_a_canary_left_unread_is_in_the_topic_all_the_same(tmp_path: Path) -> None:
+    scan = SomeLetters(of_a_job(), of_a_newer_release(2))
+    with CorrectionFile(file_of(tmp_path, scan, _NEW)) as file:
+        source = FileSource(cast(LetterScan, scan), file)
+        survey = [each async for each in source.meant(MarkTable(), None, whole=False)]
+        async for _ in source.meant(MarkTable(), None, whole=True):
+            break
+
+        assert (len(survey), list(source.unknown())) == (2, [])

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from tollway.new_job import NewJob, ReadyJob, ready
 from tollway_schemas import TopicNames
 from tollway_workers.cli.batch.acknowledged import Acknowledged
 from tollway_workers.cli.batch.enqueue import Enqueuer
 from tollway_workers.cli.batch.tally import Tally
+from tollway_workers.cli.main import app
 from tollway_workers.cli.run import fleet as fleet_module
 from tollway_workers.cli.run.conduct import Played
 from tollway_workers.cli.run.fleet import own_locks
@@ -269,3 +271,11 @@ def test_a_run_with_a_budget_needs_what_bounds_its_calls(tmp_path: Path) -> None
     )
     (lane,) = simulated.settings.lanes.values()
     assert lane.max_output_tokens == 4_096
+
+
+@pytest.mark.parametrize("budget", ["inf", "nan", "0", "1e16"])
+def test_a_run_s_budget_is_refused_where_it_is_no_amount(budget: str) -> None:
+    said = CliRunner().invoke(app, ["run", "in.jsonl", "-o", "out.jsonl", "--budget", budget])
+
+    assert said.exit_code == 2
+    assert "--budget" in said.output

@@ -112,6 +112,8 @@ def test_simulated_answers_are_not_taken_for_a_models() -> None:
         ({"base_url": "http://127.0.0.1/v1", "simulate": True}, "exclude each other"),
         ({"config": Path("f"), "model": "m"}, "exclude each other"),
         ({"answers": Path("f")}, "add --simulate"),
+        ({"protocol": "anthropic"}, "at --base-url speaks: give both"),
+        ({"protocol": "anthropic", "simulate": True}, "at --base-url speaks: give both"),
     ],
 )
 def test_options_that_cannot_go_together_are_refused(given: dict[str, Any], said: str) -> None:

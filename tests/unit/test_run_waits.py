@@ -227,7 +227,7 @@ def test_the_summary_says_why_lines_failed_what_waits_and_which_commands_say_mor
         "why, and what to do: tollway dead-letters groups --run r1 --bootstrap-servers h:1",
         "tollway journal r1:a --bootstrap-servers h:1",
         "lane run waiting: no key",
-        "gave up with 1 lines left, after 10 m in which no lane let a call through: "
+        "gave up with 1 line left, after 10 m in which no lane let a call through: "
         "give the same command again",
     ):
         assert line in said.getvalue()

@@ -1,6 +1,7 @@
 """Requests as services write them: what the SDK takes, and what it says of the rest."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -50,6 +51,13 @@ async def test_none_is_absence_in_every_optional_field_of_a_job(fleet: FakeFleet
     assert await enqueue(fleet, request="hi", **dict.fromkeys(optional)) == "fine"
 
 
+async def test_what_a_job_may_cost_is_any_amount_of_dollars(fleet: FakeFleet) -> None:
+    await enqueue(fleet, request="hi", max_cost_usd=10 / 3, run="r", run_budget_usd="2.50")
+
+    (job,) = fleet.jobs
+    assert (job.max_cost_usd, job.run_budget_usd) == (Decimal("3.333333333333"), Decimal("2.50"))
+
+
 async def test_a_job_says_which_known_answers_it_takes(fleet: FakeFleet) -> None:
     await enqueue(fleet, request="hi", no_cache=True, no_store=True, max_age=timedelta(hours=1))
     await enqueue(fleet, request="hi", max_age=60)
@@ -67,6 +75,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "the job is not valid: request.max_tokens: unknown field; the limit is "
         "request.max_output_tokens",
     ),
+    ({"request": "hi", "run": "r", "run_budget_usd": 1e300}, "run_budget_usd: must be at most"),
+    ({"request": "hi", "max_cost_usd": "inf"}, "max_cost_usd: must be an amount of US dollars"),
     ({"request": {"messages": []}}, "the job is not valid: request.messages: must not be empty"),
     ({"request": 5}, "the job is not valid: request: must be an object, not a number"),
     ({"request": None}, "the job is not valid: request: is missing"),
@@ -84,6 +94,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"request": "hi", "output": {"maximum": float("inf")}},
         "the job is not valid: output.json_schema.maximum: is an infinite number",
     ),
+    (
+        {"request": "hi", "max_cost_usd": 1e16},
+        "max_cost_usd: must be at most 1,000,000,000,000,000 US dollars",
+    ),
+    (
+        {"request": "hi", "max_cost_usd": "0.0000000000001"},
+        "the job is not valid: max_cost_usd: must have at most 12 decimals",
+    ),
+    ({"request": "hi", "max_cost_usd": float("nan")}, "max_cost_usd: must be an amount of US"),
     ({"request": "hi", "deadline": "soon"}, "deadline: must be a timedelta, or a datetime with"),
     ({"request": "hi", "output": {"$ref": {1}}}, "output.json_schema: holds what JSON cannot"),
 ]

@@ -61,6 +61,7 @@ def test_other_processes_other_pots_and_what_is_no_line_say_nothing_of_it() -> N
         b"[]",
         b'{"draws": 7}',
         b'{"draws": [{"process": "w@1"}]}',
+        b'{"draws": [{"process": ["w@1"]}, {"process": {}}]}',
         b'{"draws": ["w@1"]}',
     ]
 
@@ -69,6 +70,15 @@ def test_other_processes_other_pots_and_what_is_no_line_say_nothing_of_it() -> N
 
 def test_what_a_provider_counted_beyond_every_bound_is_spent_all_the_same() -> None:
     assert shown(entry(40, 10, 25), line(60)) == Shown(settled=60, doubt=0, calls=1)
+
+
+@pytest.mark.parametrize("lines", [(), (12,), (25,), (26, 11), (10**15,)])
+def test_whatever_lines_there_are_no_less_counts_than_the_ledger_says(
+    lines: tuple[int, ...],
+) -> None:
+    found = shown(entry(40, 10, 25), *map(line, lines))
+
+    assert found.settled + found.doubt == max(25, *lines, 0)
 
 
 class Life:

@@ -120,14 +120,16 @@ def test_a_key_says_which_tools_are_called_where_there_are_any() -> None:
 
 
 def test_tools_that_may_be_called_are_called_for_their_share_of_the_jobs() -> None:
-    def called(share: float, **fields: Any) -> int:
-        book = AnswerBook({}, tool_share=share)
+    # Each begins a process that makes arguments.
+    never, half, always = (AnswerBook({}, tool_share=share) for share in (0.0, 0.5, 1.0))
+
+    def called(book: AnswerBook, of: int = 20, **fields: Any) -> int:
         book.draft("warm", _ask(tools=(Tool(name="f"),), must_call=True))
         ask = _ask(tools=(Tool(name="f"),), **fields)
-        return sum(bool(book.draft(f"job-{n}", ask).calls) for n in range(200))
+        return sum(bool(book.draft(f"job-{n}", ask).calls) for n in range(of))
 
-    assert called(0.0) == 0
-    assert 70 < called(0.5) < 130
-    assert called(1.0) == 200
+    assert called(never) == 0
+    assert 70 < called(half, of=200) < 130
+    assert called(always) == 20
     # Who has been told the results speaks; so does who was asked for a form.
-    assert called(1.0, has_results=True) == called(1.0, wants="json_object") == 0
+    assert called(always, has_results=True) == called(always, wants="json_object") == 0

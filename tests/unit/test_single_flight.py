@@ -17,6 +17,7 @@ from tollway_workers.config.shape.cache import CacheSettings
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ProviderFailure
 from tollway_workers.job.envelopes import instant
+from tollway_workers.pipeline import exact_cache
 
 SICK = ProviderFailure(failure_class=FailureClass.TRANSIENT, message="no", status=500)
 REFUSED = ProviderFailure(failure_class=FailureClass.CONTENT_POLICY, message="no", status=200)
@@ -114,6 +115,22 @@ async def test_where_the_call_brings_no_answer_the_next_is_called(failure: Turn)
     assert flight.calls == 2
     assert len(fleet.replies) == 4
     assert len(answered) == (4 if failure is SICK else 3)
+
+
+async def test_followers_are_called_where_an_answer_cannot_be_told_to_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise TypeError
+
+    monkeypatch.setattr(exact_cache, "given", broken)
+    flight = Flight()
+    async with flight.fleet as fleet:
+        await fleet.publish(*(job(f"j{n}") for n in range(3)))
+        await fleet.until(lambda: flight.following == 2)
+        await flight.land()
+
+    assert (flight.calls, len(fleet.replies)) == (3, 3)
 
 
 async def test_an_answer_that_is_too_large_to_be_kept_is_given_to_those_that_follow() -> None:

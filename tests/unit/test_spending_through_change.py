@@ -49,6 +49,22 @@ def test_a_claim_that_there_was_enough_for_once_does_not_keep_smaller_ones_waiti
     assert record.asking == 5
 
 
+def test_who_leaves_takes_back_what_is_asked_for_and_not_read_back_yet() -> None:
+    purse, view = Purse(POT, "me", 100_000), PotView()
+    purse.want(10)
+    asking = purse.due(view, 0.0, lambda: 0.5)
+    assert asking is not None
+    assert asking.counts > 0
+
+    purse.closed = True
+    last = purse.due(view, 0.1, lambda: 0.5)
+    purse.read_back(asking, view, 0.2)
+
+    assert last is not None
+    assert (last.counts, last.left) == (0, True)
+    assert (purse.granted, purse.due(view, 0.3, lambda: 0.5)) == (0, None)
+
+
 def take(view: PotView, granted: int) -> None:
     other = LedgerEntry(
         budget="all", window="total", limit=100, process="other", number=granted, granted=granted

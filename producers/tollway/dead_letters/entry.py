@@ -156,12 +156,12 @@ def name_of(entry: Entry) -> str:
 
 
 def cost_of(attempts: Iterable[Attempt]) -> int | None:
-    """Pico-USD of these calls together; None where that of any is unknown."""
+    """Pico-USD of these calls together; None where that of any billed one is unknown."""
     total = 0
     for attempt in attempts:
-        if attempt.cost is None:
+        if (spent := attempt.spent) is None:
             return None
-        total += attempt.cost
+        total += spent
     return total
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -68,29 +69,28 @@ def line_of(opened: Opened, job: object, raw: bytes | None) -> dict[str, Any]:
 
 
 class CorrectionFile:
-    """A file of mended jobs; `with` opens it. Of several lines for one dead letter the last counts.
+    """A file of mended jobs, one for each dead letter that it names; `with` opens it.
 
     Mutable state: where the line of each dead letter begins. The lines themselves are read when
     they are needed, however many they are.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Raises InvalidSettings where it cannot be read, or a line names no dead letter."""
+        """Raises InvalidSettings where it cannot be read."""
         self._path = path
         self._lines: dict[bytes, tuple[int, int]] = {}
         try:
+            if os.path.exists(path) and not os.path.isfile(path):
+                # It is read more than once.
+                raise InvalidSettings(f"{path}: is no regular file, as an export writes it")
             self._file = open(path, "rb")  # noqa: SIM115 it is closed by `with`
         except OSError as error:
             raise InvalidSettings(f"{path}: cannot be read ({error.strerror})") from None
 
     def __enter__(self) -> Self:
+        """Raises InvalidSettings where it is empty, a line names no dead letter, or two differ."""
         try:
-            begin = 0
-            for number, line in enumerate(self._file, 1):
-                if line.strip():
-                    named = _read(line, f"{self._path}, line {number}")
-                    self._lines[letter_digest(named.letter)] = begin, number
-                begin += len(line)
+            self._find_lines()
         except BaseException:
             self._file.close()
             raise
@@ -105,6 +105,10 @@ class CorrectionFile:
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._lines
 
+    def line_of(self, digest: bytes) -> int:
+        """The number of the line of the letter of that digest."""
+        return self._lines[digest][1]
+
     def read(self, digest: bytes) -> Correction:
         """What the line of the letter of that digest says."""
         begin, number = self._lines[digest]
@@ -114,6 +118,22 @@ class CorrectionFile:
         if letter_digest(found.letter) != digest:
             raise InvalidSettings(f"{where}: was changed while it was read")
         return found
+
+    def _find_lines(self) -> None:
+        begin, jobs = 0, dict[bytes, bytes]()
+        for number, line in enumerate(self._file, 1):
+            if line.strip():
+                said = _read(line, f"{self._path}, line {number}")
+                digest, job = letter_digest(said.letter), _job_digest(said)
+                if jobs.setdefault(digest, job) != job:
+                    raise InvalidSettings(
+                        f"{self._path}, lines {self.line_of(digest)} and {number} hold different "
+                        "jobs for one dead letter: leave one of them out"
+                    )
+                self._lines[digest] = begin, number
+            begin += len(line)
+        if not self._lines:
+            raise InvalidSettings(f"{self._path}: is empty: it names no dead letter")
 
 
 class ExportFile:
@@ -211,6 +231,16 @@ def _read(line: bytes, where: str) -> Correction:
         return Correction(letter, _job_in(said, line))
     except _NoJob as error:
         return Correction(letter, problem=str(error))
+
+
+def _job_digest(said: Correction) -> bytes:
+    job = [said.job, said.problem]
+    try:
+        encoded = orjson.dumps(job, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # JSON is read to a greater depth than it is written.
+        encoded = repr(job).encode()
+    return hashlib.blake2b(encoded, digest_size=16).digest()
 
 
 class _NoJob(Exception):

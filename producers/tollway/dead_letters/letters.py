@@ -214,6 +214,9 @@ class DeadLetters:
             Fenced: another operator has begun to work on the same route.
             RedriveInterrupted: Kafka went away. What was published is marked: run it again.
         """
+        for name in options.keys() - RedriveOptions.__annotations__.keys():
+            # A misspelt dry_run would publish.
+            raise TypeError(f"redrive() got an unexpected keyword argument {name!r}")
         change = change_of(
             options.get("edit"),
             options.get("schema"),

@@ -51,7 +51,8 @@ class Marking:
             if self._is_due(letter):
                 todo += 1
                 routes.add(letter.name.route)
-        skipped = {Skip.MARKED: matched - todo} if matched > todo else {}
+        why = Skip.NOT_MARKED if self._why is None else Skip.MARKED
+        skipped = {why: matched - todo} if matched > todo else {}
         if not dry_run and todo:
             todo = await self._mark(wanted, sorted(routes), todo)
         return MarkReport(dry_run=dry_run, matched=matched, marked=todo, skipped=skipped)

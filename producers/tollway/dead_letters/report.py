@@ -11,9 +11,10 @@ MOST_NAMED = 1_000
 
 
 class Skip(StrEnum):
-    """Why a dead letter that was meant was not redriven."""
+    """Why a dead letter that was meant was left as it was."""
 
     MARKED = "something became of it before"
+    NOT_MARKED = "it has no mark: nothing became of it yet"
     SUPERSEDED = "a later generation of its job is a dead letter too, which alone can be redriven"
     NO_JOB = "it holds no job: export it, mend it, and redrive it from the file"
     UNREADABLE = "it was written by a newer release, or is damaged"
@@ -31,6 +32,8 @@ class Skipped:
     why: Skip
     detail: str = ""
     """What is wrong with its job, by field, without values."""
+    line: int | None = None
+    """The line of the file that its job was read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +120,11 @@ class RedriveReport:
         if why is not Skip.MARKED and len(self.examples) < MOST_NAMED:
             self.examples.append(Skipped(letter, why, detail))
 
-    def refuse(self, letter: LetterName, detail: str) -> None:
+    def refuse(self, letter: LetterName, detail: str, line: int | None = None) -> None:
         """Count one whose job the edit makes invalid."""
         self.invalid += 1
         if len(self.invalid_jobs) < MOST_NAMED:
-            self.invalid_jobs.append(Skipped(letter, Skip.INVALID, detail))
+            self.invalid_jobs.append(Skipped(letter, Skip.INVALID, detail, line))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

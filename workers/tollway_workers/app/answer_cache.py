@@ -138,8 +138,8 @@ def open_cache(
     if not caches(settings):
         return None
     for root in _roots(settings.worker.cache_folder):
-        folder = root / plain_name(settings.kafka.prefix) / plain_name(instance_id)
-        if _can_be_written(folder):
+        folder = _made(root / plain_name(settings.kafka.prefix) / plain_name(instance_id))
+        if folder is not None:
             remove_unused(folder.parent, clock.now() - CACHE_DELETES_KEPT)
             return SharedCache(client, settings, folder, clock)
     log.warning(
@@ -162,17 +162,22 @@ def most_bytes(configured_mib: int | None, folder: Path) -> int:
 def _roots(configured: str | None) -> Iterator[Path]:
     """Where the copy may lie, the best first: it need not outlive the process, but may."""
     if configured is not None:
-        yield Path(configured).expanduser()
+        yield Path(configured)
         return
     given = os.environ.get("XDG_CACHE_HOME")
-    yield (Path(given) if given else Path("~/.cache").expanduser()) / "tollway"
+    yield Path(given or "~/.cache") / "tollway"
     # Of containers whose file system is read-only, this is what is mounted most often.
-    yield Path(tempfile.gettempdir()) / f"tollway-{os.getuid()}"
+    temporary = _made(Path(tempfile.gettempdir()) / f"tollway-{os.getuid()}")
+    # Whoever made it before us could read our answers, and change them.
+    if temporary is not None and temporary.lstat().st_uid == os.getuid():
+        yield temporary
 
 
-def _can_be_written(folder: Path) -> bool:
+def _made(folder: Path) -> Path | None:
+    """The folder, which can be written; None where it cannot, or the user has no home."""
     try:
+        folder = folder.expanduser()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (OSError, RuntimeError):
-        return False
-    return os.access(folder, os.W_OK | os.X_OK)
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None

@@ -5,6 +5,7 @@ from enum import Enum
 from math import inf
 from typing import NamedTuple
 
+from tollway_schemas.ledger import Pot
 from tollway_schemas.usage import PICO_PER_USD
 from tollway_workers.config.shape.budget import OnExceeded
 
@@ -27,6 +28,8 @@ class Lack(NamedTuple):
     #: Seconds since 1970; inf: it never turns.
     turns_at: float = inf
     on_exceeded: OnExceeded = "fail"
+    #: Whose money it is; None where the ledger as a whole is waited for.
+    pot: Pot | None = None
 
 
 #: What is asked again in a moment.

@@ -6,7 +6,7 @@ the limit. So of any two processes at least the later one counts what the other 
 sum of what was granted never passes the limit, whoever joins late, withdraws or dies.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -234,10 +234,3 @@ def is_granted(view: PotView, entry: LedgerEntry, own_limit: int) -> bool:
     """
     process = entry.process
     return view.others(process) + entry.counts <= view.limit(process, own_limit)
-
-
-def entries(ledger: Ledger) -> Iterator[tuple[Pot, str, Standing]]:
-    """Everybody's part of every pot."""
-    for pot, view in ledger.pots.items():
-        for process, standing in view.parts.items():
-            yield pot, process, standing

@@ -189,7 +189,7 @@ class Purse:
 
         `dice` draws between 0 and 1: who was refused must not always come back together.
         """
-        if self.asking and now - self._asked_at <= JUDGED_WITHIN:
+        if self.asking and not self.closed and now - self._asked_at <= JUDGED_WITHIN:
             # One record at a time: what it asks for counts until the next one.
             return None
         if self.asking:

@@ -49,7 +49,8 @@ class Journaled:
             return
         draws = line.get("draws") if isinstance(line, dict) else None
         for each in draws if isinstance(draws, list) else ():
-            if isinstance(each, dict) and each.get("process") in self._processes:
+            process = each.get("process") if isinstance(each, dict) else None
+            if isinstance(process, str) and process in self._processes:
                 try:
                     yield decode(Draw, orjson.dumps(each))
                 except SchemaError:

@@ -139,6 +139,11 @@ class Spending:
         """The budgets of the configuration."""
         return {name: budget.settings for name, budget in self._cover.budgets.items()}
 
+    @property
+    def unsaid(self) -> list[str]:
+        """The names under which this process has more to say in the ledger."""
+        return sorted({each.process for each in self._purses.values() if not each.is_over})
+
     # Before and after a call.
 
     def claim(self, job: JobProgress, lane: str) -> Money | Lack | None:
@@ -386,7 +391,7 @@ class Spending:
         purse, needed, budget = draw
         short = self._short(purse, needed)
         if short is Short.PENDING:
-            return PENDING
+            return PENDING._replace(pot=purse.pot)
         turns_at = inf if purse.ends_at is None else purse.ends_at.timestamp()
         limit = amount(purse.limit, tokens=purse.tokens)
         if budget is None:

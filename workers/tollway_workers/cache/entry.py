@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import orjson
+from pydantic_core import to_json
 
 from tollway_schemas.bounds import SCHEMA_VERSION
 from tollway_schemas.cache import CacheEntry
@@ -91,7 +92,8 @@ def given(entry: CacheEntry, rung: Provenance, now: float) -> Completed:
     """
     answer, body = entry.answer, b""
     if answer.body is not None:
-        body = orjson.dumps(answer.body)
+        # Not by orjson: a provider's integers may have more than 64 bits.
+        body = to_json(answer.body, inf_nan_mode="null")
         answer = answer.model_copy(update={"body": None})
     return Completed(
         answer,

@@ -19,8 +19,8 @@ from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import remove
 from tollway_workers.cache.forgotten import Spoken
 from tollway_workers.cache.kept import Kept
-from tollway_workers.cache.own import OwnAnswers
 from tollway_workers.cache.ports import Found
+from tollway_workers.cache.recent import RecentAnswers
 from tollway_workers.cache.records import CacheRecord
 from tollway_workers.cache.store import CacheStore, Origin, Reach, reason
 from tollway_workers.clock import Clock
@@ -167,7 +167,7 @@ class Materialiser:
         self._settled = asyncio.Event()
         self._reached: dict[int, Reach] = {}
         self._polled: dict[Partition, tuple[int | None, float]] = {}
-        self._own = OwnAnswers()
+        self._own = RecentAnswers()
         self._partitions = 0
         #: What has come lately.
         self.arrivals = Arrivals()
@@ -186,7 +186,7 @@ class Materialiser:
 
     def wrote(self, kept: Kept) -> None:
         """This worker has written it to the topic."""
-        self._own.add(kept)
+        self._own.put(kept.key.encode(), kept)
 
     def applied(self, partition: int) -> int:
         """The offset before which everything of a partition is applied; 0 where that is unknown."""
@@ -303,7 +303,7 @@ class Materialiser:
                     each.offset,
                     each.key,
                     each.value,
-                    self._own.take(each.key, each.value),
+                    self._own_answer(each),
                 )
                 for each in found
                 if each.offset >= self._reached[each.partition[1]].next
@@ -319,6 +319,11 @@ class Materialiser:
             self.arrivals.add_all()
             self._settled.set()
             log.info("stored answers are served from the copy", answers=store.entries)
+
+    def _own_answer(self, record: LoggedRecord) -> Kept | None:
+        """What a record holds that is exactly what this worker wrote: it is not read again."""
+        own = None if record.key is None else self._own.take(record.key)
+        return own if own is not None and own.value == record.value else None
 
     async def _read(
         self, reader: CacheLog, partitions: Sequence[Partition]

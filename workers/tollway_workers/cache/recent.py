@@ -1,4 +1,4 @@
-"""The answers that this worker has published and has not read back yet. Bounded; no clock."""
+"""The answers that this worker has published last, until they are read back. Bounded; no clock."""
 
 from collections import OrderedDict
 
@@ -19,21 +19,22 @@ class RecentAnswers:
 
     def put(self, key: bytes, kept: Kept) -> None:
         """Remember an answer, and lose the oldest where there is no room."""
-        self.drop(key)
+        self.take(key)
         self._kept[key] = kept
         self.bytes += kept.size
         while self.bytes > MOST_BYTES or len(self._kept) > MOST_ENTRIES:
-            self.drop(next(iter(self._kept)))
+            self.take(next(iter(self._kept)))
 
     def get(self, key: bytes) -> Kept | None:
         """The answer under a key, however old."""
         return self._kept.get(key)
 
-    def drop(self, key: bytes) -> None:
-        """Forget it; nothing where it is not known."""
+    def take(self, key: bytes) -> Kept | None:
+        """The same, and it is forgotten."""
         known = self._kept.pop(key, None)
         if known is not None:
             self.bytes -= known.size
+        return known
 
     def __len__(self) -> int:
         return len(self._kept)

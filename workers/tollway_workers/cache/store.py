@@ -100,7 +100,10 @@ class CacheStore:
             if row is None:
                 return None
             entry = _entry(*row)
-        except (sqlite3.Error, SchemaError) as error:
+        except SchemaError:
+            # It is what was written: another release took it for an answer, or wrote it.
+            return None
+        except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
                 self.damage = reason(error)
             return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tollway_schemas.attempt import Attempt, Billed
+from tollway_schemas.attempt import Attempt
 from tollway_schemas.usage import Usage
 from tollway_workers.config.shape.price import Price
 
@@ -42,7 +42,6 @@ def total(attempts: Iterable[Attempt]) -> tuple[Usage | None, int | None]:
     for attempt in attempts:
         if attempt.usage is not None:
             usage = attempt.usage if usage is None else usage + attempt.usage
-        if attempt.billed is not Billed.NO:
-            known = cost is not None and attempt.cost is not None
-            cost = (cost or 0) + (attempt.cost or 0) if known else None
+        spent = attempt.spent
+        cost = None if cost is None or spent is None else cost + spent
     return usage, cost

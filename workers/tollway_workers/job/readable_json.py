@@ -63,20 +63,21 @@ class ReadJson(NamedTuple):
 def read_body(body: bytes, headers: Mapping[str, str]) -> ReadJson:
     """The JSON value in `body`, or the object it begins with; the headers may name its charset.
 
-    Raises ValueError if there is none, or it is nested deeper than 1,024 levels.
+    Whole numbers keep all their digits. Raises ValueError if there is none, or it is nested deeper
+    than 1,024 levels.
     """
     try:
-        return ReadJson(orjson.loads(body), body)
+        return ReadJson(exact_value(body), body)
     except orjson.JSONDecodeError:
         text = _repaired(_text_of(body, headers))
     try:
-        return ReadJson(orjson.loads(text), text.encode())
+        return ReadJson(exact_value(text), text.encode())
     except orjson.JSONDecodeError as error:
         # The beginning of a text may be a number or a word.
         if error.msg != _MORE or not text.lstrip().startswith("{"):
             raise
         text = text[: error.pos]
-    return ReadJson(orjson.loads(text), text.encode(), has_rest=True)
+    return ReadJson(exact_value(text), text.encode(), has_rest=True)
 
 
 def read_text(text: str) -> tuple[Any, str]:
@@ -85,20 +86,36 @@ def read_text(text: str) -> tuple[Any, str]:
     Whole numbers keep all their digits. Raises ValueError if it is no JSON.
     """
     try:
-        return _exact(text), text
+        return exact_value(text), text
     except orjson.JSONDecodeError:
         repaired = _repaired(text)
         if repaired == text:
             raise
-    return _exact(repaired), repaired
+    return exact_value(repaired), repaired
+
+
+def exact_value(said: str | bytes) -> Any:
+    """The JSON value that `said` is, without repairs; whole numbers keep all their digits.
+
+    Raises orjson.JSONDecodeError.
+    """
+    value = orjson.loads(said)
+    if not has_long_number(said.encode() if isinstance(said, str) else said):
+        return value
+    try:
+        return pydantic_core.from_json(said)
+    except ValueError:
+        # It is nested too deeply for this reader; for that of our records too.
+        return value
 
 
 def encoded(value: Any) -> bytes:
     """A value that was read, as JSON. Raises ValueError if it is nested too deeply for that."""
     try:
         return orjson.dumps(value)
-    except TypeError as error:
-        raise ValueError("nested too deeply") from error
+    except TypeError:
+        # Too deep for this writer, which that one finds too; or an integer of more than 64 bits.
+        return pydantic_core.to_json(value)
 
 
 def is_too_deep(encoded: bytes) -> bool:
@@ -115,17 +132,6 @@ def is_too_deep(encoded: bytes) -> bool:
         elif first in b"]}":
             depth -= 1
     return False
-
-
-def _exact(text: str) -> Any:
-    value = orjson.loads(text)
-    if not has_long_number(text.encode()):
-        return value
-    try:
-        return pydantic_core.from_json(text)
-    except ValueError:
-        # It is nested too deeply for this reader; for that of our records too.
-        return value
 
 
 def _text_of(body: bytes, headers: Mapping[str, str]) -> str:

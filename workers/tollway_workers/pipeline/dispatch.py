@@ -1,13 +1,12 @@
 """Who is called next, lane by lane: by priority, then fairly between tenants, then by age."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Protocol
 
 from tollway_workers.clock import Clock
 from tollway_workers.job.outcome import Decision
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.lanes.fairness import PriorityQueue
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.lookup import FOLLOWS, Following
 from tollway_workers.pipeline.queue import Fairness, LaneQueue
@@ -59,8 +58,7 @@ class Dispatcher:
         fairness: Fairness,
     ) -> None:
         self._lanes = {
-            name: LaneQueue(admission, PriorityQueue(fairness.weight, fairness.bulk_floor))
-            for name, admission in admissions.items()
+            name: LaneQueue(admission, fairness) for name, admission in admissions.items()
         }
         turns = {each.quota.group: deque[LaneQueue]() for each in admissions.values()}
         for lane in self._lanes.values():
@@ -157,6 +155,8 @@ class Dispatcher:
                 return True
             if not isinstance(leave, Wait):
                 self._owner.end(lane.take_head(called=False), leave)
+            elif leave.line is not None and leave.seconds is not None:
+                self._stand_in_line(lane, leave.line, leave.seconds)
             elif leave.passed_over and leave.seconds is not None:
                 self._later(lane, self._set_aside(lane), leave.seconds)
             else:
@@ -207,7 +207,7 @@ class Dispatcher:
     @property
     def bytes_besides(self) -> int:
         """What all queues take besides the jobs in them: each tenant that waits has its own."""
-        return sum(lane.waiting.bytes_besides for lane in self._lanes.values())
+        return sum(lane.bytes_besides for lane in self._lanes.values())
 
     @property
     def queues(self) -> Mapping[str, LaneQueue]:
@@ -251,6 +251,20 @@ class Dispatcher:
         del lane.later[job]
         lane.queue(job, first=True)
         self.pump(job.lane)
+
+    def _stand_in_line(self, lane: LaneQueue, key: Hashable, delay: float) -> None:
+        # One timer for all, and one job that is tried: each on its own, thousands that wait for
+        # the same would be tried again and again, and hold up those that wait for nothing.
+        line = lane.stand_in_line(key)
+        if line.timer is None:
+            line.timer = self._clock.call_later(delay, lambda: self._front_due(lane, key))
+
+    def _front_due(self, lane: LaneQueue, key: Hashable) -> None:
+        line = lane.lines.get(key)
+        if line is not None:
+            line.timer = None
+            lane.bring_front(key)
+            self.pump(lane.admission.lane.name)
 
     def _wake_later(self, lane: LaneQueue, seconds: float) -> None:
         if lane.timer is not None:

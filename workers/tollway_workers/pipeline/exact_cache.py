@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from tollway_schemas.cache import CacheEntry
 from tollway_schemas.provenance import Provenance
 from tollway_workers.cache.entry import given, kept_of, suits
 from tollway_workers.cache.kept import Kept
@@ -71,13 +70,13 @@ class ExactCache:
     def forget(self, job: JobProgress) -> None:
         """Nothing: it has no answer."""
 
-    def entry_of(self, job: JobProgress, outcome: Completed) -> CacheEntry | None:
-        """What others may be given of an answer; None where it is this job's alone, or where it was
+    def told_others(self, job: JobProgress, outcome: Completed) -> Completed | None:
+        """What others are given of an answer; None where it is this job's alone, or where it was
         forgotten while it was on its way.
         """
         try:
             kept = self._kept(job, outcome)
-            return kept and kept.entry()
+            return kept and given(kept.entry(), Provenance.CACHED, self._clock.now())
         except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
             _said(_NOT_REMEMBERED, job, error)
             return None
@@ -133,10 +132,7 @@ class ExactCache:
     def _known(self, job: JobProgress, key: bytes, now: float) -> Found | None:
         """What is kept under a job's key, if the job takes it."""
         found = self._looked_up(job, key, now)
-        if found is None or found.stale:
-            found = self._newer(key, now) or found
-        else:
-            self._recent.drop(key)
+        found = self._newer(key, found, now) or found
         if found is None or not suits(found.entry, job, now):
             return None
         entry = found.entry
@@ -160,13 +156,14 @@ class ExactCache:
         job.missed_at = changes if found is None else None
         return found
 
-    def _newer(self, key: bytes, now: float) -> Found | None:
-        """What is on its way to the topic."""
+    def _newer(self, key: bytes, found: Found | None, now: float) -> Found | None:
+        """What is on its way to the topic, where that is newer than what was found."""
         kept = self._recent.get(key)
         if kept is None or not self._answers.serves:
             return None
-        if kept.expires_at.timestamp() <= now or self._answers.forgotten(kept):
-            self._recent.drop(key)
+        is_back = found is not None and kept.answered_at <= found.entry.answered_at
+        if is_back or kept.expires_at.timestamp() <= now or self._answers.forgotten(kept):
+            self._recent.take(key)
             return None
         return Found(kept.entry(), stale=False)
 

@@ -1,7 +1,7 @@
 """The jobs that wait for one lane: its queue, retries that are not due, and those that follow."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from math import inf
@@ -29,33 +29,60 @@ class Fairness:
 
 
 @dataclass(slots=True, eq=False)
+class Line:
+    """The jobs that wait for one thing, which all of them may have to wait for again.
+
+    State: `front` (the one that is in the lane's queue for all of them), and the `timer` that
+    brings the next one there.
+    """
+
+    waiting: PriorityQueue[JobProgress]
+    front: JobProgress | None = None
+    timer: Timer | None = None
+
+
+@dataclass(slots=True, eq=False)
 class LaneQueue:
     """The jobs that wait for one lane.
 
     State besides: `later` (jobs that may not go yet for a reason of their own, with the timer that
-    brings them back), `following` (those whose answer is on its way, in the order in which they
-    came), `parts` (bytes of all of them, by topic), and `earliest` (no deadline among them is
-    before it).
+    brings them back), `lines` (those that may not go yet for a reason of several, by what it is;
+    `fronts` has the line of each front), `following` (those whose answer is on its way, in the
+    order in which they came), `parts` (bytes of all of them, by topic), and `earliest` (no deadline
+    among them is before it).
     """
 
     admission: Admission
-    waiting: PriorityQueue[JobProgress]
+    fairness: Fairness
     later: dict[JobProgress, Timer] = field(default_factory=dict)
+    lines: dict[Hashable, Line] = field(default_factory=dict)
+    fronts: dict[JobProgress, Hashable] = field(default_factory=dict)
     following: dict[JobProgress, None] = field(default_factory=dict)
     #: Brings the lane back once its limits may let the head through.
     timer: Timer | None = None
     parts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     earliest: float = inf
+    waiting: PriorityQueue[JobProgress] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waiting = self._new_queue()
 
     @property
     def held(self) -> int:
         """Jobs that wait, whatever for."""
-        return len(self.waiting) + len(self.later) + len(self.following)
+        in_lines = sum(len(line.waiting) for line in self.lines.values())
+        return len(self.waiting) + len(self.later) + len(self.following) + in_lines
+
+    @property
+    def bytes_besides(self) -> int:
+        """What it takes besides the jobs in it."""
+        lines = sum(line.waiting.bytes_besides for line in self.lines.values())
+        return self.waiting.bytes_besides + lines
 
     @property
     def bytes(self) -> int:
         """Bytes of the jobs that wait, and of the queue itself."""
-        return sum(self.parts.values()) + self.waiting.bytes_besides
+        return sum(self.parts.values()) + self.bytes_besides
 
     def enter(self, job: JobProgress) -> None:
         """Count a job that waits here from now on."""
@@ -82,7 +109,42 @@ class LaneQueue:
         """Remove and return the head; its tenant pays for it where it is called."""
         head = self.waiting.take_head(self.admission.tokens_of, called=called)
         self.leave(head)
+        self._left_front(head)
         return head
+
+    def stand_in_line(self, key: Hashable) -> Line:
+        """Move the head to a line; the next of the line is not tried before `bring_front`."""
+        head = self.waiting.take_head(self.admission.tokens_of, called=False)
+        line = self.lines.get(key)
+        if line is None:
+            line = self.lines[key] = Line(self._new_queue())
+        was_front = line.front is head
+        if was_front:
+            line.front = None
+            del self.fronts[head]
+        else:
+            self._left_front(head)
+        line.waiting.add(head, head.tenant, interactive=head.interactive, first=was_front)
+        return line
+
+    def bring_front(self, key: Hashable) -> None:
+        """Have the first of a line wait for a call again, unless one of it does already."""
+        line = self.lines.get(key)
+        if line is None or line.front is not None:
+            return
+        if not len(line.waiting):
+            del self.lines[key]
+            return
+        front = line.front = line.waiting.take_head(self.admission.tokens_of, called=False)
+        self.fronts[front] = key
+        self.queue(front, first=True)
+
+    def _left_front(self, job: JobProgress) -> None:
+        """Where a job was the front of a line the next one is, and may go at once."""
+        if not self.fronts or (key := self.fronts.pop(job, None)) is None:
+            return
+        self.lines[key].front = None
+        self.bring_front(key)
 
     def upcoming(self, most: int) -> list[JobProgress]:
         """The head, and jobs that will be called about then; none that may not go yet."""
@@ -96,7 +158,8 @@ class LaneQueue:
 
         Nothing may change while it is walked.
         """
-        return chain(self.later, self.waiting.upcoming())
+        lines = (line.waiting.upcoming() for line in self.lines.values())
+        return chain(self.later, self.waiting.upcoming(), *lines)
 
     def take(
         self,
@@ -108,6 +171,10 @@ class LaneQueue:
         too.
         """
         taken = self.waiting.take(wanted)
+        for line in self.lines.values():
+            taken += line.waiting.take(wanted)
+        for job in [job for job in self.fronts if wanted(job)]:
+            self._left_front(job)
         for job in [job for job in self.later if wanted(job)]:
             self.later.pop(job).cancel()
             taken.append(job)
@@ -127,4 +194,8 @@ class LaneQueue:
         return taken
 
     def __iter__(self) -> Iterator[JobProgress]:
-        return chain(self.waiting, self.later, self.following)
+        lines = (line.waiting for line in self.lines.values())
+        return chain(self.waiting, self.later, self.following, *lines)
+
+    def _new_queue(self) -> PriorityQueue[JobProgress]:
+        return PriorityQueue(self.fairness.weight, self.fairness.bulk_floor)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tollway_schemas.provenance import Provenance
-from tollway_workers.cache.entry import given, suits
+from tollway_workers.cache.entry import suits
 from tollway_workers.clock import Clock
 from tollway_workers.job.accepted import may_ask_cache
 from tollway_workers.job.outcome import Completed
@@ -68,16 +67,16 @@ class SingleFlight:
         followers, outcome = self._landed(job), written.outcome
         if not followers:
             return
-        entry = None
+        told = None
         if isinstance(outcome, Completed) and self._cache.serves:
             # Not by the cache: what is too large to be kept is given to those that wait for it.
-            entry = self._cache.entry_of(job, outcome)
-        now = self._clock.now()
+            told = self._cache.told_others(job, outcome)
+        entry, now = None if told is None else told.cached, self._clock.now()
         for follower in followers:
-            if entry is None or not suits(entry, follower, now):
+            if told is None or entry is None or not suits(entry, follower, now):
                 self._following.resume(follower)
             elif self._following.take_following(follower):
-                self._end(follower, given(entry, Provenance.CACHED, now))
+                self._end(follower, told)
 
     def forget(self, job: JobProgress) -> None:
         """A job went elsewhere, and nobody here learns its answer."""

@@ -1,5 +1,6 @@
 """What becomes of a job that no budget pays for now. Pure."""
 
+from collections.abc import Hashable
 from typing import NamedTuple, Protocol
 
 from tollway_schemas.failure import Failure, FailureClass
@@ -11,6 +12,8 @@ from tollway_workers.lanes.ladder import at_last, lanes_to_go
 
 #: Seconds until money that is being fetched is asked for again.
 _MOMENT = 0.05
+#: The line of jobs whose budgets are not known yet.
+_LEDGER = "the ledger"
 #: Seconds until it is asked for again where it is bound elsewhere.
 _BOUND = 15.0
 #: Seconds that a job waits for a window at most before it asks again: the budget may have been
@@ -25,6 +28,8 @@ class Wait(NamedTuple):
     seconds: float | None
     #: The reason is the job's own: jobs behind it may go before it.
     passed_over: bool = False
+    #: What any number of jobs may wait for: they stand in one line for it.
+    line: Hashable = None
 
 
 class Payer(Protocol):
@@ -41,7 +46,7 @@ def without_money(job: JobProgress, lack: Lack, payer: Payer | None, now: float)
     A spent budget never holds up a lane: others go before the job, or it goes elsewhere.
     """
     if lack.short is Short.PENDING:
-        return Wait(_MOMENT, passed_over=True)
+        return Wait(_MOMENT, passed_over=True, line=lack.pot or _LEDGER)
     if lack.short is Short.OWN:
         return _failed(job, lack)
     if lack.on_exceeded == "fallback":

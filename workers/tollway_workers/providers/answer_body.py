@@ -1,6 +1,7 @@
 """From the bytes of an answer to its JSON, and what an answer that holds none means. Pure."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -8,11 +9,13 @@ from tollway_schemas.failure import ErrorScope, FailureClass
 from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, encoded, read_body
-from tollway_workers.providers.failures.classify import ErrorRules, no_completion
+from tollway_workers.providers.failures.classify import ErrorRules, classify, no_completion
 from tollway_workers.providers.http.sse import EventTooLarge, events, is_event_stream
 from tollway_workers.providers.wire_format import AnswerStream, BrokenStream
 
 _LONGEST_WORD = 256
+#: Beyond it a number is no server's count of tokens.
+_MOST_COUNTED = 2**64 - 1
 
 NewStream = Callable[[], AnswerStream]
 
@@ -23,11 +26,15 @@ def read_answer(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
+    sent: bytes,
 ) -> ReadJson:
-    """The JSON in an answer, its events joined if it was streamed though nobody asked.
+    """The JSON in a success, its events joined if it was streamed though nobody asked.
 
-    Raises ProviderError.
+    Raises ProviderError: of any other answer, what it means.
     """
+    if not 200 <= status < 300:
+        failure = classify(rules, status, headers, _error_in(new_stream, headers, body), sent)
+        raise ProviderError(replace(failure, body=body))
     try:
         if is_event_stream(headers, body):
             return read_stream(new_stream, body)
@@ -51,11 +58,10 @@ def read_stream(new_stream: NewStream, body: bytes) -> ReadJson:
             stream.take(event)
     except EventTooLarge as error:
         raise BrokenStream(str(error)) from None
-    joined = stream.body()
-    return ReadJson(read_body(joined, {}).value, joined)
+    return read_body(stream.body(), {})
 
 
-def error_in(new_stream: NewStream, headers: Mapping[str, str], body: bytes) -> bytes:
+def _error_in(new_stream: NewStream, headers: Mapping[str, str], body: bytes) -> bytes:
     """The body of an error; where it was streamed, the object that says it."""
     try:
         return read_stream(new_stream, body).encoded if is_event_stream(headers, body) else body
@@ -76,16 +82,19 @@ def malformed(message: str, status: int, body: bytes) -> NoReturn:
     ) from None
 
 
+def more_follows(status: int, body: bytes) -> NoReturn:
+    """Raise ProviderError for an answer that says no end of its own, and that more follows."""
+    malformed("more follows the answer, which does not say that it is whole", status, body)
+
+
 def count(value: Any) -> int:
     """A number of tokens; 0 for what is none."""
-    if type(value) is not int or value <= 0:
-        return 0
-    return value if value < MOST_TOKENS else MOST_TOKENS
+    return min(value, MOST_TOKENS) if are_counts(value) else 0
 
 
 def are_counts(*values: Any) -> bool:
     """Whether all are numbers of tokens: where one is not, the cost of the call is not known."""
-    return all(type(value) is int and value >= 0 for value in values)
+    return all(type(value) is int and 0 <= value <= _MOST_COUNTED for value in values)
 
 
 def word(value: Any) -> str | None:

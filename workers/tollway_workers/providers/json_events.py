@@ -1,13 +1,60 @@
 """The JSON in a stream's events, whatever its protocol makes of it. Pure."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-from tollway_workers.job.readable_json import read_body
+from tollway_workers.job.readable_json import encoded, read_body
 from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.wire_format import BrokenStream
 
 _DONE = b"[DONE]"
+
+JsonObject = dict[str, Any]
+
+
+class JsonStream(ABC):
+    """What an `AnswerStream` is whose events are JSON: how each is joined is the protocol's own.
+
+    State: `_error` (the object that ended it), `_events`, `ended`, `size`.
+    """
+
+    def __init__(self) -> None:
+        self._error: JsonObject | None = None
+        self._events = JsonEvents()
+        self.ended = False
+        self.size = 0
+
+    def take(self, event: Event) -> bool:
+        """Join an event to what came before; whether the model said something in it, or stopped.
+
+        Raises BrokenStream at what follows an event that could not be read.
+        """
+        spoke = False
+        for value, size in self._events.read(event):
+            if self.ended:
+                break
+            spoke |= self.add(value, size, event.kind.decode(errors="replace"))
+        self.ended |= self._events.done
+        return spoke
+
+    def body(self) -> bytes:
+        """The answer as if it had not been streamed, or the error that ended it.
+
+        Raises BrokenStream if it was cut or holds neither.
+        """
+        try:
+            return encoded(self._error or self._whole())
+        except ValueError:
+            raise BrokenStream("the answer is nested too deeply to be read") from None
+
+    @abstractmethod
+    def add(self, value: Any, size: int, kind: str = "") -> bool:
+        """Join a value of so many bytes, in an event of this kind; whether anything was said."""
+
+    @abstractmethod
+    def _whole(self) -> JsonObject:
+        """The answer. Raises BrokenStream if it was cut or there is none."""
 
 
 class JsonEvents:

@@ -1,11 +1,11 @@
 """Answers that were too long for their dead letters, from the journal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from tollway.connection import KafkaConnection
+from tollway.dead_letters.reading.answer_text import text_of
 from tollway.dead_letters.reading.reader import Partition, TopicReader, count_between
 from tollway.dead_letters.report import OnProgress, Progress
 from tollway_schemas import Attempt, BadAnswer, DeadLetter, JournalRecord, SchemaError
@@ -131,21 +131,15 @@ def _call_of(value: bytes | None) -> Call | None:
     )
 
 
+def _text_in(record: JournalRecord | None) -> str | None:
+    return None if record is None else text_of(record.response)
+
+
 def _read(value: bytes | None) -> JournalRecord | None:
     try:
         return decode(JournalRecord, value)
     except SchemaError:
         return None
-
-
-def _text_in(record: JournalRecord | None) -> str | None:
-    """What the model said, where the body is a chat completion of one text."""
-    body: Any = None if record is None else record.response
-    choices = body.get("choices") if isinstance(body, Mapping) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, Mapping) else None
-    content = message.get("content") if isinstance(message, Mapping) else None
-    return content if isinstance(content, str) and content else None
 
 
 def _with_call(answer: StoredAnswer, call: Attempt | None) -> StoredAnswer:

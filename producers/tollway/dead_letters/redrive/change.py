@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from tollway.dead_letters.redrive.merge_patch import merged
+from tollway.dead_letters.redrive.schema_words import constrains
 from tollway.errors import InvalidNewJob, InvalidSettings
 from tollway.output import Output, OutputReader
 from tollway_schemas import OutputSchema
@@ -109,6 +110,11 @@ def _output(schema: Output[Any]) -> Mapping[str, Any]:
         raise InvalidSettings(f"schema: {said}") from None
     if wanted is None:
         return {}
+    if isinstance(schema, dict) and not constrains(schema):
+        raise InvalidSettings(
+            "schema: every answer would satisfy it, because none of JSON Schema's words (type, "
+            "properties, anyOf...) is there; OutputSchema() says so where that is meant"
+        )
     if (found := no_json_of(wanted.json_schema)) is not None:
         raise InvalidSettings(f"schema: {found}")
     fields: dict[str, Any] = orjson.loads(encode(wanted))

@@ -29,6 +29,7 @@ from tollway.dead_letters.report import (
     RedriveReport,
     RouteEstimate,
     Skip,
+    Skipped,
 )
 from tollway.errors import InvalidJobs, UnknownTopic
 from tollway.topics import advice_for_route
@@ -74,7 +75,7 @@ class RedriveRun:
         if dry_run or (not survey.invalid and not survey.redriven):
             return survey
         if survey.invalid:
-            named = [(_said(each.letter), each.detail) for each in survey.invalid_jobs]
+            named = [(_said(each), each.detail) for each in survey.invalid_jobs]
             raise InvalidJobs(named, survey.invalid, survey.invalid + survey.redriven)
         await self._require_topics()
         async with RouteWriters(self._connection, self._terms.names.prefix) as writers:
@@ -82,7 +83,11 @@ class RedriveRun:
             await writers.take(sorted(self._routes))
             self._marks = MarkTable()
             ends = await read_marks(self._connection, self._terms.names, self._marks)
-            return await self._publish(writers, survey.redriven, ends)
+            report = await self._publish(writers, survey.redriven, ends)
+        if report.stopped is not None:
+            # It has looked at no more than the canary's own.
+            report.matched = survey.matched
+        return report
 
     async def _survey(self, *, dry_run: bool) -> RedriveReport:
         """What would be done, without doing it."""
@@ -184,11 +189,11 @@ class RedriveRun:
         report.matched += 1
         why = self._why_not(meant)
         if why is Skip.INVALID:
-            report.refuse(meant.name, meant.detail)
+            report.refuse(meant.name, meant.detail, meant.line)
         elif why is not None:
             report.skip(meant.name, why)
         elif meant.again is not None:
-            return self._built(meant.again, report)
+            return self._built(meant.again, report, meant.line)
         return None
 
     def _why_not(self, meant: Meant) -> Skip | None:
@@ -203,7 +208,9 @@ class RedriveRun:
             return Skip.NO_ANSWER
         return None
 
-    def _built(self, again: Again, report: RedriveReport) -> Publication | None:
+    def _built(
+        self, again: Again, report: RedriveReport, line: int | None = None
+    ) -> Publication | None:
         # One that no job of that name has had.
         had = max(again.generation, self._marks.published(again.letter))
         generation = max(had + 1, self._terms.least_generation)
@@ -211,7 +218,7 @@ class RedriveRun:
             found = publication(again, generation, self._terms, datetime.now(UTC))
         except Unpublishable as error:
             if self._terms.change.edits or again.by_hand:
-                report.refuse(again.letter, str(error))
+                report.refuse(again.letter, str(error), line)
             else:
                 report.skip(again.letter, Skip.INVALID, str(error))
             return None
@@ -261,5 +268,6 @@ def _prompt_bytes(value: bytes) -> int:
     return sum(len(orjson.dumps(job[name])) for name in ("request", "output") if name in job)
 
 
-def _said(letter: LetterName) -> str:
-    return f"{letter.job_id!r} (route {letter.route!r})"
+def _said(each: Skipped) -> str:
+    line = "" if each.line is None else f", line {each.line}"
+    return f"{each.letter.job_id!r} (route {each.letter.route!r}){line}"

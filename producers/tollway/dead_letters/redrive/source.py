@@ -1,7 +1,7 @@
 """Where a redrive takes its jobs from: the dead letters of a topic, or a file of mended ones."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -34,6 +34,8 @@ class Meant:
     detail: str = ""
     lacks_answers: bool = False
     """Whether an answer of it is cut, and found nowhere."""
+    line: int | None = None
+    """The line of the file that holds its job."""
 
 
 class Source(Protocol):
@@ -144,26 +146,28 @@ class FileSource:
         self._scan = scan
         self._file = file
         self._learned = False
-        self._seen: set[bytes] = set()
+        self._there: set[bytes] = set()
 
     async def meant(
         self, marks: MarkTable, stage: str | None, *, whole: bool
     ) -> AsyncIterator[Meant]:
         """Each dead letter that the file names."""
-        seen = self._seen = set()
+        seen = set[bytes]()
         async for letter in self._scan.letters(marks, stage):
             key = letter_digest(letter.name)
             if key in seen or key not in self._file:
                 continue
             seen.add(key)
+            self._there.add(key)
             if letter.entry.fate is not None:
                 yield Meant(letter.entry, letter.name, None, Skip.MARKED)
             else:
-                yield _mended(letter, self._file.read(key))
+                mended = _mended(letter, self._file.read(key))
+                yield replace(mended, line=self._file.line_of(key))
 
     def unknown(self) -> Iterator[LetterName]:
-        """Those of the file that are not in the topic."""
-        return (self._file.read(key).letter for key in self._file if key not in self._seen)
+        """Those of the file that no pass has found in the topic."""
+        return (self._file.read(key).letter for key in self._file if key not in self._there)
 
     def is_superseded(self, name: LetterName) -> bool:
         """Whether a later generation of its job is a dead letter too, as far as was seen."""

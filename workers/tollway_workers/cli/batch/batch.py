@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from tollway.errors import InvalidNewJob
 from tollway.new_job import NewJob, ReadyJob, ready
@@ -46,7 +45,7 @@ class BatchRules:
     #: The form of all lines; None: as each says.
     form: LineForm | None = None
     #: Most US dollars that all of its jobs may cost together.
-    run_budget_usd: Decimal | None = None
+    run_budget_usd: float | None = None
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from tollway_schemas import ChatRequest, FailureClass, InvalidValue, OutputSchema
+from tollway_schemas.no_json import has_long_number, no_json_in
 from tollway_workers.cli.batch.forms.anthropic_params import read_params
 from tollway_workers.cli.batch.forms.body import Body, object_at
 from tollway_workers.cli.batch.forms.chat_body import read_body
@@ -106,6 +107,8 @@ def _object(raw: bytes) -> dict[str, Any]:
         raise InvalidValue(f"is not JSON: {error.msg} at character {error.pos + 1}") from None
     if not isinstance(item, dict):
         raise InvalidValue("is not a JSON object")
+    if has_long_number(raw) and (found := no_json_in(raw)) is not None:
+        raise InvalidValue(found)
     return item
 
 

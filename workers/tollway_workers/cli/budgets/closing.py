@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from tollway_schemas.ledger import LedgerClosing
 from tollway_schemas.usage import MOST_PICO_USD, PICO_PER_USD
@@ -120,7 +120,7 @@ def _figure(text: str, *, tokens: bool) -> int:
     """Pico-USD, or tokens. Raises InputError."""
     try:
         figure = Decimal(text) * (1 if tokens else PICO_PER_USD)
-    except InvalidOperation:
+    except ArithmeticError:
         figure = Decimal("NaN")
     if not figure.is_finite() or figure < 0 or figure != int(figure):
         unit = "a number of tokens" if tokens else "US dollars, such as 1.25"

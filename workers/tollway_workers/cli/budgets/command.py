@@ -177,14 +177,14 @@ def close(
         write_json({"closed": [_closed(record, line) for record, line in _both(records, lines)]})
         return
     for record, line in _both(records, lines):
-        say(_closed_words(record, line))
+        say(closed_words(record, line))
 
 
 def _ask(lines: list[PartLine], records: list[LedgerClosing]) -> None:
     if not sys.stdin.isatty():
         raise InputError("nobody is here to be asked: look at it first, then add --yes")
     for record, line in _both(records, lines):
-        say(_closed_words(record, line), to_stderr=True)
+        say(closed_words(record, line), to_stderr=True)
     if not typer.confirm(f"end the doubt in {count(len(records), 'budget')}?", err=True):
         raise typer.Exit(1)
 
@@ -195,13 +195,16 @@ def _both(
     return list(zip(records, lines, strict=True))
 
 
-def _closed_words(record: LedgerClosing, line: PartLine) -> str:
+def closed_words(record: LedgerClosing, line: PartLine) -> str:
+    """What ending the doubt comes to, in a sentence."""
     free = record.granted - record.settled - record.doubt
     doubt = f"{amount(record.doubt, tokens=line.tokens)} stays in doubt, " if record.doubt else ""
+    # A provider may count more for a call than any bound.
+    change = "is free again" if free >= 0 else "more than counted until now"
     return (
         f"{on_one_line(pot_text(line.pot))} ({line.pot.window}): {on_one_line(line.process)} has "
         f"spent {amount(record.settled, tokens=line.tokens)}, {doubt}"
-        f"{amount(free, tokens=line.tokens)} is free again"
+        f"{amount(abs(free), tokens=line.tokens)} {change}"
     )
 
 

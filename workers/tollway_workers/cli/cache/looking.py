@@ -68,14 +68,14 @@ async def look_up(
 
     Raises InputError, and BrokerUnavailable.
     """
-    jobs = list(_jobs(file, usual))
-    keys = {job.id: _key(job, fleet) for job in jobs}
-    wanted = {key for key in keys.values() if key is not None}
+    # Ids may repeat: another route or tenant may use the same.
+    asked = [(job.id, _key(job, fleet)) for job in _jobs(file, usual)]
+    wanted = {key for _, key in asked if key is not None}
     found: Mapping[bytes, CacheEntry] = {}
     if wanted:
         async with scanning(kafka, TopicNames(kafka.prefix).cache) as scan:
             found = await stored(scan.records, wanted)
-    return [judged(job.id, keys[job.id], found, time.time()) for job in jobs]
+    return [judged(job, key, found, time.time()) for job, key in asked]
 
 
 async def stored(
@@ -120,7 +120,7 @@ def judged(job: str, key: bytes | None, found: Mapping[bytes, CacheEntry], now: 
 def _key(job: Job, fleet: FleetSettings) -> bytes | None:
     route = fleet.routes.get(job.route)
     if route is None:
-        known = ", ".join(sorted(fleet.routes))
+        known = ", ".join(sorted(fleet.routes)) or "none"
         raise InputError(f"job {job.id}: there is no route {job.route!r}; there are: {known}")
     if job.no_cache:
         return None
@@ -134,10 +134,22 @@ def _jobs(file: Path, usual: tuple[str | None, str | None]) -> Iterator[Job]:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     if raw is None:
         raise InputError(f"{file} is larger than {_LARGEST // 2**20} MiB: look up a part of it")
+    if not raw.strip():
+        raise InputError(f"{file} is empty: there is no job to look up")
+    if not _is_text(raw):
+        raise InputError(f"{file} is not UTF-8 text: give a file of jobs as JSON")
     lines = [raw] if _is_one_object(raw) else raw.splitlines()
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _job(number, line, usual)
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_one_object(raw: bytes) -> bool:

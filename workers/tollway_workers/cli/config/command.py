@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from tollway_workers.cli.shared.output import count, printable, say
 from tollway_workers.config.check.fleet_fits import warnings_in
 from tollway_workers.config.check.key_files import files_that_all_read, files_that_others_write
 from tollway_workers.config.load.keys import LaneKey, keys_of
@@ -128,7 +128,8 @@ def check(config: File = None, as_json: AsJson = False, call: Call = False) -> N
             report["calls"] = [asdict(trial) for trial in trials]
         _say(json.dumps(report, ensure_ascii=False, indent=2))
     else:
-        _say(f"{file}: can be used{f', {len(warnings)} warnings' if warnings else ''}")
+        also = f", {count(len(warnings), 'warning')}" if warnings else ""
+        _say(f"{file}: can be used{also}")
     if not all(trial.answers for trial in trials):
         raise typer.Exit(_NO_ANSWER)
 
@@ -248,6 +249,4 @@ def _counting(tokenizer: str | None) -> str:
 
 
 def _say(text: str, *, to_stderr: bool = False) -> None:
-    # A console per call: its stream is the one of this moment, also under a test's capture.
-    console = Console(stderr=to_stderr, markup=False, highlight=False, emoji=False)
-    console.print(text, soft_wrap=True)
+    say(printable(text), to_stderr=to_stderr)

@@ -96,6 +96,8 @@ def cost(
     """
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both")
+    if since is not None and until is not None and since >= until:
+        raise typer.BadParameter("--since must be before --until")
     question = Question(by=tuple(dict.fromkeys(by.split(","))), since=since, until=until)
     with Sums(len(question.by)) as sums:
         place = place_of(config, bootstrap_servers, prefix)

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from tollway.dead_letters.redrive.schema_words import constrains
 from tollway.dead_letters.redrive.transactions import LARGEST_JOB
 from tollway_schemas import OutputSchema, SchemaError
 from tollway_schemas.no_json import no_json_in
@@ -22,29 +23,6 @@ _KINDS: Mapping[type, str] = {
     int: "a number",
     float: "a number",
     type(None): "null",
-}
-#: Words of JSON Schema of which one that says anything has one at least.
-_KEYWORDS = {
-    *("$ref", "$dynamicRef", "type", "enum", "const", "properties"),
-    *(
-        "required",
-        "patternProperties",
-        "additionalProperties",
-        "propertyNames",
-        "minProperties",
-        "maxProperties",
-    ),
-    *(
-        "dependentRequired",
-        "dependentSchemas",
-        "unevaluatedProperties",
-        "items",
-        "prefixItems",
-        "contains",
-    ),
-    *("minItems", "maxItems", "uniqueItems", "unevaluatedItems", "allOf", "anyOf"),
-    *("oneOf", "not", "if", "pattern", "format", "minLength"),
-    *("maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
 #: What stands beside a schema where it is wrapped: as it is given to providers, and in a job.
 _WRAPPINGS = frozenset({"type", "json_schema", "schema", "name", "strict", "description", "mode"})
@@ -71,7 +49,7 @@ def read_schema(path: Path) -> dict[str, Any]:
         raise InputError(
             f"--schema: {path} holds {_KINDS[type(schema)]}, and no JSON Schema: that is an object"
         )
-    if not _KEYWORDS & schema.keys():
+    if not constrains(schema):
         raise InputError(
             f"--schema: {path} holds no JSON Schema: every answer would satisfy it, because none "
             "of its words (type, properties, anyOf...) is there"

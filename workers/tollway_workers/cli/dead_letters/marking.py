@@ -60,7 +60,7 @@ def unmark(
         return await letters.unmark(chosen.filter, dry_run=only_count, on_progress=show)
 
     report = _marked(chosen, unmarked, "unmark", dry_run=dry_run, yes=yes)
-    _tell(report, "unmarked", "would unmark", as_json=as_json, takes_back=True)
+    _tell(report, "unmarked", "would unmark", as_json=as_json)
 
 
 def _marked(chosen: Chosen, mark: Mark, does: str, *, dry_run: bool, yes: bool) -> MarkReport:
@@ -74,12 +74,10 @@ def _marked(chosen: Chosen, mark: Mark, does: str, *, dry_run: bool, yes: bool) 
     return consented(work, does, lambda report: report.marked, dry_run=dry_run, yes=yes)
 
 
-def _tell(
-    report: MarkReport, done: str, would: str, *, as_json: bool, takes_back: bool = False
-) -> None:
+def _tell(report: MarkReport, done: str, would: str, *, as_json: bool) -> None:
     if as_json:
-        write_json(marks_facts(report, takes_back=takes_back))
+        write_json(marks_facts(report))
     else:
-        show_marks(report, done, would, takes_back=takes_back)
+        show_marks(report, done, would)
     if not report.marked:
         raise typer.Exit(_NOTHING)

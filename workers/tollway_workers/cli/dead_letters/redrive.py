@@ -12,7 +12,6 @@ from tollway.errors import UnknownTopic
 from tollway_schemas import TollwayError, TopicNames
 from tollway_workers.cli.dead_letters.choosing import Chosen
 from tollway_workers.cli.dead_letters.consent import DryRun, Yes, consented
-from tollway_workers.cli.dead_letters.corrections import Corrections, read_corrections
 from tollway_workers.cli.dead_letters.cost_bound import CostBound, cost_bound
 from tollway_workers.cli.dead_letters.files import read_patch, read_schema
 from tollway_workers.cli.dead_letters.redriving import NonePublished, Redriving, Wanted
@@ -122,11 +121,10 @@ def redrive(
         file=from_file,
     )
     wanted.check()
-    corrections = None if from_file is None else read_corrections(from_file)
     try:
         report = _done(wanted, dry_run=dry_run, yes=yes)
     except NonePublished as none:
-        _refuse(none.found, corrections, as_json=as_json)
+        _refuse(none.found, from_file, as_json=as_json)
         raise typer.Exit(COULD_NOT_RUN) from None
     # Where there is nothing to do the SDK's report is that of its survey.
     report.dry_run = dry_run
@@ -167,10 +165,10 @@ def _tell(report: RedriveReport, wanted: Wanted, *, as_json: bool) -> None:
         show_redrive(report, wanted, bound)
 
 
-def _refuse(found: RedriveReport, corrections: Corrections | None, *, as_json: bool) -> None:
+def _refuse(found: RedriveReport, file: Path | None, *, as_json: bool) -> None:
     if as_json:
-        write_json(invalid_facts(found, corrections))
-    show_invalid(found, corrections)
+        write_json(invalid_facts(found))
+    show_invalid(found, file)
 
 
 def _gone(error: UnknownTopic, names: TopicNames) -> TollwayError:

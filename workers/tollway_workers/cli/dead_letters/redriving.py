@@ -79,35 +79,24 @@ class NonePublished(Exception):
 
 
 class Redriving:
-    """A redrive, counted first where that is needed.
-
-    Mutable state: how many dead letters were meant when it was counted last.
-    """
+    """A redrive; where it finds jobs that are invalid, these are named."""
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._matched: int | None = None
 
     def work(self, only_count: bool) -> RedriveReport:
         """What it comes to, or would come to. Raises NonePublished, or ProducerError."""
         if only_count:
             return self._counted()
-        if self._wanted.canary is not None and self._matched is None:
-            # One that stops has looked at no more than the canary's own.
-            self._counted()
         try:
-            report = self._run(dry_run=False)
+            return self._run(dry_run=False)
         except InvalidJobs:
             # It names them for people alone.
             self._counted()
             raise
-        if report.stopped is not None and self._matched is not None:
-            report.matched = self._matched
-        return report
 
     def _counted(self) -> RedriveReport:
         found = self._run(dry_run=True)
-        self._matched = found.matched
         if found.invalid:
             raise NonePublished(found) from None
         return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tollway.dead_letters.report import (
@@ -12,7 +13,6 @@ from tollway.dead_letters.report import (
     Skipped,
 )
 from tollway_schemas import LetterName
-from tollway_workers.cli.dead_letters.corrections import Corrections
 from tollway_workers.cli.dead_letters.cost_bound import CostBound
 from tollway_workers.cli.dead_letters.redriving import Wanted
 from tollway_workers.cli.shared.output import count, dollars, on_one_line, say
@@ -21,8 +21,6 @@ from tollway_workers.topics.run_names import is_run_name
 
 #: Dead letters that are named one by one.
 _MOST_NAMED = 20
-#: Why a dead letter is not unmarked: for machines, and for people.
-_NOT_MARKED = "not_marked", "it has no mark: nothing became of it yet"
 
 
 def show_redrive(report: RedriveReport, wanted: Wanted, bound: CostBound | None = None) -> None:
@@ -48,32 +46,34 @@ def show_redrive(report: RedriveReport, wanted: Wanted, bound: CostBound | None 
         say(line)
 
 
-def show_invalid(found: RedriveReport, corrections: Corrections | None = None) -> None:
-    """Which jobs would be invalid, one a line, and that none was published."""
+def show_invalid(found: RedriveReport, file: Path | None = None) -> None:
+    """Which jobs would be invalid, one a line, and that none was published.
+
+    `file`: where they were read from.
+    """
     for each in found.invalid_jobs[:_MOST_NAMED]:
-        where = "" if corrections is None else f"{_line_text(corrections, each.letter)}: "
+        where = "" if file is None else f"{on_one_line(str(file))}, line {each.line:,}: "
         problem = on_one_line(each.detail)
         say(f"{where}{name_text(each.letter)}: {problem}", to_stderr=True)
     if (rest := found.invalid - _MOST_NAMED) > 0:
         say(f"and {rest:,} more (--json names up to 1,000)", to_stderr=True)
     advice = "mend the edit, or leave these out by a filter"
-    if corrections is not None:
+    if file is not None:
         those = "that line" if found.invalid == 1 else "those lines"
-        advice = f"mend or take out {those} of {on_one_line(str(corrections.path))}"
+        advice = f"mend or take out {those} of {on_one_line(str(file))}"
     jobs = count(found.invalid, "job")
     say(f"{jobs} would be invalid: none was published; {advice}", to_stderr=True)
 
 
-def show_marks(report: MarkReport, done: str, would: str, *, takes_back: bool = False) -> None:
-    """What a discard or an unmark came to; `takes_back`: it was the latter."""
+def show_marks(report: MarkReport, done: str, would: str) -> None:
+    """What a discard or an unmark came to."""
     say(
         f"{would if report.dry_run else done} {report.marked:,} of "
         f"{count(report.matched, 'dead letter')}",
         style="bold",
     )
     for why, number in report.skipped.items():
-        said = _NOT_MARKED[1] if takes_back and why is Skip.MARKED else why.value
-        say(f"  {number:,} not: {said}")
+        say(f"  {number:,} not: {why.value}")
 
 
 def redrive_facts(report: RedriveReport, bound: CostBound | None = None) -> dict[str, Any]:
@@ -93,21 +93,15 @@ def redrive_facts(report: RedriveReport, bound: CostBound | None = None) -> dict
     return facts
 
 
-def invalid_facts(found: RedriveReport, corrections: Corrections | None = None) -> dict[str, Any]:
+def invalid_facts(found: RedriveReport) -> dict[str, Any]:
     """Jobs that would be invalid, for machines; of a file with their lines."""
     jobs = [_skipped_facts(each) for each in found.invalid_jobs]
-    if corrections is not None:
-        for facts, each in zip(jobs, found.invalid_jobs, strict=True):
-            facts["line"] = corrections.line_of(each.letter)
     return {"invalid": found.invalid, "invalid_jobs": jobs}
 
 
-def marks_facts(report: MarkReport, *, takes_back: bool = False) -> dict[str, Any]:
+def marks_facts(report: MarkReport) -> dict[str, Any]:
     """The same for machines."""
-    skipped = _by_reason(report.skipped)
-    if takes_back and (number := skipped.pop(Skip.MARKED.name.lower(), 0)):
-        skipped[_NOT_MARKED[0]] = number
-    return asdict(report) | {"skipped": skipped}
+    return asdict(report) | {"skipped": _by_reason(report.skipped)}
 
 
 def name_text(letter: LetterName) -> str:
@@ -118,12 +112,6 @@ def name_text(letter: LetterName) -> str:
 
 def _of(letter: LetterName) -> str:
     return whose_text(letter.route or None, letter.tenant, None)
-
-
-def _line_text(corrections: Corrections, letter: LetterName) -> str:
-    line = corrections.line_of(letter)
-    path = on_one_line(str(corrections.path))
-    return path if line is None else f"{path}, line {line:,}"
 
 
 def _details(report: RedriveReport, wanted: Wanted) -> Iterable[str]:
@@ -141,7 +129,7 @@ def _details(report: RedriveReport, wanted: Wanted) -> Iterable[str]:
     if report.canary_answered or report.canary_failed:
         yield f"canary: {report.canary_answered:,} answered, {report.canary_failed:,} failed again"
     if report.dry_run and (report.cost_before or report.cost_unknown):
-        unknown = f", and {report.cost_unknown:,} jobs of unknown cost"
+        unknown = f", and {count(report.cost_unknown, 'job')} of unknown cost"
         more = unknown if report.cost_unknown else ""
         yield f"what they cost so far: {dollars(report.cost_before)}{more}"
 
@@ -198,8 +186,9 @@ def _by_reason(skipped: Mapping[Skip, int]) -> dict[str, int]:
 
 
 def _skipped_facts(each: Skipped) -> dict[str, Any]:
-    return {
+    facts = {
         "letter": each.letter.model_dump(mode="json"),
         "why": each.why.name.lower(),
         "detail": each.detail,
     }
+    return facts if each.line is None else facts | {"line": each.line}

@@ -135,6 +135,7 @@ Budget = Annotated[
     float | None,
     typer.Option(
         min=0.000001,
+        max=1_000_000_000,
         metavar="USD",
         help="Most that the whole run may cost; what is left unanswered then fails.",
         rich_help_panel=_HOW,

@@ -88,7 +88,7 @@ class RunOptions:
         given = [name for name, value in lane.items() if value is not None]
         if self.config is not None and given:
             raise InputError(f"{given[0]} and --config exclude each other: put it into the file")
-        if given and self.base_url is None and not self.simulate:
+        if given and self.base_url is None and not (self.simulate or self.protocol):
             raise InputError(f"{given[0]} needs --base-url, or --simulate")
         if self.base_url is not None:
             self._check_lane()

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 
 from tollway_schemas import OutputSchema
 from tollway_workers.cli.batch.batch import (
@@ -24,6 +23,7 @@ from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.cli.run.needed_keys import require_keys
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan
+from tollway_workers.cli.shared.output import count
 from tollway_workers.errors import InvalidSchema
 from tollway_workers.validation.validator import ResultValidator
 
@@ -93,7 +93,7 @@ def batch_reader(options: RunOptions, plan: FleetPlan, file: BatchFile) -> Batch
         max_job_bytes=plan.settings.kafka.max_job_bytes,
         limit=options.limit,
         form=options.form,
-        run_budget_usd=None if options.budget is None else Decimal(str(options.budget)),
+        run_budget_usd=options.budget,
     )
     return BatchReader(file, rules, judge)
 
@@ -108,5 +108,6 @@ def _judged(
 
 def _first_words(options: RunOptions, batch: Batch, state: RunState | None) -> str:
     bad = f", {len(batch.bad_lines):,} of them invalid" if batch.bad_lines else ""
+    lines = count(batch.lines, "line")
     again = f", going on with run {batch.run_id}" if state else f", run {batch.run_id}"
-    return f"{options.source}: {batch.lines:,} lines{bad}{again}"
+    return f"{options.source}: {lines}{bad}{again}"

@@ -14,7 +14,7 @@ from tollway_workers.cli.run.dry_run import Estimate
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.session import Result
 from tollway_workers.cli.run.watching.screen import Screen
-from tollway_workers.cli.shared.output import on_one_line
+from tollway_workers.cli.shared.output import count, on_one_line
 from tollway_workers.lanes.lane_wait import span, waiting
 
 #: Bad lines that are shown one by one.
@@ -39,11 +39,11 @@ def show_result(
         return
     for wait in result.played.look.waits:
         screen.tell(f"{wait.of} {waiting(wait.reason, None)}")
-    stopped = f"stopped with {left:,} lines left"
+    stopped = f"stopped with {count(left, 'line')} left"
     if result.played.gave_up:
         stopped = (
-            f"gave up with {left:,} lines left, after {span(options.patience)} in which no lane "
-            "let a call through"
+            f"gave up with {count(left, 'line')} left, after {span(options.patience)} in which "
+            "no lane let a call through"
         )
     how = "" if options.to_stdout else ": give the same command again and it goes on there"
     screen.tell(stopped + how)
@@ -141,7 +141,7 @@ def _show_causes(screen: Screen, options: RunOptions, result: Result, before: st
 
 def _at_most(found: Estimate) -> str:
     if found.output_tokens is None:
-        return f"unknown ({found.unlimited:,} jobs set no limit)"
+        return f"unknown (no limit set by {count(found.unlimited, 'job')})"
     return f"at most {found.output_tokens:,}"
 
 

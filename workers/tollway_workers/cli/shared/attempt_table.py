@@ -40,7 +40,7 @@ def attempt_row(attempt: Attempt) -> tuple[str, ...]:
         "ok" if attempt.failure_class is None else attempt.failure_class.value,
         f"{attempt.latency:.2f} s",
         tokens,
-        dollars(attempt.cost),
+        dollars(attempt.spent),
         "; ".join(_remarks(attempt)),
     )
 

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 
+from tollway_workers.cli.shared.output import printable
 from tollway_workers.errors import FleetError
 from tollway_workers.local.simulator import (
     PROFILES,
@@ -49,6 +50,8 @@ POST /v1beta/models/MODEL:generateContent and :streamGenerateContent?alt=sse (Ge
 
 GET /calls and /calls/summary (what was asked, and the bill)
 """
+#: No number is larger; what has no limit leaves the option out.
+_MOST = 1e12
 
 
 def _dollars(text: str) -> Decimal:
@@ -68,13 +71,15 @@ Faults = Annotated[Path | None, typer.Option(help="Fault script, TOML or JSON.")
 Models = Annotated[
     list[str] | None, typer.Option(help="A model it knows; repeatable. Default: all.")
 ]
-Rpm = Annotated[float | None, typer.Option(min=0.001, help="Requests a minute.")]
-Tpm = Annotated[float | None, typer.Option(min=0.001, help="Tokens a minute.")]
+Rpm = Annotated[float | None, typer.Option(min=0.001, max=_MOST, help="Requests a minute.")]
+Tpm = Annotated[float | None, typer.Option(min=0.001, max=_MOST, help="Tokens a minute.")]
 InputTpm = Annotated[
-    float | None, typer.Option(min=0.001, help="Prompt tokens a minute, where counted apart.")
+    float | None,
+    typer.Option(min=0.001, max=_MOST, help="Prompt tokens a minute, where counted apart."),
 ]
 OutputTpm = Annotated[
-    float | None, typer.Option(min=0.001, help="Answer tokens a minute, where counted apart.")
+    float | None,
+    typer.Option(min=0.001, max=_MOST, help="Answer tokens a minute, where counted apart."),
 ]
 ToolShare = Annotated[
     float, typer.Option(min=0, max=1, help="Share of answers that call tools they need not call.")
@@ -82,19 +87,22 @@ ToolShare = Annotated[
 RateHeaders = Annotated[
     bool, typer.Option("--rate-headers/--no-rate-headers", help="Whether it says what is left.")
 ]
-Window = Annotated[float, typer.Option(min=0.001, help="What --rpm and --tpm take for a minute.")]
+Window = Annotated[
+    float, typer.Option(min=0.001, max=_MOST, help="What --rpm and --tpm take for a minute.")
+]
 Burst = Annotated[
-    float | None, typer.Option(min=0.001, help="Seconds of the rates that may be spent at once.")
+    float | None,
+    typer.Option(min=0.001, max=_MOST, help="Seconds of the rates that may be spent at once."),
 ]
 Concurrent = Annotated[int | None, typer.Option(min=1, help="Most calls at once.")]
 Profile = Annotated[str, typer.Option(help=f"Whose latency it has: {', '.join(PROFILES)}.")]
 LatencyMs = Annotated[
-    float | None, typer.Option(min=0, help="The same latency for all calls, no profile.")
+    float | None, typer.Option(min=0, max=_MOST, help="The same latency for all calls, no profile.")
 ]
 Tokens = Annotated[
     TokenRule, typer.Option(help="What a token is: four characters, or a piece of a word.")
 ]
-Scale = Annotated[float, typer.Option(min=0, help="Multiplies latencies.")]
+Scale = Annotated[float, typer.Option(min=0, max=_MOST, help="Multiplies latencies.")]
 Seed = Annotated[int, typer.Option(help="Chooses answers, latencies and faults.")]
 PriceIn = Annotated[
     Decimal, typer.Option(parser=_dollars, help="Dollars for a million prompt tokens.")
@@ -196,7 +204,7 @@ def _clear_failure() -> Iterator[None]:
     try:
         yield
     except FleetError as error:
-        Console(stderr=True).print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        Console(stderr=True).print(f"[red]{escape(printable(str(error)))}[/red]", soft_wrap=True)
         raise typer.Exit(2) from error
 
 

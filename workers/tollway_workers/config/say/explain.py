@@ -51,7 +51,7 @@ def _explanation(detail: ErrorDetails, path: Sequence[str | int]) -> Explanation
 
 
 def _unknown(_: ErrorDetails, path: Sequence[str | int]) -> Explanation:
-    section = section_at(path[:-1])
+    section = section_at([part for part in path[:-1] if isinstance(part, str)])
     known = section.model_fields if section is not None else ()
     return "there is no such setting", did_you_mean(str(path[-1]), known)
 
@@ -129,7 +129,9 @@ def _described(path: Sequence[str | int]) -> str:
     text = " ".join(field.description.split()).rstrip(".")
     if section_in(field.annotation) is not None:
         return f"see [{dotted(names)}] in deploy/fleet.example.toml"
-    return f"it is: {text[0].lower()}{text[1:]}"
+    # An abbreviation stays one.
+    first = text[0] if text[1:2].isupper() else text[0].lower()
+    return f"it is: {first}{text[1:]}"
 
 
 _PATTERNS = {

@@ -33,6 +33,32 @@ class Preset:
     price: Amounts = _PRICE
 
 
+def _api(
+    whose: str, base_url: str, model: str, key_env: str, *, limits: Amounts = _TOKENS
+) -> Preset:
+    """An API that speaks OpenAI's protocol, at whose address stands its name."""
+    return Preset(
+        account=f"An account at {whose}.",
+        base_url=base_url,
+        model=model,
+        key_env=key_env,
+        limits=limits,
+    )
+
+
+def _local(what: str, port: int, model: str, profile: ProfileName) -> Preset:
+    """A server on this machine, which costs nothing and counts nothing."""
+    return Preset(
+        account=f"{what} on this machine.",
+        base_url=f"http://127.0.0.1:{port}/v1",
+        model=model,
+        key_env=None,
+        profile=profile,
+        limits=(),
+        price=(("input", "0"), ("output", "0")),
+    )
+
+
 PRESETS: Mapping[str, Preset] = {
     "openai": Preset(
         account="An account at an OpenAI-compatible API.",
@@ -81,64 +107,30 @@ PRESETS: Mapping[str, Preset] = {
         ),
         price=(("input", "0.30"), ("cached_input", "0.03"), ("output", "2.50")),
     ),
-    "groq": Preset(
-        account="An account at Groq.",
-        base_url="https://api.groq.com/openai/v1",
-        model="llama-3.3-70b-versatile",
-        key_env="GROQ_API_KEY",
+    "groq": _api(
+        "Groq",
+        "https://api.groq.com/openai/v1",
+        "llama-3.3-70b-versatile",
+        "GROQ_API_KEY",
         limits=(*_TOKENS, ("requests_per_day", "14_400")),
     ),
-    "openrouter": Preset(
-        account="An account at OpenRouter.",
-        base_url="https://openrouter.ai/api/v1",
-        model="openai/gpt-4o-mini",
-        key_env="OPENROUTER_API_KEY",
+    "openrouter": _api(
+        "OpenRouter", "https://openrouter.ai/api/v1", "openai/gpt-4o-mini", "OPENROUTER_API_KEY"
     ),
-    "together": Preset(
-        account="An account at Together.",
-        base_url="https://api.together.xyz/v1",
-        model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
-        key_env="TOGETHER_API_KEY",
+    "together": _api(
+        "Together",
+        "https://api.together.xyz/v1",
+        "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+        "TOGETHER_API_KEY",
     ),
-    "deepseek": Preset(
-        account="An account at DeepSeek.",
-        base_url="https://api.deepseek.com/v1",
-        model="deepseek-chat",
-        key_env="DEEPSEEK_API_KEY",
-        limits=(),
+    "deepseek": _api(
+        "DeepSeek", "https://api.deepseek.com/v1", "deepseek-chat", "DEEPSEEK_API_KEY", limits=()
     ),
-    "mistral": Preset(
-        account="An account at Mistral.",
-        base_url="https://api.mistral.ai/v1",
-        model="mistral-small-latest",
-        key_env="MISTRAL_API_KEY",
+    "mistral": _api(
+        "Mistral", "https://api.mistral.ai/v1", "mistral-small-latest", "MISTRAL_API_KEY"
     ),
-    "vllm": Preset(
-        account="A vLLM server on this machine.",
-        base_url="http://127.0.0.1:8000/v1",
-        model="served-model-name",
-        key_env=None,
-        profile="vllm",
-        limits=(),
-        price=(("input", "0"), ("output", "0")),
-    ),
-    "ollama": Preset(
-        account="Ollama on this machine.",
-        base_url="http://127.0.0.1:11434/v1",
-        model="llama3.2",
-        key_env=None,
-        profile="ollama",
-        limits=(),
-        price=(("input", "0"), ("output", "0")),
-    ),
-    "llama.cpp": Preset(
-        account="A llama.cpp server on this machine.",
-        base_url="http://127.0.0.1:8080/v1",
-        model="default",
-        key_env=None,
-        profile="llama.cpp",
-        limits=(),
-        price=(("input", "0"), ("output", "0")),
-    ),
+    "vllm": _local("A vLLM server", 8000, "served-model-name", "vllm"),
+    "ollama": _local("Ollama", 11434, "llama3.2", "ollama"),
+    "llama.cpp": _local("A llama.cpp server", 8080, "default", "llama.cpp"),
 }
 DEFAULT_PRESET = PRESETS["openai"]

@@ -136,7 +136,16 @@ class LedgerLog:
         await asyncio.gather(self._close_writer(), self._close_reader())
 
     async def _close_writer(self) -> None:
+        names = self._spending.unsaid
         said = await self._say_last()
+        if names and not said and (self._producer is not None or self._broken):
+            log.warning(
+                "Kafka did not take the last records of the ledger in time: what this worker was "
+                "granted and had not settled may stay in doubt, until the window turns or "
+                "`tollway ledger close` ends it",
+                topic=self._topic,
+                processes=names,
+            )
         producer, self._producer = self._producer, None
         if producer is not None:
             # A Kafka that did not take them takes nothing else.

@@ -93,5 +93,7 @@ def load_prices(path: Path) -> tuple[ListPrice, ...]:
         first, *_ = faults_in(error, _PriceFile.__pydantic_core_schema__)
         where = ".".join(str(part) for part in first.path)
         raise InputError(f"{path}: {where or 'the price list'}: {first.problem}") from error
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a price list: it is not UTF-8 text") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a price list: {error}") from error

@@ -52,6 +52,8 @@ def _read(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except RecursionError:
         raise InputError(f"{path}: not a fault script: it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a fault script: it is not UTF-8 text") from None
     except ValueError as error:
         raise InputError(f"{path}: not a fault script: {error}") from error
 

@@ -85,7 +85,6 @@ RULES = ErrorRules(
     base_url_ends="in /v1",
 )
 
-classify = partial(shared.classify, RULES)
 classify_in_answer = partial(shared.classify_in_answer, RULES)
 no_completion = partial(shared.no_completion, RULES)
 request_id = partial(shared.request_id, RULES)

@@ -5,25 +5,23 @@ vLLM, gateways) make of it: anything may be missing, null or of another type.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from tollway_schemas.request import ToolCall, ToolCallFunction
 from tollway_schemas.usage import MOST_TOKENS, Usage
-from tollway_workers.errors import ProviderError, ProviderFailure
+from tollway_workers.errors import ProviderError
 from tollway_workers.job.readable_json import ReadJson, is_too_deep
 from tollway_workers.providers.answer_body import (
     are_counts,
     arguments_text,
     count,
-    error_in,
     malformed,
+    more_follows,
     read_answer,
     word,
 )
 from tollway_workers.providers.anthropic.errors import (
     RULES,
-    classify,
     classify_in_answer,
     no_completion,
     request_id,
@@ -45,27 +43,17 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
 
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
-    if not 200 <= status < 300:
-        failure = classify(status, headers, error_in(MessageStream, headers, body), sent)
-        raise ProviderError(replace(failure, body=body))
-    read = read_answer(RULES, MessageStream, status, headers, body)
+    read = read_answer(RULES, MessageStream, status, headers, body, sent)
     parsed = read.value
-    if not isinstance(parsed, dict) or says_error(parsed) or "content" not in parsed:
-        raise ProviderError(_no_message(parsed, status, headers, body, sent))
+    if isinstance(parsed, dict) and says_error(parsed):
+        raise ProviderError(classify_in_answer(headers, parsed, body, sent))
+    if not isinstance(parsed, dict) or "content" not in parsed:
+        raise ProviderError(no_completion(status, headers, body))
     if not isinstance(parsed["content"], list):
         malformed("the answer has no content", status, body)
     if read.has_rest and not parsed.get("stop_reason"):
-        malformed("more follows the answer, which does not say that it is whole", status, body)
+        more_follows(status, body)
     return _completion(read, status, headers, body, forced=FORCED in sent)
-
-
-def _no_message(
-    parsed: Any, status: int, headers: Mapping[str, str], body: bytes, sent: bytes
-) -> ProviderFailure:
-    """An error that came with a success, or what another API says."""
-    if isinstance(parsed, dict) and says_error(parsed):
-        return classify_in_answer(headers, parsed, body, sent)
-    return no_completion(status, headers, body)
 
 
 def _completion(

@@ -10,12 +10,9 @@ from typing import Any
 
 import orjson
 
-from tollway_workers.job.readable_json import encoded
-from tollway_workers.providers.http.sse import Event
-from tollway_workers.providers.json_events import JsonEvents
+from tollway_workers.job.readable_json import exact_value, is_too_deep
+from tollway_workers.providers.json_events import JsonObject, JsonStream
 from tollway_workers.providers.wire_format import BrokenStream
-
-JsonObject = dict[str, Any]
 
 #: The text that each kind of delta goes on with, and the field of its block that it is.
 _GROWING = {
@@ -27,35 +24,16 @@ _GROWING = {
 _MOST_BLOCKS = 4_096
 
 
-class MessageStream:
+class MessageStream(JsonStream):
     """The message as far as its events have come (an `AnswerStream`).
 
-    State: `_message` (all but its content), `_blocks` (by index), `_error` (the object that ended
-    it), `_events`, `ended`, `size`.
+    State: `_message` (all but its content), `_blocks` (by index).
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._message: JsonObject = {}
         self._blocks: dict[int, _Block] = {}
-        self._error: JsonObject | None = None
-        self._events = JsonEvents()
-        self.ended = False
-        self.size = 0
-
-    def take(self, event: Event) -> bool:
-        """Join an event to what came before; whether the model said something in it, or stopped.
-
-        Raises BrokenStream at what follows an event that could not be read.
-        """
-        spoke = False
-        for value, size in self._events.read(event):
-            if self.ended:
-                break
-            if isinstance(value, dict):
-                kind = value.get("type") or event.kind.decode(errors="replace")
-                spoke |= self._add(kind, value, size)
-        self.ended |= self._events.done
-        return spoke
 
     @property
     def is_whole(self) -> bool:
@@ -66,21 +44,15 @@ class MessageStream:
         """All that the model has said so far: answer, thoughts, arguments."""
         return "".join(piece for block in self._blocks.values() for piece in block.pieces())
 
-    def body(self) -> bytes:
-        """The message as if it had not been streamed, or the error that ended it.
-
-        Raises BrokenStream if it was cut or holds neither.
-        """
-        try:
-            return encoded(self._error or self._whole())
-        except ValueError:
-            raise BrokenStream("the answer is nested too deeply to be read") from None
-
-    def _add(self, kind: Any, value: JsonObject, size: int) -> bool:
-        if kind == "error" or value.get("error"):
+    def add(self, value: Any, size: int, kind: str = "") -> bool:
+        """See `JsonStream`."""
+        if not isinstance(value, dict):
+            return False
+        said = value.get("type") or kind
+        if said == "error" or value.get("error"):
             self._error, self.ended = _as_error(value), True
             return False
-        match kind:
+        match said:
             case "message_start":
                 self._begin(value.get("message"), size)
             case "content_block_start":
@@ -174,7 +146,7 @@ class _Block:
                 yield from pieces
 
     def whole(self) -> JsonObject:
-        """The block as if it had not been streamed; arguments that are no JSON stay a text."""
+        """The block as if it had not been streamed; arguments that nobody reads stay a text."""
         block = dict(self._fields)
         if self._citations:
             block["citations"] = self._citations
@@ -196,10 +168,11 @@ def _read(text: str) -> Any:
     if not text.strip():
         return {}
     try:
-        found = orjson.loads(text)
+        found = exact_value(text)
     except orjson.JSONDecodeError:
         return text
-    return found if isinstance(found, dict) else text
+    # So deep, it is no reader's: the text is a bad answer of the model's, and no broken stream.
+    return found if isinstance(found, dict) and not is_too_deep(text.encode()) else text
 
 
 def _beginning(delta: JsonObject) -> JsonObject:

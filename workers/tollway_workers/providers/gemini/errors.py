@@ -59,7 +59,6 @@ def _exhausted(status: int, detail: ErrorDetail, headers: Mapping[str, str]) -> 
 
 RULES = ErrorRules(class_of=class_of, base_url_ends="in /v1beta")
 
-classify = partial(shared.classify, RULES)
 classify_in_answer = partial(shared.classify_in_answer, RULES)
 no_completion = partial(shared.no_completion, RULES)
 request_id = partial(shared.request_id, RULES)

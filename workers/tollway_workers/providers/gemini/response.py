@@ -5,7 +5,6 @@ missing, null or of another type.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -17,8 +16,8 @@ from tollway_workers.providers.answer_body import (
     are_counts,
     arguments_text,
     count,
-    error_in,
     malformed,
+    more_follows,
     read_answer,
     word,
 )
@@ -27,7 +26,6 @@ from tollway_workers.providers.finish_reason import read_finish
 from tollway_workers.providers.gemini.contents import signed
 from tollway_workers.providers.gemini.errors import (
     RULES,
-    classify,
     classify_in_answer,
     no_completion,
     request_id,
@@ -49,10 +47,7 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
 
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
-    if not 200 <= status < 300:
-        failure = classify(status, headers, error_in(ContentStream, headers, body), sent)
-        raise ProviderError(replace(failure, body=body))
-    read = _read(status, headers, body)
+    read = _read(status, headers, body, sent)
     parsed = read.value
     if isinstance(parsed, dict) and parsed.get("error"):
         raise ProviderError(classify_in_answer(headers, parsed, body, sent))
@@ -63,13 +58,13 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
     if not isinstance(candidate, dict):
         malformed("the answer's first candidate is none", status, body)
     if read.has_rest and not candidate.get("finishReason"):
-        malformed("more follows the answer, which does not say that it is whole", status, body)
+        more_follows(status, body)
     return _completion(candidate, read, status, headers, body)
 
 
-def _read(status: int, headers: Mapping[str, str], body: bytes) -> ReadJson:
+def _read(status: int, headers: Mapping[str, str], body: bytes, sent: bytes) -> ReadJson:
     """The JSON in an answer, its chunks joined if it was streamed, as events or as a list."""
-    read = read_answer(RULES, ContentStream, status, headers, body)
+    read = read_answer(RULES, ContentStream, status, headers, body, sent)
     if not isinstance(read.value, list) or not read.value:
         return read
     try:

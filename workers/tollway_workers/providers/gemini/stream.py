@@ -8,14 +8,9 @@ https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
-
-from tollway_workers.job.readable_json import ReadJson, encoded
-from tollway_workers.providers.http.sse import Event
-from tollway_workers.providers.json_events import JsonEvents
+from tollway_workers.job.readable_json import ReadJson, encoded, read_body
+from tollway_workers.providers.json_events import JsonObject, JsonStream
 from tollway_workers.providers.wire_format import BrokenStream
-
-JsonObject = dict[str, Any]
 
 #: Fields that every chunk repeats.
 _USUAL = frozenset(("candidates", "usageMetadata", "modelVersion", "responseId", "createTime"))
@@ -26,41 +21,24 @@ _USUAL_OF_CANDIDATE = frozenset(
 _GROWING = frozenset(("text", "thought"))
 
 
-class ContentStream:
+class ContentStream(JsonStream):
     """The answer as far as its chunks have come (an `AnswerStream`).
 
-    State: `_envelope`, `_usage` and `_candidates` (joined), `_error` (the object that ended it),
-    `ended`, `size`.
+    State: `_envelope`, `_usage` and `_candidates` (joined).
     """
 
     def __init__(self) -> None:
-        self._events = JsonEvents()
+        super().__init__()
         self._envelope: JsonObject = {}
         self._usage: JsonObject = {}
         self._candidates: dict[int, _Candidate] = {}
-        self._error: JsonObject | None = None
-        self.ended = False
-        self.size = 0
 
-    def take(self, event: Event) -> bool:
-        """Join an event to what came before; whether the model said something in it, or stopped.
-
-        Raises BrokenStream at what follows a chunk that could not be read.
-        """
-        spoke = False
-        for chunk, size in self._events.read(event):
-            if self.ended:
-                break
-            spoke |= self.add(chunk, size)
-        self.ended |= self._events.done
-        return spoke
-
-    def add(self, chunk: Any, size: int) -> bool:
-        """Join one chunk; whether the model said something in it, or stopped."""
-        if isinstance(chunk, list):
-            # Errors come as a list of one.
-            chunk = next((each for each in chunk if isinstance(each, dict)), None)
-        if not isinstance(chunk, dict):
+    def add(self, value: Any, size: int, kind: str = "") -> bool:
+        """See `JsonStream`."""
+        # Errors come as a list of one.
+        values = value if isinstance(value, list) else (value,)
+        chunk = next((each for each in values if isinstance(each, dict)), None)
+        if chunk is None:
             return False
         if chunk.get("error"):
             self._error, self.ended = chunk, True
@@ -101,16 +79,6 @@ class ContentStream:
             piece for candidate in self._candidates.values() for piece in candidate.pieces()
         )
 
-    def body(self) -> bytes:
-        """The answer as if it had not been streamed, or the object with `error` that ended it.
-
-        Raises BrokenStream if it was cut or holds neither.
-        """
-        try:
-            return encoded(self._error or self._whole())
-        except ValueError:
-            raise BrokenStream("the answer is nested too deeply to be read") from None
-
     @property
     def _is_blocked(self) -> bool:
         feedback = self._envelope.get("promptFeedback")
@@ -145,7 +113,7 @@ def join_chunks(chunks: Iterable[Any]) -> ReadJson:
         if not stream.ended:
             stream.add(chunk, 0)
     joined = stream.body()
-    return ReadJson(orjson.loads(joined), joined)
+    return read_body(joined, {})
 
 
 class _Candidate:

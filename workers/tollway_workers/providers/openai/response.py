@@ -5,17 +5,16 @@ Together, OpenRouter and DeepSeek make of it: anything may be missing, null or o
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from tollway_schemas.usage import Usage
-from tollway_workers.errors import ProviderError, ProviderFailure
+from tollway_workers.errors import ProviderError
 from tollway_workers.job.readable_json import ReadJson, is_too_deep
 from tollway_workers.providers.answer_body import (
     are_counts,
     count,
-    error_in,
     malformed,
+    more_follows,
     read_answer,
     reported_cost,
     word,
@@ -24,7 +23,6 @@ from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.finish_reason import read_finish
 from tollway_workers.providers.openai.errors import (
     RULES,
-    classify,
     classify_in_answer,
     no_completion,
     request_id,
@@ -49,13 +47,12 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
 
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
-    if not 200 <= status < 300:
-        failure = classify(status, headers, error_in(ChunkStream, headers, body), sent)
-        raise ProviderError(replace(failure, body=body))
-    read = read_answer(RULES, ChunkStream, status, headers, body)
+    read = read_answer(RULES, ChunkStream, status, headers, body, sent)
     parsed = read.value
-    if not isinstance(parsed, dict) or "choices" not in parsed or says_error(parsed):
-        raise ProviderError(_no_choices(parsed, status, headers, body, sent))
+    if isinstance(parsed, dict) and says_error(parsed):
+        raise ProviderError(classify_in_answer(headers, parsed, body, sent))
+    if not isinstance(parsed, dict) or "choices" not in parsed:
+        raise ProviderError(no_completion(status, headers, body))
     choices = parsed["choices"]
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
@@ -64,17 +61,8 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
     if choice.get("error") or choice.get("finish_reason") == "error":
         raise ProviderError(classify_in_answer(headers, _behind(choice), body, sent))
     if read.has_rest and not choice.get("finish_reason"):
-        malformed("more follows the answer, which does not say that it is whole", status, body)
+        more_follows(status, body)
     return _completion(choice, read, status, headers, body)
-
-
-def _no_choices(
-    parsed: Any, status: int, headers: Mapping[str, str], body: bytes, sent: bytes
-) -> ProviderFailure:
-    """An error that came with a success, or what another API says."""
-    if isinstance(parsed, dict) and says_error(parsed):
-        return classify_in_answer(headers, parsed, body, sent)
-    return no_completion(status, headers, body)
 
 
 def _behind(choice: JsonObject) -> JsonObject:

@@ -8,12 +8,8 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 from collections.abc import Iterator
 from typing import Any
 
-from tollway_workers.job.readable_json import encoded
-from tollway_workers.providers.http.sse import Event
-from tollway_workers.providers.json_events import JsonEvents
+from tollway_workers.providers.json_events import JsonObject, JsonStream
 from tollway_workers.providers.wire_format import BrokenStream
-
-JsonObject = dict[str, Any]
 
 #: Texts that a later chunk repeats or replaces; any other text goes on where it ended.
 _WORDS = frozenset(("role", "type", "id", "name", "format", "object", "model", "finish_reason"))
@@ -32,35 +28,16 @@ class _Pieces(list[str]):
     """A text that is still growing: adding to a string would copy it each time."""
 
 
-class ChunkStream:
+class ChunkStream(JsonStream):
     """The completion as far as its chunks have come (an `AnswerStream`).
 
-    State: `_envelope` and `_choices` (joined), `_error` (the object that ended it), `_events`,
-    `ended`, `size`.
+    State: `_envelope` and `_choices` (joined).
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._envelope: JsonObject = {}
         self._choices: dict[int, _Choice] = {}
-        self._error: JsonObject | None = None
-        self._events = JsonEvents()
-        self.ended = False
-        self.size = 0
-
-    def take(self, event: Event) -> bool:
-        """Join an event to what came before; whether the model said something in it, or stopped.
-
-        Raises BrokenStream at what follows a chunk that could not be read.
-        """
-        spoke = False
-        for chunk, size in self._events.read(event):
-            if self.ended:
-                break
-            if isinstance(chunk, dict):
-                is_error = event.kind == b"error" and not chunk.get("error")
-                spoke |= self._add({"error": chunk} if is_error else chunk, size)
-        self.ended |= self._events.done
-        return spoke
 
     @property
     def is_whole(self) -> bool:
@@ -75,24 +52,21 @@ class ChunkStream:
         """All that the model has said so far: answer, reasoning, arguments."""
         return "".join(piece for choice in self._choices.values() for piece in choice.pieces())
 
-    def body(self) -> bytes:
-        """The completion as if it had not been streamed, or the object with `error` that ended it.
-
-        Raises BrokenStream if it was cut or holds neither.
-        """
-        try:
-            return encoded(self._error or self._whole())
-        except ValueError:
-            raise BrokenStream("the answer is nested too deeply to be read") from None
-
     @property
     def _first(self) -> "_Choice":
         return self._choices[min(self._choices)]
 
-    def _add(self, chunk: JsonObject, size: int) -> bool:
-        if chunk.get("error"):
-            self._error, self.ended = chunk, True
+    def add(self, value: Any, size: int, kind: str = "") -> bool:
+        """See `JsonStream`."""
+        if not isinstance(value, dict):
             return False
+        if value.get("error") or kind == "error":
+            self._error = value if value.get("error") else {"error": value}
+            self.ended = True
+            return False
+        return self._add_chunk(value, size)
+
+    def _add_chunk(self, chunk: JsonObject, size: int) -> bool:
         choices = chunk.get("choices")
         spoke, grown = False, 0 if chunk.keys() <= _USUAL else size
         for choice in choices if isinstance(choices, list) else ():

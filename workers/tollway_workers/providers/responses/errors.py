@@ -32,7 +32,6 @@ _STATUSES = {
 
 RULES = replace(CHAT, word_statuses=_STATUSES)
 
-classify = partial(shared.classify, RULES)
 classify_in_answer = partial(shared.classify_in_answer, RULES)
 no_completion = partial(shared.no_completion, RULES)
 request_id = partial(shared.request_id, RULES)

@@ -5,7 +5,6 @@ that speak it make of it: anything may be missing, null or of another type.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from tollway_schemas.request import ToolCall, ToolCallFunction
@@ -16,8 +15,7 @@ from tollway_workers.providers.answer_body import (
     are_counts,
     arguments_text,
     count,
-    error_in,
-    malformed,
+    more_follows,
     read_answer,
     reported_cost,
     word,
@@ -26,7 +24,6 @@ from tollway_workers.providers.base import Completion, Finish
 from tollway_workers.providers.finish_reason import read_finish
 from tollway_workers.providers.responses.errors import (
     RULES,
-    classify,
     classify_in_answer,
     no_completion,
     of_response,
@@ -53,17 +50,14 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, sent: bytes = b"
 
     Raises ProviderError, and nothing else whatever the body holds, if there is none.
     """
-    if not 200 <= status < 300:
-        failure = classify(status, headers, error_in(EventStream, headers, body), sent)
-        raise ProviderError(replace(failure, body=body))
-    read = read_answer(RULES, EventStream, status, headers, body)
+    read = read_answer(RULES, EventStream, status, headers, body, sent)
     parsed = read.value
     if isinstance(parsed, dict) and (parsed.get("error") or parsed.get("status") == "failed"):
         raise ProviderError(classify_in_answer(headers, _error_of(parsed), body, sent))
     if not isinstance(parsed, dict) or not _is_response(parsed):
         raise ProviderError(no_completion(status, headers, body))
     if read.has_rest and not parsed.get("status"):
-        malformed("more follows the answer, which does not say that it is whole", status, body)
+        more_follows(status, body)
     return _completion(read, status, headers, body)
 
 

@@ -7,12 +7,8 @@ Events: https://platform.openai.com/docs/api-reference/responses-streaming
 from collections.abc import Iterator
 from typing import Any
 
-from tollway_workers.job.readable_json import encoded
-from tollway_workers.providers.http.sse import Event
-from tollway_workers.providers.json_events import JsonEvents
+from tollway_workers.providers.json_events import JsonObject, JsonStream
 from tollway_workers.providers.wire_format import BrokenStream
-
-JsonObject = dict[str, Any]
 
 #: The last event of a stream, and the status of the response in it.
 _LAST = {
@@ -29,36 +25,19 @@ _SAID = ("text", "refusal", "arguments")
 _MOST_ITEMS = 4_096
 
 
-class EventStream:
+class EventStream(JsonStream):
     """The response as far as its events have come (an `AnswerStream`).
 
     State: `_pieces` (all that was said), `_items` (by place in the output), `_response` (of the
-    last event), `_error` (the object that ended it), `ended`, `size`.
+    last event).
     """
 
     def __init__(self) -> None:
-        self._events = JsonEvents()
+        super().__init__()
         self._pieces: list[str] = []
         self._items: dict[int, _Item] = {}
         self._response: JsonObject | None = None
-        self._error: JsonObject | None = None
         self._said = self._itemized = 0
-        self.ended = False
-        self.size = 0
-
-    def take(self, event: Event) -> bool:
-        """Join an event to what came before; whether the model said something in it, or stopped.
-
-        Raises BrokenStream at what follows an event that could not be read.
-        """
-        spoke = False
-        for said, size in self._events.read(event):
-            if self.ended:
-                break
-            if isinstance(said, dict):
-                spoke |= self._add(said, event.kind.decode(errors="replace"), size)
-        self.ended |= self._events.done
-        return spoke
 
     @property
     def is_whole(self) -> bool:
@@ -75,17 +54,11 @@ class EventStream:
         said = (self._response or {}).get("output") or [each.whole() for each in self._all()]
         return "".join(_texts_in(said)) if isinstance(said, list) else ""
 
-    def body(self) -> bytes:
-        """The response as if it had not been streamed, or the object with `error` that ended it.
+    def add(self, value: Any, size: int, kind: str = "") -> bool:
+        """See `JsonStream`."""
+        return isinstance(value, dict) and self._add_event(value, size, kind)
 
-        Raises BrokenStream if it was cut.
-        """
-        try:
-            return encoded(self._error or self._whole())
-        except ValueError:
-            raise BrokenStream("the answer is nested too deeply to be read") from None
-
-    def _add(self, said: JsonObject, kind: str, size: int) -> bool:
+    def _add_event(self, said: JsonObject, size: int, kind: str) -> bool:
         given = said.get("type")
         kind = given if isinstance(given, str) else kind
         if kind == "error" or (said.get("error") and "response" not in said):

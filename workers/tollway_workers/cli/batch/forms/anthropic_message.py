@@ -15,6 +15,7 @@ from tollway_workers.cli.batch.forms.said import (
     listed,
     model_named,
 )
+from tollway_workers.job.readable_json import exact_value
 from tollway_workers.providers.base import Finish
 
 #: Blocks that the fleet reads, and writes over.
@@ -94,7 +95,7 @@ def _stop(answer: Answer, said: JsonObject) -> str:
 
 def _arguments(text: str) -> Any:
     try:
-        return orjson.loads(text.strip() or "{}")
+        return exact_value(text.strip() or "{}")
     except orjson.JSONDecodeError:
         return {}
 
