@@ -89,12 +89,16 @@ def more_follows(status: int, body: bytes) -> NoReturn:
 
 def count(value: Any) -> int:
     """A number of tokens; 0 for what is none."""
-    return min(value, MOST_TOKENS) if are_counts(value) else 0
+    return min(value, MOST_TOKENS) if _is_count(value) else 0
 
 
 def are_counts(*values: Any) -> bool:
     """Whether all are numbers of tokens: where one is not, the cost of the call is not known."""
-    return all(type(value) is int and 0 <= value <= _MOST_COUNTED for value in values)
+    return all(map(_is_count, values))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _MOST_COUNTED
 
 
 def word(value: Any) -> str | None:
