@@ -98,8 +98,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+# Ten thousand tests are objects that stay: no collection has to look at them again and again.
+gc.disable()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Download the jars, where one of the tests needs them, before any test's time runs."""
+    gc.freeze()
+    gc.enable()
     needed = {"kafka_jars", "secure_kafka"}
     if "TOLLWAY_BOOTSTRAP_SERVERS" not in os.environ:
         needed.add("bootstrap_servers")

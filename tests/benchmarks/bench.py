@@ -18,8 +18,10 @@ import tempfile
 from contextlib import ExitStack
 from math import inf
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
+import budget_cost
 import cache_cost
 import crowd
 import latency
@@ -46,7 +48,7 @@ from tollway_workers.topics.specs import TopicSpec, wanted_topics
 BOUND = 2.5
 #: The same where answers are streams.
 STREAM_BOUND = 3.0
-PARTS = ("ratio", "streams", "cache", "crowd", "latency", "memory", "pieces")
+PARTS = ("ratio", "streams", "cache", "budget", "crowd", "latency", "memory", "pieces")
 
 
 async def compare(
@@ -151,11 +153,20 @@ class Bench:
 
     def cache(self) -> None:
         """What a route costs more that keeps answers, where none is given again."""
+        self._more_of("cache", "that caches", cache_cost)
+
+    def budget(self) -> None:
+        """What a route costs more that one budget covers."""
+        self._more_of("budget", "that a budget covers", budget_cost)
+
+    def _more_of(self, part: str, what: str, cost: ModuleType) -> None:
         given = self._arguments
         with on_core(first=True):
-            pairs = event_loop.run(cache_cost.compare(self._servers, given.rounds, given.jobs))
-        figures = self.figures["cache"] = cache_cost.report(self._console, pairs)
-        self._hold("a job on a route that caches, us more", figures["us"], most=cache_cost.BOUND)
+            figures = event_loop.run(
+                cost.measure(self._servers, self._console, rounds=given.rounds, jobs=given.jobs)
+            )
+        self.figures[part] = figures
+        self._hold(f"a job on a route {what}, us more", figures["us"], most=cost.BOUND)
 
     def crowd(self) -> None:
         """1,500 calls of a second in flight."""

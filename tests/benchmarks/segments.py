@@ -18,7 +18,7 @@ ROUTE = "bench"
 Settled = Callable[[], Awaitable[None]]
 
 
-async def _at_once() -> None:
+async def at_once() -> None:
     """Nothing is left behind."""
 
 
@@ -75,7 +75,7 @@ def settings_for(
 
 
 async def segment(
-    side: Side, feeder: Feeder, jobs: int, form: str = "job", settled: Settled = _at_once
+    side: Side, feeder: Feeder, jobs: int, form: str = "job", settled: Settled = at_once
 ) -> None:
     """Feed `jobs`, wait until all are replied to and what they left behind is `settled`; adds one
     value to the side's figures.

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -23,7 +24,9 @@ from topic_records import records
 from tollway_schemas.cache import CacheEntry, is_mark
 from tollway_schemas.codec import decode
 from tollway_schemas.job import Job
+from tollway_schemas.keys import job_key
 from tollway_schemas.request import ChatRequest, Message
+from tollway_workers.kafka.produce.partitioner import partition_of
 
 WORKERS = ("w0", "w1", "w2", "w3")
 #: Whoever is asked last, and has no copy.
@@ -80,7 +83,7 @@ async def _part(stage: Stage, size: Size, workers: Sequence[str], count: int) ->
     )
     async with ground(stage, setting, part) as here:
         asked = questions(count, Random(stage.seed))
-        told = Told(questions=asked)
+        told = Told(questions=asked, partition_of=partial(_partition, setting.partitions))
         here.traffic.on_reply = _note_in(told)
         await here.fleet.start_all(workers)
         await _caught_up(here, workers)
@@ -94,7 +97,7 @@ async def _part(stage: Stage, size: Size, workers: Sequence[str], count: int) ->
         await here.fleet.start_all([name for name in workers if name not in here.fleet.running])
         await here.traffic.until_answered(count, patience=PATIENCE)
         told.calls = await here.provider.calls()
-        told.blows = here.fleet.blows
+        told.blows, told.endings = here.fleet.blows, here.traffic.replies
         told.stored = await _stored(here)
         figures = judged(told, alone=len(workers) == 1)
         if len(workers) > 1:
@@ -134,6 +137,10 @@ def job_of(name: str, question: Question) -> Job:
         created_at=now,
         deadline=now + timedelta(hours=1),
     )
+
+
+def _partition(partitions: int, job: str) -> int:
+    return partition_of(job_key(job), partitions)
 
 
 def _note_in(told: Told) -> Any:

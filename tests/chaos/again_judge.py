@@ -1,21 +1,22 @@
 """What known answers have to answer for: which calls were made that need not have been. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from math import inf
+from typing import Any, TypeVar
 
-from judge import Blow, Call
+from judge import Blow, Call, Ending
 from report import Figure, exactly
 
 #: Seconds until an answer of one worker is known to all others.
 _SPREADS = 1.0
-#: Seconds from when an answer is whole to when it stands in the cache's topic, at most.
-_STORED = 1.0
 #: Seconds by which two clocks of one machine may seem to differ.
 _CLOCKS = 0.05
-#: Seconds between a kill and the moment at which the simulator notices.
-_NOTICED = 1.0
+#: Seconds that a call may be on its way to the simulator when its worker is killed.
+_ARRIVES = 1.0
+
+W = TypeVar("W")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,12 @@ class Told:
     #: Of the run itself, without those of a cold worker.
     calls: Sequence[Call] = ()
     blows: Sequence[Blow] = ()
+    #: All replies, as they lie in their topic.
+    endings: Sequence[Ending] = ()
     #: By job, when answers to it were written that stand in the cache's topic.
     stored: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    #: The partition of a job.
+    partition_of: Callable[[str], int] = lambda job: 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,9 @@ class Sorted:
 
     #: The first of their question whose answer was stored.
     first: int
-    #: Broken off by a kill, or answered within moments of one and never stored.
+    #: A kill came before their answer was written, or before it was stored.
     in_flight: int
-    #: Their question was being asked elsewhere, or its answer was younger than a second.
+    #: Their question was being asked elsewhere, or had its reply less than a second before.
     beside: int
     #: None of these, with the seconds since their question was answered.
     needless: Sequence[tuple[Call, float]]
@@ -56,7 +61,7 @@ class Sorted:
 
 def sort_calls(told: Told) -> Sorted:
     """Why each call was made."""
-    stored = set(map(id, stored_calls(told)))
+    seen = _Seen(told)
     by_question: defaultdict[Question, list[Call]] = defaultdict(list)
     for call in sorted(told.calls, key=lambda call: call.started):
         by_question[told.questions[call.job_id]].append(call)
@@ -65,18 +70,90 @@ def sort_calls(told: Told) -> Sorted:
     for calls in by_question.values():
         kept: list[Call] = []
         for call in calls:
-            if id(call) not in stored and _met_a_kill(call, told.blows):
+            known = max(map(seen.known_at, kept), default=inf)
+            if seen.is_lost(call):
                 in_flight += 1
             elif not kept:
                 first += 1
                 kept.append(call)
-            elif any(_is_beside(call, each) for each in kept):
+            elif call.started < known + _SPREADS:
                 beside += 1
                 kept.append(call)
             else:
-                known = max(each.ended or each.started for each in kept)
                 needless.append((call, call.started - known))
     return Sorted(first, in_flight, beside, needless)
+
+
+class _Seen:
+    """What became of each call, by what stands in the topics of replies and of the cache.
+
+    Nothing here goes by how long a worker took: on a busy machine it may take seconds.
+    """
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._stored = {id(call) for call, _ in stored_calls(told)}
+        written = [(each.job_id, each) for each in told.endings if not each.given]
+        self._replies = {
+            id(call): reply for call, reply in _matched(told, written, lambda each: each.at)
+        }
+        self._signs: defaultdict[str, list[float]] = defaultdict(list)
+        for call in told.calls:
+            self._signs[call.job_id].append(call.started)
+        self._replied: defaultdict[int, list[Ending]] = defaultdict(list)
+        for each in sorted(told.endings, key=lambda each: each.at):
+            self._signs[each.job_id].append(each.at)
+            self._replied[told.partition_of(each.job_id)].append(each)
+        # A worker that stalls is as good as killed from the last answer on that it stored.
+        storing = [
+            (self._replies[id(call)].worker, at)
+            for call, at in stored_calls(told)
+            if id(call) in self._replies
+        ]
+        self._last_stored = [
+            max((at for worker, at in storing if _is_of(blow, worker, at)), default=blow.born)
+            for blow in told.blows
+        ]
+
+    def known_at(self, call: Call) -> float:
+        """When it was answered: its reply stood in its topic."""
+        reply = self._replies.get(id(call))
+        return reply.at if reply is not None else call.ended or inf
+
+    def is_lost(self, call: Call) -> bool:
+        """Whether a kill of its worker explains that its answer was not stored."""
+        if id(call) in self._stored:
+            return False
+        reply, since = self._replies.get(id(call)), call.started - _ARRIVES
+        if reply is not None:
+            return any(
+                blow.worker == reply.worker
+                and since <= blow.at
+                and min(blow.at, last) < reply.at + _SPREADS
+                for blow, last in zip(self._told.blows, self._last_stored, strict=True)
+            )
+        owner, until = self._owner(call), self._next_sign(call)
+        return any(
+            owner in (None, blow.worker) and since <= blow.at < until for blow in self._told.blows
+        )
+
+    def _next_sign(self, call: Call) -> float:
+        """When its job was next called, or had its reply."""
+        return min((at for at in self._signs[call.job_id] if at > call.started), default=inf)
+
+    def _owner(self, call: Call) -> str | None:
+        """Who replied to jobs of its partition just before, and just after, too; None where those
+        are two: who took the partition over in between cannot be told.
+        """
+        replied = self._replied[self._told.partition_of(call.job_id)]
+        before = [each.worker for each in replied if each.at <= call.started][-1:]
+        after = [each.worker for each in replied if each.at > call.started][:1]
+        return before[0] if before and before == after else None
+
+
+def _is_of(blow: Blow, worker: str, at: float) -> bool:
+    """Whether it was the process that was hit, by its name and by the time."""
+    return blow.worker == worker and blow.born <= at <= blow.at
 
 
 def judged(told: Told, *, alone: bool) -> list[Figure]:
@@ -143,29 +220,27 @@ def _unanswered(told: Told) -> set[str]:
     return set(told.questions) - done
 
 
-def stored_calls(told: Told) -> list[Call]:
-    """The calls whose answers were stored: of a job that was called twice, it may be either."""
+def stored_calls(told: Told) -> list[tuple[Call, float]]:
+    """The calls whose answers were stored, and when each was."""
+    written = [(job, at) for job, times in told.stored.items() for at in times]
+    return _matched(told, written, lambda at: at)
+
+
+def _matched(
+    told: Told, written: Iterable[tuple[str, W]], at: Callable[[W], float]
+) -> list[tuple[Call, W]]:
+    """The call that brought what was written for its job: of one that was called twice, it may be
+    either.
+    """
     of_job: defaultdict[str, list[Call]] = defaultdict(list)
-    for call in told.calls:
+    for call in sorted(told.calls, key=lambda call: call.started):
         if call.ending == "ok":
             of_job[call.job_id].append(call)
-    found = []
-    for job, written in told.stored.items():
-        for at in written:
-            before = [call for call in of_job[job] if (call.ended or at) <= at + _CLOCKS]
-            found += sorted(before, key=lambda call: call.started)[-1:]
+    found: list[tuple[Call, W]] = []
+    for job, each in written:
+        before = [call for call in of_job[job] if (call.ended or inf) <= at(each) + _CLOCKS]
+        found += [(call, each) for call in before[-1:]]
     return found
-
-
-def _met_a_kill(call: Call, blows: Iterable[Blow]) -> bool:
-    """Whether a kill broke it off, or came before its answer was stored."""
-    ended = call.ended
-    return ended is None or any(-_STORED <= ended - blow.at <= _NOTICED for blow in blows)
-
-
-def _is_beside(call: Call, other: Call) -> bool:
-    """Whether it began when another of its question had no answer, or one that was new."""
-    return other.ended is None or call.started < other.ended + _SPREADS
 
 
 def repeated(jobs: Iterable[Question]) -> int:

@@ -47,6 +47,8 @@ class Ending:
     calls: int = 1
     #: Why it failed, where it did.
     message: str = ""
+    #: It gives what was answered before: no call brought it.
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,6 +179,7 @@ class Traffic:
             at=record.timestamp / 1000,
             calls=max((attempt["number"] for attempt in value.get("attempts") or ()), default=1),
             message=failure.get("message") or "",
+            given=bool(value.get("cached_from")),
         )
         if is_reply:
             self.replies.append(ending)

@@ -44,7 +44,7 @@ def cache_entry(name: str, **fields: object) -> CacheEntry:
 def kept(entry: CacheEntry) -> Kept:
     """The same as the worker has it that was answered."""
     return Kept(
-        key=entry.key,
+        digest=bytes.fromhex(entry.key),
         value=encode(entry),
         size=len(encode(entry.answer)),
         route=entry.route,

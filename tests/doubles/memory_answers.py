@@ -20,6 +20,7 @@ class MemoryAnswers:
         #: Whether the copy has caught up.
         self.serves = True
         self._late = late
+        self._own: dict[bytes, Kept] = {}
 
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache`."""
@@ -28,6 +29,10 @@ class MemoryAnswers:
         if entry is None or self.forgotten(entry) or entry.stale_until.timestamp() <= now:
             return None
         return Found(entry, entry.expires_at.timestamp() <= now)
+
+    def own(self, key: bytes) -> Kept | None:
+        """See `AnswerCache`."""
+        return self._own.get(key)
 
     def came(self, key: bytes, since: int) -> bool:
         """See `AnswerCache`."""
@@ -45,6 +50,7 @@ class MemoryAnswers:
         """See `AnswerCache`."""
         # As it travels: what cannot be written is noticed here.
         self.put_entries.append(kept.entry())
+        self._own[kept.digest] = kept
         if not self._late:
             self.deliver()
 
@@ -53,3 +59,4 @@ class MemoryAnswers:
         self.changes += 1
         for entry in self.put_entries:
             self.entries[bytes.fromhex(entry.key)] = entry
+        self._own.clear()

@@ -316,8 +316,9 @@ async def test_what_this_worker_wrote_is_not_read_a_second_time_and_nothing_else
     changed = cache_entry("other", answer={"text": "what Kafka holds"})
     async with bench.copy() as copy:
         await eventually(lambda: copy.serves)
-        copy.wrote(kept(own))
-        copy.wrote(kept(other))
+        copy.remember(kept(own))
+        copy.remember(kept(other))
+        assert copy.own(cache_key("own")) == kept(own)
 
         bench.topic.write(entry_record(own, 0), entry_record(changed, 1))
         await eventually(lambda: has(copy, "own") and has(copy, "other"))
@@ -325,6 +326,9 @@ async def test_what_this_worker_wrote_is_not_read_a_second_time_and_nothing_else
         found = copy.get(cache_key("other"), NOW)
         assert found is not None
         assert found.entry.answer == changed.answer
+        # What it wrote itself is in the copy, or still on its way.
+        assert copy.own(cache_key("own")) is None
+        assert copy.own(cache_key("other")) == kept(other)
     assert read == [encode(changed)]
 
 

@@ -60,7 +60,7 @@ def test_an_answer_past_its_time_is_stale_and_later_it_is_gone(store: CacheStore
     assert gone is None
     assert store.entries == 1
 
-    apply(store, known_at=NOW + 7_200)
+    apply(store, known_at=NOW + 7_200 + 3_600)
 
     assert store.entries == 0
 

@@ -29,10 +29,13 @@ class Topic:
         self.most = 1_000_000
         self.written: list[tuple[bytes | None, bytes, int | None]] = []
         self.abandoned = 0
+        #: How often anything was written.
+        self.opened = 0
         self.stopped = False
 
     async def open(self) -> None:
         """Connected."""
+        self.opened += 1
 
     async def send(self, record: OutgoingRecord, size: int) -> Any:
         """As an IsolatedTopic's."""
@@ -91,6 +94,19 @@ async def test_an_answer_is_written_under_its_key(stage: Stage) -> None:
 
     await eventually(lambda: stage.topic.written)
     assert stage.topic.written == [(entry.key.encode(), encode(entry), 3)]
+
+
+async def test_what_comes_soon_after_an_answer_is_written_together(stage: Stage) -> None:
+    stage.writer.put(kept(cache_entry("first")), 0)
+    await eventually(lambda: stage.topic.written)
+    for number in range(20):
+        stage.writer.put(kept(cache_entry(f"{number}")), 0)
+        await asyncio.sleep(0)
+
+    await eventually(lambda: len(stage.topic.written) == 21)
+
+    # To connect, for the first, for another first where the test was slow, and for all that came.
+    assert stage.topic.opened <= 4
 
 
 async def test_what_is_too_large_or_finds_no_room_is_dropped_and_counted() -> None:

@@ -333,6 +333,9 @@ class Broken:
     def get(self, key: bytes, now: float) -> Found | None:
         raise RuntimeError("secret")
 
+    def own(self, key: bytes) -> Kept | None:
+        raise RuntimeError("secret")
+
     def came(self, key: bytes, since: int) -> bool:
         return True
 
@@ -421,6 +424,20 @@ def test_an_entry_is_what_its_schema_says() -> None:
     assert (made.source.job_id, made.source.tenant, made.tenant) == ("a", "acme", "acme")
     assert (made.usage, made.cost, made.seen) == (Usage(input_total=3), 5, 7)
     assert made.answer.body == {"id": "x"}
+
+
+def test_an_answer_is_made_json_once_for_the_reply_and_the_cache() -> None:
+    subject, made = progress(job("a")), []
+    one = Completed(Answer(text="yes"), Provenance.LIVE, "main", "served")
+    other = Completed(Answer(text="no"), Provenance.LIVE, "main", "served")
+
+    def to_json(part: Completed) -> bytes:
+        made.append(part)
+        return encode(part.answer)
+
+    assert subject.encoded(one, to_json) == subject.encoded(one, to_json) == encode(one.answer)
+    assert subject.encoded(other, to_json) == encode(other.answer)
+    assert made == [one, other]
 
 
 def test_an_entry_that_is_shared_says_not_whose_it_was() -> None:

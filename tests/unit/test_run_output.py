@@ -1,7 +1,6 @@
 """OUT: lines in OpenAI's Batch output format, each once, read back as they were written."""
 
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -357,7 +356,7 @@ def test_each_reply_is_written_once(path: Path) -> None:
 def test_a_reply_to_somebody_elses_job_of_that_id_is_not_taken(path: Path) -> None:
     out = open_out(path)
     collector = Collector({"r1:a": 1}, out, is_ours=lambda given: given.token == "t")
-    forged = replace(record(reply("b", token="t"), 2), key=b"r1:a")
+    forged = record(reply("b", token="t"), 2)._replace(key=b"r1:a")
 
     collector.take([record(reply("a"), 0), record(reply("a", token="x"), 1), forged])
     before = set(collector.missing)

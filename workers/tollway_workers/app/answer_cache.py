@@ -60,6 +60,10 @@ class SharedCache:
         """See `AnswerCache`."""
         return self._copy.get(key, now)
 
+    def own(self, key: bytes) -> Kept | None:
+        """See `AnswerCache`."""
+        return self._copy.own(key)
+
     @property
     def changes(self) -> int:
         """See `AnswerCache`."""
@@ -71,12 +75,12 @@ class SharedCache:
 
     def seen(self, key: bytes) -> int:
         """See `AnswerCache`."""
-        partition = self._partition(int.from_bytes(key[:4]))
+        partition = self._partition(key)
         return 0 if partition is None else self._copy.applied(partition)
 
     def forgotten(self, entry: Spoken) -> bool:
         """See `AnswerCache`."""
-        partition = self._partition(int(entry.key[:8], 16))
+        partition = self._partition(bytes.fromhex(entry.key[:8]))
         return partition is not None and self._copy.forgotten(entry, partition)
 
     @property
@@ -86,8 +90,8 @@ class SharedCache:
 
     def put(self, kept: Kept) -> None:
         """See `AnswerCache`."""
-        if self._writer.put(kept, self._partition(int(kept.key[:8], 16))):
-            self._copy.wrote(kept)
+        self._copy.remember(kept)
+        self._writer.put(kept, self._partition(kept.digest))
 
     @property
     def told(self) -> tuple[int, ...] | None:
@@ -122,13 +126,13 @@ class SharedCache:
         """Write what waits, within a moment; idempotent. `run` is cancelled before."""
         await self._writer.stop()
 
-    def _partition(self, begin: int) -> int | None:
+    def _partition(self, key: bytes) -> int | None:
         """By how a key begins, which is a digest; None while nobody knows how many there are.
 
         Kafka's own hash of a key takes longer than all else that is done with it.
         """
         partitions = self._copy.partitions
-        return begin % partitions if partitions else None
+        return int.from_bytes(key[:4]) % partitions if partitions else None
 
 
 def open_cache(

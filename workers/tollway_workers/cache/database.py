@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 #: Of this file's tables; another number is another release's, and the copy is made anew.
-LAYOUT = 1
+LAYOUT = 2
 NAME = "cache.sqlite3"
 #: Kibibytes of pages that each of the two connections keeps in memory.
 _READER_KIB, _WRITER_KIB = 8_192, 8_192
@@ -28,18 +28,19 @@ CREATE TABLE marks (
     PRIMARY KEY (partition, offset)
 ) WITHOUT ROWID;
 CREATE TABLE answers (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     key BLOB NOT NULL,
     partition INTEGER NOT NULL,
     route TEXT NOT NULL,
     tenant TEXT,
     answered_at REAL NOT NULL,
     stale_until REAL NOT NULL,
+    gone_hour INTEGER NOT NULL,
     checksum INTEGER NOT NULL,
     value BLOB NOT NULL
 );
 CREATE UNIQUE INDEX answers_key ON answers (key);
-CREATE INDEX answers_stale_until ON answers (stale_until);
+CREATE INDEX answers_gone_hour ON answers (gone_hour);
 """
 
 

@@ -42,10 +42,10 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
     expires = answered + timedelta(seconds=lives)
     stale_until = expires + timedelta(seconds=cache.stale_for)
     tenant = None if cache.scope == "shared" else job.tenant
-    key, answer = keyed.key.hex(), encoded_answer(outcome)
+    answer = job.encoded(outcome, encoded_answer)
     said: dict[str, object] = {
         "version": SCHEMA_VERSION,
-        "key": key,
+        "key": keyed.key.hex(),
         "tenant": tenant,
         "answer": orjson.Fragment(answer),
         "read_at": read,
@@ -55,7 +55,7 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
         "stale_until": stale_until,
     }
     return Kept(
-        key=key,
+        digest=keyed.key,
         value=as_json(said | _about(job, outcome, tenant)),
         size=len(answer),
         route=job.job.route,
@@ -123,7 +123,7 @@ def _about(job: JobProgress, outcome: Completed, tenant: str | None) -> dict[str
         "lane": outcome.lane,
         "model": outcome.model and outcome.model[:_MOST_MODEL],
         "scripted": outcome.scripted,
-        "usage": usage and orjson.Fragment(encode(usage)),
+        "usage": usage and orjson.Fragment(job.encoded(usage, encode)),
         "cost": None if cost is None else str(cost),
         "source": source if tenant is None else source | {"tenant": tenant},
     }

@@ -14,8 +14,7 @@ from tollway_schemas.codec import decode
 class Kept(NamedTuple):
     """See the fields of `CacheEntry`."""
 
-    #: In hex.
-    key: str
+    digest: bytes
     #: Its record's.
     value: bytes
     #: Bytes of the answer in it.
@@ -29,6 +28,11 @@ class Kept(NamedTuple):
     answered_at: datetime
     expires_at: datetime
     stale_until: datetime
+
+    @property
+    def key(self) -> str:
+        """The digest in hex, as records have it."""
+        return self.digest.hex()
 
     def entry(self) -> CacheEntry:
         """What others read."""

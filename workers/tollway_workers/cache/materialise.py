@@ -5,6 +5,7 @@ It fails open: where Kafka, the folder or the file fails, nothing is found, and 
 
 import asyncio
 import sqlite3
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -184,9 +185,13 @@ class Materialiser:
         store = self._store
         return store is not None and store.hides(entry, partition, self.applied(partition))
 
-    def wrote(self, kept: Kept) -> None:
-        """This worker has written it to the topic."""
-        self._own.put(kept.key.encode(), kept)
+    def own(self, key: bytes) -> Kept | None:
+        """See `AnswerCache.own`."""
+        return self._own.get(key)
+
+    def remember(self, kept: Kept) -> None:
+        """This worker has it, and writes it to the topic."""
+        self._own.put(kept.digest, kept)
 
     def applied(self, partition: int) -> int:
         """The offset before which everything of a partition is applied; 0 where that is unknown."""
@@ -291,25 +296,23 @@ class Materialiser:
             raise sqlite3.DatabaseError("the copy cannot be read")
         found = await self._read(reader, partitions)
         self._require_answers(reader, partitions)
-        positions = {at[1]: await reader.position(at) for at in partitions}
-        reached = {number: self._now_at(number, positions[number], found) for number in positions}
+        of: defaultdict[Partition, list[LoggedRecord]] = defaultdict(list)
+        for each in found:
+            of[each.partition].append(each)
+        reached = {at[1]: self._now_at(at, await reader.position(at), of[at]) for at in partitions}
         behind = [await reader.behind(at) for at in partitions]
         complete = not any(each is None or each > 0 for each in behind)
         now = self._clock.now()
         if reached != self._reached or (complete and now - self._noted >= _NOTE):
             records = [
                 CacheRecord(
-                    each.partition[1],
-                    each.offset,
-                    each.key,
-                    each.value,
-                    self._own_answer(each),
+                    each.partition[1], each.offset, each.key, each.value, self._own_answer(each)
                 )
                 for each in found
                 if each.offset >= self._reached[each.partition[1]].next
             ]
             await self._in_thread(store.apply, records, reached, now if complete else None)
-            self.arrivals.add(each.key for each in records)
+            self._came(records)
             self._noted = now if complete else self._noted
         # Only now: who reads it relies on what is in the copy.
         self._reached = reached
@@ -322,8 +325,15 @@ class Materialiser:
 
     def _own_answer(self, record: LoggedRecord) -> Kept | None:
         """What a record holds that is exactly what this worker wrote: it is not read again."""
-        own = None if record.key is None else self._own.take(record.key)
+        own = self._own.get(_digest(record.key))
         return own if own is not None and own.value == record.value else None
+
+    def _came(self, records: Sequence[CacheRecord]) -> None:
+        """These are in the copy."""
+        self.arrivals.add(each.key for each in records)
+        for each in records:
+            if each.known is not None:
+                self._own.take(each.known.digest)
 
     async def _read(
         self, reader: CacheLog, partitions: Sequence[Partition]
@@ -341,15 +351,14 @@ class Materialiser:
             found += more
         return found
 
-    def _now_at(self, number: int, position: int, found: Sequence[LoggedRecord]) -> Reach:
-        """How far a partition is after these records. Raises _Remade."""
-        before = self._reached[number]
-        own = [each for each in found if each.partition[1] == number]
-        if position < before.last or any(_differs(each, before) for each in own):
+    def _now_at(self, at: Partition, position: int, found: Sequence[LoggedRecord]) -> Reach:
+        """How far a partition is after these records of it. Raises _Remade."""
+        before = self._reached[at[1]]
+        if position < before.last or (found and _differs(found[0], before)):
             raise _Remade
-        if not own:
+        if not found:
             return before._replace(next=max(position, before.next))
-        return Reach(max(position, before.next), own[-1].offset, own[-1].timestamp)
+        return Reach(max(position, before.next), found[-1].offset, found[-1].timestamp)
 
     def _require_answers(self, reader: CacheLog, partitions: Sequence[Partition]) -> None:
         """Raise _Silent where Kafka has not answered about a partition for long."""
@@ -408,6 +417,14 @@ class Materialiser:
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, partial(call, *args, **named))
+
+
+def _digest(key: bytes | None) -> bytes:
+    """Of a record's key; of no answer's where it is that of a mark, or none of ours."""
+    try:
+        return bytes.fromhex((key or b"").decode("ascii"))
+    except ValueError:
+        return b""
 
 
 def _differs(record: LoggedRecord, reach: Reach) -> bool:

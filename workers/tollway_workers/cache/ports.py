@@ -24,6 +24,10 @@ class AnswerCache(Protocol):
         """
         ...
 
+    def own(self, key: bytes) -> Kept | None:
+        """An answer that was `put` here lately, and was not read back yet."""
+        ...
+
     @property
     def changes(self) -> int:
         """A number that grows before `get` may find what it did not find before."""
@@ -56,7 +60,7 @@ class AnswerCache(Protocol):
 
     def put(self, kept: Kept) -> None:
         """Publish an answer, for this worker and all others; dropped where that is not possible
-        at once. It is found here once it was read back from its topic.
+        at once. It is `own` at once, and found here once it was read back from its topic.
         """
         ...
 
@@ -67,6 +71,11 @@ class NoCache:
     def get(self, key: bytes, now: float) -> Found | None:
         """Nothing."""
         del key, now
+        return None
+
+    def own(self, key: bytes) -> Kept | None:
+        """None."""
+        del key
         return None
 
     @property

@@ -1,10 +1,11 @@
 """A worker's copy of the cache's topic: answers by key, in a file. Memory does not grow with it."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zlib import crc32
 
 from tollway_schemas.cache import CacheEntry, Forget
@@ -20,6 +21,14 @@ from tollway_workers.cache.records import CacheRecord, TakenBack, read
 _EVICTED = 256
 #: Answers past their time that one transaction deletes: a million at once would hold up marks.
 _EXPIRED = 1_000
+#: Rows of one statement: each gives up the interpreter's lock, and waits for the event loop to give
+#: it back.
+_TOGETHER = 100
+
+#: Seconds. An index of hours grows at few places: one of moments has a page to write for almost
+#: every answer, as each lives for a time of its own.
+_HOUR = 3_600
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +66,14 @@ class _Row(NamedTuple):
     tenant: str | None
     answered_at: float
     stale_until: float
+    #: The hour in which it goes: at its end at the latest.
+    gone_hour: int
     checksum: int
     value: bytes
+
+
+_DELETE = "DELETE FROM answers WHERE key IN"
+_INSERT = f"INSERT INTO answers ({', '.join(_Row._fields)}) VALUES"
 
 
 class CacheStore:
@@ -210,25 +225,21 @@ class CacheStore:
             elif isinstance(said, TakenBack):
                 rows[said.key] = None
             elif said is not None:
-                key = bytes.fromhex(said.key)
+                key = said.digest if isinstance(said, Kept) else bytes.fromhex(said.key)
                 hidden = self._forgotten.hides(said, record.partition, record.offset)
                 rows[key] = None if hidden else _row(key, said, record)
         self._write(rows)
         return marks
 
     def _write(self, rows: Mapping[bytes, _Row | None]) -> None:
-        if not rows:
-            return
         writer = self._db.writer
-        gone = writer.executemany("DELETE FROM answers WHERE key = ?", [(key,) for key in rows])
-        self.entries -= gone.rowcount
-        new = [row for row in rows.values() if row is not None]
-        writer.executemany(
-            "INSERT INTO answers (key, partition, route, tenant, answered_at, stale_until,"
-            " checksum, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            new,
-        )
-        self.entries += len(new)
+        for keys in _parts([*rows]):
+            gone = writer.execute(f"{_DELETE} ({_placeholders(keys)})", keys)
+            self.entries -= gone.rowcount
+        for new in _parts([row for row in rows.values() if row is not None]):
+            every = ", ".join([f"({_placeholders(_Row._fields)})"] * len(new))
+            writer.execute(f"{_INSERT} {every}", [*chain.from_iterable(new)])
+            self.entries += len(new)
 
     def _forget(self, mark: Forget, record: CacheRecord) -> None:
         """Delete what it speaks of: all of it stands before it, as partitions are read in order."""
@@ -253,9 +264,8 @@ class CacheStore:
 
     def _expire(self, now: float) -> None:
         gone = self._db.writer.execute(
-            "DELETE FROM answers WHERE id IN"
-            " (SELECT id FROM answers WHERE stale_until <= ? LIMIT ?)",
-            (now, _EXPIRED),
+            "DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE gone_hour < ? LIMIT ?)",
+            (now // _HOUR, _EXPIRED),
         )
         self.entries -= gone.rowcount
 
@@ -277,15 +287,24 @@ def reason(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", None) or type(error).__name__
 
 
+def _parts(rows: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (rows[begin : begin + _TOGETHER] for begin in range(0, len(rows), _TOGETHER))
+
+
+def _placeholders(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
 def _row(key: bytes, entry: CacheEntry | Kept, record: CacheRecord) -> _Row:
-    value = record.value or b""
+    value, stale_until = record.value or b"", entry.stale_until.timestamp()
     return _Row(
         key,
         record.partition,
         entry.route,
         entry.tenant,
         entry.answered_at.timestamp(),
-        entry.stale_until.timestamp(),
+        stale_until,
+        int(stale_until // _HOUR),
         crc32(value),
         value,
     )

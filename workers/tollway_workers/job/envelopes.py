@@ -100,10 +100,12 @@ def reply(
         "run": job.run,
         "labels": job.labels or None,
         "token": token_of(job),
-        "attempts": [orjson.Fragment(progress.encoded(attempt)) for attempt in progress.attempts],
+        "attempts": [
+            orjson.Fragment(progress.encoded(attempt, encode)) for attempt in progress.attempts
+        ],
         "uncharged": {kind.value: calls for kind, calls in progress.uncharged.items()} or None,
         "waited": progress.waited,
-        "usage": None if usage is None else orjson.Fragment(encode(usage)),
+        "usage": None if usage is None else orjson.Fragment(progress.encoded(usage, encode)),
         "cost": None if cost is None else str(cost),
         "lane": ending.lane,
         "created_at": job.created_at,
@@ -112,7 +114,7 @@ def reply(
     }
     if isinstance(ending, Completed):
         fields["status"] = "completed"
-        fields["answer"] = orjson.Fragment(encoded_answer(ending))
+        fields["answer"] = orjson.Fragment(progress.encoded(ending, encoded_answer))
         fields["provenance"] = ending.provenance
         fields["scripted"] = ending.scripted
         fields["model"] = ending.model
@@ -160,7 +162,7 @@ def journal_record(
     progress: JobProgress, exchange: Exchange, *, worker: str, most_bytes: int
 ) -> bytes:
     """The value of a journal record, at most about `most_bytes` long."""
-    attempt = progress.encoded(exchange.attempt)
+    attempt = progress.encoded(exchange.attempt, encode)
     fields = _journaled(progress, worker)
     fields["attempt"] = orjson.Fragment(attempt)
     if exchange.draws:

@@ -1,12 +1,12 @@
 """The progress of one job in this worker: its request, its calls, its bad answers."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tollway_schemas.attempt import Attempt
-from tollway_schemas.codec import encode
 from tollway_schemas.dead_letter import BadAnswer
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.history import LaneTally
@@ -21,6 +21,8 @@ from tollway_workers.ownership.record import ReceivedRecord
 if TYPE_CHECKING:
     from tollway_workers.limits.call_cost import Claim, Cost
 
+
+P = TypeVar("P")
 
 #: Forwards of one job from lane to lane; one more makes it a dead letter.
 MOST_HOPS = 8
@@ -99,7 +101,8 @@ class JobProgress:
     missed_at: int | None = None
     #: Whether an answer past its age was looked for while it could wait.
     stale_asked: bool = False
-    _encoded: tuple[Attempt, bytes] | None = None
+    #: What `encoded` made last, by kind; none while nothing is written.
+    _encoded: dict[type, tuple[object, bytes]] | None = None
     _digest: str = ""
 
     @property
@@ -147,11 +150,17 @@ class JobProgress:
             self.uncharged[kind] = self.uncharged.get(kind, 0) + 1
             self.attempts = listed(self.attempts)
 
-    def encoded(self, attempt: Attempt) -> bytes:
-        """An attempt as JSON, made once for the journal and the reply that follows it."""
-        if self._encoded is None or self._encoded[0] is not attempt:
-            self._encoded = attempt, encode(attempt)
-        return self._encoded[1]
+    def encoded(self, part: P, to_json: Callable[[P], bytes]) -> bytes:
+        """A part of records as JSON, made once for all that it stands in: they follow one another.
+
+        `to_json` is the same for all parts of a kind.
+        """
+        if self._encoded is None:
+            self._encoded = {}
+        made = self._encoded.get(type(part))
+        if made is None or made[0] is not part:
+            made = self._encoded[type(part)] = part, to_json(part)
+        return made[1]
 
     def bare(self) -> "JobProgress":
         """The same without all that may be large; for records that would not fit otherwise."""

@@ -9,7 +9,6 @@ from tollway_workers.cache.entry import given, kept_of, suits
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.key import cache_key
 from tollway_workers.cache.ports import AnswerCache, Found
-from tollway_workers.cache.recent import RecentAnswers
 from tollway_workers.clock import Clock
 from tollway_workers.job.accepted import may_ask_cache, may_ask_stale
 from tollway_workers.job.outcome import Completed
@@ -28,8 +27,7 @@ _NOT_REMEMBERED = "unexpected exception while remembering an answer: it is not g
 class ExactCache:
     """A `Lookup`. It fails open: whatever is wrong with it, a job is called as if it were not.
 
-    State: the answers that were published and not read back yet, and, by lane, whether its last
-    answer came from a simulator.
+    State: by lane, whether its last answer came from a simulator.
     """
 
     def __init__(self, answers: AnswerCache, lanes: Mapping[str, str], clock: Clock) -> None:
@@ -37,7 +35,6 @@ class ExactCache:
         self._answers = answers
         self._lanes = lanes
         self._clock = clock
-        self._recent = RecentAnswers()
         self._scripted: dict[str, bool] = {}
 
     @property
@@ -88,7 +85,6 @@ class ExactCache:
     def _remember(self, job: JobProgress, kept: Kept) -> None:
         self._scripted[kept.lane] = kept.scripted
         if kept.size <= job.route.cache.max_answer_kib * _BYTES_PER_KIB:
-            self._recent.put(bytes.fromhex(kept.key), kept)
             self._answers.put(kept)
 
     def _safely(
@@ -147,7 +143,7 @@ class ExactCache:
         if job.missed_at is None or job.keyed is None or job.keyed.key is None:
             return False
         key = job.keyed.key
-        return not self._answers.came(key, job.missed_at) and self._recent.get(key) is None
+        return not self._answers.came(key, job.missed_at) and self._answers.own(key) is None
 
     def _looked_up(self, job: JobProgress, key: bytes, now: float) -> Found | None:
         """What all workers know."""
@@ -158,12 +154,11 @@ class ExactCache:
 
     def _newer(self, key: bytes, found: Found | None, now: float) -> Found | None:
         """What is on its way to the topic, where that is newer than what was found."""
-        kept = self._recent.get(key)
+        kept = self._answers.own(key)
         if kept is None or not self._answers.serves:
             return None
         is_back = found is not None and kept.answered_at <= found.entry.answered_at
         if is_back or kept.expires_at.timestamp() <= now or self._answers.forgotten(kept):
-            self._recent.take(key)
             return None
         return Found(kept.entry(), stale=False)
 

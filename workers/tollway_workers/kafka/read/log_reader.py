@@ -1,8 +1,7 @@
 """Reads partitions by offset, without a consumer group, for commands."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import TopicPartition
@@ -26,8 +25,7 @@ _FETCHED = 1_048_576
 _STOP_WAIT = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedRecord:
+class LoggedRecord(NamedTuple):
     """A record and where it lies."""
 
     partition: Partition
