@@ -11,9 +11,8 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-import httpx
 from budget_step import ONE, THREE, budget_step
-from fast_server import ANSWER, RESPONSE_HEADERS
+from fast_server import ANSWER
 from feeder import job
 from looked_up import Looked
 from rich.console import Console
@@ -48,12 +47,6 @@ from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.validation.validator import ResultValidator
 
 HEADERS = {"x-request-id": "req_bench"}
-URL = httpx.URL("http://127.0.0.1:8080/v1/chat/completions")
-SENT = [(f"X-Header-{number}".encode(), b"its value") for number in range(6)]
-RECEIVED = [
-    (name, value)
-    for name, _, value in (line.partition(b": ") for line in RESPONSE_HEADERS.splitlines()[1:-1])
-]
 VISITS, ROUNDS, CALLS = 10, 50, 200
 #: A turn, a permit and its end, with the tokens counted.
 LIMITS = "permit and fairness"
@@ -157,12 +150,6 @@ class Sample:
     def build(self) -> bytes:
         """The body of the call."""
         return openai_request.build(self.job.request, self.job.output, self.config)
-
-    def messages(self) -> tuple[httpx.Request, httpx.Response]:
-        """What the HTTP seam hands over, one way and the other."""
-        request = httpx.Request("POST", URL, headers=SENT, content=self.body)
-        stream = httpx.ByteStream(ANSWER)
-        return request, httpx.Response(200, headers=RECEIVED, stream=stream, request=request)
 
     def parse(self) -> Completion:
         """The body of the answer."""
@@ -298,7 +285,6 @@ def _measure(console: Console, folder: Path) -> dict[str, float]:
         BUDGETS: budget_step(THREE, sample.progress, sample.budgeted, sample.exchange.attempt),
         LOOKUP: looked.both_times,
         "build the call": sample.build,
-        "httpx's request and response": sample.messages,
         "parse the answer": sample.parse,
         "validate": sample.validate,
         "attempt and outcome": sample.complete,

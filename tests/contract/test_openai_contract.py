@@ -5,6 +5,7 @@ from typing import Literal
 
 import httpx
 import pytest
+from httpx_seam import OverHttpx
 from openai_answers import (
     BROKEN_STREAMS,
     COMPLETIONS,
@@ -68,7 +69,7 @@ async def _given(answer: Answer, size: int, stream: Stream) -> Completion | Fail
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=lane(stream=stream),
         wire=wire_format("openai"),
-        transport=server,
+        transport=OverHttpx(server),
     )
     try:
         return await _ask(provider)

@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from httpx_seam import AsHttpx, read_body
 
-from tollway_workers.providers.http.transport import AiohttpTransport, read_body
+from tollway_workers.providers.http.transport import AiohttpTransport
 from tollway_workers.providers.http.transport_options import TransportOptions
 
 pytestmark = pytest.mark.both_loops
@@ -39,7 +40,7 @@ async def transport(
     authority.cert_pem.write_to_path(file)
     made: httpx.AsyncBaseTransport
     if request.param == "ours":
-        made = AiohttpTransport(TransportOptions(ca_file=file))
+        made = AsHttpx(AiohttpTransport(TransportOptions(ca_file=file)))
     else:
         made = httpx.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=file))
     yield made
@@ -139,7 +140,7 @@ async def test_a_handshake_that_does_not_end_is_a_connect_error_that_says_why(
     with pytest.raises(httpx.ConnectError) as raised:
         await Server(scene).answers(transport, "https://127.0.0.1")
 
-    if isinstance(transport, AiohttpTransport):
+    if isinstance(transport, AsHttpx):
         said, _, why = str(raised.value).rpartition("cannot connect: ")
         assert said == "127.0.0.1: "
         assert why

@@ -10,6 +10,7 @@ import brotli
 import httpx
 import orjson
 from backports import zstd
+from httpx_seam import OverHttpx
 from mutations import Case
 from pydantic import SecretStr
 from samples import NOW, job, lane, progress
@@ -74,7 +75,7 @@ async def responses(protocol: str = "openai") -> AsyncIterator[Run]:
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=lane(),
         wire=wire_format(protocol),
-        transport=transport,
+        transport=OverHttpx(transport),
         key=lambda: SecretStr(_KEY),
     )
 
@@ -103,7 +104,7 @@ async def streams(protocol: str = "openai") -> AsyncIterator[Run]:
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=lane(stream="always", first_token_timeout=3.0, idle_timeout=3.0),
         wire=wire_format(protocol),
-        transport=transport,
+        transport=OverHttpx(transport),
         key=lambda: SecretStr(_KEY),
     )
 

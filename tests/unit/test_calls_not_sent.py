@@ -7,6 +7,7 @@ from random import Random
 import httpx
 import orjson
 import pytest
+from httpx_seam import AsHttpx
 from memory_fleet import MemoryFleet
 from samples import admission_of, job, lane, progress
 from scripted_provider import ScriptedProvider, completion
@@ -99,7 +100,7 @@ async def test_a_call_that_may_not_be_sent_is_not_even_connected(
 async def test_any_other_request_is_sent_without_being_asked_for() -> None:
     listener = await asyncio.start_server(Server().serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
-    transport = AiohttpTransport()
+    transport = AsHttpx(AiohttpTransport())
 
     never = httpx.Request("POST", url, content=b"{}", extensions={"may_send": lambda: False})
     with pytest.raises(CallNotSent):

@@ -12,11 +12,12 @@ import httpx
 import pytest
 from aiohttp.client_proto import ResponseHandler
 from backports import zstd
+from httpx_seam import AsHttpx, read_body
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.providers.http.answer_reader import LARGEST_ANSWER
 from tollway_workers.providers.http.call_errors import connection_failed
-from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge, read_body
+from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge
 from tollway_workers.providers.http.transport import AiohttpTransport
 from tollway_workers.providers.large_answers import read_aside
 
@@ -182,7 +183,7 @@ async def test_a_server_that_never_comes_to_its_answer_is_left(
     monkeypatch.setattr(ResponseHandler, "data_received", counted)
     server = await asyncio.start_server(_continue_for_ever, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    transport = AiohttpTransport()
+    transport = AsHttpx(AiohttpTransport())
     request = httpx.Request("POST", f"http://127.0.0.1:{port}/", content=b"{}")
 
     async with asyncio.timeout(20):

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from httpx_seam import OverHttpx
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
@@ -21,6 +22,7 @@ from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.answer_reader import LARGEST_ANSWER
 from tollway_workers.providers.http.call_errors import TRANSPORT_ERRORS, class_of_error
 from tollway_workers.providers.http.http_provider import HttpProvider
+from tollway_workers.providers.http.seam import Transport
 from tollway_workers.providers.protocols import wire_format
 from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.providers.registry import ProviderRegistry
@@ -54,7 +56,7 @@ def _provider(answering: Answering, **options: Any) -> HttpProvider:
     return HttpProvider(
         settings=settings,
         lane=LANE,
-        transport=httpx.MockTransport(answering),
+        transport=OverHttpx(httpx.MockTransport(answering)),
         **(given | options),
     )
 
@@ -255,7 +257,7 @@ def test_a_key_never_goes_to_another_machine_unencrypted() -> None:
             settings=ProviderSettings(base_url="http://api.example.com/v1"),
             lane=LANE,
             wire=wire_format("openai"),
-            transport=httpx.MockTransport(lambda _: httpx.Response(200)),
+            transport=OverHttpx(httpx.MockTransport(lambda _: httpx.Response(200))),
             key=lambda: SecretStr(KEY),
         )
 
@@ -271,9 +273,9 @@ async def test_lanes_of_one_provider_share_its_connections(
 
     made: list[Counting] = []
 
-    def open_transport(settings: ProviderSettings) -> httpx.AsyncBaseTransport:
+    def open_transport(settings: ProviderSettings) -> Transport:
         made.append(Counting(lambda _: httpx.Response(200, json=ANSWER)))
-        return made[-1]
+        return OverHttpx(made[-1])
 
     monkeypatch.setenv("SOME_KEY", KEY)
     settings = ProviderSettings(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import httpx
 import pytest
+from httpx_seam import OverHttpx
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -152,7 +153,7 @@ def _provider(answer: httpx.Response | Exception) -> HttpProvider:
         settings=ProviderSettings(base_url="https://api.example.com/v1"),
         lane=LANE,
         wire=wire_format("openai"),
-        transport=httpx.MockTransport(answering),
+        transport=OverHttpx(httpx.MockTransport(answering)),
         key=lambda: SecretStr(LANE_KEY),
     )
 

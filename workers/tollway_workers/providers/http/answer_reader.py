@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 
-import httpx
-
 from tollway_workers.providers.base import Received
 from tollway_workers.providers.http.response_body import body_pieces, read_body, too_large
+from tollway_workers.providers.http.seam import HttpAnswer
 from tollway_workers.providers.http.sse import (
     Event,
     EventSplitter,
@@ -61,25 +60,25 @@ class AnswerReader:
         """The answer's body. Raises BrokenStream if a stream held none."""
         return self._body if self._stream is None else self._stream.body()
 
-    async def read(self, response: httpx.Response, *, streamed: bool) -> None:
+    async def read(self, answer: HttpAnswer, *, streamed: bool) -> None:
         """Read all of it, then close it; `streamed`: whether a stream was asked for.
 
         Raises BrokenStream, and the errors of `body_pieces`. Cancellation closes the connection.
         """
-        self.status, self.headers = response.status_code, _first_values(response.headers)
+        self.status, self.headers = answer.status, answer.headers
         may_stream = 200 <= self.status < 300 and (streamed or says_event_stream(self.headers))
         if not may_stream:
-            self._body = await read_body(response, LARGEST_ANSWER, self._hear)
+            self._body = await read_body(answer, LARGEST_ANSWER, self._hear)
             return
         try:
-            async with aclosing(body_pieces(response, LARGEST_STREAM)) as pieces:
+            async with aclosing(body_pieces(answer, LARGEST_STREAM)) as pieces:
                 head, is_stream = await self._begin(pieces)
                 if is_stream:
                     await self._read_stream(head, pieces)
                 else:
                     await self._read_plain(head, pieces)
         finally:
-            await response.aclose()
+            await answer.close()
 
     async def _begin(self, pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         """As much of the body as tells what it is, and whether it is a stream."""
@@ -147,11 +146,3 @@ class AnswerReader:
         if not self._heard:
             self._heard = True
             self._received.on_first_token()
-
-
-def _first_values(headers: httpx.Headers) -> Mapping[str, str]:
-    """By name in lower case; of one that a proxy repeats, httpx makes a list that nobody reads."""
-    return {
-        name.lower().decode(errors="replace"): value.decode(errors="replace")
-        for name, value in reversed(headers.raw)
-    }

@@ -1,12 +1,13 @@
 """A lane's calls over HTTP. Its `WireFormat` knows the bodies; the key's header is made here."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 
 import httpx
 import structlog
+from multidict import CIMultiDict, istr
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
@@ -28,6 +29,7 @@ from tollway_workers.providers.http.call_errors import (
     connection_failed,
     timed_out,
 )
+from tollway_workers.providers.http.seam import HttpCall, Transport
 from tollway_workers.providers.http.token_wait import TokenWait
 from tollway_workers.providers.http.transport import check_plain_http
 from tollway_workers.providers.known_secrets import KnownSecrets
@@ -42,11 +44,13 @@ _IN_PIECES = b'{"hidden":"the answer repeats the key, in pieces"}'
 
 KeySource = Callable[[], SecretStr]
 #: Of calls that want no stream, and of those that do.
-SignedHeaders = tuple[httpx.Headers, httpx.Headers]
+SignedHeaders = tuple[CIMultiDict[str], CIMultiDict[str]]
+#: What states the length of a body, which the transport does.
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class HttpProvider:
-    """Calls one model of one provider through an httpx transport.
+    """Calls one model of one provider through a transport.
 
     `key` reads the key: at once, and again after a refusal, because keys rotate. It may take
     seconds. The transport is closed by `aclose`.
@@ -61,7 +65,7 @@ class HttpProvider:
         settings: ProviderSettings,
         lane: LaneConfig,
         wire: WireFormat,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         key: KeySource | None = None,
     ) -> None:
         self._lane = lane
@@ -69,11 +73,10 @@ class HttpProvider:
         self._transport = transport
         self._key = key
         base_url = settings.base_url.rstrip("/")
-        self._urls = tuple(
-            httpx.URL(base_url + wire.path(lane, stream=stream)) for stream in (False, True)
-        )
-        check_plain_http(self._urls[0], has_key=key is not None)
-        host, own = self._urls[0].netloc, httpx.Headers(list(wire.headers))
+        urls = [httpx.URL(base_url + wire.path(lane, stream=stream)) for stream in (False, True)]
+        check_plain_http(urls[0], has_key=key is not None)
+        self._host, self._urls = urls[0].host, tuple(map(str, urls))
+        host, own = urls[0].netloc, httpx.Headers(list(wire.headers))
         own.update(settings.headers)
         self._headers = (
             _static_headers(host, own, "application/json"),
@@ -89,9 +92,7 @@ class HttpProvider:
         self._refused: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        return (
-            f"<HttpProvider {self._lane.provider_name} {self._lane.model} at {self._urls[0].host}>"
-        )
+        return f"<HttpProvider {self._lane.provider_name} {self._lane.model} at {self._host}>"
 
     def build(self, request: ChatRequest, output: OutputSchema | None) -> bytes:
         """The body of a call. Raises ProviderError (invalid request) if it cannot be expressed."""
@@ -109,7 +110,7 @@ class HttpProvider:
         """
         signed, refused = self._signed, self._refused
         try:
-            answer = await self._exchange(call, self._request(call, signed[call.stream]))
+            answer = await self._exchange(call, signed[call.stream])
             # A failed call's answer is compared with what was sent.
             if answer.size + len(call.body) > LARGEST_INLINE:
                 return await read_aside(self._parse, answer, call.body)
@@ -175,21 +176,7 @@ class HttpProvider:
             provider_request_id=None if request_id is None else hide(request_id),
         )
 
-    def _request(self, call: ProviderCall, signed: httpx.Headers) -> httpx.Request:
-        connecting = {"connect": self._lane.connect_timeout}
-        # A stream of our own: httpx would look for the headers that are there already.
-        request = httpx.Request(
-            "POST",
-            self._urls[call.stream],
-            headers=signed,
-            stream=httpx.ByteStream(call.body),
-            extensions={"timeout": connecting, "may_send": call.may_send},
-        )
-        request.headers["Content-Length"] = str(len(call.body))
-        request.headers["X-Client-Request-Id"] = call.call_id
-        return request
-
-    async def _exchange(self, call: ProviderCall, request: httpx.Request) -> AnswerReader:
+    async def _exchange(self, call: ProviderCall, signed: CIMultiDict[str]) -> AnswerReader:
         """The answer; it may be whole though its stream broke off after its last token."""
         if not call.may_send():
             raise CallNotSent
@@ -199,8 +186,8 @@ class HttpProvider:
         answer = AnswerReader(self._wire.stream, call.received, wait)
         try:
             async with wait.timeout:
-                response = await self._transport.handle_async_request(request)
-                await answer.read(response, streamed=call.stream)
+                begun = await self._transport.post(self._post(call, signed))
+                await answer.read(begun, streamed=call.stream)
         except TimeoutError:
             if not answer.is_whole:
                 raise timed_out(call.timeout, wait.ended) from None
@@ -212,6 +199,12 @@ class HttpProvider:
             if not answer.is_whole or isinstance(error, httpx.DecodingError):
                 raise connection_failed(error) from error
         return answer
+
+    def _post(self, call: ProviderCall, signed: CIMultiDict[str]) -> HttpCall:
+        headers = signed.copy()
+        headers["X-Client-Request-Id"] = call.call_id
+        url, patience = self._urls[call.stream], self._lane.connect_timeout
+        return HttpCall(url, headers, call.body, patience, call.may_send)
 
     def _learned(
         self, failure: ProviderFailure, call: ProviderCall, known: frozenset[str]
@@ -250,8 +243,9 @@ class HttpProvider:
 
     def _read_key(self) -> SignedHeaders:
         """The headers that all calls share, with the key as it is now."""
+        plain, streamed = self._headers
         if self._key is None:
-            return self._headers
+            return _as_sent(plain.raw), _as_sent(streamed.raw)
         key = self._key().get_secret_value()
         if not key or not key.isascii() or not key.isprintable():
             raise ConfigError(
@@ -260,8 +254,7 @@ class HttpProvider:
             )
         self._secrets.learn(key)
         auth = self._wire.auth(key, self._lane)
-        plain, streamed = self._headers
-        return httpx.Headers([*plain.raw, *auth]), httpx.Headers([*streamed.raw, *auth])
+        return _as_sent([*plain.raw, *auth]), _as_sent([*streamed.raw, *auth])
 
 
 def _static_headers(host: bytes, configured: Mapping[str, str], accept: str) -> httpx.Headers:
@@ -280,3 +273,9 @@ def _static_headers(host: bytes, configured: Mapping[str, str], accept: str) -> 
     )
     headers.update(configured)
     return headers
+
+
+def _as_sent(headers: Iterable[tuple[bytes, bytes]]) -> CIMultiDict[str]:
+    """In the form that aiohttp sends fastest; it encodes text as UTF-8."""
+    named = [(name, value) for name, value in headers if name.lower() not in _FRAMING]
+    return CIMultiDict([(istr(name.decode()), value.decode()) for name, value in named])

@@ -1,10 +1,11 @@
 """Response bodies: read as they came in, bounded, and unpacked only where they are packed."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 import aiohttp
 import httpx
 
+from tollway_workers.providers.http.seam import HttpAnswer, OnPiece
 from tollway_workers.providers.http.transport_errors import BODY, FOREIGN_IN_BODY, translated
 from tollway_workers.providers.http.unpack import BadPacking, PackedTwice, Unpacking, packing
 
@@ -17,26 +18,20 @@ class BodyNotTaken(httpx.DecodingError):
     """A response body in a form that is not read: another call would bring another such."""
 
 
-class ResponseBody(httpx.AsyncByteStream):
-    """The raw body of a response, as the server sent it."""
+class AiohttpAnswer:
+    """An `HttpAnswer` of aiohttp's."""
 
-    def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
-        self._request = request
+        self.status = response.status
+        self.headers: Mapping[str, str] = {
+            name.lower().decode(errors="replace"): value.decode(errors="replace")
+            for name, value in reversed(response.raw_headers)
+        }
+        self.codings: Sequence[str] = response.headers.getall("Content-Encoding", ())
 
-    @property
-    def encoded(self) -> bool:
-        return "Content-Encoding" in self._response.headers
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except FOREIGN_IN_BODY as error:
-            raise translated(error, BODY, self._request) from None
-
-    async def read(self, limit: int, on_piece: "OnPiece") -> bytes:
-        """The whole body in as few steps as it came in."""
+    async def read(self, limit: int, on_piece: OnPiece) -> bytes:
+        """See `HttpAnswer`: in as few steps as it came in."""
         content = self._response.content
         parts: list[bytes] = []
         size = 0
@@ -45,53 +40,52 @@ class ResponseBody(httpx.AsyncByteStream):
                 part = await content.readany()
                 size += len(part)
                 if size > limit:
-                    raise too_large(limit, self._request)
+                    raise too_large(limit)
                 parts.append(part)
                 if content.at_eof():
                     return parts[0] if len(parts) == 1 else b"".join(parts)
                 on_piece(part)
         except FOREIGN_IN_BODY as error:
-            raise translated(error, BODY, self._request) from None
+            raise translated(error, BODY, self._response.url.host) from None
 
-    async def aclose(self) -> None:
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """See `HttpAnswer`."""
+        try:
+            async for piece in self._response.content.iter_any():
+                yield piece
+        except FOREIGN_IN_BODY as error:
+            raise translated(error, BODY, self._response.url.host) from None
+
+    async def close(self) -> None:
+        """See `HttpAnswer`."""
         # A body that came to its end has given its connection back: then this does nothing.
         self._response.close()
-
-
-#: What is told of every piece of a body, as it comes.
-OnPiece = Callable[[bytes], None]
 
 
 def _nobody(_: bytes) -> None:
     pass
 
 
-async def read_body(response: httpx.Response, limit: int, on_piece: OnPiece = _nobody) -> bytes:
-    """The body of a response of any transport, unpacked, at most `limit` bytes; then it is closed.
+async def read_body(answer: HttpAnswer, limit: int, on_piece: OnPiece = _nobody) -> bytes:
+    """The body of an answer, unpacked, at most `limit` bytes; then it is closed.
 
-    Raises what `body_pieces` does. Cancellation closes the response.
+    Raises what `body_pieces` does. Cancellation closes the answer.
     """
-    stream = response.stream
-    if isinstance(stream, ResponseBody) and not stream.encoded:
-        try:
-            body = await stream.read(limit, on_piece)
-        except BaseException:
-            await response.aclose()
-            raise
-        # The end of the body gave the connection back: nothing is left for `aclose` to do.
-        response.is_closed = True
-        return body
     parts: list[bytes] = []
     try:
-        async for piece in body_pieces(response, limit):
+        if not answer.codings:
+            return await answer.read(limit, on_piece)
+        async for piece in body_pieces(answer, limit):
             on_piece(piece)
             parts.append(piece)
-    finally:
-        await response.aclose()
+    except BaseException:
+        # The end of a body gives its connection back.
+        await answer.close()
+        raise
     return b"".join(parts)
 
 
-async def body_pieces(response: httpx.Response, limit: int) -> AsyncGenerator[bytes]:
+async def body_pieces(answer: HttpAnswer, limit: int) -> AsyncGenerator[bytes]:
     """The same in pieces as they come, unpacked. It closes nothing.
 
     Raises:
@@ -100,10 +94,10 @@ async def body_pieces(response: httpx.Response, limit: int) -> AsyncGenerator[by
         httpx.DecodingError: the body is not what `content-encoding` says.
         httpx.TransportError: the connection failed.
     """
-    unpacking = _unpacking(response)
+    unpacking = _unpacking(answer)
     received = unpacked = 0
     try:
-        async for chunk in _async_stream(response):
+        async for chunk in answer.pieces():
             received += len(chunk)
             for piece in (chunk,) if unpacking is None else unpacking.feed(chunk):
                 unpacked += len(piece)
@@ -119,20 +113,14 @@ async def body_pieces(response: httpx.Response, limit: int) -> AsyncGenerator[by
         raise httpx.DecodingError(str(error)) from None
 
 
-def too_large(limit: int, request: httpx.Request | None = None) -> BodyTooLarge:
+def too_large(limit: int) -> BodyTooLarge:
     """The error of a body that passes its limit."""
-    return BodyTooLarge(f"the answer is larger than {limit:,} bytes", request=request)
+    return BodyTooLarge(f"the answer is larger than {limit:,} bytes")
 
 
-def _unpacking(response: httpx.Response) -> Unpacking | None:
+def _unpacking(answer: HttpAnswer) -> Unpacking | None:
     try:
-        coding = packing(response.headers.get_list("content-encoding"))
+        coding = packing(answer.codings)
     except PackedTwice as error:
         raise BodyNotTaken(str(error)) from None
     return None if coding is None else Unpacking(coding)
-
-
-def _async_stream(response: httpx.Response) -> httpx.AsyncByteStream:
-    if not isinstance(response.stream, httpx.AsyncByteStream):
-        raise TypeError("the response of an asynchronous transport needs an asynchronous stream")
-    return response.stream

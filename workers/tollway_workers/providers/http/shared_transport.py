@@ -1,12 +1,15 @@
 """One pool of connections for all lanes of a provider."""
 
-import httpx
+from collections.abc import Coroutine
+from typing import Any
+
+from tollway_workers.providers.http.seam import HttpAnswer, HttpCall, Transport
 
 
-class SharedTransport(httpx.AsyncBaseTransport):
-    """A transport with several users; it closes when the last of them has closed it."""
+class SharedTransport:
+    """A `Transport` with several users; it closes when the last of them has closed it."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._users = 0
         self.closed = False
@@ -16,10 +19,12 @@ class SharedTransport(httpx.AsyncBaseTransport):
         self._users += 1
         return self
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._transport.handle_async_request(request)
+    def post(self, call: HttpCall) -> Coroutine[Any, Any, HttpAnswer]:
+        """See `Transport`."""
+        return self._transport.post(call)
 
     async def aclose(self) -> None:
+        """See `Transport`."""
         self._users -= 1
         if self._users == 0:
             self.closed = True

@@ -58,8 +58,8 @@ FOREIGN_BEFORE_HEADERS = tuple(foreign for foreign, _, _ in BEFORE_HEADERS)
 FOREIGN_IN_BODY = tuple(foreign for foreign, _, _ in BODY)
 
 
-def translated(error: Exception, table: ErrorTable, request: httpx.Request) -> httpx.TransportError:
-    """The httpx error of one that a table names, with the request it belongs to.
+def translated(error: Exception, table: ErrorTable, host: str | None) -> httpx.TransportError:
+    """The httpx error of one that a table names, met in a call to `host`.
 
     Raise it `from None`: the cause quotes what must not be logged.
     """
@@ -69,5 +69,5 @@ def translated(error: Exception, table: ErrorTable, request: httpx.Request) -> h
             cause = error.__cause__
             reason = "" if cause is None else str(cause)
             said = text.format(reason=reason or type(cause or error).__name__)
-            return ours(f"{request.url.host}: {said}", request=request)
+            return ours(f"{host}: {said}")
     raise error
