@@ -185,7 +185,7 @@ class HttpProvider:
         wait = TokenWait(call.timeout, first, lane.idle_timeout)
         answer = AnswerReader(self._wire.stream, call.received, wait)
         try:
-            async with wait.timeout:
+            with wait:
                 begun = await self._transport.post(self._post(call, signed))
                 await answer.read(begun, streamed=call.stream)
         except TimeoutError:
