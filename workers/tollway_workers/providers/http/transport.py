@@ -18,6 +18,7 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 from aiohttp.tracing import Trace
+from multidict import CIMultiDict
 from yarl import URL
 
 from tollway_workers.config.shape.network import is_loopback
@@ -46,8 +47,6 @@ _MAX_HEADER_BYTES = 65_536
 #: at once: event loops hand on 256 KiB, and so many interim answers take a second.
 _MOST_INTERIM = 1_000
 _MOST_PARSED = 64 * 1024
-#: aiohttp adds its own where one is missing, unless told not to: a request is sent as it is.
-_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 #: Whether the request of this task may still be sent.
 _MAY_SEND: ContextVar[Callable[[], bool]] = ContextVar("may_send")
 
@@ -105,6 +104,23 @@ class _AskingConnector(aiohttp.TCPConnector):
         return connection
 
 
+class _AsGiven(ClientRequest):
+    """A request whose headers are sent as they are given, with the body's length.
+
+    aiohttp adds its own where one is missing; told not to, it sorts and copies for each call.
+    """
+
+    #: Nor does it name the type of a body.
+    _skip_auto_headers = CIMultiDict({aiohttp.hdrs.CONTENT_TYPE: None})
+
+    def update_headers(self, headers: Any) -> None:
+        # The session has made this copy for this request alone.
+        self.headers = headers
+
+    def update_auto_headers(self, skip_auto_headers: Any) -> None:
+        """None is added."""
+
+
 class AiohttpTransport:
     """A `Transport` over aiohttp.
 
@@ -154,7 +170,7 @@ class AiohttpTransport:
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_AUTOMATIC,
+            request_class=_AsGiven,
             auto_decompress=False,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
