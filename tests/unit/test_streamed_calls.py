@@ -63,12 +63,12 @@ def _broken(failure_class: FailureClass = FailureClass.TIMEOUT_IDLE) -> Provider
     return ProviderFailure(failure_class=failure_class, message="no")
 
 
-async def _begun(desk: Desk, subject: JobProgress):  # type: ignore[no-untyped-def]  # a task
-    """A call that its provider has, and that hangs."""
+async def _begun(desk: Desk, subject: JobProgress, calls: int = 1):  # type: ignore[no-untyped-def]  # a task
+    """A call that its provider has, as so many by now, and that hangs."""
     desk.provider.hold.clear()
     calling = asyncio.create_task(desk.call(subject))
     async with asyncio.timeout(10):
-        while not desk.provider.calls:  # noqa: ASYNC110 - the double has no event for it
+        while len(desk.provider.calls) < calls:  # noqa: ASYNC110 - the double has no event for it
             await asyncio.sleep(0)
     return calling
 
@@ -107,6 +107,28 @@ async def test_a_call_that_has_failed_is_not_slow_afterwards() -> None:
     desk.clock.advance(60.0)
 
     assert desk.slow == []
+
+
+async def test_each_call_is_slow_after_its_own_time() -> None:
+    desk = Desk(_speaking(completion()), _speaking(completion()), _speaking(completion()))
+
+    first = await _begun(desk, progress(job()))
+    desk.clock.advance(4.0)
+    second = await _begun(desk, progress(job()), calls=2)
+    desk.clock.advance(5.9)
+    assert desk.slow == []
+    desk.clock.advance(0.1)
+    assert desk.slow == ["main"]
+    desk.clock.advance(3.9)
+    assert desk.slow == ["main"]
+    desk.clock.advance(0.1)
+    assert desk.slow == ["main", "main"]
+
+    third = await _begun(desk, progress(job()), calls=3)
+    desk.clock.advance(10.0)
+    assert desk.slow == ["main", "main", "main"]
+    desk.provider.hold.set()
+    await asyncio.gather(first, second, third)
 
 
 async def test_an_answer_in_one_piece_has_no_first_token() -> None:

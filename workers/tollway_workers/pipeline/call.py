@@ -27,7 +27,7 @@ from tollway_workers.lanes.lane_wait import reason_of
 from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.attempt import Call, note_answer, note_failure
 from tollway_workers.pipeline.decide import RetryPolicy
-from tollway_workers.pipeline.first_token import FirstToken
+from tollway_workers.pipeline.first_token import FirstTokens
 from tollway_workers.pipeline.validate import check_accepted, provenance_of, validated
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.safe_traceback import error_fields
@@ -69,6 +69,10 @@ class JobExecutor:
         self._policy = policy
         self._clock = clock
         self._answer_checks = answer_checks
+        self._first_tokens = {
+            name: FirstTokens(clock, lane.config.slow_after, self._slow)
+            for name, lane in lanes.items()
+        }
 
     async def execute(
         self,
@@ -174,8 +178,9 @@ class JobExecutor:
         self, call: Call, progress: JobProgress, permit: Permit, may_send: Callable[[], bool]
     ) -> Completion:
         job, config = progress.job, call.config
-        first = FirstToken(self._clock, config.slow_after, partial(self._slow, permit))
-        call.received.on_first_token = first.came
+        first_token = self._first_tokens[progress.lane]
+        first_token.wait(permit, call.started_monotonic)
+        call.received.on_first_token = partial(self._heard, call, permit, first_token)
         try:
             return await self._lanes[progress.lane].provider.complete(
                 ProviderCall(
@@ -188,8 +193,14 @@ class JobExecutor:
                 )
             )
         finally:
-            first.over()
-            call.first_token = first.after if call.received.streamed else None
+            first_token.over(permit)
+            if not call.received.streamed:
+                call.first_token = None
+
+    def _heard(self, call: Call, permit: Permit, first_token: FirstTokens) -> None:
+        """Its first token is there."""
+        call.first_token = self._clock.monotonic() - call.started_monotonic
+        first_token.over(permit)
 
     def _slow(self, permit: Permit) -> None:
         permit.slow()
