@@ -11,8 +11,10 @@ import httpx
 import pytest
 import trustme
 from httpx_seam import AsHttpx, read_body
+from multidict import CIMultiDict
 
 from tollway_workers.providers.http.response_body import BodyTooLarge
+from tollway_workers.providers.http.seam import HttpCall
 from tollway_workers.providers.http.transport import AiohttpTransport
 
 Scene = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
@@ -120,6 +122,7 @@ def _with_length(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> byt
 _CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 _SCENES: dict[bytes, Scene] = {
     b"/ok": _says(_with_length(b"ok", b"x-a: 1", b"X-A: 2", b"set-cookie: a=b")),
+    b"/latin-1": _says(_with_length(b"", b"X-Id: caf\xe9", b"x-id: 2", b"x-tea: th\xc3\xa9")),
     b"/echo": _echo,
     b"/gzip": _says(_with_length(gzip.compress(b"hello" * 100), b"content-encoding: gzip")),
     b"/not-gzip": _says(_with_length(b"plain", b"content-encoding: gzip")),
@@ -157,6 +160,20 @@ async def test_an_answer_comes_with_status_headers_and_body(
 
     assert (response.status_code, body) == (200, b"ok")
     assert response.headers.get_list("x-a")[0] == "1"
+
+
+async def test_a_header_is_text_that_can_be_written_whatever_its_bytes_are(
+    server: httpx.URL,
+) -> None:
+    ours = AiohttpTransport()
+    call = HttpCall(str(server.join("/latin-1")), CIMultiDict(), b"{}", 5.0, lambda: True)
+
+    answer = await ours.post(call)
+    await answer.close()
+    await ours.aclose()
+
+    assert answer.headers["x-id"] == "caf\N{REPLACEMENT CHARACTER}"
+    assert answer.headers["x-tea"] == "th\u00e9"
 
 
 async def test_the_request_on_the_wire_is_the_one_that_was_built(

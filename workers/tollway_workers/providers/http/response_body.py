@@ -24,11 +24,12 @@ class AiohttpAnswer:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
+        given = response.headers
         self.headers: Mapping[str, str] = {
-            name.lower().decode(errors="replace"): value.decode(errors="replace")
-            for name, value in reversed(response.raw_headers)
+            name.lower(): value if (value := given[name]).isascii() else _readable(value)
+            for name in given
         }
-        self.codings: Sequence[str] = response.headers.getall("Content-Encoding", ())
+        self.codings: Sequence[str] = given.getall("Content-Encoding", ())
 
     async def read(self, limit: int, on_piece: OnPiece) -> bytes:
         """See `HttpAnswer`: in as few steps as it came in."""
@@ -60,6 +61,13 @@ class AiohttpAnswer:
         """See `HttpAnswer`."""
         # A body that came to its end has given its connection back: then this does nothing.
         self._response.close()
+
+
+def _readable(value: str) -> str:
+    """A header without what is no UTF-8, which aiohttp hands on as halves of characters: a record
+    that holds one cannot be written.
+    """
+    return value.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _nobody(_: bytes) -> None:
