@@ -5,7 +5,6 @@ from typing import Literal
 
 import httpx
 import pytest
-from httpx_seam import OverHttpx
 from openai_answers import (
     BROKEN_STREAMS,
     COMPLETIONS,
@@ -24,6 +23,7 @@ from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.protocols import wire_format
+from tollway_workers.testing import OverHttpx
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="hi"),), max_output_tokens=100)
 #: Bytes of the pieces that a body comes in: through every character and every line end, and whole.

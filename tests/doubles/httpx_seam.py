@@ -1,70 +1,13 @@
-"""HTTP's seam and httpx's transports, each as the other: doubles and suites speak httpx."""
+"""HTTP's seam as one of httpx's transports: one suite holds ours to what httpx's own does."""
 
-from collections.abc import AsyncIterator, Mapping
-from typing import cast
+from collections.abc import AsyncIterator
 
 import httpx
 from multidict import CIMultiDict
 
 from tollway_workers.providers.http import response_body
-from tollway_workers.providers.http.response_body import too_large
-from tollway_workers.providers.http.seam import HttpAnswer, HttpCall, OnPiece, Transport
-
-
-class HttpxAnswer:
-    """An `HttpAnswer` that is an httpx response."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        self.status = response.status_code
-        raw = response.headers.raw
-        self.headers: Mapping[str, str] = {
-            name.lower().decode(errors="replace"): value.decode(errors="replace")
-            for name, value in reversed(raw)
-        }
-        self.codings = response.headers.get_list("content-encoding")
-
-    async def read(self, limit: int, on_piece: OnPiece) -> bytes:
-        """See `HttpAnswer`."""
-        body = b""
-        async for piece in self.pieces():
-            body += piece
-            if len(body) > limit:
-                raise too_large(limit)
-            on_piece(piece)
-        return body
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """See `HttpAnswer`."""
-        async for piece in cast(httpx.AsyncByteStream, self._response.stream):
-            yield piece
-
-    async def close(self) -> None:
-        """See `HttpAnswer`."""
-        await self._response.aclose()
-
-
-class OverHttpx:
-    """A `Transport` over one of httpx's, such as its `MockTransport`."""
-
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._transport = transport
-
-    async def post(self, call: HttpCall) -> HttpAnswer:
-        """See `Transport`."""
-        headers, patience = [*call.headers.items()], {"connect": call.connect_timeout}
-        request = httpx.Request(
-            "POST",
-            call.url,
-            headers=headers,
-            content=call.body,
-            extensions={"timeout": patience},
-        )
-        return HttpxAnswer(await self._transport.handle_async_request(request))
-
-    async def aclose(self) -> None:
-        """See `Transport`."""
-        await self._transport.aclose()
+from tollway_workers.providers.http.seam import HttpAnswer, HttpCall, Transport
+from tollway_workers.testing.over_httpx import HttpxAnswer
 
 
 class _Body(httpx.AsyncByteStream):

@@ -10,7 +10,6 @@ import brotli
 import httpx
 import orjson
 from backports import zstd
-from httpx_seam import OverHttpx
 from mutations import Case
 from pydantic import SecretStr
 from samples import NOW, job, lane, progress
@@ -29,6 +28,7 @@ from tollway_workers.job.outcome import Completed
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.protocols import wire_format
+from tollway_workers.testing import OverHttpx
 from tollway_workers.validation.validator import ResultValidator
 
 _KEY = "kx-0123456789abcdef"

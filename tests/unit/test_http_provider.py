@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from httpx_seam import OverHttpx
 from pydantic import SecretStr
 
 from tollway_schemas.failure import FailureClass
@@ -26,6 +25,7 @@ from tollway_workers.providers.http.seam import Transport
 from tollway_workers.providers.protocols import wire_format
 from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.providers.registry import ProviderRegistry
+from tollway_workers.testing import OverHttpx
 
 pytestmark = pytest.mark.both_loops
 

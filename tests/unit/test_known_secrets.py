@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 
 import httpx
 import pytest
-from httpx_seam import OverHttpx
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -21,6 +20,7 @@ from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.known_secrets import KnownSecrets
 from tollway_workers.providers.protocols import wire_format
+from tollway_workers.testing import OverHttpx
 
 CALL = ProviderCall(body=b"{}", call_id="job-1/1/2", timeout=5.0)
 LANE = LaneConfig(

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from httpx_seam import OverHttpx
 from samples import lane
 
 from tollway_schemas.failure import FailureClass
@@ -20,6 +19,7 @@ from tollway_workers.providers.openai.dialect import refusals
 from tollway_workers.providers.openai.errors import classify
 from tollway_workers.providers.openai.request import build
 from tollway_workers.providers.protocols import wire_format
+from tollway_workers.testing import OverHttpx
 
 NEW, OLD = "max_completion_tokens", "max_tokens"
 NOTHING: frozenset[str] = frozenset()

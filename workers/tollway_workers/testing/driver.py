@@ -1,7 +1,7 @@
 """Drives a protocol as a worker does: over HTTP's seam, with a server that says what it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,9 @@ from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig, resolv
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
-from tollway_workers.providers.http.response_body import too_large
-from tollway_workers.providers.http.seam import HttpAnswer, HttpCall, OnPiece
 from tollway_workers.providers.wire_format import WireFormat
 from tollway_workers.testing.case import Answer, ProtocolCase
+from tollway_workers.testing.over_httpx import OverHttpx
 
 KEY = "contract-key-0123456789abcdef"
 BASE_URL = "https://api.example.com/v1"
@@ -63,49 +62,33 @@ class Line:
         return Exchange(request, body, completion, failure, call.received.text())
 
 
-class _Answer:
-    """An `HttpAnswer` in so many pieces."""
+class _Pieces(httpx.AsyncByteStream):
+    def __init__(self, body: bytes, pieces: int) -> None:
+        size = max(1, -(-len(body) // pieces))
+        self._pieces = [body[at : at + size] for at in range(0, len(body), size)]
 
-    def __init__(self, answer: Answer, pieces: int) -> None:
-        self._body = answer.encoded()
-        self._size = max(1, -(-len(self._body) // pieces))
-        self.status = answer.status
-        self.headers: Mapping[str, str] = {
-            name.lower(): value for name, value in answer.all_headers().items()
-        }
-        packed = self.headers.get("content-encoding")
-        self.codings: Sequence[str] = () if packed is None else (packed,)
-
-    async def read(self, limit: int, on_piece: OnPiece) -> bytes:
-        if len(self._body) > limit:
-            raise too_large(limit)
-        async for piece in self.pieces():
-            on_piece(piece)
-        return self._body
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        for at in range(0, len(self._body), self._size):
-            yield self._body[at : at + self._size]
-
-    async def close(self) -> None:
-        """Nothing is open."""
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
 
 
-class _Server:
-    """A `Transport`: says what it is told, whatever it is asked."""
+class _Server(httpx.AsyncBaseTransport):
+    """Says what it is told, whatever it is asked."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
         self.answer = Answer()
         self.pieces = 1
 
-    async def post(self, call: HttpCall) -> HttpAnswer:
-        sent = [*call.headers.items()]
-        self.requests.append(httpx.Request("POST", call.url, headers=sent, content=call.body))
-        return _Answer(self.answer, self.pieces)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        return httpx.Response(
+            self.answer.status,
+            headers=self.answer.all_headers(),
+            stream=_Pieces(self.answer.encoded(), self.pieces),
+            request=request,
+        )
 
 
 def lane_of(case: ProtocolCase, protocol: str) -> tuple[FleetSettings, LaneConfig]:
@@ -138,7 +121,7 @@ def open_line(case: ProtocolCase, protocol: str, wire: WireFormat) -> Line:
         settings=settings.providers["p"],
         lane=lane,
         wire=wire,
-        transport=server,
+        transport=OverHttpx(server),
         key=lambda: SecretStr(KEY),
     )
     return Line(provider, server, case)

@@ -46,7 +46,7 @@ class HttpAnswer(Protocol):
         ...
 
     async def read(self, limit: int, on_piece: OnPiece) -> bytes:
-        """The whole body as it came. `on_piece` is told of all pieces but the last.
+        """The whole body as it came. `on_piece` is told of each piece; of the last it need not be.
 
         Raises BodyTooLarge, and what `pieces` does. Cancelled, it is to be closed.
         """
