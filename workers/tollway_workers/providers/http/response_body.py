@@ -51,8 +51,9 @@ class AiohttpAnswer:
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """See `HttpAnswer`."""
+        content = self._response.content
         try:
-            async for piece in self._response.content.iter_any():
+            while piece := await content.readany():
                 yield piece
         except FOREIGN_IN_BODY as error:
             raise translated(error, BODY, self._response.url.host) from None
