@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -70,6 +70,14 @@ class Record(BaseModel):
         allow_inf_nan=False,
     )
 
+    #: The names of all fields: one set for all records of `trusted`, which nobody changes.
+    _all_fields: ClassVar[set[str]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        cls._all_fields = set(cls.model_fields)
+
     def __init__(self, /, **fields: Any) -> None:
         try:
             super().__init__(**fields)
@@ -122,7 +130,7 @@ class Record(BaseModel):
         """
         record = cls.__new__(cls)
         _set(record, "__dict__", fields)
-        _set(record, "__pydantic_fields_set__", set(fields))
+        _set(record, "__pydantic_fields_set__", cls._all_fields)
         _set(record, "__pydantic_extra__", {} if cls.model_config.get("extra") == "allow" else None)
         _set(record, "__pydantic_private__", None)
         return record

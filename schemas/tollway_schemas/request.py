@@ -192,8 +192,10 @@ class OutputSchema(Record):
 
     mode: Literal["json_schema", "json_object"] = "json_schema"
     """Whether the provider is given the schema too, or only asked for some JSON object."""
-    # Written as what it is: pydantic would try it as each of the two, value by value.
-    json_schema: SerializeAsAny[dict[str, JsonValue] | bool] = True
+    # Read, and written, as what it is: pydantic would try it as each of the two, value by value.
+    json_schema: Annotated[
+        SerializeAsAny[dict[str, JsonValue] | bool], Field(union_mode="left_to_right")
+    ] = True
     """The JSON Schema (draft 2020-12 unless `$schema` says otherwise) every answer must satisfy.
     References may point within it only."""
     name: Annotated[str, Field(pattern=SCHEMA_NAME)] = "answer"

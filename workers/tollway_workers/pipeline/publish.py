@@ -225,18 +225,17 @@ class OutcomePublisher:
             value = built(
                 outgoing.journal_record, progress, exchange, worker=worker, most_bytes=most
             )
-            lines.append(await self._journal_line(progress, value))
+            lines.append(await self._sink.send(self._journal_line(progress, value)))
         if isinstance(outcome, Completed) and _without_a_call(outcome):
             now = self._clock.now()
             value = built(
                 outgoing.journal_answer, progress, outcome, worker=worker, now=now, most_bytes=most
             )
-            lines.append(await self._journal_line(progress, value))
+            lines.append(await self._sink.send(self._journal_line(progress, value)))
         return lines
 
-    async def _journal_line(self, progress: JobProgress, value: bytes) -> Awaitable[object]:
-        topic = self._settings.topics.journal
-        return await self._sink.send(OutgoingRecord(topic, job_key(progress.job.id), value, []))
+    def _journal_line(self, progress: JobProgress, value: bytes) -> OutgoingRecord:
+        return OutgoingRecord(self._settings.topics.journal, job_key(progress.job.id), value, [])
 
     async def _dead_letter(self, progress: JobProgress, outcome: DeadLettered) -> None:
         job, settings = progress.job, self._settings

@@ -1,9 +1,8 @@
 """Holds outcomes until Kafka has them: what is paid for is never given up."""
 
 from collections.abc import Callable, Coroutine
-from functools import partial
 from itertools import count
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import structlog
 
@@ -22,6 +21,7 @@ from tollway_workers.telemetry.events import FleetEvents
 
 log = structlog.get_logger(__name__)
 
+Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 #: Seconds between tries to write an outcome that Kafka does not take.
@@ -65,7 +65,7 @@ class OutcomeWriter:
         Cancelled, some of it may be written: the job then comes again.
         """
         try:
-            return await self._until(partial(self._publisher.publish, progress, outcome, exchange))
+            return await self._until(self._publisher.publish, progress, outcome, exchange)
         except Unbuildable as unbuildable:
             log.error(
                 "unexpected exception while encoding a job's outcome: it is a dead letter",
@@ -76,18 +76,17 @@ class OutcomeWriter:
 
     async def refuse(self, record: ReceivedRecord, route: str, failure: Failure) -> None:
         """Return once a record that holds no job is a dead letter with its raw bytes."""
-        publisher = self._publisher
-        await self._until(partial(publisher.publish_undecodable, record, failure, route))
+        await self._until(self._publisher.publish_undecodable, record, failure, route)
 
     async def answer_copy(self, copy: JobProgress, value: bytes, about: Headers) -> bool:
         """Return once the reply of the first is the copy's, too; False where no topic takes it."""
-        return await self._until(partial(self._publisher.publish_copy, copy, value, about))
+        return await self._until(self._publisher.publish_copy, copy, value, about)
 
     async def _write_bug(self, progress: JobProgress, cause: Exception) -> Written:
         """Give the job up: with all that is known of it, or as the bytes that were read."""
         publisher, given_up = self._publisher, bug(cause, progress.lane)
         try:
-            return await self._until(partial(publisher.publish, progress, given_up, None))
+            return await self._until(publisher.publish, progress, given_up, None)
         except Unbuildable as unbuildable:
             log.error(
                 "unexpected exception while encoding a dead letter: the job's raw bytes are one",
@@ -95,19 +94,22 @@ class OutcomeWriter:
                 **error_fields(unbuildable.cause),
             )
             failure, route = given_up.failure, progress.job.route
-            await self._until(
-                partial(publisher.publish_undecodable, progress.record, failure, route)
-            )
+            await self._until(publisher.publish_undecodable, progress.record, failure, route)
         return Written(given_up, None)
 
-    async def _until(self, write: Callable[[], Coroutine[None, None, Result]]) -> Result:
+    async def _until(
+        self,
+        write: Callable[Given, Coroutine[None, None, Result]],
+        *given: Given.args,
+        **named: Given.kwargs,
+    ) -> Result:
         """Write until it is written. Raises Unbuildable where that would be never."""
         ticket = next(self._tickets)
         self._held[ticket] = self._clock.monotonic()
         try:
             while True:
                 try:
-                    return await write()
+                    return await write(*given, **named)
                 except Unbuildable:
                     raise
                 except Exception as error:  # noqa: BLE001 whatever Kafka's client says, it is held
