@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,7 +139,7 @@ async def test_an_answer_that_a_services_topic_does_not_take_ends_as_a_dead_lett
         large = progress(job("large", reply_to=ReplyAddress(topic=theirs, partition=1)))
         await publisher.publish(large, answer, None)
         small = progress(job("small", reply_to=ReplyAddress(topic=theirs, partition=1)))
-        await publisher.publish(small, replace(answer, answer=Answer(text="yes")), None)
+        await publisher.publish(small, answer._replace(answer=Answer(text="yes")), None)
 
     replies = {reply.job_id: reply for reply in map(_reply, await kafka.values(theirs))}
     assert len(await kafka.values(names.dead_letters)) == 1

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tollway_workers.providers.openai.rate_headers import limits, limits_and_resets
-from tollway_workers.providers.rate_headers import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders, amount
 
 
 def test_rate_headers_are_read_as_openai_sends_them() -> None:
@@ -37,6 +37,18 @@ def test_no_rate_headers_are_none_and_unreadable_ones_are_left_out() -> None:
         )
         == RateHeaders()
     )
+
+
+@pytest.mark.parametrize(
+    "said", [None, "", " ", "-1", "+5", "1_000", "1.5", "1 2", "\u0663", "\u00b2", "9" * 65, "many"]
+)
+def test_what_is_no_number_in_ascii_digits_is_no_amount(said: str | None) -> None:
+    assert amount(said) is None
+
+
+def test_an_amount_may_have_space_around_it_and_64_digits() -> None:
+    assert amount(" \t12 ") == 12
+    assert amount("9" * 64) == 10**64 - 1
 
 
 def test_an_answer_s_amounts_are_read_without_its_resets() -> None:

@@ -1,6 +1,5 @@
 """What a worker writes, where, and in which order."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -105,7 +104,7 @@ async def test_what_came_beside_an_answer_goes_before_the_answer_does(desk: Desk
     desk.limits[_NAMES.replies] = 1_500
     body = orjson.dumps({"reasoning": "x" * 2_000})
 
-    ended, _ = await desk.publisher.publish(progress(), replace(completed(), body=body), None)
+    ended, _ = await desk.publisher.publish(progress(), completed()._replace(body=body), None)
 
     assert isinstance(ended, Completed)
     assert desk.order == [_NAMES.replies]

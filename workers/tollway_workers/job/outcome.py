@@ -1,7 +1,8 @@
 """How a job leaves a worker: a value, decided by pure code; publisher and worker act on it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from tollway_schemas.cache import CacheEntry
 from tollway_schemas.failure import Failure
@@ -10,8 +11,7 @@ from tollway_schemas.redrive import StoredAnswer
 from tollway_schemas.reply import Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """It has a validated answer."""
 
     answer: Answer
@@ -21,7 +21,7 @@ class Completed:
     #: Whether a simulator answered, and no model.
     scripted: bool = False
     #: The provider's whole answer as JSON, for the reply; empty where there is none.
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     #: Whether the reply has room for all of it, and its readers can read it.
     whole: bool = True
     #: What the job carried, where that is its answer and no call was made.
@@ -31,6 +31,9 @@ class Completed:
     age: float = 0.0
     #: How similar the prompt of that answer is to the job's, where it is not the same.
     similarity: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Completed {self.provenance} by {self.lane}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,8 +206,7 @@ class Breaker:
 
     def ignored(self, call: BreakerCall, now: float) -> None:
         """A call ended in a way that says nothing of the lane, or was never sent."""
-        if not call.ended:
-            self._end(call, now)
+        self._end(call, now)
 
     def force_open(self, seconds: float, now: float) -> None:
         """An operator breaks the lane for so long, whatever its calls say."""

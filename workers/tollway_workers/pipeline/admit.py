@@ -202,7 +202,8 @@ class Admission:
         """A call has ended, however it did."""
         self.in_flight -= 1
         self.quota.free()
-        self.breaker.ignored(call, self._clock.monotonic())
+        if not call.ended:
+            self.breaker.ignored(call, self._clock.monotonic())
 
     def answered(self, call: BreakerCall, started: float) -> None:
         """A call that was sent at `started` (monotonic seconds) is answered now."""

@@ -155,7 +155,7 @@ class OutcomePublisher:
                 except RecordTooLarge:
                     if isinstance(outcome, Completed) and outcome.body and outcome.whole:
                         # The answer matters more than what came with it.
-                        return await self._write(progress, replace(outcome, whole=False))
+                        return await self._write(progress, outcome._replace(whole=False))
                     return await self._too_large(progress, outcome)
             case Failed(failure) | Cancelled(failure):
                 return outcome, await self._replies.tell(progress, failure, dead=False)

@@ -89,7 +89,8 @@ def more_follows(status: int, body: bytes) -> NoReturn:
 
 def count(value: Any) -> int:
     """A number of tokens; 0 for what is none."""
-    return min(value, MOST_TOKENS) if _is_count(value) else 0
+    # As `_is_count`, which would be called five times an answer.
+    return min(value, MOST_TOKENS) if type(value) is int and 0 <= value <= _MOST_COUNTED else 0
 
 
 def are_counts(*values: Any) -> bool:

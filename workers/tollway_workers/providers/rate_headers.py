@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from tollway_workers.config.shape.contract import Resource
 
+#: Characters of a number: longer is none, and Python refuses or crawls on some of them.
+_LONGEST_NUMBER = 64
+
 
 class RateHeaders(NamedTuple):
     """Limits by the minute and what remains of them; None where nothing is said, or unreadably."""
@@ -39,3 +42,10 @@ class RateHeaders(NamedTuple):
             (self.remaining_tokens, self.reset_tokens_seconds),
         )
         return max((wait for left, wait in waits if left == 0 and wait is not None), default=None)
+
+
+def amount(said: str | None) -> int | None:
+    """The number that a header says; None for what is none."""
+    digits = said.strip() if said else ""
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_NUMBER
+    return int(digits) if is_number else None

@@ -11,7 +11,7 @@ from tollway_schemas.reply import Answer
 from tollway_schemas.request import OutputSchema, Tool, ToolCall
 from tollway_workers.config.shape.route import COERCIONS
 from tollway_workers.errors import InvalidResult, InvalidSchema
-from tollway_workers.job.readable_json import DEEPEST, encoded, is_too_deep, read_text
+from tollway_workers.job.readable_json import DEEPEST, encoded, exact_value, is_too_deep, read_text
 from tollway_workers.providers.base import Completion
 from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.validation.engine import accepts
@@ -186,7 +186,7 @@ class ResultValidator:
         schema = self._schemas.get(output.json_schema, encoded)
         if output.mode == "json_object":
             rules = replace(rules, want_object=True)
-        found = _found_here(schema, output, text, rules)
+        found = _found_whole(schema, text) or _found_here(schema, output, text, rules)
         if found is None:
             estimate = schema.estimate(AnswerSize.at_most(len(text)))
             verdict = await self._judge.judge(encoded, text, rules, estimate=estimate)
@@ -204,6 +204,22 @@ class ResultValidator:
         self._compiled[digest] = None
         if len(self._compiled) > _MOST_COMPILED:
             self._compiled.popitem(last=False)
+
+
+def _found_whole(schema: KnownSchema, text: str) -> Found | None:
+    """The answer where the text is an object from its first to its last character, and good as it
+    is: nearly all are, and nothing has to be looked for in them.
+    """
+    validator, size = schema.validator, len(text)
+    if validator is None or size > schema.here_up_to or size > _LARGEST_INLINE:
+        return None
+    if not text.startswith("{") or not text.endswith("}"):
+        return None
+    try:
+        value = exact_value(text)
+    except ValueError:
+        return None
+    return Found(value, text) if accepts(validator, value) else None
 
 
 def _found_here(

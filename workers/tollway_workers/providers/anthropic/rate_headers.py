@@ -5,19 +5,16 @@ limits apart; `tokens` repeats the one of both that is nearest to its end. What 
 to thousands; a reset is a time (RFC 3339).
 """
 
-import re
 from collections.abc import Mapping
 
 from tollway_workers.providers.http.retry_after import reset_seconds, sent_at
-from tollway_workers.providers.rate_headers import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders, amount
 
 _BEGINNING = "anthropic-ratelimit-"
 _KINDS = ("requests", "tokens", "input-tokens", "output-tokens")
 _AMOUNTS = frozenset(
     f"{_BEGINNING}{kind}-{what}" for kind in _KINDS for what in ("limit", "remaining")
 )
-#: Longer is no number, and Python refuses or crawls on some of them.
-_NUMBER = re.compile(r"\s*[0-9]{1,64}\s*")
 
 
 def limits(headers: Mapping[str, str]) -> RateHeaders | None:
@@ -59,5 +56,4 @@ def resets(headers: Mapping[str, str]) -> RateHeaders | None:
 
 
 def _count(headers: Mapping[str, str], name: str) -> int | None:
-    value = headers.get(f"{_BEGINNING}{name}")
-    return int(value) if value is not None and _NUMBER.fullmatch(value) else None
+    return amount(headers.get(f"{_BEGINNING}{name}"))

@@ -3,11 +3,10 @@
 Source: https://platform.openai.com/docs/guides/rate-limits.
 """
 
-import re
 from collections.abc import Mapping
 
 from tollway_workers.providers.http.retry_after import reset_seconds, sent_at
-from tollway_workers.providers.rate_headers import RateHeaders
+from tollway_workers.providers.rate_headers import RateHeaders, amount
 
 #: Those that say how much. Most responses have none of them, or all.
 _AMOUNTS = frozenset(
@@ -17,8 +16,6 @@ _AMOUNTS = frozenset(
 )
 #: Those that say when what is used up is there again.
 _RESETS = ("x-ratelimit-reset-requests", "x-ratelimit-reset-tokens")
-#: Longer is no number, and Python refuses or crawls on some of them.
-_NUMBER = re.compile(r"\s*[0-9]{1,64}\s*")
 
 
 def limits(headers: Mapping[str, str]) -> RateHeaders | None:
@@ -45,12 +42,8 @@ def limits_and_resets(
 
 def _amounts(headers: Mapping[str, str]) -> RateHeaders:
     return RateHeaders(
-        limit_requests=_count(headers.get("x-ratelimit-limit-requests")),
-        limit_tokens=_count(headers.get("x-ratelimit-limit-tokens")),
-        remaining_requests=_count(headers.get("x-ratelimit-remaining-requests")),
-        remaining_tokens=_count(headers.get("x-ratelimit-remaining-tokens")),
+        limit_requests=amount(headers.get("x-ratelimit-limit-requests")),
+        limit_tokens=amount(headers.get("x-ratelimit-limit-tokens")),
+        remaining_requests=amount(headers.get("x-ratelimit-remaining-requests")),
+        remaining_tokens=amount(headers.get("x-ratelimit-remaining-tokens")),
     )
-
-
-def _count(value: str | None) -> int | None:
-    return int(value) if value is not None and _NUMBER.fullmatch(value) else None

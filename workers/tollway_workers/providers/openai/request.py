@@ -64,9 +64,10 @@ def build(
     _add_tools(body, request, profile)
     if output is not None:
         _add_output(body, output, lane, refused)
-    extras = own_extras(request, PROTOCOL, _RESERVED)
-    join_tools(body, extras, PROTOCOL)
-    body.update(extras)
+    if request.extras:
+        extras = own_extras(request, PROTOCOL, _RESERVED)
+        join_tools(body, extras, PROTOCOL)
+        body.update(extras)
     _add_limit(body, request, lane, refused)
     if streams(request, lane, refused):
         body["stream"] = True
@@ -80,9 +81,10 @@ def build(
 
 def streams(request: ChatRequest, lane: LaneConfig, refused: frozenset[str] = frozenset()) -> bool:
     """Whether `build` asks for a stream."""
+    if not wants_stream(request, lane) or not takes("stream", refused):
+        return False
     # Of sounds a stream has fewer forms than a whole answer.
-    speaks = "audio" in request.extras.get(PROTOCOL, ())
-    return wants_stream(request, lane) and takes("stream", refused) and not speaks
+    return "audio" not in request.extras.get(PROTOCOL, ())
 
 
 def _add_limit(
@@ -92,7 +94,7 @@ def _add_limit(
 
     Its amount is the request's, which may have been raised since.
     """
-    own = {name: body.pop(name) for name in LIMIT_FIELDS if name in body}
+    own = {name: body.pop(name) for name in LIMIT_FIELDS if name in body} if request.extras else {}
     limit = request.max_output_tokens
     if limit is None:
         limit = next((value for value in own.values() if value is not None), None)
