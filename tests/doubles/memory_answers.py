@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from tollway_schemas.cache import CacheEntry
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.semantic import Observations
+from tollway_workers.cache.arrivals import Arrivals
 from tollway_workers.cache.forgotten import Spoken
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
@@ -24,7 +25,8 @@ class MemoryAnswers:
         self.entries: dict[bytes, CacheEntry] = {}
         self.put_entries: list[CacheEntry] = []
         self.forgets: set[str | None] = set()
-        self.looks = self.changes = 0
+        self.arrivals = Arrivals()
+        self.looks = 0
         #: Whether the copy has caught up.
         self.serves = True
         self._late = late
@@ -33,18 +35,13 @@ class MemoryAnswers:
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache`."""
         self.looks += 1
-        entry = self.entries.get(key) if self.serves else None
+        if not self.serves:
+            return None
+        own = self._own.get(key)
+        entry = self.entries.get(key) if own is None else own.entry()
         if entry is None or self.forgotten(entry) or entry.stale_until.timestamp() <= now:
             return None
         return Found(entry, entry.expires_at.timestamp() <= now)
-
-    def own(self, key: bytes) -> Kept | None:
-        """See `AnswerCache`."""
-        return self._own.get(key)
-
-    def came(self, key: bytes, since: int) -> bool:
-        """See `AnswerCache`."""
-        return self.changes > since
 
     def seen(self, key: bytes) -> int:
         """See `AnswerCache`."""
@@ -56,15 +53,18 @@ class MemoryAnswers:
 
     def put(self, kept: Kept) -> None:
         """See `AnswerCache`."""
+        if self.forgotten(kept):
+            return
         # As it travels: what cannot be written is noticed here.
         self.put_entries.append(kept.entry())
         self._own[kept.digest] = kept
+        self.arrivals.add((kept.digest,))
         if not self._late:
             self.deliver()
 
     def deliver(self) -> None:
         """Read back all that was put."""
-        self.changes += 1
+        self.arrivals.add(bytes.fromhex(entry.key) for entry in self.put_entries)
         for entry in self.put_entries:
             self.entries[bytes.fromhex(entry.key)] = entry
         self._own.clear()

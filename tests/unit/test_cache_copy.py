@@ -4,12 +4,13 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
-from cache_samples import cache_entry, cache_key, entry_record, forget_record, kept
+from cache_samples import AT, cache_entry, cache_key, entry_record, forget_record, kept
 from eventually import eventually
 from manual_clock import ManualClock
 from memory_cache_log import TOPIC, MemoryCacheTopic
@@ -20,6 +21,7 @@ from tollway_workers.cache.arrivals import MOST_KEYS, Arrivals
 from tollway_workers.cache.continuing import why_not
 from tollway_workers.cache.database import NAME
 from tollway_workers.cache.materialise import CopySettings, Materialiser
+from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord
 from tollway_workers.cache.store import CacheStore, Position, Reach
 
@@ -318,18 +320,49 @@ async def test_what_this_worker_wrote_is_not_read_a_second_time_and_nothing_else
         await eventually(lambda: copy.serves)
         copy.remember(kept(own))
         copy.remember(kept(other))
-        assert copy.own(cache_key("own")) == kept(own)
 
         bench.topic.write(entry_record(own, 0), entry_record(changed, 1))
-        await eventually(lambda: has(copy, "own") and has(copy, "other"))
+        await eventually(lambda: copy.applied(0) == 2)
 
         found = copy.get(cache_key("other"), NOW)
         assert found is not None
         assert found.entry.answer == changed.answer
-        # What it wrote itself is in the copy, or still on its way.
-        assert copy.own(cache_key("own")) is None
-        assert copy.own(cache_key("other")) == kept(other)
     assert read == [encode(changed)]
+
+
+async def test_what_this_worker_wrote_is_given_before_it_is_read_back(bench: Bench) -> None:
+    old, later = cache_entry("a"), AT + timedelta(minutes=1)
+    new = cache_entry("a", answer={"text": "newer"}, answered_at=later, read_at=later)
+    async with bench.copy() as copy:
+        copy.remember(kept(old))
+        assert not has(copy, "a")
+        await eventually(lambda: copy.serves)
+        assert copy.get(cache_key("a"), NOW) == Found(old, stale=False)
+        assert copy.get(cache_key("a"), NOW + 3_600) is None
+
+        bench.topic.write(entry_record(new, 0))
+        await eventually(lambda: copy.applied(0) == 1)
+        assert copy.get(cache_key("a"), NOW) == Found(new, stale=False)
+
+        newest = cache_entry("a", answered_at=later + timedelta(seconds=1), read_at=later)
+        copy.remember(kept(newest))
+        assert copy.get(cache_key("a"), NOW) == Found(newest, stale=False)
+
+
+async def test_what_this_worker_wrote_is_given_to_nobody_once_it_is_forgotten(
+    bench: Bench,
+) -> None:
+    name = next(each for each in "abcdef" if int.from_bytes(cache_key(each)[:4]) % 2 == 0)
+    async with bench.copy() as copy:
+        await eventually(lambda: copy.serves)
+        copy.remember(kept(cache_entry(name)))
+        assert not copy.forgotten(kept(cache_entry(name)))
+
+        bench.topic.write(forget_record(0, tenant="acme"))
+        await eventually(lambda: copy.applied(0) == 1)
+
+        assert copy.forgotten(kept(cache_entry(name)))
+        assert not has(copy, name)
 
 
 async def test_a_job_in_line_is_looked_for_again_only_where_its_own_key_came(bench: Bench) -> None:
@@ -337,6 +370,11 @@ async def test_a_job_in_line_is_looked_for_again_only_where_its_own_key_came(ben
         before = copy.arrivals.changes
         await eventually(lambda: copy.serves)
         assert copy.arrivals.came(cache_key("a"), before)
+
+        since = copy.arrivals.changes
+        copy.remember(kept(cache_entry("own")))
+        assert copy.arrivals.came(cache_key("own"), since)
+        assert not copy.arrivals.came(cache_key("a"), since)
 
         since = copy.arrivals.changes
         bench.topic.write(entry_record(cache_entry("a"), 0))
@@ -350,9 +388,8 @@ async def test_a_job_in_line_is_looked_for_again_only_where_its_own_key_came(ben
 
 def test_where_too_much_came_to_remember_it_every_key_may_have_come() -> None:
     arrivals = Arrivals()
-    first = cache_key("a").hex().encode()
 
-    arrivals.add([first, *(str(n).encode() for n in range(MOST_KEYS))])
+    arrivals.add([cache_key("a"), *(str(n).encode() for n in range(MOST_KEYS))])
     arrivals.add([b"another"])
 
     assert arrivals.came(cache_key("a"), 0)

@@ -13,6 +13,7 @@ from samples import NOW
 from size import sized
 
 from tollway_workers.cache.database import NAME
+from tollway_workers.cache.held_keys import HeldKeys
 from tollway_workers.cache.records import CacheRecord
 from tollway_workers.cache.store import CacheStore, Origin, Reach
 
@@ -47,6 +48,29 @@ def test_an_answer_is_found_under_its_key_alone(store: CacheStore) -> None:
     assert found is not None
     assert (found.entry, found.stale) == (entry, False)
     assert store.get(cache_key("b"), NOW) is None
+
+
+def test_a_copy_that_is_opened_again_finds_and_replaces_all_that_it_held(tmp_path: Path) -> None:
+    first = CacheStore(tmp_path, 64 * MIB)
+    first.begin(ORIGIN, NOW)
+    apply(first, *(entry_record(cache_entry(name), at) for at, name in enumerate("abc")))
+    first.close()
+
+    again = CacheStore(tmp_path, 64 * MIB)
+    apply(again, entry_record(cache_entry("b", answer={"text": "newer"}), 3))
+
+    assert texts(again, "a", "b", "c") == ["the answer of a", "newer", "the answer of c"]
+    assert again.entries == 3
+    again.close()
+
+
+def test_most_keys_that_a_copy_does_not_hold_are_known_not_to_be_there() -> None:
+    held, added = HeldKeys(), [cache_key(f"a{number}") for number in range(1_000)]
+
+    held.add(added)
+
+    assert all(map(held.may_hold, added))
+    assert sum(held.may_hold(cache_key(f"b{number}")) for number in range(1_000)) < 5
 
 
 def test_an_answer_past_its_time_is_stale_and_later_it_is_gone(store: CacheStore) -> None:

@@ -18,6 +18,7 @@ from tollway_schemas.provenance import Provenance
 from tollway_schemas.reply import Answer
 from tollway_schemas.request import ChatRequest, Message
 from tollway_schemas.usage import Usage
+from tollway_workers.cache.arrivals import Arrivals
 from tollway_workers.cache.entry import given, kept_of
 from tollway_workers.cache.forgotten import Spoken
 from tollway_workers.cache.kept import Kept
@@ -328,16 +329,10 @@ async def test_a_simulators_answer_is_not_given_where_a_model_answers_now() -> N
 class Broken:
     """A cache that meets a bug in all it does."""
 
-    changes = 0
+    arrivals = Arrivals()
 
     def get(self, key: bytes, now: float) -> Found | None:
         raise RuntimeError("secret")
-
-    def own(self, key: bytes) -> Kept | None:
-        raise RuntimeError("secret")
-
-    def came(self, key: bytes, since: int) -> bool:
-        return True
 
     def seen(self, key: bytes) -> int:
         return 0

@@ -44,7 +44,7 @@ _USUAL_BYTES, _PART = 2_560 * 2**20, 4
 class SharedCache:
     """Answers of all workers, as far as this one has read them. Runs beside the worker.
 
-    State: `_observed`, what is to be written of answers.
+    State: `arrivals`, what has come lately; `_observed`, what is to be written of answers.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class SharedCache:
         )
         new_log = partial(LogReader, client, _FETCHED)
         self._copy = Materialiser(copy, new_log, partial(cluster_id, client), clock, similar)
+        self.arrivals = self._copy.arrivals
         apart = cache_topic(topic, client, largest_record(settings.kafka), clock)
         self._similar = similar
         self._observed: dict[bytes, Observations] = {}
@@ -75,28 +76,14 @@ class SharedCache:
         """See `AnswerCache`."""
         return self._copy.get(key, now)
 
-    def own(self, key: bytes) -> Kept | None:
-        """See `AnswerCache`."""
-        return self._copy.own(key)
-
-    @property
-    def changes(self) -> int:
-        """See `AnswerCache`."""
-        return self._copy.arrivals.changes
-
-    def came(self, key: bytes, since: int) -> bool:
-        """See `AnswerCache`."""
-        return self._copy.arrivals.came(key, since)
-
     def seen(self, key: bytes) -> int:
         """See `AnswerCache`."""
-        partition = self._partition(key)
+        partition = self._copy.partition_of(key)
         return 0 if partition is None else self._copy.applied(partition)
 
     def forgotten(self, entry: Spoken) -> bool:
         """See `AnswerCache`."""
-        partition = self._partition(bytes.fromhex(entry.key[:8]))
-        return partition is not None and self._copy.forgotten(entry, partition)
+        return self._copy.forgotten(entry)
 
     @property
     def serves(self) -> bool:
@@ -105,8 +92,9 @@ class SharedCache:
 
     def put(self, kept: Kept) -> None:
         """See `AnswerCache`."""
-        self._copy.remember(kept)
-        self._writer.put(kept, self._partition(kept.digest))
+        if not self._copy.forgotten(kept):
+            self._copy.remember(kept)
+            self._writer.put(kept, self._copy.partition_of(kept.digest))
 
     def observe(self, record: Observations) -> None:
         """See `AllObservations`: behind the answer that it is about, soon."""
@@ -161,15 +149,8 @@ class SharedCache:
     def _put_observed(self) -> None:
         while self._observed:
             key, record = self._observed.popitem()
-            self._writer.put_record(key, encode(record), self._partition(bytes.fromhex(record.key)))
-
-    def _partition(self, key: bytes) -> int | None:
-        """By how a key begins, which is a digest; None while nobody knows how many there are.
-
-        Kafka's own hash of a key takes longer than all else that is done with it.
-        """
-        partitions = self._copy.partitions
-        return int.from_bytes(key[:4]) % partitions if partitions else None
+            partition = self._copy.partition_of(bytes.fromhex(record.key))
+            self._writer.put_record(key, encode(record), partition)
 
 
 def open_cache(

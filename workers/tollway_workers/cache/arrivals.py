@@ -1,4 +1,5 @@
-"""What has come into a copy lately: who looked for a key in vain looks again only where it came.
+"""What answers have come lately, from this worker or into its copy: who looked for a key in vain
+looks again only where it came.
 
 Bounded; no clock.
 """
@@ -19,13 +20,13 @@ class Arrivals:
         self._all = 0
         self.changes = 0
 
-    def add(self, keys: Iterable[bytes | None]) -> None:
-        """These have come together, as keys of records."""
+    def add(self, keys: Iterable[bytes]) -> None:
+        """These have come together."""
         self.changes += 1
         if len(self._came) > MOST_KEYS:
             self._came.clear()
             self._all = self.changes
-        self._came.update((key, self.changes) for key in keys if key is not None)
+        self._came.update(dict.fromkeys(keys, self.changes))
 
     def add_all(self) -> None:
         """Any key may have come."""
@@ -35,4 +36,4 @@ class Arrivals:
 
     def came(self, key: bytes, since: int) -> bool:
         """Whether a key may have come since `changes` was that."""
-        return self._all > since or self._came.get(key.hex().encode(), 0) > since
+        return self._all > since or self._came.get(key, 0) > since

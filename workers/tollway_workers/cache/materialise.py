@@ -185,34 +185,41 @@ class Materialiser:
 
     def get(self, key: bytes, now: float) -> Found | None:
         """See `AnswerCache.get`."""
-        return self._store.get(key, now) if self._serves and self._store is not None else None
+        store = self._store
+        if store is None or not self._serves:
+            return None
+        found, own = store.get(key, now), self._own.get(key)
+        return found if own is None else self._newer(own, found, now)
 
     def observed(self, key: bytes) -> list[Observations]:
         """What workers observed of the answer of a key."""
         return [] if self._store is None else self._store.observed(key)
 
-    def forgotten(self, entry: Spoken, partition: int) -> bool:
+    def forgotten(self, entry: Spoken) -> bool:
         """See `AnswerCache.forgotten`: it will stand behind all that is applied."""
-        store = self._store
-        return store is not None and store.hides(entry, partition, self.applied(partition))
-
-    def own(self, key: bytes) -> Kept | None:
-        """See `AnswerCache.own`."""
-        return self._own.get(key)
+        if self._store is None or not self._store.forgotten:
+            return False
+        partition = self.partition_of(bytes.fromhex(entry.key))
+        return partition is not None and self._store.forgotten.hides(
+            entry, partition, self.applied(partition)
+        )
 
     def remember(self, kept: Kept) -> None:
         """This worker has it, and writes it to the topic."""
         self._own.put(kept.digest, kept)
+        self.arrivals.add((kept.digest,))
 
     def applied(self, partition: int) -> int:
         """The offset before which everything of a partition is applied; 0 where that is unknown."""
         reach = self._reached.get(partition)
         return 0 if reach is None else reach.next
 
-    @property
-    def partitions(self) -> int:
-        """Partitions of the topic; 0 where it is unknown."""
-        return self._partitions
+    def partition_of(self, key: bytes) -> int | None:
+        """By how a key begins, which is a digest; None while nobody knows how many there are.
+
+        Kafka's own hash of a key takes longer than all else that is done with it.
+        """
+        return int.from_bytes(key[:4]) % self._partitions if self._partitions else None
 
     @property
     def told(self) -> tuple[int, ...] | None:
@@ -233,6 +240,13 @@ class Materialiser:
         if store is None:
             return CopyState()
         return CopyState(self.serves, store.entries, store.used, self._lag, store.evicted)
+
+    def _newer(self, own: Kept, found: Found | None, now: float) -> Found | None:
+        """What is on its way to the topic, where that is newer than what was found."""
+        is_back = found is not None and own.answered_at <= found.entry.answered_at
+        if is_back or own.expires_at.timestamp() <= now or not self.serves or self.forgotten(own):
+            return found
+        return Found(own.entry(), stale=False)
 
     async def settled(self) -> None:
         """Return once it has caught up, or met what keeps it from that."""
@@ -360,8 +374,8 @@ class Materialiser:
         return own if own is not None and own.value == record.value else None
 
     def _came(self, records: Sequence[CacheRecord]) -> None:
-        """These are in the copy."""
-        self.arrivals.add(each.key for each in records)
+        """These are in the copy. Our own had come when they were remembered."""
+        self.arrivals.add(_digest(each.key) for each in records if each.known is None)
         for each in records:
             if each.known is not None:
                 self._own.take(each.known.digest)

@@ -3,6 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from tollway_schemas.cache import CacheEntry
+from tollway_workers.cache.arrivals import Arrivals
 from tollway_workers.cache.forgotten import Spoken
 from tollway_workers.cache.kept import Kept
 
@@ -18,23 +19,16 @@ class Found(NamedTuple):
 class AnswerCache(Protocol):
     """Stored answers of all workers. It fails open: where anything is wrong, nothing is found."""
 
+    @property
+    def arrivals(self) -> Arrivals:
+        """What `get` may find that it did not find before."""
+        ...
+
     def get(self, key: bytes, now: float) -> Found | None:
         """The answer under a key (a digest, not its hex), if it may be given at `now`, in seconds
-        since 1970; fresh or stale. Forgotten, damaged or not caught up: None.
+        since 1970; fresh or stale. Forgotten, damaged or not caught up: None. What was `put` here
+        lately is found, too, where it is fresh.
         """
-        ...
-
-    def own(self, key: bytes) -> Kept | None:
-        """An answer that was `put` here lately, and was not read back yet."""
-        ...
-
-    @property
-    def changes(self) -> int:
-        """A number that grows before `get` may find what it did not find before."""
-        ...
-
-    def came(self, key: bytes, since: int) -> bool:
-        """Whether `get` may find a key that it did not find when `changes` was `since`."""
         ...
 
     def seen(self, key: bytes) -> int:
@@ -59,8 +53,8 @@ class AnswerCache(Protocol):
         ...
 
     def put(self, kept: Kept) -> None:
-        """Publish an answer, for this worker and all others; dropped where that is not possible
-        at once. It is `own` at once, and found here once it was read back from its topic.
+        """Publish an answer, for this worker, which finds it at once, and all others; dropped where
+        that is not possible at once, or where it is `forgotten`.
         """
         ...
 
@@ -68,25 +62,13 @@ class AnswerCache(Protocol):
 class NoCache:
     """The cache of a worker that has none."""
 
+    #: Nothing comes.
+    arrivals = Arrivals()
+
     def get(self, key: bytes, now: float) -> Found | None:
         """Nothing."""
         del key, now
         return None
-
-    def own(self, key: bytes) -> Kept | None:
-        """None."""
-        del key
-        return None
-
-    @property
-    def changes(self) -> int:
-        """There are none."""
-        return 0
-
-    def came(self, key: bytes, since: int) -> bool:
-        """Nothing comes."""
-        del key, since
-        return False
 
     def seen(self, key: bytes) -> int:
         """Nothing was applied."""

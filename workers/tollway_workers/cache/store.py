@@ -13,7 +13,8 @@ from tollway_schemas.codec import decode
 from tollway_schemas.errors import SchemaError
 from tollway_schemas.semantic import Observations
 from tollway_workers.cache.database import Connections
-from tollway_workers.cache.forgotten import Forgotten, Spoken
+from tollway_workers.cache.forgotten import Forgotten
+from tollway_workers.cache.held_keys import HeldKeys
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.ports import Found
 from tollway_workers.cache.records import CacheRecord, TakenBack, read
@@ -92,9 +93,9 @@ _INSERT = f"INSERT OR ROLLBACK INTO answers ({', '.join(_Row._fields)}) VALUES"
 class CacheStore:
     """One copy. `get` is for the event loop, `apply` for one thread beside it.
 
-    State: `_forgotten`, all marks; `entries`; `used`, bytes of the file that hold something;
-    `evicted`, answers that had to go before their time; `damage`, why nothing can be read from it
-    any more; `_begun`, whether anything was ever taken in.
+    State: `forgotten`, all marks; `_held`, how keys begin; `entries`; `used`, bytes of the file
+    that hold something; `evicted`, answers that had to go before their time; `damage`, why nothing
+    can be read from it any more; `_begun`, whether anything was ever taken in.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -105,7 +106,8 @@ class CacheStore:
         """
         self._db = Connections(folder)
         self._most_bytes = most_bytes
-        self._forgotten = Forgotten()
+        self.forgotten = Forgotten()
+        self._held = HeldKeys()
         self.entries = self.evicted = self.used = 0
         self.damage: str | None = None
         self._begun = False
@@ -125,7 +127,7 @@ class CacheStore:
         """The answer under a key, if it may be given at `now`, in seconds since 1970; raises
         nothing.
         """
-        if self.damage is not None:
+        if self.damage is not None or not self._held.may_hold(key):
             return None
         try:
             row = self._db.reader.execute(
@@ -156,10 +158,6 @@ class CacheStore:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
                 self.damage = reason(error)
             return []
-
-    def hides(self, entry: Spoken, partition: int, offset: int) -> bool:
-        """Whether a mark that was taken in speaks of an answer that would stand there."""
-        return self._forgotten.hides(entry, partition, offset)
 
     def position(self, origin: Origin) -> Position | None:
         """How far it is; None where it is empty, or the copy of another topic. Raises
@@ -239,9 +237,10 @@ class CacheStore:
         self._begun = row is not None
         self.entries = int(row[0]) if row else 0
         self.used = self._db.used_bytes()
+        self._held.add(row[0] for row in writer.execute("SELECT key FROM answers"))
         for partition, offset, value in writer.execute("SELECT * FROM marks"):
             try:
-                self._forgotten.add(decode(Forget, value), partition, offset)
+                self.forgotten.add(decode(Forget, value), partition, offset)
             except SchemaError as error:
                 raise sqlite3.DatabaseError("a mark cannot be read") from error
 
@@ -268,7 +267,7 @@ class CacheStore:
 
     def _take(self, entry: CacheEntry | Kept, record: CacheRecord, taken: _Taken) -> None:
         key = entry.digest if isinstance(entry, Kept) else bytes.fromhex(entry.key)
-        if self._forgotten.hides(entry, record.partition, record.offset):
+        if self.forgotten.hides(entry, record.partition, record.offset):
             taken.rows[key] = None
             return
         prompt = None if entry.prompt is None else StoredPrompt.of(entry)
@@ -278,21 +277,23 @@ class CacheStore:
 
     def _write(self, taken: _Taken) -> None:
         writer = self._db.writer
-        for keys in _parts([*taken.rows]):
+        for keys in _parts([*filter(self._held.may_hold, taken.rows)]):
             gone = writer.execute(f"{_DELETE} ({_placeholders(keys)})", keys)
             self.entries -= gone.rowcount
-        for new in _parts([row for row in taken.rows.values() if row is not None]):
+        rows = [row for row in taken.rows.values() if row is not None]
+        # Before they stand there: whoever looks from then on finds them.
+        self._held.add(row.key for row in rows)
+        for new in _parts(rows):
             every = ", ".join([f"({_placeholders(_Row._fields)})"] * len(new))
             writer.execute(f"{_INSERT} {every}", [*chain.from_iterable(new)])
             self.entries += len(new)
         # The last of each key has counted: one without a prompt is found by its key alone.
-        rows = (row for row in taken.rows.values() if row is not None and row.scope is not None)
-        self._prompts.add(taken.prompts[row.key] for row in rows)
+        self._prompts.add(taken.prompts[row.key] for row in rows if row.scope is not None)
         self._prompts.observe(taken.observed)
 
     def _forget(self, mark: Forget, record: CacheRecord) -> None:
         """Delete what it speaks of: all of it stands before it, as partitions are read in order."""
-        self._forgotten.add(mark, record.partition, record.offset)
+        self.forgotten.add(mark, record.partition, record.offset)
         wanted: list[tuple[str, object]] = [("partition = ?", record.partition)]
         if mark.route is not None:
             wanted.append(("route = ?", mark.route))

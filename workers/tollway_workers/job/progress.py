@@ -98,7 +98,7 @@ class JobProgress:
     rule_asked: bool = False
     #: Where its answer would be kept; made when it is read, on routes that keep any.
     keyed: Keyed | None = None
-    #: What `AnswerCache.changes` was when its key was looked for in vain.
+    #: What the `changes` of `AnswerCache.arrivals` were when its key was looked for in vain.
     missed_at: int | None = None
     #: What is known of similar prompts, on routes where they are looked for.
     similar: Similar | None = None

@@ -7,7 +7,6 @@ import structlog
 from tollway_schemas.cache import CacheEntry
 from tollway_schemas.provenance import Provenance
 from tollway_workers.cache.entry import given, kept_of, suits
-from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.key import cache_key
 from tollway_workers.cache.ports import AnswerCache, Found
 from tollway_workers.clock import Clock
@@ -59,9 +58,7 @@ class ExactCache:
         if job.keyed is None or not isinstance(outcome, Completed):
             return
         try:
-            kept = self._kept(job, outcome)
-            if kept is not None:
-                self._remember(job, kept)
+            self.remember(job, outcome)
         except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
             _said(_NOT_REMEMBERED, job, error)
 
@@ -73,17 +70,22 @@ class ExactCache:
         forgotten while it was on its way.
         """
         try:
-            kept = self._kept(job, outcome)
-            return kept and given(kept.entry(), Provenance.CACHED, self._clock.now())
+            kept = kept_of(job, outcome, self._clock.now())
+            if kept is None or self._answers.forgotten(kept):
+                return None
+            return given(kept.entry(), Provenance.CACHED, self._clock.now())
         except Exception as error:  # noqa: BLE001 a bug of the cache must not touch a job
             _said(_NOT_REMEMBERED, job, error)
             return None
 
     def remember(self, job: JobProgress, outcome: Completed) -> None:
-        """Remember an answer again, of which more is known."""
-        kept = self._kept(job, outcome)
-        if kept is not None:
-            self._remember(job, kept)
+        """Remember an answer; again, where more is known of it."""
+        kept = kept_of(job, outcome, self._clock.now())
+        if kept is None:
+            return
+        self._scripted[kept.lane] = kept.scripted
+        if kept.size <= job.route.cache.max_answer_kib * _BYTES_PER_KIB:
+            self._answers.put(kept)
 
     def entry_at(self, key: bytes, job: JobProgress) -> CacheEntry | None:
         """What is kept under another key, while it is fresh and if the job takes it."""
@@ -91,15 +93,6 @@ class ExactCache:
         found = self._answers.get(key, now)
         fresh = found is not None and not found.stale and suits(found.entry, job, now)
         return found.entry if found and fresh and self._is_of_its_kind(found.entry) else None
-
-    def _kept(self, job: JobProgress, outcome: Completed) -> Kept | None:
-        kept = kept_of(job, outcome, self._clock.now())
-        return None if kept is None or self._answers.forgotten(kept) else kept
-
-    def _remember(self, job: JobProgress, kept: Kept) -> None:
-        self._scripted[kept.lane] = kept.scripted
-        if kept.size <= job.route.cache.max_answer_kib * _BYTES_PER_KIB:
-            self._answers.put(kept)
 
     def _safely(
         self, look: Callable[[JobProgress], Completed | None], job: JobProgress
@@ -141,8 +134,9 @@ class ExactCache:
 
     def _known(self, job: JobProgress, key: bytes, now: float) -> Found | None:
         """What is kept under a job's key, if the job takes it."""
-        found = self._looked_up(job, key, now)
-        found = self._newer(key, found, now) or found
+        changes = self._answers.arrivals.changes
+        found = self._answers.get(key, now)
+        job.missed_at = changes if found is None else None
         if found is None or not suits(found.entry, job, now):
             return None
         return found if self._is_of_its_kind(found.entry) else None
@@ -157,25 +151,7 @@ class ExactCache:
         """
         if job.missed_at is None or job.keyed is None or job.keyed.key is None:
             return False
-        key = job.keyed.key
-        return not self._answers.came(key, job.missed_at) and self._answers.own(key) is None
-
-    def _looked_up(self, job: JobProgress, key: bytes, now: float) -> Found | None:
-        """What all workers know."""
-        changes = self._answers.changes
-        found = self._answers.get(key, now)
-        job.missed_at = changes if found is None else None
-        return found
-
-    def _newer(self, key: bytes, found: Found | None, now: float) -> Found | None:
-        """What is on its way to the topic, where that is newer than what was found."""
-        kept = self._answers.own(key)
-        if kept is None or not self._answers.serves:
-            return None
-        is_back = found is not None and kept.answered_at <= found.entry.answered_at
-        if is_back or kept.expires_at.timestamp() <= now or self._answers.forgotten(kept):
-            return None
-        return Found(kept.entry(), stale=False)
+        return not self._answers.arrivals.came(job.keyed.key, job.missed_at)
 
 
 def _said(what: str, job: JobProgress, error: Exception) -> None:
