@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 40 --durations-min 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-llm test test-slow test-llm check unit format bench semantic chaos fuzz schemas wheel pythons lowest clean
+.PHONY: help setup demo demo-llm test test-slow test-llm check types unit format bench semantic chaos fuzz schemas wheel pythons lowest clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,18 +28,22 @@ demo-llm: $(VENV)/.llm ## 40 real jobs answered by a small real model on this ma
 test: $(VENV)/.dev check ## Check, and the quick tests on a real Kafka: 6 minutes on two cores
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.dev $(VENV)/.minilm ## What `make test` leaves out or does in small, with coverage; the wheel, other Pythons: 20 minutes
+test-slow: $(VENV)/.dev $(VENV)/.minilm ## What `make test` leaves out or does in small, with coverage; basedpyright, the wheel, other Pythons: 20 minutes
 	$(PYTEST) -m "slow or not kafka" --hypothesis-profile thorough --cov --ignore tests/simulation
 	@# Alone: being traced doubles what it computes.
 	$(PYTEST) --hypothesis-profile thorough tests/simulation
-	@$(MAKE) wheel pythons
+	@# Side by side: each takes one core.
+	@$(MAKE) --jobs 2 types wheel
+	@$(MAKE) pythons
 
-check: $(VENV)/.dev ## Formatting, lint, types, import rules
+check: $(VENV)/.dev ## Formatting, lint, import rules, types by mypy
 	$(BIN)/ruff format --check $(ROOMS)
 	$(BIN)/ruff check $(ROOMS)
 	$(BIN)/lint-imports
-	@# Side by side: each takes one core.
-	$(BIN)/mypy & mypy=$$!; $(BIN)/basedpyright; types=$$?; wait $$mypy && exit $$types
+	$(BIN)/mypy
+
+types: $(VENV)/.dev ## Types by basedpyright, which takes three times as long as `make check`
+	$(BIN)/basedpyright
 
 test-llm: $(VENV)/.dev $(VENV)/.llm ## The provider's contract against a real llama.cpp server
 	$(BIN)/pytest tests/llm

@@ -1,9 +1,11 @@
 """What befalls calls of each protocol at the simulator: the same classes whoever is asked."""
 
+from itertools import product
 from typing import Any, Literal
 
 import pytest
 from samples import lane
+from size import thinned
 
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.request import ChatRequest, Message, OutputSchema
@@ -16,7 +18,9 @@ from tollway_workers.validation.validator import ResultValidator
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="hi"),), max_output_tokens=100)
 Stream = Literal["always", "never"]
-_EACH = pytest.mark.parametrize("protocol", ["openai", "responses", "anthropic", "gemini"])
+_PROTOCOLS = ("openai", "responses", "anthropic", "gemini")
+_STREAMS: tuple[Stream, ...] = ("always", "never")
+_EACH = pytest.mark.parametrize("protocol", _PROTOCOLS)
 
 _SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -69,32 +73,34 @@ async def test_an_answer_of_the_simulator_is_whole_and_counted(
     assert isinstance(held.parsed["a"], int)
 
 
-@_EACH
-@pytest.mark.parametrize("stream", ["always", "never"])
+_CLASSES = (
+    (FaultKind.REFUSAL, FailureClass.CONTENT_POLICY),
+    (FaultKind.CONTENT_FILTER, FailureClass.CONTENT_POLICY),
+    (FaultKind.TRUNCATED, FailureClass.TRUNCATED),
+    (FaultKind.EMPTY, FailureClass.TRANSIENT),
+    (FaultKind.BROKEN_JSON, FailureClass.BAD_OUTPUT),
+    (FaultKind.CUT, FailureClass.TRANSIENT),
+    (FaultKind.RESET, FailureClass.TRANSIENT),
+    (FaultKind.RATE_LIMIT, FailureClass.RATE_LIMIT),
+    (FaultKind.INSUFFICIENT_QUOTA, FailureClass.QUOTA_EXHAUSTED),
+    (FaultKind.UNAUTHORIZED, FailureClass.AUTH),
+    (FaultKind.MODEL_NOT_FOUND, FailureClass.MODEL_NOT_FOUND),
+    (FaultKind.CONTEXT_LENGTH, FailureClass.CONTEXT_LENGTH),
+    (FaultKind.SERVER_ERROR, FailureClass.TRANSIENT),
+    (FaultKind.HTML_ERROR, FailureClass.TRANSIENT),
+    (FaultKind.UNAVAILABLE, FailureClass.OVERLOADED),
+    (FaultKind.OVERLOADED, FailureClass.OVERLOADED),
+)
+
+
+# A third of all has each fault, and each protocol with each way to answer.
 @pytest.mark.parametrize(
-    ("kind", "failure_class"),
-    [
-        (FaultKind.REFUSAL, FailureClass.CONTENT_POLICY),
-        (FaultKind.CONTENT_FILTER, FailureClass.CONTENT_POLICY),
-        (FaultKind.TRUNCATED, FailureClass.TRUNCATED),
-        (FaultKind.EMPTY, FailureClass.TRANSIENT),
-        (FaultKind.BROKEN_JSON, FailureClass.BAD_OUTPUT),
-        (FaultKind.CUT, FailureClass.TRANSIENT),
-        (FaultKind.RESET, FailureClass.TRANSIENT),
-        (FaultKind.RATE_LIMIT, FailureClass.RATE_LIMIT),
-        (FaultKind.INSUFFICIENT_QUOTA, FailureClass.QUOTA_EXHAUSTED),
-        (FaultKind.UNAUTHORIZED, FailureClass.AUTH),
-        (FaultKind.MODEL_NOT_FOUND, FailureClass.MODEL_NOT_FOUND),
-        (FaultKind.CONTEXT_LENGTH, FailureClass.CONTEXT_LENGTH),
-        (FaultKind.SERVER_ERROR, FailureClass.TRANSIENT),
-        (FaultKind.HTML_ERROR, FailureClass.TRANSIENT),
-        (FaultKind.UNAVAILABLE, FailureClass.OVERLOADED),
-        (FaultKind.OVERLOADED, FailureClass.OVERLOADED),
-    ],
+    ("fault", "stream", "protocol"), thinned([*product(_CLASSES, _STREAMS, _PROTOCOLS)], every=3)
 )
 async def test_a_failure_of_the_simulator_has_its_class(
-    kind: FaultKind, failure_class: FailureClass, stream: Stream, protocol: str
+    fault: tuple[FaultKind, FailureClass], stream: Stream, protocol: str
 ) -> None:
+    kind, failure_class = fault
     faults = (Fault(kind=kind),)
 
     met = await _live(protocol, stream, OutputSchema(json_schema=_SCHEMA), faults=faults)

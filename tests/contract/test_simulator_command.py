@@ -13,6 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
+from typer.testing import CliRunner
+
+from tollway_workers.cli.simulator.command import register
 
 # The command alone, so that these tests stand on this room only.
 _COMMAND = [
@@ -111,18 +115,14 @@ def test_a_taken_port_is_one_sentence_and_exit_code_2() -> None:
     ],
 )
 def test_a_mistake_is_explained_and_exit_code_2(arguments: list[str], said: str) -> None:
-    result = subprocess.run(
-        [*_COMMAND, "--port", "0", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={"PATH": "", "COLUMNS": "200"},
-    )
+    app = typer.Typer()
+    register(app)
 
-    assert result.returncode == 2
+    result = CliRunner().invoke(app, ["--port", "0", *arguments], env={"COLUMNS": "200"})
+
+    assert result.exit_code == 2
     assert said in result.stderr
-    assert "Traceback" not in result.stderr
+    assert isinstance(result.exception, SystemExit)
 
 
 def test_it_says_where_each_protocol_is() -> None:

@@ -14,6 +14,8 @@ import jsonschema_rs
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "producers" / "examples" / "docstring_jobs.py"
+#: Reading all of it takes four seconds.
+_OF_THE_STANDARD_LIBRARY = pytest.mark.slow
 
 # Stands in for json/decoder.py of a standard library.
 DECODER = '''
@@ -101,6 +103,7 @@ def small_answers(generator: ModuleType, small_library: Path) -> dict[str, Any]:
     return {d.custom_id: d.answer for d in generator.read_definitions(small_library)}
 
 
+@_OF_THE_STANDARD_LIBRARY
 def test_the_standard_library_gives_2500_jobs_with_readable_unique_ids(
     standard_library: tuple[list[Any], list[Any]],
 ) -> None:
@@ -112,6 +115,7 @@ def test_the_standard_library_gives_2500_jobs_with_readable_unique_ids(
     assert [name for name in ids if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", name)] == []
 
 
+@_OF_THE_STANDARD_LIBRARY
 def test_each_job_is_a_chat_completion_in_batch_format(
     standard_library: tuple[list[Any], list[Any]],
 ) -> None:
@@ -126,6 +130,7 @@ def test_each_job_is_a_chat_completion_in_batch_format(
         assert body["response_format"]["json_schema"]["strict"] is True
 
 
+@_OF_THE_STANDARD_LIBRARY
 def test_each_answer_obeys_the_schema_its_job_asks_for(
     standard_library: tuple[list[Any], list[Any]],
 ) -> None:
@@ -137,6 +142,7 @@ def test_each_answer_obeys_the_schema_its_job_asks_for(
     assert [row["custom_id"] for row in answers if not validator.is_valid(row["answer"])] == []
 
 
+@_OF_THE_STANDARD_LIBRARY
 def test_each_answer_fits_into_the_tokens_its_job_allows(
     standard_library: tuple[list[Any], list[Any]],
 ) -> None:
@@ -146,6 +152,7 @@ def test_each_answer_fits_into_the_tokens_its_job_allows(
     assert characters / 3 < standard_library[0][0]["body"]["max_completion_tokens"]
 
 
+@_OF_THE_STANDARD_LIBRARY
 def test_the_input_is_worth_extracting(standard_library: tuple[list[Any], list[Any]]) -> None:
     answers = [row["answer"] for row in standard_library[1]]
 

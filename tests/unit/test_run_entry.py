@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from size import slow_but
+from typer.testing import CliRunner
 
-from tollway_workers.cli.main import COMMANDS
+from tollway_workers.cli.lazy import LazyCommand
+from tollway_workers.cli.main import COMMANDS, app
 
 Tollway = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -60,9 +63,16 @@ def test_version(tollway: Tollway) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_can_be_loaded(tollway: Tollway, command: object) -> None:
-    name = getattr(command, "name", "")
+def test_every_command_can_be_loaded(command: LazyCommand) -> None:
+    done = CliRunner().invoke(app, [command.name, "--help"])
 
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert f"{command.name} " in done.stdout
+
+
+# A command that needs what only another one imports can be loaded behind it, and not alone.
+@pytest.mark.parametrize("name", slow_but(("run", "worker"), [each.name for each in COMMANDS]))
+def test_every_command_can_be_loaded_alone(tollway: Tollway, name: str) -> None:
     done = tollway(name, "--help")
 
     assert (done.returncode, done.stderr) == (0, "")

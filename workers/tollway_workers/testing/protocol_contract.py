@@ -164,13 +164,15 @@ class ProtocolContract:
         assert good.answer is not None and good.means is not None
         whole = good.answer.encoded()
         places = sorted({len(whole) * part // 24 for part in range(24)})
-        for place in places:
-            cut = Answer(
+        cut = [
+            Answer(
                 status=good.answer.status,
                 headers=good.answer.all_headers(),
                 body=whole[:place].decode(errors="replace"),
             )
-            made = exchange(good, self.protocol, self.wire, cut)
+            for place in places
+        ]
+        for made in exchanges(good, self.protocol, self.wire, *cut):
             if made.completion is not None:
                 _check_said(good.means, made.completion)
 
