@@ -55,13 +55,21 @@ class Waits:
 def trips(told: Iterable[Told], begin: float, end: float) -> dict[str, float]:
     """When each worker stopped calling in an outage; a worker that never did is not in it.
 
-    One whose lane was not open when it began had stopped then.
+    One whose lane was left alone before it began, and after, had stopped then. One that was trying
+    it again had not: a growing part of its calls went on until a heartbeat said that it broke.
     """
     found: dict[str, float] = {}
-    for each in told:
-        if each.since < end and each.at >= begin and each.state != "slowed":
-            at = max(begin, each.since)
-            found[each.worker] = min(at, found.get(each.worker, at))
+    before: dict[str, str] = {}
+    for each in sorted(told, key=lambda each: each.at):
+        if each.at < begin:
+            before[each.worker] = each.state
+        elif each.worker in found or each.since >= end or each.state not in ("broken", "parked"):
+            continue
+        elif each.since >= begin:
+            found[each.worker] = each.since
+        else:
+            left_alone = before.get(each.worker) in ("broken", "parked")
+            found[each.worker] = begin if left_alone else each.at
     return found
 
 

@@ -45,15 +45,34 @@ def told(worker: str, since: float, state: str = "broken", at: float = 20) -> To
 
 
 def test_a_worker_stopped_calling_when_its_lane_broke_first() -> None:
-    said = [told("a", 12), told("a", 12, "probing"), told("a", 19), told("b", 14, "parked")]
+    said = [
+        told("a", 12),
+        told("a", 12, "probing", at=21),
+        told("a", 19, at=22),
+        told("b", 14, "parked"),
+    ]
 
     assert trips(said, 10, 40) == {"a": 12, "b": 14}
 
 
 def test_a_lane_that_was_broken_before_had_stopped_and_one_that_is_slowed_had_not() -> None:
     over = told("d", 3, at=9)
+    before = told("a", 3, at=9)
 
-    assert trips([told("a", 3), told("b", 12, "slowed"), told("c", 41), over], 10, 40) == {"a": 10}
+    assert trips([before, told("a", 3), told("b", 12, "slowed"), told("c", 41), over], 10, 40) == {
+        "a": 10
+    }
+
+
+def test_a_lane_that_was_tried_again_then_stopped_once_a_heartbeat_says_that_it_broke() -> None:
+    said = [
+        told("a", 3, "probing", at=9.5),
+        told("a", 3, "probing", at=10.5),
+        told("a", 3, at=11.5),
+        told("a", 3, "probing", at=16.5),
+    ]
+
+    assert trips(said, 10, 40) == {"a": 11.5}
 
 
 def test_what_arrives_within_a_moment_of_the_trip_was_on_its_way() -> None:
