@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+from at_once import AtOnce
 from budget_step import ONE, THREE, budget_step
 from fast_server import ANSWER
 from feeder import job
@@ -39,9 +40,11 @@ from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.decode import read_job
 from tollway_workers.pipeline.dispatch import Dispatcher
 from tollway_workers.pipeline.queue import Fairness
-from tollway_workers.providers.base import Completion
+from tollway_workers.providers.base import Completion, ProviderCall
+from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.openai import request as openai_request
 from tollway_workers.providers.openai import response as openai_response
+from tollway_workers.providers.protocols import wire_format
 from tollway_workers.providers.registry import ProviderRegistry
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.validation.validator import ResultValidator
@@ -53,6 +56,8 @@ LIMITS = "permit and fairness"
 DECODE = "decode the job"
 #: On a route that caches: twice, when a job is read and right before its call.
 LOOKUP = "look for a known answer"
+#: What a call takes beside HTTP: its headers and its wait. The answer is parsed in it, too.
+CALL = "the call around its HTTP"
 #: A claim on three budgets, and what its call cost.
 BUDGET, BUDGETS = "one budget", "three budgets"
 #: Most microseconds of a job that a step may take. Of decoding about 6 are reading; the rest came
@@ -137,6 +142,13 @@ class Sample:
         self.progress.schema = self.validator.check(self.job.output)
         self.completion = self.parse()
         self.body = self.build()
+        self.provider = HttpProvider(
+            settings=settings.providers["p"],
+            lane=self.config,
+            wire=wire_format("openai"),
+            transport=AtOnce(HEADERS, ANSWER),
+        )
+        self.provider_call = ProviderCall(body=self.body, call_id="job/1/1", timeout=60.0)
         self.answer = asyncio.run(self.validator.validate(self.job.output, self.completion))
         self.call = Call(
             self.config, self.build(), time.time(), time.monotonic(), 0.5, self.completion
@@ -150,6 +162,11 @@ class Sample:
     def build(self) -> bytes:
         """The body of the call."""
         return openai_request.build(self.job.request, self.job.output, self.config)
+
+    def make_call(self) -> None:
+        """The call, answered at once."""
+        with suppress(StopIteration):
+            self.provider.complete(self.provider_call).send(None)
 
     def parse(self) -> Completion:
         """The body of the answer."""
@@ -268,6 +285,11 @@ def measure(console: Console) -> dict[str, float]:
         return _measure(console, Path(folder))
 
 
+async def _in_a_task(steps: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Where a call's wait can be."""
+    return microseconds(steps)
+
+
 def _measure(console: Console, folder: Path) -> dict[str, float]:
     sample = Sample()
     looked = Looked(folder, fleet(), replace(sample.progress))
@@ -285,6 +307,7 @@ def _measure(console: Console, folder: Path) -> dict[str, float]:
         BUDGETS: budget_step(THREE, sample.progress, sample.budgeted, sample.exchange.attempt),
         LOOKUP: looked.both_times,
         "build the call": sample.build,
+        CALL: sample.make_call,
         "parse the answer": sample.parse,
         "validate": sample.validate,
         "attempt and outcome": sample.complete,
@@ -292,14 +315,14 @@ def _measure(console: Console, folder: Path) -> dict[str, float]:
         "metrics": sample.count,
         "reply": sample.reply,
     }
-    figures = microseconds(steps)
+    figures = asyncio.run(_in_a_task(steps))
     table = Table(title="each step alone, microseconds a job")
     table.add_column("step")
     table.add_column("us", justify="right")
     for name, figure in figures.items():
         bound = f" (bound: {BOUNDS[name]:g})" if name in BOUNDS else ""
         table.add_row(name + bound, f"{figure:.1f}")
-    apart = (FEW, EACH, LOOKUP, BUDGETS)
+    apart = (FEW, EACH, LOOKUP, BUDGETS, CALL)
     once = {name: figure for name, figure in figures.items() if name not in apart}
     table.add_row("sum", f"{sum(once.values()):.1f}", style="bold")
     console.print(table)

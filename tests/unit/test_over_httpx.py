@@ -22,7 +22,7 @@ async def test_the_call_comes_to_it_as_one_of_httpx_s_requests() -> None:
     came = await OverHttpx(httpx.MockTransport(answer)).post(CALL)
 
     (request,) = asked
-    assert (request.method, request.url, request.content) == ("POST", CALL.url, b"{}")
+    assert (request.method, str(request.url), request.content) == ("POST", CALL.url, b"{}")
     assert request.headers["x-a"] == "1"
     assert (came.status, came.headers["x-b"]) == (200, "1")
     assert await came.read(4, lambda _: None) == b"fine"

@@ -37,6 +37,7 @@ BEFORE_HEADERS: ErrorTable = (
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol, "the address cannot be used"),
     (aiohttp.ClientError, httpx.TransportError, "the call failed"),
     (TimeoutError, httpx.ReadTimeout, "no answer in the time given"),
+    (OSError, httpx.ReadError, "the connection was lost before an answer came"),
     (ValueError, httpx.LocalProtocolError, "a header or the address cannot be sent"),
 )
 
