@@ -185,6 +185,15 @@ def test_fields_of_a_newer_release_are_kept(record: Record, value: Any, name: st
     assert kept.get(name) == value
 
 
+def test_a_record_of_our_own_says_nothing_that_its_copy_was_given() -> None:
+    one, other = Usage.trusted(**dict(Usage())), Usage.trusted(**dict(Usage()))
+
+    copy = one.model_copy(update={"x_newer": 1})
+
+    assert "x_newer" in copy.model_fields_set
+    assert one.model_fields_set == other.model_fields_set == set(Usage.model_fields)
+
+
 @pytest.mark.parametrize("package", [tollway, tollway_schemas])
 def test_public_names_exist_are_sorted_and_few(package: Any) -> None:
     names = package.__all__

@@ -16,10 +16,12 @@ Copy = TypeVar("Copy")
 
 
 #: What two copies may say differently, and what is taken from elsewhere: whose a job is it does
-#: not say itself, and of its address only the place counts.
-_APART = {
-    *("version", "tenant", "run", "labels", "priority", "created_at", "deadline"),
-    *("visits", "hops", "reply_to"),
+#: not say itself, of its address only the place counts, and its schema is plain JSON, which
+#: pydantic would only walk through.
+_APART: dict[str, bool | set[str]] = {
+    **dict.fromkeys(("version", "tenant", "run", "labels", "priority", "created_at"), True),
+    **dict.fromkeys(("deadline", "visits", "hops", "reply_to"), True),
+    "output": {"json_schema"},
 }
 
 
@@ -31,6 +33,8 @@ def job_digest(job: Job, tenant: str | None) -> str:
     asked = job.__pydantic_serializer__.to_json(job, exclude=_APART, exclude_none=True)
     to = job.reply_to
     apart = orjson.dumps((tenant, None if to is None else (to.topic, to.partition)))
+    if job.output is not None:
+        apart += orjson.dumps(job.output.json_schema)
     return hashlib.blake2b(asked + apart, digest_size=16).hexdigest()
 
 
