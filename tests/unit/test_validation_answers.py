@@ -64,9 +64,8 @@ async def test_the_answer_is_found_in_what_the_model_said(text: str) -> None:
     assert await _parsed(text) == GOOD
 
 
-_STRICT = OutputSchema(
-    json_schema=SCHEMA | {"properties": {"note": {"type": "string"}}}, strict=True
-)
+_NOTED: dict[str, Any] = SCHEMA | {"properties": {"note": {"type": "string"}}}
+_STRICT = OutputSchema(json_schema=_NOTED, strict=True)
 
 
 async def _meant(text: str, output: OutputSchema) -> object:
