@@ -64,6 +64,37 @@ async def test_the_answer_is_found_in_what_the_model_said(text: str) -> None:
     assert await _parsed(text) == GOOD
 
 
+_NOTED: dict[str, Any] = SCHEMA | {"properties": {"note": {"type": "string"}}}
+_STRICT = OutputSchema(json_schema=_NOTED, strict=True)
+
+
+async def _meant(text: str, output: OutputSchema) -> object:
+    try:
+        answer = await VALIDATOR.validate(output, completion(text))
+    except InvalidResult as error:
+        return error.problems
+    return answer.parsed, answer.text, answer.repairs
+
+
+@pytest.mark.parametrize("output", [OUTPUT, _STRICT], ids=["loose", "strict"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items": [{"price": 1}]}',
+        '{"items": [{"price": 123456789012345678901234567890}]}',
+        '{"items": [{"price": 1}], "note": null}',
+        '{"items": [{"price": NaN}], "note": "\\ud83d"}',
+        '{"items": 3}',
+        '{"items": [], "deep": %s}' % ("[" * 181 + "]" * 181),
+        "{}",
+    ],
+)
+async def test_an_answer_means_the_same_with_space_around_it(
+    text: str, output: OutputSchema
+) -> None:
+    assert await _meant(text, output) == await _meant(f"\ufeff {text}\n", output)
+
+
 async def test_of_several_good_answers_the_last_one_counts() -> None:
     assert await _parsed('{"items": []} or rather {"items": [{"price": 1}]}') == GOOD
 

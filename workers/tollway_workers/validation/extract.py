@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from tollway_workers.job.readable_json import read_text
+from tollway_workers.job.readable_json import exact_value, read_text
 from tollway_workers.validation.repair.lenient import OPENING, begins_json
 
 #: Objects and arrays that are tried in a text; the last ones, since models end with the answer.
@@ -45,6 +45,18 @@ class Reading(NamedTuple):
     values: list[JsonText]
     #: Where the last thing begins that looks like JSON and is none, as what was cut; -1: nowhere.
     broken: int = -1
+
+
+def whole_object(text: str) -> Any:
+    """The object that a text is from its first to its last character, as nearly all answers are;
+    None where `read` has to look for what it means.
+    """
+    if not text.startswith("{") or not text.endswith("}"):
+        return None
+    try:
+        return exact_value(text)
+    except ValueError:
+        return None
 
 
 def read(text: str, *, want_object: bool = False) -> Reading:

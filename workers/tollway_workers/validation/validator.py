@@ -6,16 +6,18 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+import jsonschema_rs
+
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.reply import Answer
 from tollway_schemas.request import OutputSchema, Tool, ToolCall
 from tollway_workers.config.shape.route import COERCIONS
 from tollway_workers.errors import InvalidResult, InvalidSchema
-from tollway_workers.job.readable_json import DEEPEST, encoded, exact_value, is_too_deep, read_text
+from tollway_workers.job.readable_json import DEEPEST, encoded, is_too_deep, read_text
 from tollway_workers.providers.base import Completion
 from tollway_workers.providers.large_answers import read_aside
 from tollway_workers.validation.engine import accepts
-from tollway_workers.validation.extract import JsonText, choose, read
+from tollway_workers.validation.extract import JsonText, choose, read, whole_object
 from tollway_workers.validation.finish import check_finish, no_answer
 from tollway_workers.validation.judge import Judge, Verdict
 from tollway_workers.validation.reasoning import without_reasoning
@@ -186,7 +188,7 @@ class ResultValidator:
         schema = self._schemas.get(output.json_schema, encoded)
         if output.mode == "json_object":
             rules = replace(rules, want_object=True)
-        found = _found_whole(schema, text) or _found_here(schema, output, text, rules)
+        found = _found_here(schema, output, text, rules)
         if found is None:
             estimate = schema.estimate(AnswerSize.at_most(len(text)))
             verdict = await self._judge.judge(encoded, text, rules, estimate=estimate)
@@ -206,41 +208,38 @@ class ResultValidator:
             self._compiled.popitem(last=False)
 
 
-def _found_whole(schema: KnownSchema, text: str) -> Found | None:
-    """The answer where the text is an object from its first to its last character, and good as it
-    is: nearly all are, and nothing has to be looked for in them.
-    """
-    validator, size = schema.validator, len(text)
-    if validator is None or size > schema.here_up_to or size > _LARGEST_INLINE:
-        return None
-    if not text.startswith("{") or not text.endswith("}"):
-        return None
-    try:
-        value = exact_value(text)
-    except ValueError:
-        return None
-    return Found(value, text) if accepts(validator, value) else None
-
-
 def _found_here(
     schema: KnownSchema, output: OutputSchema, text: str, rules: MendRules
 ) -> Found | None:
     """The answer where a look at it takes no time to speak of, and it is good as it is."""
-    if len(text) > _LARGEST_INLINE or not schema.may_judge_here(len(text)):
+    size, validator = len(text), schema.validator
+    if validator is None or size > _LARGEST_INLINE or not schema.may_judge_here(size):
         return None
+    if size <= schema.here_up_to and (whole := whole_object(text)) is not None:
+        if accepts(validator, whole):
+            return Found(whole, text)
+        return _without_nulls(validator, output, whole)
     reading = read(text, want_object=rules.want_object)
-    validator = schema.judged_here((each.value for each in reading.values), len(text))
-    if validator is None:
+    if schema.judged_here((each.value for each in reading.values), size) is None:
         return None
     index = choose(reading, partial(accepts, validator), Resolver(output.json_schema).looks_meant)
     if index is not None:
         return _as_found(reading.values[index])
-    if output.strict and len(reading.values) == 1:
-        # Where the provider knows no optional properties, it was told that they may be null.
-        value = without_optional_nulls(reading.values[0].value, output.json_schema)
-        if accepts(validator, value):
-            return Found(value, encoded(value).decode())
+    if len(reading.values) == 1:
+        return _without_nulls(validator, output, reading.values[0].value)
     return None
+
+
+def _without_nulls(
+    validator: jsonschema_rs.Validator, output: OutputSchema, value: Any
+) -> Found | None:
+    """A value that is good without its nulls: where the provider knows no optional properties, it
+    was told that they may be null.
+    """
+    if not output.strict:
+        return None
+    value = without_optional_nulls(value, output.json_schema)
+    return Found(value, encoded(value).decode()) if accepts(validator, value) else None
 
 
 def _found_there(verdict: Verdict, text: str, rules: MendRules) -> Found:
