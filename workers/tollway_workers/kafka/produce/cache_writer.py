@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -45,8 +45,12 @@ class CacheTopic(Protocol):
         """Connect."""
         ...
 
-    async def send(self, record: OutgoingRecord, size: int, /) -> Awaitable[object]:
-        """Hand a record over; what is returned is done once it is written."""
+    async def send_all(
+        self, records: Sequence[tuple[OutgoingRecord, int]], /
+    ) -> Sequence[Awaitable[object]]:
+        """Hand records over with their sizes; what is returned of each is done once it is written,
+        and is one for all that are written together.
+        """
         ...
 
     def abandon(self) -> None:
@@ -131,11 +135,8 @@ class CacheWriter:
 
     async def _write(self, some: list[OutgoingRecord]) -> None:
         await self._topic.open()
-        on_its_way: dict[Awaitable[object], None] = {}
-        for record in some:
-            # One for each batch.
-            on_its_way[await self._topic.send(record, size_of(record))] = None
-        for each in on_its_way:
+        on_its_way = await self._topic.send_all([(each, size_of(each)) for each in some])
+        for each in dict.fromkeys(on_its_way):
             try:
                 await each
             except RecordTooLarge:
