@@ -1,7 +1,7 @@
 """Answers for the cache are written beside all else: bounded, dropped when full, never awaited."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -37,8 +37,11 @@ class Topic:
         """Connected."""
         self.opened += 1
 
-    async def send(self, record: OutgoingRecord, size: int) -> Any:
+    async def send_all(self, records: Sequence[tuple[OutgoingRecord, int]]) -> list[Any]:
         """As an IsolatedTopic's."""
+        return [self._sent(*each) for each in records]
+
+    def _sent(self, record: OutgoingRecord, size: int) -> Any:
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.fails is not None:
             acknowledged.set_exception(self.fails)

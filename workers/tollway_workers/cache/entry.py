@@ -12,7 +12,7 @@ from tollway_schemas.provenance import Provenance
 from tollway_workers.cache.kept import Kept
 from tollway_workers.cache.semantic.vectors import to_base64
 from tollway_workers.job.accepted import accepted
-from tollway_workers.job.envelopes import as_json, encoded_answer, instant
+from tollway_workers.job.envelopes import encoded_answer, instant
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.job.similar import Similar
@@ -46,21 +46,21 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
     tenant = None if cache.scope == "shared" else job.tenant
     prompt = None if job.similar is None else _prompt(job.similar)
     answer = job.encoded(outcome, encoded_answer)
-    said: dict[str, object] = {
-        "version": SCHEMA_VERSION,
+    said = _about(job, outcome, tenant)
+    said |= {
         "key": keyed.key.hex(),
-        "tenant": tenant,
         "answer": orjson.Fragment(answer),
         "read_at": read,
         "seen": keyed.seen,
         "answered_at": answered,
         "expires_at": expires,
         "stale_until": stale_until,
-        "prompt": prompt and orjson.Fragment(encode(prompt)),
     }
+    if prompt is not None:
+        said["prompt"] = orjson.Fragment(encode(prompt))
     return Kept(
         digest=keyed.key,
-        value=as_json(said | _about(job, outcome, tenant)),
+        value=orjson.dumps(said),
         size=len(answer),
         route=job.job.route,
         tenant=tenant,
@@ -137,17 +137,23 @@ def is_of_the_first_lane(job: JobProgress, outcome: Completed) -> bool:
 
 
 def _about(job: JobProgress, outcome: Completed, tenant: str | None) -> dict[str, object]:
-    """Where the answer is from, and what it took as far as that is known."""
+    """Whose answer it is and where from, and what it took as far as that is known."""
     about, last = job.job, job.attempts[-1] if job.attempts else None
     source = {"route": about.route, "job_id": about.id, "generation": about.generation}
-    usage, cost = (None, None) if last is None else (last.usage, last.cost)
-    return {
+    said: dict[str, object] = {
+        "version": SCHEMA_VERSION,
         "route": about.route,
         "provenance": outcome.provenance,
         "lane": outcome.lane,
-        "model": outcome.model and outcome.model[:_MOST_MODEL],
         "scripted": outcome.scripted,
-        "usage": usage and orjson.Fragment(job.encoded(usage, encode)),
-        "cost": None if cost is None else str(cost),
-        "source": source if tenant is None else source | {"tenant": tenant},
+        "source": source,
     }
+    if tenant is not None:
+        said["tenant"] = source["tenant"] = tenant
+    if outcome.model is not None:
+        said["model"] = outcome.model[:_MOST_MODEL]
+    if last is not None and last.usage is not None:
+        said["usage"] = orjson.Fragment(job.encoded(last.usage, encode))
+    if last is not None and last.cost is not None:
+        said["cost"] = str(last.cost)
+    return said

@@ -98,8 +98,9 @@ def _is_too_random(request: ChatRequest, most: float | None) -> bool:
 
 def _looks_elsewhere(request: ChatRequest) -> bool:
     """Whether the answer depends on more than what the request holds."""
-    if any(not _ELSEWHERE.isdisjoint(extras) for extras in request.extras.values()):
-        return True
+    for extras in request.extras.values():
+        if not _ELSEWHERE.isdisjoint(extras):
+            return True
     return any(map(_refers, request.messages))
 
 

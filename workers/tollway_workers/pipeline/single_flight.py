@@ -1,6 +1,6 @@
 """Single flight: a job follows the identical call that is under way, instead of making another."""
 
-from dataclasses import dataclass, field
+from collections import defaultdict
 
 from tollway_workers.cache.entry import suits
 from tollway_workers.clock import Clock
@@ -12,19 +12,13 @@ from tollway_workers.pipeline.lookup import FOLLOWS, EndJob, Following, Followin
 from tollway_workers.pipeline.publish import Written
 
 
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """One call, and the jobs that wait for it in the order in which they came."""
-
-    leader: JobProgress
-    followers: dict[JobProgress, None] = field(default_factory=dict)
-
-
 class SingleFlight:
     """A `Lookup`: what is asked of a route's first lane at this moment.
 
-    State: the calls under way whose answers others may be given, by key. A call stays here until
-    its answer is written, so that there is no moment at which neither it nor the cache knows it.
+    State, by key: `_leaders`, the jobs called at this moment whose answers others may be given, and
+    `_followers`, the jobs that wait for them in the order in which they came. A leader stays here
+    until its answer is written, so that there is no moment at which neither it nor the cache knows
+    it.
     """
 
     def __init__(
@@ -35,18 +29,18 @@ class SingleFlight:
         self._following = following
         self._clock = clock
         self._end = end
-        self._flights: dict[bytes, _Flight] = {}
+        self._leaders: dict[bytes, JobProgress] = {}
+        self._followers: defaultdict[bytes, dict[JobProgress, None]] = defaultdict(dict)
 
     def find(self, job: JobProgress) -> Following | None:
         """A job follows another that asks the same, if the answer could be one that it takes."""
         key = _key(job)
-        flight = None if key is None else self._flights.get(key)
-        if flight is None or flight.leader is job:
+        if key is None or self._leaders.get(key, job) is job:
             return None
         # A worker whose copy is away does not hear what is forgotten meanwhile.
         if not self._cache.serves or not may_ask_cache(job):
             return None
-        flight.followers[job] = None
+        self._followers[key][job] = None
         return FOLLOWS
 
     def begin(self, job: JobProgress) -> None:
@@ -54,8 +48,7 @@ class SingleFlight:
         key = _key(job)
         if key is None or job.job.no_store or job.lane != job.route.lanes[0]:
             return
-        if key not in self._flights:
-            self._flights[key] = _Flight(job)
+        self._leaders.setdefault(key, job)
 
     def land(self, job: JobProgress) -> None:
         """A job's call has ended without an answer: each that followed is called itself."""
@@ -85,14 +78,14 @@ class SingleFlight:
     def _landed(self, job: JobProgress) -> list[JobProgress]:
         """The jobs that followed it. One that followed another itself does so no longer."""
         key = _key(job)
-        flight = None if key is None else self._flights.get(key)
-        if key is None or flight is None:
+        if key is None:
             return []
-        if flight.leader is not job:
-            flight.followers.pop(job, None)
-            return []
-        del self._flights[key]
-        return list(flight.followers)
+        if self._leaders.get(key) is job:
+            del self._leaders[key]
+            return list(self._followers.pop(key, ()))
+        if key in self._followers:
+            self._followers[key].pop(job, None)
+        return []
 
 
 def _key(job: JobProgress) -> bytes | None:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -45,8 +45,12 @@ class CacheTopic(Protocol):
         """Connect."""
         ...
 
-    async def send(self, record: OutgoingRecord, size: int, /) -> Awaitable[object]:
-        """Hand a record over; what is returned is done once it is written."""
+    async def send_all(
+        self, records: Sequence[tuple[OutgoingRecord, int]], /
+    ) -> Sequence[Awaitable[object]]:
+        """Hand records over with their sizes; what is returned of each is done once it is written,
+        and is one for all that are written together.
+        """
         ...
 
     def abandon(self) -> None:
@@ -58,12 +62,6 @@ class CacheTopic(Protocol):
         ...
 
 
-class _Waiting(NamedTuple):
-    key: bytes
-    value: bytes
-    partition: int
-
-
 class CacheWriter:
     """State: `_waiting` and its bytes, `dropped`, and `_failing`, which is logged once."""
 
@@ -73,7 +71,7 @@ class CacheWriter:
         self._topic = topic
         self._most_bytes = most_bytes
         self._clock = clock
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[OutgoingRecord] = deque()
         self._bytes = 0
         self._woken = asyncio.Event()
         self._failing = False
@@ -92,7 +90,7 @@ class CacheWriter:
         if partition is None or not has_room:
             self.dropped += 1
             return
-        self._waiting.append(_Waiting(key, value, partition))
+        self._waiting.append(OutgoingRecord(self._name, key, value, [], partition))
         self._bytes += len(value)
         self._woken.set()
 
@@ -135,14 +133,10 @@ class CacheWriter:
         else:
             self._failing = False
 
-    async def _write(self, some: list[_Waiting]) -> None:
+    async def _write(self, some: list[OutgoingRecord]) -> None:
         await self._topic.open()
-        on_its_way: dict[Awaitable[object], None] = {}
-        for key, value, partition in some:
-            record = OutgoingRecord(self._name, key, value, [], partition)
-            # One for each batch.
-            on_its_way[await self._topic.send(record, size_of(record))] = None
-        for each in on_its_way:
+        on_its_way = await self._topic.send_all([(each, size_of(each)) for each in some])
+        for each in dict.fromkeys(on_its_way):
             try:
                 await each
             except RecordTooLarge:

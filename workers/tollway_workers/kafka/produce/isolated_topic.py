@@ -6,7 +6,7 @@ producer of its own, which is abandoned with its topic.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -109,17 +109,25 @@ class IsolatedTopic:
 
     async def send(self, record: OutgoingRecord, size: int) -> Delivery:
         """Hand a record over. Raises TopicUnavailable, or BrokerUnavailable while Kafka is away."""
+        (delivery,) = await self.send_all([(record, size)])
+        return delivery
+
+    async def send_all(self, records: Sequence[tuple[OutgoingRecord, int]]) -> list[Delivery]:
+        """The same of many records with their sizes: the delivery of each."""
         await self._look_again()
         partitions = self._taking()
-        partition = record.partition
-        if partition is None or partition >= partitions:
-            partition = partition_of(record.key, partitions)
         producing = self._producing or await self._opened()
-        batch = producing.batches.add((self._name, partition), record, size)
-        delivery = self._deliveries.get(partition)
-        if delivery is None or not delivery.is_of(batch):
-            delivery = self._deliveries[partition] = Delivery(self, batch)
-        return delivery
+        deliveries: list[Delivery] = []
+        for record, size in records:
+            partition = record.partition
+            if partition is None or partition >= partitions:
+                partition = partition_of(record.key, partitions)
+            batch = producing.batches.add((self._name, partition), record, size)
+            delivery = self._deliveries.get(partition)
+            if delivery is None or not delivery.is_of(batch):
+                delivery = self._deliveries[partition] = Delivery(self, batch)
+            deliveries.append(delivery)
+        return deliveries
 
     async def written(self, batch: Batch) -> object:
         """Return once a batch is written; after a long wait, check that the topic still exists."""
