@@ -7,6 +7,7 @@ import httpx
 
 from tollway_workers.providers.http.transport_errors import BODY, FOREIGN_IN_BODY, translated
 from tollway_workers.providers.http.unpack import BadPacking, PackedTwice, Unpacking, packing
+from tollway_workers.providers.large_answers import LARGEST_INLINE, make_room
 
 
 class BodyTooLarge(httpx.DecodingError):
@@ -46,6 +47,8 @@ class ResponseBody(httpx.AsyncByteStream):
                 size += len(part)
                 if size > limit:
                     raise too_large(limit, self._request)
+                if size > LARGEST_INLINE:
+                    await make_room(size)
                 parts.append(part)
                 if content.at_eof():
                     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -82,10 +85,14 @@ async def read_body(response: httpx.Response, limit: int, on_piece: OnPiece = _n
         response.is_closed = True
         return body
     parts: list[bytes] = []
+    size = 0
     try:
         async for piece in body_pieces(response, limit):
             on_piece(piece)
             parts.append(piece)
+            size += len(piece)
+            if size > LARGEST_INLINE:
+                await make_room(size)
     finally:
         await response.aclose()
     return b"".join(parts)
