@@ -168,7 +168,8 @@ def _usd(name: str, given: Decimal | float | str | None) -> Decimal | None:
     try:
         # What a float has behind that is no amount of money, and no record takes it.
         usd = Decimal(str(round(given, _DECIMALS) if isinstance(given, float) else given))
-    except ArithmeticError:
+    except (ArithmeticError, ValueError):
+        # A whole number of thousands of digits has no text either.
         usd = Decimal("NaN")
     if not usd.is_finite() or usd < 0:
         raise InvalidNewJob(f"{name}: must be an amount of US dollars, such as 2.50")

@@ -170,6 +170,9 @@ class Record(BaseModel):
         return InvalidValue.of(faults(error, cls.__pydantic_core_schema__))
 
 
+_NESTED = "refers to itself, or is nested too deep"
+
+
 def _as_json(fields: Mapping[str, Any]) -> str:
     """What Python values say in JSON. Raises InvalidValue where they hold what JSON cannot."""
     return "{" + ", ".join(f"{json.dumps(k)}: {_json_of(k, v)}" for k, v in fields.items()) + "}"
@@ -183,8 +186,11 @@ def _json_of(name: str, value: object) -> str:
         raise _refused(name, "has text that UTF-8 cannot carry") from None
     except TypeError as error:
         raise _refused(name, f"holds what JSON cannot ({error})") from None
-    except (ValueError, RecursionError):
-        raise _refused(name, "refers to itself, or is nested too deep") from None
+    except (ValueError, RecursionError) as error:
+        # Python writes no number of so many digits, and says it with the same class.
+        is_number = "digits" in str(error)
+        problem = "has a number of thousands of digits" if is_number else _NESTED
+        raise _refused(name, problem) from None
     return text
 
 

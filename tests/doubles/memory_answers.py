@@ -83,7 +83,8 @@ class MemoryAnswers:
 
     def follow(self, similar: SimilarPrompts) -> None:
         """Another worker's, which knows all that is known here."""
-        similar.finish()
+        for _ in similar.catch_up():
+            pass
         similar.apply(self._prompts(self.entries.values()))
         self._similar.append(similar)
 

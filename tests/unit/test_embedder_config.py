@@ -1,5 +1,6 @@
 """`[embedders.*]`: what is wrong with them is said at once, and stops no worker."""
 
+import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,6 +113,22 @@ def test_a_folder_that_is_missing_is_said_with_what_to_do(tmp_path: Path) -> Non
 def test_a_folder_that_holds_a_model_is_good(tmp_path: Path) -> None:
     check_embedders(_settings(folder=str(write_model(tmp_path))))
     check_embedders(_settings(provider="p", model="m"))
+
+
+@pytest.mark.parametrize("library", ["onnxruntime", "tokenizers"])
+def test_a_library_that_is_installed_and_cannot_be_loaded_is_one_sentence(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{library}.py").write_text("raise OSError('libgomp.so.1: no such file')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, library, raising=False)
+
+    (line,) = _checked(_settings(folder="m"))
+
+    assert line == (
+        f"embedders.e.folder: needs what is installed and cannot be loaded ({library}: OSError); "
+        "install it anew, or remove the embedder"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,10 @@ from backports import zstd
 from httpx_seam import AsHttpx, read_body
 
 from tollway_schemas.failure import FailureClass
-from tollway_workers.providers.http.answer_reader import LARGEST_ANSWER
 from tollway_workers.providers.http.call_errors import connection_failed
 from tollway_workers.providers.http.response_body import BodyNotTaken, BodyTooLarge
 from tollway_workers.providers.http.transport import AiohttpTransport
-from tollway_workers.providers.large_answers import read_aside
+from tollway_workers.providers.large_answers import LARGEST_ANSWER, read_aside
 
 pytestmark = pytest.mark.both_loops
 
@@ -221,7 +220,7 @@ async def test_large_answers_are_read_two_at_once() -> None:
             reading -= 1
         return number
 
-    read_by_all = await asyncio.gather(*(read_aside(read, number) for number in range(20)))
+    read_by_all = await asyncio.gather(*(read_aside(1, read, number) for number in range(20)))
 
     assert read_by_all == [*range(20)]
     assert most == 2

@@ -18,10 +18,10 @@ from tollway_workers.config.shape.provider import LimitSettings, ProviderSetting
 from tollway_workers.config.shape.secret import SecretReference
 from tollway_workers.errors import ConfigError, ProviderError
 from tollway_workers.providers.base import ProviderCall
-from tollway_workers.providers.http.answer_reader import LARGEST_ANSWER
 from tollway_workers.providers.http.call_errors import TRANSPORT_ERRORS, class_of_error
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.http.seam import Transport
+from tollway_workers.providers.large_answers import LARGEST_ANSWER
 from tollway_workers.providers.protocols import wire_format
 from tollway_workers.providers.rate_headers import RateHeaders
 from tollway_workers.providers.registry import ProviderRegistry

@@ -119,6 +119,22 @@ async def test_a_wrong_job_is_an_error_of_the_sdk_in_its_own_words(
     assert isinstance(caught.value, ProducerError)
 
 
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("max_cost_usd", "must be an amount of US dollars"),
+        ("run_budget_usd", "must be an amount of US dollars"),
+        ("max_age", "has a number of thousands of digits"),
+    ],
+)
+async def test_a_number_of_thousands_of_digits_is_an_error_of_the_sdk(
+    fleet: FakeFleet, field: str, said: str
+) -> None:
+    # It has no text: Python's own error would be no error of ours.
+    with pytest.raises(InvalidNewJob, match=f"{field}: {said}"):
+        await enqueue(fleet, request="hi", run="r", **{field: 10**4300})
+
+
 def test_a_wrong_request_is_an_error_of_tollway_where_it_is_made() -> None:
     wrong: dict[str, Any] = {"messages": [M], "response_format": {"type": "json_object"}}
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cache_samples import AT, cache_entry, cache_key, entry_record, forget_record
@@ -28,7 +29,7 @@ from tollway_workers.cache.semantic.experience import Experience
 from tollway_workers.cache.semantic.index import PromptIndex
 from tollway_workers.cache.semantic.rule import BANDS
 from tollway_workers.cache.semantic.similar import SimilarPrompts
-from tollway_workers.cache.semantic.table import PromptTable, StoredPrompt
+from tollway_workers.cache.semantic.table import Changes, PromptTable, StoredPrompt
 
 SCOPE = b"\x0a" * 16
 VECTOR = b"\x00\x3c\x00\x00"
@@ -150,6 +151,48 @@ async def test_prompts_that_cannot_be_read_are_read_anew(
     # Nothing in what it takes in meets the damage.
     async with bench.copy(ready=lambda similar: next_try(bench, similar)) as (_, similar):
         assert near(similar) == [cache_key("a")]
+
+
+@pytest.mark.parametrize("vector", [b"odd", "a text"])
+async def test_a_damaged_vector_is_read_anew_with_all_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, vector: Any
+) -> None:
+    bench.topic.write(entry_record(asked("a"), 0))
+    async with bench.copy():
+        pass
+    after, tries = PromptTable.after, count()
+
+    def damaged(table: PromptTable, number: int, most: int) -> tuple[int, list[StoredPrompt]]:
+        last, prompts = after(table, number, most)
+        if next(tries) == 0:
+            prompts = [each._replace(vector=vector) for each in prompts]
+        return last, prompts
+
+    monkeypatch.setattr(PromptTable, "after", damaged)
+    async with bench.copy(ready=lambda similar: next_try(bench, similar)) as (_, similar):
+        assert near(similar) == [cache_key("a")]
+
+
+def test_what_came_while_prompts_were_loaded_is_followed_a_step_at_a_time() -> None:
+    steps: list[Changes] = []
+
+    class Watched(PromptIndex):
+        def apply(self, changes: Changes) -> None:
+            steps.append(changes)
+            super().apply(changes)
+
+    similar = SimilarPrompts(Watched(["e"]), Experience("one", lambda _: []))
+    came = [Changes(gone=(bytes([number]),)) for number in range(3)]
+    for each in came[:2]:
+        similar.apply(each)
+
+    catching_up = similar.catch_up()
+    next(catching_up)
+    assert (steps, similar.loaded) == (came[:1], False)
+    # What comes meanwhile comes after it.
+    similar.apply(came[2])
+    assert len([*catching_up]) == 2
+    assert (steps, similar.loaded) == (came, True)
 
 
 def next_try(bench: Bench, similar: SimilarPrompts) -> bool:

@@ -15,6 +15,7 @@ from prometheus_client import disable_created_metrics
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.semantic import Observations
 from tollway_schemas.topics import TopicNames
+from tollway_workers.app.allocator import give_back_large_blocks
 from tollway_workers.app.answer_cache import SharedCache, open_cache
 from tollway_workers.app.connection import client_options
 from tollway_workers.app.contact import Contact, describe_lanes
@@ -159,6 +160,7 @@ class WorkerApp:
             self._client, needed_topics(self._settings), self._settings.kafka.reply_topics
         )
         background = await self._start_beside()
+        give_back_large_blocks()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)

@@ -46,6 +46,8 @@ _LOADED = 100
 _NOTE = 10.0
 #: Seconds without an answer about a partition after which Kafka is asked what is wrong.
 _SILENCE = 10.0
+#: What a damaged row is met by: SQLite's own errors, or what becomes of a vector that is none.
+_UNREADABLE = (sqlite3.Error, ValueError, TypeError)
 #: What SQLite says of a file that is not what it wrote. Others (full, locked) may pass.
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ", "DatabaseError")
 
@@ -362,8 +364,9 @@ class Materialiser:
             while prompts:
                 await self._in_thread(similar.places.load, prompts)
                 last, prompts = await self._in_thread(store.prompts.after, last, _LOADED)
-            similar.finish()
-        except sqlite3.Error as error:
+            for _ in similar.catch_up():
+                await asyncio.sleep(0)
+        except _UNREADABLE as error:
             # Who takes records in may never meet it: by this the copy is made anew.
             store.damage = store.damage or reason(error)
             log.warning("similar prompts are not found: the copy cannot be read", why=reason(error))

@@ -199,7 +199,7 @@ class EndpointEmbedder:
         said = completion.text or ""
         try:
             if len(said) > _LARGEST_INLINE:
-                vectors = await read_aside(_units, said)
+                vectors = await read_aside(len(said), _units, said)
             else:
                 vectors = _units(said)
         except (BadVector, NoVector) as error:

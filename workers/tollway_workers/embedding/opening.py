@@ -4,6 +4,7 @@ before it is known that they are there.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
@@ -117,10 +118,23 @@ def _opened(name: str, settings: FleetSettings, into: Surroundings) -> Embedder 
 def _missing_library(settings: EmbedderSettings) -> _Unusable | None:
     setting, libraries = ("folder", _MODEL) if settings.folder else ("model", _VECTORS)
     missing = [library for library in libraries if find_spec(library) is None]
-    if not missing:
-        return None
-    problem = f"needs what is not installed ({', '.join(missing)})"
-    return _Unusable(setting, problem, f"{_EXTRA}, or remove the embedder")
+    if missing:
+        problem = f"needs what is not installed ({', '.join(missing)})"
+        return _Unusable(setting, problem, f"{_EXTRA}, or remove the embedder")
+    broken = [said for library in libraries if (said := _why_not_loaded(library))]
+    if broken:
+        problem = f"needs what is installed and cannot be loaded ({', '.join(broken)})"
+        return _Unusable(setting, problem, "install it anew, or remove the embedder")
+    return None
+
+
+def _why_not_loaded(library: str) -> str:
+    """Empty where it can be loaded: what a library loads itself may be missing, or another's."""
+    try:
+        import_module(library)
+    except Exception as error:  # noqa: BLE001 a library may raise anything while it is loaded
+        return f"{library}: {type(error).__name__}"
+    return ""
 
 
 def _model_or_why(settings: EmbedderSettings) -> "OnnxModel | _Unusable":

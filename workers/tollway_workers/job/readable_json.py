@@ -43,6 +43,8 @@ _ESCAPE = re.compile(
 _LONE = 6
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _CONTROL = re.compile(r"[\x00-\x1f]")
+#: Not one object for each, as a substitution makes.
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x20)}
 _SHORT_NUMBER = 300
 
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
@@ -69,7 +71,7 @@ def read_body(body: bytes, headers: Mapping[str, str]) -> ReadJson:
     try:
         return ReadJson(exact_value(body), body)
     except orjson.JSONDecodeError:
-        text = _repaired(_text_of(body, headers))
+        text = repaired(_text_of(body, headers))
     try:
         return ReadJson(exact_value(text), text.encode())
     except orjson.JSONDecodeError as error:
@@ -88,10 +90,10 @@ def read_text(text: str) -> tuple[Any, str]:
     try:
         return exact_value(text), text
     except orjson.JSONDecodeError:
-        repaired = _repaired(text)
-        if repaired == text:
+        mended = repaired(text)
+        if mended == text:
             raise
-    return exact_value(repaired), repaired
+    return exact_value(mended), mended
 
 
 def exact_value(said: str | bytes) -> Any:
@@ -102,11 +104,13 @@ def exact_value(said: str | bytes) -> Any:
     value = orjson.loads(said)
     if not has_long_number(said.encode() if isinstance(said, str) else said):
         return value
+    # Two trees at once would take twice the memory.
+    del value
     try:
         return pydantic_core.from_json(said)
     except ValueError:
         # It is nested too deeply for this reader; for that of our records too.
-        return value
+        return orjson.loads(said)
 
 
 def encoded(value: Any) -> bytes:
@@ -153,7 +157,8 @@ def _charset(headers: Mapping[str, str]) -> str:
     return name if name.startswith(_CHARSETS) else "utf-8"
 
 
-def _repaired(text: str) -> str:
+def repaired(text: str) -> str:
+    """`text` with every string and number in it one that strict readers take."""
     return _TOKEN.sub(_repaired_token, text)
 
 
@@ -169,7 +174,7 @@ def _repaired_token(found: re.Match[str]) -> str:
 def _repaired_string(token: str) -> str:
     if _SURROGATE.search(token):
         token = _ESCAPE.sub(_repaired_escape, token)
-    return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", token)
+    return token.translate(_ESCAPED) if _CONTROL.search(token) else token
 
 
 def _repaired_escape(found: re.Match[str]) -> str:

@@ -77,7 +77,8 @@ class Agreements:
         try:
             if running is not None:
                 return await running.agree(kept, fresh)
-            return await read_aside(agree, kept, fresh)
+            size = len(kept.text or "") + len(fresh.text or "")
+            return await read_aside(size, agree, kept, fresh)
         except Exception as error:  # noqa: BLE001 whatever an operator's own code raises
             self._failed(route, error)
             return None

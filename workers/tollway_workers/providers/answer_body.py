@@ -1,11 +1,13 @@
 """From the bytes of an answer to its JSON, and what an answer that holds none means. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NoReturn
 
 from tollway_schemas.failure import ErrorScope, FailureClass
+from tollway_schemas.request import ToolCall
 from tollway_schemas.usage import MOST_TOKENS, PICO_PER_USD
 from tollway_workers.errors import ProviderError, ProviderFailure
 from tollway_workers.job.readable_json import ReadJson, encoded, read_body
@@ -13,6 +15,8 @@ from tollway_workers.providers.failures.classify import ErrorRules, classify, no
 from tollway_workers.providers.http.sse import EventTooLarge, events, is_event_stream
 from tollway_workers.providers.wire_format import AnswerStream, BrokenStream
 
+#: Calls of tools in one answer. Each takes a kilobyte: as many as 4 MiB may ask for, 100 MB.
+MOST_CALLS = 4_096
 _LONGEST_WORD = 256
 #: Beyond it a number is no server's count of tokens.
 _MOST_COUNTED = 2**64 - 1
@@ -85,6 +89,22 @@ def malformed(message: str, status: int, body: bytes) -> NoReturn:
 def more_follows(status: int, body: bytes) -> NoReturn:
     """Raise ProviderError for an answer that says no end of its own, and that more follows."""
     malformed("more follows the answer, which does not say that it is whole", status, body)
+
+
+def few(calls: Iterable[ToolCall], status: int, body: bytes) -> tuple[ToolCall, ...]:
+    """The calls of tools in an answer. Raises ProviderError where they are too many."""
+    found = tuple(islice(calls, MOST_CALLS + 1))
+    if len(found) > MOST_CALLS:
+        raise ProviderError(
+            ProviderFailure(
+                failure_class=FailureClass.BAD_OUTPUT,
+                message=f"the answer asks for more than {MOST_CALLS:,} calls of tools",
+                scope=ErrorScope.MODEL,
+                status=status,
+                body=body,
+            )
+        )
+    return found
 
 
 def count(value: Any) -> int:

@@ -27,6 +27,11 @@ class Finish(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: Bytes of memory for a character, for a call of a tool besides its text, and how often a body is
+#: there: as it came, in the reply, and in the batch that goes to Kafka.
+_CHARACTER, _TOOL_CALL, _COPIES = 4, 2_048, 3
+
+
 def _nothing() -> None:
     pass
 
@@ -89,6 +94,12 @@ class Completion(NamedTuple):
     in_pieces: bool = False
     #: What its headers say of the account's limits.
     said: RateHeaders | None = None
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes at most, until its outcome is written: that has copies of it."""
+        text = _CHARACTER * len(self.text or "") + _TOOL_CALL * len(self.tool_calls)
+        return text + _COPIES * (len(self.body) + len(self.kept))
 
 
 class Provider(Protocol):

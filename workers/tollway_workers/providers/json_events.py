@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 from tollway_workers.job.readable_json import encoded, read_body
@@ -11,6 +12,15 @@ from tollway_workers.providers.wire_format import BrokenStream
 _DONE = b"[DONE]"
 
 JsonObject = dict[str, Any]
+
+
+def growing(text: str = "") -> StringIO:
+    """A text that goes on growing: one buffer, where each piece of a list would be an object."""
+    begun = StringIO()
+    begun.write(text)
+    # Until it is read from, it keeps a list of pieces too.
+    begun.readline()
+    return begun
 
 
 class JsonStream(ABC):

@@ -77,8 +77,9 @@ NO_CHECKS = RouteChecks({})
 
 
 async def _copied(answer: Answer) -> Any:
-    if len(answer.text or "") > _LARGEST_INLINE:
-        return await read_aside(_value, answer)
+    size = len(answer.text or "")
+    if size > _LARGEST_INLINE:
+        return await read_aside(size, _value, answer)
     return _value(answer)
 
 

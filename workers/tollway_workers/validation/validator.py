@@ -195,7 +195,7 @@ class ResultValidator:
             if verdict.accepted is None and not verdict.mended:
                 raise InvalidResult(verdict.problems or (_no_json(rules),), text)
             if len(text) > _LARGEST_INLINE:
-                found = await read_aside(_found_there, verdict, text, rules)
+                found = await read_aside(len(text), _found_there, verdict, text, rules)
             else:
                 found = _found_there(verdict, text, rules)
         if is_too_deep(found.text.encode()):

@@ -1,6 +1,7 @@
 """What a worker knows of similar prompts: where they lie, and what was learned of their answers."""
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from tollway_workers.cache.semantic.experience import Experience
@@ -51,14 +52,14 @@ class SimilarPrompts:
     """Follows this worker's copy of stored answers.
 
     State: `loaded`, whether all of it is here, and `_behind`, what has changed meanwhile. Until
-    then only the thread of the copy touches `places`.
+    `catch_up` is called only the thread of the copy touches `places`.
     """
 
     def __init__(self, places: Places, experience: Experience) -> None:
         self.places = places
         self.experience = experience
         self.loaded = False
-        self._behind: list[Changes] = []
+        self._behind: deque[Changes] = deque()
 
     def stop(self) -> None:
         """Nothing is known any more, until all is loaded anew."""
@@ -68,18 +69,24 @@ class SimilarPrompts:
 
     def apply(self, changes: Changes) -> None:
         """Follow what became of stored answers."""
-        if not self.loaded:
+        if self.loaded:
+            self._follow(changes)
+        else:
             self._behind.append(changes)
-            return
+
+    def catch_up(self) -> Iterator[None]:
+        """All that was there is loaded: follow what has changed meanwhile, a change at a time.
+
+        Thousands at once would hold up the event loop. At its end all is here.
+        """
+        while self._behind:
+            self._follow(self._behind.popleft())
+            yield
+        self.loaded = True
+
+    def _follow(self, changes: Changes) -> None:
         for key in changes.gone:
             self.experience.gone(key)
         for each in changes.observed:
             self.experience.changed(each)
         self.places.apply(changes)
-
-    def finish(self) -> None:
-        """All that was there is loaded."""
-        self.loaded = True
-        behind, self._behind = self._behind, []
-        for changes in behind:
-            self.apply(changes)

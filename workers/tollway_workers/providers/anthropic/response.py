@@ -5,6 +5,7 @@ vLLM, gateways) make of it: anything may be missing, null or of another type.
 """
 
 from collections.abc import Mapping
+from itertools import starmap
 from typing import Any
 
 from tollway_schemas.attempt import ANSWER_TOOL
@@ -16,6 +17,7 @@ from tollway_workers.providers.answer_body import (
     are_counts,
     arguments_text,
     count,
+    few,
     malformed,
     more_follows,
     read_answer,
@@ -72,7 +74,7 @@ def _completion(
         finish = Finish.STOP if finish is Finish.TOOL else finish
     return Completion(
         text=text,
-        tool_calls=tuple(_call(index, block) for index, block in enumerate(calls)),
+        tool_calls=few(starmap(_call, enumerate(calls)), status, body),
         finish=finish,
         finish_reason=reason,
         usage=_usage(parsed.get("usage")),

@@ -5,13 +5,15 @@ index, `message_delta` with why it stopped and all tokens so far, `message_stop`
 be added at any time; an error may come at any place.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import orjson
 
 from tollway_workers.job.readable_json import exact_value, is_too_deep
-from tollway_workers.providers.json_events import JsonObject, JsonStream
+from tollway_workers.providers.json_events import JsonObject, JsonStream, growing
 from tollway_workers.providers.wire_format import BrokenStream
 
 #: The text that each kind of delta goes on with, and the field of its block that it is.
@@ -119,8 +121,7 @@ class _Block:
 
     def __init__(self, block: Any) -> None:
         self._fields: JsonObject = dict(block) if isinstance(block, dict) else {}
-        #: Texts that are still growing: adding to a string would copy it each time.
-        self._growing: dict[str, list[str]] = {}
+        self._growing: defaultdict[str, StringIO] = defaultdict(growing)
         self._citations: list[Any] = []
 
     def add(self, delta: JsonObject) -> int | None:
@@ -133,7 +134,7 @@ class _Block:
         said = delta.get(known[0])
         if not isinstance(said, str):
             return 0
-        self._growing.setdefault(known[1], []).append(said)
+        self._growing[known[1]].write(said)
         return len(said)
 
     def pieces(self) -> Iterator[str]:
@@ -141,17 +142,17 @@ class _Block:
         for name in ("text", "thinking"):
             if isinstance(begun := self._fields.get(name), str):
                 yield begun
-        for name, pieces in self._growing.items():
+        for name, text in self._growing.items():
             if name != "signature":
-                yield from pieces
+                yield text.getvalue()
 
     def whole(self) -> JsonObject:
         """The block as if it had not been streamed; arguments that nobody reads stay a text."""
         block = dict(self._fields)
         if self._citations:
             block["citations"] = self._citations
-        for name, pieces in self._growing.items():
-            text = "".join(pieces)
+        for name, grown in self._growing.items():
+            text = grown.getvalue()
             begun = block.get(name)
             if name == "input":
                 block[name] = _read(text)

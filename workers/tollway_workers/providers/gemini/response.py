@@ -4,7 +4,7 @@ Protocol: https://ai.google.dev/api/generate-content#v1beta.GenerateContentRespo
 missing, null or of another type.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +16,7 @@ from tollway_workers.providers.answer_body import (
     are_counts,
     arguments_text,
     count,
+    few,
     malformed,
     more_follows,
     read_answer,
@@ -79,7 +80,7 @@ def _completion(
     parsed = read.value
     parts = _parts(candidate)
     texts = [part["text"] for part in parts if _is_text(part)]
-    calls = _tool_calls(parts, read.encoded)
+    calls = few(_tool_calls(parts, read.encoded), status, body)
     finish, reason = _finish(candidate, parsed)
     return Completion(
         text="".join(texts) if texts else None,
@@ -122,25 +123,26 @@ def _finish(candidate: JsonObject, parsed: JsonObject) -> tuple[Finish, str | No
     return read_finish(said)
 
 
-def _tool_calls(parts: list[JsonObject], answer: bytes) -> tuple[ToolCall, ...]:
+def _tool_calls(parts: list[JsonObject], answer: bytes) -> Iterator[ToolCall]:
     """The calls of functions that a model asks for, each with an id.
 
     Where Gemini gives none it is made of the answer, so that no other turn has the same.
     """
-    calls: list[ToolCall] = []
-    for part in parts:
-        said = part.get("functionCall")
-        if not isinstance(said, dict) or not isinstance(said.get("name"), str):
-            continue
-        call_id = word(said.get("id")) or _made_id(answer, len(calls))
+    digest = ""
+    for index, part in enumerate(filter(_is_call, parts)):
+        said = part["functionCall"]
+        call_id = word(said.get("id"))
+        if call_id is None:
+            digest = digest or sha256(answer).hexdigest()[:24]
+            call_id = f"call_{digest}_{index}"
         arguments = arguments_text(said.get("args"))
         function = ToolCallFunction(name=said["name"], arguments=arguments)
-        calls.append(signed(call_id, function, part.get("thoughtSignature")))
-    return tuple(calls)
+        yield signed(call_id, function, part.get("thoughtSignature"))
 
 
-def _made_id(answer: bytes, index: int) -> str:
-    return f"call_{sha256(answer).hexdigest()[:24]}_{index}"
+def _is_call(part: JsonObject) -> bool:
+    said = part.get("functionCall")
+    return isinstance(said, dict) and isinstance(said.get("name"), str)
 
 
 def _usage(parsed: JsonObject) -> Usage | None:

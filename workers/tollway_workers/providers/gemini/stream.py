@@ -6,10 +6,11 @@ https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
 """
 
 from collections.abc import Iterable, Iterator
+from io import StringIO
 from typing import Any
 
 from tollway_workers.job.readable_json import ReadJson, encoded, read_body
-from tollway_workers.providers.json_events import JsonObject, JsonStream
+from tollway_workers.providers.json_events import JsonObject, JsonStream, growing
 from tollway_workers.providers.wire_format import BrokenStream
 
 #: Fields that every chunk repeats.
@@ -117,8 +118,8 @@ def join_chunks(chunks: Iterable[Any]) -> ReadJson:
 
 
 class _Candidate:
-    """One answer as far as its chunks have come. State: `_parts`, where the text of one that still
-    grows is a list, `_began_open` (its first chunk gave no reason to stop), and `_went_on`
+    """One answer as far as its chunks have come. State: `_parts`, where the text of one may still
+    grow, `_began_open` (its first chunk gave no reason to stop), and `_went_on`
     (something was said after one).
     """
 
@@ -171,16 +172,17 @@ class _Candidate:
         """The texts so far."""
         for part in self._parts:
             text = part.get("text")
-            if isinstance(text, list):
-                yield from text
+            if isinstance(text, StringIO):
+                yield text.getvalue()
             elif "functionCall" in part:
                 yield _as_text(part["functionCall"])
 
     def whole(self) -> JsonObject:
         """The candidate as if it had not been streamed."""
         parts = [
-            {**part, "text": "".join(part["text"])} if isinstance(part.get("text"), list) else part
+            {**part, "text": text.getvalue()} if isinstance(text, StringIO) else part
             for part in self._parts
+            for text in (part.get("text"),)
         ]
         if not parts:
             return dict(self._fields)
@@ -194,9 +196,9 @@ class _Candidate:
         last = self._parts[-1] if self._parts else {}
         grows = part.keys() <= _GROWING and last.keys() <= _GROWING
         if grows and "text" in last and bool(last.get("thought")) == bool(part.get("thought")):
-            last["text"].append(text)
+            last["text"].write(text)
         else:
-            self._parts.append({**part, "text": [text]})
+            self._parts.append({**part, "text": growing(text)})
 
 
 def _says_something(part: JsonObject) -> bool:

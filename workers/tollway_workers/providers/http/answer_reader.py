@@ -14,15 +14,16 @@ from tollway_workers.providers.http.sse import (
     says_event_stream,
 )
 from tollway_workers.providers.http.token_wait import TokenWait
-from tollway_workers.providers.large_answers import read_aside
+from tollway_workers.providers.large_answers import (
+    LARGEST_ANSWER,
+    LARGEST_INLINE,
+    make_room,
+    read_aside,
+)
 from tollway_workers.providers.wire_format import AnswerStream
 
-#: Bytes of an answer that are read; no chat answer is nearly as large.
-LARGEST_ANSWER = 4 * 2**20
 #: Bytes of a stream, of which some 250 are sent for each token.
 LARGEST_STREAM = 16 * LARGEST_ANSWER
-#: Bytes above which an answer is parsed in a thread: the event loop is the heartbeat.
-LARGEST_INLINE = 64 * 1024
 #: Seconds for the end of a response after that of its stream: then its connection can be kept.
 _END_GRACE = 1.0
 
@@ -88,8 +89,8 @@ class AnswerReader:
             begins = begins_event_stream(self.headers, head)
             if begins is not None:
                 return head, begins
-            if len(head) > LARGEST_ANSWER:
-                raise too_large(LARGEST_ANSWER)
+            if len(head) > LARGEST_INLINE:
+                await _grown(len(head))
             # Blanks that keep a connection alive are no beginning.
             head = head.lstrip(b" \t\r\n") or b""
         return head, says_event_stream(self.headers)
@@ -99,8 +100,8 @@ class AnswerReader:
         parts, size = [head], len(head)
         async for piece in pieces:
             size += len(piece)
-            if size > LARGEST_ANSWER:
-                raise too_large(LARGEST_ANSWER)
+            if size > LARGEST_INLINE:
+                await _grown(size)
             self._hear(piece)
             parts.append(piece)
         self._body = b"".join(parts)
@@ -116,6 +117,9 @@ class AnswerReader:
                     # Only the end of the response is waited for.
                     continue
                 await self._take(splitter.feed(piece), stream)
+                if splitter.size > LARGEST_INLINE:
+                    # Of an event that has no end yet: each of its lines is an object.
+                    await _grown(stream.size + 2 * splitter.size)
             await self._take(splitter.end(), stream)
         except EventTooLarge:
             raise too_large(LARGEST_ANSWER) from None
@@ -124,12 +128,13 @@ class AnswerReader:
         """Join what came at once, then say that it came."""
         spoke = False
         for event in events:
-            if sum(map(len, event.data)) > LARGEST_INLINE:
-                spoke |= await read_aside(stream.take, event)
+            size = sum(map(len, event.data))
+            if size > LARGEST_INLINE:
+                spoke |= await read_aside(size, stream.take, event)
             else:
                 spoke |= stream.take(event)
-            if stream.size > LARGEST_ANSWER:
-                raise too_large(LARGEST_ANSWER)
+            if stream.size > LARGEST_INLINE:
+                await _grown(stream.size)
             if stream.ended:
                 break
         if spoke:
@@ -146,3 +151,10 @@ class AnswerReader:
         if not self._heard:
             self._heard = True
             self._received.on_first_token()
+
+
+async def _grown(size: int) -> None:
+    """Of a large answer so many bytes are read. Raises BodyTooLarge."""
+    if size > LARGEST_ANSWER:
+        raise too_large(LARGEST_ANSWER)
+    await make_room(size)

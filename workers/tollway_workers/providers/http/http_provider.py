@@ -22,7 +22,7 @@ from tollway_workers.errors import (
     ProviderFailure,
 )
 from tollway_workers.providers.base import Completion, ProviderCall
-from tollway_workers.providers.http.answer_reader import LARGEST_INLINE, AnswerReader
+from tollway_workers.providers.http.answer_reader import AnswerReader
 from tollway_workers.providers.http.call_errors import (
     TRANSPORT_ERRORS,
     broken_off,
@@ -33,7 +33,7 @@ from tollway_workers.providers.http.seam import HttpCall, Transport
 from tollway_workers.providers.http.token_wait import TokenWait
 from tollway_workers.providers.http.transport import check_plain_http
 from tollway_workers.providers.known_secrets import KnownSecrets
-from tollway_workers.providers.large_answers import read_aside
+from tollway_workers.providers.large_answers import LARGEST_INLINE, keep, read_aside
 from tollway_workers.providers.redact import redact
 from tollway_workers.providers.wire_format import BrokenStream, WireFormat
 
@@ -112,9 +112,12 @@ class HttpProvider:
         try:
             answer = await self._exchange(call, signed[call.stream])
             # A failed call's answer is compared with what was sent.
-            if answer.size + len(call.body) > LARGEST_INLINE:
-                return await read_aside(self._parse, answer, call.body)
-            return self._parse(answer, call.body)
+            size = answer.size + len(call.body)
+            if size <= LARGEST_INLINE:
+                return self._parse(answer, call.body)
+            completion = await read_aside(size, self._parse, answer, call.body)
+            keep(completion.memory)
+            return completion
         except ProviderError as error:
             failure = self._without_secrets(error.failure)
             if failure.failure_class is FailureClass.AUTH:

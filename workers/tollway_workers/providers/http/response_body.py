@@ -8,6 +8,7 @@ import httpx
 from tollway_workers.providers.http.seam import HttpAnswer, OnPiece
 from tollway_workers.providers.http.transport_errors import BODY, FOREIGN_IN_BODY, translated
 from tollway_workers.providers.http.unpack import BadPacking, PackedTwice, Unpacking, packing
+from tollway_workers.providers.large_answers import LARGEST_INLINE, make_room
 
 
 class BodyTooLarge(httpx.DecodingError):
@@ -42,6 +43,8 @@ class AiohttpAnswer:
                 size += len(part)
                 if size > limit:
                     raise too_large(limit)
+                if size > LARGEST_INLINE:
+                    await make_room(size)
                 parts.append(part)
                 if content.at_eof():
                     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -81,12 +84,16 @@ async def read_body(answer: HttpAnswer, limit: int, on_piece: OnPiece = _nobody)
     Raises what `body_pieces` does. Cancellation closes the answer.
     """
     parts: list[bytes] = []
+    size = 0
     try:
         if not answer.codings:
             return await answer.read(limit, on_piece)
         async for piece in body_pieces(answer, limit):
             on_piece(piece)
             parts.append(piece)
+            size += len(piece)
+            if size > LARGEST_INLINE:
+                await make_room(size)
     except BaseException:
         # The end of a body gives its connection back.
         await answer.close()

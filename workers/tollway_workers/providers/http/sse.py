@@ -65,6 +65,11 @@ class EventSplitter:
         self._after_cr = False
         self._is_first = True
 
+    @property
+    def size(self) -> int:
+        """Bytes of the event that has no end yet."""
+        return self._size
+
     def feed(self, piece: bytes) -> list[Event]:
         """The events that have data and that end in `piece`. Raises EventTooLarge."""
         if self._after_cr and piece:

@@ -6,7 +6,7 @@ Anything may be missing, null or of another type.
 from typing import Any
 
 from tollway_schemas.request import ToolCall, ToolCallFunction
-from tollway_workers.providers.answer_body import arguments_text
+from tollway_workers.providers.answer_body import MOST_CALLS, arguments_text
 
 _LONGEST_ID = 256
 
@@ -25,10 +25,13 @@ def text_of(content: Any) -> str | None:
 
 
 def tool_calls_of(message: dict[str, Any]) -> tuple[ToolCall, ...]:
-    """The calls of functions that a message asks for, the older `function_call` among them."""
+    """The calls of functions that a message asks for, the older `function_call` among them.
+
+    Of too many, one more than there may be.
+    """
     calls = message.get("tool_calls")
     if calls and isinstance(calls, list):
-        read = (_tool_call(index, call) for index, call in enumerate(calls))
+        read = (_tool_call(index, call) for index, call in enumerate(calls[: MOST_CALLS + 1]))
         found = tuple(call for call in read if call is not None)
         if found:
             return found

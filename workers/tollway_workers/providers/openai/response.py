@@ -13,6 +13,7 @@ from tollway_workers.job.readable_json import ReadJson, is_too_deep
 from tollway_workers.providers.answer_body import (
     are_counts,
     count,
+    few,
     malformed,
     more_follows,
     read_answer,
@@ -80,7 +81,7 @@ def _completion(
     finish, reason = read_finish(choice.get("finish_reason"))
     return Completion(
         text=text_of(message.get("content")),
-        tool_calls=tool_calls_of(message),
+        tool_calls=few(tool_calls_of(message), status, body),
         finish=Finish.REFUSAL if is_refusal(message) else finish,
         finish_reason=reason,
         usage=_usage(parsed),

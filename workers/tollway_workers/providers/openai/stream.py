@@ -6,9 +6,10 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
-from tollway_workers.providers.json_events import JsonObject, JsonStream
+from tollway_workers.providers.json_events import JsonObject, JsonStream, growing
 from tollway_workers.providers.wire_format import BrokenStream
 
 #: Texts that a later chunk repeats or replaces; any other text goes on where it ended.
@@ -22,10 +23,6 @@ _USUAL = frozenset(
     ("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage",
      "obfuscation")
 )  # fmt: skip
-
-
-class _Pieces(list[str]):
-    """A text that is still growing: adding to a string would copy it each time."""
 
 
 class ChunkStream(JsonStream):
@@ -205,19 +202,19 @@ def _join(into: JsonObject, piece: JsonObject, level: int = 0) -> None:
 
 def _join_text(into: JsonObject, name: str, text: str) -> None:
     before = into.get(name)
-    if isinstance(before, _Pieces):
-        before.append(text)
+    if isinstance(before, StringIO):
+        before.write(text)
     elif isinstance(before, list):
         # Mistral: a message of parts that goes on as text.
         before.append({"type": "text", "text": text})
     else:
-        into[name] = _Pieces([text])
+        into[name] = growing(text)
 
 
 def _join_list(into: JsonObject, name: str, more: list[Any]) -> None:
     before = into.get(name)
-    if isinstance(before, _Pieces):
-        text = "".join(before)
+    if isinstance(before, StringIO):
+        text = before.getvalue()
         into[name] = [{"type": "text", "text": text}, *more] if text else list(more)
     elif isinstance(before, list):
         before.extend(more)
@@ -226,8 +223,8 @@ def _join_list(into: JsonObject, name: str, more: list[Any]) -> None:
 
 
 def _pieces_in(value: Any, level: int = 0) -> Iterator[str]:
-    if isinstance(value, _Pieces):
-        yield from value
+    if isinstance(value, StringIO):
+        yield value.getvalue()
     elif level <= _DEEPEST_JOIN + 2 and isinstance(value, dict | list | tuple):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _pieces_in(each, level + 1)
@@ -235,8 +232,8 @@ def _pieces_in(value: Any, level: int = 0) -> Iterator[str]:
 
 def _plain(value: Any, level: int = 0) -> Any:
     """The same with whole texts in place of pieces."""
-    if isinstance(value, _Pieces):
-        return "".join(value)
+    if isinstance(value, StringIO):
+        return value.getvalue()
     if level > _DEEPEST_JOIN + 2:
         return value
     if isinstance(value, dict):

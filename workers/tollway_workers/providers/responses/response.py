@@ -15,6 +15,7 @@ from tollway_workers.providers.answer_body import (
     are_counts,
     arguments_text,
     count,
+    few,
     more_follows,
     read_answer,
     reported_cost,
@@ -77,7 +78,7 @@ def _completion(read: ReadJson, status: int, headers: Mapping[str, str], body: b
     items = [item for item in _list(parsed.get("output")) if isinstance(item, dict)]
     parts = list(_parts(items))
     texts = [part["text"] for part in parts if _is_text(part)]
-    calls = tuple(_tool_calls(items))
+    calls = few(_tool_calls(items), status, body)
     finish, reason = _finish(parsed)
     if any(part.get("type") == "refusal" for part in parts) and finish is Finish.STOP:
         finish = Finish.REFUSAL

@@ -4,10 +4,12 @@ The last event holds the whole response; servers that leave its output out have 
 Events: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
-from tollway_workers.providers.json_events import JsonObject, JsonStream
+from tollway_workers.providers.json_events import JsonObject, JsonStream, growing
 from tollway_workers.providers.wire_format import BrokenStream
 
 #: The last event of a stream, and the status of the response in it.
@@ -28,13 +30,13 @@ _MOST_ITEMS = 4_096
 class EventStream(JsonStream):
     """The response as far as its events have come (an `AnswerStream`).
 
-    State: `_pieces` (all that was said), `_items` (by place in the output), `_response` (of the
+    State: `_text` (all that was said), `_items` (by place in the output), `_response` (of the
     last event).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._pieces: list[str] = []
+        self._text = growing()
         self._items: dict[int, _Item] = {}
         self._response: JsonObject | None = None
         self._said = self._itemized = 0
@@ -49,8 +51,8 @@ class EventStream(JsonStream):
 
         Of a server that sends no pieces, what its items say.
         """
-        if self._pieces:
-            return "".join(self._pieces)
+        if self._said:
+            return self._text.getvalue()
         said = (self._response or {}).get("output") or [each.whole() for each in self._all()]
         return "".join(_texts_in(said)) if isinstance(said, list) else ""
 
@@ -84,7 +86,7 @@ class EventStream(JsonStream):
         delta = said.get("delta")
         if not kind.endswith(".delta") or not isinstance(delta, str) or not delta:
             return False
-        self._pieces.append(delta)
+        self._text.write(delta)
         self._said += len(delta)
         if kind in _TEXTS:
             self._item(said).grow(_TEXTS[kind], delta)
@@ -134,7 +136,7 @@ class _Item:
 
     def __init__(self) -> None:
         self._fields: JsonObject = {}
-        self._grown: dict[str, list[str]] = {}
+        self._grown: defaultdict[str, StringIO] = defaultdict(growing)
 
     def set(self, item: JsonObject) -> None:
         """What an event says of the whole item."""
@@ -142,7 +144,7 @@ class _Item:
 
     def grow(self, name: str, piece: str) -> None:
         """Add a piece to one of its texts."""
-        self._grown.setdefault(name, []).append(piece)
+        self._grown[name].write(piece)
 
     def whole(self) -> JsonObject:
         """The item; its texts are what has grown where it was not said whole."""
@@ -157,4 +159,4 @@ class _Item:
         return fields
 
     def _texts(self) -> Iterator[tuple[str, str]]:
-        return ((name, "".join(pieces)) for name, pieces in self._grown.items())
+        return ((name, text.getvalue()) for name, text in self._grown.items())
