@@ -4,12 +4,13 @@ For commands that end by themselves, where the process is not the subject. Other
 """
 
 import io
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
@@ -33,11 +34,23 @@ def run_here(
         patch.object(sys, "stdin", io.StringIO()),
         redirect_stdout(out),
         redirect_stderr(err),
+        _logs_as_before(),
         # A command starts an event loop, and the test may have one.
         ThreadPoolExecutor(max_workers=1) as thread,
     ):
         status = thread.submit(_status).result(timeout=120)
     return subprocess.CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
+
+
+@contextmanager
+def _logs_as_before() -> Iterator[None]:
+    """Commands silence Kafka's client for the rest of their process."""
+    client = logging.getLogger("aiokafka")
+    level = client.level
+    try:
+        yield
+    finally:
+        client.setLevel(level)
 
 
 def _status() -> int:
