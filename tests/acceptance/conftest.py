@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from in_process import run_here
 from run_command import IN_FLIGHT, Command, Start, Tollway
 
 from tollway_workers.local.simulator.latency import LatencyProfile
@@ -45,6 +46,21 @@ def tollway(tmp_path: Path, tollway_environment: dict[str, str]) -> Tollway:
             check=False,
         )
         assert done.returncode == status, done.stderr.decode() + done.stdout.decode()
+        assert b"Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def tollway_here(tmp_path: Path, tollway_environment: dict[str, str]) -> Tollway:
+    """As `tollway`, in this process: for what ends by itself. `status` None: any."""
+
+    def run(
+        *arguments: object, status: int | None = 0, **environ: str
+    ) -> "subprocess.CompletedProcess[bytes]":
+        done = run_here(tuple(map(str, arguments)), tmp_path, tollway_environment | environ)
+        assert status in (None, done.returncode), done.stderr.decode() + done.stdout.decode()
         assert b"Traceback" not in done.stderr
         return done
 

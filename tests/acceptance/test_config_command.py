@@ -12,10 +12,10 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from in_process import run_here
 from tiny_onnx import write_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-_COMMAND = "from tollway_workers.cli.config.command import app; app(prog_name='tollway config')"
 _SECRET = "sk-never-shown-0123456789"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -23,9 +23,23 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
+    """`tollway config`, in this process."""
+
+    def command(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        home = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+        done = run_here(("config", *arguments), tmp_path, home | environ)
+        return _checked(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return command
+
+
+@pytest.fixture
+def run_process(tmp_path: Path) -> Run:
+    """`tollway config`, as a process: it imports what a test writes."""
+
     def command(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
-            [sys.executable, "-c", _COMMAND, *arguments],
+            [sys.executable, "-m", "tollway_workers.cli.entry", "config", *arguments],
             cwd=tmp_path,
             env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **environ},
             capture_output=True,
@@ -33,12 +47,16 @@ def run(tmp_path: Path) -> Run:
             timeout=30,
             check=False,
         )
-        assert "Traceback" not in done.stderr
-        assert _SECRET not in done.stdout + done.stderr
-        assert "\x1b" not in done.stdout
-        return done
+        return _checked(done.returncode, done.stdout, done.stderr)
 
     return command
+
+
+def _checked(status: int, stdout: str, stderr: str) -> "subprocess.CompletedProcess[str]":
+    assert "Traceback" not in stderr
+    assert _SECRET not in stdout + stderr
+    assert "\x1b" not in stdout
+    return subprocess.CompletedProcess((), status, stdout, stderr)
 
 
 def test_a_new_configuration_checks_and_shows(run: Run) -> None:
@@ -149,23 +167,23 @@ lanes = ["main"]
 @pytest.mark.parametrize(("setting", "parameters"), [("check", "answer, job"), ("rule", "job")])
 @pytest.mark.slow
 def test_what_a_route_names_is_imported(
-    run: Run, tmp_path: Path, setting: str, parameters: str
+    run_process: Run, tmp_path: Path, setting: str, parameters: str
 ) -> None:
-    run("init", "--base-url", "http://127.0.0.1:8080/v1")
+    run_process("init", "--base-url", "http://127.0.0.1:8080/v1")
     file = tmp_path / "tollway.toml"
     route = next(name for name in tomllib.loads(file.read_text())["routes"])
     begins = f"[routes.{route}]\n"
     file.write_text(file.read_text().replace(begins, f'{begins}{setting} = "shop.own:code"\n'))
 
-    missing = run("check")
+    missing = run_process("check")
     module = tmp_path / "shop" / "own.py"
     module.parent.mkdir()
     module.write_text(f"def code({parameters}):\n    return None\n")
-    found = run("check", PYTHONPATH=str(tmp_path))
+    found = run_process("check", PYTHONPATH=str(tmp_path))
     module.write_text("raise SystemExit(0)\n")
-    exits = run("check", PYTHONPATH=str(tmp_path))
+    exits = run_process("check", PYTHONPATH=str(tmp_path))
     module.write_text("def code():\n    return None\n")
-    short = run("check", PYTHONPATH=str(tmp_path))
+    short = run_process("check", PYTHONPATH=str(tmp_path))
 
     told = (missing, found, exits, short)
     assert [each.returncode for each in told] == [2, 0, 2, 2]

@@ -52,6 +52,12 @@ def dead(job_id: str, *, generation: int = 1, tenant: str = "acme") -> DeadLette
 
 
 @pytest.fixture
+def tollway(tollway_here: Tollway) -> Tollway:
+    """These commands end by themselves."""
+    return tollway_here
+
+
+@pytest.fixture
 async def topics(
     bootstrap_servers: str, topic_prefix: str, make_topic: Callable[..., Awaitable[str]]
 ) -> None:

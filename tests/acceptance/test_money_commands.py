@@ -101,8 +101,10 @@ async def topics(
 
 
 @pytest.mark.usefixtures("topics")
-def test_costs_are_summed_exactly_and_what_is_unknown_is_counted_apart(tollway: Tollway) -> None:
-    said = tollway("cost", "--by", "tenant", "--since", "1d", "--json")
+def test_costs_are_summed_exactly_and_what_is_unknown_is_counted_apart(
+    tollway_here: Tollway,
+) -> None:
+    said = tollway_here("cost", "--by", "tenant", "--since", "1d", "--json")
     found = json.loads(said.stdout)
 
     costs = {each["tenant"]: each["cost_pico_usd"] for each in found["groups"]}
@@ -110,23 +112,23 @@ def test_costs_are_summed_exactly_and_what_is_unknown_is_counted_apart(tollway: 
     assert found["total"]["calls_of_unknown_cost"] == 1
     assert found["unreadable_records"] == 1
 
-    table = tollway("cost", "--by", "lane,model").stdout.decode()
+    table = tollway_here("cost", "--by", "lane,model").stdout.decode()
     assert "fast   m " in table
     assert "$11.000000" in table
     assert "1 call of unknown cost is in no sum" in table
     assert "sesame" not in table
 
-    rows = list(csv.DictReader(io.StringIO(tollway("cost", "--csv").stdout.decode())))
+    rows = list(csv.DictReader(io.StringIO(tollway_here("cost", "--csv").stdout.decode())))
     assert [row["cost_usd"] for row in rows] == ["11.000000000001"]
 
 
 @pytest.mark.usefixtures("topics")
 def test_a_call_of_unknown_cost_is_priced_where_that_is_asked_for(
-    tollway: Tollway, tmp_path: Path
+    tollway_here: Tollway, tmp_path: Path
 ) -> None:
     (tmp_path / "tollway.toml").write_text(LANE)
 
-    found = json.loads(tollway("cost", "--price-unknown", "--json").stdout)
+    found = json.loads(tollway_here("cost", "--price-unknown", "--json").stdout)
 
     assert found["total"]["calls_of_unknown_cost"] == 0
     assert found["total"]["cost_priced_now_pico_usd"] == str(120 * 10**6)
@@ -146,36 +148,38 @@ def test_without_the_extra_one_sentence_says_how_to_install_it(
 
 @pytest.mark.usefixtures("topics")
 def test_budgets_show_what_is_spent_in_doubt_and_by_whom_and_doubt_ends_by_hand(
-    tollway: Tollway, tmp_path: Path
+    tollway_here: Tollway, tmp_path: Path
 ) -> None:
     (tmp_path / "tollway.toml").write_text(LANE)
 
-    (day,) = json.loads(tollway("budgets", "--json").stdout)["budgets"]
+    (day,) = json.loads(tollway_here("budgets", "--json").stdout)["budgets"]
     assert (day["settled"], day["granted"], day["in_doubt"]) == (str(3 * USD), "0", str(2 * USD))
     assert (day["state"], day["limit"]) == ("alert", str(10 * USD))
     assert {each["tenant"] for each in day["who_spends"]} == {"acme", "zeta"}
-    table = tollway("budgets").stdout.decode()
+    table = tollway_here("budgets").stdout.decode()
     assert "50.0%" in table
 
-    refused = tollway("ledger", "close", "here@2", "--spent", "granted", "--why", "x", status=2)
+    refused = tollway_here(
+        "ledger", "close", "here@2", "--spent", "granted", "--why", "x", status=2
+    )
     assert b"nothing of here@2 is in doubt" in refused.stderr or b"was heard" in refused.stderr
-    asked = tollway("ledger", "close", "dead@1", "--spent", "1.5", "--why", "burned", status=2)
+    asked = tollway_here("ledger", "close", "dead@1", "--spent", "1.5", "--why", "burned", status=2)
     assert b"add --yes" in asked.stderr
     close = ("ledger", "close", "dead@1", "--spent", "1.5", "--why", "burned", "--yes")
-    assert b"$1.500000 is free again" in tollway(*close).stdout
+    assert b"$1.500000 is free again" in tollway_here(*close).stdout
 
-    (day,) = json.loads(tollway("budgets", "--json").stdout)["budgets"]
+    (day,) = json.loads(tollway_here("budgets", "--json").stdout)["budgets"]
     assert (day["settled"], day["in_doubt"]) == (str(3 * USD + USD // 2), "0")
-    parts = json.loads(tollway("ledger", "--json").stdout)["parts"]
+    parts = json.loads(tollway_here("ledger", "--json").stdout)["parts"]
     closed = {each["process"]: each["closed"] for each in parts}
     assert closed["here@2"] is None
     assert (closed["dead@1"]["why"], "@" in closed["dead@1"]["by"]) == ("burned", True)
-    assert "burned" in tollway("ledger").stdout.decode()
+    assert "burned" in tollway_here("ledger").stdout.decode()
 
 
-def test_without_a_ledger_one_sentence_says_so(tollway: Tollway) -> None:
+def test_without_a_ledger_one_sentence_says_so(tollway_here: Tollway) -> None:
     for command in ("budgets", "ledger"):
-        refused = tollway(command, status=2)
+        refused = tollway_here(command, status=2)
 
         assert b".ledger' does not exist" in refused.stderr
         assert b"Traceback" not in refused.stderr

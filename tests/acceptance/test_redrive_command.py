@@ -63,6 +63,12 @@ def raw() -> tuple[bytes, list[tuple[str, bytes]]]:
 
 
 @pytest.fixture
+def tollway(tollway_here: Tollway) -> Tollway:
+    """These commands end by themselves."""
+    return tollway_here
+
+
+@pytest.fixture
 async def names(bootstrap_servers: str, topic_prefix: str, make_topic: MakeTopic) -> TopicNames:
     """Three dead letters of two causes, another that holds no job, and a route for them."""
     names = TopicNames(topic_prefix)

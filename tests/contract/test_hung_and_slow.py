@@ -152,7 +152,7 @@ Does = Callable[[Write, Words], Awaitable[None]]
 _EVENTS = CHUNKED % b"content-type: text/event-stream"
 _JSON = CHUNKED % b"content-type: application/json"
 _MEBIBYTE = b"x" * 2**20
-_BOMB = gzip.compress(b"\0" * 2**26, mtime=0)
+_BOMB = gzip.compress(b"\0" * 2**26, compresslevel=1, mtime=0)
 _BOMBS = {
     words.protocol: gzip.compress(words.token % (b"0" * 500) * 2**17, compresslevel=1, mtime=0)
     for words in WORDS

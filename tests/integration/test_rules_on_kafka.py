@@ -65,7 +65,9 @@ async def test_a_rule_that_cannot_be_imported_stops_a_worker_at_its_start_in_one
 ) -> None:
     fleet = await _fleet("http://127.0.0.1:9/v1", live_fleet, "nowhere.rules:answer")
 
-    said = await fleet.tollway("worker", status=2)
+    worker = await fleet.worker()
+    assert await worker.wait() == 2
 
+    said = fleet.log().read_text()
     assert "routes.extract.rule: 'nowhere.rules:answer' cannot be imported" in said
     assert "Traceback" not in said

@@ -12,6 +12,7 @@ from typing import Any
 import tomlkit
 from aiokafka import AIOKafkaProducer
 from eventually import PATIENCE
+from in_process import run_here
 from samples import NOW, job
 from topic_tail import TopicTail
 
@@ -103,22 +104,23 @@ class LiveFleet:
 
     async def start(self, *arguments: str, host: str = "here", **streams: Any) -> Process:
         """`tollway` with these arguments."""
-        environ = os.environ | {"XDG_STATE_HOME": str(self._folder / host)}
-        environ.pop("TOLLWAY_BOOTSTRAP_SERVERS", None)
+        environ = self._environ(host)
         process = await asyncio.create_subprocess_exec(*TOLLWAY, *arguments, env=environ, **streams)
         self._processes.append(process)
         return process
 
     async def tollway(self, *arguments: str, status: int | None = 0) -> str:
-        """Run a command to its end; what it printed. `status` None: whatever it ends with."""
-        pipes: dict[str, Any] = {
-            "stdout": asyncio.subprocess.PIPE,
-            "stderr": asyncio.subprocess.STDOUT,
-        }
-        process = await self.start(*arguments, "--config", str(self.config), **pipes)
-        said = (await process.communicate())[0].decode()
-        assert status is None or process.returncode == status, said
+        """What a command that ends by itself printed, run in this process. `status` None: any."""
+        command = (*arguments, "--config", str(self.config))
+        done = await asyncio.to_thread(run_here, command, Path.cwd(), self._environ("here"))
+        said = (done.stdout + done.stderr).decode()
+        assert status in (None, done.returncode), said
         return said
+
+    def _environ(self, host: str) -> dict[str, str]:
+        environ = dict(os.environ) | {"XDG_STATE_HOME": str(self._folder / host)}
+        environ.pop("TOLLWAY_BOOTSTRAP_SERVERS", None)
+        return environ
 
     async def leave(self, *workers: Process) -> list[int]:
         """Tell these to drain, and wait until they have left; their exit statuses."""

@@ -36,7 +36,7 @@ def bomb(pack: Callable[[bytes], bytes]) -> bytes:
 
 
 def brotli_packed(body: bytes) -> bytes:
-    return brotli.compress(body, quality=1)
+    return bytes(brotli.compress(body, quality=1))
 
 
 #: A frame that wants 512 MiB of memory to be unpacked (RFC 8878, 3.1.1.1.2).

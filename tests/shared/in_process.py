@@ -1,0 +1,61 @@
+"""A `tollway` command in the process of its test: one of its own takes a second of a core to start.
+
+For commands that end by themselves, where the process is not the subject. Others are processes.
+"""
+
+import io
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest.mock import patch
+
+from tollway_workers.cli.entry import main
+
+#: What a pipe is taken to be wide, whatever terminal the tests have.
+_WIDTH = {"COLUMNS": "80"}
+
+
+def run_here(
+    arguments: tuple[str, ...], folder: Path, environ: Mapping[str, str]
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run the command to its end, with this folder and environment and nothing on stdin."""
+    stdout, stderr = io.BytesIO(), io.BytesIO()
+    out = io.TextIOWrapper(stdout, encoding="utf-8", write_through=True)
+    err = io.TextIOWrapper(stderr, encoding="utf-8", write_through=True)
+    with (
+        chdir(folder),
+        patch.dict(os.environ, {**_WIDTH, **environ}, clear=True),
+        patch.object(sys, "argv", ["tollway", *arguments]),
+        patch.object(sys, "stdin", io.StringIO()),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        _logs_as_before(),
+        # A command starts an event loop, and the test may have one.
+        ThreadPoolExecutor(max_workers=1) as thread,
+    ):
+        status = thread.submit(_status).result(timeout=120)
+    return subprocess.CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
+
+
+@contextmanager
+def _logs_as_before() -> Iterator[None]:
+    """Commands silence Kafka's client for the rest of their process."""
+    client = logging.getLogger("aiokafka")
+    level = client.level
+    try:
+        yield
+    finally:
+        client.setLevel(level)
+
+
+def _status() -> int:
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
