@@ -1,7 +1,6 @@
 """Where a key goes: as every other client of Kafka has it."""
 
 import pytest
-from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,11 +21,6 @@ from tollway_workers.kafka.produce.partitioner import partition_of
 )
 def test_a_key_has_the_hash_that_the_java_client_gives_it(key: bytes, expected: int) -> None:
     assert partition_hash(key) == expected & 0x7FFFFFFF
-
-
-@given(st.binary(max_size=300))
-def test_every_key_has_the_hash_that_aiokafka_gives_it(key: bytes) -> None:
-    assert partition_hash(key) == murmur2(key) & 0x7FFFFFFF
 
 
 @given(st.none() | st.binary(max_size=40), st.integers(1, 100))
