@@ -22,6 +22,7 @@ from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.http.sse import Event
 from tollway_workers.providers.large_answers import LARGEST_INLINE, MOST_MEMORY
 from tollway_workers.providers.protocols import wire_format
+from tollway_workers.testing import OverHttpx
 
 pytestmark = pytest.mark.both_loops
 
@@ -94,7 +95,7 @@ class Answers:
             settings=ProviderSettings(base_url="https://api.example.com/v1"),
             lane=LANE,
             wire=wire_format("openai"),
-            transport=httpx.MockTransport(self._answer),
+            transport=OverHttpx(httpx.MockTransport(self._answer)),
         )
 
     async def call(self, name: str, call: ProviderCall = CALL) -> Completion:
