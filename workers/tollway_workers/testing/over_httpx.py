@@ -8,6 +8,7 @@ import httpx
 from tollway_workers.errors import CallNotSent
 from tollway_workers.providers.http.response_body import too_large
 from tollway_workers.providers.http.seam import HttpAnswer, HttpCall, OnPiece
+from tollway_workers.providers.large_answers import LARGEST_INLINE, make_room
 
 
 class HttpxAnswer:
@@ -29,6 +30,8 @@ class HttpxAnswer:
             body += piece
             if len(body) > limit:
                 raise too_large(limit)
+            if len(body) > LARGEST_INLINE:
+                await make_room(len(body))
             on_piece(piece)
         return body
 
