@@ -48,6 +48,8 @@ class HttpAnswer(Protocol):
     async def read(self, limit: int, on_piece: OnPiece) -> bytes:
         """The whole body as it came. `on_piece` is told of each piece; of the last it need not be.
 
+        Above `LARGEST_INLINE` bytes it waits for memory (`large_answers.make_room`).
+
         Raises BodyTooLarge, and what `pieces` does. Cancelled, it is to be closed.
         """
         ...
