@@ -43,11 +43,8 @@ def decode(model: type[R], value: bytes | None, may_lack: Collection[str] = ()) 
         record = model.model_validate_json(value)
     except InvalidValue as error:
         check_version(value)
-        refusal = _refusal(error, may_lack)
-        if isinstance(refusal, IncompleteRecord):
-            # Filled in, it is written by orjson, which would round the number or meet it as a bug.
-            _check_numbers(model, value)
-        raise refusal from None
+        # Under no name: a frame that holds what it raises is a cycle, and so is the record.
+        raise _refusal(model, value, error, may_lack) from None
     _check_numbers(model, value)
     version = getattr(record, "version", SCHEMA_VERSION)
     if version > SCHEMA_VERSION:
@@ -82,10 +79,14 @@ def check_version(value: bytes) -> None:
         raise UnsupportedVersion(version, SCHEMA_VERSION)
 
 
-def _refusal(error: InvalidValue, may_lack: Collection[str]) -> UndecodableRecord:
+def _refusal(
+    model: type[Record], value: bytes, error: InvalidValue, may_lack: Collection[str]
+) -> UndecodableRecord:
     # What the caller can fill in is no fault of the record's beside others.
     own = [fault for fault in error.faults if fault.path[:1] not in {(name,) for name in may_lack}]
     if may_lack and error.faults and not own:
+        # Filled in, it is written by orjson, which would round the number or meet it as a bug.
+        _check_numbers(model, value)
         return IncompleteRecord(str(error))
     wrong = [fault for fault in error.faults if fault in own or fault.problem != MISSING]
     return UndecodableRecord(sentence(wrong) if wrong else str(error))

@@ -24,7 +24,7 @@ async def short_of_a_field() -> AsyncIterator[Simulator]:
 
 
 async def test_a_run_that_is_given_again_has_its_redriven_jobs_answered_without_a_call(
-    start: Start, tollway: Tollway, tmp_path: Path, short_of_a_field: Simulator
+    start: Start, tollway_here: Tollway, tmp_path: Path, short_of_a_field: Simulator
 ) -> None:
     source, out = tmp_path / "jobs.jsonl", tmp_path / "out.jsonl"
     source.write_text("".join(map(good_line, range(JOBS))))
@@ -39,7 +39,7 @@ async def test_a_run_that_is_given_again_has_its_redriven_jobs_answered_without_
         return status, stdout
 
     async def dead_letters(*arguments: str) -> str:
-        done = await asyncio.to_thread(tollway, "dead-letters", *arguments)
+        done = await asyncio.to_thread(tollway_here, "dead-letters", *arguments)
         return done.stdout.decode()
 
     failed, said = await run()

@@ -1,8 +1,10 @@
 """Records that somebody made to hurt: each ends in a sentence of its own, and costs little."""
 
 import asyncio
+import gc
 import time
 import tracemalloc
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -34,6 +36,21 @@ from tollway_workers.worker.tasks import in_turns
 
 _MANY = 340_000
 _REQUEST = b'{"request": {"messages": [{"role": "user", "content": "hello"}]%s}%s}'
+
+
+def test_a_record_that_is_refused_is_gone_from_memory_at_once() -> None:
+    fields = b"".join(b', "z%d": 1' % number for number in range(100))
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(UndecodableRecord):
+            read_job(record(_REQUEST % (fields, b"")), "extract", Priority.BULK)
+        kept = [each for each in gc.get_objects() if isinstance(each, UndecodableRecord)]
+    finally:
+        gc.enable()
+
+    # Else it waits for the next collection, with all that was read of it.
+    assert not kept
 
 
 def refusal(value: bytes) -> str:

@@ -153,11 +153,12 @@ async def test_large_answers_wait_for_memory_until_others_are_written(
     assert len(completions) == CALLS
 
 
-async def test_a_small_answer_waits_for_no_large_one() -> None:
+@pytest.mark.parametrize("prompt", [b"{}", b'{"a":"%s"}' % (b"a" * MEBIBYTE)], ids=len)
+async def test_a_small_answer_waits_for_no_large_one(prompt: bytes) -> None:
     answers = Answers(_plain())
     calls = await _full(answers)
 
-    small = asyncio.create_task(answers.call("small"))
+    small = asyncio.create_task(answers.call("small", replace(CALL, body=prompt)))
     await _turns()
 
     assert "small" in answers.read

@@ -1,7 +1,12 @@
-"""What tests of several folders share: waiting, sizes, and the fleets they describe."""
+"""What tests of several folders share: waiting, sizes, commands, and the fleets they describe."""
+
+import logging
+import os
+from pathlib import Path
 
 import pytest
 from eventually import eventually, eventually_sync
+from in_process import run_here
 from live_fleet import fleet_table
 from size import sized, slow_but, thinned
 
@@ -54,6 +59,20 @@ def test_what_is_not_named_as_quick_is_slow() -> None:
         (("a",), []),
         (("b",), ["slow"]),
     ]
+
+
+async def test_a_command_in_the_process_of_a_test_is_as_one_of_its_own_and_leaves_no_trace(
+    tmp_path: Path,
+) -> None:
+    before = Path.cwd(), dict(os.environ), logging.getLogger("aiokafka").level
+
+    made = run_here(("config", "init"), tmp_path, {"HOME": str(tmp_path)})
+    wrong = run_here(("journal", "a"), tmp_path, {"TOLLWAY_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+
+    assert (made.returncode, made.stderr) == (0, b"")
+    assert (tmp_path / "tollway.toml").exists()
+    assert (wrong.returncode, wrong.stdout, wrong.stderr.count(b"\n")) == (2, b"", 1)
+    assert before == (Path.cwd(), dict(os.environ), logging.getLogger("aiokafka").level)
 
 
 def test_a_test_says_of_its_fleet_only_what_it_is_about() -> None:

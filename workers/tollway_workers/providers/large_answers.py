@@ -85,10 +85,12 @@ async def make_room(size: int) -> None:
 async def read_aside(size: int, read: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
     """What `read` returns or raises, which parses so many bytes of this task's answer.
 
-    Once there is memory for it; two at once in all of a process, the others wait.
+    Once there is memory for it, where that is a large one; two at once in all of a process, the
+    others wait.
     """
     answers = _answers()
-    await answers.reserve(size * _PARSED)
+    if size > LARGEST_INLINE:
+        await answers.reserve(size * _PARSED)
     async with answers.turns:
         return await asyncio.to_thread(read, *args, **options)
 

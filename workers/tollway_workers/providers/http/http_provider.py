@@ -112,10 +112,9 @@ class HttpProvider:
         try:
             answer = await self._exchange(call, signed[call.stream])
             # A failed call's answer is compared with what was sent.
-            size = answer.size + len(call.body)
-            if size <= LARGEST_INLINE:
+            if answer.size + len(call.body) <= LARGEST_INLINE:
                 return self._parse(answer, call.body)
-            completion = await read_aside(size, self._parse, answer, call.body)
+            completion = await read_aside(answer.size, self._parse, answer, call.body)
             keep(completion.memory)
             return completion
         except ProviderError as error:
