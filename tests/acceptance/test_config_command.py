@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def run_process(tmp_path: Path) -> Run:
-    """`tollway config`, as a process: it imports what a test writes."""
+    """`tollway config`, as a process: it imports what a test writes, or sets up its log."""
 
     def command(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
@@ -313,16 +313,16 @@ def _asked(base_url: str, *models: str) -> str:
     return f'[providers.p]\nbase_url = "{base_url}"\n{lanes}{routes}'
 
 
-def test_each_lane_s_provider_can_be_called_once(run: Run, tmp_path: Path) -> None:
+def test_each_lane_s_provider_can_be_called_once(run_process: Run, tmp_path: Path) -> None:
     with _server() as (address, sent):
         (tmp_path / "tollway.toml").write_text(_asked(f"{address}/v1", "good"))
-        good = run("check", "--call")
+        good = run_process("check", "--call")
         (tmp_path / "tollway.toml").write_text(_asked(f"{address}/v1", "good", "secret"))
-        refused = run("check", "--call", "--json")
+        refused = run_process("check", "--call", "--json")
         (tmp_path / "tollway.toml").write_text(_asked(address, "good"))
-        wrong = run("check", "--call")
+        wrong = run_process("check", "--call")
     (tmp_path / "tollway.toml").write_text(_asked(address, "good"))
-    nobody = run("check", "--call")
+    nobody = run_process("check", "--call")
 
     assert (good.returncode, good.stderr) == (0, "")
     assert "calling 1 lane(s) once each" in good.stdout

@@ -14,6 +14,8 @@ from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
+import structlog
+
 from tollway_workers.cli.entry import main
 
 #: What a pipe is taken to be wide, whatever terminal the tests have.
@@ -46,11 +48,13 @@ def run_here(
 def _logs_as_before() -> Iterator[None]:
     """Commands silence Kafka's client for the rest of their process."""
     client = logging.getLogger("aiokafka")
-    level = client.level
+    level, configured = client.level, structlog.get_config()
     try:
         yield
     finally:
         client.setLevel(level)
+    # Loggers keep the set-up of their first use: nothing can take it back.
+    assert structlog.get_config() == configured, "what sets up its log needs its own process"
 
 
 def _status() -> int:
