@@ -1,8 +1,8 @@
 """Answers that need no call: looked up when a job is read, and again at the head of its queue."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tollway_workers.job.outcome import Completed, Outcome
 from tollway_workers.job.progress import JobProgress
@@ -55,10 +55,22 @@ class FollowingJobs(Protocol):
         ...
 
 
-def find_in(lookups: Sequence[Lookup], job: JobProgress) -> Completed | Following | None:
-    """What the first lookup says that knows anything of the job."""
-    for lookup in lookups:
-        found = lookup.find(job)
-        if found is not None:
-            return found
-    return None
+class Lookups(NamedTuple):
+    """All lookups, the nearest first."""
+
+    #: Of a job whose route keeps no answers: most lookups would have nothing to say of it.
+    plain: tuple[Lookup, ...] = ()
+    #: Of one whose route does.
+    caching: tuple[Lookup, ...] = ()
+
+    def of(self, job: JobProgress) -> tuple[Lookup, ...]:
+        """Those that are asked about a job, and are told how it ended."""
+        return self.caching if job.route.cache.exact else self.plain
+
+    def find(self, job: JobProgress) -> Completed | Following | None:
+        """What the first lookup says that knows anything of the job."""
+        for lookup in self.of(job):
+            found = lookup.find(job)
+            if found is not None:
+                return found
+        return None

@@ -3,7 +3,7 @@ or it stops being ours: it is dropped, unread or handed on.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from tollway_schemas.headers import Headers
@@ -12,7 +12,7 @@ from tollway_workers.job.envelopes import Exchange
 from tollway_workers.job.outcome import Decision, Forwarded, Outcome, RetryLater, StandIn
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.ownership.record import ReceivedRecord
-from tollway_workers.pipeline.lookup import Lookup
+from tollway_workers.pipeline.lookup import Lookups
 from tollway_workers.pipeline.publish import Written
 from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.write import OutcomeWriter
@@ -47,7 +47,7 @@ class Exits:
         self._again = again
         #: Told of every job that leaves. The worker sets them once, before any job comes: they
         #: end jobs by this object in their turn.
-        self.lookups: Sequence[Lookup] = ()
+        self.lookups = Lookups()
         self.bytes = 0
         self.asking: dict[JobProgress, asyncio.Task[Any]] = {}
 
@@ -134,7 +134,7 @@ class Exits:
     def drop(self, job: JobProgress) -> None:
         """Its partition is another worker's already, which reads it there."""
         self.bytes -= job.record.size
-        for lookup in self.lookups:
+        for lookup in self.lookups.of(job):
             lookup.forget(job)
 
     def _unread(self, job: JobProgress) -> None:
@@ -156,5 +156,5 @@ class Exits:
         self.bytes -= record.size
 
     def _learn(self, job: JobProgress, written: Written) -> None:
-        for lookup in self.lookups:
+        for lookup in self.lookups.of(job):
             lookup.learn(job, written)

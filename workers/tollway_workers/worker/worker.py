@@ -20,7 +20,7 @@ from tollway_workers.pipeline.copies import Copies
 from tollway_workers.pipeline.count import Counting
 from tollway_workers.pipeline.decide import out_of_time
 from tollway_workers.pipeline.dispatch import Dispatcher, answer_expired
-from tollway_workers.pipeline.lookup import FOLLOWS, Following, Lookup, find_in
+from tollway_workers.pipeline.lookup import FOLLOWS, Following, Lookups
 from tollway_workers.pipeline.read import Refused
 from tollway_workers.pipeline.revalidate import Revalidation
 from tollway_workers.pipeline.semantic_cache import SemanticCache
@@ -89,10 +89,9 @@ class Worker:
             end=self.end,
         )
 
-    def _new_lookups(self) -> tuple[Lookup, ...]:
-        """Where answers are that need no call, the nearest first."""
+    def _new_lookups(self) -> Lookups:
         parts = self._parts
-        return (
+        plain = (
             Copies(
                 parts.replies,
                 self.dispatcher,
@@ -106,11 +105,9 @@ class Worker:
                 go=self._tasks.go,
                 end=self._exits.end,
             ),
-            parts.cache,
-            # Before the next: what is asked at this moment needs no vector.
-            self._flights,
-            *self._new_semantic(),
         )
+        # Single flight before the semantic cache: what is asked at this moment needs no vector.
+        return Lookups(plain, (*plain, parts.cache, self._flights, *self._new_semantic()))
 
     def _new_semantic(self) -> tuple[SemanticCache, ...]:
         """Of a worker none of whose routes looks for similar prompts, nothing."""
@@ -219,7 +216,7 @@ class Worker:
 
     def _known(self, job: JobProgress, checks: Sequence[Check]) -> Decision | Following | None:
         outcome = outcome_of(checks, job, self._clock.now())
-        return find_in(self._lookups, job) if outcome is None else outcome
+        return self._lookups.find(job) if outcome is None else outcome
 
     def _check(self, job: JobProgress) -> Decision | None:
         return outcome_of(self._parts.checks.while_waiting, job, self._clock.now())
