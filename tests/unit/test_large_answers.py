@@ -220,6 +220,18 @@ def test_an_answer_of_too_many_calls_is_bad_output(protocol: str) -> None:
     assert raised.value.failure.message == "the answer asks for more than 4,096 calls of tools"
 
 
+def test_calls_behind_what_is_none_are_counted() -> None:
+    answer = _tool_calls("openai", MOST_CALLS + 1)
+    calls = answer["choices"][0]["message"]["tool_calls"]
+    calls.insert(0, None)
+    parse = wire_format("openai").parse
+
+    with pytest.raises(ProviderError, match="more than 4,096 calls"):
+        parse(200, {}, orjson.dumps(answer), b"{}")
+    calls.pop()
+    assert len(parse(200, {}, orjson.dumps(answer), b"{}").tool_calls) == MOST_CALLS
+
+
 def _peak(work: Callable[[], object]) -> int:
     tracemalloc.start()
     try:

@@ -3,6 +3,7 @@
 Anything may be missing, null or of another type.
 """
 
+from itertools import islice, starmap
 from typing import Any
 
 from tollway_schemas.request import ToolCall, ToolCallFunction
@@ -31,8 +32,8 @@ def tool_calls_of(message: dict[str, Any]) -> tuple[ToolCall, ...]:
     """
     calls = message.get("tool_calls")
     if calls and isinstance(calls, list):
-        read = (_tool_call(index, call) for index, call in enumerate(calls[: MOST_CALLS + 1]))
-        found = tuple(call for call in read if call is not None)
+        read = starmap(_tool_call, enumerate(calls))
+        found = tuple(islice((call for call in read if call is not None), MOST_CALLS + 1))
         if found:
             return found
     older = message.get("function_call") and _tool_call(0, {"function": message["function_call"]})
