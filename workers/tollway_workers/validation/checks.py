@@ -56,11 +56,13 @@ class RouteChecks:
         if check is None:
             return
         try:
-            async with asyncio.timeout(check.timeout):
-                if job.route in self._in_loop:
-                    value = await _copied(answer)
+            if job.route in self._in_loop:
+                # It may wait for memory, which is no time of the check's.
+                value = await _copied(answer)
+                async with asyncio.timeout(check.timeout):
                     problems = _problems(await harmless(check.check(value, job)))
-                else:
+            else:
+                async with asyncio.timeout(check.timeout):
                     problems = await self._in_thread(job, answer, check)
         except Exception as error:  # noqa: BLE001 whatever an operator's own code raises
             self._failed(job.route, error)
