@@ -231,3 +231,29 @@ async def test_an_answer_that_is_the_key_in_pieces_leaves_the_provider_without_i
     assert "".join(_HALVES) not in completion.kept.decode()
     assert b"key" in completion.kept
     assert completion.body == completion.kept
+
+
+@pytest.mark.parametrize(
+    "key", ['"Lamp"\\zebra\\<0042>&"x', "a'b<c>d&efghijkl", 'cookie="zebra0042"']
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda key: json.dumps({"error": key}),
+        lambda key: json.dumps({"error": json.dumps({"said": key})}),
+        lambda key: json.dumps({"error": html.escape(key)}),
+        lambda key: json.dumps({"error": html.escape(key, quote=False)}),
+        lambda key: json.dumps({"error": html.escape(key).replace("&#x27;", "&#39;")}),
+    ],
+    ids=["JSON", "JSON in JSON", "HTML", "HTML without quotes", "HTML with &#39;"],
+)
+def test_a_key_of_characters_that_have_names_is_hidden(
+    key: str, written: Callable[[str], str]
+) -> None:
+    secrets = KnownSecrets()
+    secrets.learn(key)
+
+    shown = secrets.hide(written(key).encode())
+
+    assert "[key]" in str(json.loads(shown))
+    assert b"zebra" not in shown and b"efgh" not in shown

@@ -4,6 +4,8 @@
 writes them: as they are, escaped for JSON, URLs or HTML, in base64, in hexadecimal.
 """
 
+import html
+import json
 import re
 import sys
 from base64 import b64encode
@@ -118,7 +120,19 @@ def _forms(secret: str) -> set[bytes]:
     value = secret.encode()
     if len(value) < _SHORTEST:
         return {b"bearer " + value.lower()} if value.strip() else set()
-    return {form.lower() for form in (value, value.hex().encode(), *_in_base64(value))}
+    forms = (*_named(secret), value.hex().encode(), *_in_base64(value))
+    return {form.lower() for form in forms}
+
+
+def _named(secret: str) -> set[bytes]:
+    """`secret`, and what stands for it where its quotes, backslashes and angle brackets have an
+    escape without digits: in HTML, in JSON, in JSON within JSON.
+    """
+    in_html = html.escape(secret, quote=False)
+    said = [secret, in_html, in_html.replace('"', "&quot;"), html.escape(secret)]
+    for _ in range(2):
+        said += [json.dumps(each, ensure_ascii=False)[1:-1] for each in said]
+    return {each.encode() for each in said}
 
 
 def _in_base64(value: bytes) -> set[bytes]:
