@@ -201,10 +201,12 @@ async def _holds(size: int, until: asyncio.Event) -> None:
     await until.wait()
 
 
-async def test_a_wait_for_memory_is_no_time_of_the_check() -> None:
-    async def sound(answer: Any, job: Job) -> None:
-        return None
+async def sound_later(answer: Any, job: Job) -> None:
+    """Finds nothing."""
 
+
+@pytest.mark.parametrize("sound", [lambda answer, job: None, sound_later], ids=["thread", "loop"])
+async def test_a_copy_waits_for_memory_and_that_is_no_time_of_the_check(sound: Any) -> None:
     large = Answer(text="a" * 65_537)
     written = asyncio.Event()
     # The oldest has its own memory, and the other all that is left.

@@ -56,22 +56,21 @@ class RouteChecks:
         if check is None:
             return
         try:
-            if job.route in self._in_loop:
-                # It may wait for memory, which is no time of the check's.
-                value = await _copied(answer)
-                async with asyncio.timeout(check.timeout):
+            # It may wait for memory, which is no time of the check's.
+            value = await _copied(answer)
+            async with asyncio.timeout(check.timeout):
+                if job.route in self._in_loop:
                     problems = _problems(await harmless(check.check(value, job)))
-            else:
-                async with asyncio.timeout(check.timeout):
-                    problems = await self._in_thread(job, answer, check)
+                else:
+                    problems = await self._in_thread(job, value, check)
         except Exception as error:  # noqa: BLE001 whatever an operator's own code raises
             self._failed(job.route, error)
             raise InvalidResult((_failure(error, check),), answer.text or "") from None
         if problems:
             raise InvalidResult(problems, answer.text or "")
 
-    async def _in_thread(self, job: Job, answer: Answer, check: RouteCheck) -> tuple[str, ...]:
-        found = await self._threads[job.route].run(lambda: _said(check.check, _value(answer), job))
+    async def _in_thread(self, job: Job, value: Any, check: RouteCheck) -> tuple[str, ...]:
+        found = await self._threads[job.route].run(lambda: _said(check.check, value, job))
         return _problems(await harmless(found)) if inspect.isawaitable(found) else found
 
 
