@@ -20,7 +20,7 @@ from tollway_workers.providers.answer_body import MOST_CALLS
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.http.sse import Event
-from tollway_workers.providers.large_answers import LARGEST_INLINE, MOST_MEMORY
+from tollway_workers.providers.large_answers import LARGEST_INLINE, MOST_MEMORY, make_room
 from tollway_workers.providers.protocols import wire_format
 from tollway_workers.testing import OverHttpx
 
@@ -181,6 +181,33 @@ async def test_who_waits_for_memory_keeps_its_timeout_and_holds_up_nobody_after_
         await cancelled
     answers.written.set()
     await asyncio.gather(answers.call("last"), *calls)
+
+
+async def _holds(size: int, until: asyncio.Event) -> None:
+    """An answer of so many bytes, whose outcome is not written yet."""
+    await make_room(size)
+    await until.wait()
+
+
+async def test_an_answer_that_is_all_there_waits_to_be_parsed_beyond_its_timeout() -> None:
+    answers, written = Answers(_plain()), asyncio.Event()
+    answers.written.set()
+    # The oldest has its own memory; beside the other a mebibyte can be read, and not parsed.
+    others = [asyncio.create_task(_holds(size, written)) for size in (1, 20 * MEBIBYTE)]
+    await asyncio.sleep(0)
+
+    paid = asyncio.create_task(answers.call("paid", replace(CALL, timeout=0.05)))
+    cancelled = asyncio.create_task(answers.call("cancelled"))
+    await _turns(20)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    await _turns(100)
+    assert not paid.done()
+    written.set()
+
+    assert (await paid).text == "hi"
+    await asyncio.gather(*others)
 
 
 async def test_one_task_may_read_one_large_answer_after_the_other() -> None:
