@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from held_memory import holds
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.shape.fleet import LaneConfig
@@ -20,7 +21,7 @@ from tollway_workers.providers.answer_body import MOST_CALLS
 from tollway_workers.providers.base import Completion, ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
 from tollway_workers.providers.http.sse import Event
-from tollway_workers.providers.large_answers import LARGEST_INLINE, MOST_MEMORY, make_room
+from tollway_workers.providers.large_answers import LARGEST_INLINE, MOST_MEMORY
 from tollway_workers.providers.protocols import wire_format
 from tollway_workers.testing import OverHttpx
 
@@ -183,17 +184,11 @@ async def test_who_waits_for_memory_keeps_its_timeout_and_holds_up_nobody_after_
     await asyncio.gather(answers.call("last"), *calls)
 
 
-async def _holds(size: int, until: asyncio.Event) -> None:
-    """An answer of so many bytes, whose outcome is not written yet."""
-    await make_room(size)
-    await until.wait()
-
-
 async def test_an_answer_that_is_all_there_waits_to_be_parsed_beyond_its_timeout() -> None:
     answers, written = Answers(_plain()), asyncio.Event()
     answers.written.set()
     # The oldest has its own memory; beside the other a mebibyte can be read, and not parsed.
-    others = [asyncio.create_task(_holds(size, written)) for size in (1, 20 * MEBIBYTE)]
+    others = [asyncio.create_task(holds(size, written)) for size in (1, 20 * MEBIBYTE)]
     await asyncio.sleep(0)
 
     paid = asyncio.create_task(answers.call("paid", replace(CALL, timeout=0.05)))

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from held_memory import holds
 from pydantic import BaseModel, model_validator
 from samples import job
 
@@ -14,7 +15,6 @@ from tollway_schemas.job import Job
 from tollway_schemas.reply import Answer
 from tollway_workers.config.shape.route import RouteSettings
 from tollway_workers.errors import ConfigError, InvalidResult
-from tollway_workers.providers.large_answers import make_room
 from tollway_workers.validation.check_loading import load_checks
 from tollway_workers.validation.checks import RouteCheck, RouteChecks
 
@@ -195,12 +195,6 @@ async def test_a_machine_without_a_thread_left_costs_a_check_no_place_for_later(
         await checks.check(job(), ANSWER)
 
 
-async def _holds(size: int, until: asyncio.Event) -> None:
-    """An answer of so many bytes, whose outcome is not written yet."""
-    await make_room(size)
-    await until.wait()
-
-
 async def sound_later(answer: Any, job: Job) -> None:
     """Finds nothing."""
 
@@ -210,7 +204,7 @@ async def test_a_copy_waits_for_memory_and_that_is_no_time_of_the_check(sound: A
     large = Answer(text="a" * 65_537)
     written = asyncio.Event()
     # The oldest has its own memory, and the other all that is left.
-    others = [asyncio.create_task(_holds(size, written)) for size in (1, 24 * 2**20)]
+    others = [asyncio.create_task(holds(size, written)) for size in (1, 24 * 2**20)]
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(0.1, written.set)
 
