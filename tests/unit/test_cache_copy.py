@@ -365,6 +365,21 @@ async def test_what_this_worker_wrote_is_given_to_nobody_once_it_is_forgotten(
         assert not has(copy, name)
 
 
+async def test_what_this_worker_wrote_is_given_to_nobody_once_it_is_taken_back(
+    bench: Bench,
+) -> None:
+    async with bench.copy() as copy:
+        await eventually(lambda: copy.serves)
+        # Kafka may not have taken it: then it never comes back.
+        copy.remember(kept(cache_entry("a")))
+        assert has(copy, "a")
+
+        bench.topic.write(entry_record(cache_entry("a"), 0)._replace(value=None))
+        await eventually(lambda: copy.applied(0) == 1)
+
+        assert not has(copy, "a")
+
+
 async def test_a_job_in_line_is_looked_for_again_only_where_its_own_key_came(bench: Bench) -> None:
     async with bench.copy() as copy:
         before = copy.arrivals.changes

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,41 @@ def test_a_file_damaged_while_it_is_open_gives_misses_and_never_another_answer(
     assert wrong == []
     assert store.damage is not None
     store.close()
+
+
+#: A flipped bit makes a text of a blob, which may be none in UTF-8.
+_NO_BLOBS = [b"a text", b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("no_blob", _NO_BLOBS)
+def test_a_key_that_is_damaged_while_the_copy_is_closed_costs_its_own_answer(
+    tmp_path: Path, no_blob: bytes
+) -> None:
+    first = CacheStore(tmp_path, 64 * MIB)
+    apply(first, *(entry_record(cache_entry(name), at) for at, name in enumerate("ab")))
+    first.close()
+    with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as file:
+        damaged = "UPDATE answers SET key = CAST(? AS TEXT) WHERE key = ?"
+        file.execute(damaged, (no_blob, cache_key("a")))
+
+    again = CacheStore(tmp_path, 64 * MIB)
+
+    assert texts(again, "a", "b") == [None, "the answer of b"]
+    again.close()
+
+
+@pytest.mark.parametrize("no_blob", _NO_BLOBS)
+def test_a_mark_that_is_damaged_while_the_copy_is_closed_has_it_made_anew(
+    tmp_path: Path, no_blob: bytes
+) -> None:
+    first = CacheStore(tmp_path, 64 * MIB)
+    apply(first, forget_record(0, tenant="acme"))
+    first.close()
+    with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as file:
+        file.execute("UPDATE marks SET value = CAST(? AS TEXT)", (no_blob,))
+
+    with pytest.raises(sqlite3.DatabaseError, match="a mark cannot be read"):
+        CacheStore(tmp_path, 64 * MIB)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise"])

@@ -1,5 +1,9 @@
 """Records made without validation are what validation would have made."""
 
+import ast
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -7,6 +11,7 @@ from manual_clock import ManualClock
 from samples import NOW, admission_of, job, lane, progress
 from scripted_provider import ScriptedProvider, Turn, completion
 
+import tollway_workers
 from tollway_schemas.codec import decode, encode
 from tollway_schemas.failure import FailureClass
 from tollway_schemas.model import Record
@@ -29,10 +34,30 @@ BODY = (
 
 
 def same_as_validated(record: Record) -> None:
-    assert set(record.model_fields_set) == set(type(record).model_fields)
+    assert set(vars(record)) == set(type(record).model_fields)
     assert decode(type(record), encode(record)) == type(record).model_validate(
         {name: getattr(record, name) for name in type(record).model_fields}
     )
+
+
+def uses() -> Iterator[tuple[type[Record], set[str | None]]]:
+    """What our code makes without validation, and the fields that it gives."""
+    root = Path(tollway_workers.__file__).parent
+    for path in root.rglob("*.py"):
+        if ".trusted(" not in (source := path.read_text()):
+            continue
+        module = import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
+        for node in ast.walk(ast.parse(source)):
+            match node:
+                case ast.Call(func=ast.Attribute(ast.Name(name), "trusted"), keywords=given):
+                    yield getattr(module, name), {each.arg for each in given}
+
+
+def test_every_use_gives_every_field_and_no_other() -> None:
+    found = [*uses()]
+
+    assert Usage in [record for record, _ in found]
+    assert [record for record, given in found if given != set(record.model_fields)] == []
 
 
 @pytest.mark.parametrize("body", [BODY, BODY.replace(b"7", b"70"), BODY.replace(b"0.5", b"-1")])

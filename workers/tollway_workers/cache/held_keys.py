@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-#: Bytes of a key, which is a digest, that are told apart. Of a million keys that a copy does not
-#: hold, every 17th begins like one that it holds, and is looked for in vain.
+#: Bytes of a key, which is a digest, that are told apart. Where a copy holds a million keys, every
+#: 17th of all others begins like one of them, and is looked for in vain.
 _TOLD_APART = 3
 
 

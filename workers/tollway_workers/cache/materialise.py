@@ -380,8 +380,9 @@ class Materialiser:
         """These are in the copy. Our own had come when they were remembered."""
         self.arrivals.add(_digest(each.key) for each in records if each.known is None)
         for each in records:
-            if each.known is not None:
-                self._own.take(each.known.digest)
+            # What is taken back may be an answer that Kafka did not take: it does not come back.
+            if each.known is not None or not each.value:
+                self._own.take(_digest(each.key))
 
     async def _read(
         self, reader: CacheLog, partitions: Sequence[Partition]

@@ -237,8 +237,11 @@ class CacheStore:
         self._begun = row is not None
         self.entries = int(row[0]) if row else 0
         self.used = self._db.used_bytes()
-        self._held.add(row[0] for row in writer.execute("SELECT key FROM answers"))
-        for partition, offset, value in writer.execute("SELECT * FROM marks"):
+        # One that is damaged into no blob is found by no look: it may not keep a copy from opening.
+        keys = writer.execute("SELECT key FROM answers WHERE typeof(key) = 'blob'")
+        self._held.add(key for (key,) in keys)
+        marks = writer.execute("SELECT partition, offset, CAST(value AS BLOB) FROM marks")
+        for partition, offset, value in marks:
             try:
                 self.forgotten.add(decode(Forget, value), partition, offset)
             except SchemaError as error:

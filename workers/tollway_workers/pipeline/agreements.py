@@ -68,8 +68,7 @@ class Agreements:
 
     def at_once(self, route: str, kept: Answer, fresh: Answer) -> bool:
         """Whether `agree` needs no time, so that its caller need not wait."""
-        size = len(kept.text or "") + len(fresh.text or "")
-        return route not in self._routes and size <= _MOST_INLINE
+        return route not in self._routes and _size(kept, fresh) <= _MOST_INLINE
 
     async def agree(self, route: str, kept: Answer, fresh: Answer) -> bool | None:
         """None where nobody can say; raises nothing but cancellation."""
@@ -77,8 +76,7 @@ class Agreements:
         try:
             if running is not None:
                 return await running.agree(kept, fresh)
-            size = len(kept.text or "") + len(fresh.text or "")
-            return await read_aside(size, agree, kept, fresh)
+            return await read_aside(_size(kept, fresh), agree, kept, fresh)
         except Exception as error:  # noqa: BLE001 whatever an operator's own code raises
             self._failed(route, error)
             return None
@@ -105,3 +103,8 @@ class _Running:
         if not isinstance(said, bool):
             raise CallableBroken(f"returned {type(said).__name__}, not True or False")
         return said
+
+
+def _size(kept: Answer, fresh: Answer) -> int:
+    """Characters of two answers."""
+    return len(kept.text or "") + len(fresh.text or "")
