@@ -264,6 +264,6 @@ def test_what_the_agent_was_billed_is_said_beside_the_bill_of_a_script() -> None
 
     said = LoopingAgent().told(replace(ended(), loop=counted))
 
-    assert "stopped it after 80 calls and $0.000990 of its $0.0008" in said
+    assert "stopped it after 80 calls and $0.000990 of its $0.0004" in said
     assert said.endswith("a plain script that loops 120 times was billed $0.0024")
     assert "had not come to its budget" in LoopingAgent().told(ended())

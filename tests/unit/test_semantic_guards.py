@@ -145,9 +145,11 @@ def test_any_texts_can_be_compared_and_it_does_not_matter_which_was_first(
     ],
 )
 def test_no_text_holds_up_the_worker(text: str) -> None:
-    began = time.process_time()
+    def seconds() -> float:
+        began = time.thread_time()
+        refusal(text, text[:-2] + "to y")
+        refusal(text, "\u30da" * 3_990)
+        return time.thread_time() - began
 
-    refusal(text, text[:-2] + "to y")
-    refusal(text, "\u30da" * 3_990)
-
-    assert time.process_time() - began < 0.5
+    # The least: a collection of all that a thousand tests left behind takes longer than a guard.
+    assert min(seconds() for _ in range(3)) < 0.5

@@ -5,8 +5,9 @@ from typing import Any
 
 from examples.demo.act import Ended, Row, Side
 
-#: The route that the agent asks, what its run may cost in US dollars, and how often it would ask.
-ROUTE, BUDGET_USD, TURNS = "loop", "0.0008", 120
+#: The route that the agent asks, what its run may cost in US dollars, and how often it would ask. A
+#: job without money waits 15 s while calls in flight may give some back: the fleet has to be there.
+ROUTE, BUDGET_USD, TURNS = "loop", "0.0004", 120
 
 
 class LoopingAgent:
