@@ -85,6 +85,7 @@ async def test_cancelled_jobs_are_not_called_after_the_acknowledgement_nor_held_
 
     async with fleet.workers("one", "two"):
         await eventually(lambda: len(simulator.calls) >= _CONCURRENCY)
+        await fleet.until_heard("one", "two")
         before = time.time()
         said = json.loads(await fleet.tollway("cancel", *sorted(gone), "--json"))
         acknowledged = time.time()
@@ -113,6 +114,7 @@ async def test_a_paused_lane_calls_nothing_until_it_is_resumed(
     async with fleet.workers("one"):
         await fleet.publish(*fresh_jobs(1))
         await eventually(lambda: len(simulator.calls) == 1)
+        await fleet.until_heard("one")
         wrong = await fleet.tollway("pause", "mian", status=2)
         said = await fleet.tollway("pause", "main", "--for", "1h")
         await fleet.publish(*fresh_jobs(5, first=1))
@@ -141,6 +143,7 @@ async def test_a_lane_that_is_broken_by_hand_calls_nothing_until_it_is_opened_by
     async with fleet.workers("one"):
         await fleet.publish(*fresh_jobs(1))
         await fleet.until_answered(1)
+        await fleet.until_heard("one")
         wrong = await fleet.tollway("lanes", "break", "mian", status=2)
         said = json.loads(await fleet.tollway("lanes", "break", "main", "--for", "1h", "--json"))
         await fleet.publish(*fresh_jobs(5, first=1))
@@ -192,8 +195,7 @@ async def test_a_pause_outlives_all_workers_and_a_name_is_checked_where_there_ar
     said = await fleet.tollway("pause", "main", "--for", "1h", status=1)
     await fleet.publish(*fresh_jobs(2))
     async with fleet.workers("one"):
-        # Its first heartbeat: before, `lanes` says that nobody is alive.
-        await fleet.until_records(fleet.names.heartbeats, 1)
+        await fleet.until_heard("one")
         main = await lane_with(fleet, waiting=2)
         calls = len(simulator.calls)
         await fleet.tollway("resume", "mian", status=2)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from pathlib import Path
 from typing import Any
 
+import orjson
 import tomlkit
 from aiokafka import AIOKafkaProducer
 from eventually import PATIENCE
@@ -174,6 +175,16 @@ class LiveFleet:
 
     async def values(self, topic: str) -> list[bytes]:
         return [each.value or b"" for each in await self.records(topic)]
+
+    async def until_heard(self, *names: str) -> None:
+        """Return once each of these workers has written a heartbeat: a command asks who is alive,
+        and a call may be older than its worker's first word.
+        """
+
+        def heard(found: Iterable[LoggedRecord]) -> bool:
+            return {*names} <= {orjson.loads(each.value or b"{}")["worker"] for each in found}
+
+        await (await self._tail(self.names.heartbeats)).until(heard)
 
     async def until_records(self, topic: str, count: int) -> list[LoggedRecord]:
         """All that a topic holds, once that are so many."""
