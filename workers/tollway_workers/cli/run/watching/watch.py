@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from tollway_schemas import TopicNames
 from tollway_workers.app.connection import client_options
 from tollway_workers.cli.fleet.view import FleetView
@@ -13,6 +15,8 @@ from tollway_workers.config.shape.fleet import FleetSettings
 from tollway_workers.kafka.talk.heartbeats import HeartbeatReader
 from tollway_workers.lanes.live_beats import LIVE
 from tollway_workers.local.fleet.workers import RunWorkers
+
+log = structlog.get_logger(__name__)
 
 #: Seconds until heartbeats that could not be read are asked for again.
 _AGAIN = 5.0
@@ -57,7 +61,11 @@ class FleetWatch:
             reader = HeartbeatReader(self._client, self._topic)
             try:
                 await self._read(reader)
-            except Exception:  # noqa: BLE001 answers matter, what is said of them less
+            except Exception as error:  # noqa: BLE001 answers matter, what is said of them less
+                log.debug(
+                    "heartbeats cannot be read: what lanes wait for is not shown",
+                    error=type(error).__name__,
+                )
                 await _for(_AGAIN, self._stopping)
             finally:
                 self._reader = None
