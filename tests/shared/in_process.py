@@ -3,6 +3,7 @@
 For commands that end by themselves, where the process is not the subject. Others are processes.
 """
 
+import gc
 import io
 import logging
 import os
@@ -34,6 +35,8 @@ def run_here(
         patch.dict(os.environ, {**_WIDTH, **environ}, clear=True),
         patch.object(sys, "argv", ["tollway", *arguments]),
         patch.object(sys, "stdin", io.StringIO()),
+        # What is frozen is never collected: a connection that a test forgot would not be told of.
+        patch.object(gc, "freeze"),
         redirect_stdout(out),
         redirect_stderr(err),
         _logs_as_before(),
