@@ -4,7 +4,9 @@ import gc
 import logging
 import os
 from pathlib import Path
+from threading import Event
 
+import in_process
 import pytest
 from eventually import eventually, eventually_sync
 from in_process import run_here
@@ -77,6 +79,19 @@ async def test_a_command_in_the_process_of_a_test_is_as_one_of_its_own_and_leave
     after = Path.cwd(), dict(os.environ), logging.getLogger("aiokafka").level, gc.isenabled()
     assert after == before
     assert gc.get_freeze_count() <= frozen
+
+
+def test_a_command_that_hangs_ends_its_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = Event()
+    monkeypatch.setattr(in_process, "main", let_go.wait)
+    monkeypatch.setattr(in_process, "_PATIENCE", 0.01)
+
+    with pytest.raises(TimeoutError):
+        run_here(("lanes",), tmp_path, {})
+
+    let_go.set()
 
 
 def test_a_test_says_of_its_fleet_only_what_it_is_about() -> None:
