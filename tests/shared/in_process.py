@@ -3,15 +3,17 @@
 For commands that end by themselves, where the process is not the subject. Others are processes.
 """
 
+import gc
 import io
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from threading import Thread
 from unittest.mock import patch
 
 import structlog
@@ -20,6 +22,8 @@ from tollway_workers.cli.entry import main
 
 #: What a pipe is taken to be wide, whatever terminal the tests have.
 _WIDTH = {"COLUMNS": "80"}
+#: Seconds that a command takes at most, on a machine that is busy with others.
+_PATIENCE = 120.0
 
 
 def run_here(
@@ -34,13 +38,16 @@ def run_here(
         patch.dict(os.environ, {**_WIDTH, **environ}, clear=True),
         patch.object(sys, "argv", ["tollway", *arguments]),
         patch.object(sys, "stdin", io.StringIO()),
+        # What is frozen is never collected: a connection that a test forgot would not be told of.
+        patch.object(gc, "freeze"),
         redirect_stdout(out),
         redirect_stderr(err),
         _logs_as_before(),
-        # A command starts an event loop, and the test may have one.
-        ThreadPoolExecutor(max_workers=1) as thread,
     ):
-        status = thread.submit(_status).result(timeout=120)
+        ended: Future[int] = Future()
+        # A command starts an event loop, and the test may have one. One that hangs holds up nobody.
+        Thread(target=_run, args=(ended,), daemon=True).start()
+        status = ended.result(timeout=_PATIENCE)
     return subprocess.CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
 
 
@@ -57,9 +64,11 @@ def _logs_as_before() -> Iterator[None]:
     assert structlog.get_config() == configured, "what sets up its log needs its own process"
 
 
-def _status() -> int:
+def _run(ended: "Future[int]") -> None:
     try:
         main()
+        ended.set_result(0)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
+        ended.set_result(end.code if isinstance(end.code, int) else int(end.code is not None))
+    except BaseException as error:  # noqa: BLE001 it is the test's
+        ended.set_exception(error)

@@ -178,7 +178,7 @@ class LiveFleet:
 
     async def until_heard(self, *names: str) -> None:
         """Return once each of these workers has written a heartbeat: a command asks who is alive,
-        and a call may be older than its worker's first word.
+        and a worker that is still starting is not.
         """
 
         def heard(found: Iterable[LoggedRecord]) -> bool:

@@ -1,9 +1,12 @@
 """What tests of several folders share: waiting, sizes, commands, and the fleets they describe."""
 
+import gc
 import logging
 import os
 from pathlib import Path
+from threading import Event
 
+import in_process
 import pytest
 from eventually import eventually, eventually_sync
 from in_process import run_here
@@ -64,7 +67,8 @@ def test_what_is_not_named_as_quick_is_slow() -> None:
 async def test_a_command_in_the_process_of_a_test_is_as_one_of_its_own_and_leaves_no_trace(
     tmp_path: Path,
 ) -> None:
-    before = Path.cwd(), dict(os.environ), logging.getLogger("aiokafka").level
+    before = Path.cwd(), dict(os.environ), logging.getLogger("aiokafka").level, gc.isenabled()
+    frozen = gc.get_freeze_count()
 
     made = run_here(("config", "init"), tmp_path, {"HOME": str(tmp_path)})
     wrong = run_here(("journal", "a"), tmp_path, {"TOLLWAY_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
@@ -72,7 +76,22 @@ async def test_a_command_in_the_process_of_a_test_is_as_one_of_its_own_and_leave
     assert (made.returncode, made.stderr) == (0, b"")
     assert (tmp_path / "tollway.toml").exists()
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count(b"\n")) == (2, b"", 1)
-    assert before == (Path.cwd(), dict(os.environ), logging.getLogger("aiokafka").level)
+    after = Path.cwd(), dict(os.environ), logging.getLogger("aiokafka").level, gc.isenabled()
+    assert after == before
+    assert gc.get_freeze_count() <= frozen
+
+
+def test_a_command_that_hangs_ends_its_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = Event()
+    monkeypatch.setattr(in_process, "main", let_go.wait)
+    monkeypatch.setattr(in_process, "_PATIENCE", 0.01)
+
+    with pytest.raises(TimeoutError):
+        run_here(("lanes",), tmp_path, {})
+
+    let_go.set()
 
 
 def test_a_test_says_of_its_fleet_only_what_it_is_about() -> None:
