@@ -34,6 +34,7 @@ from tollway_schemas.redrive import LetterName
 from tollway_schemas.reply import Answer
 from tollway_schemas.usage import Usage
 from tollway_workers.app import event_loop
+from tollway_workers.app.allocator import give_back_large_blocks
 from tollway_workers.app.answer_cache import SharedCache
 from tollway_workers.clock import SystemClock
 from tollway_workers.config.shape.fleet import FleetSettings
@@ -220,8 +221,9 @@ def anonymous_mib() -> float:
 async def copy(servers: str, prefix: str, folder: Path, count: int) -> dict[str, float]:
     """Open a copy, wait until it serves, and look answers up."""
     client = {"bootstrap_servers": servers}
-    # What any worker has loaded is not the cache's.
+    # What any worker has loaded is not the cache's, and it gives back what Kafka's answers took.
     await _met(client)
+    give_back_large_blocks()
     memory = Memory()
     began, spent = time.monotonic(), time.process_time()
     cache = SharedCache(client, settings_for(servers, prefix), folder, SystemClock())

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -222,6 +222,24 @@ async def test_a_damaged_file_is_made_anew_and_said_once(bench: Bench, is_open: 
                 await bench.again(lambda: copy.serves)
                 assert all(has(copy, f"{n}") for n in range(500))
         logs = list(captured)
+
+    said = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert len(said) == 1
+    assert "damaged" in said[0]
+
+
+async def test_a_note_that_is_damaged_while_the_copy_is_closed_has_it_made_anew(
+    bench: Bench,
+) -> None:
+    bench.topic.write(entry_record(cache_entry("a"), 0))
+    async with bench.copy() as copy:
+        await eventually(lambda: copy.serves)
+    with closing(sqlite3.connect(bench.folder / NAME, isolation_level=None)) as file:
+        file.execute("UPDATE meta SET value = 'noise' WHERE name = 'known_at'")
+
+    with structlog.testing.capture_logs() as logs:
+        async with bench.copy() as copy:
+            await bench.again(lambda: has(copy, "a"))
 
     said = [line["event"] for line in logs if line["log_level"] == "warning"]
     assert len(said) == 1

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -292,6 +293,37 @@ def test_a_mark_that_is_damaged_while_the_copy_is_closed_has_it_made_anew(
 
     with pytest.raises(sqlite3.DatabaseError, match="a mark cannot be read"):
         CacheStore(tmp_path, 64 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("row", "no_number"),
+    [
+        *product(
+            [
+                "meta SET value = {} WHERE name = 'entries'",
+                "meta SET value = {} WHERE name = 'known_at'",
+                "offsets SET next = {}",
+                "offsets SET last = {}",
+                "offsets SET stamp = {}",
+            ],
+            _NO_BLOBS,
+        ),
+        # It becomes a number without an end.
+        ("offsets SET next = {}", b"1e999"),
+    ],
+)
+def test_how_far_a_copy_is_is_damage_where_it_is_no_number(
+    tmp_path: Path, row: str, no_number: bytes
+) -> None:
+    first = CacheStore(tmp_path, 64 * MIB)
+    first.begin(ORIGIN, NOW)
+    apply(first, entry_record(cache_entry("a"), 0), known_at=NOW)
+    first.close()
+    with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as file:
+        file.execute("UPDATE " + row.format("CAST(? AS TEXT)"), (no_number,))
+
+    with pytest.raises(sqlite3.DatabaseError, match="is not what was written"):
+        CacheStore(tmp_path, 64 * MIB).position(ORIGIN)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise"])

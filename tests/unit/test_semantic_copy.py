@@ -137,38 +137,38 @@ async def test_what_changes_while_prompts_are_loaded_is_not_lost(
 async def test_prompts_that_cannot_be_read_are_read_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench.topic.write(entry_record(asked("a"), 0))
-    async with bench.copy():
-        pass
-    after, tries = PromptTable.after, count()
+    def damaged(_: list[StoredPrompt]) -> list[StoredPrompt]:
+        raise sqlite3.DatabaseError("malformed")
 
-    def damaged(table: PromptTable, number: int, most: int) -> tuple[int, list[StoredPrompt]]:
-        if next(tries) == 0:
-            raise sqlite3.DatabaseError("malformed")
-        return after(table, number, most)
-
-    monkeypatch.setattr(PromptTable, "after", damaged)
-    # Nothing in what it takes in meets the damage.
-    async with bench.copy(ready=lambda similar: next_try(bench, similar)) as (_, similar):
-        assert near(similar) == [cache_key("a")]
+    await read_anew_where_loaded_as(bench, monkeypatch, damaged)
 
 
 @pytest.mark.parametrize("vector", [b"odd", "a text"])
 async def test_a_damaged_vector_is_read_anew_with_all_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, vector: Any
 ) -> None:
+    def damaged(prompts: list[StoredPrompt]) -> list[StoredPrompt]:
+        return [each._replace(vector=vector) for each in prompts]
+
+    await read_anew_where_loaded_as(bench, monkeypatch, damaged)
+
+
+async def read_anew_where_loaded_as(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    damaged: Callable[[list[StoredPrompt]], list[StoredPrompt]],
+) -> None:
+    """What the first look finds of a copy is damaged; nothing in what it takes in meets that."""
     bench.topic.write(entry_record(asked("a"), 0))
     async with bench.copy():
         pass
     after, tries = PromptTable.after, count()
 
-    def damaged(table: PromptTable, number: int, most: int) -> tuple[int, list[StoredPrompt]]:
+    def found(table: PromptTable, number: int, most: int) -> tuple[int, list[StoredPrompt]]:
         last, prompts = after(table, number, most)
-        if next(tries) == 0:
-            prompts = [each._replace(vector=vector) for each in prompts]
-        return last, prompts
+        return last, damaged(prompts) if next(tries) == 0 else prompts
 
-    monkeypatch.setattr(PromptTable, "after", damaged)
+    monkeypatch.setattr(PromptTable, "after", found)
     async with bench.copy(ready=lambda similar: next_try(bench, similar)) as (_, similar):
         assert near(similar) == [cache_key("a")]
 

@@ -159,8 +159,9 @@ class WorkerApp:
         await require_topics(
             self._client, needed_topics(self._settings), self._settings.kafka.reply_topics
         )
-        background = await self._start_beside()
+        # Before the cache reads its topic, the largest of all that is read at a start.
         give_back_large_blocks()
+        background = await self._start_beside()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 50, 50)

@@ -1,7 +1,8 @@
 """A worker's copy of the cache's topic: answers by key, in a file. Memory does not grow with it."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -163,13 +164,13 @@ class CacheStore:
         """How far it is; None where it is empty, or the copy of another topic. Raises
         sqlite3.Error.
         """
-        meta = dict(self._db.writer.execute("SELECT name, value FROM meta"))
-        if (meta.get("cluster"), meta.get("topic")) != (origin.cluster, origin.topic):
-            return None
-        rows = self._db.writer.execute("SELECT partition, next, last, stamp FROM offsets")
-        return Position(
-            {row[0]: Reach(*row[1:]) for row in rows}, float(meta.get("known_at") or 0.0)
-        )
+        with _numbers():
+            meta = dict(self._db.writer.execute("SELECT name, value FROM meta"))
+            if (meta.get("cluster"), meta.get("topic")) != (origin.cluster, origin.topic):
+                return None
+            rows = self._db.writer.execute("SELECT partition, next, last, stamp FROM offsets")
+            reached = {row[0]: Reach(int(row[1]), int(row[2]), float(row[3])) for row in rows}
+            return Position(reached, float(meta.get("known_at") or 0.0))
 
     @property
     def is_new(self) -> bool:
@@ -233,9 +234,10 @@ class CacheStore:
 
     def _load(self) -> None:
         writer = self._db.writer
-        row = writer.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()
-        self._begun = row is not None
-        self.entries = int(row[0]) if row else 0
+        with _numbers():
+            row = writer.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()
+            self._begun = row is not None
+            self.entries = int(row[0]) if row else 0
         self.used = self._db.used_bytes()
         # One that is damaged into no blob is found by no look: it may not keep a copy from opening.
         keys = writer.execute("SELECT key FROM answers WHERE typeof(key) = 'blob'")
@@ -338,6 +340,20 @@ class CacheStore:
 def reason(error: Exception) -> str:
     """What SQLite says of a file, without anything that is in it."""
     return getattr(error, "sqlite_errorname", None) or type(error).__name__
+
+
+@contextmanager
+def _numbers() -> Iterator[None]:
+    """Have what is read and is no number be damage: SQLite keeps any value in any column."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        raise sqlite3.DatabaseError("a number is not what was written") from error
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorname", None) is not None:
+            raise
+        # It is no error of SQLite's: Python meets text that is not UTF-8.
+        raise sqlite3.DatabaseError("a text is not what was written") from error
 
 
 def _parts(rows: Sequence[T]) -> Iterable[Sequence[T]]:
