@@ -108,9 +108,9 @@ def published(bootstrap_servers: str, names: TopicNames) -> Published:
         return [json.loads(record.value or b"") for record in found]
 
     async def read(least: int = 0) -> list[dict[str, Any]]:
-        async def enough() -> list[dict[str, Any]] | None:
+        async def enough() -> list[dict[str, Any]]:
             found = await look()
-            return found if len(found) >= least else None
+            return found if len(found) >= least else []
 
         return await eventually(enough) if least else await look()
 
