@@ -1,9 +1,12 @@
 """Memory that is free goes back to the system."""
 
+import ctypes
 import subprocess
 import sys
 
 import pytest
+
+from tollway_workers.app.allocator import give_back_large_blocks
 
 _ANSWERS = """
 import psutil
@@ -32,3 +35,15 @@ def _taken(begin: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library is another one")
 def test_of_large_answers_that_are_gone_no_memory_is_kept() -> None:
     assert _taken("give_back_large_blocks()") < 16 * 2**20
+
+
+@pytest.mark.parametrize("error", [OSError, AttributeError, TypeError])
+def test_another_c_library_is_left_as_it_is(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: None) -> None:
+        raise error(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+
+    give_back_large_blocks()

@@ -10,11 +10,11 @@ import httpx
 import orjson
 import pytest
 from pydantic import SecretStr
+from samples import lane
 
 from tollway_schemas.failure import FailureClass
 from tollway_workers.config.shape.contract import Resource
-from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.config.shape.provider import LimitSettings, ProviderSettings
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.config.shape.secret import SecretReference
 from tollway_workers.errors import ConfigError, ProviderError
 from tollway_workers.providers.base import ProviderCall
@@ -33,17 +33,7 @@ KEY = "sk-secretsecret"
 ANSWER = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
 CALL = ProviderCall(body=b'{"a":1}', call_id="job-1/1/2", timeout=5.0)
 
-LANE = LaneConfig(
-    name="lane",
-    provider_name="p",
-    model="m",
-    limits=LimitSettings(),
-    token_rule="openai_max",
-    call_timeout=60.0,
-    connect_timeout=2.5,
-    max_tokens_field="max_completion_tokens",
-    structured_output="json_schema",
-)
+LANE = lane(provider_name="p", connect_timeout=2.5)
 
 Answering = Callable[[httpx.Request], Any]
 

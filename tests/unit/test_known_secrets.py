@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from samples import lane
 
-from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.config.shape.provider import LimitSettings, ProviderSettings
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.providers.base import ProviderCall
 from tollway_workers.providers.http.http_provider import HttpProvider
@@ -23,17 +23,7 @@ from tollway_workers.providers.protocols import wire_format
 from tollway_workers.testing import OverHttpx
 
 CALL = ProviderCall(body=b"{}", call_id="job-1/1/2", timeout=5.0)
-LANE = LaneConfig(
-    name="lane",
-    provider_name="p",
-    model="m",
-    limits=LimitSettings(),
-    token_rule="openai_max",
-    call_timeout=60.0,
-    connect_timeout=2.5,
-    max_tokens_field="max_completion_tokens",
-    structured_output="json_schema",
-)
+LANE = lane()
 KEY = "Qm9/zebra+77_Lamp-0042xK"
 
 FORMS: dict[str, Callable[[str], str]] = {

@@ -11,10 +11,10 @@ import httpx
 import orjson
 import pytest
 from held_memory import holds
+from samples import lane
 
 from tollway_schemas.failure import FailureClass
-from tollway_workers.config.shape.fleet import LaneConfig
-from tollway_workers.config.shape.provider import LimitSettings, ProviderSettings
+from tollway_workers.config.shape.provider import ProviderSettings
 from tollway_workers.errors import ProviderError
 from tollway_workers.job.readable_json import exact_value, repaired
 from tollway_workers.providers.answer_body import MOST_CALLS
@@ -36,17 +36,7 @@ CALLS = 128
 #: Memory for an answer of a mebibyte that is kept until it is written: as it came, in the reply,
 #: and in the batch that goes to Kafka, each with the JSON in it.
 KEPT = 6 * MEBIBYTE
-LANE = LaneConfig(
-    name="lane",
-    provider_name="p",
-    model="m",
-    limits=LimitSettings(),
-    token_rule="openai_max",
-    call_timeout=60.0,
-    connect_timeout=2.5,
-    max_tokens_field="max_completion_tokens",
-    structured_output="json_schema",
-)
+LANE = lane()
 
 
 class Body(httpx.AsyncByteStream):

@@ -37,6 +37,20 @@ def test_the_oldest_always_has_what_one_may_take() -> None:
     assert pool.grant() == ["second", "third"]
 
 
+def test_what_the_oldest_takes_beyond_its_own_is_none_of_the_others_share() -> None:
+    pool = MemoryPool[str](100, 40)
+    for owner in ("oldest", "second"):
+        pool.ask(owner, 40)
+    pool.grant()
+
+    pool.ask("oldest", 80)
+    assert pool.grant() == ["oldest"]
+
+    pool.ask("second", 20)
+    assert pool.grant() == ["second"]
+    assert pool.taken == 180
+
+
 def test_who_gives_up_waiting_holds_up_nobody() -> None:
     pool = MemoryPool[str](100, 40)
     for owner, wanted in (("oldest", 30), ("second", 50), ("large", 20), ("small", 5)):

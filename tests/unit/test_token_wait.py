@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -89,6 +90,33 @@ async def test_a_call_that_is_cancelled_as_its_time_is_up_is_cancelled() -> None
     time.sleep(3 * _SOON)  # noqa: ASYNC251 the loop is to stand still
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_task_that_went_on_after_a_cancellation_meets_the_timeout_of_its_call() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+
+    with pytest.raises(TimeoutError):
+        await _silence(TokenWait(_SOON, None, _NEVER))
+
+    assert task.cancelling() == 1
+    task.uncancel()
+
+
+async def test_an_error_that_is_met_as_the_time_is_up_is_not_lost() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+
+    with pytest.raises(ValueError, match="met"), TokenWait(_SOON, None, _NEVER):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError("met") from None
+
+    assert task.cancelling() == 0
 
 
 async def test_a_call_that_ended_in_time_is_not_cancelled_later() -> None:

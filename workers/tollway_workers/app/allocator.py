@@ -14,5 +14,6 @@ def give_back_large_blocks() -> None:
     By itself glibc raises this threshold to 32 MiB with each large block that is freed: of answers
     of megabytes a process keeps hundreds of them for good. Other C libraries are left as they are.
     """
-    with suppress(OSError, AttributeError):
+    # Of Windows there is no library without a name.
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _OWN_PAGES)

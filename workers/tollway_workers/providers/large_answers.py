@@ -25,7 +25,8 @@ LARGEST_INLINE = 64 * 1024
 _READ = 4
 #: The same for one that is parsed: of `{"":{}}` again and again each byte is 38.
 _PARSED = 40
-#: Bytes of memory that the largest answer takes at most, read and parsed.
+#: Bytes of memory that the largest answer takes at most, read and parsed. Held to a schema and then
+#: checked it is parsed twice more: of all answers the oldest alone takes that beyond `MOST_MEMORY`.
 _MOST_OF_ONE = LARGEST_ANSWER * (2 * _READ + _PARSED)
 #: Bytes of memory that all large answers of a process take together.
 MOST_MEMORY = 288 * 2**20

@@ -11,7 +11,7 @@ class MemoryPool(Generic[Owner]):
 
     The oldest owner always has what one may take at most: so it comes to its end, then the next
     oldest does, and owners that hold some and wait for more never wait for each other. All others
-    share the rest.
+    share the rest. The oldest has also what it asks for beyond that, which is none of their share.
 
     State: `_held` (bytes by owner, the oldest first), `_waiting` (bytes that owners wait for).
     """

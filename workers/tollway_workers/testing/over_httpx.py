@@ -39,6 +39,8 @@ class HttpxAnswer:
         """See `HttpAnswer`."""
         async for piece in cast(httpx.AsyncByteStream, self._response.stream):
             yield piece
+        # The end of a body alone gives no connection of httpx's back.
+        await self.close()
 
     async def close(self) -> None:
         """See `HttpAnswer`."""
