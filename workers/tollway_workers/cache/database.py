@@ -11,7 +11,7 @@ from tollway_workers.cache.semantic.table import TABLES as PROMPT_TABLES
 LAYOUT = 3
 NAME = "cache.sqlite3"
 #: Kibibytes of pages that each of the two connections keeps in memory.
-_READER_KIB, _WRITER_KIB = 8_192, 8_192
+_READER_KIB, _WRITER_KIB = 8_192, 4_096
 #: Bytes of a page. An answer of a kilobyte fills a page of SQLite's default of 4 KiB badly.
 _PAGE_BYTES = 8_192
 #: Bytes of the write-ahead log after which it is taken over, and that it is cut to then. Pages of
