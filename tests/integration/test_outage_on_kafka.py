@@ -21,7 +21,7 @@ from tollway_workers.local.simulator import (
     SimulatorOptions,
 )
 
-#: It takes some 40 s: what poison takes to be told from a sick lane, in a retry topic of 15 s.
+#: It takes some 40 s: what poison takes to be told from a sick lane.
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 _BEGINS, _SECONDS = 5.0, 8.0

@@ -22,12 +22,12 @@ from tollway_workers.lanes.evidence import (
     is_poison,
     is_suspect,
     patience,
+    rest_after,
 )
 
 _ATTEMPTS = 4
-#: Seconds at most before the calls after the first, then what a retry tier takes.
+#: Seconds at most before the calls after the first.
 _WAITS = (0.5, 1.0, 2.0)
-_TIER = 15.0
 
 
 @dataclass
@@ -103,7 +103,7 @@ class _Lane:
         if job.lane_failures < _ATTEMPTS:
             self.come(job, now + self._dice.random() * _WAITS[job.lane_failures - 1])
         elif not is_poison(job.doubt, job.lane_failures):
-            self.come(job, now + _TIER)
+            self.come(job, now + rest_after(job.lane_failures, _ATTEMPTS))
         elif job.poison:
             self.life.poison_calls.append(job.lane_failures)
         else:

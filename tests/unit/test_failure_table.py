@@ -89,6 +89,7 @@ def error_of(failure_class: FailureClass, retry_after: float | None = None) -> C
 def fail(subject: JobProgress, failure_class: FailureClass) -> None:
     """What the executor notes of a failed call."""
     subject.failures[failure_class] += 1
+    subject.lane_failures += FAILURE_TABLE[failure_class].lane_fault
     subject.note(
         Attempt(
             number=subject.calls + 1,
@@ -153,7 +154,7 @@ def letter(outcome: Decision) -> str:
             return "l"
         case RetryLater(ask=Ask.REASK):
             return "r"
-        case RetryLater(delay=15.0):
+        case RetryLater(delay=5.0 | 10.0 | 15.0):
             return "s"
         case RetryLater(delay=delay):
             return "w" if delay > 0 else "0"
@@ -201,15 +202,29 @@ def test_a_job_that_chance_does_not_explain_ends_once_its_attempts_are_spent(
 
 
 @pytest.mark.parametrize(
-    ("doubt", "failures", "ending"), [(0.4, 14, "s"), (0.4, 15, "d"), (0.6, 99, "s")]
+    ("doubt", "before", "ending"), [(0.4, 13, "s"), (0.4, 14, "d"), (0.6, 99, "s")]
 )
-def test_a_suspect_ends_after_fifteen_failures(doubt: float, failures: int, ending: str) -> None:
+def test_a_suspect_ends_after_fifteen_failures(doubt: float, before: int, ending: str) -> None:
     subject = progress()
     for _ in range(3):
         fail(subject, F.TRANSIENT)
-    subject.doubt, subject.lane_failures = doubt, failures
+    subject.doubt, subject.lane_failures = doubt, before
 
     assert letter(decide(subject, F.TRANSIENT)) == ending
+
+
+def test_a_job_rests_longer_with_each_failure_beyond_its_attempts() -> None:
+    subject, policy = progress(), RetryPolicy(Random(1), (15.0, 60.0))
+    for _ in range(2):
+        fail(subject, F.TRANSIENT)
+    rests = []
+    for _ in range(5):
+        fail(subject, F.TRANSIENT)
+        rests.append(policy.decide(subject, error_of(F.TRANSIENT), now=NOW))
+
+    in_a_topic = Forwarded("main", "retry", NOW + 15.0)
+    in_memory = [RetryLater(seconds) for seconds in (5.0, 5.0, 10.0)]
+    assert rests == [*in_memory, in_a_topic, in_a_topic]
 
 
 CHARGED = [c for c in FailureClass if FAILURE_TABLE[c].charged]
@@ -375,7 +390,7 @@ def test_a_job_that_leaves_a_broken_lane_waits_for_that_in_memory() -> None:
     outcomes = []
     for priority in (Priority.INTERACTIVE, Priority.BULK):
         subject = progress(job(priority=priority), route=route)
-        for _ in range(4):
+        for _ in range(6):
             fail(subject, F.TRANSIENT)
         outcomes.append(policy.decide(subject, error_of(F.TRANSIENT), now=NOW))
 

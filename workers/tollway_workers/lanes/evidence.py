@@ -18,6 +18,8 @@ _BEYOND_CHANCE = 1e-5
 _SUSPECT = 0.5
 #: Failures after which a suspect ends in any case.
 _MOST_FAILURES = 15
+#: Seconds that a job waits for each failure beyond its attempts: so many at least, and at most.
+_REST, _LONGEST_REST = 5.0, 15.0
 
 
 @dataclass(slots=True)
@@ -86,3 +88,12 @@ def patience(progress: JobProgress) -> float:
 def is_poison(doubt: float, failures: int) -> bool:
     """Whether a job with no attempts left ends: chance does not explain what it met."""
     return doubt < _BEYOND_CHANCE or (doubt < _SUSPECT and failures >= _MOST_FAILURES)
+
+
+def rest_after(failures: int, attempts: int) -> float:
+    """Seconds between the calls of a job that has spent its attempts on its lane's failures.
+
+    Few at first: where a third of all calls fails, the next is most likely answered, and a job that
+    waited long would be the last of its topic. Then more, as a lane that fails on is sick.
+    """
+    return min(_LONGEST_REST, _REST * max(1, failures - attempts + 1))

@@ -20,17 +20,15 @@ from tollway_workers.job.outcome import (
     RetryLater,
 )
 from tollway_workers.job.progress import JobProgress
-from tollway_workers.lanes.evidence import is_poison
+from tollway_workers.lanes.evidence import is_poison, rest_after
 from tollway_workers.lanes.ladder import at_last, attempts_here, given_up, leaves_at_once
 
 CallError = ProviderError | InvalidResult
 
 #: Seconds that a job waits for what a provider asks for, at most: then it is asked again.
 _LONGEST_ASKED = 86_400.0
-#: Seconds between the calls of a job that has spent its attempts on its lane's failures.
-_SICK_LANE_WAIT = 15.0
-#: The same of a job that goes on to another rung as soon as its lane is broken: in memory, where
-#: that is seen.
+#: Seconds between the calls of a job that has spent its attempts and goes on to another rung as
+#: soon as its lane is broken: in memory, where that is seen.
 _WAIT_TO_LEAVE = 5.0
 
 
@@ -88,8 +86,7 @@ class RetryPolicy:
         if row.lane_fault and not _is_at_fault(progress):
             if now >= progress.deadline:
                 return out_of_time(progress)
-            wait = _WAIT_TO_LEAVE if leaves_at_once(progress) else _SICK_LANE_WAIT
-            return self._after(max(wait, _asked(error)), progress, now)
+            return self._after(max(_rest(progress), _asked(error)), progress, now)
         ending = DeadLettered(_failure(progress, failure_class, error), _detail(error))
         return given_up(progress, ending) if row.forward else ending
 
@@ -147,6 +144,12 @@ class RetryPolicy:
             rng=self._rng,
         )
         return max(wait, _asked(error))
+
+
+def _rest(progress: JobProgress) -> float:
+    if leaves_at_once(progress):
+        return _WAIT_TO_LEAVE
+    return rest_after(progress.lane_failures, attempts_here(progress))
 
 
 def _is_at_fault(progress: JobProgress) -> bool:
