@@ -48,6 +48,7 @@ from tollway_workers.pipeline.stand_ins.rule import RouteRule, RuleAnswers
 from tollway_workers.pipeline.stand_ins.similar import SimilarAnswers
 from tollway_workers.pipeline.stored import StoredAnswers
 from tollway_workers.pipeline.sweep import Surroundings
+from tollway_workers.pipeline.turns import Turns
 from tollway_workers.providers.base import Provider
 from tollway_workers.telemetry.metrics import Metrics
 from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
@@ -143,6 +144,8 @@ class MemoryFleet:
         self.executor = JobExecutor(
             self.lanes, self.validator, policy, self.clock, self.answer_checks
         )
+        # Of two answers in one moment one waits: a fleet in memory has few.
+        self.executor.turns = Turns(at_once=1)
         self.publisher = self._new_publisher(tiers)
         self.reader = JobReader(reads)
         self.commands = Commands()

@@ -28,6 +28,7 @@ from tollway_workers.pipeline.admit import Admission, Permit
 from tollway_workers.pipeline.attempt import Call, note_answer, note_failure
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.first_token import FirstTokens
+from tollway_workers.pipeline.turns import Turns
 from tollway_workers.pipeline.validate import check_accepted, provenance_of, validated
 from tollway_workers.providers.base import Completion, Provider, ProviderCall
 from tollway_workers.safe_traceback import error_fields
@@ -69,6 +70,8 @@ class JobExecutor:
         self._policy = policy
         self._clock = clock
         self._answer_checks = answer_checks
+        #: Of the answers that come together.
+        self.turns = Turns()
         self._first_tokens = {
             name: FirstTokens(clock, lane.config.slow_after, self._slow)
             for name, lane in lanes.items()
@@ -95,6 +98,7 @@ class JobExecutor:
                     return cancelled(progress.lane), None
                 call = await self._prepare(progress, permit)
                 completion = await self._send(call, progress, permit, may_send)
+            await self.turns.take()
             answer = await self._validate(progress, completion)
         except (ProviderError, InvalidResult) as error:
             exchange = _paid(permit, note_failure(progress, call, error))
