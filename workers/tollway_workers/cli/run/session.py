@@ -31,6 +31,10 @@ from tollway_workers.kafka.read.log_reader import LogReader, cluster_id
 from tollway_workers.local.fleet.early import Early
 from tollway_workers.topics.specs import RECORD_OVERHEAD
 
+#: Seconds until a topic that was just made is asked again where it ends: its partitions have no
+#: leaders for some hundredths.
+_NO_LEADER_YET = 0.01
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -112,7 +116,7 @@ class Session:
                 state_file=given.opened.state_file,
                 settings=settings,
                 models=_models(self._plan),
-                jobs_log=LogReader(client),
+                jobs_log=LogReader(client, asked_again=_NO_LEADER_YET),
                 replies_log=LogReader(client),
                 sink=_sink(settings, client),
                 letters=_letters(settings.kafka),

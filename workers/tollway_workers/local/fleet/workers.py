@@ -27,7 +27,7 @@ _LONG_LIFE = 60.0
 #: Seconds before the first replacement; doubles with each further death.
 _FIRST_WAIT = 0.5
 #: Seconds between two looks at a worker that starts.
-_LOOK = 0.05
+_LOOK = 0.02
 _REQUEST_TIMEOUT = 2.0
 
 
