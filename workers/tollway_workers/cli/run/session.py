@@ -1,7 +1,7 @@
 """`tollway run` from its options to its exit status."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,10 +30,6 @@ from tollway_workers.kafka.produce.sink import KafkaSink
 from tollway_workers.kafka.read.log_reader import LogReader, cluster_id
 from tollway_workers.local.fleet.early import Early
 from tollway_workers.topics.specs import RECORD_OVERHEAD
-
-#: Seconds until a topic that was just made is asked again where it ends: its partitions have no
-#: leaders for some hundredths.
-_NO_LEADER_YET = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +103,9 @@ class Session:
             client = client_options(settings.kafka)
             cluster = await cluster_id(client)
             locks = stack.enter_context(own_locks(self._plan, settings, cluster))
+            made: Mapping[str, int] = {}
             if self._options.retry_failed or not given.is_complete:
-                await make_topics(self._plan, settings)
+                made = await make_topics(self._plan, settings)
             parts = RunParts(
                 reader=given.reader,
                 batch=given.batch,
@@ -116,7 +113,8 @@ class Session:
                 state_file=given.opened.state_file,
                 settings=settings,
                 models=_models(self._plan),
-                jobs_log=LogReader(client, asked_again=_NO_LEADER_YET),
+                made=made,
+                jobs_log=LogReader(client),
                 replies_log=LogReader(client),
                 sink=_sink(settings, client),
                 letters=_letters(settings.kafka),

@@ -21,8 +21,6 @@ log = structlog.get_logger(__name__)
 _WAIT = 200
 #: Bytes that are fetched of a partition at once: what aiokafka fetches by itself.
 _FETCHED = 1_048_576
-#: Seconds until what Kafka could not say is asked again: what aiokafka waits by itself.
-_ASKED_AGAIN = 0.1
 #: Seconds until a consumer is asked again to stop.
 _STOP_WAIT = 1.0
 
@@ -53,15 +51,9 @@ async def cluster_id(client: Mapping[str, Any]) -> str:
 class LogReader:
     """One consumer. `start` before use; one caller at a time."""
 
-    def __init__(
-        self,
-        client: Mapping[str, Any],
-        fetched: int = _FETCHED,
-        asked_again: float = _ASKED_AGAIN,
-    ) -> None:
+    def __init__(self, client: Mapping[str, Any], fetched: int = _FETCHED) -> None:
         """`client`: arguments that every aiokafka client takes, servers and security; `fetched`:
-        bytes that are fetched of a partition at once, one batch in any case; `asked_again`: seconds
-        until what Kafka could not say is asked again.
+        bytes that are fetched of a partition at once, one batch in any case.
         """
         self._client = dict(client)
         self._consumer = RecordConsumer(
@@ -72,7 +64,6 @@ class LogReader:
             # What else is asked on the same connection waits for the answer.
             fetch_max_wait_ms=_WAIT,
             max_partition_fetch_bytes=fetched,
-            retry_backoff_ms=round(asked_again * 1000),
         )
 
     async def start(self) -> None:
