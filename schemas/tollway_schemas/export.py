@@ -7,10 +7,14 @@ import json
 import sys
 from pathlib import Path
 
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
+
 from tollway_schemas.attempt import JournalRecord
 from tollway_schemas.cache import CacheEntry, Forget
 from tollway_schemas.command import Command
 from tollway_schemas.dead_letter import DeadLetter
+from tollway_schemas.descriptions import descriptions
 from tollway_schemas.heartbeat import Heartbeat
 from tollway_schemas.history import JobHistory
 from tollway_schemas.job import Job
@@ -39,11 +43,21 @@ RECORDS: dict[str, type[Record]] = {
 }
 
 
+class _Described(GenerateJsonSchema):
+    """With what the source says of each field."""
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        made = super().model_schema(schema)
+        for name, text in descriptions(schema["cls"]).items():
+            made["properties"][name].setdefault("description", text)
+        return made
+
+
 def schema_files() -> dict[str, str]:
     """File name to content."""
     files = {}
     for name, model in RECORDS.items():
-        schema = model.model_json_schema(mode="validation")
+        schema = model.model_json_schema(mode="validation", schema_generator=_Described)
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
         files[f"{name}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return files

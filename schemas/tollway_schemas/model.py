@@ -65,7 +65,6 @@ class Record(BaseModel):
         strict=True,
         extra="allow",
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         ser_json_inf_nan="null",
         allow_inf_nan=False,
     )

@@ -43,6 +43,9 @@ class MemoryTierSource:
         for record in await self._source.poll(_MOST_READ):
             self._heads[record.topic, record.partition].append(record)
 
+    def wake(self) -> None:
+        """A poll hardly waits here."""
+
     def take(self, due: Callable[[ReceivedRecord], bool], most: int) -> list[ReceivedRecord]:
         """At most `most` records that are due, from the head of each partition on."""
         return take_due(self._heads.values(), due, most)

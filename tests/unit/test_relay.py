@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from unittest.mock import Mock
 
 import pytest
 from manual_clock import ManualClock
@@ -180,6 +181,17 @@ async def test_a_second_relay_takes_its_part_and_nothing_is_put_back_twice(
 
     assert fixture.back == [f"{number:02}".encode() for number in range(40)]
     assert second.relayed > 0
+
+
+async def test_a_relay_that_is_stopped_does_not_wait_for_records(fixture: Fixture) -> None:
+    source = Mock(MemoryTierSource)
+
+    async def give_up(record: ReceivedRecord, failure: Failure, route: str) -> None:
+        raise AssertionError(failure)
+
+    Relay(source, fixture.sink, TARGETS, fixture.clock, give_up).stop()
+
+    source.wake.assert_called_once_with()
 
 
 async def test_a_relay_that_fails_is_started_again_and_says_so() -> None:

@@ -125,6 +125,7 @@ def work(out: OutFile, fleet: Fleet, generation: int = 1) -> RunWork:
         out=out,
         state_file=None,
         models={},
+        made={},
         names=NAMES,
         jobs_log=fleet,
         replies_log=SimpleNamespace(follow=lambda _: None),

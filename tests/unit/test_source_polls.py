@@ -30,7 +30,7 @@ class _Consumer:
     """Brings nothing, and commits only while Kafka is there."""
 
     def __init__(self) -> None:
-        self.polls = 0
+        self.polls = self.woken = 0
         self.error: KafkaError | None = None
         self._coordinator = _Coordinator()
         self.kafka_is_there = asyncio.Event()
@@ -62,6 +62,9 @@ class _Consumer:
         if self.error is not None:
             raise self.error
         return {}
+
+    def wake(self) -> None:
+        self.woken += 1
 
     async def commit(self, offsets: object) -> None:
         await self.kafka_is_there.wait()
@@ -105,6 +108,14 @@ async def test_a_poll_returns_while_kafka_takes_no_claim(
 
     assert before == 1
     assert not source.partitions.unclaimed
+
+
+async def test_a_worker_that_drains_does_not_wait_for_records(
+    source: KafkaSource, consumer: _Consumer
+) -> None:
+    source.drain()
+
+    assert consumer.woken == 1
 
 
 async def test_a_full_source_that_is_woken_all_the_time_polls_all_the_same(

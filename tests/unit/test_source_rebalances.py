@@ -5,11 +5,12 @@ from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError
 from manual_clock import ManualClock
 
+from tollway_schemas.reading.consumer import RecordConsumer
 from tollway_workers.kafka.client_settings import SourceSettings
 from tollway_workers.kafka.consume import source as source_module
 from tollway_workers.kafka.consume.source import KafkaSource
@@ -34,7 +35,7 @@ class Stage:
             session_timeout=15.0,
         )
         self.source = KafkaSource(settings, self.clock)
-        self.consumer = AsyncMock(AIOKafkaConsumer)
+        self.consumer = AsyncMock(RecordConsumer)
         self.consumer._coordinator = Mock(generation=1, _group_instance_id="one")
         self.consumer.assignment.return_value = {_PLACE}
         self.consumer.paused.return_value = set()
@@ -127,6 +128,17 @@ async def test_after_a_rebalance_reading_goes_on_behind_what_was_taken(stage: St
     await stage.assign()
 
     assert stage.consumer.seek.call_args.args == (_PLACE, 3)
+
+
+async def test_what_is_new_is_claimed_at_once_and_not_after_a_poll_that_finds_nothing(
+    stage: Stage,
+) -> None:
+    await stage.source.on_partitions_revoked([_PLACE])
+    before = stage.consumer.wake.call_count
+
+    await stage.assign()
+
+    assert stage.consumer.wake.call_count == before + 1
 
 
 async def test_a_call_may_start_while_the_last_commit_is_younger_than_a_lease(

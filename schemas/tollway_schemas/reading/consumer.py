@@ -5,6 +5,7 @@ sees them; all else (positions, rebalances, leaders, errors of Kafka) stays its 
 """
 
 import asyncio
+import contextlib
 from functools import partial
 from typing import Any
 
@@ -35,6 +36,11 @@ class RecordConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is unt
         self._most_unpacked = most_unpacked
         self._reading: _ReadingFetcher | None = None
         super().__init__(*topics, **options)
+
+    def wake(self) -> None:
+        """End the wait of a `getmany` that waits now: it gives nothing, and loses nothing."""
+        if self._reading is not None:
+            self._reading.wake()
 
     # aiokafka makes its fetcher in the middle of `start`. Changed there, before its task has run,
     # it has never read anything itself.
@@ -90,6 +96,7 @@ class _ReadingFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
     _client: _Client
     _most_unpacked: int
     _budget: "_Budget"
+    _waiting: asyncio.Timeout | None = None
 
     def read_within(self, most_unpacked: int) -> None:
         """Begin. Batches may unpack to `most_unpacked` bytes."""
@@ -106,7 +113,20 @@ class _ReadingFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         """As aiokafka's, which goes on without a pause while there is something to give."""
         await asyncio.sleep(0)
         self._budget.left = _MOST_WORK
-        return await super().fetched_records(partitions, timeout, max_records)
+        # Records are taken behind the last await: whoever is woken before has taken none.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None) as self._waiting:
+                try:
+                    return await super().fetched_records(partitions, timeout, max_records)
+                finally:
+                    self._waiting = None
+        return {}
+
+    def wake(self) -> None:
+        """End the wait of `fetched_records`, if it waits."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.reschedule(0.0)
 
     async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> bool:
         woken: bool = False

@@ -1,6 +1,5 @@
 """The root of the command line: what there is, and where it is."""
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -120,6 +119,9 @@ add_placeholders(app, COMMANDS)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        # Imported late: it brings the parser of e-mails along.
+        from importlib.metadata import version
+
         typer.echo(f"tollway {version('tollway')}")
         raise typer.Exit
 

@@ -27,6 +27,8 @@ _UNUSABLE = {
 }
 #: Seconds until a broker must show a topic that it has made.
 _SHOWN_WITHIN = 10
+#: Seconds between two looks at what a broker is about to show.
+_LOOK = 0.02
 #: Where a setting comes from, in Kafka's numbers: it was given to this topic.
 _OF_TOPIC = 1
 
@@ -129,7 +131,7 @@ async def _until_gone(admin: AIOKafkaAdminClient, names: Collection[str]) -> Non
     try:
         async with asyncio.timeout(_SHOWN_WITHIN):
             while left := left & _partition_counts(await admin.describe_topics()).keys():  # noqa: ASYNC110 no event
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_LOOK)
     except TimeoutError as error:
         raise BrokerUnavailable(
             f"Kafka still shows topic {min(left)} {_SHOWN_WITHIN} s after it deleted it"
@@ -142,7 +144,7 @@ async def _until_forgotten(admin: AIOKafkaAdminClient, group: str, names: Collec
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_SHOWN_WITHIN):
             while gone & {at.topic for at in await admin.list_consumer_group_offsets(group)}:  # noqa: ASYNC110 no event
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_LOOK)
 
 
 async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> None:
@@ -151,7 +153,7 @@ async def _until_shown(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]
     try:
         async with asyncio.timeout(_SHOWN_WITHIN):
             while behind and (behind := await _behind(admin, partitions)):  # noqa: ASYNC110 no event
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_LOOK)
     except TimeoutError as error:
         raise BrokerUnavailable(
             f"Kafka made or grew topic {behind[0]} and does not show it after {_SHOWN_WITHIN} s: "

@@ -25,13 +25,16 @@ from tollway_workers.local.fleet.workers import RunWorkers
 from tollway_workers.plain_name import plain_name
 
 
-async def make_topics(plan: FleetPlan, settings: FleetSettings) -> None:
-    """Make the topics that are not there. Raises BrokerUnavailable where that is not allowed.
+async def make_topics(plan: FleetPlan, settings: FleetSettings) -> dict[str, int]:
+    """Make the topics that are not there, and say how many partitions each of them has.
 
-    Without knowing the fleet nothing is made: then its operators have.
+    Without knowing the fleet nothing is made: then its operators have. Raises BrokerUnavailable
+    where making them is not allowed.
     """
-    if plan.routes is not None:
-        await make_missing(settings, larger=plan.larger_topics)
+    if plan.routes is None:
+        return {}
+    made = await make_missing(settings, larger=plan.larger_topics)
+    return {topic.name: topic.partitions for topic in made.create}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """`tollway run` from its options to its exit status."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -103,8 +103,9 @@ class Session:
             client = client_options(settings.kafka)
             cluster = await cluster_id(client)
             locks = stack.enter_context(own_locks(self._plan, settings, cluster))
+            made: Mapping[str, int] = {}
             if self._options.retry_failed or not given.is_complete:
-                await make_topics(self._plan, settings)
+                made = await make_topics(self._plan, settings)
             parts = RunParts(
                 reader=given.reader,
                 batch=given.batch,
@@ -112,6 +113,7 @@ class Session:
                 state_file=given.opened.state_file,
                 settings=settings,
                 models=_models(self._plan),
+                made=made,
                 jobs_log=LogReader(client),
                 replies_log=LogReader(client),
                 sink=_sink(settings, client),

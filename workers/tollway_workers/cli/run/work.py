@@ -56,6 +56,8 @@ class RunParts:
     settings: FleetSettings
     #: Those that may answer, by route as topics have it.
     models: Mapping[str, Collection[str]]
+    #: Topics that this command has just made, with the number of their partitions.
+    made: Mapping[str, int]
     #: Two readers: looking things up on the one that follows replies takes half a second.
     jobs_log: LogReader
     replies_log: LogReader
@@ -141,7 +143,7 @@ class RunWork:
         if state.generation > 1:
             await self._redrive()
         if any(map(self.collector.is_unasked, self.collector.missing)):
-            ends = await parts.jobs_log.ends(self._job_topics)
+            ends = await self._job_ends()
             starts = ends | {at: offset for at, offset in state.offsets().items() if at in ends}
             _check_not_shorter(starts, ends)
             found = await self._find(starts, ends)
@@ -158,6 +160,14 @@ class RunWork:
                 self.collector.add(bad_line(bad, state.run))
         self.resumed = self._done
         await self.save()
+
+    async def _job_ends(self) -> dict[Partition, int]:
+        """Where the topics of the jobs end."""
+        topics, made = self._job_topics, self._parts.made
+        if made.keys() >= set(topics):
+            # Nobody can say it yet: their partitions have no leaders for some tenths of a second.
+            return {(topic, number): 0 for topic in topics for number in range(made[topic])}
+        return await self._parts.jobs_log.ends(topics)
 
     async def ask_again(self) -> int:
         """Begin the next round: the jobs without an answer, as their next generation.

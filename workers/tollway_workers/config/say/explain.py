@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tollway_schemas.descriptions import descriptions
 from tollway_schemas.problems import problem
 from tollway_workers.config.say.fields import NAMED_TABLES, dotted, section_at, section_in
 from tollway_workers.config.shape.route import MOST_LANES
@@ -123,11 +124,10 @@ def _described(path: Sequence[str | int]) -> str:
     """The setting's own description, as the code has it."""
     names = [part for part in path if isinstance(part, str)]
     section = section_at(names[:-1])
-    field = section.model_fields.get(names[-1]) if section is not None else None
-    if field is None or field.description is None:
+    if section is None or (described := descriptions(section).get(names[-1])) is None:
         return "see deploy/fleet.example.toml"
-    text = " ".join(field.description.split()).rstrip(".")
-    if section_in(field.annotation) is not None:
+    text = " ".join(described.split()).rstrip(".")
+    if section_in(section.model_fields[names[-1]].annotation) is not None:
         return f"see [{dotted(names)}] in deploy/fleet.example.toml"
     # An abbreviation stays one.
     first = text[0] if text[1:2].isupper() else text[0].lower()

@@ -17,7 +17,6 @@ class Section(BaseModel):
         strict=True,
         extra="forbid",
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
 

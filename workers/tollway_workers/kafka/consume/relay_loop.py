@@ -96,6 +96,7 @@ class Relay:
     def stop(self) -> None:
         """Finish the batch at hand and leave; idempotent."""
         self._stopping = True
+        self._source.wake()
 
     async def pass_on(self) -> None:
         """Put back all that is due and was read, batch by batch, each committed at once."""

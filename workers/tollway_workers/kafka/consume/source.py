@@ -182,7 +182,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Release every shard as its calls end, and ask for no others."""
         self.partitions.drain()
         self._membership.leave_soon()
-        self._room.set()
+        self._end_waiting()
 
     def configure(self, groups: tuple[ShardGroup, ...]) -> None:
         """The limit groups are these from now on; the fleet follows by a rebalance."""
@@ -247,12 +247,19 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         for partition in partitions:
             consumer.seek(TopicPartition(*partition), partitions.tracker(partition).next_offset)
         self.joined = True
-        self._room.set()
+        # The next poll claims what is new: no call starts before.
+        self._end_waiting()
         log.info(
             "partitions were assigned to this worker",
             owned=len(partitions),
             releasing=partitions.releasing,
         )
+
+    def _end_waiting(self) -> None:
+        """Let a poll that waits for room or for records return."""
+        self._room.set()
+        if self._consumer is not None:
+            self._consumer.wake()
 
     def _wanted(self) -> list[TopicPartition]:
         now = self._clock.boottime()

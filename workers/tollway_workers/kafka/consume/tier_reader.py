@@ -45,6 +45,10 @@ class TierSource(Protocol):
         """Read on where nothing of a partition waits; waits a moment. Never cancel it."""
         ...
 
+    def wake(self) -> None:
+        """Let a poll that waits return."""
+        ...
+
     def take(self, due: Callable[[ReceivedRecord], bool], most: int) -> list[ReceivedRecord]:
         """At most `most` records that are due, from the head of each partition on."""
         ...
@@ -124,6 +128,11 @@ class KafkaTierSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
                 head += [
                     r for r in received(partition, records, tracker) if tracker.start(r.offset)
                 ]
+
+    def wake(self) -> None:
+        """Let a poll that waits return."""
+        if self._consumer is not None:
+            self._consumer.wake()
 
     def take(self, due: Callable[[ReceivedRecord], bool], most: int) -> list[ReceivedRecord]:
         """At most `most` records that are due, from the head of each partition on."""

@@ -18,6 +18,8 @@ from typing import Any
 _SIMULATED = "tollway_workers.local.fleet.simulator_process"
 #: Workers that start early at most: more would take the processor from those that are needed first.
 MOST_EARLY = 2
+#: A simulator calls nobody: aiohttp would read all authorities of this machine as it is imported.
+_NO_AUTHORITIES = {"SSL_CERT_FILE": os.devnull}
 #: Descriptors in one message: Linux takes 253.
 _MOST_AT_ONCE = 200
 
@@ -85,6 +87,7 @@ class SimulatorProcess:
                 stdin=read_end,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                env={**os.environ, **_NO_AUTHORITIES},
                 start_new_session=True,
             )
         finally:

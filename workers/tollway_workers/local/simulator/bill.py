@@ -25,9 +25,7 @@ _WHOLE = Decimal(1)
 class ListPrice(BaseModel):
     """What calls of some models cost, in US dollars for a million tokens."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     models: tuple[str, ...] = ()
     """Models that it is for; none means all."""

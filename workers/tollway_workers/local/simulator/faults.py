@@ -65,7 +65,7 @@ Kind = Annotated[FaultKind, BeforeValidator(_as_word)]
 class Fault(BaseModel):
     """One line of the script: a kind, and the calls it meets. All conditions given must hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
     """What the client meets."""

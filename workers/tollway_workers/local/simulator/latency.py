@@ -19,7 +19,7 @@ class LatencyProfile(BaseModel):
     The default answers at once.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     ttft_median_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Half of the calls have their first token by then."""

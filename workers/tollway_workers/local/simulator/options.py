@@ -25,7 +25,6 @@ class SimulatorOptions(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     host: str = "127.0.0.1"

@@ -14,7 +14,7 @@ Positive = Annotated[float, Field(gt=0)]
 class Overload(BaseModel):
     """What a server bears that has just come back, and what it does beyond that."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     capacity: Positive
     """What it bears when it is warm: calls in flight, or calls a second."""

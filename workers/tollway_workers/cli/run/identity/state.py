@@ -21,7 +21,7 @@ PartitionNumber = Annotated[int, Field(ge=0, le=MOST)]
 class RunState(BaseModel):
     """Written about once a second, in one step: a reader finds the old state or the new one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Annotated[int, Field(ge=2, le=2)] = 2
     run: str

@@ -15,7 +15,7 @@ SIMULATED_ANSWERS = "SIMULATED answers"
 class Model(BaseModel):
     """One model that may answer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str
     """The API's address, without its last slash; it holds no password (`config check`)."""
@@ -31,7 +31,7 @@ class Model(BaseModel):
 class Who(BaseModel):
     """The models of a route, first choice first, or the simulator in their place."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: tuple[Model, ...]
     """With a simulator their addresses and keys are empty: nobody calls them."""
