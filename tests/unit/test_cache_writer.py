@@ -14,7 +14,10 @@ from manual_clock import ManualClock
 
 from tollway_schemas.codec import encode
 from tollway_workers.job.ports import OutgoingRecord, RecordTooLarge, TopicUnavailable
-from tollway_workers.kafka.produce.cache_writer import CacheWriter
+from tollway_workers.kafka.produce import isolated_topic as isolated_module
+from tollway_workers.kafka.produce import sink as sink_module
+from tollway_workers.kafka.produce import topic_limits as limits_module
+from tollway_workers.kafka.produce.cache_writer import CacheWriter, cache_topic
 from tollway_workers.kafka.topic_admin import MISSING
 
 NAME = "tollway.cache"
@@ -156,3 +159,35 @@ async def test_a_topic_that_is_missing_is_said_by_its_reader_alone(stage: Stage)
         await stage.fails(TopicUnavailable(NAME, MISSING))
 
     assert logs == []
+
+
+async def test_small_batches_are_packed_with_what_begins_at_no_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: dict[str, Any] = {}
+
+    class Producer:
+        def __init__(self, **options: Any) -> None:
+            said.update(options)
+
+        async def start(self) -> None:
+            """Connected."""
+
+        async def stop(self) -> None:
+            """Disconnected."""
+
+    async def exists(*_: object) -> int:
+        return 1
+
+    async def no_limits(*_: object) -> dict[str, int]:
+        return {}
+
+    monkeypatch.setattr(sink_module, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(isolated_module, "topic_state", exists)
+    monkeypatch.setattr(limits_module, "topic_limits", no_limits)
+    topic = cache_topic(NAME, {}, 100_000, ManualClock())
+
+    await topic.open()
+    await topic.stop(1.0)
+
+    assert said["compression_type"] == "snappy"

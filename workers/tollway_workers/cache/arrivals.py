@@ -26,7 +26,8 @@ class Arrivals:
         if len(self._came) > MOST_KEYS:
             self._came.clear()
             self._all = self.changes
-        self._came.update(dict.fromkeys(keys, self.changes))
+        for key in keys:
+            self._came[key] = self.changes
 
     def add_all(self) -> None:
         """Any key may have come."""

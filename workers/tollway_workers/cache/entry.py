@@ -1,7 +1,5 @@
 """What is kept of an answered job, and what another job is given of it. Pure."""
 
-from datetime import timedelta
-
 import orjson
 from pydantic_core import to_json
 
@@ -41,8 +39,8 @@ def kept_of(job: JobProgress, outcome: Outcome, now: float) -> Kept | None:
     answered, read = instant(now), instant(keyed.read_at)
     # By the key: what came together does not expire together, here as in every other worker.
     lives = cache.ttl * (1.0 - _JITTER * keyed.key[0] / 255.0)
-    expires = answered + timedelta(seconds=lives)
-    stale_until = expires + timedelta(seconds=cache.stale_for)
+    expires = instant(now + lives)
+    stale_until = instant(now + lives + cache.stale_for) if cache.has_stale else expires
     tenant = None if cache.scope == "shared" else job.tenant
     prompt = None if job.similar is None else _prompt(job.similar)
     answer = job.encoded(outcome, encoded_answer)

@@ -158,7 +158,9 @@ class CacheWriter:
 def cache_topic(name: str, client: dict[str, Any], most_bytes: int, clock: Clock) -> IsolatedTopic:
     """The topic with a producer of its own, for records of so many bytes at most."""
     limits = TopicLimits(client, most_bytes, clock)
-    new_producer = partial(open_producer, SinkSettings(client=client, most_bytes=most_bytes))
+    # Its batches are small and many, and zstd clears about a megabyte of tables for each.
+    settings = SinkSettings(client=client, most_bytes=most_bytes, compression="snappy")
+    new_producer = partial(open_producer, settings)
 
     async def opened() -> Producing:
         await limits.ask([name])

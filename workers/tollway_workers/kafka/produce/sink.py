@@ -161,7 +161,7 @@ async def open_producer(settings: SinkSettings, limits: TopicLimits, clock: Cloc
         **settings.client,
         acks="all",
         enable_idempotence=True,
-        compression_type="zstd",
+        compression_type=settings.compression,
         linger_ms=0,
         request_timeout_ms=int(_REQUEST_TIMEOUT * 1000),
         # A batch counts as one record against its topic's limit.
