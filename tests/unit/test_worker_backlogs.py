@@ -1,4 +1,6 @@
-"""A backlog that fills its part of memory keeps nobody else's jobs from being read."""
+"""A backlog that fills its part of memory keeps nobody else's jobs from being read. What looks for
+room, and for who is next, does so once for all calls that end together.
+"""
 
 from unittest.mock import Mock, call
 
@@ -68,3 +70,24 @@ async def test_the_end_of_a_call_looks_for_room_in_no_lane_but_its_own(
 
     # The first one ends a poll that had begun.
     assert looked <= polled + 1
+
+
+async def test_one_look_for_who_is_next_does_for_all_calls_that_end_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = ScriptedProvider()
+    provider.hold.clear()
+    fleet = MemoryFleet({lane(concurrency=50): provider}, _ROUTES)
+    async with fleet:
+        await fleet.publish(*(job(f"long-{n:03}", route="long") for n in range(100)))
+        await fleet.until(lambda: len(provider.calls) == 50)
+        await fleet.settle()
+        pump = Mock(wraps=fleet.worker.dispatcher.pump)
+        monkeypatch.setattr(fleet.worker.dispatcher, "pump", pump)
+
+        provider.hold.set()
+        await fleet.until(lambda: len(provider.calls) == 100)
+        looks = len(pump.mock_calls)
+        fleet.worker.drain()
+
+    assert looks < 10
