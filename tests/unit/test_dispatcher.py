@@ -189,13 +189,13 @@ def test_a_topic_is_full_when_it_holds_what_its_lane_has_left_and_no_longer_when
 ):
     desk = holding(10)
     desk.offer(*of_topic("long", 4))
-    before = desk.dispatcher.full_topics()
+    before = desk.dispatcher.full_topics("main")
     desk.offer(*of_topic("long", 1))
-    full = desk.dispatcher.full_topics()
+    full = desk.dispatcher.full_topics("main")
 
     desk.end()
 
-    assert (before, full, desk.dispatcher.full_topics()) == ([], ["long"], [])
+    assert (before, full, desk.dispatcher.full_topics("main")) == ([], ["long"], [])
 
 
 def test_a_topic_s_backlog_leaves_room_for_one_that_comes_later() -> None:
@@ -203,11 +203,11 @@ def test_a_topic_s_backlog_leaves_room_for_one_that_comes_later() -> None:
     desk.offer(*of_topic("long", 6))
 
     desk.offer(*of_topic("short", 1))
-    begun = desk.dispatcher.full_topics()
+    begun = desk.dispatcher.full_topics("main")
     desk.offer(*of_topic("short", 2))
 
     assert begun == ["long"]
-    assert desk.dispatcher.full_topics() == ["long", "short"]
+    assert desk.dispatcher.full_topics("main") == ["long", "short"]
 
 
 def test_a_topic_that_holds_nothing_is_read_however_much_others_hold() -> None:
@@ -217,7 +217,7 @@ def test_a_topic_that_holds_nothing_is_read_however_much_others_hold() -> None:
 
     desk.offer(*of_topic("long", 30))
 
-    assert desk.dispatcher.full_topics() == ["long"]
+    assert desk.dispatcher.full_topics("main") == ["long"]
 
 
 def test_what_is_taken_out_makes_room_in_its_topic() -> None:
@@ -229,7 +229,7 @@ def test_what_is_taken_out_makes_room_in_its_topic() -> None:
 
     assert len(taken) == 7
     desk.offer(*of_topic("long", 4))
-    assert desk.dispatcher.full_topics() == []
+    assert desk.dispatcher.full_topics("main") == []
 
 
 def test_a_parked_lane_is_probed_by_one_job_at_a_time_and_in_turn() -> None:
@@ -315,7 +315,10 @@ def test_tenants_that_wait_take_room_besides_their_jobs() -> None:
 
     assert one.dispatcher.bytes_besides == TENANT_BYTES
     assert each.dispatcher.bytes_besides == 45 * TENANT_BYTES
-    assert (one.dispatcher.full_topics(), each.dispatcher.full_topics()) == ([], ["long"])
+    assert (one.dispatcher.full_topics("main"), each.dispatcher.full_topics("main")) == (
+        [],
+        ["long"],
+    )
 
 
 def _of_tenant(waits: JobProgress, tenant: str) -> JobProgress:

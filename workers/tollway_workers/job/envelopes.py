@@ -105,7 +105,7 @@ def reply(
         ],
         "uncharged": {kind.value: calls for kind, calls in progress.uncharged.items()} or None,
         "waited": progress.waited,
-        "usage": None if usage is None else orjson.Fragment(progress.encoded(usage, encode)),
+        "usage": None if usage is None else orjson.Fragment(encode(usage)),
         "cost": None if cost is None else str(cost),
         "lane": ending.lane,
         "created_at": job.created_at,

@@ -198,17 +198,15 @@ class Dispatcher:
         """Start nothing more, whatever ends or falls due; idempotent."""
         self._stopped = True
 
-    def full_topics(self) -> list[str]:
-        """Topics of which no more may be read for now: they hold as much as their lane has left.
+    def full_topics(self, lane_name: str) -> list[str]:
+        """Topics of a lane of which no more may be read for now: they hold as much as it has left.
 
         So there is always room for a topic that comes later, whatever backlog another has, and all
         together stay below what the lane may hold. One that holds nothing is never among them.
         """
-        full: list[str] = []
-        for lane in self._lanes.values():
-            left = self._lane_bytes - lane.bytes
-            full += [topic for topic, held in lane.parts.items() if 0 < held >= left]
-        return full
+        lane = self._lanes[lane_name]
+        left = self._lane_bytes - lane.bytes
+        return [topic for topic, held in lane.parts.items() if 0 < held >= left]
 
     @property
     def bytes_besides(self) -> int:

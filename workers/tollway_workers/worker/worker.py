@@ -48,8 +48,9 @@ _MOST_POLLED = 500
 class Worker:
     """Runs until it is told to drain, then until its calls have ended.
 
-    State: `_tasks` (what calls or writes), `_calls` (those that call), `_full` (topics that hold
-    their part of a lane, and are not read).
+    State: `_tasks` (what calls or writes), `_calls` (those that call), `_freed` (lanes of which
+    calls have ended, where nobody has looked for who is next), `_full` (by lane, topics that hold
+    their part of it, and are not read).
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -57,7 +58,8 @@ class Worker:
         self._clock = parts.clock
         self._tasks = Tasks()
         self._calls: dict[JobProgress, asyncio.Task[None]] = {}
-        self._full: list[str] = []
+        self._full: dict[str, list[str]] = {}
+        self._freed: dict[str, None] = {}
         self._draining = asyncio.Event()
         self._topic_of_lane = parts.reader.topic_of_lane
         admissions = {name: lane.admission for name, lane in parts.lanes.items()}
@@ -278,11 +280,20 @@ class Worker:
             self._flights.land(job)
         if permit.admission.take_freed():
             self.dispatcher.pump_all()
-        else:
-            self.dispatcher.pump(job.lane)
-        if self._full:
-            # There may be room again: waiting for the next poll would idle a fast lane.
-            self._hold_back()
+        if not self._freed:
+            # Answers come several at once: one look for who is next does for all of them.
+            asyncio.get_running_loop().call_soon(self._start_next)
+        self._freed[job.lane] = None
+
+    def _start_next(self) -> None:
+        """Start what the calls that have ended leave room for."""
+        freed, self._freed = self._freed, {}
+        for lane in freed:
+            self.dispatcher.pump(lane)
+            full = self._full.get(lane)
+            if full and full != self.dispatcher.full_topics(lane):
+                # There is room again: waiting for the next poll would idle a fast lane.
+                self._hold_back()
 
     # End: from an outcome to a complete record.
 
@@ -315,8 +326,9 @@ class Worker:
             self._exits.leave(job)
 
     def _hold_back(self) -> None:
-        self._full = self.dispatcher.full_topics()
-        self._parts.source.hold_back(self._full, self.operators.resting_topics)
+        self._full = {lane: self.dispatcher.full_topics(lane) for lane in self._parts.lanes}
+        full = [topic for topics in self._full.values() for topic in topics]
+        self._parts.source.hold_back(full, self.operators.resting_topics)
 
     async def _finish_begun(self, drain_timeout: float) -> None:
         """What runs may end; what waits is let go of, to be called by others."""
