@@ -403,6 +403,33 @@ async def test_an_answer_that_comes_before_the_request_is_sent_takes_its_connect
         writer.close()
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+async def test_an_answer_that_no_call_has_asked_for_is_given_to_none(pause: float) -> None:
+    ours, asked = _ours(), []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                asked.append(await reader.readuntil(b"{}"))
+                writer.write(_with_length(b"%d" % len(asked)))
+                await asyncio.sleep(pause)
+                writer.write(_with_length(b"another's"))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = httpx.URL(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/")
+
+    bodies = []
+    for _ in range(3):
+        bodies.append((await _post(ours, url))[1])
+        await asyncio.sleep(0.1)
+
+    assert bodies == [b"1", b"2", b"3"]
+    await ours.aclose()
+    listener.close()
+
+
 async def test_an_error_tells_no_secret(server: httpx.URL) -> None:
     ours = _ours()
     for path in ("/garbage", "/bad-chunk", "/drop"):

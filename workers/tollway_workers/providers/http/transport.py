@@ -49,14 +49,27 @@ _MOST_PARSED = 64 * 1024
 
 
 class _OneAnswer(ResponseHandler):
-    """A connection that is closed where a server says "continue" without end.
+    """A connection that gives one answer a call: it is closed where a server says "continue"
+    without end, and where it answers what it was not asked. The next call would be given that.
 
-    State: `_interim` (its interim answers; `_MOST_INTERIM` of all calls over it are enough).
+    State: `_interim` (its interim answers; `_MOST_INTERIM` of all calls over it are enough),
+    `_asked` (whether an answer is due: to a call, or before the first to aiohttp's own CONNECT).
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._interim = 0
+        self._asked = True
+
+    def ask(self) -> None:
+        """An answer is due, to what is sent next."""
+        self._asked = True
+        self.set_response_params(
+            read_until_eof=True,
+            auto_decompress=False,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+        )
 
     def data_received(self, data: bytes) -> None:
         # No data is a word of aiohttp's own: go on with what is there.
@@ -72,6 +85,11 @@ class _OneAnswer(ResponseHandler):
             if self._interim > _MOST_INTERIM:
                 self.close()
                 return
+        elif self._asked:
+            self._asked = False
+        else:
+            self.close()
+            return
         super().feed_data(data, size)
 
 
@@ -199,14 +217,9 @@ async def _connected(connector: _Connector, request: ClientRequest, seconds: flo
 async def _answer(call: HttpCall, way: _Way, connection: Connection) -> AiohttpAnswer:
     """Send the call; returns once the head of its answer is there."""
     protocol = connection.protocol
-    if protocol is None:
+    if not isinstance(protocol, _OneAnswer):
         raise aiohttp.ClientConnectionError
-    protocol.set_response_params(
-        read_until_eof=True,
-        auto_decompress=False,
-        max_line_size=_MAX_HEADER_BYTES,
-        max_field_size=_MAX_HEADER_BYTES,
-    )
+    protocol.ask()
     headers = call.headers.copy()
     headers[hdrs.CONTENT_LENGTH] = str(len(call.body))
     # Connecting has left it there for a proxy that sees the request.
