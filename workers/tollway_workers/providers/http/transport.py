@@ -2,7 +2,7 @@
 
 httpx's own pool takes 7 ms of CPU per call at 256 calls in flight. Redirects are never followed,
 cookies never kept, and a body is handed on as it came. So aiohttp's session, requests and
-responses, which do all that, are not used: a call takes half as much without them (decision 0003).
+responses, which do all that, are not used: a call takes 45 % less without them (decision 0003).
 """
 
 import asyncio
