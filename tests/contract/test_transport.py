@@ -379,6 +379,57 @@ async def test_a_body_beyond_its_limit_is_refused_and_its_connection_closed(
     assert response.is_closed
 
 
+async def test_an_answer_that_comes_before_the_request_is_sent_takes_its_connection_with_it() -> (
+    None
+):
+    came: list[asyncio.StreamWriter] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_with_length(b"too large", status=b"413 Too Large"))
+
+    listener = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    url = httpx.URL(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/")
+    ours = _ours()
+
+    answers = [await _post(ours, url, b"x" * 16_000_000) for _ in range(2)]
+
+    assert [(answer.status_code, body) for answer, body in answers] == [(413, b"too large")] * 2
+    assert len(came) == 2
+    await ours.aclose()
+    listener.close()
+    for writer in came:
+        writer.close()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+async def test_an_answer_that_no_call_has_asked_for_is_given_to_none(pause: float) -> None:
+    ours, asked = _ours(), []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                asked.append(await reader.readuntil(b"{}"))
+                writer.write(_with_length(b"%d" % len(asked)))
+                await asyncio.sleep(pause)
+                writer.write(_with_length(b"another's"))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = httpx.URL(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/")
+
+    bodies = []
+    for _ in range(3):
+        bodies.append((await _post(ours, url))[1])
+        await asyncio.sleep(0.1)
+
+    assert bodies == [b"1", b"2", b"3"]
+    await ours.aclose()
+    listener.close()
+
+
 async def test_an_error_tells_no_secret(server: httpx.URL) -> None:
     ours = _ours()
     for path in ("/garbage", "/bad-chunk", "/drop"):

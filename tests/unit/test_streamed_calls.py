@@ -1,6 +1,7 @@
 """What a streamed call tells before it ends, and what is known of one that broke off."""
 
 import asyncio
+import gc
 from decimal import Decimal
 from random import Random
 
@@ -18,6 +19,7 @@ from tollway_workers.job.outcome import Cancelled, RetryLater
 from tollway_workers.job.progress import JobProgress
 from tollway_workers.limits.estimate import prompt_tokens, text_tokens
 from tollway_workers.pipeline.admit import Permit
+from tollway_workers.pipeline.attempt import Call
 from tollway_workers.pipeline.call import JobExecutor, Lane
 from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.providers.base import Completion, ProviderCall
@@ -89,6 +91,21 @@ async def test_a_call_without_a_first_token_is_told_to_be_slow_once_and_goes_on(
     assert desk.slow == ["main"]
     assert subject.attempts[-1].failure_class is None
     assert subject.attempts[-1].first_token == 25.0
+
+
+async def test_an_answer_is_gone_from_memory_with_the_call_that_brought_it() -> None:
+    desk, enabled = Desk(lambda _: completion("soon forgotten")), gc.isenabled()
+    gc.disable()
+    try:
+        await desk.call(progress(job()))
+        calls = [each for each in gc.get_objects() if isinstance(each, Call)]
+    finally:
+        if enabled:
+            gc.enable()
+
+    # Else it waits for the next collection, which looks at all that there is.
+    said = [call.completion.text for call in calls if call.completion is not None]
+    assert "soon forgotten" not in said
 
 
 async def test_a_call_whose_first_token_came_in_time_is_never_slow() -> None:

@@ -30,7 +30,7 @@ from tollway_workers.pipeline.decide import RetryPolicy
 from tollway_workers.pipeline.first_token import FirstTokens
 from tollway_workers.pipeline.turns import Turns
 from tollway_workers.pipeline.validate import check_accepted, provenance_of, validated
-from tollway_workers.providers.base import Completion, Provider, ProviderCall
+from tollway_workers.providers.base import Completion, Provider, ProviderCall, nothing
 from tollway_workers.safe_traceback import error_fields
 from tollway_workers.validation.asking import ask_next
 from tollway_workers.validation.checks import NO_CHECKS, RouteChecks
@@ -198,6 +198,8 @@ class JobExecutor:
             )
         finally:
             first_token.over(permit)
+            # It holds the call, which holds it, and its answer: nobody would free them for long.
+            call.received.on_first_token = nothing
             if not call.received.streamed:
                 call.first_token = None
 

@@ -32,8 +32,8 @@ class Finish(StrEnum):
 _CHARACTER, _TOOL_CALL, _COPIES = 4, 2_048, 3
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """Do it."""
 
 
 def _no_text() -> str:
@@ -45,7 +45,7 @@ class Received:
     """What has come of an answer so far, also where the call ends before it is whole."""
 
     #: Called once, when the first token is there (of an answer in one piece: its first byte).
-    on_first_token: Callable[[], None] = _nothing
+    on_first_token: Callable[[], None] = nothing
     #: Whether it comes as a stream, and all that the model has said in it, which is billed. Set by
     #: the provider.
     streamed: bool = False

@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 import aiohttp
 import httpx
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
 
 from tollway_workers.providers.http.seam import HttpAnswer, OnPiece
 from tollway_workers.providers.http.transport_errors import BODY, FOREIGN_IN_BODY, translated
@@ -20,21 +22,29 @@ class BodyNotTaken(httpx.DecodingError):
 
 
 class AiohttpAnswer:
-    """An `HttpAnswer` of aiohttp's."""
+    """An `HttpAnswer` of what aiohttp has parsed. Its end gives the connection back."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        given = response.headers
-        self.headers: Mapping[str, str] = {
-            name.lower(): value if (value := given[name]).isascii() else _readable(value)
-            for name in given
-        }
-        self.codings: Sequence[str] = given.getall("Content-Encoding", ())
+    def __init__(
+        self,
+        head: RawResponseMessage,
+        content: aiohttp.StreamReader,
+        connection: Connection,
+        host: str | None,
+    ) -> None:
+        self._content = content
+        self._connection = connection
+        self._host = host
+        self.status = head.code
+        headers: dict[str, str] = {}
+        for name, value in head.headers.items():
+            headers.setdefault(name.lower(), value if value.isascii() else _readable(value))
+        self.headers: Mapping[str, str] = headers
+        self.codings: Sequence[str] = head.headers.getall("Content-Encoding", ())
+        content.on_eof(self._give_back)
 
     async def read(self, limit: int, on_piece: OnPiece) -> bytes:
         """See `HttpAnswer`: in as few steps as it came in."""
-        content = self._response.content
+        content = self._content
         parts: list[bytes] = []
         size = 0
         try:
@@ -50,21 +60,29 @@ class AiohttpAnswer:
                     return parts[0] if len(parts) == 1 else b"".join(parts)
                 on_piece(part)
         except FOREIGN_IN_BODY as error:
-            raise translated(error, BODY, self._response.url.host) from None
+            raise translated(error, BODY, self._host) from None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """See `HttpAnswer`."""
-        content = self._response.content
+        content = self._content
         try:
             while piece := await content.readany():
                 yield piece
         except FOREIGN_IN_BODY as error:
-            raise translated(error, BODY, self._response.url.host) from None
+            raise translated(error, BODY, self._host) from None
 
     async def close(self) -> None:
         """See `HttpAnswer`."""
         # A body that came to its end has given its connection back: then this does nothing.
-        self._response.close()
+        self._connection.close()
+
+    def _give_back(self) -> None:
+        protocol = self._connection.protocol
+        if protocol is not None and protocol.writing_paused:
+            # The answer came before all of the request was sent.
+            self._connection.close()
+        else:
+            self._connection.release()
 
 
 def _readable(value: str) -> str:

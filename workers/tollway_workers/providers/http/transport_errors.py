@@ -6,6 +6,7 @@ addresses with their query, where a key may stand, and bytes of an answer that c
 
 import aiohttp
 import httpx
+from aiohttp.http import HttpProcessingError
 
 #: aiohttp's class, httpx's, and what is said ({reason} is the operating system's or TLS's own).
 ErrorTable = tuple[tuple[type[Exception], type[httpx.TransportError], str], ...]
@@ -33,6 +34,7 @@ BEFORE_HEADERS: ErrorTable = (
     (aiohttp.ClientConnectionError, httpx.WriteError, "the request could not be sent"),
     (aiohttp.ClientPayloadError, httpx.RemoteProtocolError, "the answer is not valid HTTP"),
     (aiohttp.ClientResponseError, httpx.RemoteProtocolError, "the answer is not valid HTTP"),
+    (HttpProcessingError, httpx.RemoteProtocolError, "the answer is not valid HTTP"),
     (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol, "the address is not http(s)"),
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol, "the address cannot be used"),
     (aiohttp.ClientError, httpx.TransportError, "the call failed"),
