@@ -139,13 +139,7 @@ class MemoryFleet:
         }
         self.metrics = Metrics({config.name: config for config in lanes}, self.clock)
         self.validator = ResultValidator(Judge(Unconfined()))
-        dice = Random(7)
-        policy = self.policy(dice, tiers)
-        self.executor = JobExecutor(
-            self.lanes, self.validator, policy, self.clock, self.answer_checks
-        )
-        # Of two answers in one moment one waits: a fleet in memory has few.
-        self.executor.turns = Turns(at_once=1)
+        self.executor = self._new_executor(self.policy(Random(7), tiers))
         self.publisher = self._new_publisher(tiers)
         self.reader = JobReader(reads)
         self.commands = Commands()
@@ -156,6 +150,12 @@ class MemoryFleet:
         self.cache = ExactCache(self.answers, {name: name for name in self.lanes}, self.clock)
         self.worker = Worker(self._parts(memory_bytes))
         self.running: asyncio.Task[None] | None = None
+
+    def _new_executor(self, policy: RetryPolicy) -> JobExecutor:
+        executor = JobExecutor(self.lanes, self.validator, policy, self.clock, self.answer_checks)
+        # Of two answers in one moment one waits: a fleet in memory has few.
+        executor.turns = Turns(at_once=1)
+        return executor
 
     def admission_of(self, config: LaneConfig) -> Admission:
         """Leave to call one lane; a test may give it another count of tokens."""
