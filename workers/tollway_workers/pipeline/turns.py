@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 
 #: Answers that are worked on in one pass of the event loop: some milliseconds.
-_AT_ONCE = 16
+_AT_ONCE = 8
 
 
 class Turns:
