@@ -1,5 +1,6 @@
 """Topics that were made are there for the next command: Kafka says so before its brokers know."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
@@ -7,6 +8,8 @@ from unittest.mock import AsyncMock
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from tollway_workers.app import topic_setup
+from tollway_workers.config.shape.fleet import FleetSettings, KafkaSettings
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka import topic_admin as topics
 from tollway_workers.topics.plan import TopicPlan
@@ -48,3 +51,28 @@ async def test_a_topic_that_no_broker_ever_shows_is_named(
 
     with pytest.raises(BrokerUnavailable, match="made or grew topic replies and does not show it"):
         await topics.apply(_PLAN, {})
+
+
+async def test_a_topic_that_another_made_meanwhile_is_none_that_was_made_here(
+    admin: AsyncMock,
+) -> None:
+    plan = replace(_PLAN, create=(*_PLAN.create, replace(_PLAN.create[0], name="marks")))
+    answer = SimpleNamespace(topic_errors=[("marks", 0, None), ("jobs", 36, "exists")])
+    admin.create_topics.return_value = answer
+    admin.describe_topics.return_value = described(replies=3, jobs=9, marks=2)
+
+    assert await topics.apply(plan, {}) == {"marks"}
+
+
+async def test_what_is_said_to_be_made_was_made_by_this_command_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = replace(_PLAN, create=(*_PLAN.create, replace(_PLAN.create[0], name="marks")))
+    monkeypatch.setattr(topic_setup, "existing_topics", AsyncMock(return_value={}))
+    monkeypatch.setattr(topic_setup, "_plan", AsyncMock(return_value=plan))
+    monkeypatch.setattr(topic_setup, "apply", AsyncMock(return_value={"marks"}))
+
+    kafka = KafkaSettings(bootstrap_servers="here:9092")
+    made = await topic_setup.make_missing(FleetSettings(kafka=kafka))
+
+    assert [topic.name for topic in made.create] == ["marks"]

@@ -78,9 +78,10 @@ async def make_missing(settings: FleetSettings, *, larger: bool = False) -> Topi
     """
     client = client_options(settings.kafka)
     planned = (await _plan(settings, await existing_topics(client))).additions(larger=larger)
-    if not planned.done:
-        await apply(planned, client)
-    return planned
+    if planned.done:
+        return planned
+    made = await apply(planned, client)
+    return replace(planned, create=tuple(topic for topic in planned.create if topic.name in made))
 
 
 async def _plan(settings: FleetSettings, existing: Mapping[str, int]) -> TopicPlan:

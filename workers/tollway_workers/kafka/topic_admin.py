@@ -75,8 +75,10 @@ async def broker_settings(client: dict[str, Any], settings: Collection[str]) -> 
     }
 
 
-async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
+async def apply(plan: TopicPlan, client: dict[str, Any]) -> set[str]:
     """Make what a plan asks for, as much of it as Kafka allows, until a look at Kafka shows it.
+
+    Returns the topics that it made: what another made meanwhile may hold records.
 
     Raises:
         BrokerUnavailable: the broker is away, refuses a part (the text says what and why), or
@@ -84,12 +86,12 @@ async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
     """
     refused: list[str] = []
     async with _Admin(client) as admin:
-        refused += await _create(admin, plan)
+        made = await _create(admin, plan, refused)
         refused += await _grow(admin, plan.grow)
         refused += await _alter(admin, plan)
         if not refused:
-            made = {topic.name: 1 for topic in plan.create}
-            await _until_shown(admin, {**made, **plan.grow})
+            wanted = {topic.name: 1 for topic in plan.create}
+            await _until_shown(admin, {**wanted, **plan.grow})
     if plan.delete and not refused:
         await delete(client, plan.delete)
     if refused:
@@ -98,6 +100,7 @@ async def apply(plan: TopicPlan, client: dict[str, Any]) -> None:
             f"Kafka does not {refused[0]}{more}; "
             "ask its operators for what `tollway topics apply` prints"
         )
+    return made
 
 
 async def delete(client: dict[str, Any], names: Collection[str], group: str | None = None) -> None:
@@ -170,7 +173,8 @@ def _partition_counts(described: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
-async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan) -> list[str]:
+async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan, refused: list[str]) -> set[str]:
+    """Returns the topics that were made; what Kafka refuses is added to `refused`."""
     new = [
         NewTopic(
             topic.name,
@@ -181,11 +185,13 @@ async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan) -> list[str]:
         for topic in plan.create
     ]
     response: Any = await admin.create_topics(new) if new else None
-    return [
+    answers = response.topic_errors if response else ()
+    refused += [
         f"make topic {topic} ({_reason(code, *rest)})"
-        for topic, code, *rest in (response.topic_errors if response else ())
+        for topic, code, *rest in answers
         if code not in (0, _EXISTS)
     ]
+    return {topic for topic, code, *_ in answers if code == 0}
 
 
 async def _grow(admin: AIOKafkaAdminClient, grow: Mapping[str, int]) -> list[str]:

@@ -18,7 +18,8 @@ _BEYOND_CHANCE = 1e-5
 _SUSPECT = 0.5
 #: Failures after which a suspect ends in any case.
 _MOST_FAILURES = 15
-#: Seconds that a job waits for each failure beyond its attempts: so many at least, and at most.
+#: Seconds that a job rests once its attempts are spent: each rest is a first one longer, up to the
+#: longest.
 _REST, _LONGEST_REST = 5.0, 15.0
 
 
@@ -93,7 +94,7 @@ def is_poison(doubt: float, failures: int) -> bool:
 def rest_after(failures: int, attempts: int) -> float:
     """Seconds between the calls of a job that has spent its attempts on its lane's failures.
 
-    Few at first: where a third of all calls fails, the next is most likely answered, and a job that
-    waited long would be the last of its topic. Then more, as a lane that fails on is sick.
+    Few at first: where a third of all calls fail, the next is most likely answered, and a job that
+    waited long would be the last of its topic. Then more: a lane that goes on failing is sick.
     """
     return min(_LONGEST_REST, _REST * max(1, failures - attempts + 1))
