@@ -9,7 +9,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tollway_workers.app import topic_setup
-from tollway_workers.config.shape.fleet import FleetSettings, KafkaSettings
+from tollway_workers.config.shape.fleet import FleetSettings
+from tollway_workers.config.shape.kafka import KafkaSettings
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka import topic_admin as topics
 from tollway_workers.topics.plan import TopicPlan
