@@ -80,8 +80,8 @@ async def test_one_look_for_who_is_next_does_for_all_calls_that_end_together(
     provider = ScriptedProvider()
     provider.hold.clear()
     fleet = MemoryFleet({lane(concurrency=50): provider}, _ROUTES)
-    # As a process has it: a fleet in memory works on one answer at a time.
-    fleet.worker._parts.executor.turns = Turns()
+    # All in one turn: a fleet in memory works on one answer at a time.
+    fleet.worker._parts.executor.turns = Turns(at_once=100)
     async with fleet:
         await fleet.publish(*(job(f"long-{n:03}", route="long") for n in range(100)))
         await fleet.until(lambda: len(provider.calls) == 50)
