@@ -403,8 +403,46 @@ async def test_an_answer_that_comes_before_the_request_is_sent_takes_its_connect
         writer.close()
 
 
+async def test_the_rest_of_a_request_is_not_sent_once_its_call_was_given_up() -> None:
+    given_up, received = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await given_up.wait()
+        size = 0
+        try:
+            while piece := await reader.read(1_000_000):
+                size += len(piece)
+        except ConnectionError:
+            pass  # it was reset
+        received.set_result(size)
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = httpx.URL(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/")
+    ours = _ours()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(_post(ours, url, b"x" * 32_000_000), 0.2)
+    given_up.set()
+
+    assert await asyncio.wait_for(received, 5) < 32_000_000
+    await ours.aclose()
+    listener.close()
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.05])
-async def test_an_answer_that_no_call_has_asked_for_is_given_to_none(pause: float) -> None:
+@pytest.mark.parametrize(
+    "late",
+    [
+        _with_length(b"another's"),
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" + _with_length(b"another's"),
+    ],
+    ids=["200", "101", "103 and 200"],
+)
+async def test_an_answer_that_no_call_has_asked_for_is_given_to_none(
+    late: bytes, pause: float
+) -> None:
     ours, asked = _ours(), []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -413,7 +451,7 @@ async def test_an_answer_that_no_call_has_asked_for_is_given_to_none(pause: floa
                 asked.append(await reader.readuntil(b"{}"))
                 writer.write(_with_length(b"%d" % len(asked)))
                 await asyncio.sleep(pause)
-                writer.write(_with_length(b"another's"))
+                writer.write(late)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 

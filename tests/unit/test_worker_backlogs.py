@@ -11,6 +11,8 @@ from scripted_provider import ScriptedProvider
 
 from tollway_schemas.job import Job, Priority
 from tollway_workers.config.shape.route import RouteSettings
+from tollway_workers.pipeline.turns import Turns
+from tollway_workers.providers.base import Completion, ProviderCall
 
 _ROUTES = {
     "long": RouteSettings(lanes=("main",), tenant="a"),
@@ -78,6 +80,8 @@ async def test_one_look_for_who_is_next_does_for_all_calls_that_end_together(
     provider = ScriptedProvider()
     provider.hold.clear()
     fleet = MemoryFleet({lane(concurrency=50): provider}, _ROUTES)
+    # All in one turn: a fleet in memory works on one answer at a time.
+    fleet.worker._parts.executor.turns = Turns(at_once=100)
     async with fleet:
         await fleet.publish(*(job(f"long-{n:03}", route="long") for n in range(100)))
         await fleet.until(lambda: len(provider.calls) == 50)
@@ -91,3 +95,22 @@ async def test_one_look_for_who_is_next_does_for_all_calls_that_end_together(
         fleet.worker.drain()
 
     assert looks < 10
+
+
+async def test_answers_that_wait_to_be_worked_on_keep_the_places_of_their_calls() -> None:
+    provider, under_way = ScriptedProvider(), list[int]()
+    fleet = MemoryFleet({lane(concurrency=8): provider}, _ROUTES)
+    answer = provider.complete
+
+    async def complete(call: ProviderCall) -> Completion:
+        under_way.append(len(fleet.worker._calls))
+        return await answer(call)
+
+    provider.complete = complete  # type: ignore[method-assign]  # it looks, then answers
+    async with fleet:
+        await fleet.publish(*(job(f"long-{n:03}", route="long") for n in range(200)))
+        await fleet.until(lambda: len(fleet.replies) == 200)
+        fleet.worker.drain()
+
+    # Else a worker that answers come faster to than it works on holds them without end.
+    assert max(under_way) == 8

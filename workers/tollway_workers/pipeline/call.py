@@ -98,7 +98,8 @@ class JobExecutor:
                     return cancelled(progress.lane), None
                 call = await self._prepare(progress, permit)
                 completion = await self._send(call, progress, permit, may_send)
-            await self.turns.take()
+                # It keeps its place until then: else answers that come faster would pile up.
+                await self.turns.take()
             answer = await self._validate(progress, completion)
         except (ProviderError, InvalidResult) as error:
             exchange = _paid(permit, note_failure(progress, call, error))

@@ -282,10 +282,10 @@ class Worker:
             self.dispatcher.pump_all()
         if not self._freed:
             # Answers come several at once: one look for who is next does for all of them.
-            asyncio.get_running_loop().call_soon(self._start_next)
+            asyncio.get_running_loop().call_soon(self._refill)
         self._freed[job.lane] = None
 
-    def _start_next(self) -> None:
+    def _refill(self) -> None:
         """Start what the calls that have ended leave room for."""
         freed, self._freed = self._freed, {}
         for lane in freed:

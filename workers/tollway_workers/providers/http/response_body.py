@@ -74,15 +74,30 @@ class AiohttpAnswer:
     async def close(self) -> None:
         """See `HttpAnswer`."""
         # A body that came to its end has given its connection back: then this does nothing.
-        self._connection.close()
+        break_off(self._connection)
 
     def _give_back(self) -> None:
-        protocol = self._connection.protocol
-        if protocol is not None and protocol.writing_paused:
+        if _unsent(self._connection):
             # The answer came before all of the request was sent.
-            self._connection.close()
+            break_off(self._connection)
         else:
             self._connection.release()
+
+
+def break_off(connection: Connection) -> None:
+    """Close a connection, unless it was given back. What is not sent by now never is: a server that
+    reads on would bill it, and one that does not would keep it in memory here.
+    """
+    transport = connection.transport
+    if transport is not None and _unsent(connection):
+        transport.abort()
+    connection.close()
+
+
+def _unsent(connection: Connection) -> int:
+    """Bytes of the request that have not left this process."""
+    transport = connection.transport
+    return 0 if transport is None else transport.get_write_buffer_size()
 
 
 def _readable(value: str) -> str:

@@ -22,7 +22,7 @@ from yarl import URL
 
 from tollway_workers.config.shape.network import is_loopback
 from tollway_workers.errors import CallNotSent, ConfigError
-from tollway_workers.providers.http.response_body import AiohttpAnswer
+from tollway_workers.providers.http.response_body import AiohttpAnswer, break_off
 from tollway_workers.providers.http.seam import HttpCall
 from tollway_workers.providers.http.transport_errors import (
     BEFORE_HEADERS,
@@ -80,16 +80,12 @@ class _OneAnswer(ResponseHandler):
             super().data_received(data[start : start + _MOST_PARSED])
 
     def feed_data(self, data: tuple[RawResponseMessage, Any], size: int = 0) -> None:
-        if 100 <= data[0].code < 200:
-            self._interim += 1
-            if self._interim > _MOST_INTERIM:
-                self.close()
-                return
-        elif self._asked:
-            self._asked = False
-        else:
+        interim = _is_interim(data[0].code)
+        self._interim += interim
+        if not self._asked or self._interim > _MOST_INTERIM:
             self.close()
             return
+        self._asked = interim
         super().feed_data(data, size)
 
 
@@ -143,7 +139,7 @@ class AiohttpTransport:
             try:
                 return await _answer(call, way, connection)
             except BaseException:
-                connection.close()
+                break_off(connection)
                 raise
         except FOREIGN_BEFORE_HEADERS as error:
             raise translated(error, BEFORE_HEADERS, way.host) from None
@@ -231,8 +227,13 @@ async def _answer(call: HttpCall, way: _Way, connection: Connection) -> AiohttpA
     await writer.write(call.body, drain=False)
     while True:
         head, content = await protocol.read()
-        if not 100 <= head.code < 200 or head.code == 101:
+        if not _is_interim(head.code):
             return AiohttpAnswer(head, content, connection, way.host)
+
+
+def _is_interim(status: int) -> bool:
+    """Whether another answer follows: `101 Switching Protocols` is the last."""
+    return 100 <= status < 200 and status != 101
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED)
