@@ -97,9 +97,10 @@ async def test_one_look_for_who_is_next_does_for_all_calls_that_end_together(
     assert looks < 10
 
 
-async def test_answers_that_wait_to_be_worked_on_keep_the_places_of_their_calls() -> None:
+async def test_few_calls_begin_beside_answers_that_wait_to_be_worked_on() -> None:
     provider, under_way = ScriptedProvider(), list[int]()
     fleet = MemoryFleet({lane(concurrency=8): provider}, _ROUTES)
+    fleet.executor.turns = Turns(at_once=1, most_waiting=4)
     answer = provider.complete
 
     async def complete(call: ProviderCall) -> Completion:
@@ -112,5 +113,6 @@ async def test_answers_that_wait_to_be_worked_on_keep_the_places_of_their_calls(
         await fleet.until(lambda: len(fleet.replies) == 200)
         fleet.worker.drain()
 
-    # Else a worker that answers come faster to than it works on holds them without end.
-    assert max(under_way) == 8
+    # Else a worker that answers come faster to than it works on holds them without end. One is
+    # worked on when the next comes.
+    assert 8 < max(under_way) <= 8 + 4 + 1

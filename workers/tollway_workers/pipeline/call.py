@@ -98,7 +98,9 @@ class JobExecutor:
                     return cancelled(progress.lane), None
                 call = await self._prepare(progress, permit)
                 completion = await self._send(call, progress, permit, may_send)
-                # It keeps its place until then: else answers that come faster would pile up.
+                if not self.turns.crowded:
+                    # The next call goes out while this answer waits.
+                    permit.release()
                 await self.turns.take()
             answer = await self._validate(progress, completion)
         except (ProviderError, InvalidResult) as error:

@@ -11,6 +11,9 @@ from collections import deque
 
 #: Answers that are worked on in one pass of the event loop: some milliseconds.
 _AT_ONCE = 8
+#: Answers that wait while other calls take their places. More would pile up where they come faster
+#: than they are worked on, and after a crash all of them would be paid for again.
+_MOST_WAITING = 256
 
 
 class Turns:
@@ -18,8 +21,9 @@ class Turns:
     whether the next pass is `_expected`.
     """
 
-    def __init__(self, at_once: int = _AT_ONCE) -> None:
+    def __init__(self, at_once: int = _AT_ONCE, most_waiting: int = _MOST_WAITING) -> None:
         self._at_once = at_once
+        self._most_waiting = most_waiting
         self._left = at_once
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._expected = False
@@ -34,6 +38,11 @@ class Turns:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         await turn
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait that no other call should take the place of who comes now."""
+        return len(self._waiting) >= self._most_waiting
 
     def _expect(self) -> None:
         self._expected = True
