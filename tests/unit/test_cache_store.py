@@ -322,8 +322,10 @@ def test_how_far_a_copy_is_is_damage_where_it_is_no_number(
     with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as file:
         file.execute("UPDATE " + row.format("CAST(? AS TEXT)"), (no_number,))
 
-    with pytest.raises(sqlite3.DatabaseError, match="is not what was written"):
-        CacheStore(tmp_path, 64 * MIB).position(ORIGIN)
+    damaged = CacheStore(tmp_path, 64 * MIB)
+
+    with closing(damaged), pytest.raises(sqlite3.DatabaseError, match="is not what was written"):
+        damaged.position(ORIGIN)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise"])
