@@ -322,9 +322,8 @@ def test_how_far_a_copy_is_is_damage_where_it_is_no_number(
     with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as file:
         file.execute("UPDATE " + row.format("CAST(? AS TEXT)"), (no_number,))
 
-    damaged = CacheStore(tmp_path, 64 * MIB)
-
-    with closing(damaged), pytest.raises(sqlite3.DatabaseError, match="is not what was written"):
+    refused = pytest.raises(sqlite3.DatabaseError, match="is not what was written")
+    with refused, closing(CacheStore(tmp_path, 64 * MIB)) as damaged:
         damaged.position(ORIGIN)
 
 
