@@ -10,6 +10,7 @@ from tollway_schemas.failure import FailureClass
 from tollway_schemas.headers import Headers
 from tollway_schemas.job import Job
 from tollway_schemas.request import ChatRequest, Message
+from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.clock import Clock
 from tollway_workers.config.shape.contract import Contract
 from tollway_workers.config.shape.fleet import FleetSettings, LaneConfig
@@ -37,6 +38,21 @@ def job(job_id: str = "job-1", *, seconds: float = 3600.0, **fields: Any) -> Job
         "deadline": datetime.fromtimestamp(NOW + seconds, UTC),
     }
     return Job(id=job_id, **{**given, **fields})
+
+
+def run_state(**fields: Any) -> RunState:
+    """Of a `tollway run` that has asked nothing yet."""
+    given: dict[str, Any] = {
+        "run": "r",
+        "input_sha256": "0" * 64,
+        "route": None,
+        "cluster": "c",
+        "prefix": "tollway",
+        "reply_partition": 0,
+        "reply_start": 0,
+        "reply_offset": 0,
+    }
+    return RunState(**{**given, **fields})
 
 
 def record(value: bytes | None, *, offset: int = 0, headers: Headers = ()) -> ReceivedRecord:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from samples import run_state
 
 from tollway.dead_letters import Filter
 from tollway_schemas import Failure, FailureClass, LetterName, Reply, TopicNames, codec
@@ -16,7 +17,6 @@ from tollway_schemas.keys import mark_key
 from tollway_schemas.mark import Fate, Mark
 from tollway_workers.cli.batch.out_file import OutFile
 from tollway_workers.cli.batch.output_lines import reply_line
-from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.kafka.read.log_reader import LoggedRecord
 from tollway_workers.ownership.partition import Partition
@@ -104,18 +104,7 @@ def out(tmp_path: Path) -> Iterator[OutFile]:
 
 
 def work(out: OutFile, fleet: Fleet, generation: int = 1) -> RunWork:
-    state = RunState(
-        run="r",
-        input_sha256="0" * 64,
-        route=None,
-        cluster="c",
-        prefix="tollway",
-        generation=generation,
-        reply_partition=0,
-        reply_start=0,
-        reply_offset=0,
-        lines_written=len(LINES),
-    )
+    state = run_state(generation=generation, lines_written=len(LINES))
     batch = SimpleNamespace(
         line_of=LINES, jobs_of={"extract": 4}, routes=("extract",), lines=4, bad_lines=()
     )

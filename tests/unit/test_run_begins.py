@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from samples import run_state
 
 from tollway_schemas import Priority, TopicNames
 from tollway_workers.cli.batch.out_file import OutFile
@@ -50,16 +51,7 @@ async def _prepared(folder: Path, jobs: Jobs, made: Mapping[str, int]) -> dict[P
         jobs_log=jobs,
         replies_log=SimpleNamespace(follow=lambda _: None),
     )
-    state = RunState(
-        run="r",
-        input_sha256="0" * 64,
-        route=None,
-        cluster="c",
-        prefix="tollway",
-        reply_partition=0,
-        reply_start=0,
-        reply_offset=0,
-    )
+    state = run_state()
     await RunWork(parts, state).prepare()
     parts.out.close()
     return states[-1].offsets()

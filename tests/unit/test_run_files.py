@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import run_state
 
 from tollway_workers.cli.batch.out_file import OutFile
-from tollway_workers.cli.run.identity.state import RunState, StateFile
+from tollway_workers.cli.run.identity.state import StateFile
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.errors import InputError
 from tollway_workers.local.fleet.disk import DiskError, replace_file
@@ -126,16 +127,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_was_written(
 ) -> None:
     out = OutFile(tmp_path / "out.jsonl", fresh=False)
     state_file = StateFile(out.path)
-    state = RunState(
-        run="r",
-        input_sha256="s",
-        route=None,
-        cluster="c",
-        prefix="p",
-        reply_partition=0,
-        reply_start=0,
-        reply_offset=0,
-    )
+    state = run_state()
     out.append(out_line(1))
     out.sync()
     state_file.write(state)

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from samples import run_state
 
 from tollway_schemas import TopicNames
-from tollway_workers.cli.run.identity.state import RunState
 from tollway_workers.cli.run.work import RunWork
 from tollway_workers.errors import BrokerUnavailable
 from tollway_workers.kafka.read.log_reader import LoggedRecord
@@ -58,17 +58,7 @@ def _work(replies: Replies) -> RunWork:
         jobs_log=replies,
         replies_log=replies,
     )
-    state = RunState(
-        run="r",
-        token="t",
-        input_sha256="0" * 64,
-        route=None,
-        cluster="c",
-        prefix="tollway",
-        reply_partition=_PLACE[1],
-        reply_start=0,
-        reply_offset=0,
-    )
+    state = run_state(token="t", reply_partition=_PLACE[1])
     return RunWork(parts, state)
 
 

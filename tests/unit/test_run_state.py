@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import run_state
 
 from tollway_workers.cli.batch.output_lines import Ending
 from tollway_workers.cli.batch.tally import Progress, Tally
 from tollway_workers.cli.run.identity.lane_lock import digests, lane_locks
 from tollway_workers.cli.run.identity.resume import Identity
-from tollway_workers.cli.run.identity.state import RunState, StateFile
+from tollway_workers.cli.run.identity.state import StateFile
 from tollway_workers.cli.run.identity.who import Model, Who
 from tollway_workers.cli.run.options import RunOptions
 from tollway_workers.cli.run.settings import FleetPlan, plan_fleet
@@ -21,16 +22,7 @@ from tollway_workers.errors import ConfigError, InputError
 from tollway_workers.local.fleet.endpoints import with_bootstrap_servers, with_simulator
 from tollway_workers.local.fleet.worker_settings import write_settings
 
-STATE = RunState(
-    run="r1",
-    input_sha256="abc",
-    route=None,
-    cluster="c",
-    prefix="tollway",
-    reply_partition=3,
-    reply_start=10,
-    reply_offset=10,
-)
+STATE = run_state(run="r1", input_sha256="abc", reply_partition=3, reply_start=10, reply_offset=10)
 
 
 def options(**given: Any) -> RunOptions:

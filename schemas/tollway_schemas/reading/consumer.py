@@ -5,7 +5,6 @@ sees them; all else (positions, rebalances, leaders, errors of Kafka) stays its 
 """
 
 import asyncio
-import contextlib
 from functools import partial
 from typing import Any
 
@@ -114,13 +113,16 @@ class _ReadingFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         await asyncio.sleep(0)
         self._budget.left = _MOST_WORK
         # Records are taken behind the last await: whoever is woken before has taken none.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None) as self._waiting:
-                try:
-                    return await super().fetched_records(partitions, timeout, max_records)
-                finally:
-                    self._waiting = None
-        return {}
+        waiting = self._waiting = asyncio.timeout(None)
+        try:
+            async with waiting:
+                return await super().fetched_records(partitions, timeout, max_records)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            return {}
+        finally:
+            self._waiting = None
 
     def wake(self) -> None:
         """End the wait of `fetched_records`, if it waits."""

@@ -84,9 +84,8 @@ async def apply(plan: TopicPlan, client: dict[str, Any]) -> set[str]:
         BrokerUnavailable: the broker is away, refuses a part (the text says what and why), or
             does not show a topic 10 s after it made it.
     """
-    refused: list[str] = []
     async with _Admin(client) as admin:
-        made = await _create(admin, plan, refused)
+        made, refused = await _create(admin, plan)
         refused += await _grow(admin, plan.grow)
         refused += await _alter(admin, plan)
         if not refused:
@@ -173,8 +172,8 @@ def _partition_counts(described: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
-async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan, refused: list[str]) -> set[str]:
-    """Returns the topics that were made; what Kafka refuses is added to `refused`."""
+async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan) -> tuple[set[str], list[str]]:
+    """The topics that were made, and what Kafka refuses."""
     new = [
         NewTopic(
             topic.name,
@@ -186,12 +185,12 @@ async def _create(admin: AIOKafkaAdminClient, plan: TopicPlan, refused: list[str
     ]
     response: Any = await admin.create_topics(new) if new else None
     answers = response.topic_errors if response else ()
-    refused += [
+    refused = [
         f"make topic {topic} ({_reason(code, *rest)})"
         for topic, code, *rest in answers
         if code not in (0, _EXISTS)
     ]
-    return {topic for topic, code, *_ in answers if code == 0}
+    return {topic for topic, code, *_ in answers if code == 0}, refused
 
 
 async def _grow(admin: AIOKafkaAdminClient, grow: Mapping[str, int]) -> list[str]:

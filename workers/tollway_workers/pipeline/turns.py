@@ -9,8 +9,9 @@ back together again, and each time the provider would have nothing to do meanwhi
 import asyncio
 from collections import deque
 
-#: Answers that are worked on in one pass of the event loop: some milliseconds.
-_AT_ONCE = 8
+#: Answers that are worked on in one pass of the event loop: some ten milliseconds. With fewer a job
+#: costs more, as each pass has a cost of its own.
+_AT_ONCE = 32
 #: Answers that wait while other calls take their places. More would pile up where they come faster
 #: than they are worked on, and after a crash all of them would be paid for again.
 _MOST_WAITING = 256

@@ -33,7 +33,7 @@ _CHARACTER, _TOOL_CALL, _COPIES = 4, 2_048, 3
 
 
 def nothing() -> None:
-    """Do it."""
+    """What is called where nobody listens."""
 
 
 def _no_text() -> str:

@@ -48,8 +48,10 @@ class RunWorkers:
         self._processes: dict[int, WorkerProcess] = {}
         self._draining = False
         # They are asked without TLS: to read all authorities would take longer than to ask.
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._http = httpx.AsyncClient(trust_env=False, timeout=_REQUEST_TIMEOUT, verify=nobody)
+        no_authorities = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._http = httpx.AsyncClient(
+            trust_env=False, timeout=_REQUEST_TIMEOUT, verify=no_authorities
+        )
 
     @classmethod
     @asynccontextmanager

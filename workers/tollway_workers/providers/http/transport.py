@@ -160,7 +160,7 @@ class AiohttpTransport:
         return self._connector
 
     def _find_way(self, address: str) -> _Way:
-        """To an address, without its credentials, and past the proxy before it."""
+        """The way to an address: without its credentials, through its proxy where it has one."""
         url = httpx.URL(address)
         if url.scheme not in ("http", "https") or not url.host:
             raise httpx.UnsupportedProtocol(f"{url.host}: the address is not http(s)")
